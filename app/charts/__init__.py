@@ -1,0 +1,1 @@
+"""Plotly figures, built from data frames. No Streamlit here."""

@@ -1,0 +1,1 @@
+"""The demo study: its data, its recipe, its pack."""

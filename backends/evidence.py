@@ -1,0 +1,114 @@
+"""What a model did on a probe, stored once: token scores, generated answers, images and their judgements.
+
+Plain arrays and values; metrics are computed from these, and from nothing else. Knows nothing about models or stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+BoolArray = NDArray[np.bool_]
+
+ANSWER = "answer"
+PARAPHRASE = "paraphrase"
+
+
+def perturbed(index: int) -> str:
+    """Name under which the scores of the index-th perturbed answer are kept."""
+    return f"perturbed:{index}"
+
+
+def option(index: int) -> str:
+    """Name under which the scores of the index-th wrong option are kept."""
+    return f"option:{index}"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """One answer, teacher-forced: what the model thought of each of its N tokens (end-of-turn token excluded).
+
+    Attributes:
+        token_ids: shape (N,).
+        pieces: the N tokens as text; joined they are the answer.
+        logprobs: log p(token | prompt, earlier tokens), nats, shape (N,).
+        ranks: 0 where the token is the model's first choice, shape (N,).
+        argmax_ids: the model's first choice, shape (N,).
+        mean: expectation of log p under p, nats, shape (N,). Min-K%++ (Zhang et al. 2024, eq. 3).
+        variance: variance of log p under p, shape (N,).
+        entropy: entropy of the next-token distribution, nats, shape (N,).
+        top_pieces: the model's first K choices as text, for each token; () where they were not kept.
+        top_logprobs: their log-probabilities, shape (N, K); K = 0 where they were not kept.
+        end_logprob: log-probability of the end-of-turn token after the answer, nats; NaN where the model has none.
+    """
+
+    token_ids: IntArray
+    pieces: tuple[str, ...]
+    logprobs: FloatArray
+    ranks: IntArray
+    argmax_ids: IntArray
+    mean: FloatArray
+    variance: FloatArray
+    entropy: FloatArray
+    top_pieces: tuple[tuple[str, ...], ...]
+    top_logprobs: FloatArray
+    end_logprob: float
+
+    @property
+    def hits(self) -> BoolArray:
+        """Argmax equals the reference token, shape (N,)."""
+        return self.argmax_ids == self.token_ids
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One generated answer. `finish` is "stop" (end of turn), "length" or "cancelled"; cancelled is never stored."""
+
+    text: str
+    n_tokens: int
+    finish: str
+    seed: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvidence:
+    """What one language model did on one probe."""
+
+    scores: Mapping[str, TokenScores] = field(default_factory=dict)
+    answers: tuple[Answer, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one judge says of one picture.
+
+    Attributes:
+        label: the most probable class; the reject class is "none".
+        probabilities: class name to probability; sums to 1.
+    """
+
+    label: str
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageEvidence:
+    """One picture that one diffusion model made from one prompt and seed.
+
+    Attributes:
+        image: BLAKE3 of the PNG file in the store.
+        judgements: judge domain ("object", "style") to what it says.
+        features: judge features used for distances, shape (D,); empty where none.
+    """
+
+    image: str
+    seed: int
+    judgements: Mapping[str, Judgement]
+    features: FloatArray
+    seconds: float

@@ -1,0 +1,1 @@
+"""Image diffusion models: loading, sampling from the same noise, judging."""

@@ -1,0 +1,166 @@
+"""What a person compares: models, probes and settings, as plain data.
+
+This module defines the values and nothing else: reading `study.toml` is in `study_file.py`, reading probe files in
+`probes.py`. It imports nothing heavy, so that a page can use it in milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal, get_args
+
+Modality = Literal["text", "image"]
+Part = Literal["original", "retained", "unlearned"]
+Role = Literal["forget", "neighbour", "retain", "utility", "holdout", "mine"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model of a study: where its weights are and what it is to the study.
+
+    Attributes:
+        name: unique in the study, shown everywhere.
+        part: original, retained (retrained without the forget set) or unlearned.
+        source: folder, hub id (`hf://owner/name` or `owner/name`) or `package:NAME/FILE.gguf` of the (base) model.
+        adapter: PEFT folder or hub id on top of `source`, or None.
+        weights: safetensors file with all or some tensors that replace those of `source` (image models), or None.
+        subfolder: folder inside a hub id or a pipeline folder that holds the weights, or "".
+        revision: hub revision, or "".
+        method: name of the unlearning method ("NPO"), or "".
+        step: position along the method's trajectory (optimiser steps), or None.
+        fingerprint: declared identity of weights that are not here; such a model is replay-only when its files are
+            missing, and is checked against the files when they are there.
+        note: free text shown with the model.
+    """
+
+    name: str
+    part: Part
+    source: str
+    adapter: str | None = None
+    weights: str | None = None
+    subfolder: str = ""
+    revision: str = ""
+    method: str = ""
+    step: int | None = None
+    fingerprint: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One prompt with its role and its reference answers (text), or its concepts (image)."""
+
+    id: str
+    role: Role
+    prompt: str
+    answer: str = ""
+    paraphrased_prompt: str = ""
+    paraphrased_answer: str = ""
+    perturbed_answers: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+    key_fact: str = ""
+    subject: str = ""
+    tags: tuple[str, ...] = ()
+    concepts: Mapping[str, str] = field(default_factory=dict)
+
+    def digest(self) -> str:
+        """Identity of everything in the row that can change evidence (not its id, tags or role)."""
+        return _digest(
+            [self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer]
+            + [list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSet:
+    """Probes of one role from one file."""
+
+    name: str
+    role: Role
+    probes: tuple[Probe, ...]
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How text is generated. Temperature 0 is greedy; one answer for every seed otherwise."""
+
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seeds: tuple[int, ...] = (0,)
+
+    def key(self) -> str:
+        """Identity of one seed's settings is `key()` of a Decoding with that one seed; greedy ignores seeds."""
+        seeds = () if self.temperature == 0 else self.seeds
+        top_p = 1.0 if self.temperature == 0 else self.top_p
+        return _digest(["decoding", self.max_new_tokens, self.temperature, top_p, list(seeds)])
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How images are sampled: DDIM-like steps, guidance scale, side in pixels (None: the model's own), seeds."""
+
+    steps: int = 25
+    guidance: float = 4.0
+    size: int | None = None
+    seeds: tuple[int, ...] = (1, 2, 3)
+
+    def key(self, seed: int) -> str:
+        """Identity of the settings for one seed."""
+        return _digest(["sampling", self.steps, self.guidance, self.size, seed])
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSpec:
+    """An image classifier that says which concept of one domain ("object", "style") a picture shows."""
+
+    domain: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Everything that is compared: models, probe sets, settings. Models are in the order they are shown."""
+
+    name: str
+    modality: Modality
+    models: tuple[ModelSpec, ...]
+    probe_sets: tuple[ProbeSet, ...]
+    decoding: Decoding = Decoding()
+    sampling: Sampling = Sampling()
+    judges: tuple[JudgeSpec, ...] = ()
+    forget_concepts: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    path: Path | None = None
+
+    @property
+    def original(self) -> ModelSpec:
+        """The model everything is compared with."""
+        return next(model for model in self.models if model.part == "original")
+
+    @property
+    def retained(self) -> ModelSpec | None:
+        """The gold standard, where the study has one."""
+        return next((model for model in self.models if model.part == "retained"), None)
+
+    def model(self, name: str) -> ModelSpec:
+        """The model of that name; KeyError where there is none."""
+        for model in self.models:
+            if model.name == name:
+                return model
+        raise KeyError(name)
+
+
+def spec_digest(spec: ModelSpec) -> str:
+    """Identity of the *description* of a model (not of its weights)."""
+    return _digest(asdict(spec))
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False, sort_keys=True).encode()).hexdigest()[:32]

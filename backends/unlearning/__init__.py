@@ -1,0 +1,1 @@
+"""Unlearning methods that produce checkpoints along the way."""
