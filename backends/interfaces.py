@@ -1,0 +1,125 @@
+"""The two seams that carry the application: what a set of language models and a set of image models can do.
+
+Many models are served by one call, so that adapters of one base share a batch and image models share their noise.
+Local, adapter and (later) remote models look the same to the caller. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.evidence import Answer, FloatArray, Judgement, TokenScores
+from backends.study import Decoding, Sampling
+
+Stop = Callable[[], bool]
+"""Asked between steps; True ends the work at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One answer to be written: by which model, to which prompt, with which seed."""
+
+    model: str
+    prompt: str
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PartialAnswer:
+    """The answer to request `index` so far; `done` is True exactly once for each request that was not cancelled."""
+
+    index: int
+    answer: Answer
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreItem:
+    """One given answer to be teacher-forced after a prompt. `rivals`: keep the first choices of every token."""
+
+    prompt: str
+    answer: str
+    rivals: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredItem:
+    """Scores of item `index`."""
+
+    index: int
+    scores: TokenScores
+
+
+class TextModels(Protocol):
+    """Language models that share one tokenizer and chat template."""
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], decoding: Decoding, stop: Stop
+    ) -> Iterator[PartialAnswer]:
+        """Answers as they grow, several models in one batch where they share a base.
+
+        Raises:
+            ModelError: a prompt is empty or longer than the context.
+        """
+        ...
+
+    def score(self, model: str, items: Sequence[ScoreItem], stop: Stop) -> Iterator[ScoredItem]:
+        """Token scores of given answers, each (prompt, answer) through the model once, in batches by length."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """One picture to be made: by which model, from which prompt and seed."""
+
+    model: str
+    prompt: str
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartialImage:
+    """Picture of request `index` after `step` of `steps`; pixels uint8 (height, width, 3); done at the last step."""
+
+    index: int
+    step: int
+    steps: int
+    pixels: NDArray[np.uint8]
+    done: bool
+    seconds: float
+
+
+class ImageModels(Protocol):
+    """Diffusion models that start from the same noise for the same seed."""
+
+    def sample(
+        self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
+    ) -> Iterator[PartialImage]:
+        """Pictures as they form; only `sampling.steps`, `guidance` and `size` are used, seeds come with the requests."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedImage:
+    """What one judge says of one picture, and its penultimate features, shape (D,)."""
+
+    judgement: Judgement
+    features: FloatArray
+
+
+class Judge(Protocol):
+    """An image classifier for one domain of concepts."""
+
+    @property
+    def domain(self) -> str:
+        """Which concepts it names: "object", "style"."""
+        ...
+
+    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage]:
+        """Judgements in the order of the pictures; each picture uint8 (height, width, 3)."""
+        ...
