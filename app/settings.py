@@ -1,0 +1,47 @@
+"""Where things are on this machine: the cache folder, the demo, the studies that this process was started with.
+
+Read from the environment, so that the command line and the dashboard it starts agree. Knows nothing about Streamlit.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+from cache.store import Store
+
+CACHE_VARIABLE = "UNLEARNBOARD_CACHE"
+STUDIES_VARIABLE = "UNLEARNBOARD_STUDIES"
+PACK = Path(__file__).parent / "demo" / "pack"
+
+
+def cache_folder() -> Path:
+    """Folder of the evidence store and of converted models; made when something is first written to it."""
+    chosen = os.environ.get(CACHE_VARIABLE, "")
+    return Path(chosen).expanduser().resolve() if chosen else platformdirs.user_cache_path("unlearnboard")
+
+
+def demo_studies() -> list[Path]:
+    """The study files of the demo that ships with UnlearnBoard."""
+    return [PACK / "text" / "study.toml", PACK / "image" / "study.toml"]
+
+
+def study_paths() -> list[Path]:
+    """The study files that this process shows: those named on the command line, else the demo."""
+    named = os.environ.get(STUDIES_VARIABLE, "")
+    return [Path(part) for part in named.split(os.pathsep) if part] or demo_studies()
+
+
+def open_store() -> Store:
+    """The evidence store in the cache folder; the demo's recorded evidence is in it.
+
+    Raises:
+        StoreError: the folder is read-only, full, or holds something else.
+    """
+    store = Store.open(cache_folder() / "evidence.sqlite")
+    recorded = PACK / "evidence.sqlite"
+    if recorded.is_file():
+        store.absorb(recorded)
+    return store
