@@ -1,0 +1,146 @@
+"""The one worker thread that touches models: a queue of jobs, their progress, and a way to stop them.
+
+A page submits work and polls the job; the work never calls Streamlit. One thread means that no two jobs share a
+model at once, so their results are those they would have alone. It is a daemon, so Ctrl-C is not kept waiting.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from backends.errors import BoardError, Cancelled
+
+State = Literal["queued", "running", "done", "stopped", "failed"]
+KEPT_ENDED_JOBS = 50
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class Job:
+    """One piece of work and what is known of it. The worker writes, pages read.
+
+    Attributes:
+        title: what is being done, for people.
+        kind: which page or action started it ("compare", "evaluate").
+        key: what it is about; two jobs with one kind and key do the same thing.
+        state: where it stands.
+        done, total: steps; total is 0 while it is not known.
+        note: what the worker is at now ("loading weights").
+        error: one sentence where it failed.
+    """
+
+    title: str
+    kind: str
+    key: Hashable
+    state: State = "queued"
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    error: str = ""
+    started: float | None = None
+    ended: float | None = None
+    _partial: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def active(self) -> bool:
+        """Waiting or at work."""
+        return self.state in ("queued", "running")
+
+    def cancel(self) -> None:
+        """Ask the job to end; a waiting job never starts."""
+        self._stop.set()
+
+    def stopping(self) -> bool:
+        """True once somebody asked the job to end; handed to the backends as `Stop`."""
+        return self._stop.is_set()
+
+    def report(self, done: int, total: int, note: str = "") -> None:
+        """Tell how far the work is."""
+        self.done, self.total, self.note = done, total, note
+
+    def publish(self, key: Hashable, value: Any) -> None:
+        """Show an intermediate result under a key; a later one replaces it."""
+        with self._lock:
+            self._partial[key] = value
+
+    def partial(self) -> dict[Hashable, Any]:
+        """Intermediate results so far, as a copy."""
+        with self._lock:
+            return dict(self._partial)
+
+
+Work = Callable[[Job], None]
+
+
+class Runner:
+    """Runs jobs one after another in one daemon thread."""
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Job, Work]] = queue.SimpleQueue()
+        self._jobs: list[Job] = []
+        self._lock = threading.Lock()
+        threading.Thread(target=self._loop, name="unlearnboard-worker", daemon=True).start()
+
+    def submit(self, title: str, kind: str, key: Hashable, work: Work) -> Job:
+        """Queue work; where the same is already waiting or running, that job is returned instead."""
+        with self._lock:
+            for job in self._jobs:
+                if job.active and not job.stopping() and (job.kind, job.key) == (kind, key):
+                    return job
+            job = Job(title=title, kind=kind, key=key)
+            ended = [old for old in self._jobs if not old.active]
+            forgotten = set(map(id, ended[: max(0, len(ended) - KEPT_ENDED_JOBS)]))
+            self._jobs = [old for old in self._jobs if id(old) not in forgotten] + [job]
+        self._queue.put((job, work))
+        return job
+
+    def jobs(self, kind: str | None = None) -> list[Job]:
+        """Jobs in the order they were submitted, ended ones included."""
+        with self._lock:
+            return [job for job in self._jobs if kind is None or job.kind == kind]
+
+    def find(self, kind: str, key: Hashable) -> Job | None:
+        """The latest job about something, so that a reloaded page finds its run again."""
+        return next((job for job in reversed(self.jobs(kind)) if job.key == key), None)
+
+    def active(self) -> list[Job]:
+        """Jobs that are waiting or running."""
+        return [job for job in self.jobs() if job.active]
+
+    def ahead_of(self, job: Job) -> int:
+        """How many jobs will run before this one."""
+        active = self.active()
+        return active.index(job) if job in active else 0
+
+    def _loop(self) -> None:
+        while True:
+            self._run(*self._queue.get())
+
+    def _run(self, job: Job, work: Work) -> None:
+        job.started = time.time()
+        state: State = "done"
+        try:
+            if job.stopping():
+                raise Cancelled
+            job.state = "running"
+            work(job)
+        except Cancelled:
+            state = "stopped"
+        except BoardError as error:
+            job.error, state = str(error), "failed"
+        except Exception as error:  # the worker must outlive a defect; it is logged with its traceback
+            log.exception("%s failed", job.title)
+            job.error = f"{job.title} failed ({type(error).__name__}). The server's log has the details."
+            state = "failed"
+        job.ended = time.time()
+        # Last, because pages stop looking at a job once it is no longer active.
+        job.state = state
