@@ -1,0 +1,23 @@
+"""Entry of `python -m app` and of the installed command `unlearnboard`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = str(Path(__file__).resolve().parents[1])
+
+
+def main() -> int:
+    """Run the command line of this process; returns the exit status."""
+    if (
+        ROOT not in sys.path
+    ):  # installed, the three layers lie in the folder `unlearnboard`, which is on no path
+        sys.path.insert(0, ROOT)
+    from app.cli import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
