@@ -1,0 +1,114 @@
+"""The one owner of loaded models: each base once, its adapters beside it, a memory budget kept.
+
+Pages and evaluations ask it for models by their specs. Importing this module does not import torch.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from backends.device import pick_device, pick_dtype
+from backends.errors import ModelError
+from backends.interfaces import ImageModels, Judge, TextModels
+from backends.study import JudgeSpec, ModelSpec
+
+if TYPE_CHECKING:
+    from backends.image.pipelines import DiffusionModels
+    from backends.text.models import LanguageModels
+
+
+class ModelPool:
+    """Loaded models of any study; not thread-safe, owned by the one worker that touches models.
+
+    Args:
+        device: "cpu", "cuda" or "mps"; None picks what is there.
+        memory_budget: bytes of parameters that may be loaded at once; None is no limit.
+    """
+
+    def __init__(self, device: str | None = None, memory_budget: int | None = None) -> None:
+        self._wanted = device
+        self._device = device or ""
+        self.dtype = pick_dtype()
+        self._budget = memory_budget
+        self._text: LanguageModels | None = None
+        self._image: DiffusionModels | None = None
+        self._judges: dict[JudgeSpec, Judge] = {}
+        self._specs: dict[str, ModelSpec] = {}
+
+    @property
+    def device(self) -> str:
+        """Where models run; asking picks one, which imports torch."""
+        self._device = self._device or pick_device()
+        return self._device
+
+    def text(self, specs: Sequence[ModelSpec]) -> TextModels:
+        """Language models with these specs, loading what is not loaded."""
+        from backends.text.models import LanguageModels
+
+        self._forget_renamed(specs)
+        if self._text is None:
+            self._text = LanguageModels(self.device, self.dtype)
+        for spec in specs:
+            self._text.add(spec)
+            self._specs[spec.name] = spec
+            self._keep_budget(spec)
+        return self._text
+
+    def image(self, specs: Sequence[ModelSpec]) -> ImageModels:
+        """Image models with these specs, loading what is not loaded."""
+        from backends.image.pipelines import DiffusionModels
+
+        self._forget_renamed(specs)
+        if self._image is None:
+            self._image = DiffusionModels(self.device, self.dtype)
+        for spec in specs:
+            self._image.add(spec)
+            self._specs[spec.name] = spec
+            self._keep_budget(spec)
+        return self._image
+
+    def judges(self, specs: Sequence[JudgeSpec]) -> list[Judge]:
+        """Image judges, loading what is not loaded."""
+        from backends.image.judges import load_judge
+
+        for spec in specs:
+            if spec not in self._judges:
+                self._judges[spec] = load_judge(spec, self.device)
+        return [self._judges[spec] for spec in specs]
+
+    def loaded(self) -> list[str]:
+        """Names of the loaded models."""
+        return list(self._specs)
+
+    def bytes(self) -> int:
+        """Memory of all loaded parameters; shared ones count once."""
+        parts = [part.bytes() for part in (self._text, self._image) if part is not None]
+        return sum(parts)
+
+    def release(self) -> None:
+        """Lets go of every model and gives the device's memory back."""
+        self._text = self._image = None
+        self._judges.clear()
+        self._specs.clear()
+        gc.collect()
+        if self._device == "cuda":
+            import torch
+
+            torch.cuda.empty_cache()
+
+    def _forget_renamed(self, specs: Sequence[ModelSpec]) -> None:
+        # Another study may use the same name for other weights: start afresh rather than answer with the wrong model.
+        if any(self._specs.get(spec.name, spec) != spec for spec in specs):
+            self.release()
+
+    def _keep_budget(self, spec: ModelSpec) -> None:
+        if self._budget is not None and self.bytes() > self._budget:
+            needed = self.bytes()
+            self.release()
+            raise ModelError(
+                f"the models need {needed / 2**30:.1f} GB, more than the budget of {self._budget / 2**30:.1f} GB",
+                where=spec.name,
+                how="Tick fewer models",
+            )

@@ -1,0 +1,103 @@
+"""Greedy and sampled decoding, token by token, of rows that may belong to different adapters of one base.
+
+transformers' `generate` streams a single row and gives no per-row seeds, so the loop is here; logit filters, key/value
+cache and masks are transformers' own. One CPU generator a row: the same seed draws the same noise for every model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import DynamicCache, TemperatureLogitsWarper, TopPLogitsWarper
+
+from backends.interfaces import Stop
+from backends.study import Decoding
+from backends.text.scoring import left_padded
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Row `row` of the batch has got these tokens so far; `finish` is "" while it goes on, else "stop" or "length"."""
+
+    row: int
+    ids: list[int]
+    finish: str
+
+
+def decode(
+    model: Any,
+    prompts: Sequence[list[int]],
+    seeds: Sequence[int],
+    decoding: Decoding,
+    *,
+    end_ids: frozenset[int],
+    pad_id: int,
+    device: str,
+    adapters: Sequence[str] | None,
+    stop: Stop,
+) -> Iterator[Step]:
+    """Yields every row after every token; finished rows leave the batch, so that nobody waits for the longest.
+
+    Args:
+        prompts: token ids of each row.
+        seeds: one for each row; unused when greedy.
+        adapters: PEFT adapter name of each row ("__base__" for none), or None for a model without adapters.
+        stop: asked before every token; when it says True the iterator ends.
+    """
+    ids, mask, positions = left_padded(prompts, pad_id, device)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    rows = list(range(len(prompts)))
+    names = list(adapters) if adapters is not None else None
+    written: list[list[int]] = [[] for _ in prompts]
+    cache = DynamicCache()
+    with torch.inference_mode():
+        while rows and not stop():
+            extra = {} if names is None else {"adapter_names": names}
+            output = model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+                **extra,
+            )
+            logits = output.logits[:, -1].float()
+            chosen = _choose(logits, decoding, [generators[row] for row in rows])
+            keep: list[int] = []
+            for place, row in enumerate(rows):
+                token = int(chosen[place])
+                ended = token in end_ids
+                if not ended:
+                    written[row].append(token)
+                finish = "stop" if ended else "length" if len(written[row]) >= decoding.max_new_tokens else ""
+                if not finish:
+                    keep.append(place)
+                yield Step(row, list(written[row]), finish)
+            if not keep:
+                return
+            if len(keep) < len(rows):
+                index = torch.tensor(keep, device=device)
+                cache.batch_select_indices(index)
+                mask, positions, chosen = mask[index], positions[index], chosen[index]
+                rows = [rows[place] for place in keep]
+                names = None if names is None else [names[place] for place in keep]
+            ids = chosen[:, None]
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=-1)
+            positions = positions[:, -1:] + 1
+
+
+def _choose(logits: torch.Tensor, decoding: Decoding, generators: Sequence[torch.Generator]) -> torch.Tensor:
+    """Next token of each row, shape (rows,). Sampling is argmax of logits plus Gumbel noise (Gumbel-max trick)."""
+    if decoding.temperature == 0:
+        return logits.argmax(-1)
+    unused = torch.empty(0, dtype=torch.long)
+    logits = TemperatureLogitsWarper(decoding.temperature)(unused, logits)
+    if decoding.top_p < 1:
+        logits = TopPLogitsWarper(decoding.top_p)(unused, logits)
+    uniform = torch.stack([torch.rand(logits.shape[-1], generator=g) for g in generators])
+    noise = -torch.log(-torch.log(uniform.clamp_min(1e-20)))
+    return (logits + noise.to(logits.device)).argmax(-1)

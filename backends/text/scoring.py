@@ -1,0 +1,74 @@
+"""Teacher-forcing: what a model thinks of every token of a given answer, from one forward pass.
+
+The output head runs at answer positions only, in chunks, so that a vocabulary of 256,000 does not need gigabytes.
+Knows nothing about where models come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+RIVALS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class TokenStatistics:
+    """Per token of one row: tensors of shape (tokens,), `top_*` of shape (tokens, RIVALS); all on the CPU, float32."""
+
+    logprobs: torch.Tensor
+    ranks: torch.Tensor
+    argmax_ids: torch.Tensor
+    mean: torch.Tensor
+    variance: torch.Tensor
+    entropy: torch.Tensor
+    top_ids: torch.Tensor
+    top_logprobs: torch.Tensor
+
+
+def token_statistics(logits: torch.Tensor, targets: torch.Tensor, chunk: int = 64) -> TokenStatistics:
+    """Statistics of the next-token distribution at each position.
+
+    Args:
+        logits: shape (tokens, vocabulary), any float type; computed in float32.
+        targets: shape (tokens,), the ids whose log-probability is asked.
+        chunk: positions at a time, bounds the memory to a few times chunk x vocabulary floats.
+    """
+    parts = [_chunk(logits[i : i + chunk].float(), targets[i : i + chunk]) for i in range(0, len(targets), chunk)]
+    return TokenStatistics(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
+
+
+def _chunk(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    logprobs = torch.log_softmax(logits, dim=-1)  # (chunk, vocabulary)
+    probabilities = logprobs.exp()
+    chosen = logprobs.gather(1, targets[:, None])  # (chunk, 1)
+    mean = (probabilities * logprobs).nan_to_num(0.0).sum(-1)  # p log p = 0 where p = 0
+    square = (probabilities * logprobs.square()).nan_to_num(0.0).sum(-1)
+    top = logprobs.topk(RIVALS, dim=-1)
+    ranks = (logprobs > chosen).sum(-1)
+    variance = (square - mean.square()).clamp_min(0.0)
+    return chosen[:, 0], ranks, logprobs.argmax(-1), mean, variance, -mean, top.indices, top.values
+
+
+def batches_by_length(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:
+    """Indices in batches of similar length, so that little is padded: at most max_rows rows and max_tokens tokens."""
+    order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
+    batches: list[list[int]] = []
+    for index in order:
+        batch = batches[-1] if batches else None
+        if batch is None or len(batch) >= max_rows or (len(batch) + 1) * lengths[index] > max_tokens:
+            batches.append([index])
+        else:
+            batch.append(index)
+    return batches
+
+
+def left_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ids, true attention mask and positions, each (rows, longest): the end of every row is at the right edge."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in rows], device=device)
+    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
+    positions = (mask.cumsum(-1) - 1).clamp_min(0)
+    return ids, mask, positions
