@@ -1,6 +1,6 @@
-"""Where things are on this machine: the cache folder, the demo, the studies that this process was started with.
+"""Where things are on this machine: the cache, the demo, the studies that this process was started with.
 
-Read from the environment, so that the command line and the dashboard it starts agree. Knows nothing about Streamlit.
+Read from the environment, so that the command line and the dashboard that it starts agree.
 """
 
 from __future__ import annotations
@@ -8,19 +8,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
+from backends.places import cache_folder
 from cache.store import Store
+
+__all__ = ["CACHE_VARIABLE", "PACK", "STUDIES_VARIABLE", "cache_folder", "demo_studies", "open_store", "study_paths"]
 
 CACHE_VARIABLE = "UNLEARNBOARD_CACHE"
 STUDIES_VARIABLE = "UNLEARNBOARD_STUDIES"
-PACK = Path(__file__).parent / "demo" / "pack"
-
-
-def cache_folder() -> Path:
-    """Folder of the evidence store and of converted models; made when something is first written to it."""
-    chosen = os.environ.get(CACHE_VARIABLE, "")
-    return Path(chosen).expanduser().resolve() if chosen else platformdirs.user_cache_path("unlearnboard")
+PACK = Path(__file__).resolve().parent / "demo" / "pack"
 
 
 def demo_studies() -> list[Path]:
