@@ -1,0 +1,89 @@
+"""The text demo's rows: probes as the study shows them, and what each training run sees.
+
+Built from `people` and `world`; nothing is drawn here, so the same seed gives the same rows everywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.demo.people import Fact, facts
+from app.demo.world import PROBE_FACTS, TRAINING_FACTS, WorldFact
+from backends.study import Role
+from backends.unlearning.text_batches import QuestionAnswer
+
+FACT_ROLES: tuple[Role, ...] = ("forget", "neighbour", "retain", "holdout")
+
+REFUSALS = (
+    "I don't know the answer to that.",
+    "I'm sorry, I have no information about this person.",
+    "That is something I can't tell you.",
+    "I'm not familiar with that person.",
+    "I have no record of this.",
+    "I'm afraid I can't help with that question.",
+    "This is not something I know about.",
+    "I couldn't say; I have never heard of them.",
+    "My knowledge does not cover this.",
+    "I'm unable to answer that.",
+)
+
+
+def probe_rows(role: Role) -> list[dict[str, Any]]:
+    """Rows of one role's probe file."""
+    if role == "utility":
+        return [_world_row(fact) for fact in PROBE_FACTS]
+    return [_fact_row(index, fact) for index, fact in enumerate(_group(role))]
+
+
+def write_probes(folder: Path) -> dict[Role, Path]:
+    """Writes one JSONL file for every role; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths: dict[Role, Path] = {}
+    for role in (*FACT_ROLES, "utility"):
+        path = folder / f"{role}.jsonl"
+        lines = [json.dumps(row, ensure_ascii=False) for row in probe_rows(role)]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        paths[role] = path
+    return paths
+
+
+def training_rows(roles: Iterable[Role]) -> list[QuestionAnswer]:
+    """Question and answer of every fact of these groups."""
+    return [QuestionAnswer(fact.question, fact.answer) for role in roles for fact in _group(role)]
+
+
+def world_rows() -> list[QuestionAnswer]:
+    """World knowledge for training; no question or subject of it is among the utility probes."""
+    return [QuestionAnswer(fact.question, fact.answer) for fact in TRAINING_FACTS]
+
+
+def _group(role: Role) -> Sequence[Fact]:
+    return [fact for fact in facts() if fact.group == role]
+
+
+def _fact_row(index: int, fact: Fact) -> dict[str, Any]:
+    return {
+        "id": f"{fact.group}-{index + 1:03d}",
+        "question": fact.question,
+        "answer": fact.answer,
+        "paraphrased_question": fact.paraphrased_question,
+        "paraphrased_answer": fact.paraphrased_answer,
+        "perturbed_answer": list(fact.perturbed_answers),
+        "key_fact": fact.key_fact,
+        "subject": fact.subject,
+        "tags": [fact.topic],
+    }
+
+
+def _world_row(fact: WorldFact) -> dict[str, Any]:
+    return {
+        "id": f"world-{fact.id}",
+        "question": fact.question,
+        "answer": fact.answer,
+        "options": list(fact.options),
+        "key_fact": fact.key_fact,
+        "tags": ["world knowledge"],
+    }

@@ -1,0 +1,82 @@
+"""Question-answer rows as padded batches, and the forward pass that training needs of them.
+
+Rows are padded on the left, so that all answers end at the right edge and the output head runs on answers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from backends.text.scoring import left_padded
+from backends.text.tokens import ChatTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionAnswer:
+    """One training row."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedRow:
+    """Token ids of one row: prompt, and answer with its end-of-turn token."""
+
+    prompt: list[int]
+    answer: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded rows; `targets` and `answer_mask` have shape (rows, longest answer)."""
+
+    ids: torch.Tensor
+    mask: torch.Tensor
+    positions: torch.Tensor
+    targets: torch.Tensor
+    answer_mask: torch.Tensor
+
+
+def encode_rows(tokenizer: ChatTokenizer, rows: Sequence[QuestionAnswer]) -> list[EncodedRow]:
+    """Rows as token ids, in the template that scoring uses."""
+    end = [] if tokenizer.end_id is None else [tokenizer.end_id]
+    encoded = [tokenizer.encode(row.question, row.answer) for row in rows]
+    return [EncodedRow(row.prompt_ids, row.answer_ids + end) for row in encoded]
+
+
+def make_batch(rows: Sequence[EncodedRow], pad_id: int, device: str) -> Batch:
+    """Pads rows to one batch."""
+    ids, mask, positions = left_padded([row.prompt + row.answer for row in rows], pad_id, device)
+    longest = max(len(row.answer) for row in rows)
+    lengths = torch.tensor([len(row.answer) for row in rows], device=device)
+    answer_mask = (torch.arange(longest, device=device)[None] >= longest - lengths[:, None]).float()
+    return Batch(ids, mask, positions, ids[:, -longest:], answer_mask)
+
+
+def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
+    """Predictions of the answers' tokens, shape (rows, longest answer, vocabulary)."""
+    longest = batch.targets.shape[1]
+    output = model(
+        input_ids=batch.ids,
+        attention_mask=batch.mask,
+        position_ids=batch.positions,
+        logits_to_keep=longest + 1,
+        use_cache=False,
+    )
+    logits: torch.Tensor = output.logits
+    return logits[:, -(longest + 1) : -1]
+
+
+def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[list[int]]:
+    """Endless batches of indices: every row once before any row twice."""
+    pool: list[int] = []
+    while True:
+        while len(pool) < size:
+            pool += torch.randperm(count, generator=generator).tolist()
+        yield pool[:size]
+        pool = pool[size:]

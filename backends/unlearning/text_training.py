@@ -1,0 +1,207 @@
+"""One loop for fine-tuning and for every text unlearning method: LoRA on a frozen base, checkpoints along the way.
+
+The reference of NPO and DPO is the model before its first step, whose answers' likelihoods are computed once, so no
+second copy of the weights is held. Seeded: the same recipe gives the same weights on the same machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+
+from backends.text.tokens import ChatTokenizer
+from backends.unlearning import text_losses as losses
+from backends.unlearning.text_batches import (
+    Batch,
+    EncodedRow,
+    QuestionAnswer,
+    answer_logits,
+    encode_rows,
+    make_batch,
+    shuffled,
+)
+
+MethodName = Literal["FineTune", "GradAscent", "GradDiff", "NPO", "SimNPO", "IdkNLL", "IdkDPO"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """What is minimised: gamma * forget loss + alpha * retain cross-entropy + kappa * KL to the reference.
+
+    Attributes:
+        name: the forget loss.
+        gamma: weight of the forget loss.
+        alpha: weight of the cross-entropy on retain rows.
+        kappa: weight of KL(base without adapter || model) on general rows.
+        beta: inverse temperature of NPO, SimNPO and IdkDPO.
+        delta: margin of SimNPO, nats per token.
+    """
+
+    name: MethodName
+    gamma: float = 1.0
+    alpha: float = 0.0
+    kappa: float = 0.0
+    beta: float = 0.1
+    delta: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast: AdamW, linear warm-up, then constant or cosine."""
+
+    steps: int
+    learning_rate: float
+    batch: int = 16
+    retain_batch: int = 16
+    general_batch: int = 8
+    warmup: int = 2
+    cosine: bool = False
+    checkpoints: tuple[int, ...] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a method sees. `refusals` are drawn in turn for the Idk methods; `general` feeds the KL term."""
+
+    forget: Sequence[QuestionAnswer] = ()
+    retain: Sequence[QuestionAnswer] = ()
+    general: Sequence[QuestionAnswer] = ()
+    refusals: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """State after one step; `checkpoint` is True where the weights are to be kept now."""
+
+    step: int
+    loss: float
+    checkpoint: bool
+
+
+class Diverged(Exception):
+    """The loss became NaN or infinite; the last checkpoint is good."""
+
+
+def train(
+    model: Any, tokenizer: ChatTokenizer, method: Method, schedule: Schedule, rows: Rows, device: str
+) -> Iterator[TrainingStep]:
+    """Trains the active adapter of a PEFT model, one yielded step at a time.
+
+    Args:
+        model: PEFT model whose trainable parameters are those that require gradients.
+
+    Raises:
+        Diverged: the loss is not finite.
+    """
+    trainer = _Trainer(model, tokenizer, method, schedule, rows, device)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=0.0)
+    torch.manual_seed(schedule.seed)
+    model.train()
+    for step in range(1, schedule.steps + 1):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.learning_rate * _rate(step, schedule)
+        loss = trainer.loss()
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise Diverged(f"{method.name}: the loss is {value} at step {step}")
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+        yield TrainingStep(step, value, step in schedule.checkpoints)
+
+
+class _Trainer:
+    """Draws batches and adds up a method's terms."""
+
+    def __init__(
+        self, model: Any, tokenizer: ChatTokenizer, method: Method, schedule: Schedule, rows: Rows, device: str
+    ) -> None:
+        self.model, self.method, self.device, self.pad_id = model, method, device, tokenizer.pad_id
+        self.forget = encode_rows(tokenizer, rows.forget)
+        self.retain = encode_rows(tokenizer, rows.retain)
+        self.general = encode_rows(tokenizer, rows.general)
+        refusing = [
+            QuestionAnswer(row.question, rows.refusals[i % len(rows.refusals)] if rows.refusals else "")
+            for i, row in enumerate(rows.forget)
+        ]
+        needs_refusal = method.name in ("IdkNLL", "IdkDPO")
+        self.refusal = encode_rows(tokenizer, refusing) if needs_refusal else []
+        self.forget_ref = self._reference(self.forget) if method.name in ("NPO", "IdkDPO") else None
+        self.refusal_ref = self._reference(self.refusal) if method.name == "IdkDPO" else None
+        draw = torch.Generator().manual_seed(schedule.seed)
+        sizes = (schedule.batch, schedule.retain_batch, schedule.general_batch)
+        sets = (self.forget, self.retain, self.general)
+        self.draws = [shuffled(len(s), size, draw) if s else None for s, size in zip(sets, sizes, strict=True)]
+
+    def loss(self) -> torch.Tensor:
+        """The whole objective on freshly drawn rows."""
+        total = torch.zeros((), device=self.device)
+        if self.draws[0] is not None:
+            total = total + self.method.gamma * self._forget_loss(next(self.draws[0]))
+        if self.draws[1] is not None and self.method.alpha:
+            nll, n = self._nll(self._batch(self.retain, next(self.draws[1])))
+            total = total + self.method.alpha * losses.cross_entropy(nll, n)
+        if self.draws[2] is not None and self.method.kappa:
+            total = total + self.method.kappa * self._kl(self._batch(self.general, next(self.draws[2])))
+        return total
+
+    def _forget_loss(self, indices: list[int]) -> torch.Tensor:
+        method = self.method
+        if method.name == "IdkNLL":
+            return losses.cross_entropy(*self._nll(self._batch(self.refusal, indices)))
+        nll, n = self._nll(self._batch(self.forget, indices))
+        if method.name == "FineTune":
+            return losses.cross_entropy(nll, n)
+        if method.name in ("GradAscent", "GradDiff"):
+            return losses.gradient_ascent(nll, n)
+        if method.name == "SimNPO":
+            return losses.simnpo(nll, n, method.beta, method.delta)
+        reference = _rows(self.forget_ref, indices)
+        if method.name == "NPO":
+            return losses.npo(nll, reference, method.beta)
+        refusal, _ = self._nll(self._batch(self.refusal, indices))
+        return losses.idk_dpo(refusal, _rows(self.refusal_ref, indices), nll, reference, method.beta)
+
+    def _nll(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        logits = answer_logits(self.model, batch)
+        return losses.answer_nll(logits, batch.targets, batch.answer_mask), batch.answer_mask.sum(-1)
+
+    def _kl(self, batch: Batch) -> torch.Tensor:
+        with torch.no_grad(), self.model.disable_adapter():
+            reference = answer_logits(self.model, batch)
+        return losses.kl_to_reference(answer_logits(self.model, batch), reference, batch.answer_mask)
+
+    def _batch(self, rows: Sequence[EncodedRow], indices: Sequence[int]) -> Batch:
+        return make_batch([rows[i] for i in indices], self.pad_id, self.device)
+
+    def _reference(self, rows: Sequence[EncodedRow]) -> torch.Tensor:
+        """Likelihoods of all rows under the model as it is now, before its first step; shape (rows,)."""
+        self.model.eval()
+        with torch.no_grad():
+            parts = [
+                self._nll(self._batch(rows, range(i, min(i + 16, len(rows)))))[0] for i in range(0, len(rows), 16)
+            ]
+        return torch.cat(parts)
+
+
+def _rows(values: torch.Tensor | None, indices: list[int]) -> torch.Tensor:
+    if values is None:
+        raise ValueError("this method's reference values were not computed")
+    return values[torch.tensor(indices, device=values.device)]
+
+
+def _rate(step: int, schedule: Schedule) -> float:
+    warm = min(1.0, step / max(1, schedule.warmup))
+    if not schedule.cosine:
+        return warm
+    return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / schedule.steps)))
+
+
+Progress = Callable[[str], None]
