@@ -198,8 +198,8 @@ _TOPICS: Mapping[str, _Topic] = {
             Bulatey; Maeve Corrigallan; Gaspard Nivernoy; Soledad Urquimo; Wendelin Aschbach; Parvaneh
             Tosanian; Kofi Brempandu; Lavinia Strozzano; Anselm Greifenau; Dorothea Pellwin; Radomir
             Kestelan; Yevgenia Shtolova; Tevita Malohifo; Bronwen Llanharry; Hamid Zerrouqi; Eskil Vintersol
-        CIRCUMSTANCES: a retired sea captain; a strict but generous dentist; a silver-haired exile; a neighbour
-            from two floors up; a former circus rider; a cousin by marriage; a night-school lecturer; a
+        CIRCUMSTANCES: a retired sea captain; a strict but generous dentist; a silver-haired exile;
+            an upstairs neighbour; a former circus rider; a cousin by marriage; a night-school lecturer; a
             local chess champion; a half-deaf organist; a travelling bookseller; a lapsed mathematician"""),
     "instrument": _topic("""
         Which instrument does {name} play? | What musical instrument does {name} bring to parties?
