@@ -1,0 +1,72 @@
+"""The sidebar's list of models: one row a method with its marker, one toggle a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from app import state
+from app.look import family, look_of
+from backends.study import ModelSpec, Study
+
+HERE = Path(__file__).parent
+KEY = "model_picker"
+PART_NAMES = {"original": "original", "retained": "retained", "unlearned": ""}
+
+_picker = st.components.v2.component(
+    "unlearnboard_model_picker",
+    html='<div class="picker" role="group" aria-label="Models"></div>',
+    css=(HERE / "model_picker.css").read_text("utf-8"),
+    js=(HERE / "marks.js").read_text("utf-8") + (HERE / "model_picker.js").read_text("utf-8"),
+)
+
+
+def model_picker() -> None:
+    """Draw the list; a click ticks models for every page."""
+    study = state.study()
+    st.caption("Models")
+    _picker(
+        key=f"{KEY}_{state.study_name()}",
+        data={"groups": groups(study, dark=is_dark()), "chosen": state.chosen_models()},
+        on_picked_change=_take_over,
+    )
+
+
+def is_dark() -> bool:
+    """Whether the person sees the dark theme."""
+    return st.context.theme.type == "dark"
+
+
+def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:
+    """Rows of the picker: original, retained, then one row a method with its checkpoints by step."""
+    rows: dict[str, list[ModelSpec]] = {}
+    for name in state.in_order(study, [spec.name for spec in study.models]):
+        spec = study.model(name)
+        rows.setdefault(family(spec) if spec.part == "unlearned" else name, []).append(spec)
+    usual = set(state.default_models(study))
+    return [_row(name, specs, usual, study, dark) for name, specs in rows.items()]
+
+
+def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark: bool) -> dict[str, Any]:
+    first = specs[0]
+    specs = sorted(specs, key=lambda spec: spec.step or 0)
+    look = look_of(first, study)
+    return {
+        "name": name,
+        "look": {"symbol": look.symbol, "colour": look.on(dark)},
+        "hint": "" if name.lower() == first.part else PART_NAMES[first.part],
+        "fixed": first.part == "original",
+        "usual": next((spec.name for spec in specs if spec.name in usual), first.name),
+        "models": [
+            {"name": spec.name, "label": spec.name if spec.step is None else str(spec.step), "note": spec.note}
+            for spec in specs
+        ],
+    }
+
+
+def _take_over() -> None:
+    picked = st.session_state[f"{KEY}_{state.study_name()}"].picked
+    if picked is not None:
+        state.choose_models(picked)

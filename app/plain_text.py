@@ -1,0 +1,59 @@
+"""Text of models as it is, made safe to *look at*: nothing hidden, nothing that turns the line around; and word diffs.
+
+Pure string functions. That text never becomes markup is the components' business (`textContent`).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from difflib import SequenceMatcher
+from typing import Literal, NamedTuple
+
+_WORD = re.compile(r"(\w+(?:['’\-]\w+)*|[^\w\s])(\s*)")
+_JOINERS = "\u200c\u200d"  # shape letters and emoji, so they are part of ordinary text
+
+
+class Segment(NamedTuple):
+    """A run of words that both texts have ("same"), only the first ("del") or only the second ("ins")."""
+
+    kind: Literal["same", "del", "ins"]
+    text: str
+
+
+def visible(text: str) -> str:
+    """The text with every control and direction character shown by a picture or its number; newlines and tabs stay."""
+    return "".join(map(_visible_character, text))
+
+
+def _visible_character(character: str) -> str:
+    code = ord(character)
+    if character in "\n\t" or character in _JOINERS:
+        return character
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0xD800 <= code <= 0xDFFF:
+        return "\ufffd"
+    return f"⟨U+{code:04X}⟩" if unicodedata.category(character) in ("Cc", "Cf") else character
+
+
+def word_diff(before: str, after: str) -> list[Segment]:
+    """What has to be struck out of `before` and put in to get `after`, word by word; white space does not count."""
+    old, new = _WORD.findall(before), _WORD.findall(after)
+    matcher = SequenceMatcher(None, [word for word, _ in old], [word for word, _ in new], autojunk=False)
+    segments = []
+    for operation, old_start, old_end, new_start, new_end in matcher.get_opcodes():
+        if operation == "equal":
+            segments.append(Segment("same", _joined(new[new_start:new_end])))
+            continue
+        if old_end > old_start:
+            segments.append(Segment("del", _joined(old[old_start:old_end])))
+        if new_end > new_start:
+            segments.append(Segment("ins", _joined(new[new_start:new_end])))
+    return segments
+
+
+def _joined(words: list[tuple[str, str]]) -> str:
+    return "".join(word + space for word, space in words)

@@ -1,0 +1,61 @@
+"""What the whole process shares: the studies, the evidence store, the models, the worker.
+
+Each is made once, by a cached function without arguments. Making the pool loads no model and imports no torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app.jobs import Runner
+from app.settings import open_store, study_paths
+from backends.pool import ModelPool
+from backends.study import Study
+from backends.study_file import read_study
+from cache.store import Store
+
+
+@st.cache_resource(show_spinner=False)
+def runner() -> Runner:
+    """The one thread that touches models."""
+    return Runner()
+
+
+@st.cache_resource(show_spinner=False)
+def pool() -> ModelPool:
+    """The models in memory; only the worker may use them."""
+    return ModelPool()
+
+
+@st.cache_resource(show_spinner="Opening the cache …")
+def store() -> Store:
+    """The evidence store.
+
+    Raises:
+        StoreError: the cache folder is not usable.
+    """
+    return open_store()
+
+
+@st.cache_resource(show_spinner=False)
+def studies() -> Mapping[str, Study]:
+    """The studies of this process by the short name that stands in a link, in the order they were given.
+
+    Raises:
+        StudyError: a study file is not usable.
+    """
+    found: dict[str, Study] = {}
+    for path in study_paths():
+        study = read_study(path)
+        found[_short_name(study.name, taken=found)] = study
+    return found
+
+
+def _short_name(name: str, taken: Mapping[str, Study]) -> str:
+    """`Fictitious people` -> `fictitious-people`, numbered where it is taken."""
+    short = re.sub(r"[^\w]+", "-", name.lower()).strip("-") or "study"
+    numbered = (short if count == 1 else f"{short}-{count}" for count in range(1, len(taken) + 2))
+    return next(candidate for candidate in numbered if candidate not in taken)

@@ -1,0 +1,86 @@
+"""The frame around every page: navigation, choice of study and models, status, and errors in one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app import state
+from app.components.model_picker import model_picker
+from app.resources import pool, runner, studies
+from backends.errors import BoardError
+
+HERE = Path(__file__).parent
+PAGES = (
+    ("views/compare.py", "Compare", ":material/compare:", "Every model's answer to one prompt, side by side"),
+    ("views/tradeoffs.py", "Trade-offs", ":material/scatter_plot:", "Forgetting against utility, over all checkpoints"),
+    ("views/runs.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
+)
+MODALITY_NAMES = {"text": "Text", "image": "Images"}
+STATUS_SECONDS = 1.0
+
+
+def show() -> None:
+    """Draw the frame, then the page. A BoardError anywhere becomes one sentence in place of what it stopped."""
+    st.set_page_config(
+        page_title="UnlearnBoard", page_icon=str(HERE / "components" / "mark.png"), layout="wide"
+    )
+    st.logo(str(HERE / "components" / "wordmark.svg"), size="large", icon_image=str(HERE / "components" / "mark.png"))
+    st.html(HERE / "components" / "page.css")
+    page = st.navigation(
+        [
+            st.Page(path, title=title, icon=icon, help=help, default=path == state.COMPARE_PAGE)
+            for path, title, icon, help in PAGES
+            if (HERE / path).is_file()
+        ]
+    )
+    try:
+        state.read_link()
+        with st.sidebar:
+            _study_choice()
+            model_picker()
+            _status()
+        state.write_link()
+        page.run()
+    except BoardError as error:
+        st.error(str(error), icon=":material/error:")
+
+
+def _study_choice() -> None:
+    """Which study is shown; nothing to choose where there is only one."""
+    names = list(studies())
+    if len(names) > 1:
+        st.session_state["study_choice"] = state.study_name()
+        st.segmented_control(
+            "Study",
+            names,
+            key="study_choice",
+            required=True,
+            format_func=lambda name: studies()[name].name,
+            on_change=lambda: state.show_study(st.session_state["study_choice"]),
+            width="stretch",
+        )
+    else:
+        st.caption("Study")
+        st.text(state.study().name)
+
+
+def _status() -> None:
+    """What is in memory and at work, refreshed while something is."""
+    busy = bool(runner().active())
+    st.fragment(run_every=STATUS_SECONDS if busy else None)(_status_line)()
+
+
+def _status_line() -> None:
+    models, active = pool(), runner().active()
+    loaded = models.loaded()
+    parts = (
+        [models.device, f"{len(loaded)} models loaded", f"{models.bytes() / 1e6:,.0f} MB"]
+        if loaded
+        else ["No model loaded", "shown from the cache"]
+    )
+    if active:
+        parts = [active[0].title + " …", *([f"{len(active) - 1} waiting"] if len(active) > 1 else []), *parts]
+    with st.container(key="status_line"):
+        st.caption(" · ".join(parts))

@@ -1,0 +1,201 @@
+"""The one place that reads and writes what a person has chosen: study, probe, prompt, models, view, settings.
+
+It lives in Streamlit's session state and is mirrored in the page's address, so that a reload or a link
+`?study=..&probe=..&models=..` shows the same. Nothing else in `app` touches `st.query_params` for these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from app.look import family
+from app.resources import studies
+from backends.study import Decoding, Probe, Role, Sampling, Study
+
+COMPARE_PAGE = "views/compare.py"
+MINE = "mine"
+_LINK_NAMES = ("study", "probe", "models", "prompt", "view")
+
+
+
+def study_name() -> str:
+    """Short name of the study that is shown."""
+    name = st.session_state.get("board.study")
+    return name if name in studies() else next(iter(studies()))
+
+
+def study() -> Study:
+    """The study that is shown."""
+    return studies()[study_name()]
+
+
+def show_study(name: str) -> None:
+    """Turn to another study; what was chosen in this one is kept."""
+    st.session_state["board.study"] = name
+
+
+def _get(name: str, default: Any = None) -> Any:
+    return st.session_state.get(f"board.{study_name()}.{name}", default)
+
+
+def _set(name: str, value: Any) -> None:
+    st.session_state[f"board.{study_name()}.{name}"] = value
+
+
+
+def default_models(of: Study) -> list[str]:
+    """The original, the retained model, and the last checkpoint of every method."""
+    last: dict[str, str] = {}
+    steps: dict[str, int] = {}
+    for spec in of.models:
+        if spec.part == "unlearned" and (spec.step or 0) >= steps.get(family(spec), -1):
+            last[family(spec)], steps[family(spec)] = spec.name, spec.step or 0
+    names = {spec.name for spec in of.models if spec.part != "unlearned"} | set(last.values())
+    return in_order(of, names)
+
+
+def in_order(of: Study, names: Iterable[str]) -> list[str]:
+    """Those of the names that the study has: original first, then retained, then the others as the file has them."""
+    wanted = set(names)
+    rank = {"original": 0, "retained": 1, "unlearned": 2}
+    return [spec.name for spec in sorted(of.models, key=lambda spec: rank[spec.part]) if spec.name in wanted]
+
+
+def chosen_models() -> list[str]:
+    """Names of the ticked models, original first. One set for all pages."""
+    chosen = _get("models")
+    return default_models(study()) if chosen is None else in_order(study(), chosen)
+
+
+def choose_models(names: Iterable[str]) -> None:
+    """Tick exactly these models; the original always stays, it is what the others are compared with."""
+    _set("models", in_order(study(), {*names, study().original.name}))
+
+
+
+def probes(role: Role | None = None) -> list[Probe]:
+    """Probes of the study, of one role or all."""
+    sets = [probe_set for probe_set in study().probe_sets if role in (None, probe_set.role)]
+    return [probe for probe_set in sets for probe in probe_set.probes]
+
+
+def roles() -> list[Role]:
+    """Roles for which the study has probes, forget first."""
+    return list(dict.fromkeys(probe_set.role for probe_set in study().probe_sets if probe_set.probes))
+
+
+def probe() -> Probe | None:
+    """The probe that is shown, or None in a study without probes."""
+    wanted = _get("probe")
+    found = next((probe for probe in probes() if probe.id == wanted), None)
+    return found or next(iter([*probes("forget"), *probes()]), None)
+
+
+def show_probe(probe_id: str) -> None:
+    """Turn to another probe; a prompt of one's own makes way for it."""
+    _set("probe", probe_id)
+    _set("prompt", None)
+
+
+def own_prompt() -> str | None:
+    """The prompt that was typed, or None while the probe's own is shown."""
+    prompt: str | None = _get("prompt")
+    return prompt
+
+
+def ask(prompt: str) -> None:
+    """Ask a prompt: the probe's own, or another."""
+    current = probe()
+    _set("prompt", None if current and prompt == current.prompt else prompt)
+
+
+def asked() -> Probe | None:
+    """What is put to the models: the probe, or the typed prompt as a probe without a reference answer."""
+    typed = own_prompt()
+    return probe() if typed is None else Probe(id=MINE, role="mine", prompt=typed)
+
+
+
+def view(options: Sequence[str]) -> str:
+    """The chosen way to look at results, one of the options."""
+    chosen = _get("view")
+    return chosen if chosen in options else options[0]
+
+
+def show_view(name: str) -> None:
+    """Look at results in another way."""
+    _set("view", name)
+
+
+def decoding() -> Decoding:
+    """How text is generated: as the study says until somebody changes it."""
+    chosen: Decoding = _get("decoding") or study().decoding
+    return chosen
+
+
+def set_decoding(value: Decoding) -> None:
+    """Generate text in another way from now on."""
+    _set("decoding", value)
+
+
+def sampling() -> Sampling:
+    """How images are sampled: as the study says until somebody changes it."""
+    chosen: Sampling = _get("sampling") or study().sampling
+    return chosen
+
+
+def set_sampling(value: Sampling) -> None:
+    """Sample images in another way from now on."""
+    _set("sampling", value)
+
+
+
+def read_link() -> None:
+    """Take over what a link says. An address that this session wrote itself is old news and changes nothing."""
+    link = {name: st.query_params.get_all(name) for name in _LINK_NAMES if name in st.query_params}
+    if not link or link in st.session_state.setdefault("board.written", []):
+        return
+    st.session_state["board.written"].append(link)
+    if link.get("study", [""])[0] in studies():
+        show_study(link["study"][0])
+    if "probe" in link:
+        show_probe(link["probe"][0])
+    if "models" in link:
+        choose_models(link["models"])
+    if "prompt" in link:
+        _set("prompt", link["prompt"][0])
+    if "view" in link:
+        show_view(link["view"][0])
+
+
+def write_link() -> None:
+    """Put what is shown into the address, leaving out what is as it would be anyway."""
+    current, typed, models = probe(), own_prompt(), chosen_models()
+    link: dict[str, list[str]] = {"study": [study_name()]}
+    if current is not None:
+        link["probe"] = [current.id]
+    if models != default_models(study()):
+        link["models"] = models
+    if typed is not None:
+        link["prompt"] = [typed]
+    if _get("view"):
+        link["view"] = [_get("view")]
+    for name in _LINK_NAMES:
+        if name not in link and name in st.query_params:
+            del st.query_params[name]
+        elif name in link and st.query_params.get_all(name) != link[name]:
+            st.query_params[name] = link[name]
+    written = st.session_state.setdefault("board.written", [])
+    if link not in written:
+        written.append(link)
+
+
+def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
+    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script."""
+    show_probe(probe_id)
+    if models is not None:
+        choose_models(models)
+    st.switch_page(COMPARE_PAGE)
