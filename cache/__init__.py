@@ -1,1 +1,1 @@
-"""What remembers: evidence, runs and metrics in one file; what is missing and how to compute it. Knows nothing of pages."""
+"""What remembers: evidence, runs and metrics in one file; what is missing and how to compute it. Knows no pages."""

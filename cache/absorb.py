@@ -1,0 +1,96 @@
+"""Taking over another store: the shipped pack, or a colleague's file. Copies inside SQLite, decodes nothing."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from backends.errors import StoreError
+from cache import schema
+from cache.image_files import ImageFiles
+
+_CONTEXT_COLUMNS = "key, kind, fingerprint, tokenizer, protocol, settings, numerics, code_version"
+
+# What the other store has and this one lacks (a damaged cell counts as lacking).
+_NEW_EVIDENCE = """
+CREATE TEMP TABLE taken AS
+SELECT mine.id AS context, theirs.digest, theirs.cell, theirs.row
+FROM other.evidence AS theirs
+JOIN other.cells AS source ON source.id = theirs.cell AND NOT source.damaged
+JOIN other.contexts AS their_context ON their_context.id = theirs.context
+JOIN main.contexts AS mine ON mine.key = their_context.key
+LEFT JOIN main.evidence AS held ON held.context = mine.id AND held.digest = theirs.digest
+LEFT JOIN main.cells AS held_cell ON held_cell.id = held.cell
+WHERE held.cell IS NULL OR held_cell.damaged
+"""
+_COPY_CELLS = """
+INSERT INTO main.cells (id, context, created, damaged, checksum, payload)
+SELECT source.id + :shift, wanted.context, source.created, 0, source.checksum, source.payload
+FROM (SELECT DISTINCT cell, context FROM taken) AS wanted JOIN other.cells AS source ON source.id = wanted.cell
+"""
+_COPY_INDEX = """
+INSERT OR REPLACE INTO main.evidence (context, digest, cell, row)
+SELECT context, digest, cell + :shift, row FROM taken
+"""
+
+
+def absorb(path: Path, images: ImageFiles, other: Path) -> int:
+    """Copy everything of `other` that the store at `path` lacks; see `Store.absorb`."""
+    if not other.is_file():
+        raise StoreError("there is no such cache", where=str(other))
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, uri=True)
+        try:
+            connection.execute(f"PRAGMA busy_timeout={schema.BUSY_MILLISECONDS}")
+            _attach(connection, other)
+            mark = _mark(connection)
+            if _is_known(connection, mark):
+                return 0
+            images.copy_from(other.parent / "images")
+            return _copy(connection, mark)
+        finally:
+            connection.close()
+    except sqlite3.DatabaseError as error:
+        raise schema.explain_sqlite(error, other if "not a database" in str(error) else path) from error
+
+
+def _attach(connection: sqlite3.Connection, other: Path) -> None:
+    # Immutable: the pack may lie where nothing can be written, not even a lock. A store with a write-ahead log is
+    # somebody's live cache and is opened as such, or what its log holds would be missed.
+    live = other.with_name(f"{other.name}-wal").exists()
+    options = "mode=ro" if live else "mode=ro&immutable=1"
+    connection.execute("ATTACH DATABASE ? AS other", (f"{other.resolve().as_uri()}?{options}",))
+    application_id = connection.execute("PRAGMA other.application_id").fetchone()[0]
+    version = connection.execute("PRAGMA other.user_version").fetchone()[0]
+    schema.check_version(application_id, version, other)
+
+
+def _mark(connection: sqlite3.Connection) -> str:
+    """Which store at which state; found again in our `meta` once it was absorbed."""
+    found = dict(connection.execute("SELECT key, value FROM other.meta WHERE key IN ('store_id', 'version')"))
+    return f"absorbed {found['store_id']} {found['version']}"
+
+
+def _is_known(connection: sqlite3.Connection, mark: str) -> bool:
+    return connection.execute("SELECT 1 FROM main.meta WHERE key = ?", (mark,)).fetchone() is not None
+
+
+def _copy(connection: sqlite3.Connection, mark: str) -> int:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(
+            f"INSERT OR IGNORE INTO main.contexts ({_CONTEXT_COLUMNS}) SELECT {_CONTEXT_COLUMNS} FROM other.contexts"
+        )
+        connection.execute(_NEW_EVIDENCE)
+        shift = connection.execute("SELECT coalesce(max(id), 0) FROM main.cells").fetchone()[0]
+        connection.execute(_COPY_CELLS, {"shift": shift})
+        taken: int = connection.execute(_COPY_INDEX, {"shift": shift}).rowcount
+        connection.execute("INSERT OR IGNORE INTO main.runs SELECT * FROM other.runs")
+        connection.execute("INSERT OR IGNORE INTO main.memos SELECT * FROM other.memos")
+        connection.execute("INSERT OR REPLACE INTO main.meta VALUES (?, '')", (mark,))
+        connection.execute("UPDATE main.meta SET value = value + 1 WHERE key = 'version'")
+        connection.execute("COMMIT")
+    except sqlite3.DatabaseError:
+        connection.execute("ROLLBACK")
+        raise
+    return taken

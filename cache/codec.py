@@ -1,0 +1,249 @@
+"""Evidence to bytes and back: one Arrow IPC stream (zstd) with one row for each probe of a cell.
+
+Token values of all answers of a probe lie behind one another in list columns; `lengths` says where each answer ends.
+Strings that repeat (token pieces) are kept once in each cell. Knows nothing of databases.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from backends.evidence import Answer, ImageEvidence, Judgement, TextEvidence, TokenScores
+
+_TOKEN_COLUMNS = ("token_ids", "logprobs", "ranks", "argmax_ids", "mean", "variance", "entropy")
+_TYPES = {"token_ids": np.int32, "ranks": np.int32, "argmax_ids": np.int32}
+
+
+class DamagedCell(Exception):
+    """The bytes are not a cell of this kind. Raised and caught inside `cache` only."""
+
+
+def encode_text(rows: Sequence[TextEvidence]) -> bytes:
+    """One cell of text evidence."""
+    scored = [list(row.scores.items()) for row in rows]
+    entries = _offsets([len(items) for items in scored])
+    tokens = _offsets([sum(len(item.token_ids) for _, item in items) for items in scored])
+    rivals = _offsets([sum(item.top_logprobs.size for _, item in items) for items in scored])
+    flat = [(name, item) for items in scored for name, item in items]
+    columns = {
+        "names": _lists(entries, pa.array([name for name, _ in flat], pa.string()).dictionary_encode()),
+        "lengths": _lists(entries, pa.array([len(item.token_ids) for _, item in flat], pa.int32())),
+        "widths": _lists(entries, pa.array([_width(item) for _, item in flat], pa.int32())),
+        "end_logprobs": _lists(entries, pa.array([item.end_logprob for _, item in flat], pa.float64())),
+        "pieces": _lists(tokens, _strings(piece for _, item in flat for piece in item.pieces)),
+        "top_pieces": _lists(
+            rivals, _strings(piece for _, item in flat for pieces in item.top_pieces for piece in pieces)
+        ),
+        "top_logprobs": _lists(rivals, _numbers([item.top_logprobs for _, item in flat], np.float32)),
+    }
+    for name in _TOKEN_COLUMNS:
+        values = [getattr(item, name) for _, item in flat]
+        columns[name] = _lists(tokens, _numbers(values, _TYPES.get(name, np.float32)))
+    if np.array_equal(_flat(columns["entropy"]), -_flat(columns["mean"])):
+        del columns["entropy"]  # E_p[log p] is minus the entropy: an eighth of the bytes
+    return _write(columns | _answer_columns(rows))
+
+
+def decode_text(payload: bytes, wanted: Sequence[int], *, pieces: bool = True) -> list[TextEvidence]:
+    """The wanted rows of a cell.
+
+    Args:
+        payload: bytes of `encode_text`.
+        wanted: positions of probes in the cell.
+        pieces: False leaves out tokens as text and the rivals, which metrics do not need.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    batch = _read(payload)
+    try:
+        reader = _ScoreReader(batch, pieces)
+        return [TextEvidence(reader.scores(row), _answers(batch, row)) for row in wanted]
+    except (KeyError, IndexError, ValueError) as error:
+        raise DamagedCell(str(error)) from error
+
+
+def encode_images(rows: Sequence[ImageEvidence]) -> bytes:
+    """One cell of image evidence; the pictures themselves are files."""
+    judgements = [
+        json.dumps(
+            {domain: [said.label, dict(said.probabilities)] for domain, said in row.judgements.items()}
+        )
+        for row in rows
+    ]
+    features = _offsets([row.features.size for row in rows])
+    return _write(
+        {
+            "image": pa.array([row.image for row in rows], pa.string()),
+            "seed": pa.array([row.seed for row in rows], pa.int64()),
+            "judgements": pa.array(judgements, pa.string()),
+            "features": _lists(features, _numbers([row.features for row in rows], np.float32)),
+            "seconds": pa.array([row.seconds for row in rows], pa.float64()),
+        }
+    )
+
+
+def decode_images(payload: bytes, wanted: Sequence[int]) -> list[ImageEvidence]:
+    """The wanted rows of a cell of image evidence.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    batch = _read(payload)
+    try:
+        return [_image(batch, row) for row in wanted]
+    except (KeyError, IndexError, ValueError) as error:
+        raise DamagedCell(str(error)) from error
+
+
+class _ListColumn(NamedTuple):
+    """A list column as flat values and offsets: row i is values[offsets[i]:offsets[i + 1]]."""
+
+    offsets: NDArray[np.int32]
+    values: NDArray[Any]
+
+    def row(self, index: int) -> NDArray[Any]:
+        return self.values[self.offsets[index] : self.offsets[index + 1]]
+
+
+class _ScoreReader:
+    """Token scores of single rows out of the flat columns of a cell."""
+
+    def __init__(self, batch: Any, pieces: bool) -> None:
+        self._columns = {
+            name: _column(batch, name)
+            for name in (*_TOKEN_COLUMNS, "lengths", "widths")
+            if name in batch.schema.names
+        }
+        self._columns |= {name: _column(batch, name) for name in ("names", "end_logprobs")}
+        self._pieces = pieces
+        if pieces:
+            self._columns |= {name: _column(batch, name) for name in ("pieces", "top_pieces", "top_logprobs")}
+
+    def scores(self, row: int) -> dict[str, TokenScores]:
+        cells = {name: column.row(row) for name, column in self._columns.items()}
+        found: dict[str, TokenScores] = {}
+        token = rival = 0
+        for entry, name in enumerate(cells["names"]):
+            n, k = int(cells["lengths"][entry]), int(cells["widths"][entry])
+            end, rival_end = token + n, rival + n * k
+            found[name] = self._entry(cells, entry, slice(token, end), slice(rival, rival_end), k)
+            token, rival = end, rival_end
+        return found
+
+    def _entry(
+        self, cells: dict[str, NDArray[Any]], entry: int, tokens: slice, rivals: slice, k: int
+    ) -> TokenScores:
+        mean = cells["mean"][tokens]
+        n = len(mean)
+        pieces: tuple[str, ...] = ()
+        top_pieces: tuple[tuple[str, ...], ...] = ()
+        top_logprobs = np.zeros((n, 0), np.float32)
+        if self._pieces:
+            pieces = tuple(cells["pieces"][tokens].tolist())
+            top_logprobs = cells["top_logprobs"][rivals].reshape(n, k)
+            if k:
+                top_pieces = tuple(tuple(row) for row in cells["top_pieces"][rivals].reshape(n, k).tolist())
+        return TokenScores(
+            token_ids=cells["token_ids"][tokens],
+            pieces=pieces,
+            logprobs=cells["logprobs"][tokens],
+            ranks=cells["ranks"][tokens],
+            argmax_ids=cells["argmax_ids"][tokens],
+            mean=mean,
+            variance=cells["variance"][tokens],
+            entropy=cells["entropy"][tokens] if "entropy" in cells else -mean,
+            top_pieces=top_pieces,
+            top_logprobs=top_logprobs,
+            end_logprob=float(cells["end_logprobs"][entry]),
+        )
+
+
+def _answer_columns(rows: Sequence[TextEvidence]) -> dict[str, Any]:
+    offsets = _offsets([len(row.answers) for row in rows])
+    answers = [answer for row in rows for answer in row.answers]
+    return {
+        "texts": _lists(offsets, pa.array([answer.text for answer in answers], pa.string())),
+        "n_tokens": _lists(offsets, pa.array([answer.n_tokens for answer in answers], pa.int32())),
+        "finishes": _lists(offsets, pa.array([answer.finish for answer in answers], pa.string())),
+        "seeds": _lists(offsets, pa.array([answer.seed for answer in answers], pa.int64())),
+        "seconds": _lists(offsets, pa.array([answer.seconds for answer in answers], pa.float64())),
+    }
+
+
+def _answers(batch: Any, row: int) -> tuple[Answer, ...]:
+    parts = [
+        batch.column(name)[row].as_py() for name in ("texts", "n_tokens", "finishes", "seeds", "seconds")
+    ]
+    return tuple(Answer(*values) for values in zip(*parts, strict=True))
+
+
+def _image(batch: Any, row: int) -> ImageEvidence:
+    values = {name: batch.column(name)[row] for name in batch.schema.names}
+    said = json.loads(values["judgements"].as_py())
+    return ImageEvidence(
+        image=values["image"].as_py(),
+        seed=values["seed"].as_py(),
+        judgements={domain: Judgement(label, shares) for domain, (label, shares) in said.items()},
+        features=np.asarray(values["features"].values.to_numpy(), np.float32),
+        seconds=values["seconds"].as_py(),
+    )
+
+
+def _width(item: TokenScores) -> int:
+    return int(item.top_logprobs.shape[1]) if item.top_logprobs.ndim == 2 else 0
+
+
+def _offsets(counts: Sequence[int]) -> list[int]:
+    return [0, *accumulate(counts)]
+
+
+def _lists(offsets: Sequence[int], values: Any) -> Any:
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
+
+
+def _strings(values: Any) -> Any:
+    return pa.array(list(values), pa.string()).dictionary_encode()
+
+
+def _numbers(parts: Sequence[NDArray[Any]], dtype: type) -> Any:
+    flat = np.concatenate([np.ravel(part) for part in parts]) if parts else np.zeros(0)
+    return pa.array(flat.astype(dtype, copy=False))
+
+
+def _flat(column: Any) -> NDArray[Any]:
+    return np.asarray(column.values.to_numpy(zero_copy_only=False))
+
+
+def _column(batch: Any, name: str) -> _ListColumn:
+    column = batch.column(name)
+    values = column.values
+    if isinstance(values, pa.DictionaryArray):
+        # Few distinct strings, many tokens: look each up once, then index with numpy.
+        strings = np.array(values.dictionary.to_pylist(), dtype=object)
+        flat = strings[values.indices.to_numpy(zero_copy_only=False)] if len(values) else strings[:0]
+    else:
+        flat = values.to_numpy(zero_copy_only=False)
+    return _ListColumn(column.offsets.to_numpy(), flat)
+
+
+def _write(columns: dict[str, Any]) -> bytes:
+    batch = pa.record_batch(list(columns.values()), names=list(columns))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _read(payload: bytes) -> Any:
+    try:
+        return pa.ipc.open_stream(payload).read_next_batch()
+    except (pa.ArrowInvalid, OSError, StopIteration) as error:
+        raise DamagedCell(str(error)) from error

@@ -1,0 +1,88 @@
+"""Content-addressed PNG files beside the database: images/ab/<blake3>.png. Knows nothing of prompts or models."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from blake3 import blake3
+
+from backends.errors import StoreError
+
+
+class ImageFiles:
+    """Files whose name is the hash of what they hold, so that writing one twice is writing it once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._intact: set[str] = set()
+
+    def path(self, digest: str) -> Path:
+        """Where the image of that hash is, or would be."""
+        return self.folder / digest[:2] / f"{digest}.png"
+
+    def write(self, png: bytes) -> str:
+        """Keep an image: written beside its place, flushed, then renamed, so that no half image has a name.
+
+        Returns:
+            Its BLAKE3 hash.
+
+        Raises:
+            StoreError: the folder cannot be written or the disk is full.
+        """
+        digest = blake3(png).hexdigest()
+        if self.intact(digest):
+            return digest
+        target = self.path(digest)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(png)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except OSError as error:
+            raise _refused(error, self.folder) from error
+        self._intact.add(digest)
+        return digest
+
+    def intact(self, digest: str) -> bool:
+        """The file is there and holds what its name says; read once for each process."""
+        if digest in self._intact:
+            return True
+        try:
+            found = blake3(self.path(digest).read_bytes()).hexdigest() == digest
+        except OSError:
+            return False
+        if found:
+            self._intact.add(digest)
+        return found
+
+    def copy_from(self, folder: Path) -> None:
+        """Take over all images of another folder of this kind that are not here yet.
+
+        Raises:
+            StoreError: this folder cannot be written or the disk is full.
+        """
+        for source in folder.glob("??/*.png"):
+            target = self.path(source.stem)
+            if target.exists():
+                continue
+            try:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_suffix(f".{os.getpid()}.tmp")
+                shutil.copyfile(source, part)
+                os.replace(part, target)
+            except OSError as error:
+                raise _refused(error, self.folder) from error
+
+
+def _refused(error: OSError, folder: Path) -> StoreError:
+    return StoreError(
+        f"an image cannot be stored ({error.strerror})",
+        where=str(folder),
+        how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
+    )

@@ -1,0 +1,132 @@
+"""What identifies evidence: everything that can change it, and nothing else.
+
+A *context* is one model under one protocol with one setting; a probe's digest within a context is one piece of
+evidence. Two pieces with one key are the same, anything else is another. Knows nothing of how evidence is stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from blake3 import blake3
+
+from backends.study import Decoding, Sampling
+
+Kind = Literal["scores", "answers", "images"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+CODE_VERSION: Mapping[Kind, int] = MappingProxyType({"scores": 1, "answers": 1, "images": 1})
+"""Raised when the code that makes evidence of a kind changes what it makes; older evidence is then not found."""
+
+TEXT_PROTOCOL = "corrected/1"
+"""True padding mask, the study's chat template, answer tokens without end-of-turn (which is reported apart)."""
+
+IMAGE_PROTOCOL = "same-noise/1"
+"""One CPU generator for each image, seeded with its seed: equal seeds start from equal noise in every model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """All that evidence depends on beside the probe.
+
+    Attributes:
+        kind: "scores", "answers" or "images".
+        fingerprint: identity of the weights.
+        tokenizer: identity of tokenizer and chat template; "" for images.
+        protocol: named way of asking.
+        settings: canonical JSON of the decoding or sampling settings of one seed; judges for images.
+        numerics: see `numerics`.
+        code_version: version of the code that makes this kind.
+    """
+
+    kind: Kind
+    fingerprint: str
+    tokenizer: str
+    protocol: str
+    settings: str
+    numerics: str
+    code_version: int
+
+    @property
+    def key(self) -> str:
+        """32 hexadecimal digits."""
+        return digest(list(astuple(self)))
+
+
+def context_key(
+    kind: Kind,
+    *,
+    fingerprint: str,
+    tokenizer: str,
+    protocol: str,
+    settings: Mapping[str, object],
+    numerics: str,
+) -> str:
+    """Key of a context under the current version of the code."""
+    return Context(
+        kind, fingerprint, tokenizer, protocol, canonical(settings), numerics, CODE_VERSION[kind]
+    ).key
+
+
+def scores_context(fingerprint: str, tokenizer: str, numerics: str) -> Context:
+    """Given answers, teacher-forced: no settings."""
+    return Context(
+        "scores", fingerprint, tokenizer, TEXT_PROTOCOL, canonical({}), numerics, CODE_VERSION["scores"]
+    )
+
+
+def answers_context(
+    fingerprint: str, tokenizer: str, decoding: Decoding, seed: int, numerics: str
+) -> Context:
+    """Answers generated with one seed."""
+    settings = canonical(decoding_settings(decoding, seed))
+    return Context(
+        "answers", fingerprint, tokenizer, TEXT_PROTOCOL, settings, numerics, CODE_VERSION["answers"]
+    )
+
+
+def images_context(fingerprint: str, sampling: Sampling, seed: int, judges: str, numerics: str) -> Context:
+    """Images sampled with one seed and judged by the judges of that digest."""
+    settings = canonical(sampling_settings(sampling, seed) | {"judges": judges})
+    return Context("images", fingerprint, "", IMAGE_PROTOCOL, settings, numerics, CODE_VERSION["images"])
+
+
+def decoding_settings(decoding: Decoding, seed: int) -> dict[str, object]:
+    """What matters of the decoding for one seed; greedy decoding knows neither seed nor top-p."""
+    if decoding.temperature == 0:
+        return {"max_new_tokens": decoding.max_new_tokens, "temperature": 0.0}
+    return {key: value for key, value in asdict(decoding).items() if key != "seeds"} | {"seed": seed}
+
+
+def sampling_settings(sampling: Sampling, seed: int) -> dict[str, object]:
+    """What matters of the sampling for one seed."""
+    return {
+        "steps": sampling.steps,
+        "guidance": float(sampling.guidance),
+        "size": sampling.size,
+        "seed": seed,
+    }
+
+
+def decoding_seeds(decoding: Decoding) -> tuple[int, ...]:
+    """One seed for each answer to be written: greedy decoding writes one answer whatever the seeds."""
+    return decoding.seeds[:1] or (0,) if decoding.temperature == 0 else decoding.seeds
+
+
+def numerics(device: str, dtype: str) -> str:
+    """Name of the arithmetic. float32 on CPU and on CUDA (TF32 off) agree within the tests' tolerance and share one."""
+    return "float32" if dtype == "float32" and device in {"cpu", "cuda"} else f"{dtype}-{device}"
+
+
+def canonical(settings: Mapping[str, object]) -> str:
+    """JSON with sorted keys, the same text for the same settings."""
+    return json.dumps(dict(settings), sort_keys=True, ensure_ascii=False)
+
+
+def digest(value: Mapping[str, object] | Sequence[object]) -> str:
+    """BLAKE3 of the canonical JSON, 32 hexadecimal digits."""
+    return blake3(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]

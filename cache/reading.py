@@ -1,0 +1,157 @@
+"""What the store knows about a study's models, found without weights, without torch, in milliseconds.
+
+Evidence is looked for under every arithmetic it may have been made with, float32 first. Models whose files are not here
+are found by the fingerprint that the study declares.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from backends.checkpoints import ModelIdentity, identity
+from backends.evidence import ImageEvidence, TextEvidence
+from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, Sampling, Study
+from backends.tensors import file_digest
+from cache import keys
+from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOL, Context, Kind
+from cache.store import Store
+
+
+def identity_to_read(spec: ModelSpec) -> ModelIdentity:
+    """Identity as the study declares it, so that no file is touched, else from the files.
+
+    Raises:
+        CheckpointError: nothing declared and no files here.
+    """
+    if spec.fingerprint:
+        fingerprint, _, tokenizer = spec.fingerprint.partition(":")
+        return ModelIdentity(fingerprint, tokenizer)
+    return identity(spec)
+
+
+def judges_digest(judges: Sequence[JudgeSpec]) -> str:
+    """Identity of all judges' files; "" where the study has none or their files are not here."""
+    parts: list[object] = []
+    for judge in judges:
+        files = sorted(path for path in Path(judge.path).rglob("*") if path.is_file())
+        if not files:
+            return ""
+        stats = [(path, path.stat()) for path in files]
+        parts.append([judge.domain, [_file_digest(path, s.st_size, s.st_mtime_ns) for path, s in stats]])
+    return keys.digest(parts) if parts else ""
+
+
+def score_contexts(store: Store, model: ModelIdentity) -> list[Context]:
+    """Contexts with token scores of the model, the preferred arithmetic first."""
+    return _found(store, "scores", model, TEXT_PROTOCOL, {})
+
+
+def answer_contexts(store: Store, model: ModelIdentity, decoding: Decoding, seed: int) -> list[Context]:
+    """Contexts with answers of the model under these settings."""
+    return _found(store, "answers", model, TEXT_PROTOCOL, keys.decoding_settings(decoding, seed))
+
+
+def image_contexts(
+    store: Store, model: ModelIdentity, sampling: Sampling, seed: int, judges: str
+) -> list[Context]:
+    """Contexts with images of the model under these settings; judges "" takes any judges' word."""
+    settings = keys.sampling_settings(sampling, seed) | ({"judges": judges} if judges else {})
+    return _found(store, "images", replace(model, tokenizer=""), IMAGE_PROTOCOL, settings)
+
+
+def evidence_for(
+    study: Study, store: Store, model: str, probes: Sequence[Probe], decoding: Decoding | None = None
+) -> dict[str, TextEvidence]:
+    """What is stored of a language model on these probes: token scores and answers merged.
+
+    Args:
+        study: the study.
+        store: the cache.
+        model: name of the model in the study.
+        probes: of the study, or a person's own.
+        decoding: settings of the answers; None is the study's.
+
+    Returns:
+        Probe id -> evidence; a probe without any is left out.
+
+    Raises:
+        CheckpointError: the model's identity is neither declared nor to be had from files.
+    """
+    found = identity_to_read(study.model(model))
+    decoding = decoding or study.decoding
+    digests = [probe.digest() for probe in probes]
+    scores = _first_text(store, score_contexts(store, found), digests)
+    answers = [
+        _first_text(store, answer_contexts(store, found, decoding, seed), digests)
+        for seed in keys.decoding_seeds(decoding)
+    ]
+    merged: dict[str, TextEvidence] = {}
+    for probe, digest in zip(probes, digests, strict=True):
+        written = [each[digest] for each in answers if digest in each]
+        if digest in scores or written:
+            merged[probe.id] = TextEvidence(
+                scores=scores[digest].scores if digest in scores else {},
+                answers=tuple(answer for each in written for answer in each.answers),
+            )
+    return merged
+
+
+def images_for(
+    study: Study, store: Store, model: str, probes: Sequence[Probe], sampling: Sampling | None = None
+) -> dict[str, dict[int, ImageEvidence]]:
+    """What is stored of an image model on these probes.
+
+    Returns:
+        Probe id -> seed -> evidence, seeds in the order of the settings; a probe without any is left out.
+
+    Raises:
+        CheckpointError: the model's identity is neither declared nor to be had from files.
+    """
+    found = identity_to_read(study.model(model))
+    sampling = sampling or study.sampling
+    judges = judges_digest(study.judges)
+    digests = [probe.digest() for probe in probes]
+    merged: dict[str, dict[int, ImageEvidence]] = {}
+    for seed in sampling.seeds:
+        pictures: dict[str, ImageEvidence] = {}
+        for context in image_contexts(store, found, sampling, seed, judges):
+            pictures = store.images(context.key, digests) | pictures
+        for probe, digest in zip(probes, digests, strict=True):
+            if digest in pictures:
+                merged.setdefault(probe.id, {})[seed] = replace(pictures[digest], seed=seed)
+    return merged
+
+
+def _first_text(store: Store, contexts: Iterable[Context], digests: Sequence[str]) -> dict[str, TextEvidence]:
+    found: dict[str, TextEvidence] = {}
+    for context in contexts:
+        wanted = [digest for digest in digests if digest not in found]
+        if wanted:
+            found |= store.text(context.key, wanted)
+    return found
+
+
+def _found(
+    store: Store, kind: Kind, model: ModelIdentity, protocol: str, settings: dict[str, object]
+) -> list[Context]:
+    """Contexts of the current code that agree with all that is given, float32 before other arithmetic."""
+    matching = [
+        context
+        for context in store.contexts()
+        if context.kind == kind
+        and context.fingerprint == model.fingerprint
+        and (not model.tokenizer or context.tokenizer == model.tokenizer)
+        and context.protocol == protocol
+        and context.code_version == CODE_VERSION[kind]
+        and settings.items() <= json.loads(context.settings).items()
+    ]
+    return sorted(matching, key=lambda context: (context.numerics != "float32", context.numerics))
+
+
+@lru_cache(maxsize=256)
+def _file_digest(path: Path, _size: int, _changed: int) -> str:
+    return file_digest(path)
