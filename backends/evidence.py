@@ -62,7 +62,8 @@ class TokenScores:
     @property
     def hits(self) -> BoolArray:
         """Argmax equals the reference token, shape (N,)."""
-        return self.argmax_ids == self.token_ids
+        hits: BoolArray = self.argmax_ids == self.token_ids
+        return hits
 
 
 @dataclass(frozen=True, slots=True)
