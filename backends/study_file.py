@@ -1,0 +1,361 @@
+"""Reading and writing `study.toml`: strict, so that a misspelt key is named with its line instead of being ignored.
+
+Relative paths in a study file are relative to its folder. Whether a named model can be used is checked elsewhere
+(`checkpoints.py`); this module only knows the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from backends.checkpoints import HUB_ID, is_package
+from backends.errors import StudyError
+from backends.probes import read_probes
+from backends.study import (
+    ROLES,
+    Decoding,
+    JudgeSpec,
+    Modality,
+    ModelSpec,
+    Part,
+    ProbeSet,
+    Sampling,
+    Study,
+)
+from backends.study_lines import line_of
+
+PARTS: tuple[str, ...] = get_args(Part)
+MODALITIES: tuple[str, ...] = get_args(Modality)
+TOP = ("name", "modality", "description", "decoding", "sampling", "models", "probes", "judges", "forget")
+MODEL = tuple(field.name for field in fields(ModelSpec))
+DECODING = tuple(field.name for field in fields(Decoding))
+SAMPLING = tuple(field.name for field in fields(Sampling))
+KINDS: Mapping[type, str] = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
+
+
+def read_study(path: Path) -> Study:
+    """The study that a file describes, its probe files read.
+
+    Raises:
+        StudyError: names the file, the line and the key; or the probe file and the row.
+    """
+    path = path.expanduser().resolve()
+    text = _read_text(path)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"this is no valid TOML: {error}", where=str(path)) from error
+    top = _Table(document, (), text, path)
+    top.only(TOP, "study")
+    modality = cast(Modality, top.choice("modality", MODALITIES))
+    study = Study(
+        name=top.need("name"),
+        modality=modality,
+        description=top.get("description", str, ""),
+        models=_models(top),
+        probe_sets=_probe_sets(top),
+        decoding=_decoding(top),
+        sampling=_sampling(top),
+        judges=_judges(top),
+        forget_concepts=_concepts(top),
+        path=path,
+    )
+    _check_whole(study, top)
+    return study
+
+
+def write_study(study: Study, path: Path) -> None:
+    """Writes a study file that `read_study` reads back as the same study; paths in it are absolute.
+
+    Raises:
+        StudyError: the folder cannot be written to.
+    """
+    lines = [f"{key} = {_toml(value)}" for key, value in _top_values(study).items()]
+    for name, settings in (("decoding", study.decoding), ("sampling", study.sampling)):
+        lines += ["", f"[{name}]", *_assignments(asdict(settings))]
+    for model in study.models:
+        lines += ["", "[[models]]", *_assignments(asdict(model))]
+    for probe_set in study.probe_sets:
+        lines += ["", "[[probes]]"]
+        lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})
+    for judge in study.judges:
+        lines += ["", "[[judges]]", *_assignments(asdict(judge))]
+    if study.forget_concepts:
+        lines += ["", "[forget]", *_assignments(study.forget_concepts)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise StudyError(f"the study file cannot be written ({error.strerror})", where=str(path)) from error
+
+
+def _top_values(study: Study) -> dict[str, str]:
+    values = {"name": study.name, "modality": study.modality}
+    return values | ({"description": study.description} if study.description else {})
+
+
+def _assignments(values: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None and value != ""
+    ]
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml(key)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    if isinstance(value, str):
+        # TOML's basic strings are JSON's, except that DEL must be escaped and surrogate pairs must not be
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
+    return repr(value)
+
+
+def _read_text(path: Path) -> str:
+    if path.is_dir():
+        raise StudyError(
+            "this is a folder, a study file was expected", where=str(path), how="Name its study.toml"
+        )
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise StudyError("there is no such study file", where=str(path), how="Check the path") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(
+            f"byte {error.start} is not UTF-8", where=str(path), how="Save the study file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise StudyError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """One TOML table with its place in the file: reads values of a stated type, names line and key where it cannot."""
+
+    values: Mapping[str, Any]
+    place: tuple[str | int, ...]
+    text: str
+    path: Path
+
+    def where(self, key: str = "") -> str:
+        line = line_of(self.text, self.place, key)
+        return f"{self.path}, line {line}" + (f", key `{key}`" if key else "")
+
+    def only(self, known: Sequence[str], what: str) -> None:
+        for key in self.values:
+            if key not in known:
+                close = difflib.get_close_matches(key, known, n=1)
+                how = f"Did you mean `{close[0]}`?" if close else f"Known are: {', '.join(known)}"
+                raise StudyError(f"a {what} has no such key", where=self.where(key), how=how)
+
+    def need(self, key: str) -> str:
+        value = self.get(key, str, None)
+        if value is None:
+            raise StudyError(f"the key `{key}` is missing", where=self.where(), how=f'Add {key} = "..."')
+        if not value.strip():
+            raise StudyError("this is empty", where=self.where(key), how="Write something")
+        return cast(str, value)
+
+    def get(self, key: str, kind: type, default: Any) -> Any:
+        value = self.values.get(key, default)
+        if value is default and key not in self.values:
+            return default
+        right = isinstance(value, (int, float) if kind is float else kind) and not (
+            isinstance(value, bool) and kind is not bool
+        )
+        if not right:
+            raise StudyError(f"{KINDS[kind]} was expected, not {_shown(value)}", where=self.where(key))
+        return float(value) if kind is float else value
+
+    def choice(self, key: str, choices: Sequence[str]) -> str:
+        value = self.need(key)
+        if value not in choices:
+            close = difflib.get_close_matches(value, choices, n=1)
+            meant = f"Did you mean `{close[0]}`?" if close else ""
+            raise StudyError(
+                f"this must be {_either(choices)}, not {_shown(value)}", where=self.where(key), how=meant
+            )
+        return value
+
+    def number(self, key: str, kind: type, default: Any, wanted: str, fits: Callable[[Any], bool]) -> Any:
+        value = self.get(key, kind, default)
+        if key in self.values and not fits(value):
+            raise StudyError(f"{wanted} was expected, not {_shown(value)}", where=self.where(key))
+        return value
+
+    def seeds(self, default: tuple[int, ...]) -> tuple[int, ...]:
+        value = self.values.get("seeds", list(default))
+        good = isinstance(value, list) and value and all(type(seed) is int and seed >= 0 for seed in value)
+        if not good or len(set(value)) < len(value):
+            wanted = "a list of different whole numbers from 0 on, such as [1, 2, 3]"
+            raise StudyError(f"{wanted}, was expected, not {_shown(value)}", where=self.where("seeds"))
+        return tuple(value)
+
+    def table(self, key: str) -> _Table:
+        return _Table(self.get(key, dict, {}), (*self.place, key), self.text, self.path)
+
+    def tables(self, key: str) -> list[_Table]:
+        value = self.values.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            raise StudyError(f"[[{key}]] tables were expected, not {_shown(value)}", where=self.where(key))
+        return [_Table(item, (*self.place, key, n), self.text, self.path) for n, item in enumerate(value)]
+
+    def local(self, key: str) -> str:
+        """A path of this table, made absolute."""
+        return str(_absolute(self.need(key), self.path.parent))
+
+    def source(self, key: str) -> str:
+        """A folder made absolute, or a hub id or package file as it stands."""
+        value = self.need(key)
+        folder = _absolute(value, self.path.parent)
+        if folder.exists() or not (is_package(value) or HUB_ID.match(value)):
+            return str(folder)
+        return value
+
+
+def _absolute(value: str, folder: Path) -> Path:
+    return (folder / Path(value).expanduser()).absolute()
+
+
+def _models(top: _Table) -> tuple[ModelSpec, ...]:
+    models = []
+    for table in top.tables("models"):
+        table.only(MODEL, "model")
+        models.append(
+            ModelSpec(
+                name=table.need("name"),
+                part=cast(Part, table.choice("part", PARTS)),
+                source=table.source("source"),
+                adapter=table.source("adapter") if "adapter" in table.values else None,
+                weights=table.local("weights") if "weights" in table.values else None,
+                subfolder=table.get("subfolder", str, ""),
+                revision=table.get("revision", str, ""),
+                method=table.get("method", str, ""),
+                step=table.number("step", int, None, "a whole number from 0 on", lambda step: step >= 0),
+                fingerprint=table.get("fingerprint", str, ""),
+                note=table.get("note", str, ""),
+            )
+        )
+        _unique([model.name for model in models], table, "name")
+    return tuple(models)
+
+
+def _probe_sets(top: _Table) -> tuple[ProbeSet, ...]:
+    sets = []
+    for table in top.tables("probes"):
+        table.only(("file", "role", "name"), "probe set")
+        role = cast(Any, table.choice("role", ROLES))
+        found = read_probes(Path(table.local("file")), role)
+        name = table.need("name") if "name" in table.values else found.name
+        sets.append(ProbeSet(name, role, found.probes, found.path))
+        _unique([probe_set.name for probe_set in sets], table, "name" if "name" in table.values else "file")
+    return _own_ids(sets)
+
+
+def _own_ids(sets: Sequence[ProbeSet]) -> tuple[ProbeSet, ...]:
+    """The sets, with `SET/ID` as ids where an earlier set has the same ones: files often count from 0 each."""
+    taken: set[str] = set()
+    result = []
+    for probe_set in sets:
+        probes = probe_set.probes
+        if not taken.isdisjoint(probe.id for probe in probes):
+            probes = tuple(replace(probe, id=f"{probe_set.name}/{probe.id}") for probe in probes)
+        taken.update(probe.id for probe in probes)
+        result.append(replace(probe_set, probes=probes))
+    return tuple(result)
+
+
+def _decoding(top: _Table) -> Decoding:
+    table, default = top.table("decoding"), Decoding()
+    table.only(DECODING, "decoding")
+    return Decoding(
+        max_new_tokens=table.number(
+            "max_new_tokens",
+            int,
+            default.max_new_tokens,
+            "a whole number from 1 to 4096",
+            lambda n: 1 <= n <= 4096,
+        ),
+        temperature=table.number(
+            "temperature", float, default.temperature, "a number from 0 to 10", lambda t: 0 <= t <= 10
+        ),
+        top_p=table.number(
+            "top_p", float, default.top_p, "a number above 0, at most 1", lambda p: 0 < p <= 1
+        ),
+        seeds=table.seeds(default.seeds),
+    )
+
+
+def _sampling(top: _Table) -> Sampling:
+    table, default = top.table("sampling"), Sampling()
+    table.only(SAMPLING, "sampling")
+    return Sampling(
+        steps=table.number(
+            "steps", int, default.steps, "a whole number from 1 to 1000", lambda n: 1 <= n <= 1000
+        ),
+        guidance=table.number(
+            "guidance", float, default.guidance, "a number from 0 to 100", lambda g: 0 <= g <= 100
+        ),
+        size=table.number(
+            "size", int, default.size, "a whole number from 8 to 4096", lambda n: 8 <= n <= 4096
+        ),
+        seeds=table.seeds(default.seeds),
+    )
+
+
+def _judges(top: _Table) -> tuple[JudgeSpec, ...]:
+    judges = []
+    for table in top.tables("judges"):
+        table.only(("domain", "path"), "judge")
+        judges.append(JudgeSpec(table.need("domain"), table.local("path")))
+        _unique([judge.domain for judge in judges], table, "domain")
+    return tuple(judges)
+
+
+def _concepts(top: _Table) -> dict[str, str]:
+    table = top.table("forget")
+    return {domain: table.need(domain) for domain in table.values}
+
+
+def _unique(names: Sequence[str], table: _Table, key: str) -> None:
+    if names[-1] in names[:-1]:
+        raise StudyError(
+            f"{_shown(names[-1])} is there twice", where=table.where(key), how="Give each its own"
+        )
+
+
+def _check_whole(study: Study, top: _Table) -> None:
+    parts = [model.part for model in study.models]
+    if parts.count("original") != 1:
+        found = "no model" if "original" not in parts else f"{parts.count('original')} models"
+        raise StudyError(
+            f'{found} with part = "original"; a study compares everything with exactly one',
+            where=str(top.path),
+            how='Mark one of the [[models]] with part = "original"',
+        )
+    if parts.count("retained") > 1:
+        raise StudyError(
+            'more than one model with part = "retained"',
+            where=str(top.path),
+            how="Keep one, or make two studies",
+        )
+    if study.modality == "text" and (study.judges or study.forget_concepts):
+        key = "judges" if study.judges else "forget"
+        raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")
+
+
+def _shown(value: object) -> str:
+    text = repr(value).replace("'", '"') if isinstance(value, str) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _either(choices: Sequence[str]) -> str:
+    return ", ".join(choices[:-1]) + " or " + choices[-1]

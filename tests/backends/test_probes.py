@@ -1,0 +1,208 @@
+"""Probe files: every format gives the same probes, and what is wrong is named by its row."""
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.errors import StudyError
+from backends.probes import read_probes
+from backends.study import Probe
+
+TOFU = {
+    "question": "Where was Ada Quill born?",
+    "answer": "She was born in Porto.",
+    "paraphrased_question": "What is Ada Quill's birthplace?",
+    "paraphrased_answer": "Her birthplace is Porto.",
+    "perturbed_answer": ["She was born in Oslo.", "She was born in Bern."],
+    "options": ["Oslo", "Bern"],
+    "key_fact": "Porto",
+    "subject": "Ada Quill",
+    "tags": ["birthplace"],
+    "id": "ada-1",
+}
+ADA = Probe(
+    id="ada-1",
+    role="forget",
+    prompt="Where was Ada Quill born?",
+    answer="She was born in Porto.",
+    paraphrased_prompt="What is Ada Quill's birthplace?",
+    paraphrased_answer="Her birthplace is Porto.",
+    perturbed_answers=("She was born in Oslo.", "She was born in Bern."),
+    options=("Oslo", "Bern"),
+    key_fact="Porto",
+    subject="Ada Quill",
+    tags=("birthplace",),
+)
+
+
+def write(tmp_path: Path, name: str, content: str | bytes) -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def message(path: Path) -> str:
+    with pytest.raises(StudyError) as caught:
+        read_probes(path, "forget")
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def as_csv(delimiter: str = ",") -> str:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter)
+    writer.writerow(TOFU)
+    writer.writerow([json.dumps(value) if isinstance(value, list) else value for value in TOFU.values()])
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.jsonl", json.dumps(TOFU) + "\n"),
+        ("a.ndjson", "\n" + json.dumps(TOFU) + "\r\n\r\n"),
+        ("a.json", json.dumps([TOFU], indent=2)),
+        ("a.csv", as_csv()),
+        ("a.csv", as_csv(";")),
+        ("a.tsv", as_csv("\t")),
+        ("a.csv", as_csv().replace('"[""Oslo"", ""Bern""]"', "Oslo | Bern")),
+        ("a.csv", as_csv().replace("\r\n", "\n")),
+        ("a.JSONL", "\ufeff" + json.dumps(TOFU)),
+        ("a.csv", ("\ufeff" + as_csv())),
+        ("a.csv", as_csv().encode("utf-16")),
+    ],
+)
+def test_every_format_gives_the_same_probe(tmp_path: Path, name: str, content: str | bytes) -> None:
+    found = read_probes(write(tmp_path, name, content), "forget")
+    assert found.probes == (ADA,)
+    assert (found.name, found.role) == ("a", "forget")
+
+
+def test_other_columns_are_concepts_of_a_picture(tmp_path: Path) -> None:
+    path = write(
+        tmp_path, "a.csv", "prompt,object,style\nA cat image in neon style.,cat,neon\nA cat image.,cat,\n"
+    )
+    first, second = read_probes(path, "retain").probes
+    assert first.concepts == {"object": "cat", "style": "neon"}
+    assert second.concepts == {"object": "cat"}
+    assert [first.id, second.id] == ["a-001", "a-002"]
+
+
+def test_a_line_separator_inside_of_a_string_ends_no_row(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", json.dumps({"prompt": "one\u2028two\x85three"}, ensure_ascii=False))
+    assert read_probes(path, "forget").probes[0].prompt == "one\u2028two\x85three"
+
+
+def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) -> None:
+    prompt = "<b>x</b> ![y](http://z) $\\alpha$ \x1b[31m \u202eabc שלום"
+    path = write(tmp_path, "a.jsonl", json.dumps({"prompt": prompt, "answer": ""}))
+    assert read_probes(path, "forget").probes[0].prompt == prompt
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.jsonl", "", "a.jsonl: this probe file is empty. Write one probe a row"),
+        ("a.csv", "prompt,answer\n", "a.csv: this probe file is empty"),
+        ("a.json", "  ", "this probe file is empty"),
+        ("a.json", "[]", "this probe file is empty"),
+        ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2, column"),
+        ("a.jsonl", '{"prompt": "a"}\n["b"]\n', 'line 2: an object was expected, not ["b"]'),
+        ("a.json", '{"prompt": "a"}', "a JSON list of objects was expected"),
+        ("a.json", "[\n{},\n{]", "a.json, line 3, column 2: this is no valid JSON"),
+        ("a.jsonl", '{"answer": "a"}', "no column `prompt` or `question` (columns: answer)"),
+        ("a.jsonl", '{"promt": "a"}', "the column `promt` is unknown. Did you mean `prompt`?"),
+        (
+            "a.jsonl",
+            '{"prompt": "a"}\n{"prompt": "  "}',
+            "1 of 2 rows cannot be used: line 2: its prompt is empty.",
+        ),
+        ("a.jsonl", '{"prompt": 3}', "line 1: `prompt` must be text, not 3"),
+        ("a.jsonl", '{"prompt": "a", "options": [1]}', "line 1: `options` must be text, not 1"),
+        ("a.jsonl", '{"prompt": "a", "options": {}}', "line 1: `options` must be a list of texts, not {}"),
+        ("a.jsonl", '{"prompt": "a", "options": [""]}', "line 1: `options` has an empty text"),
+        ("a.jsonl", '{"prompt": "a", "style": ["x"]}', 'line 1: `style` must be text, not ["x"]'),
+        ("a.jsonl", '{"prompt": "a", "question": "b"}', "both `question` and `prompt` are given"),
+        ("a.jsonl", '{"prompt": "\\ud800"}', "line 1: `prompt` holds half a character"),
+        (
+            "a.jsonl",
+            '{"prompt": "a", "id": 7}\n{"prompt": "b", "id": "7"}',
+            "line 2: its id '7' is that of line 1",
+        ),
+        ("a.csv", "prompt,answer\na,b\nc\n", "row 2 (line 3): 1 cells, but the header has 2"),
+        (
+            "a.csv",
+            "prompt,answer\na,b,c\n",
+            "row 1 (line 2): 3 cells, but the header has 2. Put text that holds",
+        ),
+        ("a.csv", "prompt,prompt\na,b\n", "line 1: the column 'prompt' is there twice"),
+        ("a.csv", 'prompt\n"a\n', "a.csv, line 2: this is no valid CSV"),
+        ("a.csv", b"prompt\na\n\xe9t\xe9\n", "a.csv: line 3 is not UTF-8 text. Save the file as UTF-8"),
+        ("a.csv", "prompt\nab\n".encode("utf-16-le"), "line 1 has NUL characters"),
+        ("a.csv", b"\xff\xfea", "is not UTF-16 text"),
+        ("a.xlsx", "x", "a.xlsx: .xlsx is none of the formats that can be read. Save it as one of .jsonl"),
+        ("a", "x", "no suffix is none of the formats"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence(
+    tmp_path: Path, name: str, content: str | bytes, expected: str
+) -> None:
+    assert expected in message(write(tmp_path, name, content))
+
+
+def test_only_the_first_few_bad_rows_are_shown(tmp_path: Path) -> None:
+    rows = "".join(f'{{"prompt": {number}}}\n' for number in range(9))
+    text = message(write(tmp_path, "a.jsonl", rows))
+    assert "9 of 9 rows cannot be used: line 1: " in text
+    assert "line 3: " in text and "line 4: " not in text
+    assert text.endswith("; and 6 more.")
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    assert "no.jsonl: there is no such probe file" in message(tmp_path / "no.jsonl")
+    assert "this is a folder, a probe file was expected" in message(tmp_path)
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+filled = texts.filter(lambda text: text.strip() != "")
+
+
+@given(prompt=filled, answer=texts, options=st.lists(filled, max_size=3), style=filled)
+def test_jsonl_keeps_every_text(
+    tmp_path_factory: pytest.TempPathFactory, prompt: str, answer: str, options: list[str], style: str
+) -> None:
+    path = tmp_path_factory.mktemp("probes") / "a.jsonl"
+    row = {"prompt": prompt, "answer": answer, "options": options, "style": style}
+    path.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8", newline="")
+    (probe,) = read_probes(path, "utility").probes
+    assert (probe.prompt, probe.answer, probe.options) == (prompt, answer, tuple(options))
+    assert probe.concepts == {"style": style.strip()}
+
+
+@given(prompt=filled, answer=texts)
+def test_csv_keeps_every_text(tmp_path_factory: pytest.TempPathFactory, prompt: str, answer: str) -> None:
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([["prompt", "answer"], [prompt, answer]])
+    path = tmp_path_factory.mktemp("probes") / "a.csv"
+    path.write_bytes(out.getvalue().encode())
+    (probe,) = read_probes(path, "forget").probes
+    assert probe.prompt == prompt
+    assert probe.answer == (answer if answer.strip() else "")
+
+
+@given(st.binary(max_size=60), st.sampled_from(["a.jsonl", "a.json", "a.csv", "a.tsv"]))
+def test_any_bytes_give_probes_or_a_study_error(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, name: str
+) -> None:
+    path = tmp_path_factory.mktemp("probes") / name
+    path.write_bytes(data)
+    try:
+        assert read_probes(path, "forget").probes
+    except StudyError as error:
+        assert str(error)
