@@ -1,0 +1,130 @@
+"""What the trade-off chart draws: one row a model, out of a scoreboard and the chosen axes.
+
+Pure functions from data frame to data frame. Knows nothing about Plotly, pages or stores; the only arithmetic is the
+turning of an axis, so that up and right are better.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cache.frontier import pareto
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """One metric on one kind of probes, as an axis.
+
+    Attributes:
+        key: `role/metric`, the scoreboard's key.
+        title: the metric's name for people.
+        role: which probes it was measured on; "" where it belongs to no role.
+        direction: 1 where higher is better on this role, -1 where lower is better.
+        unit: True where the values are shares in [0, 1], so that 1 - value is the turned axis.
+        turn: the person wants "better" up and right.
+    """
+
+    key: str
+    title: str
+    role: str
+    direction: int
+    unit: bool
+    turn: bool = True
+
+    @property
+    def complemented(self) -> bool:
+        """The axis plots 1 - value."""
+        return self.turn and self.direction < 0 and self.unit
+
+    @property
+    def reversed(self) -> bool:
+        """The axis runs from high to low (turned, but not a share)."""
+        return self.turn and self.direction < 0 and not self.unit
+
+    @property
+    def shown_direction(self) -> int:
+        """1 where a larger *plotted* value is better."""
+        return 1 if self.complemented else self.direction
+
+    @property
+    def name(self) -> str:
+        """Metric and role: `Answer probability on forget`."""
+        return f"{self.title} on {self.role}" if self.role else self.title
+
+    @property
+    def label(self) -> str:
+        """The axis title, with its direction in words: `1 − Answer probability on forget  (better →)`."""
+        arrow = "better →" if self.shown_direction > 0 or self.reversed else "← better"
+        return f"{'1 − ' if self.complemented else ''}{self.name}  ({arrow})"
+
+
+def chart_points(
+    frame: pd.DataFrame, models: Sequence[str], x: Axis, y: Axis, size: Axis | None = None
+) -> pd.DataFrame:
+    """One row a model that has a value on both axes, in the order of `models`.
+
+    Args:
+        frame: a scoreboard's frame (columns model, part, method, step, key, value, low, high, n).
+        models: names of the study's models; a model's position is its `code`.
+        x: horizontal axis.
+        y: vertical axis.
+        size: metric of the marker area, or None.
+
+    Returns:
+        Columns code, model, part, method, step; for x and y: `x` (as plotted), `x_minus` and `x_plus` (lengths of the
+        95 % interval's arms as plotted, 0 where unknown), `x_value`, `x_low`, `x_high` (as measured), `x_n`; `size`
+        (NaN where unknown or not asked for); `front`, True on the Pareto front of the unlearned models.
+    """
+    names = pd.DataFrame({"code": range(len(models)), "model": list(models)})
+    facts = frame[["model", "part", "method", "step"]].drop_duplicates("model")
+    table = names.merge(facts, on="model")
+    for letter, axis in (("x", x), ("y", y)):
+        table = table.merge(_column(frame, axis, letter), on="model")
+    sizes = (
+        frame.loc[frame["key"] == size.key, ["model", "value"]] if size else frame.loc[[], ["model", "value"]]
+    )
+    table = table.merge(sizes.rename(columns={"value": "size"}), on="model", how="left")
+    table["front"] = _front(table, x, y)
+    return table
+
+
+def missing_models(frame: pd.DataFrame, models: Sequence[str], axis: Axis) -> list[str]:
+    """Models without a value on the axis, in the study's order."""
+    present = set(frame.loc[(frame["key"] == axis.key) & frame["value"].notna(), "model"])
+    return [name for name in models if name not in present]
+
+
+def _column(frame: pd.DataFrame, axis: Axis, letter: str) -> pd.DataFrame:
+    """Value and interval of one axis, one row a model."""
+    rows = frame.loc[
+        (frame["key"] == axis.key) & frame["value"].notna(), ["model", "value", "low", "high", "n"]
+    ]
+    value, low, high = rows["value"], rows["low"], rows["high"]
+    below, above = (value - low).clip(lower=0).fillna(0), (high - value).clip(lower=0).fillna(0)
+    if axis.complemented:
+        below, above = above, below
+    return pd.DataFrame(
+        {
+            "model": rows["model"],
+            letter: 1 - value if axis.complemented else value,
+            f"{letter}_minus": below,
+            f"{letter}_plus": above,
+            f"{letter}_value": value,
+            f"{letter}_low": low,
+            f"{letter}_high": high,
+            f"{letter}_n": rows["n"],
+        }
+    )
+
+
+def _front(table: pd.DataFrame, x: Axis, y: Axis) -> pd.Series:
+    """Which unlearned models no other unlearned model beats on both axes."""
+    on_front = pd.Series(False, index=table.index)
+    unlearned = table["part"] == "unlearned"
+    if unlearned.any():
+        values = table.loc[unlearned, ["x_value", "y_value"]].to_numpy(float)
+        on_front[unlearned] = pareto(values, (x.direction, y.direction))
+    return on_front
