@@ -64,7 +64,14 @@ def image_contexts(
 
 
 def evidence_for(
-    study: Study, store: Store, model: str, probes: Sequence[Probe], decoding: Decoding | None = None
+    study: Study,
+    store: Store,
+    model: str,
+    probes: Sequence[Probe],
+    decoding: Decoding | None = None,
+    *,
+    numerics: str | None = None,
+    pieces: bool = True,
 ) -> dict[str, TextEvidence]:
     """What is stored of a language model on these probes: token scores and answers merged.
 
@@ -74,6 +81,8 @@ def evidence_for(
         model: name of the model in the study.
         probes: of the study, or a person's own.
         decoding: settings of the answers; None is the study's.
+        numerics: only evidence made with this arithmetic; None takes any, float32 first.
+        pieces: False leaves out tokens as text and rivals, which metrics do not need.
 
     Returns:
         Probe id -> evidence; a probe without any is left out.
@@ -84,9 +93,9 @@ def evidence_for(
     found = identity_to_read(study.model(model))
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
-    scores = _first_text(store, score_contexts(store, found), digests)
+    scores = _first_text(store, _of(numerics, score_contexts(store, found)), digests, pieces)
     answers = [
-        _first_text(store, answer_contexts(store, found, decoding, seed), digests)
+        _first_text(store, _of(numerics, answer_contexts(store, found, decoding, seed)), digests, pieces)
         for seed in keys.decoding_seeds(decoding)
     ]
     merged: dict[str, TextEvidence] = {}
@@ -101,9 +110,15 @@ def evidence_for(
 
 
 def images_for(
-    study: Study, store: Store, model: str, probes: Sequence[Probe], sampling: Sampling | None = None
+    study: Study,
+    store: Store,
+    model: str,
+    probes: Sequence[Probe],
+    sampling: Sampling | None = None,
+    *,
+    numerics: str | None = None,
 ) -> dict[str, dict[int, ImageEvidence]]:
-    """What is stored of an image model on these probes.
+    """What is stored of an image model on these probes; arguments as for `evidence_for`.
 
     Returns:
         Probe id -> seed -> evidence, seeds in the order of the settings; a probe without any is left out.
@@ -118,7 +133,7 @@ def images_for(
     merged: dict[str, dict[int, ImageEvidence]] = {}
     for seed in sampling.seeds:
         pictures: dict[str, ImageEvidence] = {}
-        for context in image_contexts(store, found, sampling, seed, judges):
+        for context in _of(numerics, image_contexts(store, found, sampling, seed, judges)):
             pictures = store.images(context.key, digests) | pictures
         for probe, digest in zip(probes, digests, strict=True):
             if digest in pictures:
@@ -126,12 +141,18 @@ def images_for(
     return merged
 
 
-def _first_text(store: Store, contexts: Iterable[Context], digests: Sequence[str]) -> dict[str, TextEvidence]:
+def _of(numerics: str | None, contexts: Sequence[Context]) -> list[Context]:
+    return [context for context in contexts if numerics in (None, context.numerics)]
+
+
+def _first_text(
+    store: Store, contexts: Iterable[Context], digests: Sequence[str], pieces: bool
+) -> dict[str, TextEvidence]:
     found: dict[str, TextEvidence] = {}
     for context in contexts:
         wanted = [digest for digest in digests if digest not in found]
         if wanted:
-            found |= store.text(context.key, wanted)
+            found |= store.text(context.key, wanted, pieces=pieces)
     return found
 
 

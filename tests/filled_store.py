@@ -228,7 +228,7 @@ def _level(spec: ModelSpec, role: str) -> float:
     """How much a model still knows of a role's probes: methods lose forget and the rest at different rates."""
     if spec.part != "unlearned":
         return 0.2 if spec.part == "retained" and role == "forget" else 0.96
-    done = (spec.step or 0) / 10 if (spec.step or 0) <= 10 else (spec.step or 0) / 30
+    done = (spec.step or 0) / (30 if spec.method in ("ESD", "SalUn") else 10)
     forget = {"GradAscent": 0.95, "NPO": 0.8, "IdkDPO": 0.6, "ESD": 0.9, "SalUn": 0.7}[spec.method]
     harm = {"GradAscent": 0.85, "NPO": 0.25, "IdkDPO": 0.4, "ESD": 0.2, "SalUn": 0.35}[spec.method]
     lost = forget if role == "forget" else harm * (0.5 if role == "utility" else 1.0)
@@ -261,7 +261,12 @@ def _picture(probe: Probe, spec: ModelSpec, seed: int) -> tuple[str, ImageEviden
     random = _random(spec.name, probe.id, seed)
     noise = _random(probe.prompt, seed)
     level = _level(spec, probe.role)
-    shown = {domain: said if random.random() < level else "none" for domain, said in probe.concepts.items()}
+    known = {"object": 0.9, "style": level}
+    others = {"object": ("none",), "style": ("sepia", "flat", "none")}
+    shown = {
+        domain: said if random.random() < known[domain] else str(random.choice(others[domain]))
+        for domain, said in probe.concepts.items()
+    }
     colour = STYLES.get(shown["style"], (120, 120, 120))
     image = Image.new("RGB", (64, 64), tuple(int(c * 0.25) for c in colour))
     x, y = (int(v) for v in noise.integers(8, 24, 2))

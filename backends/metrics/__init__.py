@@ -1,1 +1,66 @@
-"""Metrics: pure functions of evidence. No module here loads a model or reads a store."""
+"""Metrics: pure functions over evidence, each with a card that says how to read it. Listed here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from backends.metrics.card import (
+    Direction,
+    ImageMetric,
+    Metric,
+    MetricCard,
+    Pictures,
+    StudyMetric,
+    TextMetric,
+)
+from backends.metrics.choice import CHOICE_ACCURACY, CHOICE_PROBABILITY
+from backends.metrics.memorisation import EXACT_MEMORIZATION, EXTRACTION_STRENGTH, PROBABILITY
+from backends.metrics.pictures import (
+    CROSS_DOMAIN_RETAIN,
+    DISTANCE_TO_ORIGINAL,
+    IN_DOMAIN_RETAIN,
+    JUDGE_CONFIDENCE,
+    REJECT_RATE,
+    UNLEARN_ACCURACY,
+)
+from backends.metrics.similarity import KEY_FACT, ROUGE_L
+from backends.metrics.study_level import FORGET_QUALITY, MODEL_UTILITY
+from backends.metrics.truth_ratio import TRUTH_RATIO
+
+METRICS_VERSION = 1
+"""Raised when any definition changes: derived numbers that were kept are then computed again."""
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        "extraction_strength": EXTRACTION_STRENGTH,
+        "truth_ratio": TRUTH_RATIO,
+        "probability": PROBABILITY,
+        "exact_memorization": EXACT_MEMORIZATION,
+        "rouge_l": ROUGE_L,
+        "key_fact": KEY_FACT,
+        "choice_accuracy": CHOICE_ACCURACY,
+        "choice_probability": CHOICE_PROBABILITY,
+        "model_utility": MODEL_UTILITY,
+        "forget_quality": FORGET_QUALITY,
+        "unlearn_accuracy": UNLEARN_ACCURACY,
+        "in_domain_retain": IN_DOMAIN_RETAIN,
+        "cross_domain_retain": CROSS_DOMAIN_RETAIN,
+        "judge_confidence": JUDGE_CONFIDENCE,
+        "reject_rate": REJECT_RATE,
+        "distance_to_original": DISTANCE_TO_ORIGINAL,
+    }
+)
+"""All metrics by key, the most trusted first."""
+
+__all__ = [
+    "METRICS",
+    "METRICS_VERSION",
+    "Direction",
+    "ImageMetric",
+    "Metric",
+    "MetricCard",
+    "Pictures",
+    "StudyMetric",
+    "TextMetric",
+]

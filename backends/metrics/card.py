@@ -1,0 +1,106 @@
+"""What a person must know about a metric, as plain data, and the three shapes a metric can have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from backends.evidence import ImageEvidence, TextEvidence
+from backends.study import Modality, Probe
+
+Direction = Literal["lower", "higher"]
+Question = Literal["memorisation", "knowledge", "utility", "forgetting", "side effects", "collapse"]
+
+FORGOTTEN_ROLES = frozenset({"forget", "holdout"})
+"""Roles whose answers a well unlearned model does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricCard:
+    """What is measured and how to read it.
+
+    Attributes:
+        key: name in code and tables.
+        title: name on axes.
+        question: what it is evidence for.
+        modality: of the studies that have it.
+        formula: LaTeX.
+        reading: one sentence for a person who sees a value.
+        on_forget: which way is better on the forget probes.
+        elsewhere: which way is better on all other probes.
+        low: smallest possible value.
+        high: largest possible value; None where there is none.
+        ideal: what a perfectly unlearned model would have.
+        needs: evidence and probe fields without which it is not defined.
+        source: paper or code, with our deviations.
+        trust: how far the field found it to be reliable; "" where nobody tested.
+        roles: probe roles it is reported for; empty for all.
+    """
+
+    key: str
+    title: str
+    question: Question
+    modality: Modality
+    formula: str
+    reading: str
+    on_forget: Direction
+    elsewhere: Direction
+    low: float
+    high: float | None
+    ideal: str
+    needs: tuple[str, ...]
+    source: str
+    trust: str = ""
+    roles: frozenset[str] = frozenset()
+
+    def direction(self, role: str) -> Direction:
+        """Which way is better on probes of this role: on forget probes, more forgotten is better."""
+        return self.on_forget if role in FORGOTTEN_ROLES else self.elsewhere
+
+    def reported_for(self, role: str) -> bool:
+        """The metric has a value on probes of this role."""
+        return not self.roles or role in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What an image metric sees of one probe: the model's and the original's images by seed.
+
+    Attributes:
+        probe: the prompt and its concepts.
+        images: seed -> what this model made.
+        originals: seed -> what the original made from the same noise.
+        forgotten: domain -> concept that was to be forgotten.
+    """
+
+    probe: Probe
+    images: Mapping[int, ImageEvidence]
+    originals: Mapping[int, ImageEvidence]
+    forgotten: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TextMetric:
+    """One value for each probe from its text evidence, NaN where it is not defined; averaged over probes."""
+
+    card: MetricCard
+    value: Callable[[Probe, TextEvidence], float]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMetric:
+    """One value for each probe from its images (mean over seeds), NaN where not defined; averaged over probes."""
+
+    card: MetricCard
+    value: Callable[[Pictures], float]
+
+
+@dataclass(frozen=True, slots=True)
+class StudyMetric:
+    """One value for a model from other metrics' values; computed where those are."""
+
+    card: MetricCard
+
+
+Metric = TextMetric | ImageMetric | StudyMetric

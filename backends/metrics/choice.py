@@ -1,0 +1,93 @@
+"""Multiple choice without letters: is the true answer more probable than the wrong options?
+
+Each option is scored by its length-normalised probability after the same prompt, as open-unlearning's
+`probability_w_options` does for TOFU's real authors and world facts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from backends.evidence import ANSWER, FloatArray, TextEvidence
+from backends.metrics.card import MetricCard, TextMetric
+from backends.metrics.memorisation import mean_logprob, probability
+from backends.study import Probe
+
+
+def choice_accuracy(true: FloatArray, wrong: Sequence[FloatArray]) -> float:
+    """1 where the true answer is strictly the most probable, else 0; NaN without wrong options.
+
+    Args:
+        true: log-probabilities of the true answer's tokens, shape (N,).
+        wrong: the same of each wrong option.
+    """
+    if not wrong:
+        return math.nan
+    return float(all(mean_logprob(true) > mean_logprob(each) for each in wrong))
+
+
+def choice_probability(true: FloatArray, wrong: Sequence[FloatArray]) -> float:
+    """Probability of the true answer over that of all options, 0 to 1; NaN without wrong options.
+
+    Source: TOFU (Maini et al. 2024), section 2.2.1, real authors and world facts.
+    """
+    if not wrong:
+        return math.nan
+    right = probability(true)
+    everything = right + sum(probability(each) for each in wrong)
+    return right / everything if everything > 0 else math.nan
+
+
+def _split(evidence: TextEvidence) -> tuple[FloatArray, list[FloatArray]] | None:
+    wrong = [scores.logprobs for name, scores in evidence.scores.items() if name.startswith("option:")]
+    return (evidence.scores[ANSWER].logprobs, wrong) if ANSWER in evidence.scores and wrong else None
+
+
+def _choice_accuracy(_probe: Probe, evidence: TextEvidence) -> float:
+    found = _split(evidence)
+    return choice_accuracy(*found) if found else math.nan
+
+
+def _choice_probability(_probe: Probe, evidence: TextEvidence) -> float:
+    found = _split(evidence)
+    return choice_probability(*found) if found else math.nan
+
+
+CHOICE_ACCURACY = TextMetric(
+    MetricCard(
+        key="choice_accuracy",
+        title="Multiple-choice accuracy",
+        question="utility",
+        modality="text",
+        formula=r"\mathbf{1}\left[p(y)^{1/|y|} > \max_j p(\tilde y_j)^{1/|\tilde y_j|}\right]",
+        reading="Share of questions where the true answer is more probable than every wrong option.",
+        on_forget="lower",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="chance (1 / number of options) on forget probes, the original's value elsewhere",
+        needs=("answer", "options"),
+        source="length-normalised likelihood choice; differs from WMDP and MMLU, which score the letters A to D",
+    ),
+    _choice_accuracy,
+)
+
+CHOICE_PROBABILITY = TextMetric(
+    MetricCard(
+        key="choice_probability",
+        title="Probability among the options",
+        question="utility",
+        modality="text",
+        formula=r"\frac{p(y)^{1/|y|}}{p(y)^{1/|y|} + \sum_j p(\tilde y_j)^{1/|\tilde y_j|}}",
+        reading="How much of the probability of all options the true answer has.",
+        on_forget="lower",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="chance (1 / number of options) on forget probes, the original's value elsewhere",
+        needs=("answer", "options"),
+        source="TOFU (Maini et al. 2024), real authors and world facts; without the end-of-turn token",
+    ),
+    _choice_probability,
+)

@@ -1,0 +1,107 @@
+"""Metrics of a whole model, made of other metrics' values: model utility and forget quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.metrics.card import MetricCard, StudyMetric
+from backends.study import Modality
+
+UTILITY_PARTS: Mapping[Modality, tuple[str, ...]] = MappingProxyType(
+    {
+        "text": (
+            "retain/probability",
+            "retain/rouge_l",
+            "retain/truth_ratio",
+            "utility/choice_probability",
+            "utility/rouge_l",
+            "utility/truth_ratio",
+        ),
+        "image": ("retain/in_domain_retain", "retain/cross_domain_retain"),
+    }
+)
+"""What model utility is the harmonic mean of, where the study has it."""
+
+
+def harmonic_mean(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
+    """Harmonic mean over the first axis; a zero gives 0, a NaN gives NaN, nothing at all gives NaN.
+
+    Args:
+        values: shape (P,) or (P, B), each 0 to 1.
+
+    Returns:
+        Shape () or (B,); higher means more useful. One part near 0 pulls all of it down.
+    """
+    parts = np.asarray(values, np.float64)
+    if parts.shape[0] == 0:
+        return np.full(parts.shape[1:], np.nan)
+    with np.errstate(divide="ignore"):
+        mean = parts.shape[0] / np.sum(1.0 / parts, axis=0)
+    return np.asarray(mean)
+
+
+def forget_quality(ours: NDArray[np.float64], retained: NDArray[np.float64]) -> float:
+    """p-value of the two-sample Kolmogorov-Smirnov test between truth ratios, 0 to 1.
+
+    Near 1 the model cannot be told from one that never saw the forget set; near 0 it can. It saturates, and depends on
+    the number of probes: compare it within one study only. Log ratios may be given, the test sees ranks only.
+
+    Args:
+        ours: truth ratios of the model on the forget probes, shape (N,); NaN are left out.
+        retained: the same of the retained model.
+
+    Source: TOFU (Maini et al. 2024), section 2.2.2.
+    """
+    from scipy.stats import ks_2samp
+
+    ours, retained = ours[~np.isnan(ours)], retained[~np.isnan(retained)]
+    if not len(ours) or not len(retained):
+        return math.nan
+    return float(ks_2samp(ours, retained).pvalue)
+
+
+MODEL_UTILITY = StudyMetric(
+    MetricCard(
+        key="model_utility",
+        title="Model utility",
+        question="utility",
+        modality="text",
+        formula=r"\frac{P}{\sum_{i=1}^{P} 1/u_i}",
+        reading="Harmonic mean of what should be kept; one lost ability pulls all of it down.",
+        on_forget="higher",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="the original's value",
+        needs=("retain or utility probes",),
+        source=(
+            "TOFU (Maini et al. 2024) takes nine parts: probability, ROUGE and truth ratio on retain, real authors and "
+            "world facts. Here: those on retain, and on the utility probes together; only parts the study has"
+        ),
+        roles=frozenset({"all"}),
+    )
+)
+
+FORGET_QUALITY = StudyMetric(
+    MetricCard(
+        key="forget_quality",
+        title="Forget quality (p-value)",
+        question="forgetting",
+        modality="text",
+        formula=r"p_{\mathrm{KS}}\left(\{r_i\}_{\text{model}}, \{r_i\}_{\text{retained}}\right)",
+        reading="Near 1: cannot be told from the retained model. A p-value: it saturates, and grows with fewer probes.",
+        on_forget="higher",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="1",
+        needs=("retained model", "truth ratio on forget probes"),
+        source="TOFU (Maini et al. 2024), section 2.2.2; two-sample Kolmogorov-Smirnov, not its logarithm",
+        roles=frozenset({"forget"}),
+    )
+)

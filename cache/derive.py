@@ -1,0 +1,153 @@
+"""Per-probe values of all metrics of one model, from stored evidence; kept in the store until the evidence changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from backends.checkpoints import ModelIdentity
+from backends.errors import CheckpointError
+from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures, TextMetric
+from backends.metrics.truth_ratio import log_ratio_of
+from backends.study import ModelSpec, Probe, Study
+from cache import keys, reading
+from cache.keys import Context
+from cache.store import Store
+
+Values = dict[str, NDArray[np.float64]]
+"""role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN where there is none."""
+
+LOG_TRUTH_RATIO = "forget/log_truth_ratio"
+"""Kept beside the metrics for forget quality; no metric of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the store knows of one model: its contexts of one arithmetic, and a stamp of the evidence in them."""
+
+    spec: ModelSpec
+    stamp: str
+
+
+def role_probes(study: Study) -> dict[str, list[Probe]]:
+    """Probes of each role over all probe sets, each id once, in the order of the study."""
+    roles: dict[str, dict[str, Probe]] = {}
+    for probe_set in study.probe_sets:
+        for probe in probe_set.probes:
+            roles.setdefault(probe_set.role, {}).setdefault(probe.id, probe)
+    return {role: list(probes.values()) for role, probes in roles.items()}
+
+
+def contexts_of(study: Study, store: Store, spec: ModelSpec) -> list[Context]:
+    """All contexts that hold evidence of the model under the study's settings; none where it cannot be identified."""
+    try:
+        model = reading.identity_to_read(spec)
+    except CheckpointError:
+        return []  # the page that opens the study says why; here it only has no evidence
+    return (
+        _image_contexts(study, store, model)
+        if study.modality == "image"
+        else _text_contexts(study, store, model)
+    )
+
+
+def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Iterable[str]) -> dict[str, str]:
+    """Model name -> stamp of its evidence on these probes; "" where it has none."""
+    wanted = set(digests)
+    cells = store.stamps([context.key for several in contexts.values() for context in several])
+    found: dict[str, str] = {}
+    for name, several in contexts.items():
+        held = [
+            [context.key, sorted(item for item in cells[context.key].items() if item[0] in wanted)]
+            for context in several
+        ]
+        found[name] = keys.digest(held) if any(rows for _, rows in held) else ""
+    return found
+
+
+def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
+    """Per-probe values of one model, out of the store where they were kept for this stamp, else computed and kept."""
+    rows = [
+        [role, probe.id, probe.digest(), probe.key_fact]
+        for role, probes in role_probes(study).items()
+        for probe in probes
+    ]
+    key = keys.digest(["values", METRICS_VERSION, stamp, rows, sorted(study.forget_concepts.items())])
+    kept = store.memo(key)
+    if kept is not None:
+        return _unpack(kept)
+    compute = _image_values if study.modality == "image" else _text_values
+    values = {
+        key: row for key, row in compute(study, store, spec, numerics).items() if not np.isnan(row).all()
+    }
+    store.put_memo(key, _pack(values))
+    return values
+
+
+def _text_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> Values:
+    values: Values = {}
+    for role, probes in role_probes(study).items():
+        found = reading.evidence_for(study, store, spec.name, probes, numerics=numerics, pieces=False)
+        for name, metric in METRICS.items():
+            if isinstance(metric, TextMetric) and metric.card.reported_for(role):
+                values[f"{role}/{name}"] = np.array(
+                    [metric.value(p, found[p.id]) if p.id in found else math.nan for p in probes]
+                )
+        if role == "forget":
+            ratios = [log_ratio_of(found[p.id]) if p.id in found else math.nan for p in probes]
+            values[LOG_TRUTH_RATIO] = np.array(ratios)
+    return values
+
+
+def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> Values:
+    values: Values = {}
+    for role, probes in role_probes(study).items():
+        ours = reading.images_for(study, store, spec.name, probes, numerics=numerics)
+        originals = reading.images_for(study, store, study.original.name, probes, numerics=numerics)
+        pictures = [
+            Pictures(probe, ours.get(probe.id, {}), originals.get(probe.id, {}), study.forget_concepts)
+            for probe in probes
+        ]
+        for name, metric in METRICS.items():
+            if isinstance(metric, ImageMetric) and metric.card.reported_for(role):
+                values[f"{role}/{name}"] = np.array([metric.value(each) for each in pictures])
+    return values
+
+
+def _text_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
+    found = reading.score_contexts(store, model)
+    for seed in keys.decoding_seeds(study.decoding):
+        found += reading.answer_contexts(store, model, study.decoding, seed)
+    return found
+
+
+def _image_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
+    judges = reading.judges_digest(study.judges)
+    return [
+        context
+        for seed in study.sampling.seeds
+        for context in reading.image_contexts(store, model, study.sampling, seed, judges)
+    ]
+
+
+def _pack(values: Values) -> bytes:
+    columns = {"key": pa.array(list(values), pa.string())}
+    columns["values"] = pa.array([row.tolist() for row in values.values()], pa.list_(pa.float64()))
+    sink = pa.BufferOutputStream()
+    table = pa.table(columns)
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _unpack(payload: bytes) -> Values:
+    table = pa.ipc.open_stream(payload).read_all()
+    rows = table.column("values").to_pylist()
+    return {
+        key: np.array(row, np.float64) for key, row in zip(table.column("key").to_pylist(), rows, strict=True)
+    }
