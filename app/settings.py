@@ -11,7 +11,15 @@ from pathlib import Path
 from backends.places import cache_folder
 from cache.store import Store
 
-__all__ = ["CACHE_VARIABLE", "PACK", "STUDIES_VARIABLE", "cache_folder", "demo_studies", "open_store", "study_paths"]
+__all__ = [
+    "CACHE_VARIABLE",
+    "PACK",
+    "STUDIES_VARIABLE",
+    "cache_folder",
+    "demo_studies",
+    "open_store",
+    "study_paths",
+]
 
 CACHE_VARIABLE = "UNLEARNBOARD_CACHE"
 STUDIES_VARIABLE = "UNLEARNBOARD_STUDIES"
@@ -19,8 +27,8 @@ PACK = Path(__file__).resolve().parent / "demo" / "pack"
 
 
 def demo_studies() -> list[Path]:
-    """The study files of the demo that ships with UnlearnBoard."""
-    return [PACK / "text" / "study.toml", PACK / "image" / "study.toml"]
+    """The study files of the demo that ships with UnlearnBoard; none where its pack was not built."""
+    return [path for kind in ("text", "image") if (path := PACK / kind / "study.toml").is_file()]
 
 
 def study_paths() -> list[Path]:

@@ -1,0 +1,198 @@
+"""The command line: open the dashboard on a demo, a study file or a few folders; evaluate without a browser; prepare.
+
+Everything that can be wrong with the input is said before a server starts, in one sentence on the error stream. Torch
+is imported by `evaluate` and `prepare` only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import runpy
+import shlex
+import socket
+import sys
+import time
+import tomllib
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+
+from app import cli_options
+from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
+from backends.errors import BoardError, Cancelled, StudyError
+from backends.study import Study
+from backends.study_file import read_study
+
+USER_ERROR = 2
+INTERRUPTED = 130
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Do what the arguments say; returns the exit status."""
+    try:
+        return _dispatch(list(arguments))
+    except BoardError as error:
+        from app.terminal import printable
+
+        print(f"unlearnboard: {printable(str(error))}", file=sys.stderr)
+        return USER_ERROR
+    except (Cancelled, KeyboardInterrupt):
+        print("Stopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if arguments[:1] == ["evaluate"]:
+        options = cli_options.evaluate_parser().parse_args(arguments[1:])
+        _use_cache(options.cache)
+        return evaluate(options.study, options.models, options.device)
+    if arguments[:1] == ["prepare"]:
+        options = cli_options.prepare_parser().parse_args(arguments[1:])
+        _use_cache(options.cache)
+        return prepare()
+    own, streamlit = cli_options.without_streamlit_flags(arguments)
+    parser = cli_options.show_parser(version())
+    options = parser.parse_args(own)
+    _use_cache(options.cache)
+    return show(_study_files(options, parser), options.port, not options.no_browser, streamlit)
+
+
+def version() -> str:
+    """Version of the installed package, or of the checkout this runs from."""
+    try:
+        return metadata.version("unlearnboard")
+    except metadata.PackageNotFoundError:
+        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
+        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
+
+
+def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:
+    """Start the dashboard on these study files, or on the demo where there are none; returns when it ends.
+
+    Args:
+        files: study files.
+        port: on the loopback address.
+        browser: open one.
+        streamlit: flags that are handed on ("--server.maxUploadSize=100").
+    """
+    for path in files or _demo():
+        study = read_study(path)
+        if files:
+            _check_models(study)
+    open_store()
+    _check_port(port)
+    if files:
+        os.environ[STUDIES_VARIABLE] = os.pathsep.join(str(path) for path in files)
+    print(f"UnlearnBoard is at http://127.0.0.1:{port} (Ctrl-C ends it).", flush=True)
+    headless = [] if browser else ["--server.headless=true"]
+    script = Path(__file__).resolve().with_name("main.py")
+    sys.argv = ["streamlit", "run", str(script), f"--server.port={port}", *headless, *streamlit]
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+    return 0
+
+
+def evaluate(path: Path, names: Sequence[str] | None, device: str | None) -> int:
+    """Run the models of a study on all its probes, as far as that was not done before."""
+    from app.terminal import ProgressLines, stopped_by_ctrl_c
+    from backends.checkpoints import available
+    from backends.pool import ModelPool
+    from cache.evaluation import evaluate as run_evaluation
+
+    study = read_study(path)
+    _check_names(study, names)
+    store = open_store()
+    _check_models(study)
+    here = [model.name for model in study.models if available(model)]
+    wanted = list(names or here)
+    if absent := [name for name in wanted if name not in here]:
+        raise StudyError(
+            f"the weights of {', '.join(absent)} are not on this machine, only recorded answers can be shown",
+            where=str(path),
+        )
+    if not wanted:
+        raise StudyError("no model of this study has its weights on this machine", where=str(path))
+    started = time.monotonic()
+    lines = ProgressLines()
+    try:
+        with stopped_by_ctrl_c() as stop:
+            run_evaluation(study, store, ModelPool(device), models=wanted, on_progress=lines.show, stop=stop)
+    finally:
+        lines.close()
+    seconds = time.monotonic() - started
+    print(f"{len(wanted)} of {len(study.models)} models are evaluated ({seconds:.0f} s). See them with:")
+    print(f"  unlearnboard {shlex.quote(str(path))}")
+    return 0
+
+
+def prepare() -> int:
+    """Make what the demo needs once: its base model as a folder, its recorded evidence in the cache."""
+    from backends.checkpoints import is_package, resolve
+
+    packed = {spec.source for path in _demo() for spec in read_study(path).models if is_package(spec.source)}
+    for source in sorted(packed):
+        print(f"Preparing {Path(source).stem} (once, less than a minute) ...", flush=True)
+        started = time.monotonic()
+        folder = resolve(source)
+        print(f"  ready in {time.monotonic() - started:.0f} s: {folder}")
+    open_store()
+    print(f"The cache is {cache_folder()}.")
+    return 0
+
+
+def _demo() -> list[Path]:
+    paths = demo_studies()
+    if not paths:
+        raise StudyError(
+            "the demo is not in this checkout", how="Build it with `make demo-pack`, or name a study file"
+        )
+    return paths
+
+
+def _study_files(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[Path]:
+    named = [option for option in cli_options.MODEL_OPTIONS if getattr(options, option)]
+    if not named:
+        return [path.expanduser().absolute() for path in options.study]
+    if options.study:
+        parser.error(f"give study files or --{named[0]}, not both")
+    if not options.original:
+        parser.error(f"--{named[0]} needs --original, the model that everything is compared with")
+    from app.adhoc_study import write_adhoc
+
+    path = write_adhoc(cli_options.choice(options), cache_folder() / "studies")
+    print(f"This study is written to {path}; copy and edit it for names, steps and methods.")
+    return [path]
+
+
+def _use_cache(folder: Path | None) -> None:
+    if folder is not None:
+        os.environ[CACHE_VARIABLE] = str(folder.expanduser().absolute())
+
+
+def _check_names(study: Study, names: Sequence[str] | None) -> None:
+    known = [model.name for model in study.models]
+    for name in names or ():
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            how = f"Did you mean {close[0]!r}?" if close else f"Its models are: {', '.join(known)}"
+            raise StudyError(f"the study has no model {name!r}", where="--models", how=how)
+
+
+def _check_models(study: Study) -> None:
+    from backends.checkpoints import inspect_study
+
+    print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
+    inspect_study(study)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StudyError(
+                f"port {port} cannot be used ({error.strerror})",
+                how=f"End the program that uses it, or choose another with --port, such as --port {port + 1}",
+            ) from error

@@ -1,0 +1,189 @@
+"""The options of the command line and their help, written so that `--help` teaches what the program is for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from app.adhoc_study import Choice
+from backends.errors import StudyError
+from backends.study import Role
+
+STREAMLIT_SECTIONS = ("server", "browser", "client", "global", "logger", "runner", "theme")
+FILE_ROLES: tuple[Role, ...] = ("forget", "retain", "neighbour", "utility", "holdout")
+MODEL_OPTIONS = ("original", "unlearned", "retained", *FILE_ROLES, "judge", "concept", "name")
+DEFAULT_PORT = 8501
+
+ABOUT = """\
+See what unlearning did to a generative model: the original and unlearned versions side by side on any prompt, and
+what each gave up for it. Everything stays on this machine.
+"""
+
+EXAMPLES = """\
+examples:
+  unlearnboard
+      Look around. Opens the demo, whose answers are all recorded: nothing is downloaded, nothing is trained.
+
+  unlearnboard people/study.toml
+      Compare your own models. The file names the models, what each is to the study, and the probe files.
+
+  unlearnboard --original ./base --unlearned ./npo/checkpoint-60 ./npo/checkpoint-120 \\
+               --forget forget.jsonl --retain retain.jsonl
+      Have a look before writing a study file. Folders of transformers or diffusers models, hub ids (owner/name),
+      PEFT adapter folders and safetensors files work; one is written for you and its path is printed.
+
+  unlearnboard evaluate people/study.toml
+      Fill the trade-off curves from a terminal, over night or on a server. What was done before is not done again.
+
+  unlearnboard prepare
+      Convert the demo's language model once, so that the first fresh prompt needs no wait.
+
+`unlearnboard evaluate --help` tells more. Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who
+serves on another address passes --server.allowedHosts too.
+"""
+
+
+def show_parser(version: str) -> argparse.ArgumentParser:
+    """Parser of `unlearnboard [STUDY ...]` and `unlearnboard --original ...`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "study", nargs="*", type=Path, metavar="STUDY.toml", help="study files; none opens the demo"
+    )
+    models = parser.add_argument_group("models without a study file")
+    models.add_argument(
+        "--original", metavar="MODEL", help="folder or hub id that everything is compared with"
+    )
+    models.add_argument(
+        "--unlearned",
+        metavar="MODEL",
+        nargs="+",
+        action="extend",
+        help="unlearned versions: folders, hub ids, PEFT adapter folders or safetensors files; "
+        "NAME/checkpoint-60 becomes step 60 of the method NAME, so that its checkpoints join into a curve",
+    )
+    models.add_argument(
+        "--retained", metavar="MODEL", help="trained without the forget set: what forgetting aims at"
+    )
+    why = {
+        "forget": "what should be gone",
+        "retain": "what should stay",
+        "neighbour": "what is close to the forget set and should stay",
+        "utility": "general abilities, with wrong options to choose from",
+        "holdout": "what no model has seen, to tell memory from guessing",
+    }
+    for role in FILE_ROLES:
+        models.add_argument(
+            f"--{role}",
+            metavar="FILE",
+            nargs="+",
+            action="extend",
+            help=f"probes (JSONL, JSON, CSV): {why[role]}",
+        )
+    models.add_argument(
+        "--judge",
+        metavar="DOMAIN=FOLDER",
+        nargs="+",
+        action="extend",
+        help="image classifiers: object=judges/object",
+    )
+    models.add_argument(
+        "--concept",
+        metavar="DOMAIN=NAME",
+        nargs="+",
+        action="extend",
+        help="what image models should forget: style=neon",
+    )
+    models.add_argument("--name", metavar="TEXT", help="name of the study")
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default: %(default)s)"
+    )
+    running.add_argument(
+        "--no-browser", action="store_true", help="open no browser; for a server or a tunnel"
+    )
+    _add_cache(running.add_argument)
+    running.add_argument("--version", action="version", version=f"unlearnboard {version}")
+    return parser
+
+
+def evaluate_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard evaluate`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard evaluate",
+        description="Run every model of a study on every probe and keep what it did. Ctrl-C stops; the same command "
+        "goes on from there, and never runs a model twice on one probe.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")
+    parser.add_argument("--models", metavar="NAME", nargs="+", help="only these, by their names in the study")
+    parser.add_argument(
+        "--device", choices=["cpu", "cuda", "mps"], help="where to run (default: the fastest there is)"
+    )
+    _add_cache(parser.add_argument)
+    return parser
+
+
+def prepare_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard prepare`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard prepare",
+        description="Convert the demo's language model into the cache, once, and take over its recorded answers.",
+        allow_abbrev=False,
+    )
+    _add_cache(parser.add_argument)
+    return parser
+
+
+def choice(options: argparse.Namespace) -> Choice:
+    """What was named with --original and its companions."""
+    return Choice(
+        original=options.original,
+        unlearned=options.unlearned or [],
+        retained=options.retained or "",
+        probes={role: getattr(options, role) for role in FILE_ROLES if getattr(options, role)},
+        judges=dict(_pair(text, "--judge") for text in options.judge or []),
+        concepts=dict(_pair(text, "--concept") for text in options.concept or []),
+        name=options.name or "",
+    )
+
+
+def without_streamlit_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those of Streamlit (`--server.x=1`, `--server.x 1`)."""
+    ours: list[str] = []
+    theirs: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument.startswith(tuple(f"--{section}." for section in STREAMLIT_SECTIONS)):
+            theirs.append(argument if "=" in argument else f"{argument}={next(rest, '')}")
+        else:
+            ours.append(argument)
+    return ours, theirs
+
+
+def _add_cache(add: Callable[..., object]) -> None:
+    add(
+        "--cache",
+        type=Path,
+        metavar="FOLDER",
+        help="where evidence and converted models are kept (default: $UNLEARNBOARD_CACHE, else the platform's folder)",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a whole number from 1 to 65535 was expected")
+    return int(text)
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    left, equals, right = text.partition("=")
+    if not (left and equals and right):
+        raise StudyError(f"{text!r} is no NAME=VALUE", where=option, how=f"Write it as {option} style=...")
+    return left, right
