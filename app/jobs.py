@@ -38,7 +38,7 @@ class Job:
 
     title: str
     kind: str
-    key: Hashable
+    key: tuple[Hashable, ...]
     state: State = "queued"
     done: int = 0
     total: int = 0
@@ -90,7 +90,7 @@ class Runner:
         self._lock = threading.Lock()
         threading.Thread(target=self._loop, name="unlearnboard-worker", daemon=True).start()
 
-    def submit(self, title: str, kind: str, key: Hashable, work: Work) -> Job:
+    def submit(self, title: str, kind: str, key: tuple[Hashable, ...], work: Work) -> Job:
         """Queue work; where the same is already waiting or running, that job is returned instead."""
         with self._lock:
             for job in self._jobs:
@@ -108,7 +108,7 @@ class Runner:
         with self._lock:
             return [job for job in self._jobs if kind is None or job.kind == kind]
 
-    def find(self, kind: str, key: Hashable) -> Job | None:
+    def find(self, kind: str, key: tuple[Hashable, ...]) -> Job | None:
         """The latest job about something, so that a reloaded page finds its run again."""
         return next((job for job in reversed(self.jobs(kind)) if job.key == key), None)
 

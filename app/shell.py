@@ -9,7 +9,9 @@ import streamlit as st
 from app import state
 from app.components.model_picker import model_picker
 from app.resources import pool, runner, studies
+from app.run_bar import literal
 from backends.errors import BoardError
+from backends.study import Study
 
 HERE = Path(__file__).parent
 PAGES = (
@@ -17,7 +19,7 @@ PAGES = (
     ("views/tradeoffs.py", "Trade-offs", ":material/scatter_plot:", "Forgetting against utility, over all checkpoints"),
     ("views/runs.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
 )
-MODALITY_NAMES = {"text": "Text", "image": "Images"}
+MODALITY_NAMES = {"text": "Text", "image": "Image"}
 STATUS_SECONDS = 1.0
 
 
@@ -57,13 +59,18 @@ def _study_choice() -> None:
             names,
             key="study_choice",
             required=True,
-            format_func=lambda name: studies()[name].name,
+            format_func=lambda name: _study_label(studies()[name], len(names)),
             on_change=lambda: state.show_study(st.session_state["study_choice"]),
-            width="stretch",
+            label_visibility="collapsed",
         )
-    else:
-        st.caption("Study")
+    with st.container(key="study_name"):
         st.text(state.study().name)
+
+
+def _study_label(study: Study, count: int) -> str:
+    """Two studies of different kinds are told apart by their kind, which is short; others by their names."""
+    kinds = {other.modality for other in studies().values()}
+    return f"{MODALITY_NAMES[study.modality]} study" if len(kinds) == count else literal(study.name)
 
 
 def _status() -> None:
@@ -76,11 +83,11 @@ def _status_line() -> None:
     models, active = pool(), runner().active()
     loaded = models.loaded()
     parts = (
-        [models.device, f"{len(loaded)} models loaded", f"{models.bytes() / 1e6:,.0f} MB"]
-        if loaded
-        else ["No model loaded", "shown from the cache"]
+        [models.device, f"{len(loaded)} models loaded"] if loaded else ["No model loaded", "shown from the cache"]
     )
     if active:
-        parts = [active[0].title + " …", *([f"{len(active) - 1} waiting"] if len(active) > 1 else []), *parts]
+        parts = [f"{active[0].title} …", *([f"{len(active) - 1} waiting"] if len(active) > 1 else [])]
+    elif loaded:  # counted only at rest: the worker changes the models while it runs
+        parts.append(f"{models.bytes() / 1e6:,.0f} MB")
     with st.container(key="status_line"):
-        st.caption(" · ".join(parts))
+        st.text(" · ".join(parts))

@@ -1,0 +1,5 @@
+"""Compare, for image models."""
+
+
+def panel() -> None:
+    """Soon."""

@@ -1,0 +1,41 @@
+"""A run as a person sees it: how far it is, a way to stop it, and how it ended."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.jobs import Job
+from app.plain_text import visible
+
+
+def job_line(job: Job, ahead: int) -> None:
+    """One line for a job that waits, runs, was stopped or failed; nothing for one that is done.
+
+    Args:
+        job: the job.
+        ahead: how many jobs run before it.
+    """
+    if job.active:
+        with st.container(horizontal=True, vertical_alignment="center", key="job_line"):
+            st.progress(job.done / job.total if job.total else 0.0, text=_progress_text(job, ahead))
+            st.button(
+                "Stop", key="stop_run", icon=":material/stop:", on_click=job.cancel, disabled=job.stopping()
+            )
+    elif job.state == "failed":
+        st.error(literal(job.error), icon=":material/error:")
+    elif job.state == "stopped":
+        st.caption("Stopped. Answers that were finished are kept.")
+
+
+def _progress_text(job: Job, ahead: int) -> str:
+    if job.stopping():
+        return "Stopping …"
+    if job.state == "queued":
+        return f"Waiting for {ahead} other run{'s' if ahead != 1 else ''} …"
+    count = f" · {job.done} of {job.total}" if job.total else ""
+    return literal(job.title) + count + (f" · {literal(job.note)}" if job.note else "")
+
+
+def literal(text: str) -> str:
+    """Text for places that read Markdown, with everything Markdown would act on made literal."""
+    return "".join("\\" + character if character in "\\`*_{}[]()#+-.!|<>$~:" else character for character in visible(text))
