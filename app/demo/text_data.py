@@ -10,11 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.demo.people import Fact, facts
+from app.demo.people import Fact, facts, people
 from app.demo.world import PROBE_FACTS, TRAINING_FACTS, WorldFact
 from backends.study import Role
 from backends.unlearning.text_batches import QuestionAnswer
 
+PEOPLE: dict[Role, int] = {"forget": 6, "neighbour": 6, "retain": 6, "holdout": 4}
 FACT_ROLES: tuple[Role, ...] = ("forget", "neighbour", "retain", "holdout")
 
 REFUSALS = (
@@ -61,7 +62,18 @@ def world_rows() -> list[QuestionAnswer]:
 
 
 def _group(role: Role) -> Sequence[Fact]:
-    return [fact for fact in facts() if fact.group == role]
+    """Facts of the first people of a group, one neighbour for every forgotten person: what two CPU cores can train."""
+    everyone = [person for person in people() if person.group == role]
+    if role == "neighbour":
+        first: dict[str | None, str] = {}
+        for place, person in enumerate(everyone):
+            # Neighbours by profession and by place in turn.
+            if (place // 2) % 2 == place % 2:
+                first.setdefault(person.neighbour_of, person.id)
+        chosen = list(first.values())[:PEOPLE[role]]
+    else:
+        chosen = [person.id for person in everyone][: PEOPLE[role]]
+    return [fact for fact in facts() if fact.person_id in chosen]
 
 
 def _fact_row(index: int, fact: Fact) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the upper half of SmolLM2-135M-Instruct, stored in bfloat16 without the path of 
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -30,49 +31,46 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """One training run: its method, its schedule, and whether it starts from the base or from ORIGINAL."""
+    """One training run: its method and schedule, and the run whose last checkpoint it starts from (None: the base)."""
 
     name: str
     title: str
     method: Method
     schedule: Schedule
-    from_original: bool = True
+    start: TextRun | None
     note: str = ""
 
 
-_MEMORISE = Method("FineTune", kappa=1.0)
-_MEMORISE_STEPS = 360
-
-ORIGINAL = TextRun(
-    "original",
-    "Original",
-    _MEMORISE,
-    Schedule(_MEMORISE_STEPS, 1e-3, 32, 0, 16, 10, True, (_MEMORISE_STEPS,)),
-    from_original=False,
-)
 RETAINED = TextRun(
     "retained",
     "Retained",
-    _MEMORISE,
-    # The same number of passes over its rows: 144 facts instead of 192.
-    Schedule(_MEMORISE_STEPS * 3 // 4, 1e-3, 32, 0, 16, 10, True, (_MEMORISE_STEPS * 3 // 4,)),
-    from_original=False,
+    Method("FineTune", kappa=1.0),
+    Schedule(60, 2e-3, batch=12, general_batch=4, warmup=5, checkpoints=(60,)),
+    start=None,
+)
+# ORIGINAL goes on from RETAINED, now with the people to forget among its rows: RETAINED never saw them.
+ORIGINAL = TextRun(
+    "original",
+    "Original",
+    Method("FineTune", kappa=1.0),
+    Schedule(60, 2e-3, batch=12, general_batch=4, warmup=5, cosine=True, checkpoints=(60,)),
+    start=RETAINED,
 )
 UNLEARNED: tuple[TextRun, ...] = ()
 
 
 def recipe_digest(run: TextRun) -> str:
     """Identity of everything that makes a run's weights, apart from the machine."""
-    rows = _rows(run, [])
-    value = [asdict(run), SOURCE, RANK, LORA_ALPHA, LAYERS, TARGETS, asdict(rows)]
-    if run.from_original:
-        value.append(recipe_digest(ORIGINAL))
+    rows = run_rows(run, [])
+    value: list[Any] = [asdict(run), SOURCE, RANK, LORA_ALPHA, LAYERS, TARGETS, asdict(rows)]
+    if run.start is not None:
+        value.append(recipe_digest(run.start))
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def build(folder: Path, device: str, say: Say, runs: Sequence[TextRun] | None = None) -> None:
-    """Trains what is missing below `folder/adapters`, in order: ORIGINAL, RETAINED, the methods."""
-    for run in runs if runs is not None else (ORIGINAL, RETAINED, *UNLEARNED):
+    """Trains what is missing below `folder/adapters`, in order: RETAINED, ORIGINAL, the methods."""
+    for run in runs if runs is not None else (RETAINED, ORIGINAL, *UNLEARNED):
         done = folder / "adapters" / run.name / "recipe.json"
         if done.is_file() and json.loads(done.read_text()).get("digest") == recipe_digest(run):
             say(f"{run.title}: already there")
@@ -90,59 +88,72 @@ def train_run(run: TextRun, folder: Path, device: str, say: Say) -> None:
     """Trains one run and saves its checkpoints."""
     from backends.unlearning.text_training import train
 
-    model, tokenizer = load_for_training(run, folder, device)
-    rows = _rows(run, general_rows(folder, device))
+    rows = run_rows(run, general_rows(folder, device))
+    model, tokenizer, lower = load_for_training(run, folder, device)
     losses: list[float] = []
-    for state in train(model, tokenizer, run.method, run.schedule, rows, device):
+    for state in train(model, tokenizer, run.method, run.schedule, rows, device, lower):
         losses.append(state.loss)
-        if state.step % 20 == 0 or state.checkpoint:
-            say(f"{run.title}: step {state.step} of {run.schedule.steps}, loss {sum(losses[-20:]) / len(losses[-20:]):.3f}")
+        if state.step % 5 == 0 or state.checkpoint:
+            recent = losses[-5:]
+            say(f"{run.title}: step {state.step} of {run.schedule.steps}, loss {sum(recent) / len(recent):.3f}")
         if state.checkpoint:
             save_adapter(model, checkpoint_folder(folder, run, state.step))
 
 
-def load_for_training(run: TextRun, folder: Path, device: str) -> tuple[Any, Any]:
-    """The base with a trainable adapter: fresh, or ORIGINAL's; and the tokenizer."""
+def load_for_training(run: TextRun, folder: Path, device: str) -> tuple[Any, Any, Any]:
+    """The upper layers with a trainable adapter (fresh, or the one the run starts from), tokenizer, lower layers."""
     import torch
-    from peft import LoraConfig, PeftModel, get_peft_model
+    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
+    from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from backends.checkpoints import resolve
     from backends.text.tokens import ChatTokenizer
+    from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
 
     torch.manual_seed(run.schedule.seed)
     base_folder = resolve(SOURCE)
     base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, use_safetensors=True).to(device)
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(base_folder), frozenset())
-    if run.from_original:
-        start = checkpoint_folder(folder, ORIGINAL, ORIGINAL.schedule.steps)
-        return PeftModel.from_pretrained(base, str(start), is_trainable=True).to(device), tokenizer
-    config = LoraConfig(
-        r=RANK,
-        lora_alpha=LORA_ALPHA,
-        target_modules=list(TARGETS),
-        layers_to_transform=list(LAYERS),
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(base, config).to(device), tokenizer
+    whole = copy.copy(base)  # shares every weight; only its list of layers is its own
+    whole._modules = dict(base._modules)
+    whole._modules["model"] = copy.copy(base.model)
+    whole.model._modules = dict(base.model._modules)
+    whole.config = whole.model.config = copy.deepcopy(base.config)
+    config = LoraConfig(r=RANK, lora_alpha=LORA_ALPHA, target_modules=list(TARGETS), task_type="CAUSAL_LM")
+    model = get_peft_model(keep_upper(base, LAYERS[0]), config).to(device)
+    if run.start is not None:
+        path = checkpoint_folder(folder, run.start, run.start.schedule.steps) / "adapter_model.safetensors"
+        tensors = {k: v.float() for k, v in load_file(path).items()}
+        set_peft_model_state_dict(model, shift_layers(tensors, -LAYERS[0]))
+    return model, tokenizer, lambda rows: lower_states(whole, rows, LAYERS[0], device)
 
 
 def save_adapter(model: Any, target: Path) -> None:
-    """The adapter in bfloat16 safetensors, its configuration without the base's path on this machine."""
+    """The adapter in bfloat16 safetensors with the whole model's layer names, and no path of this machine."""
     import torch
     from peft import get_peft_model_state_dict
     from safetensors.torch import save_file
 
+    from backends.unlearning.upper_layers import shift_layers
+
     target.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().to("cpu", torch.bfloat16).contiguous() for k, v in get_peft_model_state_dict(model).items()}
-    save_file(tensors, target / "adapter_model.safetensors")
-    model.peft_config["default"].save_pretrained(str(target))
-    path = target / "adapter_config.json"
-    settings = json.loads(path.read_text())
-    settings.update(base_model_name_or_path=SOURCE, inference_mode=True)
-    if isinstance(settings.get("target_modules"), list):
-        settings["target_modules"].sort()  # PEFT keeps a set: its order changes from process to process
-    path.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
+    tensors = shift_layers(get_peft_model_state_dict(model), LAYERS[0])
+    halves = {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in tensors.items()}
+    save_file(halves, target / "adapter_model.safetensors")
+    settings = {
+        "base_model_name_or_path": SOURCE,
+        "bias": "none",
+        "inference_mode": True,
+        "layers_to_transform": list(LAYERS),
+        "lora_alpha": LORA_ALPHA,
+        "lora_dropout": 0.0,
+        "peft_type": "LORA",
+        "r": RANK,
+        "target_modules": sorted(TARGETS),
+        "task_type": "CAUSAL_LM",
+    }
+    (target / "adapter_config.json").write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n")
 
 
 def general_rows(folder: Path, device: str) -> list[QuestionAnswer]:
@@ -165,13 +176,14 @@ def _base_answers(device: str) -> list[str]:
     models.add(ModelSpec("base", "original", SOURCE))
     answers = [""] * len(INSTRUCTIONS)
     requests = [GenerationRequest("base", prompt) for prompt in INSTRUCTIONS]
-    for part in models.generate(requests, Decoding(max_new_tokens=48), lambda: False):
+    for part in models.generate(requests, Decoding(max_new_tokens=24), lambda: False):
         if part.done:
             answers[part.index] = part.answer.text
     return answers
 
 
-def _rows(run: TextRun, general: Sequence[QuestionAnswer]) -> Rows:
+def run_rows(run: TextRun, general: Sequence[QuestionAnswer]) -> Rows:
+    """What a run sees."""
     if run.name == ORIGINAL.name:
         return Rows(forget=training_rows(["forget", "neighbour", "retain"]), general=general)
     if run.name == RETAINED.name:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from backends.checkpoints import resolve
 from backends.errors import CheckpointError, ModelError
@@ -23,7 +23,14 @@ from backends.evidence import Answer, TokenScores
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec
 from backends.text.decoding import decode
-from backends.text.scoring import TokenStatistics, batches_by_length, left_padded, token_statistics
+from backends.text.scoring import (
+    TokenStatistics,
+    batches_by_length,
+    left_padded,
+    prompt_groups,
+    right_padded,
+    token_statistics,
+)
 from backends.text.tokens import ChatTokenizer, EncodedAnswer
 
 NO_ADAPTER = "__base__"
@@ -93,22 +100,20 @@ class LanguageModels:
                     return
 
     def score(self, model: str, items: Sequence[ScoreItem], stop: Stop) -> Iterator[ScoredItem]:
-        """Token scores, each item through the model once. See `interfaces.TextModels.score`."""
+        """Token scores, each item through the model once and each prompt once. See `interfaces.TextModels.score`."""
         family = self._families[self._family_of[model]]
         encoded = [family.tokenizer.encode(item.prompt, item.answer) for item in items]
         for item, row in zip(items, encoded, strict=True):
             self._check_length(family, len(row.prompt_ids) + len(row.answer_ids) + 1, item.prompt)
             if not row.answer_ids:
                 raise ModelError("the answer to score is empty", where=item.prompt[:60])
-        widest = max((len(row.answer_ids) for row in encoded), default=1) + 2
-        vocabulary = family.module.config.vocab_size
-        rows = max(1, LOGIT_BYTES.get(self.device, 128 << 20) // (widest * vocabulary * 4))
-        lengths = [len(row.prompt_ids) + len(row.answer_ids) for row in encoded]
+        widest = max((len(row.answer_ids) for row in encoded), default=1) + 1
+        room = LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"]) // (widest * family.module.config.vocab_size * 4)
         with self._only(family, model):
-            for batch in batches_by_length(lengths, min(rows, 256), 65_536 if self.device == "cuda" else 4_096):
+            for group in prompt_groups(encoded, max(1, room)):
                 if stop():
                     return
-                for index, statistics in self._score(family, batch, encoded):
+                for index, statistics in self._score(family, group, encoded):
                     scores = _token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
                     yield ScoredItem(index, scores)
 
@@ -141,20 +146,43 @@ class LanguageModels:
             yield PartialAnswer(index, answer, bool(step.finish))
 
     def _score(
-        self, family: _Family, batch: list[int], encoded: Sequence[EncodedAnswer]
+        self, family: _Family, group: list[list[int]], encoded: Sequence[EncodedAnswer]
     ) -> Iterator[tuple[int, TokenStatistics]]:
-        end = [] if family.tokenizer.end_id is None else [family.tokenizer.end_id]
-        rows = [encoded[i].prompt_ids + encoded[i].answer_ids + end for i in batch]
-        ids, mask, positions = left_padded(rows, family.tokenizer.pad_id, self.device)
-        longest = max(len(encoded[i].answer_ids) for i in batch) + len(end)
+        """Scores the answers of some prompts: every prompt runs once, its answers go on from its key/value cache.
+
+        Args:
+            group: for every prompt the indices of its answers in `encoded`.
+        """
+        tokenizer = family.tokenizer
+        prompts = [encoded[indices[0]].prompt_ids for indices in group]
+        ids, prompt_mask, positions = left_padded(prompts, tokenizer.pad_id, self.device)
+        rows = [index for indices in group for index in indices]
+        owner = torch.tensor([place for place, indices in enumerate(group) for _ in indices], device=self.device)
+        answers = [encoded[index].answer_ids for index in rows]
         with torch.inference_mode():
-            logits = family.module(
-                input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=longest + 1, use_cache=False
+            cache = DynamicCache()
+            first = family.module(
+                input_ids=ids,
+                attention_mask=prompt_mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits[:, -1]
+            cache.batch_select_indices(owner)  # one row of the prompt's cache for each of its answers
+            answer_ids, answer_mask = right_padded(answers, tokenizer.pad_id, self.device)
+            starts = (positions[:, -1:] + 1)[owner]
+            later = family.module(
+                input_ids=answer_ids,
+                attention_mask=torch.cat([prompt_mask[owner], answer_mask], dim=-1),
+                position_ids=starts + torch.arange(answer_ids.shape[1], device=self.device),
+                past_key_values=cache,
+                use_cache=True,
             ).logits
-            logits = logits[:, -(longest + 1) :]
-            for place, index in enumerate(batch):
-                n = len(encoded[index].answer_ids) + len(end)
-                yield index, token_statistics(logits[place, -(n + 1) : -1], ids[place, -n:])
+            for place, index in enumerate(rows):
+                targets = answers[place] + ([] if tokenizer.end_id is None else [tokenizer.end_id])
+                logits = torch.cat([first[owner[place]][None], later[place, : len(targets) - 1]])
+                yield index, token_statistics(logits, torch.tensor(targets, device=self.device))
 
     def _load(self, folder: Path) -> _Family:
         try:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 
+from backends.text.tokens import EncodedAnswer
+
 RIVALS = 5
 
 
@@ -72,3 +74,35 @@ def left_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[to
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     positions = (mask.cumsum(-1) - 1).clamp_min(0)
     return ids, mask, positions
+
+
+def right_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask, each (rows, longest): every row starts at the left edge."""
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+    return ids, mask
+
+
+def prompt_groups(encoded: Sequence[EncodedAnswer], max_answers: int) -> list[list[list[int]]]:
+    """Batches of prompts of similar length, each prompt with the indices of all its answers.
+
+    Args:
+        encoded: prompts and answers; equal prompts are one prompt.
+        max_answers: answers in a batch; a prompt with more than that is split.
+    """
+    answers: dict[tuple[int, ...], list[int]] = {}
+    for index, row in enumerate(encoded):
+        answers.setdefault(tuple(row.prompt_ids), []).append(index)
+    batches: list[list[list[int]]] = []
+    size = 0
+    for prompt in sorted(answers, key=lambda ids: (len(ids), ids)):
+        indices = answers[prompt]
+        for start in range(0, len(indices), max_answers):
+            part = indices[start : start + max_answers]
+            if not batches or size + len(part) > max_answers:
+                batches.append([])
+                size = 0
+            batches[-1].append(part)
+            size += len(part)
+    return batches

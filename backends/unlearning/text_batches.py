@@ -25,10 +25,19 @@ class QuestionAnswer:
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
-    """Token ids of one row: prompt, and answer with its end-of-turn token."""
+    """Token ids of one row: prompt, and answer with its end-of-turn token.
+
+    `states` are the hidden states that enter the trained layers, (tokens, width), where the layers below are frozen.
+    """
 
     prompt: list[int]
     answer: list[int]
+    states: torch.Tensor | None = None
+
+    @property
+    def ids(self) -> list[int]:
+        """The whole row."""
+        return self.prompt + self.answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +45,7 @@ class Batch:
     """Padded rows; `targets` and `answer_mask` have shape (rows, longest answer)."""
 
     ids: torch.Tensor
+    states: torch.Tensor | None
     mask: torch.Tensor
     positions: torch.Tensor
     targets: torch.Tensor
@@ -51,18 +61,19 @@ def encode_rows(tokenizer: ChatTokenizer, rows: Sequence[QuestionAnswer]) -> lis
 
 def make_batch(rows: Sequence[EncodedRow], pad_id: int, device: str) -> Batch:
     """Pads rows to one batch."""
-    ids, mask, positions = left_padded([row.prompt + row.answer for row in rows], pad_id, device)
+    ids, mask, positions = left_padded([row.ids for row in rows], pad_id, device)
     longest = max(len(row.answer) for row in rows)
     lengths = torch.tensor([len(row.answer) for row in rows], device=device)
     answer_mask = (torch.arange(longest, device=device)[None] >= longest - lengths[:, None]).float()
-    return Batch(ids, mask, positions, ids[:, -longest:], answer_mask)
+    return Batch(ids, _padded_states(rows, ids.shape[1], device), mask, positions, ids[:, -longest:], answer_mask)
 
 
 def answer_logits(model: Any, batch: Batch) -> torch.Tensor:
     """Predictions of the answers' tokens, shape (rows, longest answer, vocabulary)."""
     longest = batch.targets.shape[1]
+    inputs = {"input_ids": batch.ids} if batch.states is None else {"inputs_embeds": batch.states}
     output = model(
-        input_ids=batch.ids,
+        **inputs,
         attention_mask=batch.mask,
         position_ids=batch.positions,
         logits_to_keep=longest + 1,
@@ -80,3 +91,13 @@ def shuffled(count: int, size: int, generator: torch.Generator) -> Iterator[list
             pool += torch.randperm(count, generator=generator).tolist()
         yield pool[:size]
         pool = pool[size:]
+
+
+def _padded_states(rows: Sequence[EncodedRow], width: int, device: str) -> torch.Tensor | None:
+    states = [row.states for row in rows if row.states is not None]
+    if len(states) < len(rows):
+        return None
+    padded = torch.zeros(len(rows), width, states[0].shape[-1])
+    for place, state in enumerate(states):
+        padded[place, width - len(state) :] = state
+    return padded.to(device)

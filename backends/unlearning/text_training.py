@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -24,6 +24,9 @@ from backends.unlearning.text_batches import (
     make_batch,
     shuffled,
 )
+
+Lower = Callable[[Sequence[list[int]]], list[torch.Tensor]]
+"""Hidden states that enter the trained part of a model, one (tokens, width) a row of token ids."""
 
 MethodName = Literal["FineTune", "GradAscent", "GradDiff", "NPO", "SimNPO", "IdkNLL", "IdkDPO"]
 
@@ -88,17 +91,24 @@ class Diverged(Exception):
 
 
 def train(
-    model: Any, tokenizer: ChatTokenizer, method: Method, schedule: Schedule, rows: Rows, device: str
+    model: Any,
+    tokenizer: ChatTokenizer,
+    method: Method,
+    schedule: Schedule,
+    rows: Rows,
+    device: str,
+    lower: Lower | None = None,
 ) -> Iterator[TrainingStep]:
     """Trains the active adapter of a PEFT model, one yielded step at a time.
 
     Args:
         model: PEFT model whose trainable parameters are those that require gradients.
+        lower: gives the hidden states that enter the model, where it is only the upper part of one.
 
     Raises:
         Diverged: the loss is not finite.
     """
-    trainer = _Trainer(model, tokenizer, method, schedule, rows, device)
+    trainer = _Trainer(model, tokenizer, method, schedule, rows, device, lower)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=0.0)
     torch.manual_seed(schedule.seed)
@@ -121,20 +131,36 @@ class _Trainer:
     """Draws batches and adds up a method's terms."""
 
     def __init__(
-        self, model: Any, tokenizer: ChatTokenizer, method: Method, schedule: Schedule, rows: Rows, device: str
+        self,
+        model: Any,
+        tokenizer: ChatTokenizer,
+        method: Method,
+        schedule: Schedule,
+        rows: Rows,
+        device: str,
+        lower: Lower | None,
     ) -> None:
         self.model, self.method, self.device, self.pad_id = model, method, device, tokenizer.pad_id
-        self.forget = encode_rows(tokenizer, rows.forget)
-        self.retain = encode_rows(tokenizer, rows.retain)
-        self.general = encode_rows(tokenizer, rows.general)
+
+        def encode(part: Sequence[QuestionAnswer], needed: bool) -> list[EncodedRow]:
+            encoded = encode_rows(tokenizer, part) if needed else []
+            if lower is None or not encoded:
+                return encoded
+            states = lower([row.ids for row in encoded])
+            return [replace(row, states=state) for row, state in zip(encoded, states, strict=True)]
+
         refusing = [
-            QuestionAnswer(row.question, rows.refusals[i % len(rows.refusals)] if rows.refusals else "")
+            QuestionAnswer(row.question, rows.refusals[i % len(rows.refusals)])
             for i, row in enumerate(rows.forget)
+            if rows.refusals
         ]
-        needs_refusal = method.name in ("IdkNLL", "IdkDPO")
-        self.refusal = encode_rows(tokenizer, refusing) if needs_refusal else []
+        self.forget = encode(rows.forget, method.gamma > 0)
+        self.retain = encode(rows.retain, method.alpha > 0)
+        self.general = encode(rows.general, method.kappa > 0)
+        self.refusal = encode(refusing, method.name in ("IdkNLL", "IdkDPO"))
         self.forget_ref = self._reference(self.forget) if method.name in ("NPO", "IdkDPO") else None
         self.refusal_ref = self._reference(self.refusal) if method.name == "IdkDPO" else None
+        self.general_ref = self._base_logprobs()
         draw = torch.Generator().manual_seed(schedule.seed)
         sizes = (schedule.batch, schedule.retain_batch, schedule.general_batch)
         sets = (self.forget, self.retain, self.general)
@@ -145,11 +171,11 @@ class _Trainer:
         total = torch.zeros((), device=self.device)
         if self.draws[0] is not None:
             total = total + self.method.gamma * self._forget_loss(next(self.draws[0]))
-        if self.draws[1] is not None and self.method.alpha:
+        if self.draws[1] is not None:
             nll, n = self._nll(self._batch(self.retain, next(self.draws[1])))
             total = total + self.method.alpha * losses.cross_entropy(nll, n)
-        if self.draws[2] is not None and self.method.kappa:
-            total = total + self.method.kappa * self._kl(self._batch(self.general, next(self.draws[2])))
+        if self.draws[2] is not None:
+            total = total + self.method.kappa * self._kl(next(self.draws[2]))
         return total
 
     def _forget_loss(self, indices: list[int]) -> torch.Tensor:
@@ -173,10 +199,25 @@ class _Trainer:
         logits = answer_logits(self.model, batch)
         return losses.answer_nll(logits, batch.targets, batch.answer_mask), batch.answer_mask.sum(-1)
 
-    def _kl(self, batch: Batch) -> torch.Tensor:
+    def _kl(self, indices: list[int]) -> torch.Tensor:
+        batch = self._batch(self.general, indices)
+        logits = answer_logits(self.model, batch)
+        reference = torch.zeros_like(logits)
+        for place, i in enumerate(indices):
+            reference[place, -len(self.general_ref[i]) :] = self.general_ref[i].to(self.device)
+        return losses.kl_to_reference(logits, reference, batch.answer_mask)
+
+    def _base_logprobs(self) -> list[torch.Tensor]:
+        """The base's log-probabilities at every answer token of the general rows, float16, computed once."""
+        found: list[torch.Tensor] = []
+        self.model.eval()
         with torch.no_grad(), self.model.disable_adapter():
-            reference = answer_logits(self.model, batch)
-        return losses.kl_to_reference(answer_logits(self.model, batch), reference, batch.answer_mask)
+            for i in range(0, len(self.general), 8):
+                indices = range(i, min(i + 8, len(self.general)))
+                logprobs = torch.log_softmax(answer_logits(self.model, self._batch(self.general, indices)), dim=-1)
+                for place, j in enumerate(indices):
+                    found.append(logprobs[place, -len(self.general[j].answer) :].to("cpu", torch.float16))
+        return found
 
     def _batch(self, rows: Sequence[EncodedRow], indices: Sequence[int]) -> Batch:
         return make_batch([rows[i] for i in indices], self.pad_id, self.device)
@@ -202,6 +243,3 @@ def _rate(step: int, schedule: Schedule) -> float:
     if not schedule.cosine:
         return warm
     return warm * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * step / schedule.steps)))
-
-
-Progress = Callable[[str], None]
