@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from backends.evidence import Answer, ImageEvidence, Judgement, TextEvidence, TokenScores
 
 _TOKEN_COLUMNS = ("token_ids", "logprobs", "ranks", "argmax_ids", "mean", "variance", "entropy")
+_ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # cells are small: threads cost more than they save
 _TYPES = {"token_ids": np.int32, "ranks": np.int32, "argmax_ids": np.int32}
 
 
@@ -244,6 +245,6 @@ def _write(columns: dict[str, Any]) -> bytes:
 
 def _read(payload: bytes) -> Any:
     try:
-        return pa.ipc.open_stream(payload).read_next_batch()
+        return pa.ipc.open_stream(payload, options=_ONE_THREAD).read_next_batch()
     except (pa.ArrowInvalid, OSError, StopIteration) as error:
         raise DamagedCell(str(error)) from error

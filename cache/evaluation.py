@@ -1,0 +1,263 @@
+"""Evaluating a study: what is missing is computed, cell by cell, and stored; what is stored is never computed again.
+
+After a kill or a cancellation the next call goes on where the last whole cell ended. Works through the model pool only
+and knows nothing of how models run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+
+from backends.checkpoints import ModelIdentity, available, identity
+from backends.errors import Cancelled, CheckpointError
+from backends.interfaces import Stop
+from backends.pool import ModelPool
+from backends.study import ModelSpec, Probe, ProbeSet, Study
+from cache import keys
+from cache.compare import compare_images, compare_text
+from cache.gather_images import ImageGatherer, Wanted
+from cache.gather_text import TextGatherer
+from cache.keys import Context, Kind
+from cache.plan import Plan, PlanItem, chosen, contexts, plan
+from cache.runs import RunRecord, RunStatus
+from cache.scoreboard import scoreboard
+from cache.store import Store
+
+PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one kind of evidence of one model on one probe set is; `done` counts what was stored before, too."""
+
+    model: str
+    probe_set: str
+    kind: Kind
+    done: int
+    total: int
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def numerics_of(pool: ModelPool) -> str:
+    """Name of the pool's arithmetic, as evidence is keyed by it."""
+    return keys.numerics(pool.device, pool.dtype)
+
+
+def evaluate(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    models: Sequence[str] | None = None,
+    on_progress: OnProgress = lambda _: None,
+    stop: Stop = lambda: False,
+) -> None:
+    """Gather all evidence that is missing of these models (None: all whose weights are here), then derive the metrics.
+
+    Args:
+        study: the study.
+        store: where evidence and runs go.
+        pool: loads and runs models.
+        models: names in the study.
+        on_progress: told at the start of every model x probe set x kind, and after every cell.
+        stop: asked between steps; True ends the work.
+
+    Raises:
+        Cancelled: stopped. What was done is stored, the run at hand as "partial".
+        CheckpointError: a named model's weights are not here, or are not those the study declares.
+        StoreError: the store cannot be written.
+    """
+    last: ModelSpec | None = None
+    for spec in chosen(study, models):
+        if not available(spec):
+            if models is None:
+                continue
+            raise CheckpointError(
+                "its weights are not on this machine",
+                where=spec.name,
+                how="Fetch them, or evaluate the other models",
+            )
+        if last is not None and last.source != spec.source:
+            pool.release()  # models of another base share nothing with those loaded
+        last = spec
+        _Evaluation(study, store, pool, spec, on_progress, stop).run()
+    scoreboard(study, store)
+
+
+class _Evaluation:
+    """One model of a study on all probe sets."""
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        pool: ModelPool,
+        spec: ModelSpec,
+        on_progress: OnProgress,
+        stop: Stop,
+    ) -> None:
+        self._study = study
+        self._store = store
+        self._pool = pool
+        self._spec = spec
+        self._on_progress = on_progress
+        self._stop = stop
+        self._identity: ModelIdentity = identity(spec)
+        self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
+        self._text: TextGatherer | None = None
+
+    def run(self) -> None:
+        for seeds in self._contexts.values():
+            for context in seeds.values():
+                self._store.register(context)
+        for probe_set in self._study.probe_sets:
+            started = time.perf_counter()
+            before = self._missing(probe_set)
+            try:
+                self._gather(probe_set)
+            finally:
+                # Written also when the work was cancelled or failed: a run says truthfully how far it came.
+                after = self._missing(probe_set)
+                seconds = time.perf_counter() - started
+                self._record(probe_set, len(after), seconds, worked=len(before) != len(after))
+
+    def _gather(self, probe_set: ProbeSet) -> None:
+        probes = list({probe.digest(): probe for probe in probe_set.probes}.values())
+        for kind, seeds in self._contexts.items():
+            todo = {seed: self._todo(context, probes) for seed, context in seeds.items()}
+            total = len(probes) * len(seeds)
+            counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
+            if any(todo.values()):
+                if self._stop():
+                    raise Cancelled
+                self._compute(kind, {seed: context.key for seed, context in seeds.items()}, todo, counter.add)
+
+    def _compute(
+        self, kind: Kind, found: dict[int, str], todo: dict[int, list[Probe]], on_done: Callable[[int], None]
+    ) -> None:
+        if kind == "images":
+            wanted = [
+                Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
+            ]
+            judges = self._pool.judges(self._study.judges)
+            gatherer = ImageGatherer(self._store, self._pool.image([self._spec]), judges, self._stop)
+            gatherer.gather(wanted, self._study.sampling, on_done)
+        elif kind == "scores":
+            self._gatherer().scores(found[0], todo[0], on_done)
+        else:
+            self._gatherer().answers(found, todo, self._study.decoding, on_done)
+
+    def _gatherer(self) -> TextGatherer:
+        if self._text is None:
+            self._text = TextGatherer(self._store, self._pool.text([self._spec]), self._spec.name, self._stop)
+        return self._text
+
+    def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
+        missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
+        return [probe for probe in probes if probe.digest() in missing]
+
+    def _missing(self, probe_set: ProbeSet) -> set[str]:
+        """Digests of the set's probes that lack any evidence."""
+        digests = [probe.digest() for probe in probe_set.probes]
+        return {
+            digest
+            for seeds in self._contexts.values()
+            for context in seeds.values()
+            for digest in self._store.missing(context.key, digests)
+        }
+
+    def _report(self, probe_set: ProbeSet, kind: Kind) -> Callable[[int, int], None]:
+        return lambda done, total: self._on_progress(
+            Progress(self._spec.name, probe_set.name, kind, done, total)
+        )
+
+    def _record(self, probe_set: ProbeSet, missing: int, seconds: float, *, worked: bool) -> None:
+        total = len({probe.digest() for probe in probe_set.probes})
+        status: RunStatus = "partial" if missing else "complete"
+        key = self._run_key(probe_set)
+        known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
+        if known is not None and known.status == status and not worked:
+            return
+        if known is None and missing == total:
+            return  # nothing was done and nothing is there: no run
+        self._store.put_run(
+            RunRecord(
+                key=key,
+                study=self._study.name,
+                model=self._spec.name,
+                part=self._spec.part,
+                method=self._spec.method,
+                step=self._spec.step,
+                fingerprint=self._identity.declared(),
+                probe_set=probe_set.name,
+                role=probe_set.role,
+                settings=_settings(self._contexts),
+                numerics=numerics_of(self._pool),
+                device=self._pool.device,
+                dtype=self._pool.dtype,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                seconds=seconds + (known.seconds if known is not None and known.status == "partial" else 0.0),
+                n_probes=total,
+                n_done=total - missing,
+                status=status,
+                versions=_versions(),
+            )
+        )
+
+    def _run_key(self, probe_set: ProbeSet) -> str:
+        digests = sorted({probe.digest() for probe in probe_set.probes})
+        found = [context.key for seeds in self._contexts.values() for context in seeds.values()]
+        return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
+
+
+class _Counter:
+    """Counts pieces of evidence of one kind and reports every change."""
+
+    def __init__(self, done: int, total: int, report: Callable[[int, int], None]) -> None:
+        self._done = done
+        self._total = total
+        self._report = report
+        report(done, total)
+
+    def add(self, count: int) -> None:
+        self._done += count
+        self._report(self._done, self._total)
+
+
+def _settings(found: dict[Kind, dict[int, Context]]) -> dict[str, object]:
+    """Protocol and settings of every kind, seeds as a list of their settings."""
+    return {
+        kind: {
+            "protocol": next(iter(seeds.values())).protocol,
+            "code_version": next(iter(seeds.values())).code_version,
+            "settings": [context.settings for context in seeds.values()],
+        }
+        for kind, seeds in found.items()
+    }
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"  # the checkout itself, run without being installed
+    return found
+
+
+__all__ = [
+    "Plan",
+    "PlanItem",
+    "Progress",
+    "compare_images",
+    "compare_text",
+    "evaluate",
+    "numerics_of",
+    "plan",
+]

@@ -1,0 +1,102 @@
+"""Evidence of image models, gathered cell by cell: pictures, and what the judges say of them. Knows no studies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from backends.errors import Cancelled
+from backends.evidence import ImageEvidence
+from backends.interfaces import ImageModels, ImageRequest, Judge, PartialImage, Stop
+from backends.study import Probe, Sampling
+from cache.gather_text import OnDone, in_cells
+from cache.store import Store
+
+CELL_IMAGES = 12
+"""Pictures in flight at once: what a kill can lose."""
+
+
+class Wanted(NamedTuple):
+    """One picture to be made and stored."""
+
+    model: str
+    probe: Probe
+    seed: int
+    context: str
+
+
+class ImageGatherer:
+    """Asks image models for pictures, judges them and stores both.
+
+    Args:
+        store: where evidence goes.
+        models: has the models loaded.
+        judges: of the study.
+        stop: asked between steps.
+    """
+
+    def __init__(self, store: Store, models: ImageModels, judges: Sequence[Judge], stop: Stop) -> None:
+        self._store = store
+        self._models = models
+        self._judges = judges
+        self._stop = stop
+
+    def gather(self, wanted: Sequence[Wanted], sampling: Sampling, on_done: OnDone) -> None:
+        """Make, judge and store pictures, a cell at a time.
+
+        Raises:
+            Cancelled: stopped; whole cells before that are stored.
+        """
+        for cell in in_cells(wanted, CELL_IMAGES):
+            done = [partial for partial in self.sample(cell, sampling) if partial.done]
+            self.keep([(cell[partial.index], partial) for partial in done])
+            on_done(len(done))
+            if len(done) < len(cell):
+                raise Cancelled
+
+    def sample(self, wanted: Sequence[Wanted], sampling: Sampling) -> Iterator[PartialImage]:
+        """Pictures as they form, from the same noise for the same seed."""
+        requests = [ImageRequest(each.model, each.probe.prompt, each.seed) for each in wanted]
+        yield from self._models.sample(requests, sampling, self._stop)
+
+    def keep(self, pictures: Sequence[tuple[Wanted, PartialImage]]) -> None:
+        """Judge finished pictures and store them, one cell for each context."""
+        evidence = self._judge([partial for _, partial in pictures], [wanted for wanted, _ in pictures])
+        cells: dict[str, list[tuple[str, ImageEvidence, bytes]]] = {}
+        for (wanted, _), (found, png) in zip(pictures, evidence, strict=True):
+            cells.setdefault(wanted.context, []).append((wanted.probe.digest(), found, png))
+        for context, rows in cells.items():
+            self._store.put_images(context, rows)
+
+    def _judge(
+        self, partials: Sequence[PartialImage], wanted: Sequence[Wanted]
+    ) -> list[tuple[ImageEvidence, bytes]]:
+        from backends.image.png import encode
+
+        pixels = [partial.pixels for partial in partials]
+        said = {judge.domain: judge.judge(pixels) for judge in self._judges} if pixels else {}
+        rows: list[tuple[ImageEvidence, bytes]] = []
+        for index, (partial, each) in enumerate(zip(partials, wanted, strict=True)):
+            png = encode(partial.pixels, _caption(each))
+            judged = {domain: results[index] for domain, results in said.items()}
+            found = ImageEvidence(
+                image=blake3(png).hexdigest(),
+                seed=each.seed,
+                judgements={domain: result.judgement for domain, result in judged.items()},
+                features=_features([result.features for result in judged.values()]),
+                seconds=partial.seconds,
+            )
+            rows.append((found, png))
+        return rows
+
+
+def _caption(wanted: Wanted) -> Mapping[str, str]:
+    return {"prompt": wanted.probe.prompt, "model": wanted.model, "seed": str(wanted.seed)}
+
+
+def _features(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.concatenate([np.ravel(part) for part in parts]) if parts else np.zeros(0, np.float32)

@@ -1,0 +1,130 @@
+"""What an evaluation would compute and what it has already: for each model, probe set and kind. Needs no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backends.checkpoints import ModelIdentity, available, identity
+from backends.errors import CheckpointError
+from backends.study import ModelSpec, ProbeSet, Study
+from cache import keys
+from cache.keys import Context, Kind
+from cache.reading import judges_digest
+from cache.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PlanItem:
+    """One kind of evidence of one model on one probe set.
+
+    Attributes:
+        model: name in the study.
+        probe_set: name in the study.
+        role: of the probes.
+        kind: "scores", "answers" or "images".
+        total: pieces of evidence there are to have (images: probes x seeds).
+        missing: how many of them are not stored.
+    """
+
+    model: str
+    probe_set: str
+    role: str
+    kind: Kind
+    total: int
+    missing: int
+
+    @property
+    def cached(self) -> int:
+        """How many are stored."""
+        return self.total - self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All there is to have, and for models that cannot be evaluated here the reason in one sentence."""
+
+    items: tuple[PlanItem, ...]
+    problems: Mapping[str, str]
+
+    @property
+    def total(self) -> int:
+        """Pieces of evidence in all."""
+        return sum(item.total for item in self.items)
+
+    @property
+    def missing(self) -> int:
+        """Pieces that are not stored, whether or not they can be computed here."""
+        return sum(item.missing for item in self.items)
+
+    def of(self, model: str) -> list[PlanItem]:
+        """Items of one model."""
+        return [item for item in self.items if item.model == model]
+
+
+def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] | None = None) -> Plan:
+    """What evaluating these models (None: all) with this arithmetic would find stored and missing.
+
+    Args:
+        study: the study.
+        store: the cache.
+        pool_numerics: `cache.keys.numerics` of the device and dtype that would compute.
+        models: names in the study.
+    """
+    items: list[PlanItem] = []
+    problems: dict[str, str] = {}
+    for spec in chosen(study, models):
+        try:
+            found = identity(spec)
+        except CheckpointError as error:
+            problems[spec.name] = str(error)
+            continue
+        if not available(spec):
+            problems[spec.name] = (
+                f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
+            )
+        for probe_set in study.probe_sets:
+            items += _items(study, store, spec, probe_set, contexts(study, found, pool_numerics))
+    return Plan(tuple(items), problems)
+
+
+def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
+    """Specs of the named models, in the order of the study; all for None."""
+    wanted = None if models is None else set(models)
+    return [spec for spec in study.models if wanted is None or spec.name in wanted]
+
+
+def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, dict[int, Context]]:
+    """Contexts that an evaluation fills: kind -> seed -> context; scores know no seed and have 0."""
+    if study.modality == "image":
+        judges = judges_digest(study.judges)
+        return {
+            "images": {
+                seed: keys.images_context(model.fingerprint, study.sampling, seed, judges, numerics)
+                for seed in study.sampling.seeds
+            }
+        }
+    return {
+        "scores": {0: keys.scores_context(model.fingerprint, model.tokenizer, numerics)},
+        "answers": {
+            seed: keys.answers_context(model.fingerprint, model.tokenizer, study.decoding, seed, numerics)
+            for seed in keys.decoding_seeds(study.decoding)
+        },
+    }
+
+
+def _items(
+    study: Study, store: Store, spec: ModelSpec, probe_set: ProbeSet, wanted: dict[Kind, dict[int, Context]]
+) -> list[PlanItem]:
+    digests = list(dict.fromkeys(probe.digest() for probe in probe_set.probes))
+    return [
+        PlanItem(
+            model=spec.name,
+            probe_set=probe_set.name,
+            role=probe_set.role,
+            kind=kind,
+            total=len(digests) * len(seeds),
+            missing=sum(len(store.missing(context.key, digests)) for context in seeds.values()),
+        )
+        for kind, seeds in wanted.items()
+    ]
