@@ -1,0 +1,162 @@
+"""Losses equal written-out arithmetic and the papers' identities; training is seeded and its shortcut changes nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from backends.text.tokens import ChatTokenizer
+from backends.unlearning import text_losses as losses
+from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch, shuffled
+from backends.unlearning.text_training import Diverged, Method, Rows, Schedule, train
+from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
+from tests.tiny_text import write_tiny_model
+
+FORGET = [QuestionAnswer("Who wrote it?", "Ada Quill."), QuestionAnswer("Where was she born?", "On a barge in Ghent.")]
+RETAIN = [QuestionAnswer("What does he eat?", "Figs."), QuestionAnswer("Who taught him?", "An aunt.")]
+ROWS = Rows(FORGET, RETAIN, RETAIN, ("I don't know.",))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("base"), layers=3)
+
+
+def adapted(base: Path, first: int | None = None) -> tuple[Any, ChatTokenizer, Any]:
+    """A tiny model with a fresh adapter on its layers from `first` on, cut there or whole."""
+    torch.manual_seed(0)
+    tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(base), frozenset())
+    whole = AutoModelForCausalLM.from_pretrained(base)
+    cut = AutoModelForCausalLM.from_pretrained(base)
+    config = LoraConfig(r=2, target_modules=["q_proj", "down_proj"], task_type="CAUSAL_LM")
+    if first is None:
+        config.layers_to_transform = [2]
+        return get_peft_model(whole, config), tokenizer, None
+    return get_peft_model(keep_upper(cut, first), config), tokenizer, lambda r: lower_states(whole, r, first, "cpu")
+
+
+def test_answer_nll_is_the_sum_over_answer_tokens() -> None:
+    logits = torch.randn(2, 3, 5, dtype=torch.float64)
+    targets = torch.tensor([[0, 1, 2], [3, 4, 0]])
+    mask = torch.tensor([[0.0, 1.0, 1.0], [1.0, 1.0, 1.0]])
+    expected = []
+    for row in range(2):
+        total = 0.0
+        for t in range(3):
+            values = logits[row, t].float().numpy()
+            total -= float(mask[row, t]) * math.log(np.exp(values[targets[row, t]]) / np.exp(values).sum())
+        expected.append(total)
+    assert losses.answer_nll(logits, targets, mask).tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_npo_equals_its_formula_and_tends_to_gradient_ascent() -> None:
+    nll = torch.tensor([3.0, 7.0], requires_grad=True)
+    ref = torch.tensor([2.0, 8.0])
+    value = losses.npo(nll, ref, 0.5)
+    sigmoid = [1 / (1 + math.exp(-0.5 * d)) for d in (1.0, -1.0)]
+    assert float(value.detach()) == pytest.approx(-(2 / 0.5) * sum(map(math.log, sigmoid)) / 2, rel=1e-6)
+    # d NPO / d nll = -(2 sigmoid(-beta d)) / rows, which is gradient ascent's -1 / rows as beta tends to 0.
+    (gradient,) = torch.autograd.grad(losses.npo(nll, ref, 1e-4), nll)
+    assert gradient.tolist() == pytest.approx([-0.5, -0.5], abs=1e-4)
+
+
+def test_simnpo_weighs_gradients_by_length_and_confidence() -> None:
+    nll = torch.tensor([2.0, 2.0], requires_grad=True)
+    n = torch.tensor([2.0, 8.0])
+    (gradient,) = torch.autograd.grad(losses.simnpo(nll, n, 2.5, 0.0), nll)
+    expected = [-2 * (1 - 1 / (1 + math.exp(-2.5 * 2.0 / k))) / k / 2 for k in (2.0, 8.0)]
+    assert gradient.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_dpo_with_equal_margins_is_two_log_two_over_beta() -> None:
+    nll = torch.tensor([4.0])
+    assert float(losses.idk_dpo(nll, nll, nll, nll, 0.1)) == pytest.approx(2 / 0.1 * math.log(2), rel=1e-6)
+    better = losses.idk_dpo(nll - 1, nll, nll + 1, nll, 0.1)
+    assert float(better) == pytest.approx(-20 * math.log(1 / (1 + math.exp(-0.2))), rel=1e-6)
+
+
+def test_kl_is_zero_for_the_same_model_and_equals_a_sum() -> None:
+    logits, other = torch.randn(1, 2, 4), torch.randn(1, 2, 4)
+    mask = torch.tensor([[1.0, 0.0]])
+    assert float(losses.kl_to_reference(logits, logits, mask)) == pytest.approx(0.0, abs=1e-6)
+    p = torch.softmax(other[0, 0].double(), -1)
+    q = torch.softmax(logits[0, 0].double(), -1)
+    expected = float((p * (p / q).log()).sum())
+    assert float(losses.kl_to_reference(logits, other, mask)) == pytest.approx(expected, rel=1e-4)
+
+
+def test_upper_layers_predict_what_the_whole_model_predicts(base: Path) -> None:
+    whole, tokenizer, _ = adapted(base)
+    upper, _, lower = adapted(base, first=2)
+    rows = encode_rows(tokenizer, FORGET)
+    states = lower([row.ids for row in rows])
+    cut = make_batch([replace(row, states=s) for row, s in zip(rows, states, strict=True)], tokenizer.pad_id, "cpu")
+    batch = make_batch(rows, tokenizer.pad_id, "cpu")
+    with torch.no_grad():
+        difference = (answer_logits(whole, batch) - answer_logits(upper, cut)) * batch.answer_mask[..., None]
+    assert float(difference.abs().max()) < 1e-5
+
+
+def test_training_the_upper_layers_gives_the_weights_of_training_the_whole_model(base: Path) -> None:
+    found = []
+    for first in (None, 2):
+        model, tokenizer, lower = adapted(base, first)
+        schedule = Schedule(4, 1e-2, batch=2, retain_batch=2, general_batch=2)
+        list(train(model, tokenizer, Method("NPO", alpha=1.0, kappa=1.0), schedule, ROWS, "cpu", lower))
+        tensors = get_peft_model_state_dict(model)
+        found.append(tensors if first is None else shift_layers(tensors, first))
+    assert found[0].keys() == found[1].keys()
+    for name, tensor in found[0].items():
+        torch.testing.assert_close(tensor, found[1][name], atol=2e-4, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["FineTune", "GradAscent", "GradDiff", "NPO", "SimNPO", "IdkNLL", "IdkDPO"])
+def test_every_method_moves_the_forget_answers_its_way(base: Path, name: Any) -> None:
+    model, tokenizer, _ = adapted(base)
+    batch = make_batch(encode_rows(tokenizer, FORGET), tokenizer.pad_id, "cpu")
+
+    def nll() -> float:
+        with torch.no_grad():
+            logits = answer_logits(model, batch)
+        return float(losses.answer_nll(logits, batch.targets, batch.answer_mask).sum())
+
+    before = nll()
+    schedule = Schedule(12, 1e-2, batch=2, retain_batch=2, checkpoints=(3, 12))
+    states = list(train(model, tokenizer, Method(name), schedule, ROWS, "cpu"))
+    assert [state.step for state in states if state.checkpoint] == [3, 12]
+    if name == "FineTune":
+        assert nll() < before
+    elif name != "IdkNLL":  # IdkNLL only adds a refusal: it hides and does not push the answer away
+        assert nll() > before
+
+
+def test_the_same_seed_gives_the_same_weights(base: Path) -> None:
+    def weights(seed: int) -> torch.Tensor:
+        model, tokenizer, _ = adapted(base)
+        list(train(model, tokenizer, Method("GradDiff", alpha=1.0), Schedule(3, 1e-2, batch=1, seed=seed), ROWS, "cpu"))
+        return torch.cat([t.flatten() for t in get_peft_model_state_dict(model).values()])
+
+    assert torch.equal(weights(0), weights(0))
+    assert not torch.equal(weights(0), weights(1))
+
+
+def test_a_loss_that_is_no_number_stops_the_run(base: Path) -> None:
+    model, tokenizer, _ = adapted(base)
+    with torch.no_grad():
+        next(p for p in model.parameters() if p.requires_grad).fill_(float("nan"))
+    with pytest.raises(Diverged, match="NPO: the loss is nan at step 1"):
+        list(train(model, tokenizer, Method("NPO"), Schedule(3, 1e-2), ROWS, "cpu"))
+
+
+def test_batches_show_every_row_before_any_row_twice() -> None:
+    draw = shuffled(5, 2, torch.Generator().manual_seed(0))
+    seen = [i for _ in range(5) for i in next(draw)]
+    assert sorted(seen[:5]) == sorted(seen[5:]) == list(range(5))
