@@ -85,7 +85,7 @@ def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[st
     _check_port(port)
     if files:
         os.environ[STUDIES_VARIABLE] = os.pathsep.join(str(path) for path in files)
-    print(f"UnlearnBoard is at http://127.0.0.1:{port} (Ctrl-C ends it).", flush=True)
+    print(f"Starting UnlearnBoard at http://127.0.0.1:{port} (Ctrl-C ends it) ...", flush=True)
     headless = [] if browser else ["--server.headless=true"]
     script = Path(__file__).resolve().with_name("main.py")
     sys.argv = ["streamlit", "run", str(script), f"--server.port={port}", *headless, *streamlit]

@@ -168,14 +168,6 @@ def dark_page(browser: Browser) -> Iterator[Page]:
         yield opened
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder is a browser test."""
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.browser)
-
-
 def own_cache(folder: Path) -> Path:
     """An empty cache folder that shares only the converted models of this machine's cache, which take long to make."""
     from app.settings import cache_folder

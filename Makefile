@@ -1,0 +1,50 @@
+# make dashboard   install and open UnlearnBoard on the demo; ARGS="people/study.toml --port 8600" opens something else
+# make test        install and check everything: style, types, layers, unit tests, browser tests
+# make bench       measure what the issue promises on speed and memory
+# make demo-pack   rebuild the demo from nothing: models, unlearning, evidence (hours of CPU; goes on where it stopped)
+
+ARGS ?=
+BIN := .venv/bin
+# Idle threads of torch would otherwise spin and take the cores from the browser and the server.
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.NOTPARALLEL:
+.PHONY: dashboard test check bench demo-pack chromium clean
+
+dashboard: .venv/.prepared
+	@$(BIN)/python -m app $(ARGS)
+
+test: check chromium .venv/.prepared
+	@mkdir -p artefacts
+	$(BIN)/pytest --junitxml=artefacts/tests.xml
+
+check: .venv/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.installed-test .venv/.prepared
+	$(BIN)/pytest -s -m benchmark tests/benchmarks
+
+demo-pack: .venv/.installed
+	$(BIN)/python -m app.demo.build $(ARGS)
+
+chromium:
+	@bash .ci/chromium
+
+clean:
+	rm -rf .venv build artefacts *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+.venv/.installed: pyproject.toml .ci/install
+	@bash .ci/install locked
+	@touch $@
+
+.venv/.installed-test: pyproject.toml .ci/install
+	@bash .ci/install locked,test
+	@touch .venv/.installed $@
+
+# The demo's language model as a folder in the cache: once, so that the first fresh answer needs no wait.
+.venv/.prepared: .venv/.installed
+	@$(BIN)/python -m app prepare
+	@touch $@
