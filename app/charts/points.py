@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from backends.metrics.card import Direction
 from cache.frontier import pareto
 
 
@@ -22,7 +23,7 @@ class Axis:
         key: `role/metric`, the scoreboard's key.
         title: the metric's name for people.
         role: which probes it was measured on; "" where it belongs to no role.
-        direction: 1 where higher is better on this role, -1 where lower is better.
+        better: which way is better on this role.
         unit: True where the values are shares in [0, 1], so that 1 - value is the turned axis.
         turn: the person wants "better" up and right.
     """
@@ -30,24 +31,19 @@ class Axis:
     key: str
     title: str
     role: str
-    direction: int
+    better: Direction
     unit: bool
     turn: bool = True
 
     @property
     def complemented(self) -> bool:
         """The axis plots 1 - value."""
-        return self.turn and self.direction < 0 and self.unit
+        return self.turn and self.better == "lower" and self.unit
 
     @property
     def reversed(self) -> bool:
         """The axis runs from high to low (turned, but not a share)."""
-        return self.turn and self.direction < 0 and not self.unit
-
-    @property
-    def shown_direction(self) -> int:
-        """1 where a larger *plotted* value is better."""
-        return 1 if self.complemented else self.direction
+        return self.turn and self.better == "lower" and not self.unit
 
     @property
     def name(self) -> str:
@@ -57,7 +53,7 @@ class Axis:
     @property
     def label(self) -> str:
         """The axis title, with its direction in words: `1 − Answer probability on forget  (better →)`."""
-        arrow = "better →" if self.shown_direction > 0 or self.reversed else "← better"
+        arrow = "better →" if self.turn or self.better == "higher" else "← better"
         return f"{'1 − ' if self.complemented else ''}{self.name}  ({arrow})"
 
 
@@ -91,10 +87,20 @@ def chart_points(
     return table
 
 
-def missing_models(frame: pd.DataFrame, models: Sequence[str], axis: Axis) -> list[str]:
-    """Models without a value on the axis, in the study's order."""
-    present = set(frame.loc[(frame["key"] == axis.key) & frame["value"].notna(), "model"])
-    return [name for name in models if name not in present]
+def points_table(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None) -> pd.DataFrame:
+    """What is plotted, as measured (never turned), with columns for people."""
+    columns = {"Model": points["model"], "Method": points["method"], "Step": points["step"].astype("Int64")}
+    for letter, axis in (("x", x), ("y", y)):
+        columns |= {
+            axis.name: points[f"{letter}_value"],
+            f"{axis.name}, low": points[f"{letter}_low"],
+            f"{axis.name}, high": points[f"{letter}_high"],
+            f"{axis.name}, n": points[f"{letter}_n"],
+        }
+    if size is not None:
+        columns.setdefault(size.name, points["size"])
+    columns["On the front"] = points["front"]
+    return pd.DataFrame(columns)
 
 
 def _column(frame: pd.DataFrame, axis: Axis, letter: str) -> pd.DataFrame:
@@ -126,5 +132,5 @@ def _front(table: pd.DataFrame, x: Axis, y: Axis) -> pd.Series:
     unlearned = table["part"] == "unlearned"
     if unlearned.any():
         values = table.loc[unlearned, ["x_value", "y_value"]].to_numpy(float)
-        on_front[unlearned] = pareto(values, (x.direction, y.direction))
+        on_front[unlearned] = pareto(values, (x.better, y.better))
     return on_front

@@ -111,7 +111,7 @@ def plain(text: str) -> str:
 
 def _add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, ink: Ink) -> None:
     """The boundary of what the unlearned models attain, as a staircase."""
-    front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.direction > 0)
+    front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.better == "higher")
     if len(front) < 2:
         return
     figure.add_scatter(

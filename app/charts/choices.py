@@ -1,0 +1,120 @@
+"""Which axes there are to choose from: metrics that a study has values of, their titles, and well-known pairs.
+
+Pure functions over a scoreboard's frame and the metrics' cards. Knows nothing about Streamlit or Plotly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+import pandas as pd
+
+from app.charts.points import Axis
+from backends.metrics import METRICS, MetricCard
+from backends.study import ROLES, Modality, Study
+
+WHOLE_MODEL = "all"
+"""Role of metrics that are made of several roles' values, such as model utility."""
+ROLE_ORDER: tuple[str, ...] = ("forget", WHOLE_MODEL, *(role for role in ROLES if role != "forget"))
+ROLE_TITLES: Mapping[str, str] = MappingProxyType({WHOLE_MODEL: "whole model", "mine": "my own"})
+
+
+class Preset(NamedTuple):
+    """A pair of axes that people ask for by name."""
+
+    title: str
+    x: str
+    y: str
+
+
+PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
+    {
+        "text": (
+            Preset("Forget vs utility", "forget/probability", "all/model_utility"),
+            Preset("Forget vs neighbour", "forget/probability", "neighbour/probability"),
+            Preset("Memorisation vs truth ratio", "forget/extraction_strength", "forget/truth_ratio"),
+        ),
+        "image": (
+            Preset("UA vs IRA", "forget/unlearn_accuracy", "retain/in_domain_retain"),
+            Preset("UA vs CRA", "forget/unlearn_accuracy", "retain/cross_domain_retain"),
+            Preset("UA vs collapse", "forget/unlearn_accuracy", "forget/reject_rate"),
+        ),
+    }
+)
+
+
+def role_of(key: str) -> str:
+    """Role of a `role/metric` key."""
+    return key.partition("/")[0]
+
+
+def card_of(key: str) -> MetricCard:
+    """Card of a `role/metric` key."""
+    return METRICS[key.partition("/")[2]].card
+
+
+def available(frame: pd.DataFrame) -> list[str]:
+    """Keys with a value for at least one model, by role (forget first), then in the order of the metrics' table."""
+    order = list(METRICS)
+    known = {key for key in frame.loc[frame["value"].notna(), "key"] if key.partition("/")[2] in METRICS}
+    return sorted(known, key=lambda key: (_rank(role_of(key)), order.index(key.partition("/")[2])))
+
+
+def unavailable(keys: Collection[str], study: Study) -> list[str]:
+    """Sentences about the metrics of the study's kind that have no value here, and what each needs."""
+    have = {key.partition("/")[2] for key in keys}
+    cards = [metric.card for metric in METRICS.values() if metric.card.modality == study.modality]
+    return [
+        f"{card.title} needs {', '.join(card.needs)}{_lacking(card, study)}."
+        for card in cards
+        if card.key not in have
+    ]
+
+
+def title(key: str) -> str:
+    """`forget · Probability of the true answer`; the role leads, so that a sorted list is grouped by it."""
+    role = role_of(key)
+    return f"{ROLE_TITLES.get(role, role)} · {card_of(key).title}"
+
+
+def axis(key: str, *, turn: bool) -> Axis:
+    """The axis of a key."""
+    card, role = card_of(key), role_of(key)
+    return Axis(
+        key=key,
+        title=card.title,
+        role="" if role == WHOLE_MODEL else role,
+        better=card.direction(role),
+        unit=card.low == 0.0 and card.high == 1.0,
+        turn=turn,
+    )
+
+
+def presets(keys: Collection[str], modality: Modality) -> list[Preset]:
+    """Presets whose both axes exist."""
+    return [preset for preset in PRESETS[modality] if preset.x in keys and preset.y in keys]
+
+
+def first_axes(keys: Sequence[str], modality: Modality) -> tuple[str, str]:
+    """What is plotted before anybody chose: the first preset, else something on forget against something else."""
+    ready = presets(keys, modality)
+    if ready:
+        return ready[0].x, ready[0].y
+    elsewhere = [key for key in keys if role_of(key) != "forget"]
+    return keys[0], (elsewhere or list(keys[1:]) or list(keys))[0]
+
+
+def _rank(role: str) -> int:
+    return ROLE_ORDER.index(role) if role in ROLE_ORDER else len(ROLE_ORDER)
+
+
+def _lacking(card: MetricCard, study: Study) -> str:
+    """What the study plainly does not have, as far as its file tells."""
+    if "retained model" in card.needs and study.retained is None:
+        return "; this study has no retained model"
+    wanted = card.roles - {WHOLE_MODEL}
+    if wanted and not wanted & {probes.role for probes in study.probe_sets}:
+        return f"; this study has no {' or '.join(sorted(wanted))} probes"
+    return "; evaluate the models on the Runs page"

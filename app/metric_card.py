@@ -1,0 +1,37 @@
+"""What a person must know about a metric, in a popover beside its selector."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.charts.choices import card_of, role_of, title
+
+WAYS = {"higher": "Higher is better", "lower": "Lower is better"}
+
+
+def metric_card(label: str, key: str) -> None:
+    """A button that opens the card of the metric.
+
+    Args:
+        label: which axis it belongs to, for the button's name ("x").
+        key: `role/metric`.
+    """
+    card, role = card_of(key), role_of(key)
+    with st.popover(
+        f"About {label}", icon=":material/info:", type="tertiary", help=title(key), key=f"card_{label}"
+    ):
+        st.subheader(card.title, anchor=False)
+        st.text(card.reading)
+        st.latex(card.formula)
+        high = "∞" if card.high is None else f"{card.high:g}"
+        facts = {
+            "Direction": f"{WAYS[card.direction(role)]}{'' if role == 'all' else f' on {role} probes'}",
+            "Range": f"{card.low:g} to {high}",
+            "Ideal": card.ideal,
+            "Needs": ", ".join(card.needs) or "nothing more",
+            "Source": card.source,
+            "Trust": card.trust or "Nobody has tested how far it can be trusted.",
+        }
+        for name, value in facts.items():
+            st.caption(name)
+            st.text(value)

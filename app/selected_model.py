@@ -1,0 +1,166 @@
+"""One model of the trade-off chart, looked into: who it is, what it changed, and on which probes most."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.cards import detail_of
+from app.charts.choices import available, card_of, role_of, title
+from app.charts.points import Axis
+from app.plain_text import visible
+from app.resources import store
+from backends.metrics import METRICS, StudyMetric
+from backends.study import ModelSpec, Study
+from cache.scoreboard import Scoreboard
+
+RUN = "run"
+"""Key of the chosen model in the session and in the page's address."""
+CHANGED_SHOWN = 8
+
+
+def selected_model(board: Scoreboard, study: Study, x: Axis, y: Axis) -> str | None:
+    """The panel beside the chart; returns the name of the model it shows, or None."""
+    names = [spec.name for spec in study.models]
+    if st.session_state.get(RUN) not in {None, *names}:  # left over from another study
+        st.session_state[RUN] = None
+    name: str | None = st.selectbox(
+        "Model",
+        names,
+        index=None,
+        key=RUN,
+        bind="query-params",
+        placeholder="Click a point, or choose a model",
+        format_func=visible,
+    )
+    if name is None:
+        st.caption("Its values against the original and the probes that changed most appear here.")
+        return None
+    spec = study.model(name)
+    st.text(detail_of(spec) + (f"\n{visible(spec.note)}" if spec.note else ""))
+    changes = against_original(board.frame, study, name)
+    for axis in (x, y):
+        _headline(changes, axis)
+    _changes(changes)
+    _provenance(study, spec)
+    return name
+
+
+def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFrame:
+    """Every metric of a model beside the original's.
+
+    Returns:
+        Columns key, metric, original, value, low, high, change, verdict ("better", "worse", "same"); NaN where unknown.
+    """
+    columns = ["key", "value", "low", "high"]
+    ours = frame.loc[frame["model"] == model, columns].set_index("key")
+    theirs = frame.loc[frame["model"] == study.original.name, ["key", "value"]].set_index("key")["value"]
+    keys = [key for key in available(frame) if key in ours.index]
+    table = ours.loc[keys].reset_index()
+    table.insert(1, "metric", [title(key) for key in keys])
+    table.insert(2, "original", theirs.reindex(keys).to_numpy())
+    table["change"] = table["value"] - table["original"]
+    ways = [1 if card_of(key).direction(role_of(key)) == "higher" else -1 for key in keys]
+    gains = table["change"] * ways
+    table["verdict"] = ["better" if gain > 0 else "worse" if gain < 0 else "same" for gain in gains]
+    return table
+
+
+def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) -> None:
+    """Probes on which the model moved most from the original; a chosen one opens in Compare."""
+    if model == study.original.name:
+        return
+    st.subheader("Probes that changed most", anchor=False)
+    keys = [
+        key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
+    ]
+    usual = next((axis.key for axis in (x, y) if axis.key in keys), keys[0])
+    left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")
+    key = left.selectbox(
+        "Measured by", keys, index=keys.index(usual), format_func=title, key=f"changed_by_{usual}"
+    )
+    table = board.most_changed(model, key, CHANGED_SHOWN)
+    if table.empty:
+        st.caption("Neither this model nor the original has a value on single probes for this metric.")
+        return
+    shown = table.assign(prompt=table["prompt"].map(visible), probe=table["probe"].map(visible))
+    number = st.column_config.NumberColumn(format="%.3f")
+    event = st.dataframe(
+        shown.rename(
+            columns={"prompt": "Prompt", "original": "Original", "value": model, "change": "Change"}
+        ),
+        hide_index=True,
+        column_order=["Prompt", "Original", model, "Change", "probe"],
+        column_config={
+            "Prompt": st.column_config.TextColumn(width="large"),
+            "Original": number,
+            model: number,
+            "Change": st.column_config.NumberColumn(format="%+.3f"),
+            "probe": "Probe",
+        },
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [0]}},
+        key=f"changed_{state.study_name()}_{model}_{key}",
+    )
+    rows = event["selection"]["rows"]
+    row = rows[0] if rows and rows[0] < len(table) else 0
+    if right.button("Open the chosen probe in Compare", icon=":material/compare:", type="primary"):
+        retained = [study.retained.name] if study.retained else []
+        state.open_in_compare(str(table["probe"].iloc[row]), [study.original.name, *retained, model])
+
+
+def _headline(changes: pd.DataFrame, axis: Axis) -> None:
+    """Value on one axis, with its distance to the original's."""
+    rows = changes[changes["key"] == axis.key]
+    if rows.empty or pd.isna(rows["value"].iloc[0]):
+        st.metric(axis.name, "–", border=True)
+        return
+    row = rows.iloc[0]
+    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if pd.notna(row["low"]) else ""
+    st.metric(
+        axis.name,
+        f"{row['value']:.3f}",
+        delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f} against the original",
+        delta_color="normal" if axis.better == "higher" else "inverse",
+        delta_description=None,
+        help=f"95 % interval{interval}" if interval else None,
+        border=True,
+    )
+
+
+def _changes(changes: pd.DataFrame) -> None:
+    """All metrics against the original."""
+    number = st.column_config.NumberColumn(format="%.2f")
+    with st.expander("All metrics against the original"):
+        st.dataframe(
+            changes,
+            hide_index=True,
+            column_order=["metric", "value", "original", "change", "verdict"],
+            column_config={
+                "metric": st.column_config.TextColumn("Metric", width="medium"),
+                "value": st.column_config.NumberColumn("This", format="%.2f"),
+                "original": st.column_config.NumberColumn("Original", format="%.2f"),
+                "change": st.column_config.NumberColumn("Change", format="%+.2f"),
+                "verdict": "For the better?",
+                "low": number,
+                "high": number,
+            },
+            placeholder="–",
+        )
+
+
+def _provenance(study: Study, spec: ModelSpec) -> None:
+    """What the model is made of and which runs its values come from."""
+    facts = {name: value for name, value in asdict(spec).items() if value not in ("", None)}
+    runs = [asdict(run) for run in store().runs(study.name) if run.model == spec.name]
+    with st.expander("Provenance"):
+        st.code(
+            json.dumps({"model": facts, "runs": runs}, indent=2, ensure_ascii=False),
+            language=None,
+            height=320,
+        )

@@ -1,0 +1,187 @@
+"""Trade-offs: forgetting against utility over all checkpoints of the study; a click leads to a model and its probes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pandas as pd
+import streamlit as st
+
+from app import state
+from app.charts.choices import available, axis, first_axes, presets, title, unavailable
+from app.charts.points import Axis, chart_points, points_table
+from app.charts.tradeoff import describe, tradeoff_figure
+from app.components.model_picker import is_dark
+from app.look import look_of
+from app.metric_card import metric_card
+from app.plain_text import visible
+from app.scoreboards import current_scoreboard
+from app.selected_model import RUN, most_changed, selected_model
+from backends.study import Study
+
+NO_SIZE = "same for all"
+
+
+class _Axes(NamedTuple):
+    x: Axis
+    y: Axis
+    size: Axis | None
+
+
+def page() -> None:
+    """Axes, chart, the chosen model, the plotted values."""
+    st.title("Trade-offs", anchor=False)
+    study = state.study()
+    board = current_scoreboard()
+    keys = available(board.frame)
+    if len(keys) < 2:
+        _nothing_yet(study)
+        return
+    axes = _choose_axes(keys, study)
+    models = [spec.name for spec in study.models]
+    points = chart_points(board.frame, models, axes.x, axes.y, axes.size)
+    left, right = st.columns([2.15, 1], gap="medium")
+    with left:
+        _chart(points, axes, study)
+    with right:
+        name = selected_model(board, study, axes.x, axes.y)
+    if name is not None:
+        most_changed(board, study, name, axes.x, axes.y)
+    _table(points, axes, study)
+    _not_shown(points, keys, study)
+
+
+def _nothing_yet(study: Study) -> None:
+    """Nothing is evaluated: say so, and where to go."""
+    st.info(
+        f"Nothing of “{_literal(study.name)}” has been evaluated yet, so there is nothing to plot. "
+        "Evaluate its models on the Runs page.",
+        icon=":material/scatter_plot:",
+    )
+    st.page_link("views/runs.py", label="Go to Runs", icon=":material/arrow_forward:")
+
+
+def _choose_axes(keys: list[str], study: Study) -> _Axes:
+    """Presets and selectors. The selectors are bound to the page's address."""
+    first = first_axes(keys, study.modality)
+    for name, usual in (("x", first[0]), ("y", first[1]), ("size", NO_SIZE)):
+        if st.session_state.get(name) not in {None, *keys, NO_SIZE}:  # left over from another study
+            st.session_state[name] = usual
+    _presets(keys, study)
+    columns = st.columns([4, 4, 3, 3], gap="small", vertical_alignment="bottom")
+    with columns[0]:
+        x = _axis_choice("Horizontal axis", "x", keys, first[0])
+    with columns[1]:
+        y = _axis_choice("Vertical axis", "y", keys, first[1])
+    with columns[2]:
+        size = _axis_choice("Marker size", "size", [NO_SIZE, *keys], NO_SIZE)
+    with columns[3]:
+        turn = st.toggle(
+            "Up and right are better",
+            value=True,
+            key="turn",
+            bind="query-params",
+            help="Turns an axis whose lower values are better: shares are plotted as 1 − value, others run backwards.",
+        )
+    return _Axes(axis(x, turn=turn), axis(y, turn=turn), None if size == NO_SIZE else axis(size, turn=False))
+
+
+def _presets(keys: list[str], study: Study) -> None:
+    """Well-known pairs of axes; the one that is plotted is marked."""
+    ready = {preset.title: preset for preset in presets(keys, study.modality)}
+    if not ready:
+        return
+    first = first_axes(keys, study.modality)
+    shown = (st.session_state.get("x", first[0]), st.session_state.get("y", first[1]))
+    marked = next((name for name, preset in ready.items() if (preset.x, preset.y) == shown), None)
+    st.session_state["preset"] = marked
+
+    def take() -> None:
+        chosen = ready.get(st.session_state["preset"])
+        if chosen is not None:
+            st.session_state["x"], st.session_state["y"] = chosen.x, chosen.y
+
+    st.segmented_control("Presets", list(ready), key="preset", on_change=take, label_visibility="collapsed")
+
+
+def _axis_choice(label: str, key: str, options: list[str], usual: str) -> str:
+    chosen: str = st.selectbox(
+        label,
+        options,
+        index=options.index(usual),
+        key=key,
+        format_func=lambda option: title(option) if option != NO_SIZE else NO_SIZE,
+        bind="query-params",
+    )
+    if chosen != NO_SIZE:
+        metric_card(label.lower(), chosen)
+    return chosen
+
+
+def _chart(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
+    """The chart; a click chooses the model of the point."""
+    if points.empty:
+        st.info(
+            f"No model has a value on both axes: {_literal(axes.x.name)} and {_literal(axes.y.name)}. "
+            "Choose another axis, or evaluate the models on the Runs page.",
+            icon=":material/scatter_plot:",
+        )
+        return
+    looks = {spec.name: look_of(spec, study) for spec in study.models}
+    figure = tradeoff_figure(points, axes.x, axes.y, looks, dark=is_dark(), size=axes.size)
+    key = f"tradeoff_{state.study_name()}"
+
+    def take() -> None:
+        picked = st.session_state[key]["selection"]["points"]
+        if picked:
+            st.session_state[RUN] = study.models[int(picked[0]["customdata"][0])].name
+
+    st.plotly_chart(
+        figure,
+        key=key,
+        on_select=take,
+        selection_mode="points",
+        alt=describe(points, axes.x, axes.y),
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
+    )
+    st.caption(
+        "Bars are 95 % intervals (bootstrap over probes). Filled markers are on the Pareto front of the unlearned "
+        "models, hollow ones are beaten on both axes. Small numbers are steps. Click a point to look into it."
+    )
+
+
+def _table(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
+    """What is plotted, as measured, to be sorted and taken along."""
+    st.subheader("Plotted values", anchor=False)
+    table = points_table(points, axes.x, axes.y, axes.size)
+    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")}
+    st.dataframe(table, hide_index=True, column_config=numbers, key="plotted_values", placeholder="–")
+    st.download_button(
+        "Download CSV",
+        table.to_csv(index=False),
+        file_name=f"{state.study_name()}-tradeoffs.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+
+
+def _not_shown(points: pd.DataFrame, keys: list[str], study: Study) -> None:
+    """Models without a value on both axes, and metrics without any value, with what they need."""
+    shown = set(points["model"])
+    absent = [spec.name for spec in study.models if spec.name not in shown]
+    if absent and shown:
+        st.caption("Not plotted, because they have no value on both axes; evaluate them on the Runs page:")
+        st.text(visible(", ".join(absent)))
+    reasons = unavailable(keys, study)
+    if reasons:
+        with st.expander(f"{len(reasons)} more metrics could be shown", icon=":material/help:"):
+            st.text("\n".join(reasons))
+
+
+def _literal(text: str) -> str:
+    """Text for places that read Markdown, with everything that Markdown would act on made literal."""
+    return "".join("\\" + sign if sign in "\\`*_{}[]()#+-.!|<>$~:" else sign for sign in visible(text))
+
+
+page()
