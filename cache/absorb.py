@@ -16,16 +16,15 @@ _NEW_EVIDENCE = """
 CREATE TEMP TABLE taken AS
 SELECT mine.id AS context, theirs.digest, theirs.cell, theirs.row
 FROM other.evidence AS theirs
-JOIN other.cells AS source ON source.id = theirs.cell AND NOT source.damaged
 JOIN other.contexts AS their_context ON their_context.id = theirs.context
 JOIN main.contexts AS mine ON mine.key = their_context.key
 LEFT JOIN main.evidence AS held ON held.context = mine.id AND held.digest = theirs.digest
-LEFT JOIN main.cells AS held_cell ON held_cell.id = held.cell
-WHERE held.cell IS NULL OR held_cell.damaged
+WHERE theirs.cell NOT IN (SELECT cell FROM other.damage)
+AND (held.cell IS NULL OR held.cell IN (SELECT cell FROM main.damage))
 """
 _COPY_CELLS = """
-INSERT INTO main.cells (id, context, created, damaged, checksum, payload)
-SELECT source.id + :shift, wanted.context, source.created, 0, source.checksum, source.payload
+INSERT INTO main.cells (id, context, created, checksum, payload)
+SELECT source.id + :shift, wanted.context, source.created, source.checksum, source.payload
 FROM (SELECT DISTINCT cell, context FROM taken) AS wanted JOIN other.cells AS source ON source.id = wanted.cell
 """
 _COPY_INDEX = """

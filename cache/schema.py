@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     BLOB,
-    Boolean,
     Column,
     Connection,
     Engine,
@@ -64,10 +63,12 @@ cells = Table(
     Column("id", Integer, primary_key=True),
     Column("context", ForeignKey("contexts.id"), nullable=False),
     Column("created", Float, nullable=False),
-    Column("damaged", Boolean, nullable=False, default=False),
     Column("checksum", String, nullable=False),
     Column("payload", BLOB, nullable=False),
 )
+
+damage = Table("damage", metadata, Column("cell", ForeignKey("cells.id"), primary_key=True))
+"""Cells that cannot be read. A table of its own: a row with a broken page cannot be updated, let alone deleted."""
 
 evidence = Table(
     "evidence",

@@ -16,7 +16,7 @@ from threading import Lock
 from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError
 
@@ -29,6 +29,8 @@ from cache.runs import RunRecord
 
 Evidence = TypeVar("Evidence")
 _CONTEXT_FIELDS = tuple(field.name for field in fields(Context))
+
+_DAMAGED = select(schema.damage.c.cell)
 
 
 class _Place(NamedTuple):
@@ -69,9 +71,10 @@ class Store:
         Raises:
             StoreError: the file cannot be written.
         """
-        orphans = select(schema.evidence.c.cell)
-        with self._write() as connection:
-            connection.execute(delete(schema.cells).where(schema.cells.c.id.not_in(orphans)))
+        cells = schema.cells
+        used = select(schema.evidence.c.cell)
+        with self._write(news=False) as connection:
+            connection.execute(delete(cells).where(cells.c.id.not_in(used), cells.c.id.not_in(_DAMAGED)))
         with self._read() as connection:
             connection.exec_driver_sql("VACUUM")
             connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
@@ -154,7 +157,7 @@ class Store:
             select(table.c.key, index.c.digest, cells.c.checksum)
             .join_from(index, cells, index.c.cell == cells.c.id)
             .join(table, index.c.context == table.c.id)
-            .where(~cells.c.damaged, table.c.key.in_(contexts))
+            .where(index.c.cell.not_in(_DAMAGED), table.c.key.in_(contexts))
         )
         found: dict[str, dict[str, str]] = {key: {} for key in contexts}
         with self._read() as connection:
@@ -164,12 +167,8 @@ class Store:
 
     def damaged(self) -> int:
         """Pieces of evidence that were found damaged and have not been computed again since."""
-        query = (
-            select(func.count())
-            .select_from(schema.evidence)
-            .join(schema.cells, schema.evidence.c.cell == schema.cells.c.id)
-            .where(schema.cells.c.damaged)
-        )
+        index = schema.evidence
+        query = select(func.count()).select_from(index).where(index.c.cell.in_(_DAMAGED))
         with self._read() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -262,7 +261,7 @@ class Store:
         index = schema.evidence
         owner = self._context_id(context)
         with self._write() as connection:
-            row = {"context": owner, "created": time.time(), "damaged": False, "payload": payload}
+            row = {"context": owner, "created": time.time(), "payload": payload}
             made = (
                 insert(schema.cells).values(checksum=_checksum(payload), **row).returning(schema.cells.c.id)
             )
@@ -280,12 +279,11 @@ class Store:
 
     def _cells_of(self, context: str, digests: Sequence[str]) -> dict[int, list[_Place]]:
         """Undamaged cells of the context that hold any of the digests, and where in them."""
-        index, cells, table = schema.evidence, schema.cells, schema.contexts
+        index, table = schema.evidence, schema.contexts
         query = (
             select(index.c.digest, index.c.cell, index.c.row)
-            .join_from(index, cells, index.c.cell == cells.c.id)
-            .join(table, index.c.context == table.c.id)
-            .where(table.c.key == context, ~cells.c.damaged)
+            .join_from(index, table, index.c.context == table.c.id)
+            .where(table.c.key == context, index.c.cell.not_in(_DAMAGED))
         )
         if len(digests) <= 500:
             query = query.where(index.c.digest.in_(digests))
@@ -352,10 +350,8 @@ class Store:
 
     def _mark_damaged(self, cells: Sequence[int]) -> None:
         with self._write() as connection:
-            connection.execute(
-                update(schema.cells).where(schema.cells.c.id == bindparam("cell_id")).values(damaged=True),
-                [{"cell_id": cell} for cell in cells],
-            )
+            known = sqlite_insert(schema.damage).on_conflict_do_nothing()
+            connection.execute(known, [{"cell": cell} for cell in cells])
         self._verified.difference_update(cells)
 
 
