@@ -1,0 +1,135 @@
+"""The house has three floors, pages are drawn without torch, and the wheel holds what the folders hold."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOORS = ("backends", "cache", "app")
+HEAVY = ("torch", "transformers", "diffusers", "peft", "sklearn")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted(path for path in (ROOT / folder).rglob("*.py") if "pack" not in path.parts)
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of all that a module imports, inside of functions too."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)} imports relatively; write the whole name"
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def loaded_after(code: str) -> set[str]:
+    """Top-level names of all modules in a fresh interpreter after it ran the code."""
+    report = "import json, sys; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    command = [sys.executable, "-c", f"{code}\n{report}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize("floor", FLOORS)
+def test_imports_go_only_to_the_left(floor: str) -> None:
+    above = set(FLOORS[FLOORS.index(floor) + 1 :]) | {"tests"}
+    for path in modules(floor):
+        assert not imported(path) & above, f"{name_of(path)} imports from a layer above it"
+
+
+@pytest.mark.parametrize("floor", ["backends", "cache"])
+def test_only_app_knows_streamlit(floor: str) -> None:
+    for path in modules(floor):
+        assert not imported(path) & {"streamlit", "plotly"}, name_of(path)
+
+
+def test_backends_know_no_database() -> None:
+    for path in modules("backends"):
+        assert not imported(path) & {"sqlite3", "sqlalchemy"}, name_of(path)
+
+
+def test_what_pages_reach_takes_no_torch() -> None:
+    """Every page's module-level imports together, as the server makes them before the first page is drawn."""
+    pages = [path for path in modules("app") if path.parent.name in {"views", "app", "charts", "components"}]
+    wanted = set()
+    for path in pages:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and str(node.module).partition(".")[0] in FLOORS:
+                wanted.add(str(node.module))
+    assert "app.settings" in wanted
+    names = loaded_after("\n".join(f"import {name}" for name in sorted(wanted)))
+    assert "streamlit" in names
+    assert not names & set(HEAVY)
+
+
+def test_reading_recorded_evidence_takes_no_torch_and_no_streamlit() -> None:
+    names = loaded_after(
+        "import cache.store, cache.scoreboard, cache.evaluation, backends.pool, backends.study_file"
+    )
+    assert not names & {*HEAVY, "streamlit"}
+
+
+def test_the_command_line_takes_no_torch() -> None:
+    assert not loaded_after("import app.cli, app.adhoc_study, app.terminal") & {*HEAVY, "streamlit"}
+
+
+def test_the_wheel_lists_every_folder_with_code() -> None:
+    folders = {path.parent.relative_to(ROOT).as_posix() for floor in FLOORS for path in modules(floor)}
+    listed = {
+        name.removeprefix("unlearnboard.").replace(".", "/")
+        for name in PROJECT["tool"]["setuptools"]["packages"]
+    }
+    assert listed == folders
+
+
+def test_every_file_that_pages_read_is_in_the_wheel() -> None:
+    data = PROJECT["tool"]["setuptools"]["package-data"]
+    patterns = {
+        ROOT / name.removeprefix("unlearnboard.").replace(".", "/"): globs for name, globs in data.items()
+    }
+    shipped = {path for folder, globs in patterns.items() for glob in globs for path in folder.glob(glob)}
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", *FLOORS], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, tracked.stdout.split("\0")):
+        path = ROOT / name
+        if path.suffix != ".py" and path.is_file():
+            assert path in shipped, f"{name} would be missing in the wheel"
+
+
+def test_locked_pins_every_direct_dependency() -> None:
+    def bare(requirement: str) -> str:
+        return requirement.replace("=", "<").replace(">", "<").partition("<")[0].lower().replace("-", "_")
+
+    project = PROJECT["project"]
+    locked = project["optional-dependencies"]["locked"]
+    assert {bare(name) for name in project["dependencies"]} <= {bare(name) for name in locked}
+    assert all("==" in name and "+" not in name for name in locked)
+
+
+def test_modules_stay_short_enough_to_read() -> None:
+    long = {
+        name_of(path): n for path in all_modules() if (n := len(path.read_text("utf-8").splitlines())) > 400
+    }
+    assert not long
+
+
+def all_modules() -> list[Path]:
+    return [path for floor in FLOORS for path in modules(floor)]
