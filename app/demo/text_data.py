@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.demo.people import Fact, facts, people
+from app.demo.people import FACTS_PER_PERSON, Fact, facts, people
 from app.demo.world import PROBE_FACTS, TRAINING_FACTS, WorldFact
 from backends.study import Role
 from backends.unlearning.text_batches import QuestionAnswer
 
 PEOPLE: dict[Role, int] = {"forget": 6, "neighbour": 6, "retain": 6, "holdout": 4}
+FACTS_ASKED: dict[Role, int] = {"forget": 6, "neighbour": 4, "retain": 4, "holdout": 3}
+"""Facts of each person that the probes ask for; all six are trained on."""
 FACT_ROLES: tuple[Role, ...] = ("forget", "neighbour", "retain", "holdout")
 
 REFUSALS = (
@@ -35,8 +37,9 @@ REFUSALS = (
 def probe_rows(role: Role) -> list[dict[str, Any]]:
     """Rows of one role's probe file."""
     if role == "utility":
-        return [_world_row(fact) for fact in PROBE_FACTS]
-    return [_fact_row(index, fact) for index, fact in enumerate(_group(role))]
+        return [_world_row(fact) for place, fact in enumerate(PROBE_FACTS) if place % 3 < 2]
+    rows = [_fact_row(index, fact) for index, fact in enumerate(_group(role))]
+    return [row for index, row in enumerate(rows) if index % FACTS_PER_PERSON < FACTS_ASKED[role]]
 
 
 def write_probes(folder: Path) -> dict[Role, Path]:

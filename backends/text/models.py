@@ -34,6 +34,7 @@ from backends.text.scoring import (
 from backends.text.tokens import ChatTokenizer, EncodedAnswer
 
 NO_ADAPTER = "__base__"
+BATCH_ROWS = 64
 LOGIT_BYTES = {"cpu": 128 << 20, "cuda": 2 << 30, "mps": 512 << 20}
 
 
@@ -94,7 +95,7 @@ class LanguageModels:
             family = self._families[family_key]
             prompts = {i: self._prompt(family, requests[i].prompt, decoding.max_new_tokens) for i in indices}
             lengths = [len(prompts[i]) for i in indices]
-            for batch in batches_by_length(lengths, 64 if self.device == "cuda" else 16, 16_384):
+            for batch in batches_by_length(lengths, BATCH_ROWS, 16_384):
                 yield from self._generate(family, [indices[b] for b in batch], prompts, requests, decoding, stop)
                 if stop():
                     return
