@@ -13,12 +13,15 @@ def metric_card(label: str, key: str) -> None:
     """A button that opens the card of the metric.
 
     Args:
-        label: which axis it belongs to, for the button's name ("x").
+        label: which axis it belongs to, for the button's name ("horizontal axis").
         key: `role/metric`.
     """
     card, role = card_of(key), role_of(key)
     with st.popover(
-        f"About {label}", icon=":material/info:", type="tertiary", help=title(key), key=f"card_{label}"
+        ":material/info:",
+        type="tertiary",
+        help=f"About {label}: {title(key)}",
+        key=f"card_{label.replace(' ', '_')}",
     ):
         st.subheader(card.title, anchor=False)
         st.text(card.reading)

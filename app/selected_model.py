@@ -121,14 +121,13 @@ def _headline(changes: pd.DataFrame, axis: Axis) -> None:
         st.metric(axis.name, "–", border=True)
         return
     row = rows.iloc[0]
-    interval = f" [{row['low']:.2f}, {row['high']:.2f}]" if pd.notna(row["low"]) else ""
+    interval = f"95 %: {row['low']:.2f} to {row['high']:.2f}" if pd.notna(row["low"]) else "no interval"
     st.metric(
         axis.name,
         f"{row['value']:.3f}",
-        delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f} against the original",
+        delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}",
         delta_color="normal" if axis.better == "higher" else "inverse",
-        delta_description=None,
-        help=f"95 % interval{interval}" if interval else None,
+        delta_description=f"against original · {interval}",
         border=True,
     )
 
@@ -138,18 +137,17 @@ def _changes(changes: pd.DataFrame) -> None:
     number = st.column_config.NumberColumn(format="%.2f")
     with st.expander("All metrics against the original"):
         st.dataframe(
-            changes,
+            changes.rename(
+                columns={"metric": "Metric", "value": "This", "original": "Original", "change": "Change"}
+            ),
             hide_index=True,
-            column_order=["metric", "value", "original", "change", "verdict"],
+            column_order=["Metric", "This", "Change", "verdict", "Original", "low", "high"],
             column_config={
-                "metric": st.column_config.TextColumn("Metric", width="medium"),
-                "value": st.column_config.NumberColumn("This", format="%.2f"),
-                "original": st.column_config.NumberColumn("Original", format="%.2f"),
-                "change": st.column_config.NumberColumn("Change", format="%+.2f"),
-                "verdict": "For the better?",
-                "low": number,
-                "high": number,
-            },
+                "Metric": st.column_config.TextColumn(width="medium"),
+                "Change": st.column_config.NumberColumn(format="%+.2f"),
+                "verdict": "",
+            }
+            | {name: number for name in ("This", "Original", "low", "high")},
             placeholder="–",
         )
 

@@ -291,6 +291,7 @@ def _faint(colour: str, opacity: float) -> str:
 def _lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, float]], ink: Ink) -> None:
     """Axes, grid and legend."""
     common = {
+        "showgrid": True,
         "gridcolor": ink.grid,
         "zeroline": False,
         "showline": True,

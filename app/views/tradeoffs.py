@@ -15,6 +15,7 @@ from app.components.model_picker import is_dark
 from app.look import look_of
 from app.metric_card import metric_card
 from app.plain_text import visible
+from app.run_bar import literal
 from app.scoreboards import current_scoreboard
 from app.selected_model import RUN, most_changed, selected_model
 from backends.study import Study
@@ -47,14 +48,14 @@ def page() -> None:
         name = selected_model(board, study, axes.x, axes.y)
     if name is not None:
         most_changed(board, study, name, axes.x, axes.y)
-    _table(points, axes, study)
+    _table(points, axes)
     _not_shown(points, keys, study)
 
 
 def _nothing_yet(study: Study) -> None:
     """Nothing is evaluated: say so, and where to go."""
     st.info(
-        f"Nothing of “{_literal(study.name)}” has been evaluated yet, so there is nothing to plot. "
+        f"Nothing of “{literal(study.name)}” has been evaluated yet, so there is nothing to plot. "
         "Evaluate its models on the Runs page.",
         icon=":material/scatter_plot:",
     )
@@ -68,14 +69,14 @@ def _choose_axes(keys: list[str], study: Study) -> _Axes:
         if st.session_state.get(name) not in {None, *keys, NO_SIZE}:  # left over from another study
             st.session_state[name] = usual
     _presets(keys, study)
-    columns = st.columns([4, 4, 3, 3], gap="small", vertical_alignment="bottom")
+    columns = st.columns([4, 4, 3, 3.2], gap="small", vertical_alignment="bottom")
     with columns[0]:
         x = _axis_choice("Horizontal axis", "x", keys, first[0])
     with columns[1]:
         y = _axis_choice("Vertical axis", "y", keys, first[1])
     with columns[2]:
         size = _axis_choice("Marker size", "size", [NO_SIZE, *keys], NO_SIZE)
-    with columns[3]:
+    with columns[3], st.container(height=40, border=False, vertical_alignment="center"):
         turn = st.toggle(
             "Up and right are better",
             value=True,
@@ -105,16 +106,17 @@ def _presets(keys: list[str], study: Study) -> None:
 
 
 def _axis_choice(label: str, key: str, options: list[str], usual: str) -> str:
-    chosen: str = st.selectbox(
-        label,
-        options,
-        index=options.index(usual),
-        key=key,
-        format_func=lambda option: title(option) if option != NO_SIZE else NO_SIZE,
-        bind="query-params",
-    )
-    if chosen != NO_SIZE:
-        metric_card(label.lower(), chosen)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall"):
+        chosen: str = st.selectbox(
+            label,
+            options,
+            index=options.index(usual),
+            key=key,
+            format_func=lambda option: title(option) if option != NO_SIZE else NO_SIZE,
+            bind="query-params",
+        )
+        if chosen != NO_SIZE:
+            metric_card(label.lower(), chosen)
     return chosen
 
 
@@ -122,7 +124,7 @@ def _chart(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
     """The chart; a click chooses the model of the point."""
     if points.empty:
         st.info(
-            f"No model has a value on both axes: {_literal(axes.x.name)} and {_literal(axes.y.name)}. "
+            f"No model has a value on both axes: {literal(axes.x.name)} and {literal(axes.y.name)}. "
             "Choose another axis, or evaluate the models on the Runs page.",
             icon=":material/scatter_plot:",
         )
@@ -150,12 +152,20 @@ def _chart(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
     )
 
 
-def _table(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
+def _table(points: pd.DataFrame, axes: _Axes) -> None:
     """What is plotted, as measured, to be sorted and taken along."""
     st.subheader("Plotted values", anchor=False)
     table = points_table(points, axes.x, axes.y, axes.size)
-    numbers = {name: st.column_config.NumberColumn(format="%.3f") for name in table.select_dtypes("float")}
-    st.dataframe(table, hide_index=True, column_config=numbers, key="plotted_values", placeholder="–")
+    labels = {f"{each.name}, {part}": part for each in (axes.x, axes.y) for part in ("low", "high", "n")}
+    config = {
+        name: st.column_config.NumberColumn(
+            labels.get(name, name), format="%d" if name.endswith(", n") else "%.3f"
+        )
+        for name in table.columns
+        if name not in ("Model", "Method", "Step", "On the front")
+    }
+    shown = table.assign(Model=table["Model"].map(visible), Method=table["Method"].map(visible))
+    st.dataframe(shown, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
     st.download_button(
         "Download CSV",
         table.to_csv(index=False),
@@ -177,11 +187,6 @@ def _not_shown(points: pd.DataFrame, keys: list[str], study: Study) -> None:
     if reasons:
         with st.expander(f"{len(reasons)} more metrics could be shown", icon=":material/help:"):
             st.text("\n".join(reasons))
-
-
-def _literal(text: str) -> str:
-    """Text for places that read Markdown, with everything that Markdown would act on made literal."""
-    return "".join("\\" + sign if sign in "\\`*_{}[]()#+-.!|<>$~:" else sign for sign in visible(text))
 
 
 page()

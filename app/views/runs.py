@@ -1,0 +1,91 @@
+"""Runs: what was evaluated, with its provenance; what is still to do; a way to do it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import streamlit as st
+
+from app import state
+from app.evaluation_panel import evaluation_panel
+from app.evaluation_status import protocol, runs_table
+from app.plain_text import visible
+from app.resources import store
+from cache.runs import RunRecord
+
+
+def page() -> None:
+    """Evaluate, the table of runs, the cache."""
+    st.title("Runs", anchor=False)
+    st.subheader("Evaluate", anchor=False)
+    evaluation_panel()
+    st.subheader("Cached runs", anchor=False)
+    _runs(store().runs(state.study().name))
+    _cache_facts()
+
+
+def _runs(runs: list[RunRecord]) -> None:
+    """Every run of the study; a chosen one shows where its numbers come from."""
+    if not runs:
+        st.info("No run of this study is in the cache yet.", icon=":material/table_rows:")
+        return
+    table = runs_table(runs)
+    for name in ("Model", "Method", "Probe set"):
+        table[name] = table[name].map(visible)
+    event = st.dataframe(
+        table,
+        hide_index=True,
+        column_config={
+            "When": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm", help="When the run ended"),
+            "Seconds": st.column_config.NumberColumn(
+                format="%.1f", help="Wall time of this model on this probe set"
+            ),
+            "Fingerprint": st.column_config.TextColumn(help="First digits of the identity of the weights"),
+        },
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"runs_{state.study_name()}",
+        placeholder="–",
+        height=420 if len(runs) > 10 else "auto",
+    )
+    rows = event["selection"]["rows"]
+    if rows and rows[0] < len(runs):
+        _details(runs[rows[0]])
+    else:
+        st.caption("Choose a row to see everything that is known about a run.")
+
+
+def _details(run: RunRecord) -> None:
+    """Full provenance of one run."""
+    with st.container(border=True, key="run_details"):
+        st.text(visible(f"{run.model} on {run.probe_set}"))
+        facts = (
+            ("Probes done", f"{run.n_done} of {run.n_probes}"),
+            ("Wall time", f"{run.seconds:.1f} s"),
+            ("Device", f"{run.device}, {run.dtype}"),
+            ("Protocol", protocol(run) or "–"),
+        )
+        for column, (name, value) in zip(st.columns(len(facts)), facts, strict=True):
+            column.caption(name)
+            column.text(value)
+        st.caption("Full provenance")
+        st.code(json.dumps(asdict(run), indent=2, ensure_ascii=False), language="json", height=360)
+
+
+def _cache_facts() -> None:
+    """Where the cache is, how large, and whether anything in it is damaged."""
+    kept = store()
+    file = kept.path
+    size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*") if path.is_file())
+    st.subheader("Cache", anchor=False)
+    st.text(f"{file}   {size / 1e6:,.1f} MB, images beside it")
+    damaged = kept.damaged()
+    if damaged:
+        st.warning(
+            f"{damaged} pieces of evidence are damaged and count as missing. Evaluate again to replace them.",
+            icon=":material/healing:",
+        )
+
+
+page()
