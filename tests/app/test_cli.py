@@ -1,0 +1,287 @@
+"""The command line: what it accepts, what it says when something is wrong, and that an evaluation can be stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from app import cli
+from app.adhoc_study import Choice, adhoc_study, write_adhoc
+from app.cli_options import without_streamlit_flags
+from app.terminal import ProgressLines, printable
+from backends.errors import StudyError
+from backends.study_file import read_study
+from cache.evaluation import Progress
+from cache.store import Store
+from tests.filled_store import text_study, write_study
+from tests.tiny_text import write_tiny_adapter, write_tiny_model
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model `base` and two adapters `npo/checkpoint-3`, `npo/checkpoint-6`."""
+    folder = tmp_path_factory.mktemp("models")
+    base = write_tiny_model(folder / "base")
+    for step in (3, 6):
+        write_tiny_adapter(base, folder / "npo" / f"checkpoint-{step}", seed=step)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("UNLEARNBOARD_STUDIES", raising=False)
+
+
+def probes(folder: Path, role: str, count: int = 2) -> Path:
+    path = folder / f"{role}.jsonl"
+    rows = [{"question": f"Who is {role} {n}?", "answer": f"A {role} {n}."} for n in range(count)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def error(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """The one sentence on the error stream after a call that must fail."""
+    assert cli.run([str(argument) for argument in arguments]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("Checking")]
+    assert len(lines) == 1
+    assert lines[0].startswith("unlearnboard: ")
+    return lines[0]
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "app", *map(str, arguments)]
+
+
+def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run(["--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    for example in (
+        "unlearnboard people/study.toml",
+        "--original ./base --unlearned",
+        "unlearnboard evaluate",
+    ):
+        assert example in text
+    with pytest.raises(SystemExit):
+        cli.run(["evaluate", "--help"])
+    assert "goes on from there" in capsys.readouterr().out
+
+
+def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.run(["--version"])
+    assert capsys.readouterr().out.strip() == f"unlearnboard {cli.version()}"
+    assert f'version = "{cli.version()}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_streamlit_flags_are_handed_on() -> None:
+    ours, theirs = without_streamlit_flags(
+        ["a.toml", "--server.address=::1", "--theme.base", "dark", "--port", "9"]
+    )
+    assert ours == ["a.toml", "--port", "9"]
+    assert theirs == ["--server.address=::1", "--theme.base=dark"]
+
+
+def test_a_study_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert f"{tmp_path / 'no.toml'}: there is no such study file. Check the path" in error(
+        capsys, tmp_path / "no.toml"
+    )
+
+
+def test_an_error_from_a_hostile_file_stays_on_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text('name = "a"\nmodality = "text"\n"evil\\u001b[31m\\nkey" = 1\n')
+    assert "\x1b" not in error(capsys, path)
+
+
+def test_a_folder_without_a_model_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    sentence = error(capsys, "--original", tmp_path / "empty", "--unlearned", tmp_path / "empty")
+    assert "this folder holds no model" in sentence
+
+
+def test_a_missing_row_value_is_named_before_a_server_starts(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, models: Path
+) -> None:
+    (tmp_path / "forget.jsonl").write_text('{"question": "a"}\n{"question": ""}\n')
+    sentence = error(capsys, "--original", models / "base", "--forget", tmp_path / "forget.jsonl")
+    assert "line 2: its prompt is empty" in sentence
+
+
+def test_a_port_in_use_is_named_with_the_way_out(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write_study(text_study(), tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        sentence = error(capsys, tmp_path / "study.toml", "--port", str(port))
+    assert f"Port {port} cannot be used" in sentence and f"--port {port + 1}" in sentence
+
+
+def test_a_cache_that_is_no_folder_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write_study(text_study(), tmp_path)
+    (tmp_path / "file").write_text("")
+    assert "file" in error(capsys, tmp_path / "study.toml", "--cache", tmp_path / "file" / "cache")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--unlearned", "a"], "--unlearned needs --original"),
+        (["a.toml", "--original", "b"], "give study files or --original, not both"),
+        (["--port", "0"], "'0' is no port"),
+        (["--port", "many"], "'many' is no port"),
+        (["--orginal", "b"], "unrecognized arguments: --orginal"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run(arguments)
+    assert ended.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def choice(models: Path, tmp_path: Path, **changes: object) -> Choice:
+    settings: dict[str, object] = {
+        "original": str(models / "base"),
+        "unlearned": [str(models / "npo" / f"checkpoint-{step}") for step in (3, 6)],
+        "retained": "",
+        "probes": {"forget": [str(probes(tmp_path, "forget"))], "retain": [str(probes(tmp_path, "retain"))]},
+        "judges": {},
+        "concepts": {},
+    }
+    return Choice(**(settings | changes))  # type: ignore[arg-type]
+
+
+def test_folders_become_a_study(models: Path, tmp_path: Path) -> None:
+    study = adhoc_study(choice(models, tmp_path, retained=str(models / "base")))
+    assert [(spec.name, spec.part, spec.method, spec.step) for spec in study.models] == [
+        ("Original", "original", "", None),
+        ("Retained", "retained", "", None),
+        ("npo 3", "unlearned", "npo", 3),
+        ("npo 6", "unlearned", "npo", 6),
+    ]
+    assert study.modality == "text"
+    assert study.model("npo 3").source == study.original.source == str(models / "base")
+    assert study.model("npo 3").adapter == str(models / "npo" / "checkpoint-3")
+    assert [(probe_set.role, len(probe_set.probes)) for probe_set in study.probe_sets] == [
+        ("forget", 2),
+        ("retain", 2),
+    ]
+
+
+def test_the_same_choice_is_written_to_the_same_file_and_read_back(models: Path, tmp_path: Path) -> None:
+    first = write_adhoc(choice(models, tmp_path), tmp_path / "studies")
+    again = write_adhoc(choice(models, tmp_path), tmp_path / "studies")
+    other = write_adhoc(choice(models, tmp_path, unlearned=[]), tmp_path / "studies")
+    assert first == again != other
+    study = read_study(first)
+    assert [spec.name for spec in study.models] == ["Original", "npo 3", "npo 6"]
+
+
+def test_an_adapter_as_original_names_its_base(models: Path, tmp_path: Path) -> None:
+    adapter = tmp_path / "original"
+    shutil.copytree(models / "npo" / "checkpoint-3", adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(
+        json.dumps(config | {"base_model_name_or_path": str(models / "base")})
+    )
+    study = adhoc_study(choice(models, tmp_path, original=str(adapter)))
+    assert (study.original.source, study.original.adapter) == (str(models / "base"), str(adapter))
+    assert study.model("npo 6").source == str(models / "base")
+    (adapter / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": ""}))
+    with pytest.raises(StudyError, match="does not say which model it belongs to"):
+        adhoc_study(choice(models, tmp_path, original=str(adapter)))
+
+
+def test_models_of_one_name_are_told_apart(models: Path, tmp_path: Path) -> None:
+    twice = [str(models / "base"), str(models / "base"), "hf://owner/original"]
+    study = adhoc_study(choice(models, tmp_path, unlearned=twice))
+    assert [spec.name for spec in study.models] == ["Original", "base", "base (2)", "original"]
+    assert study.models[3].source == "hf://owner/original"
+
+
+def test_judges_belong_to_images(models: Path, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="--judge and --concept are for image models"):
+        adhoc_study(choice(models, tmp_path, concepts={"style": "neon"}))
+
+
+def test_progress_is_one_finished_line_each_where_nobody_watches() -> None:
+    out = StringIO()
+    lines = ProgressLines(out)
+    for model in ("A\x1b[1m", "B"):
+        for done in (0, 1, 2):
+            lines.show(Progress(model, "forget", "scores", done, 2))
+    lines.close()
+    assert [line.split()[0] for line in out.getvalue().splitlines()] == ["A\ufffd[1m", "B"]
+    assert "2/2" in out.getvalue() and "\r" not in out.getvalue()
+
+
+def test_printable_text_has_no_control_characters() -> None:
+    assert printable("a\nb\x1b[31m\u202ec é") == "a\ufffdb\ufffd[31m\ufffdc é"
+
+
+def test_evaluate_names_a_model_that_is_not_there(
+    capsys: pytest.CaptureFixture[str], models: Path, tmp_path: Path
+) -> None:
+    path = write_adhoc(choice(models, tmp_path), tmp_path)
+    assert "no model 'npo 7'. Did you mean 'npo 6'?" in error(capsys, "evaluate", path, "--models", "npo 7")
+
+
+def test_evaluate_says_when_there_are_only_recorded_answers(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_study(text_study(), tmp_path)
+    assert "no model of this study has its weights" in error(capsys, "evaluate", tmp_path / "study.toml")
+    sentence = error(capsys, "evaluate", tmp_path / "study.toml", "--models", "Original")
+    assert "the weights of Original are not on this machine" in sentence
+
+
+def test_a_stopped_evaluation_keeps_what_was_done_and_goes_on(models: Path, tmp_path: Path) -> None:
+    files = {"forget": [str(probes(tmp_path, "forget", 8))], "retain": [str(probes(tmp_path, "retain", 8))]}
+    path = write_adhoc(choice(models, tmp_path, probes=files), tmp_path)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(
+        command("evaluate", path),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout is not None
+    first = running.stdout.readline()
+    assert first.startswith("Original")
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert "What was done is kept" in said and "Traceback" not in said
+
+    with_rest = subprocess.run(
+        command("evaluate", path), cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert with_rest.returncode == 0, with_rest.stderr
+    assert "3 of 3 models are evaluated" in with_rest.stdout
+    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs()
+    assert {(run.model, run.probe_set, run.status) for run in runs} == {
+        (model, probe_set, "complete")
+        for model in ("Original", "npo 3", "npo 6")
+        for probe_set in ("forget", "retain")
+    }
