@@ -1,5 +1,86 @@
-"""Compare, for image models."""
+"""Compare, for image models: prompt, view, sampling, and the pictures of all models from the same noise."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from app import state
+from app.comparison import image_columns
+from app.components.image_board import image_board
+from app.components.model_picker import is_dark
+from app.decoding_menu import sampling_menu
+from app.jobs import Job, Work
+from app.pictures import VIEW_NAMES, board
+from app.plainly import said_plainly
+from app.prompt_form import job_about, prompt_form
+from app.resources import pool, runner, store
+from app.run_bar import job_line
+from app.view_choice import view_choice
+from backends.interfaces import PartialImage
+from backends.pool import ModelPool
+from backends.study import Probe, Sampling, Study
+from cache.store import Store
+
+POLL_SECONDS = 0.5
 
 
 def panel() -> None:
-    """Soon."""
+    """Prompt and settings, then the pictures; they refresh themselves while a run is on."""
+    prompt_form(_work_for, "Sampling", _settings())
+    probe = state.asked()
+    if probe is None or not probe.prompt.strip():
+        st.info("Type a prompt above and press Run: every ticked model will draw it.", icon=":material/edit:")
+        return
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        view_choice(VIEW_NAMES)
+        sampling_menu()
+    job = job_about(probe, _settings())
+    active = job is not None and job.active
+    st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
+
+
+def _settings() -> str:
+    sampling = state.sampling()
+    return " ".join(sampling.key(seed) for seed in sampling.seeds)
+
+
+@said_plainly()
+def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
+    """Progress of the run, and the pictures. Redraws the page once when the run has ended."""
+    forming: dict[tuple[str, int], PartialImage] = {}
+    if job is not None:
+        active = job.active  # read before the pictures, so that none is missed
+        job_line(job, runner().ahead_of(job))
+        forming = job.partial() if active else {}
+        if was_active and not active:
+            st.rerun()
+    study, sampling = state.study(), state.sampling()
+    columns = image_columns(study, store(), probe, state.chosen_models(), sampling)
+    view = state.view(list(VIEW_NAMES))
+    drawn = board(study, store(), probe, columns, sampling.seeds, view, forming, dark=is_dark())
+    image_board(drawn, key=f"pictures_{state.study_name()}", on_view=state.show_view)
+
+
+def _work_for(names: list[str], probe: Probe) -> Work:
+    return partial(_sample_all, state.study(), store(), pool(), names, probe, state.sampling())
+
+
+def _sample_all(
+    study: Study, store: Store, pool: ModelPool, names: list[str], probe: Probe, sampling: Sampling, job: Job
+) -> None:
+    """The work of a run, in the worker thread."""
+    from cache.compare import compare_images
+
+    total = len(names) * len(sampling.seeds)
+    ended: set[tuple[str, int]] = set()
+
+    def show(model: str, seed: int, image: PartialImage) -> None:
+        job.publish((model, seed), image)
+        if image.done:
+            ended.add((model, seed))
+        job.report(len(ended), total)
+
+    job.report(0, total, "loading models")
+    compare_images(study, store, pool, names, probe, sampling, show, job.stopping)

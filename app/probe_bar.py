@@ -64,7 +64,7 @@ def _searched(probes: list[Probe]) -> list[Probe]:
         icon=":material/search:",
         on_change=_show_first_found,
         persist_state="session",
-        width=170,
+        width=150,
     )
     return found_probes(probes, search or "") or probes
 
@@ -112,6 +112,5 @@ def _list(current: Probe, shown: list[Probe]) -> None:
         format_func=lambda key: visible(by_id[key].prompt)[:LIST_LENGTH] if key in by_id else str(key),
         on_change=lambda: state.show_probe(st.session_state["probe_choice"]),
         label_visibility="collapsed",
-        width=300,
     )
 

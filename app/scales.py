@@ -10,6 +10,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 ROCKET = ("#03051A", "#35193E", "#701F57", "#AD1759", "#E13342", "#F37651", "#F6B48F", "#FAEBDD")
 SEQUENTIAL_LIGHT = tuple(reversed(ROCKET[1:]))
 SEQUENTIAL_DARK = ("#1B1A2B", *ROCKET[1:])
@@ -37,13 +40,22 @@ def change_ink(nats: float, *, dark: bool) -> Ink:
     return _ink(DIVERGING_DARK if dark else DIVERGING_LIGHT, 0.5 - 0.5 * nats / LEAST_LIKELY)
 
 
+def ramp(stops: Sequence[str], count: int) -> NDArray[np.uint8]:
+    """Evenly spaced colours along the stops, shape (count, 3)."""
+    return np.array([_mix(stops, index / (count - 1)) for index in range(count)], np.uint8)
+
+
 def _ink(stops: Sequence[str], position: float) -> Ink:
-    """Colour at a position in 0..1 between evenly spaced stops."""
+    mixed = _mix(stops, position)
+    return Ink("#" + "".join(f"{channel:02X}" for channel in mixed), _readable_on(mixed))
+
+
+def _mix(stops: Sequence[str], position: float) -> list[int]:
+    """Red, green, blue at a position in 0..1 between evenly spaced stops."""
     place = min(max(position, 0.0), 1.0) * (len(stops) - 1)
     index = min(int(place), len(stops) - 2)
     low, high = _channels(stops[index]), _channels(stops[index + 1])
-    mixed = [round(a + (b - a) * (place - index)) for a, b in zip(low, high, strict=True)]
-    return Ink("#" + "".join(f"{channel:02X}" for channel in mixed), _readable_on(mixed))
+    return [round(a + (b - a) * (place - index)) for a, b in zip(low, high, strict=True)]
 
 
 def _channels(colour: str) -> list[int]:

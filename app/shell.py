@@ -8,9 +8,9 @@ import streamlit as st
 
 from app import state
 from app.components.model_picker import model_picker
+from app.plainly import said_plainly
 from app.resources import pool, runner, studies
 from app.run_bar import literal
-from backends.errors import BoardError
 from backends.study import Study
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ def show() -> None:
             if (HERE / path).is_file()
         ]
     )
-    try:
+    with said_plainly():
         state.read_link()
         with st.sidebar:
             _study_choice()
@@ -45,8 +45,6 @@ def show() -> None:
             _status()
         state.write_link()
         page.run()
-    except BoardError as error:
-        st.error(str(error), icon=":material/error:")
 
 
 def _study_choice() -> None:

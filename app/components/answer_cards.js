@@ -71,7 +71,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     line.setAttribute("aria-label", row.title);
     line.onkeydown = walk;
     row.tokens.forEach((token, index) => {
-      const node = el("span", "token", token.text);
+      // A chip a token: the space that starts most tokens is drawn as the gap before it.
+      const spaced = token.text.startsWith(" ") && token.text.trim();
+      const node = el("span", spaced ? "token spaced" : "token", spaced ? token.text.slice(1) : token.text);
       node.style.background = token.background;
       node.style.color = token.ink;
       node.tabIndex = index ? -1 : 0;

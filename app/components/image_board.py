@@ -1,0 +1,29 @@
+"""Pictures of every model: the Streamlit component and its mounting function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+HERE = Path(__file__).parent
+
+_board = st.components.v2.component(
+    "unlearnboard_image_board",
+    html='<div class="board" role="region" aria-label="Pictures"></div><dialog></dialog>',
+    css=(HERE / "image_board.css").read_text("utf-8"),
+    js=(HERE / "marks.js").read_text("utf-8") + (HERE / "image_board.js").read_text("utf-8"),
+)
+
+
+def image_board(board: dict[str, Any], key: str, on_view: Callable[[str], None]) -> None:
+    """Draw what `app/pictures.py` prepared; `on_view` is told when a key asks for another view."""
+
+    def turn() -> None:
+        view = st.session_state[key].view
+        if view:
+            on_view(view)
+
+    _board(key=key, data=board, on_view_change=turn)

@@ -1,0 +1,175 @@
+"""Columns of pictures as the image-board component draws them: data URIs, words and marks; and difference maps.
+
+Pure apart from reading picture files of the store. PNG data goes to the page as it was stored, never re-encoded.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.cards import detail_of
+from app.comparison import ImageColumn
+from app.look import look_of
+from app.plain_text import visible
+from app.scales import ROCKET, ramp
+from backends.evidence import ImageEvidence
+from backends.interfaces import PartialImage
+from backends.study import Probe, Study
+from cache.store import Store
+
+Pixels = NDArray[np.uint8]
+VIEW_NAMES: dict[str, str] = {
+    "grid": "Grid",
+    "slider": "Slider",
+    "blink": "Blink",
+    "difference": "Difference",
+}
+
+
+def board(
+    study: Study,
+    store: Store,
+    probe: Probe,
+    columns: Sequence[ImageColumn],
+    seeds: Sequence[int],
+    view: str,
+    partial: Mapping[tuple[str, int], PartialImage],
+    *,
+    dark: bool,
+) -> dict[str, Any]:
+    """Everything the component draws for one prompt.
+
+    Args:
+        study: the study.
+        store: where the picture files are.
+        probe: what was asked; its concepts are what the judges should see.
+        columns: one a model.
+        seeds: rows of the grid.
+        view: one of VIEW_NAMES.
+        partial: (model, seed) -> picture that is being made.
+        dark: the theme.
+    """
+    base = next((column for column in columns if column.spec.part == "original"), None)
+    drawn = []
+    for column in columns:
+        look = look_of(column.spec, study)
+        cells = [_cell(store, probe, column, seed, partial.get((column.spec.name, seed))) for seed in seeds]
+        if view == "difference" and base is not None and column.spec != base.spec:
+            _add_differences(store, cells, column, base)
+        drawn.append(
+            {
+                "name": column.spec.name,
+                "title": visible(column.spec.name),
+                "detail": visible(detail_of(column.spec)),
+                "part": column.spec.part,
+                "look": {"symbol": look.symbol, "colour": look.on(dark)},
+                "message": column.problem,
+                "cells": cells,
+                "summary": _summary(probe, column),
+            }
+        )
+    return {"view": view, "prompt": visible(probe.prompt), "columns": drawn, "legend": list(ROCKET)}
+
+
+def _cell(
+    store: Store, probe: Probe, column: ImageColumn, seed: int, partial: PartialImage | None
+) -> dict[str, Any]:
+    found = column.pictures.get(seed)
+    if found is not None:
+        return _filled(seed, _stored_uri(store.image_path(found.image)), _judged(probe, found), "")
+    if partial is not None:
+        return _filled(seed, _uri(_png(partial.pixels)), [], f"step {partial.step} of {partial.steps}")
+    missing = "Not recorded, and its weights are not here" if column.replay else "No picture yet. Press Run"
+    return _filled(seed, "", [], missing)
+
+
+def _filled(seed: int, src: str, judged: list[dict[str, str]], message: str) -> dict[str, Any]:
+    return {"seed": seed, "src": src, "judged": judged, "message": message, "difference": "", "mean": ""}
+
+
+def _judged(probe: Probe, found: ImageEvidence) -> list[dict[str, str]]:
+    """What each judge says, and whether it is what the prompt asked for."""
+    lines = []
+    for domain, judgement in found.judgements.items():
+        sure = judgement.probabilities.get(judgement.label, 0.0)
+        asked = probe.concepts.get(domain, "")
+        words = f"{domain}: {judgement.label} ({sure:.2f})" + (f", asked: {asked}" if asked else "")
+        sign = "" if not asked else "yes" if judgement.label == asked else "no"
+        lines.append({"label": judgement.label, "share": f"{sure:.2f}", "sign": sign, "words": words})
+    return lines
+
+
+def _summary(probe: Probe, column: ImageColumn) -> list[str]:
+    """For each judge how many of the pictures show what was asked."""
+    pictures = list(column.pictures.values())
+    lines = []
+    for domain, asked in probe.concepts.items():
+        judged = [picture.judgements[domain].label for picture in pictures if domain in picture.judgements]
+        if judged:
+            lines.append(f"{domain} as asked: {judged.count(asked)} of {len(judged)}")
+    return lines
+
+
+def _add_differences(
+    store: Store, cells: list[dict[str, Any]], column: ImageColumn, base: ImageColumn
+) -> None:
+    for cell in cells:
+        mine, theirs = column.pictures.get(cell["seed"]), base.pictures.get(cell["seed"])
+        if mine is None or theirs is None:
+            continue
+        cell["difference"], mean = _difference(store.image_path(theirs.image), store.image_path(mine.image))
+        cell["mean"] = f"mean difference {mean:.3f}"
+
+
+@lru_cache(maxsize=512)
+def _stored_uri(path: Path) -> str:
+    # Files are named by their hash, so what is remembered under a path stays true.
+    return _uri(path.read_bytes())
+
+
+@lru_cache(maxsize=512)
+def _difference(left: Path, right: Path) -> tuple[str, float]:
+    """Map of the absolute difference as a data URI, and its mean, 0 to 1."""
+    change = absolute_difference(_pixels(left), _pixels(right))
+    colours = ramp(ROCKET, 256)  # (256, 3)
+    return _uri(_png(colours[np.round(change * 255).astype(np.uint8)])), float(change.mean())
+
+
+def absolute_difference(left: Pixels, right: Pixels) -> NDArray[np.float32]:
+    """Largest absolute difference over the colour channels of each pixel, 0 to 1; the second is resized to fit.
+
+    Args:
+        left: (height, width, 3).
+        right: (height, width, 3).
+
+    Returns:
+        (height, width).
+    """
+    if right.shape != left.shape:
+        right = np.asarray(Image.fromarray(right).resize((left.shape[1], left.shape[0])))
+    change: NDArray[np.float32] = np.abs(left.astype(np.float32) - right.astype(np.float32)).max(axis=-1) / 255
+    return change
+
+
+def _pixels(path: Path) -> Pixels:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _png(pixels: Pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
