@@ -110,6 +110,7 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
         self._text: TextGatherer | None = None
+        self._gathered = 0  # pieces of evidence of the probe set at hand
 
     def run(self) -> None:
         for seeds in self._contexts.values():
@@ -117,14 +118,12 @@ class _Evaluation:
                 self._store.register(context)
         for probe_set in self._study.probe_sets:
             started = time.perf_counter()
-            before = self._missing(probe_set)
+            self._gathered = 0
             try:
                 self._gather(probe_set)
             finally:
                 # Written also when the work was cancelled or failed: a run says truthfully how far it came.
-                after = self._missing(probe_set)
-                seconds = time.perf_counter() - started
-                self._record(probe_set, len(after), seconds, worked=len(before) != len(after))
+                self._record(probe_set, time.perf_counter() - started)
 
     def _gather(self, probe_set: ProbeSet) -> None:
         probes = list({probe.digest(): probe for probe in probe_set.probes}.values())
@@ -135,7 +134,12 @@ class _Evaluation:
             if any(todo.values()):
                 if self._stop():
                     raise Cancelled
-                self._compute(kind, {seed: context.key for seed, context in seeds.items()}, todo, counter.add)
+                try:
+                    self._compute(
+                        kind, {seed: context.key for seed, context in seeds.items()}, todo, counter.add
+                    )
+                finally:
+                    self._gathered += counter.added
 
     def _compute(
         self, kind: Kind, found: dict[int, str], todo: dict[int, list[Probe]], on_done: Callable[[int], None]
@@ -176,15 +180,14 @@ class _Evaluation:
             Progress(self._spec.name, probe_set.name, kind, done, total)
         )
 
-    def _record(self, probe_set: ProbeSet, missing: int, seconds: float, *, worked: bool) -> None:
+    def _record(self, probe_set: ProbeSet, seconds: float) -> None:
         total = len({probe.digest() for probe in probe_set.probes})
+        missing = len(self._missing(probe_set))
         status: RunStatus = "partial" if missing else "complete"
         key = self._run_key(probe_set)
         known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
-        if known is not None and known.status == status and not worked:
-            return
-        if known is None and missing == total:
-            return  # nothing was done and nothing is there: no run
+        if not self._gathered and (missing if known is None else known.status == status):
+            return  # nothing was done, and what is there is known or no whole run
         self._store.put_run(
             RunRecord(
                 key=key,
@@ -219,14 +222,15 @@ class _Counter:
     """Counts pieces of evidence of one kind and reports every change."""
 
     def __init__(self, done: int, total: int, report: Callable[[int, int], None]) -> None:
+        self.added = 0
         self._done = done
         self._total = total
         self._report = report
         report(done, total)
 
     def add(self, count: int) -> None:
-        self._done += count
-        self._report(self._done, self._total)
+        self.added += count
+        self._report(self._done + self.added, self._total)
 
 
 def _settings(found: dict[Kind, dict[int, Context]]) -> dict[str, object]:
