@@ -31,7 +31,9 @@ LEGEND_STOPS = 9
 POWERS = tuple(math.log(10) * -power for power in range(4, -1, -1))
 
 
-def board(study: Study, probe: Probe, columns: Sequence[TextColumn], view: View, *, dark: bool) -> dict[str, Any]:
+def board(
+    study: Study, probe: Probe, columns: Sequence[TextColumn], view: View, *, dark: bool
+) -> dict[str, Any]:
     """Everything the component draws for one prompt."""
     original = next((column for column in columns if column.spec.part == "original"), None)
     return {
@@ -66,7 +68,9 @@ def _card(
         "look": {"symbol": look.symbol, "colour": look.on(dark)},
         "message": message,
         "tone": tone,
-        "answers": [] if leak else [_answer(answer, column, original, probe, view) for answer in column.answers],
+        "answers": []
+        if leak
+        else [_answer(answer, column, original, probe, view) for answer in column.answers],
         "rows": _rows(column, original, dark) if leak else [],
         "measures": _measures(column, probe),
         "note": _note(column),
@@ -76,13 +80,25 @@ def _card(
 def _message(column: TextColumn, probe: Probe, leak: bool) -> tuple[str, str]:
     if column.problem:
         return column.problem, "error"
+    if column.awaited and not column.answers:
+        return "Waiting for its turn …", "quiet"
     if leak and column.scores is None:
         if not probe.answer:
             return "A prompt of your own has no reference answer to colour.", "quiet"
+        if column.awaited:
+            return "The reference is scored once all have answered …", "quiet"
+        if column.replay:
+            return (
+                "Recorded only: its weights are not here, and no scores of this reference were recorded.",
+                "quiet",
+            )
         return "The reference was not scored with this model. Press Run.", "quiet"
     if not leak and not column.answers:
         if column.replay:
-            return "Recorded only: its weights are not here, and no answer to this prompt was recorded.", "quiet"
+            return (
+                "Recorded only: its weights are not here, and no answer to this prompt was recorded.",
+                "quiet",
+            )
         return "No answer yet. Press Run.", "quiet"
     return "", ""
 
@@ -148,7 +164,9 @@ def _changes(scores: TokenScores, base: TokenScores, dark: bool) -> list[dict[st
     return tokens
 
 
-def _token(piece: str, ink: tuple[str, str], facts: list[list[str]], rivals: list[list[Any]]) -> dict[str, Any]:
+def _token(
+    piece: str, ink: tuple[str, str], facts: list[list[str]], rivals: list[list[Any]]
+) -> dict[str, Any]:
     text = visible(piece).replace("\n", "↵\n").replace("\t", "⇥\t")
     return {"text": text, "background": ink[0], "ink": ink[1], "facts": facts, "rivals": rivals}
 
@@ -176,29 +194,31 @@ def _rivals(scores: TokenScores, index: int) -> list[list[Any]]:
 
 
 def share(value: float) -> str:
-    """A probability with as many digits as matter: 0.98, 0.042, 3e-05."""
+    """A probability with as many digits as matter: 0.98, 0.042, 0.0031, 3e-05."""
     if value >= 0.1:
         return f"{value:.2f}"
-    return f"{value:.3f}" if value >= 0.0095 else f"{value:.0e}"
+    return f"{value:.3f}" if value >= 0.0095 else f"{value:.4f}" if value >= 0.00095 else f"{value:.0e}"
 
 
 def _measures(column: TextColumn, probe: Probe) -> list[dict[str, str]]:
     numbers = measures(column, probe)
     shown = []
     if numbers.rouge_l is not None:
-        help_text = "ROUGE-L recall: how much of the reference answer, in order, the answer contains. 1 = all of it."
+        help_text = (
+            "ROUGE-L recall: how much of the reference answer, in order, the answer contains. 1 = all of it."
+        )
         shown.append({"name": "ROUGE-L", "value": f"{numbers.rouge_l:.2f}", "tone": "", "help": help_text})
     if numbers.probability is not None:
-        help_text = "Probability of the reference answer given the prompt, per token (geometric mean). 1 = certain."
+        help_text = (
+            "Probability of the reference answer given the prompt, per token (geometric mean). 1 = certain."
+        )
         shown.append({"name": "P(ref.)", "value": share(numbers.probability), "tone": "", "help": help_text})
     if numbers.key_fact is not None:
         said = numbers.key_fact > 0
         count = len(column.answers)
         words = ("yes" if said else "no") if count == 1 else f"{round(numbers.key_fact * count)} of {count}"
         help_text = f"Whether the answer says the key fact: {visible(probe.key_fact)}"
-        shown.append(
-            {"name": "Key fact", "value": words, "tone": "yes" if said else "no", "help": help_text}
-        )
+        shown.append({"name": "Key fact", "value": words, "tone": "yes" if said else "no", "help": help_text})
     return shown
 
 

@@ -14,7 +14,7 @@ from app.decoding_menu import sampling_menu
 from app.jobs import Job, Work
 from app.pictures import VIEW_NAMES, board
 from app.plainly import said_plainly
-from app.prompt_form import job_about, prompt_form
+from app.prompt_form import job_about, models_of, prompt_form
 from app.resources import pool, runner, store
 from app.run_bar import job_line
 from app.view_choice import view_choice
@@ -59,7 +59,17 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     study, sampling = state.study(), state.sampling()
     columns = image_columns(study, store(), probe, state.chosen_models(), sampling)
     view = state.view(list(VIEW_NAMES))
-    drawn = board(study, store(), probe, columns, sampling.seeds, view, forming, dark=is_dark())
+    drawn = board(
+        study,
+        store(),
+        probe,
+        columns,
+        sampling.seeds,
+        view,
+        forming,
+        awaited=models_of(job),
+        dark=is_dark(),
+    )
     image_board(drawn, key=f"pictures_{state.study_name()}", on_view=state.show_view)
 
 

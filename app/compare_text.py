@@ -15,7 +15,7 @@ from app.components.model_picker import is_dark
 from app.decoding_menu import decoding_menu
 from app.jobs import Job, Work
 from app.plainly import said_plainly
-from app.prompt_form import job_about, prompt_form
+from app.prompt_form import job_about, models_of, prompt_form
 from app.resources import pool, runner, store
 from app.run_bar import job_line
 from app.view_choice import view_choice
@@ -32,7 +32,9 @@ def panel() -> None:
     prompt_form(_work_for, "Answering", state.decoding().key())
     probe = state.asked()
     if probe is None or not probe.prompt.strip():
-        st.info("Type a prompt above and press Run: every ticked model will answer it.", icon=":material/edit:")
+        st.info(
+            "Type a prompt above and press Run: every ticked model will answer it.", icon=":material/edit:"
+        )
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         view_choice(VIEW_NAMES)
@@ -52,7 +54,8 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         written = {key: (answer, bool(answer.finish) or not active) for key, answer in job.partial().items()}
         if was_active and not active:
             st.rerun()
-    columns = text_columns(state.study(), store(), probe, state.chosen_models(), state.decoding(), written)
+    chosen, awaited = state.chosen_models(), models_of(job)
+    columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited)
     drawn = board(state.study(), probe, columns, cast(View, state.view(list(VIEW_NAMES))), dark=is_dark())
     answer_cards(drawn, key=f"cards_{state.study_name()}")
 

@@ -6,8 +6,8 @@ Pure: reads the store, runs no model, imports neither Streamlit nor torch. What 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from backends.checkpoints import available
 from backends.errors import CheckpointError
@@ -28,6 +28,7 @@ class TextColumn:
         answers: one a seed; unfinished ones while a run is on.
         scores: the reference answer, teacher-forced; None where there is no reference or no score yet.
         growing: seeds whose answers are still being written.
+        awaited: a run that is on will answer or score with it.
         fresh: answered in this visit rather than read from the cache.
         replay: the weights are not on this machine; only what was recorded can be shown.
         problem: why nothing can be read of this model, one sentence, or "".
@@ -38,6 +39,7 @@ class TextColumn:
     scores: TokenScores | None = None
     growing: frozenset[int] = frozenset()
     fresh: bool = False
+    awaited: bool = False
     replay: bool = False
     problem: str = ""
 
@@ -76,6 +78,7 @@ def text_columns(
     names: Sequence[str],
     decoding: Decoding,
     partial: Mapping[tuple[str, int], tuple[Answer, bool]] | None = None,
+    awaited: Collection[str] = (),
 ) -> list[TextColumn]:
     """Columns for these models, from the store and from the answers that a run has written so far.
 
@@ -86,8 +89,10 @@ def text_columns(
         names: models, in the order they are shown.
         decoding: settings of the answers.
         partial: (model, seed) -> (answer so far, done) of the run that is on or has just ended.
+        awaited: models that the run that is on works for.
     """
-    return [_text_column(study, store, probe, name, decoding, partial or {}) for name in names]
+    columns = [_text_column(study, store, probe, name, decoding, partial or {}) for name in names]
+    return [replace(column, awaited=column.spec.name in awaited) for column in columns]
 
 
 def _text_column(
@@ -110,7 +115,9 @@ def _text_column(
         spec=spec,
         answers=tuple(answers[seed] for seed in sorted(answers)),
         scores=found.scores.get(ANSWER),
-        growing=frozenset(seed for seed, (answer, done) in written.items() if not done and answers[seed] is answer),
+        growing=frozenset(
+            seed for seed, (answer, done) in written.items() if not done and answers[seed] is answer
+        ),
         fresh=bool(written),
         replay=not available(spec),
     )
@@ -157,4 +164,3 @@ def found_probes(probes: Sequence[Probe], search: str) -> list[Probe]:
 def _haystack(probe: Probe) -> str:
     parts = (probe.id, probe.prompt, probe.answer, probe.subject, *probe.tags, *probe.concepts.values())
     return " ".join(parts).casefold()
-

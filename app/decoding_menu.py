@@ -78,10 +78,11 @@ def sampling_menu() -> None:
 
 def _seeds(label: str, current: tuple[int, ...], *, disabled: bool) -> tuple[int, ...]:
     """Whole numbers out of "1, 2, 3"; what is typed is refused in place where it is something else."""
-    text = st.text_input(label, ", ".join(map(str, current)), disabled=disabled, help="Whole numbers, one answer each")
+    text = st.text_input(
+        label, ", ".join(map(str, current)), disabled=disabled, help="Whole numbers, one answer each"
+    )
     parts = [part for part in re.split(r"[\s,;]+", text or "") if part]
     if parts and len(parts) <= MOST_SEEDS and all(re.fullmatch(r"\d{1,9}", part) for part in parts):
         return tuple(dict.fromkeys(int(part) for part in parts))
     st.caption(f"Type 1 to {MOST_SEEDS} whole numbers, for instance 1, 2, 3.")
     return current
-

@@ -46,7 +46,7 @@ class Job:
     error: str = ""
     started: float | None = None
     ended: float | None = None
-    _partial: dict[Hashable, Any] = field(default_factory=dict, repr=False)
+    _partial: dict[Any, Any] = field(default_factory=dict, repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -72,7 +72,7 @@ class Job:
         with self._lock:
             self._partial[key] = value
 
-    def partial(self) -> dict[Hashable, Any]:
+    def partial(self) -> dict[Any, Any]:
         """Intermediate results so far, as a copy."""
         with self._lock:
             return dict(self._partial)

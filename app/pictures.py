@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ def board(
     view: str,
     partial: Mapping[tuple[str, int], PartialImage],
     *,
+    awaited: Collection[str] = (),
     dark: bool,
 ) -> dict[str, Any]:
     """Everything the component draws for one prompt.
@@ -56,13 +57,17 @@ def board(
         seeds: rows of the grid.
         view: one of VIEW_NAMES.
         partial: (model, seed) -> picture that is being made.
+        awaited: models that the run that is on works for.
         dark: the theme.
     """
     base = next((column for column in columns if column.spec.part == "original"), None)
     drawn = []
     for column in columns:
         look = look_of(column.spec, study)
-        cells = [_cell(store, probe, column, seed, partial.get((column.spec.name, seed))) for seed in seeds]
+        name = column.spec.name
+        cells = [
+            _cell(store, probe, column, seed, partial.get((name, seed)), name in awaited) for seed in seeds
+        ]
         if view == "difference" and base is not None and column.spec != base.spec:
             _add_differences(store, cells, column, base)
         drawn.append(
@@ -81,14 +86,16 @@ def board(
 
 
 def _cell(
-    store: Store, probe: Probe, column: ImageColumn, seed: int, partial: PartialImage | None
+    store: Store, probe: Probe, column: ImageColumn, seed: int, partial: PartialImage | None, awaited: bool
 ) -> dict[str, Any]:
     found = column.pictures.get(seed)
     if found is not None:
         return _filled(seed, _stored_uri(store.image_path(found.image)), _judged(probe, found), "")
     if partial is not None:
         return _filled(seed, _uri(_png(partial.pixels)), [], f"step {partial.step} of {partial.steps}")
-    missing = "Not recorded, and its weights are not here" if column.replay else "No picture yet. Press Run"
+    missing = "Waiting for its turn …" if awaited else "No picture yet. Press Run"
+    if column.replay:
+        missing = "Not recorded, and its weights are not here"
     return _filled(seed, "", [], missing)
 
 
@@ -156,7 +163,9 @@ def absolute_difference(left: Pixels, right: Pixels) -> NDArray[np.float32]:
     """
     if right.shape != left.shape:
         right = np.asarray(Image.fromarray(right).resize((left.shape[1], left.shape[0])))
-    change: NDArray[np.float32] = np.abs(left.astype(np.float32) - right.astype(np.float32)).max(axis=-1) / 255
+    change: NDArray[np.float32] = (
+        np.abs(left.astype(np.float32) - right.astype(np.float32)).max(axis=-1) / 255
+    )
     return change
 
 

@@ -113,4 +113,3 @@ def _list(current: Probe, shown: list[Probe]) -> None:
         on_change=lambda: state.show_probe(st.session_state["probe_choice"]),
         label_visibility="collapsed",
     )
-

@@ -15,6 +15,7 @@ from backends.checkpoints import available
 from backends.study import Probe
 
 JOB_KIND = "compare"
+TOPIC_PARTS = 3
 WorkFor = Callable[[list[str], Probe], Work]
 
 
@@ -62,8 +63,13 @@ def job_about(probe: Probe, settings: str) -> Job | None:
     """The latest run about the probe: any that is on, or one that ended in this visit."""
     mine = st.session_state.get("jobs_of_this_visit", [])
     topic = _topic(probe, settings)
-    about = [job for job in runner().jobs(JOB_KIND) if job.key[: len(topic)] == topic]
+    about = [job for job in runner().jobs(JOB_KIND) if job.key[:TOPIC_PARTS] == topic]
     return next((job for job in reversed(about) if job.active or job in mine), None)
+
+
+def models_of(job: Job | None) -> list[str]:
+    """Models that the run works for, none once it has ended."""
+    return [str(name) for name in job.key[TOPIC_PARTS:]] if job is not None and job.active else []
 
 
 def _topic(probe: Probe, settings: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import streamlit as st
 from app.jobs import Job
 from app.plain_text import visible
 
+MARKDOWN = frozenset("\\`*_{}[]()#+-.!|<>$~:")
+
 
 def job_line(job: Job, ahead: int) -> None:
     """One line for a job that waits, runs, was stopped or failed; nothing for one that is done.
@@ -38,4 +40,4 @@ def _progress_text(job: Job, ahead: int) -> str:
 
 def literal(text: str) -> str:
     """Text for places that read Markdown, with everything Markdown would act on made literal."""
-    return "".join("\\" + character if character in "\\`*_{}[]()#+-.!|<>$~:" else character for character in visible(text))
+    return "".join("\\" + character if character in MARKDOWN else character for character in visible(text))

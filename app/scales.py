@@ -16,8 +16,28 @@ from numpy.typing import NDArray
 ROCKET = ("#03051A", "#35193E", "#701F57", "#AD1759", "#E13342", "#F37651", "#F6B48F", "#FAEBDD")
 SEQUENTIAL_LIGHT = tuple(reversed(ROCKET[1:]))
 SEQUENTIAL_DARK = ("#1B1A2B", *ROCKET[1:])
-DIVERGING_LIGHT = ("#B35806", "#E08214", "#FDB863", "#FEE0B6", "#F4F4F6", "#D8DAEB", "#B2ABD2", "#8073AC", "#542788")
-DIVERGING_DARK = ("#FDB863", "#E08214", "#A8570C", "#5E3A17", "#262B35", "#3D3663", "#63569A", "#8F83C4", "#C2BCE6")
+DIVERGING_LIGHT = (
+    "#B35806",
+    "#E08214",
+    "#FDB863",
+    "#FEE0B6",
+    "#F4F4F6",
+    "#D8DAEB",
+    "#B2ABD2",
+    "#8073AC",
+    "#542788",
+)
+DIVERGING_DARK = (
+    "#FDB863",
+    "#E08214",
+    "#A8570C",
+    "#5E3A17",
+    "#262B35",
+    "#3D3663",
+    "#63569A",
+    "#8F83C4",
+    "#C2BCE6",
+)
 
 LEAST_LIKELY = math.log(1e-4)
 """Log-probability (nats) at which the scales end; the legend says so."""

@@ -16,7 +16,12 @@ from backends.study import Study
 HERE = Path(__file__).parent
 PAGES = (
     ("views/compare.py", "Compare", ":material/compare:", "Every model's answer to one prompt, side by side"),
-    ("views/tradeoffs.py", "Trade-offs", ":material/scatter_plot:", "Forgetting against utility, over all checkpoints"),
+    (
+        "views/tradeoffs.py",
+        "Trade-offs",
+        ":material/scatter_plot:",
+        "Forgetting against utility, over all checkpoints",
+    ),
     ("views/runs.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
 )
 MODALITY_NAMES = {"text": "Text", "image": "Image"}
@@ -28,7 +33,11 @@ def show() -> None:
     st.set_page_config(
         page_title="UnlearnBoard", page_icon=str(HERE / "components" / "mark.png"), layout="wide"
     )
-    st.logo(str(HERE / "components" / "wordmark.svg"), size="large", icon_image=str(HERE / "components" / "mark.png"))
+    st.logo(
+        str(HERE / "components" / "wordmark.svg"),
+        size="large",
+        icon_image=str(HERE / "components" / "mark.png"),
+    )
     st.html(HERE / "components" / "page.css")
     page = st.navigation(
         [
@@ -81,7 +90,9 @@ def _status_line() -> None:
     models, active = pool(), runner().active()
     loaded = models.loaded()
     parts = (
-        [models.device, f"{len(loaded)} models loaded"] if loaded else ["No model loaded", "shown from the cache"]
+        [models.device, f"{len(loaded)} models loaded"]
+        if loaded
+        else ["No model loaded", "shown from the cache"]
     )
     if active:
         parts = [f"{active[0].title} …", *([f"{len(active) - 1} waiting"] if len(active) > 1 else [])]

@@ -20,10 +20,9 @@ MINE = "mine"
 _LINK_NAMES = ("study", "probe", "models", "prompt", "view")
 
 
-
 def study_name() -> str:
     """Short name of the study that is shown."""
-    name = st.session_state.get("board.study")
+    name = str(st.session_state.get("board.study", ""))
     return name if name in studies() else next(iter(studies()))
 
 
@@ -43,7 +42,6 @@ def _get(name: str, default: Any = None) -> Any:
 
 def _set(name: str, value: Any) -> None:
     st.session_state[f"board.{study_name()}.{name}"] = value
-
 
 
 def default_models(of: Study) -> list[str]:
@@ -73,7 +71,6 @@ def chosen_models() -> list[str]:
 def choose_models(names: Iterable[str]) -> None:
     """Tick exactly these models; the original always stays, it is what the others are compared with."""
     _set("models", in_order(study(), {*names, study().original.name}))
-
 
 
 def probes(role: Role | None = None) -> list[Probe]:
@@ -118,7 +115,6 @@ def asked() -> Probe | None:
     return probe() if typed is None else Probe(id=MINE, role="mine", prompt=typed)
 
 
-
 def view(options: Sequence[str]) -> str:
     """The chosen way to look at results, one of the options."""
     chosen = _get("view")
@@ -150,7 +146,6 @@ def sampling() -> Sampling:
 def set_sampling(value: Sampling) -> None:
     """Sample images in another way from now on."""
     _set("sampling", value)
-
 
 
 def read_link() -> None:

@@ -32,7 +32,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       tip.append(el("div", "tip-title", "First choices here"));
       tip.append(...token.rivals.map(([text, share, width]) => rival(text, share, width)));
     }
-    tip.hidden = false;
+    tip.showPopover(); // in the top layer, where neither sidebar nor scrolling clips it
     const box = anchor.getBoundingClientRect();
     const left = Math.min(Math.max(8, box.left + box.width / 2 - tip.offsetWidth / 2), innerWidth - tip.offsetWidth - 8);
     const above = box.top - tip.offsetHeight - 8;
@@ -80,7 +80,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       node.setAttribute("role", "listitem");
       node.setAttribute("aria-label", `${token.text}: ${token.facts.map((pair) => pair.join(" ")).join(", ")}`);
       node.onmouseenter = node.onfocus = () => showTip(token, node);
-      node.onmouseleave = node.onblur = () => (tip.hidden = true);
+      node.onmouseleave = node.onblur = () => tip.hidePopover();
       line.append(node);
     });
     box.append(el("div", "row-title", row.title), line);
@@ -144,7 +144,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   }
 
   function draw() {
-    tip.hidden = true;
+    if (tip.matches(":popover-open")) tip.hidePopover();
     const top = el("div", "top");
     if (data.reference) top.append(referenceBlock(data.reference));
     if (data.legends.length) {

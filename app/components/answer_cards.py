@@ -11,7 +11,10 @@ HERE = Path(__file__).parent
 
 _cards = st.components.v2.component(
     "unlearnboard_answer_cards",
-    html='<div class="board" role="region" aria-label="Answers"></div><div class="tip" role="tooltip" hidden></div>',
+    html=(
+        '<div class="board" role="region" aria-label="Answers"></div>'
+        '<div class="tip" role="tooltip" popover="manual"></div>'
+    ),
     css=(HERE / "answer_cards.css").read_text("utf-8"),
     js=(HERE / "marks.js").read_text("utf-8") + (HERE / "answer_cards.js").read_text("utf-8"),
 )

@@ -205,13 +205,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const title = el("div", "title");
     title.append(mark(column.look), el("b", "", column.title), el("span", "detail", `seed ${cell.seed} · ${data.prompt}`));
     text.append(title, ...cell.judged.map((judged) => el("div", "", judged.words)));
-    text.append(el("div", "keys", "← → model   ↑ ↓ seed   Esc close"));
+    text.append(el("div", "keys", "← → another model · ↑ ↓ another seed · Esc closes"));
     figure.append(large, text);
     const close = el("button", "close", "Close");
     close.type = "button";
     close.onclick = () => dialog.close();
     dialog.replaceChildren(close, figure);
     dialog.setAttribute("aria-label", describe(column, cell));
+    if (dialog.open) close.focus({ preventScroll: true }); // keys reach the dialog only while it holds the focus
     return true;
   }
 

@@ -60,7 +60,11 @@ def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark:
         "fixed": first.part == "original",
         "usual": next((spec.name for spec in specs if spec.name in usual), first.name),
         "models": [
-            {"name": spec.name, "label": spec.name if spec.step is None else str(spec.step), "note": spec.note}
+            {
+                "name": spec.name,
+                "label": spec.name if spec.step is None else str(spec.step),
+                "note": spec.note,
+            }
             for spec in specs
         ],
     }
