@@ -14,26 +14,23 @@ from app.charts.choices import available, card_of, role_of, title
 from app.charts.points import Axis
 from app.plain_text import visible
 from app.resources import store
+from app.tradeoff_link import RUN
 from backends.metrics import METRICS, StudyMetric
 from backends.study import ModelSpec, Study
 from cache.scoreboard import Scoreboard
 
-RUN = "run"
-"""Key of the chosen model in the session and in the page's address."""
 CHANGED_SHOWN = 8
 
 
 def selected_model(board: Scoreboard, study: Study, x: Axis, y: Axis) -> str | None:
     """The panel beside the chart; returns the name of the model it shows, or None."""
     names = [spec.name for spec in study.models]
-    if st.session_state.get(RUN) not in {None, *names}:  # left over from another study
-        st.session_state[RUN] = None
     name: str | None = st.selectbox(
         "Model",
         names,
         index=None,
         key=RUN,
-        bind="query-params",
+        persist_state="session",
         placeholder="Click a point, or choose a model",
         format_func=visible,
     )

@@ -1,7 +1,7 @@
 """The trade-off chart: one point a checkpoint, one line a method, intervals, Pareto front. Data frame to Plotly figure.
 
-Knows nothing about Streamlit, stores or how the values came about. Every clickable point carries its model's code as
-the first entry of `customdata`.
+Knows nothing about Streamlit, stores or how the values came about. Every clickable point carries its model's code in
+`customdata`.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
             "opacity": 1,
         },
         unselected={"marker": {"opacity": 0.45}},
-        customdata=rows[["code"]].to_numpy(int),
+        customdata=rows["code"].to_numpy(int),
         text=[_hover(row, brush) for _, row in rows.iterrows()],
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
@@ -242,7 +242,10 @@ def _add_labels(
     spots = dict(zip(points.index, zip(across, down, strict=True), strict=True))
     radii = brush.diameters / 2 * points["part"].map(lambda part: STAR if part == "retained" else 1.0)
     drawn = markers([(*spots[row], float(radii[row]) + 1) for row in points.index])
+    original = points.index[points["part"] == "original"]
     for rows in families(points).values():
+        if len(original) and rows["part"].iloc[0] == "unlearned" and rows["step"].notna().any():
+            drawn += line(spots[original[0]], spots[rows.index[0]])
         if _joined(rows):
             drawn += [box for start, end in pairwise(rows.index) for box in line(spots[start], spots[end])]
     strong, weak = _names(points)
@@ -315,7 +318,7 @@ def _lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, f
             "x": 0,
             "y": 1.02,
             "yanchor": "bottom",
-            "font": {"size": 13, "color": ink.text},
+            "font": {"size": 12, "color": ink.text},
             "itemclick": "toggle",
             "itemsizing": "trace",
         },

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 import streamlit as st
 
-from app import state
+from app import state, tradeoff_link
 from app.charts.choices import available, axis, first_axes, presets, title, unavailable
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
@@ -17,10 +17,9 @@ from app.metric_card import metric_card
 from app.plain_text import visible
 from app.run_bar import literal
 from app.scoreboards import current_scoreboard
-from app.selected_model import RUN, most_changed, selected_model
+from app.selected_model import most_changed, selected_model
+from app.tradeoff_link import NO_SIZE, RUN
 from backends.study import Study
-
-NO_SIZE = "same for all"
 
 
 class _Axes(NamedTuple):
@@ -32,14 +31,20 @@ class _Axes(NamedTuple):
 def page() -> None:
     """Axes, chart, the chosen model, the plotted values."""
     st.title("Trade-offs", anchor=False)
+    st.caption(
+        "What forgetting costs: every checkpoint is a point, lines join the checkpoints of one method."
+    )
     study = state.study()
     board = current_scoreboard()
     keys = available(board.frame)
     if len(keys) < 2:
         _nothing_yet(study)
         return
-    axes = _choose_axes(keys, study)
     models = [spec.name for spec in study.models]
+    usual = first_axes(keys, study.modality)
+    tradeoff_link.settle(usual, keys, models)
+    tradeoff_link.write(usual)
+    axes = _choose_axes(keys, study)
     points = chart_points(board.frame, models, axes.x, axes.y, axes.size)
     left, right = st.columns([2.15, 1], gap="medium")
     with left:
@@ -63,25 +68,20 @@ def _nothing_yet(study: Study) -> None:
 
 
 def _choose_axes(keys: list[str], study: Study) -> _Axes:
-    """Presets and selectors. The selectors are bound to the page's address."""
-    first = first_axes(keys, study.modality)
-    for name, usual in (("x", first[0]), ("y", first[1]), ("size", NO_SIZE)):
-        if st.session_state.get(name) not in {None, *keys, NO_SIZE}:  # left over from another study
-            st.session_state[name] = usual
+    """Presets and selectors; their values are in the session already."""
     _presets(keys, study)
     columns = st.columns([4, 4, 3, 3.2], gap="small", vertical_alignment="bottom")
     with columns[0]:
-        x = _axis_choice("Horizontal axis", "x", keys, first[0])
+        x = _axis_choice("Horizontal axis", "x", keys)
     with columns[1]:
-        y = _axis_choice("Vertical axis", "y", keys, first[1])
+        y = _axis_choice("Vertical axis", "y", keys)
     with columns[2]:
-        size = _axis_choice("Marker size", "size", [NO_SIZE, *keys], NO_SIZE)
+        size = _axis_choice("Marker size", "size", [NO_SIZE, *keys])
     with columns[3], st.container(height=40, border=False, vertical_alignment="center"):
         turn = st.toggle(
             "Up and right are better",
-            value=True,
             key="turn",
-            bind="query-params",
+            persist_state="session",
             help="Turns an axis whose lower values are better: shares are plotted as 1 − value, others run backwards.",
         )
     return _Axes(axis(x, turn=turn), axis(y, turn=turn), None if size == NO_SIZE else axis(size, turn=False))
@@ -92,8 +92,7 @@ def _presets(keys: list[str], study: Study) -> None:
     ready = {preset.title: preset for preset in presets(keys, study.modality)}
     if not ready:
         return
-    first = first_axes(keys, study.modality)
-    shown = (st.session_state.get("x", first[0]), st.session_state.get("y", first[1]))
+    shown = st.session_state["x"], st.session_state["y"]
     marked = next((name for name, preset in ready.items() if (preset.x, preset.y) == shown), None)
     st.session_state["preset"] = marked
 
@@ -105,15 +104,14 @@ def _presets(keys: list[str], study: Study) -> None:
     st.segmented_control("Presets", list(ready), key="preset", on_change=take, label_visibility="collapsed")
 
 
-def _axis_choice(label: str, key: str, options: list[str], usual: str) -> str:
+def _axis_choice(label: str, key: str, options: list[str]) -> str:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall"):
         chosen: str = st.selectbox(
             label,
             options,
-            index=options.index(usual),
             key=key,
-            format_func=lambda option: title(option) if option != NO_SIZE else NO_SIZE,
-            bind="query-params",
+            format_func=lambda option: title(option) if option != NO_SIZE else "the same for all",
+            persist_state="session",
         )
         if chosen != NO_SIZE:
             metric_card(label.lower(), chosen)
@@ -136,7 +134,7 @@ def _chart(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
     def take() -> None:
         picked = st.session_state[key]["selection"]["points"]
         if picked:
-            st.session_state[RUN] = study.models[int(picked[0]["customdata"][0])].name
+            st.session_state[RUN] = study.models[int(picked[0]["customdata"])].name
 
     st.plotly_chart(
         figure,

@@ -1,0 +1,132 @@
+"""The Trade-offs page as a person uses it, on a study of random evidence without weights."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cache.store import Store
+from tests.browser.conftest import Dashboard, running
+from tests.browser.steps import screenshot, wait_ready
+from tests.filled_store import fill_text, text_study, write_study
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A dashboard on 17 recorded models without weights."""
+    folder = tmp_path_factory.mktemp("tradeoffs")
+    cache = folder / "cache"
+    cache.mkdir()
+    store = Store.open(cache / "evidence.sqlite")
+    fill_text(text_study(), store)
+    store.close()
+    with running(cache, str(write_study(text_study(), folder))) as server:
+        yield server
+
+
+def open_page(page: Page, board: Dashboard, link: str = "") -> None:
+    page.goto(f"{board.url}/tradeoffs{link}")
+    wait_ready(page)
+    expect(page.locator(".js-plotly-plot")).to_have_count(1)
+    expect(page.locator(".js-plotly-plot .scatterlayer .point").first).to_be_visible()
+
+
+def expect_axes(page: Page, x: str, y: str) -> None:
+    # While Streamlit replaces the chart, both are on the page for a moment.
+    expect(page.locator(".xtitle").filter(has_text=x)).to_be_visible()
+    expect(page.locator(".ytitle").filter(has_text=y)).to_be_visible()
+
+
+def click_point(page: Page, trace: str, index: int) -> None:
+    """Click the index-th point of the trace of that name, where a person sees it."""
+    spot = page.locator(".js-plotly-plot").evaluate(
+        """(plot, [name, index]) => {
+            const trace = plot.data.find(one => one.name === name && one.customdata);
+            const {xaxis, yaxis} = plot._fullLayout;
+            const box = plot.getBoundingClientRect();
+            const at = (axis, value) => axis._offset + axis.d2p(value);
+            const value = (list, i) => list._inputArray ? list._inputArray[i] : list[i];
+            return [box.x + at(xaxis, value(trace.x, index)), box.y + at(yaxis, value(trace.y, index))];
+        }""",
+        [trace, index],
+    )
+    page.mouse.move(*spot)
+    page.mouse.click(*spot)
+    wait_ready(page)
+
+
+def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
+    page: Page, board: Dashboard
+) -> None:
+    open_page(page, board)
+    expect(page.locator(".scatterlayer .point")).to_have_count(17)
+    expect_axes(page, "1 − Probability of the true answer on forget  (better →)", "Model utility  (better →)")
+    screenshot(page, "tradeoffs")
+
+
+def test_clicking_a_point_names_the_model_and_shows_what_it_changed(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    click_point(page, "NPO", 4)
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("NPO 10")
+    expect(page.get_by_text("Probes that changed most")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"run=NPO"))
+    page.get_by_text("Provenance", exact=True).click()
+    expect(page.get_by_text('"fingerprint"').first).to_be_visible()
+    screenshot(page, "tradeoffs-chosen")
+
+
+def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?run=NPO+6")
+    page.get_by_role("button", name="Open the chosen probe in Compare").click()
+    expect(page.get_by_role("heading", name="Compare")).to_be_visible()
+    wait_ready(page)
+    expect(page).to_have_url(re.compile(r"probe=forget-"))
+    expect(page).to_have_url(re.compile(r"models=NPO\+6|models=NPO%206"))
+
+
+def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    page.get_by_role("radio", name="Forget vs neighbour").click()
+    wait_ready(page)
+    page.get_by_text("Up and right are better").click()
+    forget, neighbour = (
+        f"Probability of the true answer on {role}  ({way})"
+        for role, way in (("forget", "← better"), ("neighbour", "better →"))
+    )
+    expect_axes(page, forget, neighbour)
+    expect(page).to_have_url(re.compile("y=neighbour%2Fprobability.*turn=no"))
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    wait_ready(page)
+    expect_axes(page, forget, neighbour)
+
+
+def test_the_card_of_a_metric_tells_formula_range_and_source(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    page.locator(".st-key-card_vertical_axis").get_by_role("button").click()
+    card = page.locator("[data-testid='stPopoverBody']")
+    expect(card.get_by_role("heading", name="Model utility")).to_be_visible()
+    expect(card.locator(".katex").first).to_be_visible()
+    expect(card.get_by_text("0 to 1")).to_be_visible()
+    screenshot(page, "tradeoffs-card")
+
+
+def test_the_plotted_values_can_be_taken_along(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Download CSV").click()
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert len(lines) == 1 + 17
+    assert lines[0].startswith("Model,Method,Step,Probability of the true answer on forget,")
+
+
+def test_the_dark_theme_draws_light_ink(dark_page: Page, board: Dashboard) -> None:
+    open_page(dark_page, board)
+    ink = dark_page.locator(".ytitle").evaluate("title => getComputedStyle(title).fill")
+    assert min(map(int, re.findall(r"\d+", ink)[:3])) > 200
+    screenshot(dark_page, "tradeoffs")
