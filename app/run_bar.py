@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import streamlit as st
 
 from app.jobs import Job
@@ -39,5 +41,11 @@ def _progress_text(job: Job, ahead: int) -> str:
 
 
 def literal(text: str) -> str:
-    """Text for places that read Markdown, with everything Markdown would act on made literal."""
-    return "".join("\\" + character if character in MARKDOWN else character for character in visible(text))
+    """Text for places that read Markdown, with everything Markdown would act on made literal.
+
+    Addresses become links even where every sign is escaped, so an invisible word joiner takes them apart.
+    """
+    apart = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", visible(text), flags=re.IGNORECASE)
+    return "".join(
+        "\\" + character if character in "\\`*_{}[]()#+-.!|<>$~:" else character for character in apart
+    )
