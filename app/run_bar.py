@@ -46,6 +46,4 @@ def literal(text: str) -> str:
     Addresses become links even where every sign is escaped, so an invisible word joiner takes them apart.
     """
     apart = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", visible(text), flags=re.IGNORECASE)
-    return "".join(
-        "\\" + character if character in "\\`*_{}[]()#+-.!|<>$~:" else character for character in apart
-    )
+    return "".join("\\" + character if character in MARKDOWN else character for character in apart)
