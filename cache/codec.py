@@ -42,7 +42,7 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
         "top_pieces": _lists(
             rivals, _strings(piece for _, item in flat for pieces in item.top_pieces for piece in pieces)
         ),
-        "top_logprobs": _lists(rivals, _numbers([item.top_logprobs for _, item in flat], np.float32)),
+        "top_logprobs": _lists(rivals, _numbers([item.top_logprobs.ravel() for _, item in flat], np.float32)),
     }
     for name in _TOKEN_COLUMNS:
         values = [getattr(item, name) for _, item in flat]
@@ -215,7 +215,7 @@ def _strings(values: Any) -> Any:
 
 
 def _numbers(parts: Sequence[NDArray[Any]], dtype: type) -> Any:
-    flat = np.concatenate([np.ravel(part) for part in parts]) if parts else np.zeros(0)
+    flat = np.concatenate(parts) if parts else np.zeros(0)
     return pa.array(flat.astype(dtype, copy=False))
 
 

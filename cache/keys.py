@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -54,7 +55,7 @@ class Context:
     @property
     def key(self) -> str:
         """32 hexadecimal digits."""
-        return digest(list(astuple(self)))
+        return _context_key(self)
 
 
 def context_key(
@@ -130,3 +131,8 @@ def canonical(settings: Mapping[str, object]) -> str:
 def digest(value: Mapping[str, object] | Sequence[object]) -> str:
     """BLAKE3 of the canonical JSON, 32 hexadecimal digits."""
     return blake3(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+
+
+@lru_cache(maxsize=65_536)
+def _context_key(context: Context) -> str:
+    return digest([getattr(context, field.name) for field in fields(context)])

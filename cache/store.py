@@ -69,12 +69,13 @@ class Store:
         """Make the database one small file without companions, fit to be shipped or mailed; then close it.
 
         Raises:
-            StoreError: the file cannot be written.
+            StoreError: the file cannot be written, or is open elsewhere.
         """
         cells = schema.cells
         used = select(schema.evidence.c.cell)
         with self._write(news=False) as connection:
             connection.execute(delete(cells).where(cells.c.id.not_in(used), cells.c.id.not_in(_DAMAGED)))
+        self.close()  # leaving the write-ahead log needs the file for itself, idle connections included
         with self._read() as connection:
             connection.exec_driver_sql("VACUUM")
             connection.exec_driver_sql("PRAGMA journal_mode=DELETE")

@@ -18,7 +18,7 @@ from backends.study import Probe
 
 def mean_logprob(logprobs: FloatArray) -> float:
     """Mean log-probability of the tokens, nats; NaN without tokens. Higher means better known."""
-    return float(np.mean(logprobs, dtype=np.float64)) if len(logprobs) else math.nan
+    return float(np.add.reduce(logprobs, dtype=np.float64)) / len(logprobs) if len(logprobs) else math.nan
 
 
 def probability(logprobs: FloatArray) -> float:

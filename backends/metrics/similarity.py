@@ -49,24 +49,26 @@ def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-class _CachedTokenizer:
-    """rouge-score's tokenizer, remembering texts: references recur for every model, and stemming is the slow part."""
+class _Tokenizer:
+    """rouge-score's tokenizer, remembering texts and stems: both recur for every model, and stemming is slow."""
 
     def __init__(self) -> None:
-        from rouge_score.tokenizers import DefaultTokenizer
+        from nltk.stem.porter import PorterStemmer
 
-        self._tokenizer = DefaultTokenizer(use_stemmer=True)
         self.tokenize = lru_cache(maxsize=20_000)(self._tokenize)
+        self.stem = lru_cache(maxsize=100_000)(PorterStemmer().stem)
 
     def _tokenize(self, text: str) -> list[str]:
-        return list(self._tokenizer.tokenize(text))
+        from rouge_score.tokenize import tokenize
+
+        return list(tokenize(text, self))
 
 
 @lru_cache(maxsize=1)
 def _scorer() -> RougeScorer:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], tokenizer=_CachedTokenizer())
+    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
 
 
 ROUGE_L = TextMetric(
