@@ -323,6 +323,6 @@ def _lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, f
             "itemsizing": "trace",
         },
         hoverlabel={"align": "left"},
-        dragmode="pan",
+        dragmode="zoom",
         clickmode="event+select",
     )

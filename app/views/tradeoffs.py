@@ -142,7 +142,11 @@ def _chart(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
         on_select=take,
         selection_mode="points",
         alt=describe(points, axes.x, axes.y),
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]},
+        config={
+            "displaylogo": False,
+            "modeBarButtons": [["toImage", "resetScale2d"]],
+            "toImageButtonOptions": {"format": "svg", "filename": f"{state.study_name()}-tradeoffs"},
+        },
     )
     st.caption(
         "Bars are 95 % intervals (bootstrap over probes). Filled markers are on the Pareto front of the unlearned "

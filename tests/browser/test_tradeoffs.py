@@ -37,8 +37,8 @@ def open_page(page: Page, board: Dashboard, link: str = "") -> None:
 
 def expect_axes(page: Page, x: str, y: str) -> None:
     # While Streamlit replaces the chart, both are on the page for a moment.
-    expect(page.locator(".xtitle").filter(has_text=x)).to_be_visible()
-    expect(page.locator(".ytitle").filter(has_text=y)).to_be_visible()
+    expect(page.locator(".xtitle").filter(has_text=x).first).to_be_visible()
+    expect(page.locator(".ytitle").filter(has_text=y).first).to_be_visible()
 
 
 def click_point(page: Page, trace: str, index: int) -> None:
