@@ -111,13 +111,11 @@ def _answer(
     segments = None
     if base is not None and not growing:
         segments = [[kind, visible(text)] for kind, text in word_diff(base, answer.text)]
-    ended = {"length": "cut at the length limit", "cancelled": "stopped"}.get(answer.finish, "")
-    label = f"seed {answer.seed}" if len(column.answers) > 1 else ""
     return {
         "text": visible(answer.text) or ("" if growing else "(an empty answer)"),
         "segments": segments,
         "growing": growing,
-        "label": " · ".join(part for part in (label, "" if growing else ended) if part),
+        "label": f"seed {answer.seed}" if len(column.answers) > 1 else "",
     }
 
 
@@ -229,8 +227,9 @@ def _note(column: TextColumn) -> str:
         return ""
     seconds = sum(answer.seconds for answer in column.answers)
     tokens = sum(answer.n_tokens for answer in column.answers)
+    cut = ["cut at the limit"] if any(answer.finish == "length" for answer in column.answers) else []
     source = "recorded" if column.replay else "fresh" if column.fresh else "from cache"
-    return f"{source} · {tokens} tokens · {seconds:.1f} s"
+    return " · ".join([source, f"{tokens} tokens", f"{seconds:.1f} s", *cut])
 
 
 def _reference(probe: Probe) -> dict[str, Any]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 
 from app import state
 from app.components.model_picker import model_picker
+from app.plain_text import visible
 from app.plainly import said_plainly
 from app.resources import pool, runner, studies
-from app.run_bar import literal
-from backends.study import Study
 
 HERE = Path(__file__).parent
 PAGES = (
@@ -57,27 +57,37 @@ def show() -> None:
 
 
 def _study_choice() -> None:
-    """Which study is shown; nothing to choose where there is only one."""
+    """Which study is shown; two of different kinds are told apart by their kind, others are listed by name."""
     names = list(studies())
+    kinds = [study.modality for study in studies().values()]
     if len(names) > 1:
         st.session_state["study_choice"] = state.study_name()
-        st.segmented_control(
-            "Study",
-            names,
-            key="study_choice",
-            required=True,
-            format_func=lambda name: _study_label(studies()[name], len(names)),
-            on_change=lambda: state.show_study(st.session_state["study_choice"]),
-            label_visibility="collapsed",
-        )
+        change = partial(_show_chosen, "study_choice")
+        if len(set(kinds)) == len(kinds):
+            st.segmented_control(
+                "Study",
+                names,
+                key="study_choice",
+                required=True,
+                format_func=lambda name: f"{MODALITY_NAMES[studies()[name].modality]} study",
+                on_change=change,
+                label_visibility="collapsed",
+            )
+        else:
+            st.selectbox(
+                "Study",
+                names,
+                key="study_choice",
+                format_func=lambda name: visible(studies()[name].name),
+                on_change=change,
+            )
+            return
     with st.container(key="study_name"):
-        st.text(state.study().name)
+        st.text(visible(state.study().name))
 
 
-def _study_label(study: Study, count: int) -> str:
-    """Two studies of different kinds are told apart by their kind, which is short; others by their names."""
-    kinds = {other.modality for other in studies().values()}
-    return f"{MODALITY_NAMES[study.modality]} study" if len(kinds) == count else literal(study.name)
+def _show_chosen(key: str) -> None:
+    state.show_study(st.session_state[key])
 
 
 def _status() -> None:

@@ -1,0 +1,264 @@
+"""The Compare page as a person uses it: recorded studies without weights, and tiny real models that answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from backends.study import Study
+from cache.store import Store
+from tests.browser.conftest import Dashboard, running
+from tests.browser.steps import screenshot, wait_ready
+from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
+from tests.tiny_text import write_tiny_adapter, write_tiny_model
+
+HOSTILE = "<script>alert(1)</script> **b** $x^2$ ![a](http://evil.example/x.png)"
+LOADING_MS = 240_000  # torch, transformers and peft are imported by the first Run
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    """A text and an image study, recorded, and a study of tiny models that can answer."""
+    folder = tmp_path_factory.mktemp("compare")
+    cache = folder / "cache"
+    cache.mkdir()
+    store = Store.open(cache / "evidence.sqlite")
+    fill_text(text_study(), store)
+    fill_images(image_study(), store)
+    store.close()
+    studies = [
+        write_study(text_study(), folder / "text"),
+        write_image_study(image_study(), folder / "images"),
+        write_tiny_study(folder / "tiny"),
+    ]
+    with running(cache, *map(str, studies)) as server:
+        yield server
+
+
+def write_image_study(study: Study, folder: Path) -> Path:
+    (folder / "probes").mkdir(parents=True)
+    lines = [f'name = "{study.name}"', 'modality = "image"', "[sampling]", "steps = 10", "seeds = [1, 2]"]
+    for spec in study.models:
+        values = {key: value for key, value in asdict(spec).items() if value not in ("", None)}
+        lines += ["[[models]]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+    for probes in study.probe_sets:
+        rows = [json.dumps({"id": p.id, "prompt": p.prompt, **p.concepts}) for p in probes.probes]
+        (folder / "probes" / f"{probes.role}.jsonl").write_text("\n".join(rows) + "\n")
+        lines += ["[[probes]]", f'file = "probes/{probes.role}.jsonl"', f'role = "{probes.role}"']
+    path = folder / "study.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_tiny_study(folder: Path) -> Path:
+    (folder / "probes").mkdir(parents=True)
+    base = write_tiny_model(folder / "base")
+    lines = ['name = "Tiny"', 'modality = "text"', "[decoding]", "max_new_tokens = 120"]
+    models = (("Original", "original", ""), ("Retained", "retained", ""), ("NPO 4", "unlearned", "NPO"))
+    for seed, (name, part, method) in enumerate(models, start=1):
+        write_tiny_adapter(base, folder / f"adapter{seed}", seed=seed)
+        lines += [
+            "[[models]]",
+            f'name = "{name}"',
+            f'part = "{part}"',
+            'source = "base"',
+            f'adapter = "adapter{seed}"',
+        ]
+        lines += [f'method = "{method}"', "step = 4"] if method else []
+    row = {"id": "odd", "question": HOSTILE, "answer": "<b>bold</b> \u202eevil\u202c", "key_fact": "bold"}
+    (folder / "probes" / "forget.jsonl").write_text(json.dumps(row) + "\n")
+    lines += ["[[probes]]", 'file = "probes/forget.jsonl"', 'role = "forget"']
+    path = folder / "study.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def open_page(page: Page, board: Dashboard, link: str = "") -> None:
+    page.goto(f"{board.url}/{link}")
+    wait_ready(page)
+
+
+def card(page: Page, name: str) -> Locator:
+    return page.get_by_role("article", name=name, exact=True)
+
+
+def names_shown(page: Page) -> list[str]:
+    return [str(one.get_attribute("aria-label")) for one in page.get_by_role("article").all()]
+
+
+def choose(page: Page, name: str) -> None:
+    page.get_by_role("radio", name=name, exact=True).or_(
+        page.get_by_role("button", name=name, exact=True)
+    ).first.click()
+    wait_ready(page)
+
+
+def test_first_page_is_filled_with_the_original_first_and_no_model_loaded(
+    page: Page, board: Dashboard
+) -> None:
+    open_page(page, board)
+    expect(card(page, "Original")).to_contain_text("ROUGE-L")
+    assert names_shown(page) == ["Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10"]
+    expect(page.get_by_text("No model loaded")).to_be_visible()
+    expect(page.get_by_role("region", name="Reference answer")).to_contain_text("Oslo")
+    screenshot(page, "compare-text")
+
+
+def test_probes_by_role_by_key_and_by_search(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    prompt = page.get_by_role("textbox", name="probe")
+    expect(page.get_by_text("Forget probe 1 of 6")).to_be_visible()
+    page.keyboard.press("j")
+    expect(page.get_by_text("Forget probe 2 of 6")).to_be_visible()
+    page.keyboard.press("k")
+    expect(page.get_by_text("Forget probe 1 of 6")).to_be_visible()
+    choose(page, "Utility")
+    expect(page.get_by_text("Utility probe 1 of 6")).to_be_visible()
+    search = page.get_by_placeholder("Search probes")
+    search.fill("hamlet")
+    search.press("Enter")
+    expect(prompt.last).to_have_value("Who wrote Hamlet?")
+    expect(card(page, "Original")).to_contain_text("recorded")
+
+
+def test_word_diffs_are_marked_up_as_insertions_and_deletions(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    choose(page, "Diff to original")
+    expect(card(page, "GradAscent 10").locator("ins").first).to_be_visible()
+    expect(card(page, "GradAscent 10").locator("del").first).to_be_visible()
+    expect(card(page, "Original").locator("ins")).to_have_count(0)
+
+
+def test_leak_heat_map_tells_more_on_hover_and_by_keyboard(dark_page: Page, board: Dashboard) -> None:
+    page = dark_page
+    open_page(page, board, "?view=leak")
+    tokens = card(page, "NPO 10").get_by_role("list", name="Likelihood of each token").get_by_role("listitem")
+    tokens.nth(1).hover()
+    tip = page.get_by_role("tooltip")
+    expect(tip).to_contain_text("probability")
+    expect(tip).to_contain_text("rank")
+    expect(tip).to_contain_text("First choices here")
+    page.mouse.move(5, 5)
+    expect(tip).to_be_hidden()
+    tokens.nth(0).focus()
+    page.keyboard.press("ArrowRight")
+    expect(tip).to_be_visible()
+    expect(tokens.nth(1)).to_be_focused()
+    expect(card(page, "NPO 10").get_by_role("list", name="Original minus this model")).to_be_visible()
+    screenshot(page, "compare-leak")
+
+
+def test_ticked_checkpoints_are_shown_and_survive_a_reload(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    page.get_by_role("button", name="NPO 4", exact=True).click()
+    expect(card(page, "NPO 4")).to_be_visible()
+    page.get_by_role("checkbox", name="GradAscent").uncheck()
+    expect(card(page, "GradAscent 10")).to_have_count(0)
+    page.reload()
+    wait_ready(page)
+    expect(card(page, "NPO 4")).to_be_visible()
+    assert names_shown(page) == ["Original", "Retained", "NPO 4", "NPO 10", "IdkDPO 10"]
+
+
+def test_a_prompt_that_no_model_here_can_answer_is_refused_in_place(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    prompt = page.get_by_role("textbox", name="probe").last
+    prompt.fill("Something that was never asked")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("weights on this machine")
+    prompt.fill("   ")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("The prompt is empty")
+
+
+def test_fresh_answers_stream_stay_after_a_reload_and_hostile_text_is_text(
+    page: Page, board: Dashboard
+) -> None:
+    open_page(page, board, "?study=tiny")
+    page.on("dialog", lambda _: pytest.fail("text of a model ran as a script"))
+    expect(card(page, "NPO 4")).to_contain_text("No answer yet")
+    expect(page.get_by_role("region", name="Reference answer")).to_contain_text(
+        "<b>bold</b> ⟨U+202E⟩evil⟨U+202C⟩"
+    )
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    for name in ("Original", "Retained", "NPO 4"):
+        expect(card(page, name)).to_contain_text("fresh", timeout=LOADING_MS)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=LOADING_MS)
+    expect(card(page, "NPO 4")).to_contain_text("P(ref.)")
+    answer = card(page, "NPO 4").locator(".answer").inner_text()
+    page.reload()
+    wait_ready(page)
+    expect(card(page, "NPO 4")).to_contain_text("from cache")
+    assert card(page, "NPO 4").locator(".answer").inner_text() == answer
+
+
+def test_ctrl_enter_runs_a_prompt_of_ones_own_and_a_second_waits_its_turn(
+    page: Page, board: Dashboard
+) -> None:
+    open_page(page, board, "?study=tiny")
+    for words in ("Tell me a story", "Tell me another one"):
+        prompt = (
+            page.get_by_role("textbox", name="prompt").or_(page.get_by_role("textbox", name="probe")).last
+        )
+        prompt.fill(words)
+        prompt.press("Control+Enter")
+        expect(page.get_by_text("Your own prompt")).to_be_visible()
+        page.wait_for_url("**prompt=*" + words.replace(" ", "+") + "*")
+    expect(card(page, "NPO 4")).to_contain_text("fresh", timeout=LOADING_MS)
+    open_page(page, board, "?study=tiny&prompt=Tell+me+a+story")
+    expect(card(page, "NPO 4")).to_contain_text("from cache")
+
+
+def test_stop_ends_a_run_and_says_so(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?study=tiny&prompt=Count+to+a+thousand")
+    page.get_by_role("button", name="Greedy").click()
+    page.get_by_label("Longest answer, tokens").fill("2000")
+    page.get_by_label("Longest answer, tokens").press("Enter")
+    wait_ready(page)
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_text("Stopped.").or_(page.get_by_role("alert"))).to_be_visible(timeout=LOADING_MS)
+
+
+def test_pictures_with_judges_and_a_lightbox_by_keys(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?study=random-pictures")
+    assert names_shown(page) == ["Original", "Retained", "ESD 30", "SalUn 30"]
+    expect(card(page, "ESD 30").get_by_role("img")).to_have_count(2)
+    expect(card(page, "Original")).to_contain_text("object as asked: ")
+    screenshot(page, "compare-images")
+    page.get_by_role("button", name="Enlarge Original, seed 1").click()
+    lightbox = page.get_by_role("dialog")
+    expect(lightbox).to_contain_text("A mushroom image in neon style.")
+    page.keyboard.press("ArrowRight")
+    expect(lightbox).to_contain_text("Retained")
+    page.keyboard.press("ArrowDown")
+    expect(lightbox).to_contain_text("seed 2")
+    page.keyboard.press("Escape")
+    expect(lightbox).to_be_hidden()
+
+
+def test_slider_blink_and_difference(dark_page: Page, board: Dashboard) -> None:
+    page = dark_page
+    open_page(page, board, "?study=random-pictures&view=slider")
+    slider = page.get_by_role("slider", name="Share of the original shown, seed 1")
+    slider.focus()
+    page.keyboard.press("End")
+    expect(slider).to_have_value("100")
+    page.get_by_role("button", name="SalUn 30", exact=True).last.click()
+    page.get_by_role("heading", name="Compare").click()
+    page.keyboard.press("b")
+    wait_ready(page)
+    shown = page.locator(".shown-name").first
+    expect(shown).to_have_text("Original")
+    page.keyboard.press("b")
+    expect(shown).to_have_text("SalUn 30")
+    choose(page, "Difference")
+    expect(card(page, "SalUn 30")).to_contain_text("mean difference")
+    screenshot(page, "compare-difference")
