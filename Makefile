@@ -34,7 +34,7 @@ chromium:
 	@bash .ci/chromium
 
 clean:
-	rm -rf .venv build artefacts *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build/lib build/bdist.* artefacts *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 .venv/.installed: pyproject.toml .ci/install
 	@bash .ci/install locked

@@ -15,6 +15,7 @@ def wait_ready(page: Page) -> None:
     """Return when the page's script has run to its end and nothing on it is stale; fail on a traceback."""
     page.wait_for_selector(READY, state="attached", timeout=TIMEOUT_MS)
     expect(page.locator("[data-stale='true']")).to_have_count(0, timeout=TIMEOUT_MS)
+    expect(page.locator("[data-testid='stSkeleton']")).to_have_count(0, timeout=TIMEOUT_MS)
     expect(page.locator("[data-testid='stException']")).to_have_count(0)
 
 
