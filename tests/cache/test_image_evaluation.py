@@ -1,0 +1,172 @@
+"""Evaluating image models: each picture made once, judged, kept as a file; a stop keeps the cells that were done.
+
+The models here are a few lines that really draw (an interface of two methods), so that only the cache is under test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from backends.errors import Cancelled
+from backends.evidence import Judgement
+from backends.interfaces import ImageModels, ImageRequest, Judge, JudgedImage, PartialImage, Stop
+from backends.pool import ModelPool
+from backends.study import JudgeSpec, ModelSpec, Part, Probe, ProbeSet, Sampling, Study
+from cache.evaluation import Progress, compare_images, evaluate, plan
+from cache.scoreboard import images_for, scoreboard
+from cache.store import Store
+
+STYLES = {"neon": 200, "sepia": 90}
+
+
+class Painter:
+    """Paints a flat square of the asked style's brightness; a model called ESD paints sepia where neon is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[ImageRequest] = []
+
+    def sample(
+        self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
+    ) -> Iterator[PartialImage]:
+        self.asked += requests
+        for index, request in enumerate(requests):
+            if stop():
+                return
+            style = "neon" if "neon" in request.prompt and request.model != "ESD" else "sepia"
+            pixels = np.full((8, 8, 3), STYLES[style], np.uint8)
+            pixels[0, 0] = (request.seed, len(request.prompt), sum(request.model.encode()) % 256)
+            for step in range(1, sampling.steps + 1):
+                yield PartialImage(index, step, sampling.steps, pixels, step == sampling.steps, 0.1 * step)
+
+
+class Eye:
+    """Tells the two styles by brightness."""
+
+    domain = "style"
+
+    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage]:
+        labels = ["neon" if np.median(each) > 150 else "sepia" for each in pixels]
+        return [
+            JudgedImage(Judgement(label, {label: 0.9}), np.array([np.mean(each), 1], np.float32))
+            for label, each in zip(labels, pixels, strict=True)
+        ]
+
+
+class PaintingPool(ModelPool):
+    """Serves the painter instead of loading diffusion models."""
+
+    def __init__(self) -> None:
+        super().__init__(device="cpu")
+        self.painter = Painter()
+
+    def image(self, specs: Sequence[ModelSpec]) -> ImageModels:
+        return self.painter
+
+    def judges(self, specs: Sequence[JudgeSpec]) -> list[Judge]:
+        return [Eye()]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Folders with a few bytes of weights, so that models have an identity."""
+    import torch
+    from safetensors.torch import save_file
+
+    models = []
+    parts: dict[str, Part] = {"Original": "original", "ESD": "unlearned"}
+    for name, part in parts.items():
+        folder = tmp_path / name
+        (folder / "unet").mkdir(parents=True)
+        save_file(
+            {"w": torch.full((2,), float(len(name)))}, folder / "unet" / "diffusion_pytorch_model.safetensors"
+        )
+        (folder / "model_index.json").write_text("{}")
+        models.append(ModelSpec(name, part, str(folder)))
+    (tmp_path / "judge").mkdir()
+    (tmp_path / "judge" / "weights").write_text("1")
+    forget = [Probe(f"n{i}", "forget", f"A {i} in neon style", concepts={"style": "neon"}) for i in range(7)]
+    retain = [
+        Probe(f"s{i}", "retain", f"A {i} in sepia style", concepts={"style": "sepia"}) for i in range(2)
+    ]
+    return Study(
+        name="Squares",
+        modality="image",
+        models=tuple(models),
+        probe_sets=(ProbeSet("forget", "forget", tuple(forget)), ProbeSet("retain", "retain", tuple(retain))),
+        sampling=Sampling(steps=2, seeds=(1, 2)),
+        judges=(JudgeSpec("style", str(tmp_path / "judge")),),
+        forget_concepts={"style": "neon"},
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "cache" / "evidence.sqlite")
+
+
+def test_every_picture_is_made_once_judged_and_kept(study: Study, store: Store) -> None:
+    pool, said = PaintingPool(), list[Progress]()
+    evaluate(study, store, pool, on_progress=said.append)
+    assert len(pool.painter.asked) == len(set(pool.painter.asked)) == 2 * 9 * 2
+    last = {(p.model, p.probe_set): (p.done, p.total) for p in said}
+    assert last["ESD", "forget"] == (14, 14)
+    found = images_for(study, store, "Original", study.probe_sets[0].probes)["n3"]
+    assert list(found) == [1, 2]
+    assert found[2].judgements["style"].label == "neon"
+    pixels = np.asarray(Image.open(store.image_path(found[2].image)).convert("RGB"))
+    assert pixels[0, 0, 0] == 2 and pixels[4, 4, 0] == STYLES["neon"]
+    evaluate(study, store, pool)
+    assert len(pool.painter.asked) == 2 * 9 * 2
+    values = scoreboard(study, store).frame.set_index(["model", "key"]).value
+    assert values["Original", "forget/unlearn_accuracy"] == 0.0
+    assert values["ESD", "forget/unlearn_accuracy"] == 1.0
+    assert values["ESD", "retain/in_domain_retain"] == 1.0
+    assert values["Original", "forget/distance_to_original"] == 0.0
+
+
+def test_other_judges_make_other_evidence(study: Study, store: Store, tmp_path: Path) -> None:
+    evaluate(study, store, PaintingPool())
+    other = tmp_path / "other judge"
+    other.mkdir()
+    (other / "weights").write_text("2")
+    changed = replace(study, judges=(JudgeSpec("style", str(other)),))
+    assert plan(study, store, "float32").missing == 0
+    assert plan(changed, store, "float32").missing == plan(changed, store, "float32").total == 36
+
+
+def test_a_stop_keeps_the_pictures_that_were_done(study: Study, store: Store) -> None:
+    pool, said = PaintingPool(), list[Progress]()
+    with pytest.raises(Cancelled):
+        evaluate(
+            study, store, pool, ["ESD"], said.append, stop=lambda: bool(said) and len(pool.painter.asked) > 12
+        )
+    assert plan(study, store, "float32", ["ESD"]).of("ESD")[0].cached == 12
+    assert [run.status for run in store.runs()] == ["partial"]
+    pool.painter.asked.clear()
+    evaluate(study, store, pool, ["ESD"])
+    assert len(pool.painter.asked) == 18 - 12
+
+
+def test_compare_shows_pictures_as_they_form_and_makes_only_new_ones(study: Study, store: Store) -> None:
+    pool = PaintingPool()
+    probe = Probe("mine", "mine", "A cat in neon style")
+    said: list[tuple[str, int, int]] = []
+    names = ["Original", "ESD"]
+
+    def hear(model: str, seed: int, image: PartialImage) -> None:
+        said.append((model, seed, image.step))
+
+    compare_images(study, store, pool, names, probe, study.sampling, hear)
+    assert said == [(model, seed, step) for model in names for seed in (1, 2) for step in (1, 2)]
+    more = replace(study.sampling, seeds=(2, 3))
+    said.clear()
+    compare_images(study, store, pool, names, probe, more, hear)
+    assert {(model, seed) for model, seed, _ in said} == {("Original", 3), ("ESD", 3)}
+    assert list(images_for(study, store, "ESD", [probe], more)["mine"]) == [2, 3]
