@@ -28,7 +28,7 @@ def name_of(path: Path) -> str:
 
 def imported(path: Path) -> set[str]:
     """Top-level names of all that a module imports, inside of functions too."""
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names.update(alias.name.partition(".")[0] for alias in node.names)
@@ -68,7 +68,7 @@ def test_backends_know_no_database() -> None:
 def test_what_pages_reach_takes_no_torch() -> None:
     """Every page's module-level imports together, as the server makes them before the first page is drawn."""
     pages = [path for path in modules("app") if path.parent.name in {"views", "app", "charts", "components"}]
-    wanted = set()
+    wanted: set[str] = set()
     for path in pages:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom):
