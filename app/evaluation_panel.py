@@ -59,7 +59,7 @@ def _latest_job() -> Job | None:
     """The evaluation of this study that is on, else the one that ended last."""
     about = [job for job in runner().jobs(JOB_KIND) if _topic(job) == state.study_name()]
     on = [job for job in about if job.active]
-    return (on or about or [None])[0 if on else -1]
+    return on[0] if on else about[-1] if about else None
 
 
 def _topic(job: Job) -> str:

@@ -143,8 +143,11 @@ def _changes(changes: pd.DataFrame) -> None:
                 "Metric": st.column_config.TextColumn(width="medium"),
                 "Change": st.column_config.NumberColumn(format="%+.2f"),
                 "verdict": "",
-            }
-            | {name: number for name in ("This", "Original", "low", "high")},
+                "This": number,
+                "Original": number,
+                "low": number,
+                "high": number,
+            },
             placeholder="–",
         )
 

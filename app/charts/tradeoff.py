@@ -249,7 +249,7 @@ def _add_labels(
         if _joined(rows):
             drawn += [box for start, end in pairwise(rows.index) for box in line(spots[start], spots[end])]
     strong, weak = _names(points)
-    names = [Name(*spots[row], float(radii[row]), text) for row, text in strong + weak]
+    names = [Name(spots[row][0], spots[row][1], float(radii[row]), text) for row, text in strong + weak]
     placed = place(names, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT)
     for rank, ((row, text), spot) in enumerate(zip(strong + weak, placed, strict=True)):
         if spot is not None:

@@ -19,7 +19,7 @@ from app.charts.labels import Box, Name, line, markers, place
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, plain, tradeoff_figure
 from app.look import look_of
-from backends.study import ModelSpec, ProbeSet, Study
+from backends.study import Modality, ModelSpec, ProbeSet, Study
 from cache.store import Store
 from tests.filled_store import fill_text, text_study, write_study
 
@@ -27,7 +27,7 @@ FORGET = Axis("forget/probability", "Probability", "forget", "lower", unit=True)
 UTILITY = Axis("all/model_utility", "Model utility", "", "higher", unit=True)
 DISTANCE = Axis("forget/distance_to_original", "Distance", "forget", "lower", unit=False)
 
-VALUES = {  # model: part, method, step, forgetting [low, high], utility [low, high]
+VALUES: dict[str, Any] = {  # model: part, method, step, forgetting [low, high], utility [low, high]
     "Original": ("original", "", None, (0.9, 0.8, 0.95), (0.7, 0.6, 0.8)),
     "Retained": ("retained", "", None, (0.1, 0.05, 0.2), (0.7, 0.6, 0.8)),
     "NPO 4": ("unlearned", "NPO", 4, (0.3, 0.2, 0.4), (0.6, 0.5, 0.7)),
@@ -164,7 +164,7 @@ def test_the_table_has_values_as_measured_with_intervals() -> None:
 def test_labels_cover_neither_markers_nor_lines_nor_each_other_nor_the_edge() -> None:
     names = [Name(200, 100, 6, "Retained"), Name(300, 100, 6, "NPO"), Name(395, 5, 6, "corner")]
     drawn = markers([(200, 100, 7), (300, 100, 7), (395, 5, 7)]) + line((200, 100), (300, 100))
-    boxes = []
+    boxes: list[Box] = []
     for name, spot in zip(names, place(names, drawn, 400, 300), strict=True):
         assert spot is not None
         x, y, half = name.x + spot.dx, name.y + spot.dy, len(name.text) * 6.9 / 2
@@ -194,7 +194,7 @@ def test_missing_metrics_say_what_they_need() -> None:
 
 
 @pytest.mark.parametrize("modality", ["text", "image"])
-def test_presets_name_metrics_that_exist_and_are_reported_for_the_role(modality: str) -> None:
+def test_presets_name_metrics_that_exist_and_are_reported_for_the_role(modality: Modality) -> None:
     for preset in choices.PRESETS[modality]:
         for key in (preset.x, preset.y):
             card = choices.card_of(key)

@@ -1,0 +1,133 @@
+"""The Runs page as a person uses it: evaluate tiny real models, cancel, come back, go on; nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from backends.checkpoints import identity
+from backends.study import ModelSpec
+from cache.store import Store
+from tests.browser.conftest import Dashboard, running, window
+from tests.browser.steps import screenshot, wait_ready
+from tests.filled_store import text_study, write_study
+from tests.tiny_text import write_tiny_adapter, write_tiny_model
+
+PROBES = 60
+MODELS = ("Original", "NPO 2", "NPO 4")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three tiny random models with weights, one that is not on this machine, and two probe sets."""
+    folder = tmp_path_factory.mktemp("runs")
+    base = write_tiny_model(folder / "base")
+    for seed in (1, 2):
+        write_tiny_adapter(base, folder / f"adapter{seed}", seed=seed)
+    for role in ("forget", "retain"):
+        rows = [
+            {
+                "id": f"{role}-{n}",
+                "prompt": f"Where does {role} {n} live?",
+                "answer": f"Person {n} lives in Rome.",
+            }
+            for n in range(PROBES)
+        ]
+        (folder / f"{role}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    tokenizer = identity(ModelSpec("Original", "original", str(base))).tokenizer
+    away = f'fingerprint = "{"0" * 32}:{tokenizer}"'
+    models = (
+        'name = "Original"\npart = "original"\nsource = "base"',
+        'name = "NPO 2"\npart = "unlearned"\nsource = "base"\nadapter = "adapter1"\nmethod = "NPO"\nstep = 2',
+        'name = "NPO 4"\npart = "unlearned"\nsource = "base"\nadapter = "adapter2"\nmethod = "NPO"\nstep = 4',
+        f'name = "Away"\npart = "unlearned"\nsource = "gone"\nmethod = "RMU"\nstep = 1\n{away}',
+    )
+    text = 'name = "Tiny"\nmodality = "text"\n[decoding]\nmax_new_tokens = 24\n'
+    text += "".join(f"[[models]]\n{model}\n" for model in models)
+    text += "".join(f'[[probes]]\nfile = "{role}.jsonl"\nrole = "{role}"\n' for role in ("forget", "retain"))
+    path = folder / "study.toml"
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def server(study: Path, cache: Path) -> Iterator[Dashboard]:
+    with running(cache, str(study)) as started:
+        yield started
+
+
+def open_runs(page: Page, server: Dashboard) -> None:
+    page.goto(f"{server.url}/runs")
+    wait_ready(page)
+
+
+def test_an_evaluation_is_watched_left_cancelled_and_finished(
+    page: Page, browser: Browser, server: Dashboard, cache: Path
+) -> None:
+    open_runs(page, server)
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("Evaluating 3 models").first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"[1-9]\d* of 720")).first).to_be_visible(timeout=120_000)
+    screenshot(page, "runs-evaluating")
+    page.close()
+    with window(browser, "light") as another:
+        open_runs(another, server)
+        another.get_by_role("button", name="Cancel").click()
+        expect(another.get_by_text("Cancelled. What was evaluated is kept")).to_be_visible(timeout=60_000)
+        kept = stored(cache)
+        assert 0 < kept < 3 * 2 * 2 * PROBES
+        another.get_by_role("button", name="Start").click()
+        expect(another.get_by_text("Everything that can be evaluated on this machine")).to_be_visible(
+            timeout=180_000
+        )
+    assert stored(cache) == 3 * 2 * 2 * PROBES
+    runs = Store.open(cache / "evidence.sqlite").runs("Tiny")
+    assert {(run.model, run.probe_set, run.status) for run in runs} == {
+        (model, role, "complete") for model in MODELS for role in ("forget", "retain")
+    }
+
+
+def stored(cache: Path) -> int:
+    """Pieces of evidence in the cache; a piece that was computed twice would leave two cells with it."""
+    import sqlite3
+
+    with sqlite3.connect(cache / "evidence.sqlite") as database:
+        return int(database.execute("select count(*) from evidence").fetchone()[0])
+
+
+def test_after_a_restart_the_runs_are_there_with_their_provenance(
+    page: Page, dark_page: Page, study: Path, cache: Path
+) -> None:
+    with running(cache, str(study)) as server:
+        open_runs(page, server)
+        expect(page.get_by_text("Everything that can be evaluated on this machine")).to_be_visible()
+        expect(page.get_by_role("button", name="Start")).to_have_count(0)
+        page.get_by_text("1 model cannot be evaluated on this machine").click()
+        expect(page.get_by_text(re.compile("Away"))).to_be_visible()
+        table = page.locator(".st-key-runs_tiny canvas").first
+        table.click(position={"x": 18, "y": 52})
+        expect(page.locator(".st-key-run_details")).to_contain_text('"fingerprint"')
+        expect(page.locator(".st-key-run_details")).to_contain_text("60 of 60")
+        screenshot(page, "runs")
+        open_runs(dark_page, server)
+        screenshot(dark_page, "runs")
+
+
+def test_a_study_without_any_evidence_says_so_and_leads_to_runs(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path / "cache", str(write_study(text_study(), tmp_path))) as server:
+        page.goto(f"{server.url}/tradeoffs")
+        wait_ready(page)
+        expect(page.get_by_text("has been evaluated yet")).to_be_visible()
+        screenshot(page, "tradeoffs-empty")
+        page.get_by_role("link", name="Go to Runs").click()
+        expect(page.get_by_text("No run of this study is in the cache yet")).to_be_visible()
