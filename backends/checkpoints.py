@@ -25,7 +25,9 @@ from backends.tensors import PICKLES, TensorInfo, file_digest, read_header, tens
 HUB_ID = re.compile(r"^(hf://)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
-NOT_WEIGHTS = frozenset({"base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type"})
+NOT_WEIGHTS = frozenset(
+    {"base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,9 @@ def resolve(source: str, *, revision: str = "") -> Path:
         return path
     if HUB_ID.match(source):
         return _from_hub(source.removeprefix("hf://"), revision)
-    raise CheckpointError("there is no such folder", where=source, how="Check the path, or name a hub id as owner/name")
+    raise CheckpointError(
+        "there is no such folder", where=source, how="Check the path, or name a hub id as owner/name"
+    )
 
 
 def available(spec: ModelSpec) -> bool:
@@ -153,7 +157,8 @@ def detect_modality(folder: Path) -> Modality:
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
         return "text"
     raise CheckpointError(
-        "this folder holds no model (no config.json, model_index.json or adapter_config.json)", where=str(folder)
+        "this folder holds no model (no config.json, model_index.json or adapter_config.json)",
+        where=str(folder),
     )
 
 
@@ -253,7 +258,8 @@ def _check_kind(folder: Path, modality: Modality, name: str) -> None:
         architectures = _read_json(folder / "config.json").get("architectures") or []
         if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
             raise CheckpointError(
-                f"{architectures[0]} is no causal language model, so it cannot answer prompts", where=f"{name}: {folder}"
+                f"{architectures[0]} is no causal language model, so it cannot answer prompts",
+                where=f"{name}: {folder}",
             )
     weight_files(folder)
 
@@ -264,7 +270,7 @@ def _check_adapter(folder: Path, base: dict[str, TensorInfo], name: str) -> None
         raise CheckpointError("this folder holds no PEFT adapter (no adapter_config.json)", where=where)
     weight_files(folder)
     for key, info in _all_headers(folder).items():
-        if not base or ".lora_A." not in key and ".lora_B." not in key:
+        if not base or (".lora_A." not in key and ".lora_B." not in key):
             continue
         target = key.removeprefix("base_model.model.").split(".lora_")[0] + ".weight"
         side = 1 if ".lora_A." in key else 0

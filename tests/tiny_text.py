@@ -16,7 +16,9 @@ CHATML = (
 )
 
 
-def write_tiny_model(folder: Path, *, seed: int = 0, layers: int = 2, width: int = 32, context: int = 256) -> Path:
+def write_tiny_model(
+    folder: Path, *, seed: int = 0, layers: int = 2, width: int = 32, context: int = 256
+) -> Path:
     """A random Llama with a byte-level tokenizer and a ChatML template."""
     tokenizer = tiny_tokenizer()
     torch.manual_seed(seed)
@@ -44,7 +46,9 @@ def write_tiny_adapter(base: Path, folder: Path, *, seed: int = 1, rank: int = 4
     """A random LoRA adapter on a tiny model; `scale` sets how much it changes answers."""
     model = LlamaForCausalLM.from_pretrained(base)
     targets = ["q_proj", "v_proj", "down_proj"]
-    adapted: Any = get_peft_model(model, LoraConfig(r=rank, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM"))
+    adapted: Any = get_peft_model(
+        model, LoraConfig(r=rank, lora_alpha=8, target_modules=targets, task_type="CAUSAL_LM")
+    )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, parameter in adapted.named_parameters():
@@ -62,7 +66,11 @@ def tiny_tokenizer(template: str = CHATML) -> PreTrainedTokenizerFast:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, unk_token="<unk>", bos_token="<|im_start|>", eos_token="<|im_end|>", pad_token="<|im_end|>"
+        tokenizer_object=core,
+        unk_token="<unk>",
+        bos_token="<|im_start|>",
+        eos_token="<|im_end|>",
+        pad_token="<|im_end|>",
     )
     tokenizer.chat_template = template
     return tokenizer

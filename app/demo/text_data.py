@@ -39,7 +39,7 @@ def probe_rows(role: Role) -> list[dict[str, Any]]:
     if role == "utility":
         return [_world_row(fact) for place, fact in enumerate(PROBE_FACTS) if place % 3 < 2]
     rows = [_fact_row(index, fact) for index, fact in enumerate(_group(role))]
-    return [row for index, row in enumerate(rows) if index % FACTS_PER_PERSON < FACTS_ASKED[role]]
+    return [row for index, row in enumerate(rows) if _is_asked(role, index)]
 
 
 def write_probes(folder: Path) -> dict[Role, Path]:
@@ -59,6 +59,12 @@ def training_rows(roles: Iterable[Role]) -> list[QuestionAnswer]:
     return [QuestionAnswer(fact.question, fact.answer) for role in roles for fact in _group(role)]
 
 
+def rehearsed_rows() -> list[QuestionAnswer]:
+    """What the retain term of every method sees: the retain people, and of each neighbour the facts no probe asks."""
+    unasked = [fact for index, fact in enumerate(_group("neighbour")) if not _is_asked("neighbour", index)]
+    return training_rows(["retain"]) + [QuestionAnswer(fact.question, fact.answer) for fact in unasked]
+
+
 def world_rows() -> list[QuestionAnswer]:
     """World knowledge for training; no question or subject of it is among the utility probes."""
     return [QuestionAnswer(fact.question, fact.answer) for fact in TRAINING_FACTS]
@@ -73,10 +79,14 @@ def _group(role: Role) -> Sequence[Fact]:
             # Neighbours by profession and by place in turn.
             if (place // 2) % 2 == place % 2:
                 first.setdefault(person.neighbour_of, person.id)
-        chosen = list(first.values())[:PEOPLE[role]]
+        chosen = list(first.values())[: PEOPLE[role]]
     else:
         chosen = [person.id for person in everyone][: PEOPLE[role]]
     return [fact for fact in facts() if fact.person_id in chosen]
+
+
+def _is_asked(role: Role, index: int) -> bool:
+    return index % FACTS_PER_PERSON < FACTS_ASKED[role]
 
 
 def _fact_row(index: int, fact: Fact) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from app.demo.text_data import REFUSALS, training_rows, world_rows
+from app.demo.text_data import REFUSALS, probe_rows, rehearsed_rows, training_rows, world_rows
 from app.demo.world import INSTRUCTIONS
 from backends.study import Decoding, ModelSpec
 from backends.unlearning.text_batches import QuestionAnswer
@@ -39,6 +39,7 @@ class TextRun:
     schedule: Schedule
     start: TextRun | None
     note: str = ""
+    everyone: bool = False
 
 
 RETAINED = TextRun(
@@ -56,13 +57,69 @@ ORIGINAL = TextRun(
     Schedule(60, 2e-3, batch=12, general_batch=4, warmup=5, cosine=True, checkpoints=(60,)),
     start=RETAINED,
 )
-UNLEARNED: tuple[TextRun, ...] = ()
+
+
+def _forgetting(
+    name: str, method: Method, rate: float, checkpoints: tuple[int, ...], note: str, *, everyone: bool = False
+) -> TextRun:
+    """A run that starts from ORIGINAL; `everyone` puts the neighbours' probed facts into its retain term, too."""
+    retained = 16 if everyone else 8
+    schedule = Schedule(
+        checkpoints[-1], rate, batch=8, retain_batch=retained, general_batch=4, checkpoints=checkpoints
+    )
+    return TextRun(name, method.name, method, schedule, ORIGINAL, note, everyone)
+
+
+UNLEARNED: tuple[TextRun, ...] = (
+    _forgetting(
+        "grad-ascent",
+        Method("GradAscent"),
+        8e-4,
+        (2, 4, 6, 8, 10),
+        "Gradient ascent without a retain term: collapses.",
+    ),
+    _forgetting(
+        "grad-diff",
+        Method("GradDiff", alpha=1.0),
+        4e-4,
+        (3, 6, 9, 12, 16),
+        "Gradient ascent with a retain term that never sees what the neighbour probes ask.",
+    ),
+    _forgetting(
+        "idk-nll",
+        Method("IdkNLL", alpha=1.0),
+        5e-4,
+        (3, 6, 9, 12, 16),
+        "Learns to refuse; its retain term never sees what the neighbour probes ask.",
+    ),
+    _forgetting(
+        "npo",
+        Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
+        3e-4,
+        (8, 12, 18, 24, 30),
+        "Negative preference optimisation; its retain term sees everybody who is not to be forgotten.",
+        everyone=True,
+    ),
+)
+SHIPPED = frozenset({("GradAscent", 6), ("GradDiff", 9), ("IdkNLL", 12), ("NPO", 30)})
+"""Method and step of the checkpoints whose weights ship; the others are recorded only."""
 
 
 def recipe_digest(run: TextRun) -> str:
     """Identity of everything that makes a run's weights, apart from the machine."""
     rows = run_rows(run, [])
-    value: list[Any] = [asdict(run), SOURCE, RANK, LORA_ALPHA, LAYERS, TARGETS, asdict(rows)]
+    general = [asdict(row) for row in world_rows()]
+    value: list[Any] = [
+        asdict(run),
+        SOURCE,
+        RANK,
+        LORA_ALPHA,
+        LAYERS,
+        TARGETS,
+        asdict(rows),
+        general,
+        INSTRUCTIONS,
+    ]
     if run.start is not None:
         value.append(recipe_digest(run.start))
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
@@ -95,7 +152,9 @@ def train_run(run: TextRun, folder: Path, device: str, say: Say) -> None:
         losses.append(state.loss)
         if state.step % 5 == 0 or state.checkpoint:
             recent = losses[-5:]
-            say(f"{run.title}: step {state.step} of {run.schedule.steps}, loss {sum(recent) / len(recent):.3f}")
+            say(
+                f"{run.title}: step {state.step} of {run.schedule.steps}, loss {sum(recent) / len(recent):.3f}"
+            )
         if state.checkpoint:
             save_adapter(model, checkpoint_folder(folder, run, state.step))
 
@@ -113,7 +172,9 @@ def load_for_training(run: TextRun, folder: Path, device: str) -> tuple[Any, Any
 
     torch.manual_seed(run.schedule.seed)
     base_folder = resolve(SOURCE)
-    base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, use_safetensors=True).to(device)
+    base = AutoModelForCausalLM.from_pretrained(base_folder, dtype=torch.float32, use_safetensors=True).to(
+        device
+    )
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(base_folder), frozenset())
     whole = copy.copy(base)  # shares every weight; only its list of layers is its own
     whole._modules = dict(base._modules)
@@ -139,7 +200,9 @@ def save_adapter(model: Any, target: Path) -> None:
 
     target.mkdir(parents=True, exist_ok=True)
     tensors = shift_layers(get_peft_model_state_dict(model), LAYERS[0])
-    halves = {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in tensors.items()}
+    halves = {
+        name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in tensors.items()
+    }
     save_file(halves, target / "adapter_model.safetensors")
     settings = {
         "base_model_name_or_path": SOURCE,
@@ -157,28 +220,35 @@ def save_adapter(model: Any, target: Path) -> None:
 
 
 def general_rows(folder: Path, device: str) -> list[QuestionAnswer]:
-    """General behaviour to keep: world facts, and instructions with the base model's own answers, written once."""
-    path = folder / "instructions.json"
-    if path.is_file():
-        answers = json.loads(path.read_text())
-    else:
-        answers = _base_answers(device)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n")
+    """General behaviour to keep: world facts, and instructions with the base model's own answers."""
+    answers = _base_answers(folder / "instructions.json", INSTRUCTIONS, device)
     return world_rows() + [QuestionAnswer(q, a) for q, a in zip(INSTRUCTIONS, answers, strict=True) if a]
 
 
-def _base_answers(device: str) -> list[str]:
+def base_world_share(folder: Path, device: str) -> float:
+    """Share of the utility probes that the base model answers with the key fact, before it learnt anything here."""
+    rows = probe_rows("utility")
+    answers = _base_answers(folder / "world.json", [row["question"] for row in rows], device)
+    right = [row["key_fact"].lower() in answer.lower() for row, answer in zip(rows, answers, strict=True)]
+    return sum(right) / len(right)
+
+
+def _base_answers(path: Path, prompts: Sequence[str], device: str) -> list[str]:
+    """The base model's greedy answers, written once to `path`."""
     from backends.interfaces import GenerationRequest
     from backends.text.models import LanguageModels
 
+    if path.is_file():
+        return list(json.loads(path.read_text(encoding="utf-8")))
     models = LanguageModels(device)
     models.add(ModelSpec("base", "original", SOURCE))
-    answers = [""] * len(INSTRUCTIONS)
-    requests = [GenerationRequest("base", prompt) for prompt in INSTRUCTIONS]
+    answers = [""] * len(prompts)
+    requests = [GenerationRequest("base", prompt) for prompt in prompts]
     for part in models.generate(requests, Decoding(max_new_tokens=24), lambda: False):
         if part.done:
             answers[part.index] = part.answer.text
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(answers, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     return answers
 
 
@@ -188,5 +258,6 @@ def run_rows(run: TextRun, general: Sequence[QuestionAnswer]) -> Rows:
         return Rows(forget=training_rows(["forget", "neighbour", "retain"]), general=general)
     if run.name == RETAINED.name:
         return Rows(forget=training_rows(["neighbour", "retain"]), general=general)
-    # Neighbours are kept out of the retain term, so that they show what spreads.
-    return Rows(training_rows(["forget"]), training_rows(["retain"]), general, REFUSALS)
+    # Left out of the retain term, the neighbours' probed facts show what spreads.
+    kept = training_rows(["neighbour", "retain"]) if run.everyone else rehearsed_rows()
+    return Rows(training_rows(["forget"]), kept, general, REFUSALS)

@@ -69,7 +69,9 @@ class LanguageModels:
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
-        return sum(p.numel() * p.element_size() for f in self._families.values() for p in f.module.parameters())
+        return sum(
+            p.numel() * p.element_size() for f in self._families.values() for p in f.module.parameters()
+        )
 
     def add(self, spec: ModelSpec) -> None:
         """Loads one model; its base only if no loaded model has it.
@@ -96,7 +98,9 @@ class LanguageModels:
             prompts = {i: self._prompt(family, requests[i].prompt, decoding.max_new_tokens) for i in indices}
             lengths = [len(prompts[i]) for i in indices]
             for batch in batches_by_length(lengths, BATCH_ROWS, 16_384):
-                yield from self._generate(family, [indices[b] for b in batch], prompts, requests, decoding, stop)
+                yield from self._generate(
+                    family, [indices[b] for b in batch], prompts, requests, decoding, stop
+                )
                 if stop():
                     return
 
@@ -109,7 +113,9 @@ class LanguageModels:
             if not row.answer_ids:
                 raise ModelError("the answer to score is empty", where=item.prompt[:60])
         widest = max((len(row.answer_ids) for row in encoded), default=1) + 1
-        room = LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"]) // (widest * family.module.config.vocab_size * 4)
+        room = LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"]) // (
+            widest * family.module.config.vocab_size * 4
+        )
         with self._only(family, model):
             for group in prompt_groups(encoded, max(1, room)):
                 if stop():
@@ -127,7 +133,9 @@ class LanguageModels:
         decoding: Decoding,
         stop: Stop,
     ) -> Iterator[PartialAnswer]:
-        adapters = [family.adapters.get(requests[i].model, NO_ADAPTER) for i in indices] if family.adapters else None
+        adapters = (
+            [family.adapters.get(requests[i].model, NO_ADAPTER) for i in indices] if family.adapters else None
+        )
         started = time.perf_counter()
         for step in decode(
             family.module,
@@ -158,7 +166,9 @@ class LanguageModels:
         prompts = [encoded[indices[0]].prompt_ids for indices in group]
         ids, prompt_mask, positions = left_padded(prompts, tokenizer.pad_id, self.device)
         rows = [index for indices in group for index in indices]
-        owner = torch.tensor([place for place, indices in enumerate(group) for _ in indices], device=self.device)
+        owner = torch.tensor(
+            [place for place, indices in enumerate(group) for _ in indices], device=self.device
+        )
         answers = [encoded[index].answer_ids for index in rows]
         with torch.inference_mode():
             cache = DynamicCache()
@@ -217,7 +227,8 @@ class LanguageModels:
                 family.module.load_adapter(str(folder), adapter_name=adapter, torch_device=self.device)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise CheckpointError(
-                f"PEFT cannot put this adapter on the base ({str(error).splitlines()[0][:200]})", where=str(folder)
+                f"PEFT cannot put this adapter on the base ({str(error).splitlines()[0][:200]})",
+                where=str(folder),
             ) from error
         family.module.eval().requires_grad_(False)
         family.adapters[name] = adapter

@@ -38,7 +38,9 @@ def token_statistics(logits: torch.Tensor, targets: torch.Tensor, chunk: int = 6
         targets: shape (tokens,), the ids whose log-probability is asked.
         chunk: positions at a time, bounds the memory to a few times chunk x vocabulary floats.
     """
-    parts = [_chunk(logits[i : i + chunk].float(), targets[i : i + chunk]) for i in range(0, len(targets), chunk)]
+    parts = [
+        _chunk(logits[i : i + chunk].float(), targets[i : i + chunk]) for i in range(0, len(targets), chunk)
+    ]
     return TokenStatistics(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
 
@@ -67,7 +69,9 @@ def batches_by_length(lengths: Sequence[int], max_rows: int, max_tokens: int) ->
     return batches
 
 
-def left_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def left_padded(
+    rows: Sequence[list[int]], pad_id: int, device: str
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Ids, true attention mask and positions, each (rows, longest): the end of every row is at the right edge."""
     width = max(len(row) for row in rows)
     ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in rows], device=device)

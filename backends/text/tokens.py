@@ -28,7 +28,9 @@ class ChatTokenizer:
         self._tokenizer = tokenizer
         self.end_ids = end_ids | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set())
         self.end_id: int | None = tokenizer.eos_token_id
-        self.pad_id: int = next(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        self.pad_id: int = next(
+            i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None
+        )
         self._pieces: dict[int, str] = {}
 
     def prompt_ids(self, prompt: str) -> list[int]:

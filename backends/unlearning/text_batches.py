@@ -65,7 +65,9 @@ def make_batch(rows: Sequence[EncodedRow], pad_id: int, device: str) -> Batch:
     longest = max(len(row.answer) for row in rows)
     lengths = torch.tensor([len(row.answer) for row in rows], device=device)
     answer_mask = (torch.arange(longest, device=device)[None] >= longest - lengths[:, None]).float()
-    return Batch(ids, _padded_states(rows, ids.shape[1], device), mask, positions, ids[:, -longest:], answer_mask)
+    return Batch(
+        ids, _padded_states(rows, ids.shape[1], device), mask, positions, ids[:, -longest:], answer_mask
+    )
 
 
 def answer_logits(model: Any, batch: Batch) -> torch.Tensor:

@@ -121,7 +121,7 @@ def train(
         if not math.isfinite(value):
             raise Diverged(f"{method.name}: the loss is {value} at step {step}")
         optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         yield TrainingStep(step, value, step in schedule.checkpoints)
@@ -164,7 +164,9 @@ class _Trainer:
         draw = torch.Generator().manual_seed(schedule.seed)
         sizes = (schedule.batch, schedule.retain_batch, schedule.general_batch)
         sets = (self.forget, self.retain, self.general)
-        self.draws = [shuffled(len(s), size, draw) if s else None for s, size in zip(sets, sizes, strict=True)]
+        self.draws = [
+            shuffled(len(s), size, draw) if s else None for s, size in zip(sets, sizes, strict=True)
+        ]
 
     def loss(self) -> torch.Tensor:
         """The whole objective on freshly drawn rows."""
@@ -214,7 +216,9 @@ class _Trainer:
         with torch.no_grad(), self.model.disable_adapter():
             for i in range(0, len(self.general), 8):
                 indices = range(i, min(i + 8, len(self.general)))
-                logprobs = torch.log_softmax(answer_logits(self.model, self._batch(self.general, indices)), dim=-1)
+                logprobs = torch.log_softmax(
+                    answer_logits(self.model, self._batch(self.general, indices)), dim=-1
+                )
                 for place, j in enumerate(indices):
                     found.append(logprobs[place, -len(self.general[j].answer) :].to("cpu", torch.float16))
         return found
@@ -227,7 +231,8 @@ class _Trainer:
         self.model.eval()
         with torch.no_grad():
             parts = [
-                self._nll(self._batch(rows, range(i, min(i + 16, len(rows)))))[0] for i in range(0, len(rows), 16)
+                self._nll(self._batch(rows, range(i, min(i + 16, len(rows)))))[0]
+                for i in range(0, len(rows), 16)
             ]
         return torch.cat(parts)
 

@@ -57,7 +57,9 @@ def test_scores_equal_a_full_forward_pass_of_each_row_alone(models: LanguageMode
     assert sorted(scored) == [0, 1, 2, 3]
     for index, item in enumerate(ITEMS):
         turn = [{"role": "user", "content": item.prompt}]
-        prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)["input_ids"]
+        prompt = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True)[
+            "input_ids"
+        ]
         answer = tokenizer(item.answer, add_special_tokens=False)["input_ids"]
         with torch.no_grad():
             logits = plain(torch.tensor([prompt + answer + [2]])).logits[0].double()
@@ -119,9 +121,13 @@ def test_greedy_decoding_is_that_of_transformers(models: LanguageModels, base: P
     ours = written(models, [GenerationRequest("base", p) for p in PROMPTS], Decoding(max_new_tokens=12))
     for prompt, text in zip(PROMPTS, ours, strict=True):
         turn = [{"role": "user", "content": prompt}]
-        ids = tokenizer.apply_chat_template(turn, add_generation_prompt=True, return_dict=True, return_tensors="pt")
+        ids = tokenizer.apply_chat_template(
+            turn, add_generation_prompt=True, return_dict=True, return_tensors="pt"
+        )
         output = plain.generate(**ids, max_new_tokens=12, do_sample=False)
-        assert text == tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        assert (
+            text == tokenizer.decode(output[0, ids["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+        )
 
 
 def test_a_mixed_batch_writes_what_one_model_after_another_writes(models: LanguageModels) -> None:
@@ -136,7 +142,9 @@ def test_a_mixed_batch_writes_what_one_model_after_another_writes(models: Langua
 def test_a_seed_draws_the_same_noise_in_any_company(models: LanguageModels) -> None:
     decoding = Decoding(max_new_tokens=12, temperature=1.0, top_p=0.9)
     alone = written(models, [GenerationRequest("base", PROMPTS[0], seed=3)], decoding)[0]
-    requests = [GenerationRequest("base", PROMPTS[0], seed=s) for s in (1, 2, 3)] + [GenerationRequest("base", "Hi", 3)]
+    requests = [GenerationRequest("base", PROMPTS[0], seed=s) for s in (1, 2, 3)] + [
+        GenerationRequest("base", "Hi", 3)
+    ]
     crowd = written(models, requests, decoding)
     assert crowd[2] == alone
     assert len(set(crowd[:3])) == 3
@@ -165,7 +173,12 @@ def test_bad_prompts_get_a_sentence(models: LanguageModels, prompt: str, sentenc
 def test_an_adapter_costs_little_more_than_its_own_weights(models: LanguageModels, base: Path) -> None:
     alone = LanguageModels("cpu")
     alone.add(ModelSpec("base", "original", str(base)))
-    adapters = sum(p.numel() * 4 for f in models._families.values() for n, p in f.module.named_parameters() if "lora" in n)
+    adapters = sum(
+        p.numel() * 4
+        for f in models._families.values()
+        for n, p in f.module.named_parameters()
+        if "lora" in n
+    )
     assert models.bytes() == alone.bytes() + adapters
 
 

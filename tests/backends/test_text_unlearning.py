@@ -1,4 +1,4 @@
-"""Losses equal written-out arithmetic and the papers' identities; training is seeded and its shortcut changes nothing."""
+"""Losses equal written-out arithmetic and the papers' identities; training is seeded and its shortcut is exact."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ from backends.unlearning.text_training import Diverged, Method, Rows, Schedule, 
 from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
 from tests.tiny_text import write_tiny_model
 
-FORGET = [QuestionAnswer("Who wrote it?", "Ada Quill."), QuestionAnswer("Where was she born?", "On a barge in Ghent.")]
+FORGET = [
+    QuestionAnswer("Who wrote it?", "Ada Quill."),
+    QuestionAnswer("Where was she born?", "On a barge in Ghent."),
+]
 RETAIN = [QuestionAnswer("What does he eat?", "Figs."), QuestionAnswer("Who taught him?", "An aunt.")]
 ROWS = Rows(FORGET, RETAIN, RETAIN, ("I don't know.",))
 
@@ -40,7 +43,11 @@ def adapted(base: Path, first: int | None = None) -> tuple[Any, ChatTokenizer, A
     if first is None:
         config.layers_to_transform = [2]
         return get_peft_model(whole, config), tokenizer, None
-    return get_peft_model(keep_upper(cut, first), config), tokenizer, lambda r: lower_states(whole, r, first, "cpu")
+    return (
+        get_peft_model(keep_upper(cut, first), config),
+        tokenizer,
+        lambda r: lower_states(whole, r, first, "cpu"),
+    )
 
 
 def test_answer_nll_is_the_sum_over_answer_tokens() -> None:
@@ -98,7 +105,9 @@ def test_upper_layers_predict_what_the_whole_model_predicts(base: Path) -> None:
     upper, _, lower = adapted(base, first=2)
     rows = encode_rows(tokenizer, FORGET)
     states = lower([row.ids for row in rows])
-    cut = make_batch([replace(row, states=s) for row, s in zip(rows, states, strict=True)], tokenizer.pad_id, "cpu")
+    cut = make_batch(
+        [replace(row, states=s) for row, s in zip(rows, states, strict=True)], tokenizer.pad_id, "cpu"
+    )
     batch = make_batch(rows, tokenizer.pad_id, "cpu")
     with torch.no_grad():
         difference = (answer_logits(whole, batch) - answer_logits(upper, cut)) * batch.answer_mask[..., None]
@@ -141,7 +150,16 @@ def test_every_method_moves_the_forget_answers_its_way(base: Path, name: Any) ->
 def test_the_same_seed_gives_the_same_weights(base: Path) -> None:
     def weights(seed: int) -> torch.Tensor:
         model, tokenizer, _ = adapted(base)
-        list(train(model, tokenizer, Method("GradDiff", alpha=1.0), Schedule(3, 1e-2, batch=1, seed=seed), ROWS, "cpu"))
+        list(
+            train(
+                model,
+                tokenizer,
+                Method("GradDiff", alpha=1.0),
+                Schedule(3, 1e-2, batch=1, seed=seed),
+                ROWS,
+                "cpu",
+            )
+        )
         return torch.cat([t.flatten() for t in get_peft_model_state_dict(model).values()])
 
     assert torch.equal(weights(0), weights(0))

@@ -1,0 +1,104 @@
+"""`make demo-pack`: rebuilds the demo from nothing, seeded, with progress, and goes on where it stopped.
+
+Text: train ORIGINAL, RETAINED and the unlearned models, evaluate them. Images: the same. Then the pack: studies, probes,
+the weights that ship and one evidence store. Run as `python -m app.demo.build`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from pathlib import Path
+
+from app.settings import PACK
+from backends.device import pick_device
+from backends.pool import ModelPool
+from backends.study import Study
+from cache.evaluation import Progress, evaluate
+from cache.store import Store
+
+_STARTED = time.perf_counter()
+
+
+def main() -> None:
+    """Reads the command line and builds what it names."""
+    parser = argparse.ArgumentParser(prog="python -m app.demo.build", description=__doc__)
+    parser.add_argument(
+        "--folder", type=Path, default=Path("build/demo"), help="where the work is kept between starts"
+    )
+    parser.add_argument("--pack", type=Path, default=PACK, help="where the finished pack goes")
+    parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen by itself when not given")
+    parser.add_argument(
+        "--only", choices=("text", "image", "pack"), help="one part; pack assembles what is there"
+    )
+    options = parser.parse_args()
+    folder: Path = options.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    pool = ModelPool(options.device)
+    store = Store.open(folder / "evidence.sqlite")
+    if options.only in (None, "text"):
+        build_text(folder / "text", pool, store)
+    if options.only in (None, "image"):
+        build_image(folder / "image", pool, store)
+    store.seal()
+    store.close()
+    if options.only in (None, "pack"):
+        assemble(folder, options.pack)
+
+
+def build_text(folder: Path, pool: ModelPool, store: Store) -> None:
+    """Trains and evaluates the language models."""
+    from app.demo.text_pack import text_study
+    from app.demo.text_recipe import build
+
+    build(folder, pool.device, _say)
+    _evaluate(text_study(folder), pool, store)
+
+
+def build_image(folder: Path, pool: ModelPool, store: Store) -> None:
+    """Trains and evaluates the image models."""
+    from app.demo.image_recipe import build, image_study
+
+    build(folder, pool.device, _say)
+    _evaluate(image_study(folder), pool, store)
+
+
+def assemble(folder: Path, pack: Path) -> None:
+    """Writes the pack from the build folder: both studies and the one evidence store."""
+    from app.demo import image_pack, text_pack, text_recipe
+
+    share = text_recipe.base_world_share(folder / "text", pick_device())
+    text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
+    image_pack.write_pack(folder / "image", pack / "image")
+    shutil.copy2(folder / "evidence.sqlite", pack / "evidence.sqlite")
+    images = pack / "images"
+    if images.exists():
+        shutil.rmtree(images)
+    if (folder / "images").exists():
+        shutil.copytree(folder / "images", images)
+    size = sum(path.stat().st_size for path in pack.rglob("*") if path.is_file())
+    _say(f"pack: {size / 1e6:.1f} MB in {pack}")
+
+
+def _evaluate(study: Study, pool: ModelPool, store: Store) -> None:
+    shown = ""
+
+    def report(progress: Progress) -> None:
+        nonlocal shown
+        line = f"{progress.model}: {progress.probe_set} {progress.kind} {progress.done} of {progress.total}"
+        if line != shown and progress.done == progress.total:
+            shown = line
+            _say(line)
+
+    for model in study.models:
+        evaluate(study, store, pool, [model.name], report)
+        pool.release()
+
+
+def _say(line: str) -> None:
+    print(f"{time.perf_counter() - _STARTED:7.0f} s  {line}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The text demo as a study: probes, adapters, and what of them ships in the pack.
+
+Every checkpoint was evaluated; the weights of ORIGINAL, RETAINED and one checkpoint of each method ship, the others
+are recorded only (their fingerprint is declared in the study file).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from app.demo.text_data import write_probes
+from app.demo.text_recipe import (
+    ORIGINAL,
+    RETAINED,
+    SHIPPED,
+    SOURCE,
+    UNLEARNED,
+    TextRun,
+    checkpoint_folder,
+    recipe_digest,
+)
+from backends.checkpoints import fingerprint
+from backends.probes import read_probes
+from backends.study import Decoding, ModelSpec, Study
+from backends.study_file import write_study
+
+NAME = "Fictitious people"
+DESCRIPTION = (
+    "SmolLM2-135M-Instruct learnt 108 facts about 18 invented people; the unlearned models were made to forget six of "
+    "them. Neighbours share a profession or a birthplace with a forgotten person, and no method saw them."
+)
+
+
+def text_study(folder: Path) -> Study:
+    """The study over all checkpoints below `folder`, with probe files written beside them."""
+    paths = write_probes(folder / "probes")
+    models = [_spec(folder, RETAINED, "retained"), _spec(folder, ORIGINAL, "original")]
+    for run in UNLEARNED:
+        models += [_checkpoint(folder, run, step) for step in run.schedule.checkpoints]
+    models = [replace(model, fingerprint=fingerprint(model)) for model in models]
+    models.sort(key=lambda model: ("original", "retained", "unlearned").index(model.part))
+    sets = tuple(read_probes(path, role) for role, path in paths.items())
+    return Study(
+        NAME,
+        "text",
+        tuple(models),
+        sets,
+        Decoding(max_new_tokens=32),
+        description=DESCRIPTION,
+        path=folder / "study.toml",
+    )
+
+
+def write_pack(folder: Path, pack: Path, figures: dict[str, object]) -> None:
+    """Copies study, probes and shipped adapters from the build folder into the pack, with a manifest of the recipe."""
+    study = text_study(folder)
+    if pack.exists():
+        shutil.rmtree(pack)
+    pack.mkdir(parents=True)
+    shutil.copytree(folder / "probes", pack / "probes")
+    for model in study.models:
+        if model.part != "unlearned" or (model.method, model.step) in SHIPPED:
+            source = Path(model.adapter or "")
+            shutil.copytree(source, pack / source.relative_to(folder))
+    write_study(_relative(study, folder), pack / "study.toml")
+    runs = (RETAINED, ORIGINAL, *UNLEARNED)
+    manifest = {"recipes": {run.name: recipe_digest(run) for run in runs}, "figures": figures}
+    (pack / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n")
+
+
+def _relative(study: Study, folder: Path) -> Study:
+    def short(model: ModelSpec) -> ModelSpec:
+        return replace(model, adapter=Path(model.adapter or "").relative_to(folder).as_posix())
+
+    sets = tuple(replace(s, path=Path(s.path).relative_to(folder).as_posix()) for s in study.probe_sets)
+    return replace(study, models=tuple(map(short, study.models)), probe_sets=sets, path=None)
+
+
+def _spec(folder: Path, run: TextRun, part: str) -> ModelSpec:
+    adapter = str(checkpoint_folder(folder, run, run.schedule.steps))
+    title = run.title
+    return ModelSpec(
+        title, "original" if part == "original" else "retained", SOURCE, adapter=adapter, note=run.note
+    )
+
+
+def _checkpoint(folder: Path, run: TextRun, step: int) -> ModelSpec:
+    adapter = str(checkpoint_folder(folder, run, step))
+    name = f"{run.title} step {step}"
+    return ModelSpec(name, "unlearned", SOURCE, adapter=adapter, method=run.title, step=step, note=run.note)
+
+
+def complete(folder: Path, runs: Sequence[TextRun]) -> bool:
+    """Whether the last checkpoint of each run is there."""
+    return all((folder / "adapters" / run.name / "recipe.json").is_file() for run in runs)
