@@ -1,0 +1,104 @@
+"""Writes the image study into the repository: study.toml, probes, models, judges, weights, manifest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES, prompt
+from backends.checkpoints import fingerprint
+from backends.study import ModelSpec, Role, Sampling
+from backends.unlearning.image_methods import METHODS
+
+ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
+"""Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
+SAMPLING = Sampling(steps=20, guidance=3.0, seeds=(1, 2))
+NOTES = {
+    "original": "Trained on eight objects in five styles.",
+    "retained": "The same recipe, but it never saw a picture in neon style.",
+    "ESD": "Erased Stable Diffusion: cross-attention is trained away from the style.",
+    "SalUn": "Saliency unlearning: neon prompts are relabelled to sepia, half of the attention weights move.",
+    "GradAscent": "Gradient ascent on neon pictures: everything collapses in the end.",
+}
+KEPT = {"GradAscent": (METHODS["GradAscent"].checkpoints[-1],), "SalUn": (METHODS["SalUn"].checkpoints[-1],)}
+"""Checkpoints whose weights ship, where not all do; the others are shown from their recorded runs."""
+
+
+def write(built: Path, recipe: str, pack: Path) -> None:
+    """Copy what was built into `pack` and describe it there."""
+    pack.mkdir(parents=True, exist_ok=True)
+    for name in ("model", "retained", "judges", "weights"):
+        shutil.rmtree(pack / name, ignore_errors=True)
+        shutil.copytree(built / name, pack / name)
+    counts = {role: _write_probes(pack, role) for role in ("forget", "neighbour", "retain")}
+    specs = list(specifications(pack))
+    (pack / "study.toml").write_text(_study_toml(specs, pack))
+    manifest = {
+        "recipe": recipe,
+        "probes": counts,
+        "models": {spec.name: fingerprint(spec) for spec in specs},
+        "emoji": "OpenMoji 17.0.0, CC BY-SA 4.0",
+    }
+    (pack / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def prune(pack: Path) -> None:
+    """Delete the weights that do not ship; call it once their runs are recorded."""
+    for spec in specifications(pack):
+        if spec.weights and spec.step not in KEPT.get(spec.method, METHODS[spec.method].checkpoints):
+            Path(spec.weights).unlink(missing_ok=True)
+
+
+def specifications(pack: Path) -> Iterator[ModelSpec]:
+    """All models of the study, in the order they are shown."""
+    yield ModelSpec("Original", "original", str(pack / "model"), note=NOTES["original"])
+    yield ModelSpec("Retained", "retained", str(pack / "retained"), note=NOTES["retained"])
+    for name, method in METHODS.items():
+        for step in method.checkpoints:
+            weights = pack / "weights" / f"{name.lower()}-{step:03d}.safetensors"
+            spec = ModelSpec(f"{name} {step}", "unlearned", str(pack / "model"), weights=str(weights))
+            yield replace(spec, method=name, step=step, note=NOTES[name])
+
+
+def _write_probes(pack: Path, role: str) -> int:
+    rows = [
+        {"id": f"{style}-{name}", "prompt": prompt(name, style), "object": name, "style": style}
+        for style in STYLES
+        if ROLES.get(style, "retain") == role
+        for name in OBJECTS
+    ]
+    path = pack / "probes" / f"{role}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return len(rows)
+
+
+def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
+    lines = [
+        'name = "Neon pictures"',
+        'modality = "image"',
+        'description = "Eight objects in five styles, drawn by a small diffusion model; neon is to be forgotten."',
+        "",
+        "[sampling]",
+        f"steps = {SAMPLING.steps}",
+        f"guidance = {SAMPLING.guidance}",
+        f"seeds = {list(SAMPLING.seeds)}",
+        "",
+        "[forget]",
+        f'style = "{FORGET_STYLE}"',
+    ]
+    for spec in specs:
+        lines += ["", "[[models]]", f'name = "{spec.name}"', f'part = "{spec.part}"']
+        lines.append(f'source = "{Path(spec.source).relative_to(pack)}"')
+        if spec.weights:
+            lines += [f'weights = "{Path(spec.weights).relative_to(pack)}"', f'method = "{spec.method}"']
+            lines.append(f"step = {spec.step}")
+        lines += [f'fingerprint = "{fingerprint(spec)}"', f'note = "{spec.note}"']
+    for role in ("forget", "neighbour", "retain"):
+        lines += ["", "[[probes]]", f'file = "probes/{role}.jsonl"', f'role = "{role}"']
+    for domain in ("object", "style"):
+        lines += ["", "[[judges]]", f'domain = "{domain}"', f'path = "judges/{domain}"']
+    return "\n".join(lines) + "\n"

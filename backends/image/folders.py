@@ -1,0 +1,60 @@
+"""Reads a diffusers pipeline folder, safely: safetensors only, no code from the folder, no network."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+
+from backends.checkpoints import weight_files
+from backends.errors import CheckpointError
+from backends.image.patch_pipeline import PatchDiffusionPipeline
+
+OWN_PIPELINES = {"PatchDiffusionPipeline": PatchDiffusionPipeline}
+"""Pipelines that diffusers does not know, by the class name in `model_index.json`."""
+
+
+def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
+    """The pipeline of a folder, on the processor.
+
+    Raises:
+        CheckpointError: no pipeline, no text-to-image pipeline, pickles, or a damaged folder.
+    """
+    weight_files(folder)
+    try:
+        name = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        # A folder may name [file, class] of its own; such code is never run.
+        if not isinstance(name, str):
+            raise CheckpointError(
+                "it brings a pipeline of its own, whose code would have to be run", where=str(folder)
+            )
+        loader = OWN_PIPELINES.get(name, DiffusionPipeline)
+        pipe = loader.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+        raise CheckpointError(
+            f"diffusers cannot load this pipeline ({_first_line(error)})",
+            where=str(folder),
+            how="Check that the folder was saved whole with save_pretrained",
+        ) from error
+    if "prompt" not in inspect.signature(pipe.__call__).parameters:
+        raise CheckpointError(f"{type(pipe).__name__} does not make pictures from text", where=str(folder))
+    if getattr(pipe, "safety_checker", None) is not None:
+        # It blackens pictures, and it is no part of what a model learned or forgot.
+        pipe.register_modules(safety_checker=None)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def denoiser_name(pipe: Any) -> str:
+    """Component that predicts the noise: "unet" or "transformer"."""
+    return "unet" if "unet" in pipe.components else "transformer"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,133 @@
+"""Runs a diffusers pipeline step by step: what it makes of the picture so far, and a way to stop it.
+
+A pipeline is one blocking call with a callback; here it runs in a thread of its own, so that its steps can be iterated
+over. It knows nothing of requests or studies.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import queue
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from backends.errors import ModelError
+from backends.interfaces import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a batch.
+
+    Attributes:
+        number: 1 for the first.
+        clean: the clean latents predicted so far, as the scheduler has them; None at the end.
+        images: floats in 0..1, shape (B, H, W, 3), at the end; None before.
+        done: True at the end.
+    """
+
+    number: int
+    clean: Tensor | None
+    images: Any
+    done: bool
+
+
+class _Stopped(Exception):
+    """Leaves the pipeline's loop."""
+
+
+def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterator[Step]:
+    """Call the pipeline and yield its steps; nothing more is yielded after `stop` says so.
+
+    Raises:
+        ModelError: the pipeline refuses the arguments (a size it cannot draw).
+    """
+    steps: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
+    left = threading.Event()
+    worker = threading.Thread(target=_work, args=(pipe, arguments, stop, left, steps), daemon=True)
+    worker.start()
+    try:
+        while (item := steps.get()) is not None:
+            if isinstance(item, ValueError):
+                raise ModelError(f"the pipeline refuses this request ({str(item).strip()})") from item
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        left.set()
+        worker.join()
+
+
+def preview(pipe: Any, clean: Tensor | None) -> Any:
+    """The clean picture predicted so far, floats, shape (B, H, W, 3); None where the latents cannot be decoded."""
+    if clean is None:
+        return None
+    if hasattr(pipe, "pictures"):
+        return pipe.pictures(clean)
+    vae = getattr(pipe, "vae", None)
+    if vae is None or clean.ndim != 4 or clean.shape[1] != getattr(vae.config, "latent_channels", None):
+        return None
+    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    with torch.no_grad():
+        pixels = vae.decode((clean / vae.config.scaling_factor + shift).to(vae.dtype)).sample
+    return (pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _work(
+    pipe: Any,
+    arguments: Mapping[str, Any],
+    stop: Stop,
+    left: threading.Event,
+    steps: queue.SimpleQueue[Step | BaseException | None],
+) -> None:
+    number = 0
+
+    def on_step(_: Any, index: int, __: Any, latents: dict[str, Any]) -> dict[str, Any]:
+        nonlocal number
+        number = index + 1
+        if left.is_set() or stop():
+            raise _Stopped
+        steps.put(Step(number, clean[-1] if clean else None, None, False))
+        return latents
+
+    extra = {}
+    if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
+        extra["callback_on_step_end"] = on_step
+    try:
+        with _clean_predictions(pipe.scheduler) as clean:
+            images = pipe(**arguments, **extra).images
+        if not left.is_set():
+            steps.put(Step(number, None, images, True))
+        steps.put(None)
+    except _Stopped:
+        steps.put(None)
+    except BaseException as error:  # handed over, and raised where the steps are iterated over
+        steps.put(error)
+
+
+@contextmanager
+def _clean_predictions(scheduler: Any) -> Iterator[list[Tensor]]:
+    """Collects the last clean prediction of every `scheduler.step`; x_t where the scheduler does not tell it."""
+    latest: list[Tensor] = []
+    original = scheduler.step
+
+    @functools.wraps(original)  # pipelines read its signature
+    def step(*args: Any, **kwargs: Any) -> Any:
+        output = original(*args, **kwargs)
+        parts = tuple(output.values()) if isinstance(output, dict) else tuple(output)
+        tensors = [part for part in parts if isinstance(part, Tensor)]
+        latest[:] = tensors[-1:]
+        return output
+
+    scheduler.step = step
+    try:
+        yield latest
+    finally:
+        del scheduler.step
