@@ -228,7 +228,7 @@ def _note(column: TextColumn) -> str:
     seconds = sum(answer.seconds for answer in column.answers)
     tokens = sum(answer.n_tokens for answer in column.answers)
     cut = ["cut at the limit"] if any(answer.finish == "length" for answer in column.answers) else []
-    source = "recorded" if column.replay else "fresh" if column.fresh else "from cache"
+    source = "recorded only" if column.replay else "fresh" if column.fresh else "from cache"
     return " · ".join([source, f"{tokens} tokens", f"{seconds:.1f} s", *cut])
 
 

@@ -157,6 +157,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const rest = el("div", "rest");
     pinned.append(...data.cards.filter((model) => model.part === "original").map(card));
     rest.append(...data.cards.filter((model) => model.part !== "original").map(card));
+    columns.style.setProperty("--others", `${Math.max(1, rest.childElementCount)}fr`);
     columns.append(pinned, rest);
     root.replaceChildren(...(top.childElementCount ? [top] : []), columns);
   }

@@ -9,11 +9,11 @@ import streamlit as st
 
 from app import state
 from app.look import family, look_of
+from backends.checkpoints import available
 from backends.study import ModelSpec, Study
 
 HERE = Path(__file__).parent
 KEY = "model_picker"
-PART_NAMES = {"original": "original", "retained": "retained", "unlearned": ""}
 
 _picker = st.components.v2.component(
     "unlearnboard_model_picker",
@@ -56,7 +56,7 @@ def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark:
     return {
         "name": name,
         "look": {"symbol": look.symbol, "colour": look.on(dark)},
-        "hint": "" if name.lower() == first.part else PART_NAMES[first.part],
+        "hint": "" if any(map(available, specs)) else "recorded only",
         "fixed": first.part == "original",
         "usual": next((spec.name for spec in specs if spec.name in usual), first.name),
         "models": [

@@ -92,9 +92,7 @@ def names_shown(page: Page) -> list[str]:
 
 
 def choose(page: Page, name: str) -> None:
-    page.get_by_role("radio", name=name, exact=True).or_(
-        page.get_by_role("button", name=name, exact=True)
-    ).first.click()
+    page.get_by_role("radio", name=name, exact=True).click()
     wait_ready(page)
 
 
