@@ -1,7 +1,7 @@
 """`make demo-pack`: rebuilds the demo from nothing, seeded, with progress, and goes on where it stopped.
 
-Text: train ORIGINAL, RETAINED and the unlearned models, evaluate them. Images: the same. Then the pack: studies, probes,
-the weights that ship and one evidence store. Run as `python -m app.demo.build`.
+Text: train ORIGINAL, RETAINED and the unlearned models, evaluate them. Images: the same. Then the pack:
+studies, probes, the weights that ship and one evidence store. Run as `python -m app.demo.build`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from app.settings import PACK
 from backends.device import pick_device
 from backends.pool import ModelPool
 from backends.study import Study
+from backends.study_file import read_study
 from cache.evaluation import Progress, evaluate
 from cache.store import Store
 
@@ -27,7 +28,6 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("build/demo"), help="where the work is kept between starts"
     )
-    parser.add_argument("--pack", type=Path, default=PACK, help="where the finished pack goes")
     parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen by itself when not given")
     parser.add_argument(
         "--only", choices=("text", "image", "pack"), help="one part; pack assembles what is there"
@@ -44,7 +44,7 @@ def main() -> None:
     store.seal()
     store.close()
     if options.only in (None, "pack"):
-        assemble(folder, options.pack)
+        assemble(folder, PACK)
 
 
 def build_text(folder: Path, pool: ModelPool, store: Store) -> None:
@@ -57,24 +57,24 @@ def build_text(folder: Path, pool: ModelPool, store: Store) -> None:
 
 
 def build_image(folder: Path, pool: ModelPool, store: Store) -> None:
-    """Trains and evaluates the image models."""
-    from app.demo.image_recipe import build, image_study
+    """Trains, assembles and evaluates the image models; then drops the weights that do not ship."""
+    from app.demo import image_data, image_pack, image_recipe
 
-    build(folder, pool.device, _say)
-    _evaluate(image_study(folder), pool, store)
+    image_recipe.run(folder, list(image_recipe.STAGES))
+    pack = image_data.EMOJI.parent
+    _evaluate(read_study(pack / "study.toml"), pool, store)
+    image_pack.prune(pack)
 
 
 def assemble(folder: Path, pack: Path) -> None:
-    """Writes the pack from the build folder: both studies and the one evidence store."""
-    from app.demo import image_pack, text_pack, text_recipe
+    """Writes the text part of the pack and the one evidence store; the image part is in the pack already."""
+    from app.demo import text_pack, text_recipe
 
     share = text_recipe.base_world_share(folder / "text", pick_device())
     text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
-    image_pack.write_pack(folder / "image", pack / "image")
     shutil.copy2(folder / "evidence.sqlite", pack / "evidence.sqlite")
     images = pack / "images"
-    if images.exists():
-        shutil.rmtree(images)
+    shutil.rmtree(images, ignore_errors=True)
     if (folder / "images").exists():
         shutil.copytree(folder / "images", images)
     size = sum(path.stat().st_size for path in pack.rglob("*") if path.is_file())
