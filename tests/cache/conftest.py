@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
-from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 NAMES = (
     "Ann",
@@ -45,6 +44,11 @@ def person(number: int, role: str) -> Probe:
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Study:
     """Original (an adapter), one unlearned (another adapter), 20 forget and 3 retain probes, 2 choices, one shared."""
+    from tests.tiny_text import (
+        write_tiny_adapter,
+        write_tiny_model,
+    )  # torch and more: only for tests that run models
+
     folder = tmp_path_factory.mktemp("tiny")
     base = str(write_tiny_model(folder / "base"))
     adapters = [str(write_tiny_adapter(Path(base), folder / f"adapter{n}", seed=n)) for n in (1, 2)]
