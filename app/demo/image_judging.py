@@ -42,7 +42,7 @@ def train_judge(
         truth = torch.cat([targets[rows], torch.full((len(ruined),), len(names))])
         loss = cross_entropy(network(batch), truth, label_smoothing=0.02)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         schedule.step()

@@ -88,7 +88,7 @@ def _unlearn(out: Path) -> None:
             say(f"{name}: step {checkpoint.step}, loss {checkpoint.loss:.4f}")
 
 
-STAGES: Mapping[str, Callable[[Path], None]] = {
+STAGES: Mapping[str, Callable[[Path], object]] = {
     "judges": _judges,
     "shared": _shared,
     "original": _original,

@@ -109,7 +109,7 @@ class Trainer:
                 group["lr"] = rate(self.done)
             loss = denoising_loss(self.pipe, *examples.batch(BATCH, self.generator), self.generator)
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(self.parts.parameters(), 1.0)
             self.optimizer.step()
             self.done += 1

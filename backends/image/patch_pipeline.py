@@ -22,7 +22,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerFast
 OnStep = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 
 
-class PatchDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
+class PatchDiffusionPipeline(DiffusionPipeline):
     """Called like diffusers' StableDiffusionPipeline, for the arguments it has.
 
     Args:
@@ -80,6 +80,8 @@ class PatchDiffusionPipeline(DiffusionPipeline):  # type: ignore[misc]
         from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
 
         height, width = height or self.default_sample_size, width or self.default_sample_size
+        if height % self.patch or width % self.patch:
+            raise ValueError(f"{width} x {height} pixels; sides must be multiples of {self.patch}")
         guided = guidance_scale != 1.0
         states = self.encode([*prompt, *[""] * len(prompt)] if guided else prompt)
         shape = (len(prompt), self.unet.config.in_channels, height // self.patch, width // self.patch)

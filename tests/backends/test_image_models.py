@@ -1,0 +1,204 @@
+"""Sets of diffusion models: the same noise for all, shared tensors, steps that stop, files that do not fit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from backends.errors import CheckpointError, ModelError
+from backends.image.folders import load_pipeline
+from backends.image.pipelines import DiffusionModels
+from backends.image.weights import read_changes, share_equal, with_changes
+from backends.interfaces import ImageRequest, PartialImage
+from backends.study import ModelSpec, Sampling
+from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_weights
+
+SAMPLING = Sampling(steps=4, guidance=2.0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_pipeline(tmp_path_factory.mktemp("image") / "original")
+
+
+@pytest.fixture(scope="module")
+def weights(folder: Path) -> Path:
+    return write_tiny_weights(folder.parent / "esd.safetensors", folder)
+
+
+@pytest.fixture
+def models(folder: Path, weights: Path) -> DiffusionModels:
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    models.add(ModelSpec("ESD", "unlearned", str(folder), weights=str(weights)))
+    return models
+
+
+def never() -> bool:
+    return False
+
+
+def finished(
+    models: DiffusionModels, *requests: ImageRequest, sampling: Sampling = SAMPLING
+) -> list[PartialImage]:
+    done = [partial for partial in models.sample(requests, sampling, never) if partial.done]
+    return sorted(done, key=lambda partial: partial.index)
+
+
+def close(one: PartialImage, other: PartialImage) -> bool:
+    return bool(np.abs(one.pixels.astype(int) - other.pixels.astype(int)).max() <= 1)
+
+
+def test_a_picture_does_not_depend_on_the_batch_it_is_made_in(models: DiffusionModels) -> None:
+    requests = [ImageRequest("Original", "A cat image in neon style.", seed) for seed in (1, 2, 3)]
+    together = finished(models, *requests)
+    alone = [finished(models, request)[0] for request in requests]
+    assert all(close(one, other) for one, other in zip(together, alone, strict=True))
+    assert not close(together[0], together[1])
+
+
+def test_models_start_from_the_same_noise(folder: Path) -> None:
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    models.add(ModelSpec("Again", "unlearned", str(folder)))
+    one, other = finished(models, ImageRequest("Original", "cat", 7), ImageRequest("Again", "cat", 7))
+    assert np.array_equal(one.pixels, other.pixels)
+
+
+def test_unlearned_weights_change_the_picture_and_leave_the_original_alone(
+    models: DiffusionModels, folder: Path
+) -> None:
+    one, other = finished(models, ImageRequest("Original", "cat", 7), ImageRequest("ESD", "cat", 7))
+    assert not np.array_equal(one.pixels, other.pixels)
+    fresh = DiffusionModels("cpu", "float32")
+    fresh.add(ModelSpec("Original", "original", str(folder)))
+    assert np.array_equal(finished(fresh, ImageRequest("Original", "cat", 7))[0].pixels, one.pixels)
+
+
+def test_a_version_costs_only_what_differs(folder: Path, weights: Path) -> None:
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    alone = models.bytes()
+    models.add(ModelSpec("ESD", "unlearned", str(folder), weights=str(weights)))
+    assert alone < models.bytes() <= alone + weights.stat().st_size
+
+
+def test_a_full_folder_shares_what_is_equal(folder: Path, tmp_path: Path) -> None:
+    pipe = load_pipeline(folder, torch.float32)
+    with torch.no_grad():
+        pipe.unet.conv_out.bias += 1
+    pipe.save_pretrained(tmp_path / "edited")
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    alone = models.bytes()
+    models.add(ModelSpec("Edited", "unlearned", str(tmp_path / "edited")))
+    assert models.bytes() == alone + pipe.unet.conv_out.bias.numel() * 4
+    one, other = finished(models, ImageRequest("Original", "cat", 1), ImageRequest("Edited", "cat", 1))
+    assert not close(one, other)
+
+
+def test_a_picture_forms_step_by_step(models: DiffusionModels) -> None:
+    partials = list(models.sample([ImageRequest("ESD", "cat", 1)], SAMPLING, never))
+    assert [partial.step for partial in partials if not partial.done] == [1, 2, 3, 4]
+    assert [partial.done for partial in partials].count(True) == 1
+    assert all(
+        partial.pixels.shape == (SIDE, SIDE, 3) and partial.pixels.dtype == np.uint8 for partial in partials
+    )
+    assert np.array_equal(partials[-2].pixels, partials[-1].pixels)
+
+
+def test_stop_ends_it_within_a_step(models: DiffusionModels) -> None:
+    seen: list[int] = []
+    requests = [ImageRequest("Original", "cat", 1), ImageRequest("ESD", "cat", 1)]
+    for partial in models.sample(requests, Sampling(steps=50), lambda: len(seen) >= 2):
+        seen.append(partial.step)
+    assert len(seen) <= 4
+    assert finished(models, requests[0])[0].done
+
+
+def test_leaving_early_ends_the_work(models: DiffusionModels) -> None:
+    import threading
+
+    before = threading.active_count()
+    pictures = models.sample([ImageRequest("Original", "cat", 1)], Sampling(steps=200), never)
+    next(pictures)
+    pictures.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [("  ", "The prompt is empty"), ("cat " * 30, "32 tokens long, and this model reads 16")],
+)
+def test_prompts_that_cannot_be_drawn(models: DiffusionModels, prompt: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        finished(models, ImageRequest("Original", prompt, 1))
+
+
+def test_a_size_that_cannot_be_drawn(models: DiffusionModels) -> None:
+    with pytest.raises(ModelError, match="25 x 25 pixels; sides must be multiples of 3"):
+        finished(models, ImageRequest("Original", "cat", 1), sampling=Sampling(steps=2, size=25))
+
+
+def test_a_prefix_before_the_names_is_understood(folder: Path, tmp_path: Path, weights: Path) -> None:
+    prefixed = write_tiny_weights(tmp_path / "prefixed.safetensors", folder, prefix="unet.")
+    unet = load_pipeline(folder, torch.float32).unet
+    assert read_changes(prefixed, unet).keys() == read_changes(weights, unet).keys()
+
+
+def test_weights_that_change_nothing_are_refused(folder: Path, tmp_path: Path) -> None:
+    same = write_tiny_weights(tmp_path / "same.safetensors", folder, by=0.0)
+    with pytest.raises(CheckpointError, match="0 % changed"):
+        DiffusionModels("cpu", "float32").add(ModelSpec("Same", "unlearned", str(folder), weights=str(same)))
+
+
+def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> None:
+    save_file({"model.diffusion_model.x": torch.zeros(3)}, tmp_path / "other.safetensors")
+    unet = load_pipeline(folder, torch.float32).unet
+    with pytest.raises(CheckpointError, match="1 of its 1 tensors have no counterpart"):
+        read_changes(tmp_path / "other.safetensors", unet)
+    save_file({"conv_out.bias": torch.zeros(3)}, tmp_path / "shape.safetensors")
+    with pytest.raises(CheckpointError, match=r"conv_out.bias has the shape \(3,\)"):
+        read_changes(tmp_path / "shape.safetensors", unet)
+
+
+def test_unchanged_tensors_are_the_same_storage(folder: Path, weights: Path) -> None:
+    unet = load_pipeline(folder, torch.float32).unet
+    edited = with_changes(unet, read_changes(weights, unet))
+    pairs = zip(unet.named_parameters(), edited.named_parameters(), strict=True)
+    assert all((one is other) == ("attn2" not in name) for (name, one), (_, other) in pairs)
+    assert share_equal(edited, unet) == sum("attn2" in name for name, _ in unet.named_parameters())
+
+
+def test_a_folder_with_code_of_its_own_is_refused(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(folder, tmp_path / "code")
+    index = tmp_path / "code" / "model_index.json"
+    values = json.loads(index.read_text())
+    values["_class_name"] = ["pipeline", "Mine"]
+    index.write_text(json.dumps(values))
+    with pytest.raises(CheckpointError, match="code would have to be run"):
+        load_pipeline(tmp_path / "code", torch.float32)
+
+
+def test_a_folder_that_makes_no_pictures_from_text_is_refused(tmp_path: Path) -> None:
+    from diffusers import DDIMScheduler, DDPMPipeline, UNet2DModel
+
+    unet = UNet2DModel(
+        8,
+        3,
+        3,
+        block_out_channels=(8,),
+        norm_num_groups=2,
+        down_block_types=("DownBlock2D",),
+        up_block_types=("UpBlock2D",),
+    )
+    DDPMPipeline(unet, DDIMScheduler()).save_pretrained(tmp_path / "plain")
+    with pytest.raises(CheckpointError, match="does not make pictures from text"):
+        load_pipeline(tmp_path / "plain", torch.float32)
