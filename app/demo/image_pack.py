@@ -15,7 +15,7 @@ from backends.unlearning.image_methods import METHODS
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
 """Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
-SAMPLING = Sampling(steps=20, guidance=3.0, seeds=(1, 2))
+SAMPLING = Sampling(steps=20, guidance=2.0, seeds=(1, 2))
 NOTES = {
     "original": "Trained on eight objects in five styles.",
     "retained": "The same recipe, but it never saw a picture in neon style.",
