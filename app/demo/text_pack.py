@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,10 +89,6 @@ def _spec(folder: Path, run: TextRun, part: str) -> ModelSpec:
 
 def _checkpoint(folder: Path, run: TextRun, step: int) -> ModelSpec:
     adapter = str(checkpoint_folder(folder, run, step))
-    name = f"{run.title} step {step}"
-    return ModelSpec(name, "unlearned", SOURCE, adapter=adapter, method=run.title, step=step, note=run.note)
-
-
-def complete(folder: Path, runs: Sequence[TextRun]) -> bool:
-    """Whether the last checkpoint of each run is there."""
-    return all((folder / "adapters" / run.name / "recipe.json").is_file() for run in runs)
+    shown = run.steps_before + step
+    name = f"{run.title} step {shown}"
+    return ModelSpec(name, "unlearned", SOURCE, adapter=adapter, method=run.title, step=shown, note=run.note)

@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """One training run: its method and schedule, and the run whose last checkpoint it starts from (None: the base)."""
+    """One training run: its method and schedule, and the run whose last checkpoint it starts from (None: the base).
+
+    Attributes:
+        everyone: the retain term sees the neighbours' probed facts, too.
+        steps_before: steps of the same method in the run that this one continues (with a fresh optimiser).
+    """
 
     name: str
     title: str
@@ -40,6 +45,7 @@ class TextRun:
     start: TextRun | None
     note: str = ""
     everyone: bool = False
+    steps_before: int = 0
 
 
 RETAINED = TextRun(
@@ -62,7 +68,7 @@ ORIGINAL = TextRun(
 def _forgetting(
     name: str, method: Method, rate: float, checkpoints: tuple[int, ...], note: str, *, everyone: bool = False
 ) -> TextRun:
-    """A run that starts from ORIGINAL; `everyone` puts the neighbours' probed facts into its retain term, too."""
+    """A run that starts from ORIGINAL."""
     retained = 16 if everyone else 8
     schedule = Schedule(
         checkpoints[-1], rate, batch=8, retain_batch=retained, general_batch=4, checkpoints=checkpoints
@@ -70,6 +76,21 @@ def _forgetting(
     return TextRun(name, method.name, method, schedule, ORIGINAL, note, everyone)
 
 
+NPO = _forgetting(
+    "npo",
+    Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
+    3e-4,
+    (8, 18, 30),
+    "Negative preference optimisation; its retain term sees everybody who is not to be forgotten.",
+    everyone=True,
+)
+NPO_CONTINUED = replace(
+    NPO,
+    name="npo-continued",
+    schedule=replace(NPO.schedule, steps=18, checkpoints=(9, 18)),
+    start=NPO,
+    steps_before=NPO.schedule.steps,
+)
 UNLEARNED: tuple[TextRun, ...] = (
     _forgetting(
         "grad-ascent",
@@ -92,16 +113,10 @@ UNLEARNED: tuple[TextRun, ...] = (
         (3, 6, 9, 12, 16),
         "Learns to refuse; its retain term never sees what the neighbour probes ask.",
     ),
-    _forgetting(
-        "npo",
-        Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
-        3e-4,
-        (8, 12, 18, 24, 30),
-        "Negative preference optimisation; its retain term sees everybody who is not to be forgotten.",
-        everyone=True,
-    ),
+    NPO,
+    NPO_CONTINUED,
 )
-SHIPPED = frozenset({("GradAscent", 6), ("GradDiff", 9), ("IdkNLL", 12), ("NPO", 30)})
+SHIPPED = frozenset({("GradAscent", 6), ("GradDiff", 9), ("IdkNLL", 12), ("NPO", 48)})
 """Method and step of the checkpoints whose weights ship; the others are recorded only."""
 
 
