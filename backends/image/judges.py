@@ -109,7 +109,7 @@ class ConvJudge:
 
 def prepare(picture: NDArray[np.uint8], side: int) -> Tensor:
     """One picture as the network takes it: -1..1, shape (3, side, side)."""
-    image = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1).float() / 127.5 - 1
+    image = torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 127.5 - 1
     if image.shape[1:] == (side, side):
         return image
     return interpolate(image[None], (side, side), mode="bilinear", antialias=True, align_corners=False)[0]

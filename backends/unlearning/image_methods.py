@@ -124,8 +124,10 @@ class Method:
     masked: bool = False
 
 
+# "transformer_blocks" leaves out the group norm before them: torch 2.13 crashes on a CPU in the backward pass of a
+# group norm whose weight is trained and whose input is not.
 METHODS: Mapping[str, Method] = {
     "ESD": Method(esd_loss, "attn2", 4e-4, (5, 10, 20, 40, 80)),
-    "SalUn": Method(salun_loss, "attentions", 4e-4, (5, 10, 20, 40, 80), masked=True),
-    "GradAscent": Method(gradient_ascent_loss, "attentions", 1e-4, (4, 8, 12, 16, 24)),
+    "SalUn": Method(salun_loss, "transformer_blocks", 4e-4, (5, 10, 20, 40, 80, 160), masked=True),
+    "GradAscent": Method(gradient_ascent_loss, "transformer_blocks", 3e-4, (5, 10, 20, 30, 50)),
 }
