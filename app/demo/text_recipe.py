@@ -76,18 +76,23 @@ def _forgetting(
     return TextRun(name, method.name, method, schedule, ORIGINAL, note, everyone)
 
 
-NPO = _forgetting(
-    "npo",
-    Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
-    3e-4,
-    (8, 18, 30),
-    "Negative preference optimisation; its retain term sees everybody who is not to be forgotten.",
-    everyone=True,
+NPO = replace(
+    _forgetting(
+        "npo",
+        Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
+        3e-4,
+        (8, 18, 30),
+        "Negative preference optimisation for 30 steps, then repaired for 18 on everybody else.",
+        everyone=True,
+    ),
+    title="NPO+repair",
 )
-NPO_CONTINUED = replace(
+# Impair, then repair (Tarun et al. 2021, arXiv 2111.08947): NPO alone also broke what should stay.
+REPAIR = replace(
     NPO,
-    name="npo-continued",
-    schedule=replace(NPO.schedule, steps=18, checkpoints=(9, 18)),
+    name="npo-repair",
+    method=Method("FineTune", gamma=0.0, alpha=1.0, kappa=0.5),
+    schedule=replace(NPO.schedule, steps=18, learning_rate=5e-4, checkpoints=(6, 18)),
     start=NPO,
     steps_before=NPO.schedule.steps,
 )
@@ -114,9 +119,9 @@ UNLEARNED: tuple[TextRun, ...] = (
         "Learns to refuse; its retain term never sees what the neighbour probes ask.",
     ),
     NPO,
-    NPO_CONTINUED,
+    REPAIR,
 )
-SHIPPED = frozenset({("GradAscent", 6), ("GradDiff", 9), ("IdkNLL", 12), ("NPO", 48)})
+SHIPPED = frozenset({("GradAscent", 6), ("GradDiff", 9), ("IdkNLL", 12), ("NPO+repair", 48)})
 """Method and step of the checkpoints whose weights ship; the others are recorded only."""
 
 
