@@ -50,7 +50,7 @@ def detail_of(spec: ModelSpec) -> str:
     part = PART_NAMES[spec.part] if spec.part != "unlearned" or not (method or step) else ""
     part = "" if part == spec.name else part
     words = [word for word in (part, method, step) if word]
-    roles = {"original": "what the others are compared with", "retained": "never saw the forget set"}
+    roles = {"original": "the baseline", "retained": "never saw the forget set"}
     return " · ".join(words) or roles.get(spec.part, "")
 
 

@@ -37,7 +37,9 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
         st.text_area(literal(label), key=box, height=76, placeholder="Type a prompt, then Ctrl+Enter")
         run = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
     if run:
-        _run(st.session_state[box] or "", work_for, title, settings)
+        asked = st.session_state[box] or ""
+        st.session_state[shown] = asked  # the box holds it already, and must not be filled again
+        _run(asked, work_for, title, settings)
 
 
 def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
