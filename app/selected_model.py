@@ -88,14 +88,14 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
     number = st.column_config.NumberColumn(format="%.3f")
     event = st.dataframe(
         shown.rename(
-            columns={"prompt": "Prompt", "original": "Original", "value": model, "change": "Change"}
+            columns={"prompt": "Prompt", "original": "Original", "value": "This model", "change": "Change"}
         ),
         hide_index=True,
-        column_order=["Prompt", "Original", model, "Change", "probe"],
+        column_order=["Prompt", "Original", "This model", "Change", "probe"],
         column_config={
             "Prompt": st.column_config.TextColumn(width="large"),
             "Original": number,
-            model: number,
+            "This model": number,
             "Change": st.column_config.NumberColumn(format="%+.3f"),
             "probe": "Probe",
         },

@@ -77,13 +77,13 @@ def test_an_evaluation_is_watched_left_cancelled_and_finished(
     open_runs(page, server)
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("Evaluating 3 models").first).to_be_visible()
-    expect(page.get_by_text(re.compile(r"[1-9]\d* of 720")).first).to_be_visible(timeout=120_000)
+    expect(page.get_by_text(re.compile(r"[1-9]\d* of 720")).first).to_be_visible(timeout=300_000)
     screenshot(page, "runs-evaluating")
     page.close()
     with window(browser, "light") as another:
         open_runs(another, server)
         another.get_by_role("button", name="Cancel").click()
-        expect(another.get_by_text("Cancelled. What was evaluated is kept")).to_be_visible(timeout=60_000)
+        expect(another.get_by_text("Cancelled. What was evaluated is kept")).to_be_visible(timeout=180_000)
         kept = stored(cache)
         assert 0 < kept < 3 * 2 * 2 * PROBES
         another.get_by_role("button", name="Start").click()
