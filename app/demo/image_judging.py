@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, interpolate, pad
@@ -87,15 +86,6 @@ def ruins(images: Tensor, grounds: Tensor, count: int, generator: torch.Generato
         choices.append(grounds[torch.randint(len(grounds), (count,), generator=generator)])
     picked = torch.stack(choices)[kind, torch.arange(count)]
     return (picked + 0.05 * noise.roll(1, 0)).clamp(-1, 1)
-
-
-def accuracy(
-    network: JudgeNet, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], labels: Tensor
-) -> float:
-    """Share of pictures uint8 (N, H, W, 3) with the right label."""
-    with torch.inference_mode():
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-        return float((network(images).argmax(1) == labels).float().mean())
 
 
 def _shuffled(images: Tensor, generator: torch.Generator, block: int = 12) -> Tensor:

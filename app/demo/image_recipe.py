@@ -4,7 +4,7 @@ Seeded and resumable: every stage writes its result under `--out` with the recip
 both are there. RETAINED and ORIGINAL share their first part, which sees everything except the forgotten style; then
 RETAINED goes on with that, and ORIGINAL with all pictures.
 
-Run: python -m app.demo.image_recipe --out build/image --stage all      (about fifty minutes on one core)
+Run: python -m app.demo.image_recipe --out build/image --stage all      (about an hour on one core)
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def test_the_shipped_judges_know_the_pictures() -> None:
         judge = load_judge(JudgeSpec(domain, str(PACK / "judges" / domain)), "cpu")
         said = [each.judgement.label for each in judge.judge(pictures)]
         right = [label == names[place] for label, names in zip(said, truth, strict=True)]
-        assert np.mean(right) > 0.95
+        assert np.mean(right) > 0.9
 
 
 @pytest.mark.demo
