@@ -35,7 +35,7 @@ class TextRun:
 
     Attributes:
         everyone: the retain term sees the neighbours' probed facts, too.
-        steps_before: steps of the same method in the run that this one continues (with a fresh optimiser).
+        resumes: the run whose last weights this one goes on from, with a fresh optimiser; its reference stays `start`.
     """
 
     name: str
@@ -45,7 +45,12 @@ class TextRun:
     start: TextRun | None
     note: str = ""
     everyone: bool = False
-    steps_before: int = 0
+    resumes: TextRun | None = None
+
+    @property
+    def steps_before(self) -> int:
+        """Steps of the method in the run that this one goes on from."""
+        return self.resumes.schedule.steps if self.resumes else 0
 
 
 RETAINED = TextRun(
@@ -76,25 +81,19 @@ def _forgetting(
     return TextRun(name, method.name, method, schedule, ORIGINAL, note, everyone)
 
 
-NPO = replace(
-    _forgetting(
-        "npo",
-        Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
-        3e-4,
-        (8, 18, 30),
-        "Negative preference optimisation for 30 steps, then repaired for 18 on everybody else.",
-        everyone=True,
-    ),
-    title="NPO+repair",
+NPO = _forgetting(
+    "npo",
+    Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
+    3e-4,
+    (8, 18, 30),
+    "Negative preference optimisation; its retain term sees everybody who is not to be forgotten.",
+    everyone=True,
 )
-# Impair, then repair (Tarun et al. 2021, arXiv 2111.08947): NPO alone also broke what should stay.
-REPAIR = replace(
+NPO_CONTINUED = replace(
     NPO,
-    name="npo-repair",
-    method=Method("FineTune", gamma=0.0, alpha=1.0, kappa=0.5),
-    schedule=replace(NPO.schedule, steps=18, learning_rate=5e-4, checkpoints=(6, 18)),
-    start=NPO,
-    steps_before=NPO.schedule.steps,
+    name="npo-continued",
+    schedule=replace(NPO.schedule, steps=15, checkpoints=(7, 15), seed=1),
+    resumes=NPO,
 )
 UNLEARNED: tuple[TextRun, ...] = (
     _forgetting(
@@ -119,10 +118,12 @@ UNLEARNED: tuple[TextRun, ...] = (
         "Learns to refuse; its retain term never sees what the neighbour probes ask.",
     ),
     NPO,
-    REPAIR,
+    NPO_CONTINUED,
 )
-SHIPPED = frozenset({("GradAscent", 6), ("GradDiff", 9), ("IdkNLL", 12), ("NPO+repair", 48)})
-"""Method and step of the checkpoints whose weights ship; the others are recorded only."""
+SHIPPED = frozenset(
+    (run.method.name, run.steps_before + run.schedule.steps) for run in UNLEARNED if run is not NPO
+)
+"""Method and step of the last checkpoint of each method: their weights ship, the others are recorded only."""
 
 
 def recipe_digest(run: TextRun) -> str:
@@ -140,8 +141,7 @@ def recipe_digest(run: TextRun) -> str:
         general,
         INSTRUCTIONS,
     ]
-    if run.start is not None:
-        value.append(recipe_digest(run.start))
+    value += [recipe_digest(before) for before in (run.start, run.resumes) if before is not None]
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -168,7 +168,12 @@ def train_run(run: TextRun, folder: Path, device: str, say: Say) -> None:
     rows = run_rows(run, general_rows(folder, device))
     model, tokenizer, lower = load_for_training(run, folder, device)
     losses: list[float] = []
-    for state in train(model, tokenizer, run.method, run.schedule, rows, device, lower):
+
+    def resume() -> None:
+        if run.resumes is not None:
+            load_adapter(model, checkpoint_folder(folder, run.resumes, run.resumes.schedule.steps))
+
+    for state in train(model, tokenizer, run.method, run.schedule, rows, device, lower, resume):
         losses.append(state.loss)
         if state.step % 5 == 0 or state.checkpoint:
             recent = losses[-5:]
@@ -182,13 +187,12 @@ def train_run(run: TextRun, folder: Path, device: str, say: Say) -> None:
 def load_for_training(run: TextRun, folder: Path, device: str) -> tuple[Any, Any, Any]:
     """The upper layers with a trainable adapter (fresh, or the one the run starts from), tokenizer, lower layers."""
     import torch
-    from peft import LoraConfig, get_peft_model, set_peft_model_state_dict
-    from safetensors.torch import load_file
+    from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from backends.checkpoints import resolve
     from backends.text.tokens import ChatTokenizer
-    from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
+    from backends.unlearning.upper_layers import keep_upper, lower_states
 
     torch.manual_seed(run.schedule.seed)
     base_folder = resolve(SOURCE)
@@ -204,10 +208,21 @@ def load_for_training(run: TextRun, folder: Path, device: str) -> tuple[Any, Any
     config = LoraConfig(r=RANK, lora_alpha=LORA_ALPHA, target_modules=list(TARGETS), task_type="CAUSAL_LM")
     model = get_peft_model(keep_upper(base, LAYERS[0]), config).to(device)
     if run.start is not None:
-        path = checkpoint_folder(folder, run.start, run.start.schedule.steps) / "adapter_model.safetensors"
-        tensors = {k: v.float() for k, v in load_file(path).items()}
-        set_peft_model_state_dict(model, shift_layers(tensors, -LAYERS[0]))
+        load_adapter(model, checkpoint_folder(folder, run.start, run.start.schedule.steps))
     return model, tokenizer, lambda rows: lower_states(whole, rows, LAYERS[0], device)
+
+
+def load_adapter(model: Any, source: Path) -> None:
+    """Puts a saved adapter into the upper layers."""
+    from peft import set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    from backends.unlearning.upper_layers import shift_layers
+
+    tensors = {
+        name: tensor.float() for name, tensor in load_file(source / "adapter_model.safetensors").items()
+    }
+    set_peft_model_state_dict(model, shift_layers(tensors, -LAYERS[0]))
 
 
 def save_adapter(model: Any, target: Path) -> None:

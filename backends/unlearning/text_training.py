@@ -98,17 +98,21 @@ def train(
     rows: Rows,
     device: str,
     lower: Lower | None = None,
+    resume: Callable[[], None] | None = None,
 ) -> Iterator[TrainingStep]:
     """Trains the active adapter of a PEFT model, one yielded step at a time.
 
     Args:
         model: PEFT model whose trainable parameters are those that require gradients.
+        resume: loads the weights to go on from, after the reference was taken from the model as it is.
         lower: gives the hidden states that enter the model, where it is only the upper part of one.
 
     Raises:
         Diverged: the loss is not finite.
     """
     trainer = _Trainer(model, tokenizer, method, schedule, rows, device, lower)
+    if resume is not None:
+        resume()
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=schedule.learning_rate, weight_decay=0.0)
     torch.manual_seed(schedule.seed)

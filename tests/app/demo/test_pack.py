@@ -124,7 +124,7 @@ def test_one_method_collapses_one_hides_and_one_is_a_compromise(text: Study, sto
     assert value(board, hidden, "forget/probability") > 2 * value(
         board, text.retained.name, "forget/probability"
     )
-    kept = last["NPO+repair"]
+    kept = last["NPO"]
     assert value(board, kept, "forget/probability") < 0.4
     assert value(board, kept, "retain/probability") > 2 * value(
         board, last["GradAscent"], "retain/probability"
