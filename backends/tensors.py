@@ -97,5 +97,7 @@ def file_digest(path: Path) -> str:
 
 def _broken(path: Path, size: int) -> CheckpointError:
     return CheckpointError(
-        f"this is no whole safetensors file ({size:,} bytes)", where=str(path), how="Copy or download it again"
+        f"this is no whole safetensors file ({size:,} bytes)",
+        where=str(path),
+        how="Copy or download it again",
     )
