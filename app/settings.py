@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from app.demo.recorded import take_in
 from backends.places import cache_folder
 from cache.store import Store
 
@@ -44,7 +45,5 @@ def open_store() -> Store:
         StoreError: the folder is read-only, full, or holds something else.
     """
     store = Store.open(cache_folder() / "evidence.sqlite")
-    recorded = PACK / "evidence.sqlite"
-    if recorded.is_file():
-        store.absorb(recorded)
+    take_in(PACK, store)
     return store

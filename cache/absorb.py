@@ -33,7 +33,7 @@ SELECT context, digest, cell + :shift, row FROM taken
 """
 
 
-def absorb(path: Path, images: ImageFiles, other: Path) -> int:
+def absorb(path: Path, images: ImageFiles, other: Path, pictures: Path) -> int:
     """Copy everything of `other` that the store at `path` lacks; see `Store.absorb`."""
     if not other.is_file():
         raise StoreError("there is no such cache", where=str(other))
@@ -45,7 +45,7 @@ def absorb(path: Path, images: ImageFiles, other: Path) -> int:
             mark = _mark(connection)
             if _is_known(connection, mark):
                 return 0
-            images.copy_from(other.parent / "images")
+            images.copy_from(pictures)
             return _copy(connection, mark)
         finally:
             connection.close()

@@ -210,11 +210,12 @@ class Store:
             query = select(schema.meta.c.value).where(schema.meta.c.key == "version")
             return int(connection.execute(query).scalar_one())
 
-    def absorb(self, path: Path) -> int:
+    def absorb(self, path: Path, images: Path | None = None) -> int:
         """Take over another store's evidence, runs, numbers and images; a store already absorbed costs nothing.
 
         Args:
             path: the other store's database file, which is only read.
+            images: the folder of its pictures, where that is not `images` beside it.
 
         Returns:
             How many pieces of evidence are new here.
@@ -222,7 +223,7 @@ class Store:
         Raises:
             StoreError: either store cannot be used.
         """
-        return absorb(self.path, self._images, path)
+        return absorb(self.path, self._images, path, images or path.parent / "images")
 
     # Inside
 

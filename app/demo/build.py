@@ -11,6 +11,7 @@ import shutil
 import time
 from pathlib import Path
 
+from app.demo.recorded import compress
 from app.settings import PACK
 from backends.device import pick_device
 from backends.pool import ModelPool
@@ -72,7 +73,7 @@ def assemble(folder: Path, pack: Path) -> None:
 
     share = text_recipe.base_world_share(folder / "text", pick_device())
     text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
-    shutil.copy2(folder / "evidence.sqlite", pack / "evidence.sqlite")
+    compress(folder / "evidence.sqlite", pack)
     images = pack / "images"
     shutil.rmtree(images, ignore_errors=True)
     if (folder / "images").exists():

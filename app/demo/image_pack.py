@@ -23,8 +23,8 @@ NOTES = {
     "SalUn": "Saliency unlearning: neon prompts are relabelled to sepia, half of the attention weights move.",
     "GradAscent": "Gradient ascent on neon pictures: everything collapses in the end.",
 }
-KEPT = {"GradAscent": (METHODS["GradAscent"].checkpoints[-1],), "SalUn": (METHODS["SalUn"].checkpoints[-1],)}
-"""Checkpoints whose weights ship, where not all do; the others are shown from their recorded runs."""
+KEPT = {name: (METHODS[name].checkpoints[-1],) if name != "GradAscent" else () for name in METHODS}
+"""Checkpoints whose weights ship; the others are shown from their recorded runs."""
 
 
 def write(built: Path, recipe: str, pack: Path) -> None:

@@ -30,7 +30,7 @@ from backends.study_file import write_study
 NAME = "Fictitious people"
 DESCRIPTION = (
     "SmolLM2-135M-Instruct learnt 108 facts about 18 invented people; the unlearned models were made to forget six of "
-    "them. Neighbours share a profession or a birthplace with a forgotten person, and no method saw them."
+    "them. Neighbours share a profession or a birthplace with a forgotten person; NPO alone rehearsed what their probes ask."
 )
 
 
