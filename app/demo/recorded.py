@@ -1,6 +1,6 @@
 """The pack's recorded evidence: one compressed store, taken into the person's cache once.
 
-Compressed because a repository should be small: the file shrinks to 57 % of its size. Knows nothing about what is in it.
+Compressed because a repository should be small (57 % of the size). Knows nothing about what is in it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,8 @@ from backends.study_file import write_study
 NAME = "Fictitious people"
 DESCRIPTION = (
     "SmolLM2-135M-Instruct learnt 108 facts about 18 invented people; the unlearned models were made to forget six of "
-    "them. Neighbours share a profession or a birthplace with a forgotten person; NPO alone rehearsed what their probes ask."
+    "them. Neighbours share a profession or a birthplace with a forgotten person; only NPO rehearsed what their probes "
+    "ask."
 )
 
 
