@@ -1,1 +1,1 @@
-"""What touches models: studies, checkpoints, language and diffusion models, metrics. Knows nothing of databases or pages."""
+"""What touches models: studies, checkpoints, text and image models, metrics. Knows nothing of databases or pages."""

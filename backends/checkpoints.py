@@ -32,7 +32,7 @@ NOT_WEIGHTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """What a model is, apart from where it lies: hash of its weights, hash of its tokenizer and template ("" for images)."""
+    """What a model is, apart from where it lies: hashes of its weights and of its tokenizer ("" for images)."""
 
     fingerprint: str
     tokenizer: str
@@ -151,7 +151,7 @@ def inspect_study(study: Study) -> None:
 
 
 def detect_modality(folder: Path) -> Modality:
-    """ "image" for a diffusers pipeline, "text" for a transformers folder."""
+    """Modality of a model folder: "image" for a diffusers pipeline, "text" for a transformers folder."""
     if (folder / "model_index.json").is_file():
         return "image"
     if (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():

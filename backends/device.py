@@ -6,7 +6,7 @@ import os
 
 
 def pick_device() -> str:
-    """ "cuda", "mps" or "cpu"; `UNLEARNBOARD_DEVICE` overrides."""
+    """Name of the device: "cuda", "mps" or "cpu"; `UNLEARNBOARD_DEVICE` overrides."""
     chosen = os.environ.get("UNLEARNBOARD_DEVICE", "")
     if chosen:
         return chosen
@@ -18,5 +18,5 @@ def pick_device() -> str:
 
 
 def pick_dtype() -> str:
-    """float32 unless `UNLEARNBOARD_DTYPE` says otherwise: evidence of two devices then agrees, and CPUs are quickest."""
+    """float32 unless `UNLEARNBOARD_DTYPE` says otherwise: devices then agree, and CPUs are quickest."""
     return os.environ.get("UNLEARNBOARD_DTYPE", "float32")

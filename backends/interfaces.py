@@ -100,7 +100,7 @@ class ImageModels(Protocol):
     def sample(
         self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
     ) -> Iterator[PartialImage]:
-        """Pictures as they form; only `sampling.steps`, `guidance` and `size` are used, seeds come with the requests."""
+        """Pictures as they form; of `sampling` all but the seeds is used, those come with the requests."""
         ...
 
 

@@ -71,8 +71,10 @@ class Probe:
     def digest(self) -> str:
         """Identity of everything in the row that can change evidence (not its id, tags or role)."""
         return _digest(
-            [self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer]
-            + [list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))]
+            [
+                *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
+                *(list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))),
+            ]
         )
 
 

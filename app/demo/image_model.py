@@ -104,6 +104,10 @@ def save_pipeline(pipe: PatchDiffusionPipeline, folder: Path) -> None:
     index = folder / "model_index.json"
     # transformers 5 writes the name of a class that 4 does not have.
     index.write_text(index.read_text().replace("TokenizersBackend", "PreTrainedTokenizerFast"))
+    for path in folder.rglob("*.json"):
+        lines = path.read_text().splitlines(keepends=True)
+        # diffusers writes down where the weights were read from on this machine.
+        path.write_text("".join(line for line in lines if '"_name_or_path"' not in line))
 
 
 def read_pipeline(folder: Path) -> PatchDiffusionPipeline:

@@ -49,7 +49,9 @@ def main(n_models: int = 25, n_probes: int = 240) -> None:
         again, _ = timed(lambda: other.absorb(store.path), 5)
         size = store.path.stat().st_size
         size_json = sum(path.stat().st_size for path in folder.glob("*.json"))
-    print(f"CPU time; {n_models} models x {n_probes} probes, {size / 1e6:.1f} MB (JSON {size_json / 1e6:.1f} MB)")
+    print(
+        f"CPU time; {n_models} models x {n_probes} probes, {size / 1e6:.1f} MB (JSON {size_json / 1e6:.1f} MB)"
+    )
     rows = [
         ("write one cell (16 probes)", writing / cells, None),
         ("write everything", writing, writing_json),
