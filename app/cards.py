@@ -46,7 +46,7 @@ def board(
 def detail_of(spec: ModelSpec) -> str:
     """Part, method and step of a model in a few words, without repeating its name."""
     method = spec.method if spec.method and not spec.name.startswith(spec.method) else ""
-    step = f"step {spec.step}" if spec.step is not None else ""
+    step = f"step {spec.step}" if spec.step is not None and not spec.name.endswith(f" {spec.step}") else ""
     part = PART_NAMES[spec.part] if spec.part != "unlearned" or not (method or step) else ""
     part = "" if part == spec.name else part
     words = [word for word in (part, method, step) if word]
