@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Hashable
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,9 @@ def test_progress_never_counts_backwards_and_a_model_that_cannot_be_read_says_so
 
     item = PlanItem("Original", "forget", "forget", "scores", total=10, missing=4)
     known = Plan((item,), {"NPO 2": "NPO 2: there is no such folder."})
-    told = {("Original", "forget", "scores"): Progress("Original", "forget", "scores", 3, 10)}
+    told: dict[Hashable, Progress] = {
+        ("Original", "forget", "scores"): Progress("Original", "forget", "scores", 3, 10)
+    }
     table = status_table(known, study, told).set_index("model")
     assert table.loc["Original", "forget"] == 6
     assert table.loc["NPO 2", "state"] == "cannot be read"
