@@ -123,7 +123,7 @@ def test_the_table_of_runs_shows_protocol_and_how_far_each_came(study: Study, tm
         Runner().submit(
             "Evaluating",
             "evaluate",
-            "k",
+            ("k",),
             lambda job: evaluate_models(study, store, pool, ["NPO 2"], known, job),
         )
     )
