@@ -91,5 +91,5 @@ def _spec(folder: Path, run: TextRun, part: str) -> ModelSpec:
 def _checkpoint(folder: Path, run: TextRun, step: int) -> ModelSpec:
     adapter = str(checkpoint_folder(folder, run, step))
     shown = run.steps_before + step
-    name = f"{run.title} step {shown}"
+    name = f"{run.title} {shown}"
     return ModelSpec(name, "unlearned", SOURCE, adapter=adapter, method=run.title, step=shown, note=run.note)
