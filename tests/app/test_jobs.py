@@ -104,7 +104,7 @@ def test_an_error_for_people_is_shown_as_it_is() -> None:
 
 def test_a_defect_is_logged_told_in_one_sentence_and_outlived(caplog: pytest.LogCaptureFixture) -> None:
     runner = Runner()
-    job = runner.submit("Sampling", "compare", ("a",), lambda _: [][0])  # type: ignore[func-returns-value]
+    job = runner.submit("Sampling", "compare", ("a",), lambda _: [][0])
     wait_until(ended(job))
     assert (job.state, job.error) == (
         "failed",
