@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -14,6 +15,8 @@ def main() -> int:
         ROOT not in sys.path
     ):  # installed, the three layers lie in the folder `unlearnboard`, which is on no path
         sys.path.insert(0, ROOT)
+    # Idle threads of torch would otherwise spin and take the cores from the server and the browser.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from app.cli import run
 
     return run(sys.argv[1:])

@@ -279,7 +279,7 @@ def test_a_stopped_evaluation_keeps_what_was_done_and_goes_on(models: Path, tmp_
     )
     assert with_rest.returncode == 0, with_rest.stderr
     assert "3 of 3 models are evaluated" in with_rest.stdout
-    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs()
+    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs(read_study(Path(path)).name)
     assert {(run.model, run.probe_set, run.status) for run in runs} == {
         (model, probe_set, "complete")
         for model in ("Original", "npo 3", "npo 6")

@@ -213,18 +213,6 @@ def test_ctrl_enter_runs_a_prompt_of_ones_own_and_a_second_waits_its_turn(
     expect(card(page, "NPO 4")).to_contain_text("from cache")
 
 
-def test_stop_ends_a_run_and_says_so(page: Page, board: Dashboard) -> None:
-    open_page(page, board, "?study=tiny&prompt=Count+to+a+thousand")
-    page.get_by_role("button", name="Greedy").click()
-    page.get_by_label("Longest answer, tokens").fill("2000")
-    page.get_by_label("Longest answer, tokens").press("Enter")
-    wait_ready(page)
-    page.keyboard.press("Escape")
-    page.get_by_role("button", name="Run").click()
-    page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_text("Stopped.").or_(page.get_by_role("alert"))).to_be_visible(timeout=LOADING_MS)
-
-
 def test_pictures_with_judges_and_a_lightbox_by_keys(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?study=random-pictures")
     assert names_shown(page) == ["Original", "Retained", "ESD 30", "SalUn 30"]
