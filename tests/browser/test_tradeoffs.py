@@ -91,6 +91,9 @@ def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, boar
 def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     open_page(page, board)
     page.get_by_role("radio", name="Forget vs neighbour").click()
+    # As a person does: see the preset answer before the next click. A click in between overtakes it.
+    expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
+    expect(page.locator(".ytitle").filter(has_text="neighbour").first).to_be_visible()
     wait_ready(page)
     page.get_by_text("Up and right are better").click()
     forget, neighbour = (
