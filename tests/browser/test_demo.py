@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Dashboard
 from tests.browser.steps import screenshot, wait_ready
+
+LOADING_MS = 120_000
 
 
 def test_compare_is_filled_before_any_model_is_loaded(
@@ -27,3 +31,38 @@ def test_trade_offs_of_both_studies(page: Page, dashboard: Dashboard) -> None:
         expect(page.locator(".js-plotly-plot .scatterlayer .point").first).to_be_visible()
         assert page.locator(".js-plotly-plot .scatterlayer .point").count() >= points
         screenshot(page, f"demo-tradeoffs-{study}")
+
+
+def test_a_fresh_prompt_streams_through_the_real_language_models_and_stops(
+    page: Page, dashboard: Dashboard
+) -> None:
+    page.goto(f"{dashboard.url}/?study=fictitious-people&prompt=Name+three+fruits.&models=NPO+45")
+    wait_ready(page)
+    run, stop = (page.get_by_role("button", name=name, exact=True) for name in ("Run", "Stop"))
+    run.click()
+    stop.click()
+    expect(page.get_by_text("Stopped", exact=False).first).to_be_visible(timeout=LOADING_MS)
+    run.click()
+    expect(stop).to_be_visible()
+    expect(stop).to_have_count(0, timeout=LOADING_MS)
+    wait_ready(page)
+    for model in ("Original", "NPO 45"):
+        card = page.get_by_role("article", name=model, exact=True)
+        expect(card).to_contain_text("fresh")
+        assert re.search(r"1\. \w+\s+2\. \w+\s+3\. \w+", card.inner_text()), card.inner_text()
+    screenshot(page, "demo-live-text")
+
+
+def test_a_fresh_prompt_is_drawn_by_the_real_image_models(page: Page, dashboard: Dashboard) -> None:
+    page.goto(f"{dashboard.url}/?study=neon-pictures&prompt=A+cat+image+in+flat+style.&models=SalUn+160")
+    wait_ready(page)
+    page.get_by_role("button", name="Run", exact=True).click()
+    stop = page.get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_be_visible()
+    expect(stop).to_have_count(0, timeout=LOADING_MS)
+    wait_ready(page)
+    for model in ("Original", "SalUn 160"):
+        column = page.get_by_role("article", name=model, exact=True)
+        expect(column.locator("img")).to_have_count(2)
+        expect(column).to_contain_text("cat")
+    screenshot(page, "demo-live-image")
