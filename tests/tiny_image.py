@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import string
 from pathlib import Path
 
 import torch
+from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from app.demo.image_model import build_pipeline, save_pipeline
 from backends.image.folders import load_pipeline
@@ -19,6 +23,55 @@ def write_tiny_pipeline(folder: Path, *, seed: int = 0) -> Path:
     """A random text-to-image pipeline for pictures of 24 x 24 pixels; the prompt may be 16 tokens long."""
     pipe = build_pipeline(WORDS, seed=seed, side=SIDE, channels=(8, 16), width=16, groups=4)
     save_pipeline(pipe, folder)
+    return folder
+
+
+def write_tiny_stable_diffusion(folder: Path, *, seed: int = 0) -> Path:
+    """A random pipeline of Stable Diffusion 1's shape: CLIP text model, latents of an eighth of 64 pixels, PNDM."""
+    torch.manual_seed(seed)
+    letters = [*string.ascii_lowercase, *string.digits, *".,"]
+    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+    folder.mkdir(parents=True)
+    (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    text = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        cross_attention_dim=16,
+        norm_num_groups=4,
+        attention_head_dim=4,
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(8, 8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        norm_num_groups=4,
+        sample_size=64,
+    )
+    pipe = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text),
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=PNDMScheduler(skip_prk_steps=True, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipe.save_pretrained(folder)
     return folder
 
 

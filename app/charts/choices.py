@@ -114,6 +114,10 @@ def _lacking(card: MetricCard, study: Study) -> str:
     """What the study plainly does not have, as far as its file tells."""
     if "retained model" in card.needs and study.retained is None:
         return "; this study has no retained model"
+    if not study.judges and any("judge" in need for need in card.needs):
+        return "; the study file names no [[judges]]"
+    if not study.forget_concepts and "forget concept" in card.needs:
+        return "; the study file has no table [forget] that names the concept"
     wanted = card.roles - {WHOLE_MODEL}
     if wanted and not wanted & {probes.role for probes in study.probe_sets}:
         return f"; this study has no {' or '.join(sorted(wanted))} probes"

@@ -6,6 +6,7 @@ const SIGNS = {
 };
 const BLINK_MS = 700;
 const PIXEL_SCALE = 2.5; // enlarged this much, pixels are shown as squares rather than as blur
+const LARGE_PIXELS = 192; // sides above this fill their column
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".board");
@@ -20,7 +21,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     image.src = src;
     image.alt = alt;
     image.draggable = false;
-    image.onload = () => sharpen(image);
+    image.onload = () => {
+      // A small picture is not blown up without need; a large one gets room.
+      if (image.naturalWidth > LARGE_PIXELS) root.style.setProperty("--column", "20rem");
+      sharpen(image);
+    };
     return image;
   }
 

@@ -38,7 +38,7 @@ def page() -> None:
     board = current_scoreboard()
     keys = available(board.frame)
     if len(keys) < 2:
-        _nothing_yet(study)
+        _nothing_yet(study, keys, evaluated=bool(board.numerics))
         return
     models = [spec.name for spec in study.models]
     usual = first_axes(keys, study.modality)
@@ -57,8 +57,16 @@ def page() -> None:
     _not_shown(points, keys, study)
 
 
-def _nothing_yet(study: Study) -> None:
-    """Nothing is evaluated: say so, and where to go."""
+def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
+    """No two metrics have a value: say why, and where to go."""
+    if evaluated:
+        st.info(
+            f"“{literal(study.name)}” is evaluated, but a plot needs two metrics and this study has "
+            f"{len(keys) or 'none'}. What the others need:",
+            icon=":material/scatter_plot:",
+        )
+        st.text("\n".join(unavailable(keys, study)))
+        return
     st.info(
         f"Nothing of “{literal(study.name)}” has been evaluated yet, so there is nothing to plot. "
         "Evaluate its models on the Runs page.",

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
+import transformers.utils.logging
+from diffusers.utils import logging
 from torch import nn
 
 from backends.checkpoints import resolve
@@ -38,6 +40,10 @@ class DiffusionModels:
     """
 
     def __init__(self, device: str, dtype: str) -> None:
+        # Progress is shown by whoever asked; that the safety checker is off is intended (`load_pipeline` says why).
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
         self._device = device
         self._dtype: torch.dtype = getattr(torch, dtype)
         self._bases: dict[Path, Any] = {}

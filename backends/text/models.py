@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging
 
 from backends.checkpoints import resolve
 from backends.errors import CheckpointError, ModelError
@@ -57,6 +58,7 @@ class LanguageModels:
     """
 
     def __init__(self, device: str, dtype: str = "float32") -> None:
+        logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
         self.device = device
         self._dtype = getattr(torch, dtype)
         self._families: dict[str, _Family] = {}

@@ -191,6 +191,10 @@ def test_missing_metrics_say_what_they_need() -> None:
     assert "Probability of the true answer needs" not in told
     alone = Study(name="s", modality="text", models=STUDY.models[:1], probe_sets=STUDY.probe_sets)
     assert "this study has no retained model" in " ".join(choices.unavailable([], alone))
+    pictures = Study(name="s", modality="image", models=STUDY.models[:1], probe_sets=STUDY.probe_sets)
+    assert "(UA) needs forget concept, judge of its domain; the study file names no [[judges]]." in " ".join(
+        choices.unavailable([], pictures)
+    )
 
 
 @pytest.mark.parametrize("modality", ["text", "image"])

@@ -16,7 +16,7 @@ from backends.image.pipelines import DiffusionModels
 from backends.image.weights import read_changes, share_equal, with_changes
 from backends.interfaces import ImageRequest, PartialImage
 from backends.study import ModelSpec, Sampling
-from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_weights
+from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_stable_diffusion, write_tiny_weights
 
 SAMPLING = Sampling(steps=4, guidance=2.0)
 
@@ -202,3 +202,24 @@ def test_a_folder_that_makes_no_pictures_from_text_is_refused(tmp_path: Path) ->
     DDPMPipeline(unet, DDIMScheduler()).save_pretrained(tmp_path / "plain")
     with pytest.raises(CheckpointError, match="does not make pictures from text"):
         load_pipeline(tmp_path / "plain", torch.float32)
+
+
+def test_a_stable_diffusion_folder_is_drawn_and_unlearned_like_any_other(tmp_path: Path) -> None:
+    folder = write_tiny_stable_diffusion(tmp_path / "sd")
+    weights = write_tiny_weights(tmp_path / "esd.safetensors", folder, prefix="unet.")
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    alone = models.bytes()
+    models.add(ModelSpec("Again", "unlearned", str(folder)))
+    assert models.bytes() == alone
+    models.add(ModelSpec("ESD", "unlearned", str(folder), weights=str(weights)))
+    assert models.bytes() <= alone + weights.stat().st_size
+    requests = [ImageRequest(name, "a cat", seed) for name in ("Original", "Again", "ESD") for seed in (1, 2)]
+    partials = list(models.sample(requests, Sampling(steps=5, guidance=5.0), never))
+    assert any(not partial.done for partial in partials)  # the VAE decodes what is predicted so far
+    assert {partial.pixels.shape for partial in partials} == {(64, 64, 3)}
+    done = sorted((partial for partial in partials if partial.done), key=lambda partial: partial.index)
+    assert len(done) == 6
+    assert all(np.array_equal(done[k].pixels, done[k + 2].pixels) for k in (0, 1))
+    assert all(not np.array_equal(done[k].pixels, done[k + 4].pixels) for k in (0, 1))
+    assert close(finished(models, requests[1], sampling=Sampling(steps=5, guidance=5.0))[0], done[1])
