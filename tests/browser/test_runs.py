@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,11 @@ from tests.browser.steps import screenshot, wait_ready
 from tests.filled_store import fill_text, text_study, write_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
-PROBES = 240  # enough that the evaluation still runs when the second window is open
+PROBES = (
+    600  # enough that the evaluation still runs when the second window is open, and after it went on once
+)
 MODELS = ("Original", "NPO 2", "NPO 4")
+PIECES = len(MODELS) * 2 * 2 * PROBES  # two probe sets; an answer and its scores for each probe
 
 
 @pytest.fixture(scope="module")
@@ -62,43 +64,44 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture(scope="module")
-def server(study: Path, cache: Path) -> Iterator[Dashboard]:
-    with running(cache, str(study)) as started:
-        yield started
-
-
 def open_runs(page: Page, server: Dashboard) -> None:
     page.goto(f"{server.url}/runs")
     wait_ready(page)
 
 
-def test_an_evaluation_is_watched_left_cancelled_and_finished(
-    page: Page, browser: Browser, server: Dashboard, study: Path, cache: Path
+def test_an_evaluation_is_watched_left_cancelled_killed_and_finished(
+    page: Page, browser: Browser, study: Path, cache: Path
 ) -> None:
-    open_runs(page, server)
-    page.get_by_role("button", name="Start").click()
-    expect(page.get_by_text("Evaluating 3 models").first).to_be_visible()
-    expect(page.get_by_text(re.compile(rf"[1-9]\d* of {3 * 2 * 2 * PROBES}")).first).to_be_visible(
-        timeout=300_000
-    )
-    screenshot(page, "runs-evaluating")
-    page.close()
-    with window(browser, "light") as another:
-        open_runs(another, server)
-        cancel = another.get_by_role("button", name="Cancel")
-        if cancel.count():  # a quick machine may be done before the second window is open
-            cancel.click()
-            expect(another.get_by_text("Cancelled. What was evaluated is kept")).to_be_visible(
-                timeout=400_000
-            )
-            kept = stored(study, cache)
-            assert 0 < kept < 3 * 2 * 2 * PROBES
+    running_text = re.compile(rf"[1-9]\d* of {PIECES}")
+    with running(cache, str(study)) as server:
+        open_runs(page, server)
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_text("Evaluating 3 models").first).to_be_visible()
+        expect(page.get_by_text(running_text).first).to_be_visible(timeout=300_000)
+        screenshot(page, "runs-evaluating")
+        page.close()
+        with window(browser, "light") as another:
+            open_runs(another, server)
+            another.get_by_role("button", name="Cancel").click()
+            expect(another.get_by_text("Cancelled. What was evaluated is kept")).to_be_visible(timeout=60_000)
+            cancelled = stored(study, cache)
+            assert 0 < cancelled < PIECES
             another.get_by_role("button", name="Start").click()
-        expect(another.get_by_text("Everything that can be evaluated on this machine")).to_be_visible(
+            expect(another.get_by_text(re.compile(rf"[1-9]\d* of {PIECES - cancelled}")).first).to_be_visible(
+                timeout=60_000
+            )
+        server.process.kill()
+        server.process.wait()
+    killed = stored(study, cache)
+    assert cancelled < killed < PIECES
+    with running(cache, str(study)) as server, window(browser, "light") as last:
+        open_runs(last, server)
+        last.get_by_role("button", name="Start").click()
+        expect(last.get_by_text(re.compile(rf"\d+ of {PIECES - killed}")).first).to_be_visible(timeout=60_000)
+        expect(last.get_by_text("Everything that can be evaluated on this machine")).to_be_visible(
             timeout=400_000
         )
-    assert stored(study, cache) == 3 * 2 * 2 * PROBES
+    assert stored(study, cache) == PIECES
     runs = Store.open(cache / "evidence.sqlite").runs("Tiny")
     assert {(run.model, run.probe_set, run.status) for run in runs} == {
         (model, role, "complete") for model in MODELS for role in ("forget", "retain")
