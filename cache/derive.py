@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from backends.checkpoints import ModelIdentity
 from backends.errors import CheckpointError
 from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures, TextMetric
+from backends.metrics.privacy import ATTACKS, attack_score
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache import keys, reading
@@ -24,6 +25,11 @@ Values = dict[str, NDArray[np.float64]]
 
 LOG_TRUTH_RATIO = "forget/log_truth_ratio"
 """Kept beside the metrics for forget quality; no metric of its own."""
+
+
+def attack_key(role: str, attack: str) -> str:
+    """Where the per-probe scores of a membership attack are kept; its metric is made of two roles' scores."""
+    return f"{role}/score:{attack}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,11 @@ def _text_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> 
         if role == "forget":
             ratios = [log_ratio_of(found[p.id]) if p.id in found else math.nan for p in probes]
             values[LOG_TRUTH_RATIO] = np.array(ratios)
+        if role in ("forget", "holdout"):
+            for attack in ATTACKS:
+                values[attack_key(role, attack)] = np.array(
+                    [attack_score(attack, p, found[p.id]) if p.id in found else math.nan for p in probes]
+                )
     return values
 
 

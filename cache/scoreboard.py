@@ -17,12 +17,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from backends.metrics import METRICS, METRICS_VERSION
+from backends.metrics.privacy import ATTACKS, pair_wins, privacy_match
 from backends.metrics.study_level import UTILITY_PARTS, forget_quality, harmonic_mean
 from backends.study import Study
 from cache import derive, keys
 from cache.derive import LOG_TRUTH_RATIO, Values
 from cache.reading import evidence_for, images_for
-from cache.statistics import bootstrap_means, percentile_interval
+from cache.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
 from cache.store import Store
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
@@ -130,6 +131,7 @@ def _utility_parts(study: Study) -> tuple[str, ...]:
 
 def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
+    retained = values.get(study.retained.name, {}) if study.retained is not None else {}
     for spec in study.models:
         if spec.name not in values:
             continue
@@ -140,6 +142,7 @@ def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -
         rows += [(*head, *_utility(held, samples, parts))] if parts else []
         if study.retained is not None and study.retained.name in values:
             rows += _quality(head, held, values[study.retained.name])
+        rows += [(*head, *row) for row in _privacy(held, retained)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 
@@ -184,6 +187,35 @@ def _quality(head: tuple[object, ...], held: Values, retained: Values) -> list[t
             int(np.sum(~np.isnan(ours))),
         )
     ]
+
+
+def _privacy(held: Values, retained: Values) -> list[tuple[object, ...]]:
+    """Rows of the membership attacks' AUCs, and of how near all of them are to the retained model's."""
+    aucs = {attack: _auc(held, attack) for attack in ATTACKS}
+    theirs = [_auc(retained, attack) for attack in ATTACKS]
+    count = sum(_wins(held, next(iter(ATTACKS))).shape)
+    rows = [_drawn_row(attack, drawn, count) for attack, drawn in aucs.items() if not np.isnan(drawn[0])]
+    matches = [privacy_match(ours, known) for ours, known in zip(aucs.values(), theirs, strict=True)]
+    privacy = harmonic_mean(np.array(matches))
+    return [*rows, *([] if np.isnan(privacy[0]) else [_drawn_row("privacy", privacy, count)])]
+
+
+def _auc(values: Values, attack: str) -> NDArray[np.float64]:
+    """An attack's AUC, then those of its resamples, shape (1 + B,); all NaN where a role has no scores."""
+    wins = _wins(values, attack)
+    return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
+
+
+def _wins(values: Values, attack: str) -> NDArray[np.float64]:
+    scores = [values.get(derive.attack_key(role, attack), np.empty(0)) for role in ("forget", "holdout")]
+    forget, holdout = (row[~np.isnan(row)] for row in scores)
+    return pair_wins(forget, holdout)
+
+
+def _drawn_row(metric: str, drawn: NDArray[np.float64], n: int) -> tuple[object, ...]:
+    """One row on the forget role: a value (first in `drawn`), its interval from its resamples (the rest)."""
+    low, high = percentile_interval(drawn[1:])
+    return metric, "forget", f"forget/{metric}", float(drawn[0]), float(low), float(high), n
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:

@@ -54,6 +54,25 @@ def bootstrap_means(values: Floats, resamples: int = RESAMPLES, seed: int = 0) -
     return means
 
 
+def bootstrap_pairs(pairs: Floats, resamples: int = RESAMPLES, seed: int = 0) -> Floats:
+    """Mean over pairs of two independent samples in every resample of both (an AUC, for 0, 0.5 and 1).
+
+    Args:
+        pairs: shape (n, m), a value for each pair; without NaN.
+        resamples: how many.
+        seed: of the resampling; equal shapes and seed give equal resamples.
+
+    Returns:
+        Shape (resamples,); NaN where there is no pair.
+    """
+    n, m = pairs.shape
+    if not n or not m:
+        return np.full(resamples, np.nan)
+    rows, columns = resample_counts(n, resamples, seed), resample_counts(m, resamples, seed + 1)
+    means: Floats = np.sum((rows @ pairs) * columns, axis=1) / (n * m)
+    return means
+
+
 def percentile_interval(samples: Floats, confidence: float = CONFIDENCE) -> tuple[Floats, Floats]:
     """Lower and upper percentile over the first axis, NaN left out."""
     tail = (1 - confidence) / 2

@@ -34,6 +34,7 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
         "text": (
             Preset("Forget vs utility", "forget/probability", "all/model_utility"),
             Preset("Forget vs neighbour", "forget/probability", "neighbour/probability"),
+            Preset("Memorisation vs privacy", "forget/extraction_strength", "forget/mia_min_k"),
             Preset("Memorisation vs truth ratio", "forget/extraction_strength", "forget/truth_ratio"),
         ),
         "image": (

@@ -24,11 +24,12 @@ from backends.metrics.pictures import (
     REJECT_RATE,
     UNLEARN_ACCURACY,
 )
+from backends.metrics.privacy import MIA_LOSS, MIA_MIN_K, MIA_MIN_K_PLUS_PLUS, MIA_ZLIB, PRIVACY
 from backends.metrics.similarity import KEY_FACT, ROUGE_L
 from backends.metrics.study_level import FORGET_QUALITY, MODEL_UTILITY
 from backends.metrics.truth_ratio import TRUTH_RATIO
 
-METRICS_VERSION = 1
+METRICS_VERSION = 2
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -43,6 +44,11 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "choice_probability": CHOICE_PROBABILITY,
         "model_utility": MODEL_UTILITY,
         "forget_quality": FORGET_QUALITY,
+        "privacy": PRIVACY,
+        "mia_min_k": MIA_MIN_K,
+        "mia_min_k_plus_plus": MIA_MIN_K_PLUS_PLUS,
+        "mia_loss": MIA_LOSS,
+        "mia_zlib": MIA_ZLIB,
         "unlearn_accuracy": UNLEARN_ACCURACY,
         "in_domain_retain": IN_DOMAIN_RETAIN,
         "cross_domain_retain": CROSS_DOMAIN_RETAIN,

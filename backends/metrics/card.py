@@ -10,7 +10,9 @@ from backends.evidence import ImageEvidence, TextEvidence
 from backends.study import Modality, Probe
 
 Direction = Literal["lower", "higher"]
-Question = Literal["memorisation", "knowledge", "utility", "forgetting", "side effects", "collapse"]
+Question = Literal[
+    "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse"
+]
 
 FORGOTTEN_ROLES = frozenset({"forget", "holdout"})
 """Roles whose answers a well unlearned model does not know."""

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from scipy.stats import mannwhitneyu
 
 from backends.metrics import METRICS
 from backends.metrics.memorisation import probability
 from backends.metrics.study_level import forget_quality, harmonic_mean
 from backends.metrics.truth_ratio import log_ratio_of
-from backends.study import Probe, Study
+from backends.study import Probe, ProbeSet, Role, Study
 from cache import derive
 from cache.keys import scores_context
 from cache.reading import identity_to_read
@@ -75,6 +77,39 @@ def test_utility_and_forget_quality_are_made_of_the_others(filled: Store) -> Non
     expected = forget_quality(ratios["IdkDPO 6"], ratios["Retained"])
     assert frame["IdkDPO 6", FORGET_QUALITY] == pytest.approx(expected)
     assert frame["Retained", FORGET_QUALITY] == 1.0
+
+
+def test_membership_is_forget_against_holdout_measured_by_the_retained_model(filled: Store) -> None:
+    # Two roles on which the filled models are equally good, so that no area is exactly 0 or 1.
+    _, neighbour, retain, *_ = text_study().probe_sets
+    forget, holdout = given_role(neighbour, "forget"), given_role(retain, "holdout")
+    study = replace(text_study(), probe_sets=(forget, holdout))
+    frame = scoreboard(study, filled).frame.set_index(["model", "key"]).value
+    auc = {}
+    for model in ("NPO 2", "Retained"):
+        losses = [
+            np.array([-e.scores["answer"].logprobs.mean() for e in evidence.values()])
+            for evidence in (evidence_for(study, filled, model, each.probes) for each in (forget, holdout))
+        ]
+        auc[model] = roc_auc(*losses)
+        assert frame[model, "forget/mia_loss"] == pytest.approx(auc[model])
+    attacks = ("mia_loss", "mia_zlib", "mia_min_k", "mia_min_k_plus_plus")
+    for model in (spec.name for spec in study.models):
+        matches = [
+            max(0.0, 1 - abs(frame[model, f"forget/{a}"] / frame["Retained", f"forget/{a}"] - 1))
+            for a in attacks
+        ]
+        assert frame[model, "forget/privacy"] == pytest.approx(float(harmonic_mean(matches)))
+    assert frame["Retained", "forget/privacy"] == 1.0 > frame["Original", "forget/privacy"]
+    assert "forget/mia_loss" not in set(scoreboard(text_study(), filled).frame.key)
+
+
+def given_role(probes: ProbeSet, role: Role) -> ProbeSet:
+    return replace(probes, role=role, probes=tuple(replace(probe, role=role) for probe in probes.probes))
+
+
+def roc_auc(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> float:
+    return float(mannwhitneyu(holdout, forget).statistic) / (len(forget) * len(holdout))
 
 
 def test_most_changed_is_sorted_by_the_size_of_the_change(filled: Store) -> None:

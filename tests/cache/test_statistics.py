@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cache.statistics import (
     bootstrap_interval,
     bootstrap_means,
+    bootstrap_pairs,
     holm,
     mcnemar,
     paired_difference,
@@ -38,6 +39,15 @@ def test_one_matrix_product_is_what_drawing_row_by_row_gives() -> None:
         assert means[0] == pytest.approx(drawn[:, 0].mean())
         second = drawn[:, 1][~np.isnan(drawn[:, 1])]
         assert means[1] == pytest.approx(second.mean()) if len(second) else np.isnan(means[1])
+
+
+def test_pairs_are_resampled_on_both_sides() -> None:
+    pairs = np.array([[0.0, 1.0], [0.5, 1.0], [1.0, 0.0]])
+    rows, columns = resample_counts(3, 100, 0).astype(int), resample_counts(2, 100, 1).astype(int)
+    for drawn_rows, drawn_columns, mean in zip(rows, columns, bootstrap_pairs(pairs, 100), strict=True):
+        drawn = np.repeat(np.repeat(pairs, drawn_rows, axis=0), drawn_columns, axis=1)
+        assert mean == pytest.approx(drawn.mean())
+    assert np.isnan(bootstrap_pairs(pairs[:0], 5)).all()
 
 
 @pytest.mark.parametrize("method", ["percentile", "BCa"])

@@ -1,0 +1,217 @@
+"""Membership inference: can it be told from the model that the forget set was once trained on?
+
+Each attack gives every probe one score from its token scores; higher means less like a training member. How well the
+forget probes are told from the holdout probes (people of the same kind that no model was trained on) is the attack's
+AUC. The measure of a well unlearned model is the retained model's AUC, not 0.5: the two sets may differ by themselves.
+
+All scores are over the answer's tokens without the end-of-turn token; open-unlearning's loss and zlib include it.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.evidence import ANSWER, FloatArray, TextEvidence, TokenScores
+from backends.metrics.card import MetricCard, StudyMetric
+from backends.metrics.memorisation import mean_logprob
+from backends.study import Probe
+
+MIN_K_SHARE = 0.4
+"""Share of the least probable tokens that Min-K % looks at; 0.4 as MUSE and open-unlearning have it."""
+
+VARIANCE_FLOOR = 1e-6
+"""Below this variance of log p, Min-K %++ divides by its root; as in open-unlearning."""
+
+
+def loss_score(logprobs: FloatArray) -> float:
+    """Mean negative log-likelihood of the answer, nats; NaN without tokens.
+
+    Args:
+        logprobs: shape (N,), nats.
+
+    Source: Yeom et al. 2018.
+    """
+    return -mean_logprob(logprobs)
+
+
+def zlib_score(logprobs: FloatArray, text: str) -> float:
+    """Mean negative log-likelihood over the bytes of the zlib-compressed answer: plain texts are likely anyway.
+
+    Args:
+        logprobs: shape (N,), nats.
+        text: the answer.
+
+    Source: Carlini et al. 2021, section 4.2; as open-unlearning divides (mean, not sum, over the tokens).
+    """
+    return loss_score(logprobs) / len(zlib.compress(text.encode()))
+
+
+def min_k_score(logprobs: FloatArray, share: float = MIN_K_SHARE) -> float:
+    """Min-K %: minus the mean of the lowest log-probabilities, nats; NaN without tokens.
+
+    Args:
+        logprobs: shape (N,), nats.
+        share: of the tokens that count; at least one does.
+
+    Source: Shi et al. 2024, eq. 1.
+    """
+    return _lowest(logprobs, share)
+
+
+def min_k_plus_plus_score(
+    logprobs: FloatArray, mean: FloatArray, variance: FloatArray, share: float = MIN_K_SHARE
+) -> float:
+    """Min-K %++: as Min-K %, each log-probability first standardised by the model's own distribution at its place.
+
+    Args:
+        logprobs: shape (N,), nats.
+        mean: expectation of log p under p, shape (N,).
+        variance: variance of log p under p, shape (N,).
+        share: of the tokens that count; at least one does.
+
+    Source: Zhang et al. 2024, eq. 3.
+    """
+    standardised = (logprobs - mean) / np.sqrt(np.maximum(variance, VARIANCE_FLOOR))
+    return _lowest(standardised, share)
+
+
+def pair_wins(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 where a holdout probe scores above a forget probe, 0 where below, 0.5 for a tie; its mean is the attack's AUC.
+
+    An AUC of 1 means that the forget set is plainly known, 0.5 that it cannot be told from the holdout.
+
+    Args:
+        forget: scores, shape (F,), without NaN.
+        holdout: scores, shape (H,), without NaN.
+
+    Returns:
+        Shape (F, H).
+
+    Source: Mann-Whitney; the mean equals scikit-learn's `roc_auc_score` with 0 for forget and 1 for holdout.
+    """
+    return np.asarray((np.sign(holdout[None, :] - forget[:, None]) + 1.0) / 2.0)
+
+
+def privacy_match(auc: NDArray[np.float64], retained: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How near an attack's AUC is to the retained model's: clip(1 - |AUC - AUC_ret| / AUC_ret, 0, 1).
+
+    1 is the retained model's value. Under- and over-unlearning both lower it. NaN where AUC_ret is 0 or unknown.
+
+    Source: OpenUnlearning's overall benchmark (s_x).
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        match = np.clip(1.0 - np.abs(auc - retained) / retained, 0.0, 1.0)
+    return np.where(retained > 0, match, np.nan)
+
+
+def _lowest(values: NDArray[np.floating[Any]], share: float) -> float:
+    if not len(values):
+        return math.nan
+    count = max(1, int(len(values) * share))
+    return -float(np.mean(np.sort(values)[:count], dtype=np.float64))
+
+
+def _min_k_plus_plus(scores: TokenScores, _text: str) -> float:
+    return min_k_plus_plus_score(scores.logprobs, scores.mean, scores.variance)
+
+
+ATTACKS: Mapping[str, Callable[[TokenScores, str], float]] = MappingProxyType(
+    {
+        "mia_loss": lambda scores, _: loss_score(scores.logprobs),
+        "mia_zlib": lambda scores, text: zlib_score(scores.logprobs, text),
+        "mia_min_k": lambda scores, _: min_k_score(scores.logprobs),
+        "mia_min_k_plus_plus": _min_k_plus_plus,
+    }
+)
+"""Attack by the key of its metric: (token scores of the true answer, the answer) -> score."""
+
+
+def attack_score(key: str, probe: Probe, evidence: TextEvidence) -> float:
+    """Score of one probe under one attack; NaN where its answer was not scored."""
+    scores = evidence.scores.get(ANSWER)
+    return math.nan if scores is None else ATTACKS[key](scores, probe.answer)
+
+
+def _auc_card(key: str, name: str, formula: str, source: str, trust: str) -> StudyMetric:
+    return StudyMetric(
+        MetricCard(
+            key=key,
+            title=f"Membership AUC, {name}",
+            question="privacy",
+            modality="text",
+            formula=formula,
+            reading="How well the forget set is told from the holdout: 1 is plainly known, 0.5 is a coin's toss.",
+            on_forget="lower",
+            elsewhere="lower",
+            low=0.0,
+            high=1.0,
+            ideal="the retained model's value; below it, the model gives away that it was made to forget",
+            needs=("answer", "holdout probes"),
+            source=source,
+            trust=trust,
+            roles=frozenset({"forget"}),
+        )
+    )
+
+
+def _auc_formula(score: str) -> str:
+    return rf"P\left(s_{{\text{{holdout}}}} > s_{{\text{{forget}}}}\right),\quad s = {score}"
+
+
+MIA_LOSS = _auc_card(
+    "mia_loss",
+    "loss",
+    _auc_formula(r"-\frac{1}{N}\sum_t \log p_t"),
+    "Yeom et al. 2018; without the end-of-turn token",
+    "faithful .90, withstands relearning .52, quantisation .93 (OpenUnlearning's meta-evaluation)",
+)
+MIA_ZLIB = _auc_card(
+    "mia_zlib",
+    "zlib",
+    _auc_formula(r"-\frac{1}{N}\sum_t \log p_t \,/\, |\mathrm{zlib}(y)|"),
+    "Carlini et al. 2021, section 4.2; without the end-of-turn token",
+    "",
+)
+MIA_MIN_K = _auc_card(
+    "mia_min_k",
+    "Min-40 %",
+    _auc_formula(r"-\frac{1}{K}\sum_{t \in \text{lowest } K} \log p_t,\ K = 0.4 N"),
+    "Shi et al. 2024, with k = 40 % as in MUSE",
+    "faithful .91, withstands relearning .53, quantisation .92 (OpenUnlearning's meta-evaluation)",
+)
+MIA_MIN_K_PLUS_PLUS = _auc_card(
+    "mia_min_k_plus_plus",
+    "Min-40 %++",
+    _auc_formula(r"-\frac{1}{K}\sum_{t \in \text{lowest } K} \frac{\log p_t - \mu_t}{\sigma_t}"),
+    "Zhang et al. 2024, eq. 3, with k = 40 %",
+    "",
+)
+
+PRIVACY = StudyMetric(
+    MetricCard(
+        key="privacy",
+        title="Privacy (attacks as on the retained model)",
+        question="privacy",
+        modality="text",
+        formula=(
+            r"\frac{4}{\sum_a 1/s_a},\quad s_a = \mathrm{clip}"
+            r"\left(1 - \frac{|\mathrm{AUC}_a - \mathrm{AUC}_a^{\text{ret}}|}{\mathrm{AUC}_a^{\text{ret}}}, 0, 1\right)"
+        ),
+        reading="1: four membership attacks see no more and no less than on the retained model.",
+        on_forget="higher",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="1",
+        needs=("retained model", "answer", "holdout probes"),
+        source="OpenUnlearning's overall benchmark: harmonic mean of s_x over loss, zlib, Min-K % and Min-K %++",
+        roles=frozenset({"forget"}),
+    )
+)
