@@ -225,11 +225,14 @@ def _note(column: TextColumn) -> str:
         return "writing …"
     if not column.answers:
         return ""
-    seconds = sum(answer.seconds for answer in column.answers)
     tokens = sum(answer.n_tokens for answer in column.answers)
     cut = ["cut at the limit"] if any(answer.finish == "length" for answer in column.answers) else []
     source = "recorded only" if column.replay else "fresh" if column.fresh else "from cache"
-    return " · ".join([source, f"{tokens} tokens", f"{seconds:.1f} s", *cut])
+    # Answers of one batch are written side by side: the last one's time is the column's. A recorded answer's time is
+    # that of a batch of an evaluation, which says nothing about the wait for this one.
+    seconds = [f"{max(answer.seconds for answer in column.answers):.1f} s"] if column.fresh else []
+    stopped = ["stopped, not kept"] if any(not answer.finish for answer in column.answers) else []
+    return " · ".join([source, f"{tokens} tokens", *seconds, *cut, *stopped])
 
 
 def _reference(probe: Probe) -> dict[str, Any]:

@@ -62,13 +62,11 @@ class Measures:
         rouge_l: ROUGE-L recall of the reference in the answer, mean over seeds, 0 to 1.
         probability: p(reference | prompt) to the power 1 / tokens, 0 to 1 (Maini et al. 2024).
         key_fact: whether the answers say the key fact: share of seeds.
-        seconds: time of writing the answers, in total.
     """
 
     rouge_l: float | None = None
     probability: float | None = None
     key_fact: float | None = None
-    seconds: float | None = None
 
 
 def text_columns(
@@ -147,7 +145,6 @@ def measures(column: TextColumn, probe: Probe) -> Measures:
         rouge_l=_mean([rouge_l_recall(probe.answer, text) for text in finished if probe.answer]),
         probability=None if column.scores is None else probability(column.scores.logprobs),
         key_fact=_mean([float(contains_fact(probe.key_fact, text)) for text in finished if probe.key_fact]),
-        seconds=sum(answer.seconds for answer in column.answers) if finished else None,
     )
 
 

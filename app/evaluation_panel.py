@@ -72,6 +72,8 @@ def _start_form(known: Plan, study: Study) -> None:
     ready = to_do(known)
     if not ready:
         text = "Everything that can be evaluated on this machine has been evaluated."
+        if known.problems:
+            text += " The other models are shown as they were recorded."
         st.success(text, icon=":material/check_circle:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -87,7 +89,7 @@ def _start_form(known: Plan, study: Study) -> None:
     if pressed:
         work = partial(evaluate_models, study, store(), pool(), names, known)
         title = f"Evaluating {len(names)} model{'s' if len(names) > 1 else ''}"
-        runner().submit(title, JOB_KIND, (state.study_name(), *names), work)
+        runner().submit(title, JOB_KIND, (state.study_name(), *names), work, gives_way=True)
         st.rerun()
 
 
@@ -114,7 +116,7 @@ def evaluate_models(
         job.report(min(done, total), total, note)
 
     job.report(0, total, "loading models")
-    evaluate(study, kept, models, names, show, job.stopping)
+    evaluate(study, kept, models, names, show, job.interrupted)
 
 
 def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> None:
@@ -167,7 +169,8 @@ def _progress_text(job: Job) -> str:
     if job.stopping():
         return "Cancelling after the batch in flight …"
     if job.state == "queued":
-        return f"Waiting for {runner().ahead_of(job)} other runs …"
+        waiting = runner().ahead_of(job)
+        return f"Waiting for {waiting} other run{'' if waiting == 1 else 's'}; goes on by itself …"
     count = f"{job.done} of {job.total}" if job.total else "starting"
     return f"{job.title}: {count}" + (f" · {job.note}" if job.note else "")
 

@@ -2,10 +2,14 @@
 
 A page submits work and polls the job; the work never calls Streamlit. One thread means that no two jobs share a
 model at once, so their results are those they would have alone. It is a daemon, so Ctrl-C is not kept waiting.
+
+Long work that keeps what it did gives way: when somebody asks for something quick, it ends after the batch in flight,
+the quick work runs, and the long work is called again and goes on.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
 import threading
@@ -32,6 +36,7 @@ class Job:
         key: what it is about; two jobs with one kind and key do the same thing.
         state: where it stands.
         done, total: steps; total is 0 while it is not known.
+        gives_way: its work can be interrupted by quicker work, and goes on where it was when it is called again.
         note: what the worker is at now ("loading weights").
         error: one sentence where it failed.
     """
@@ -39,6 +44,7 @@ class Job:
     title: str
     kind: str
     key: tuple[Hashable, ...]
+    gives_way: bool = False
     state: State = "queued"
     done: int = 0
     total: int = 0
@@ -48,6 +54,7 @@ class Job:
     ended: float | None = None
     _partial: dict[Any, Any] = field(default_factory=dict, repr=False)
     _stop: threading.Event = field(default_factory=threading.Event, repr=False)
+    _aside: threading.Event = field(default_factory=threading.Event, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -62,6 +69,19 @@ class Job:
     def stopping(self) -> bool:
         """True once somebody asked the job to end; handed to the backends as `Stop`."""
         return self._stop.is_set()
+
+    def interrupted(self) -> bool:
+        """As `stopping`, and also while quicker work waits; the `Stop` of work that gives way."""
+        return self._stop.is_set() or self._aside.is_set()
+
+    def step_aside(self) -> None:
+        """Ask the job to let quicker work pass; it goes on afterwards."""
+        self._aside.set()
+
+    def back(self) -> None:
+        """The job is in the queue again."""
+        self._aside.clear()
+        self.state = "queued"
 
     def report(self, done: int, total: int, note: str = "") -> None:
         """Tell how far the work is."""
@@ -82,25 +102,46 @@ Work = Callable[[Job], None]
 
 
 class Runner:
-    """Runs jobs one after another in one daemon thread."""
+    """Runs jobs one after another in one daemon thread, quick ones before those that give way.
 
-    def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[Job, Work]] = queue.SimpleQueue()
+    Args:
+        after_defect: called in the worker thread when a job broke in a way nobody foresaw, so that nothing half done
+            (a model with another's adapter on) is left for the next.
+    """
+
+    def __init__(self, after_defect: Callable[[], None] = lambda: None) -> None:
+        self._after_defect = after_defect
+        self._queue: queue.PriorityQueue[tuple[bool, int, Job, Work]] = queue.PriorityQueue()
+        self._numbers = itertools.count()
         self._jobs: list[Job] = []
         self._lock = threading.Lock()
         threading.Thread(target=self._loop, name="unlearnboard-worker", daemon=True).start()
 
-    def submit(self, title: str, kind: str, key: tuple[Hashable, ...], work: Work) -> Job:
-        """Queue work; where the same is already waiting or running, that job is returned instead."""
+    def submit(
+        self, title: str, kind: str, key: tuple[Hashable, ...], work: Work, *, gives_way: bool = False
+    ) -> Job:
+        """Queue work; where the same is already waiting or running, that job is returned instead.
+
+        Args:
+            title: what is being done, for people.
+            kind: which page or action starts it.
+            key: what it is about.
+            work: called in the worker thread; again where it gave way.
+            gives_way: it may be interrupted for quick work: it asks `Job.interrupted`, raises Cancelled, keeps what it
+                did, and goes on from there when called again.
+        """
         with self._lock:
             for job in self._jobs:
                 if job.active and not job.stopping() and (job.kind, job.key) == (kind, key):
                     return job
-            job = Job(title=title, kind=kind, key=key)
+            job = Job(title=title, kind=kind, key=key, gives_way=gives_way)
             ended = [old for old in self._jobs if not old.active]
             forgotten = set(map(id, ended[: max(0, len(ended) - KEPT_ENDED_JOBS)]))
             self._jobs = [old for old in self._jobs if id(old) not in forgotten] + [job]
-        self._queue.put((job, work))
+        self._put(job, work)
+        for other in self.active():
+            if other.gives_way and not gives_way:
+                other.step_aside()
         return job
 
     def jobs(self, kind: str | None = None) -> list[Job]:
@@ -118,22 +159,31 @@ class Runner:
 
     def ahead_of(self, job: Job) -> int:
         """How many jobs will run before this one."""
-        active = self.active()
+        # The sort keeps the order of submission among equals.
+        active = sorted(self.active(), key=lambda one: (one.state != "running", one.gives_way))
         return active.index(job) if job in active else 0
+
+    def _put(self, job: Job, work: Work) -> None:
+        self._queue.put((job.gives_way, next(self._numbers), job, work))
 
     def _loop(self) -> None:
         while True:
-            self._run(*self._queue.get())
+            _, _, job, work = self._queue.get()
+            self._run(job, work)
 
     def _run(self, job: Job, work: Work) -> None:
-        job.started = time.time()
+        job.started = job.started or time.time()
         state: State = "done"
         try:
-            if job.stopping():
+            if job.interrupted():
                 raise Cancelled
             job.state = "running"
             work(job)
         except Cancelled:
+            if not job.stopping():
+                job.back()
+                self._put(job, work)
+                return
             state = "stopped"
         except BoardError as error:
             job.error, state = str(error), "failed"
@@ -141,6 +191,7 @@ class Runner:
             log.exception("%s failed", job.title)
             job.error = f"{job.title} failed ({type(error).__name__}). The server's log has the details."
             state = "failed"
+            self._after_defect()
         job.ended = time.time()
         # Last, because pages stop looking at a job once it is no longer active.
         job.state = state

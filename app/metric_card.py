@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app.charts.choices import card_of, role_of, title
+from cache.scoreboard import MODEL_UTILITY
 
 WAYS = {"higher": "Higher is better", "lower": "Lower is better"}
 
 
-def metric_card(label: str, key: str) -> None:
+def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None:
     """A button that opens the card of the metric.
 
     Args:
         label: which axis it belongs to, for the button's name ("horizontal axis").
         key: `role/metric`.
+        utility_parts: what model utility is made of in this study.
     """
     card, role = card_of(key), role_of(key)
     with st.popover(
@@ -29,6 +33,7 @@ def metric_card(label: str, key: str) -> None:
         high = "∞" if card.high is None else f"{card.high:g}"
         facts = {
             "Direction": f"{WAYS[card.direction(role)]}{'' if role == 'all' else f' on {role} probes'}",
+            **({"Made of": "\n".join(map(title, utility_parts))} if key == MODEL_UTILITY else {}),
             "Range": f"{card.low:g} to {high}",
             "Ideal": card.ideal,
             "Needs": ", ".join(card.needs) or "nothing more",

@@ -21,7 +21,7 @@ from cache.store import Store
 @st.cache_resource(show_spinner=False)
 def runner() -> Runner:
     """The one thread that touches models."""
-    return Runner()
+    return Runner(after_defect=lambda: pool().release())
 
 
 @st.cache_resource(show_spinner=False)

@@ -50,6 +50,7 @@ def show() -> None:
         state.read_link()
         with st.sidebar:
             _study_choice()
+            _study_description()
             model_picker()
             _status()
         state.write_link()
@@ -84,6 +85,12 @@ def _study_choice() -> None:
             return
     with st.container(key="study_name"):
         st.text(visible(state.study().name))
+
+
+def _study_description() -> None:
+    if state.study().description:
+        with st.container(key="study_description"):
+            st.text(visible(state.study().description))
 
 
 def _show_chosen(key: str) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backends.metrics import METRICS, METRICS_VERSION
 from backends.metrics.privacy import ATTACKS, pair_wins, privacy_match
-from backends.metrics.study_level import UTILITY_PARTS, forget_quality, harmonic_mean
+from backends.metrics.study_level import UTILITY_PARTS, forget_quality, harmonic_mean, part_applies
 from backends.study import Study
 from cache import derive, keys
 from cache.derive import LOG_TRUTH_RATIO, Values
@@ -92,7 +92,6 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     if kept is None:
         held = [spec for spec in study.models if stamps.get(spec.name)]
         values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in held}
-        parts = tuple(part for part in parts if part in values.get(study.original.name, {}))
         frame = _frame(study, values, parts)
         store.put_memo(key, _pack(frame, parts))
     else:
@@ -126,7 +125,17 @@ def _described(study: Study) -> list[object]:
 
 
 def _utility_parts(study: Study) -> tuple[str, ...]:
-    return UTILITY_PARTS[study.modality]
+    """What model utility is made of in this study: told by its probes alone, so that evidence never changes it."""
+    probes = derive.role_probes(study)
+    judged = {judge.domain for judge in study.judges}
+    return tuple(
+        part
+        for part in UTILITY_PARTS[study.modality]
+        if any(
+            part_applies(part.partition("/")[2], probe, judged, study.forget_concepts)
+            for probe in probes.get(part.partition("/")[0], [])
+        )
+    )
 
 
 def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -> pd.DataFrame:

@@ -27,6 +27,12 @@ KEPT = {name: (METHODS[name].checkpoints[-1],) if name != "GradAscent" else () f
 """Checkpoints whose weights ship; the others are shown from their recorded runs."""
 
 
+DESCRIPTION = (
+    f"A small diffusion model that knows {len(OBJECTS)} objects ({', '.join(OBJECTS)}) in {len(STYLES)} styles "
+    f"({', '.join(STYLES)}) and no other words; {FORGET_STYLE} is to be forgotten."
+)
+
+
 def write(built: Path, recipe: str, pack: Path) -> None:
     """Copy what was built into `pack` and describe it there."""
     pack.mkdir(parents=True, exist_ok=True)
@@ -80,7 +86,7 @@ def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
     lines = [
         'name = "Neon pictures"',
         'modality = "image"',
-        'description = "Eight objects in five styles, drawn by a small diffusion model; neon is to be forgotten."',
+        f'description = "{DESCRIPTION}"',
         "",
         "[sampling]",
         f"steps = {SAMPLING.steps}",

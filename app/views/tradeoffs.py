@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -44,7 +45,7 @@ def page() -> None:
     usual = first_axes(keys, study.modality)
     tradeoff_link.settle(usual, keys, models)
     tradeoff_link.write(usual)
-    axes = _choose_axes(keys, study)
+    axes = _choose_axes(keys, study, board.utility_parts)
     points = chart_points(board.frame, models, axes.x, axes.y, axes.size)
     left, right = st.columns([2.15, 1], gap="medium")
     with left:
@@ -75,16 +76,16 @@ def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
     st.page_link("views/runs.py", label="Go to Runs", icon=":material/arrow_forward:")
 
 
-def _choose_axes(keys: list[str], study: Study) -> _Axes:
+def _choose_axes(keys: list[str], study: Study, parts: Sequence[str]) -> _Axes:
     """Presets and selectors; their values are in the session already."""
     _presets(keys, study)
     columns = st.columns([4, 4, 3, 3.2], gap="small", vertical_alignment="bottom")
     with columns[0]:
-        x = _axis_choice("Horizontal axis", "x", keys)
+        x = _axis_choice("Horizontal axis", "x", keys, parts)
     with columns[1]:
-        y = _axis_choice("Vertical axis", "y", keys)
+        y = _axis_choice("Vertical axis", "y", keys, parts)
     with columns[2]:
-        size = _axis_choice("Marker size", "size", [NO_SIZE, *keys])
+        size = _axis_choice("Marker size", "size", [NO_SIZE, *keys], parts)
     with columns[3], st.container(height=40, border=False, vertical_alignment="center"):
         turn = st.toggle(
             "Up and right are better",
@@ -112,7 +113,7 @@ def _presets(keys: list[str], study: Study) -> None:
     st.segmented_control("Presets", list(ready), key="preset", on_change=take, label_visibility="collapsed")
 
 
-def _axis_choice(label: str, key: str, options: list[str]) -> str:
+def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str]) -> str:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall"):
         chosen: str = st.selectbox(
             label,
@@ -122,7 +123,7 @@ def _axis_choice(label: str, key: str, options: list[str]) -> str:
             persist_state="session",
         )
         if chosen != NO_SIZE:
-            metric_card(label.lower(), chosen)
+            metric_card(label.lower(), chosen, parts)
     return chosen
 
 

@@ -29,7 +29,7 @@ from backends.metrics.similarity import KEY_FACT, ROUGE_L
 from backends.metrics.study_level import FORGET_QUALITY, MODEL_UTILITY
 from backends.metrics.truth_ratio import TRUTH_RATIO
 
-METRICS_VERSION = 2
+METRICS_VERSION = 3
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(

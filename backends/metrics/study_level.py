@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backends.metrics.card import MetricCard, StudyMetric
-from backends.study import Modality
+from backends.study import Modality, Probe
 
 UTILITY_PARTS: Mapping[Modality, tuple[str, ...]] = MappingProxyType(
     {
@@ -27,6 +27,27 @@ UTILITY_PARTS: Mapping[Modality, tuple[str, ...]] = MappingProxyType(
     }
 )
 """What model utility is the harmonic mean of, where the study has it."""
+
+
+def part_applies(metric: str, probe: Probe, judged: Collection[str], forgotten: Collection[str]) -> bool:
+    """Whether a part of model utility can have a value on this probe, once it is evaluated.
+
+    Args:
+        metric: key of the part's metric.
+        probe: of the part's role.
+        judged: domains that the study's judges name.
+        forgotten: domains that the study's forgotten concepts belong to.
+    """
+    if metric in ("in_domain_retain", "cross_domain_retain"):
+        wanted = (
+            set(judged) & set(forgotten) if metric == "in_domain_retain" else set(judged) - set(forgotten)
+        )
+        return bool(wanted & set(probe.concepts))
+    has = {
+        "truth_ratio": bool(probe.perturbed_answers or probe.options),
+        "choice_probability": bool(probe.options),
+    }
+    return bool(probe.answer) and has.get(metric, True)
 
 
 def harmonic_mean(values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

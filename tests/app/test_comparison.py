@@ -86,7 +86,7 @@ def test_measures_by_hand(filled: tuple[Study, Store]) -> None:
     said = replace(column, answers=(Answer("Ada Quill was born in Lima.", 6, "stop", 0, 0.5),))
     numbers = measures(said, probe)
     assert numbers.rouge_l == pytest.approx(5 / 10)
-    assert (numbers.key_fact, numbers.seconds) == (0.0, 0.5)
+    assert numbers.key_fact == 0.0
     assert column.scores is not None and numbers.probability is not None
     assert numbers.probability == pytest.approx(math.exp(float(np.mean(column.scores.logprobs))), rel=1e-6)
 

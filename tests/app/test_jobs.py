@@ -142,3 +142,59 @@ def test_ended_jobs_are_forgotten_after_a_while_but_active_ones_never() -> None:
     assert len(runner.jobs()) == 51
     assert runner.active() == [held]
     go.set()
+
+
+def test_long_work_lets_quick_work_pass_and_goes_on() -> None:
+    runner, go = Runner(), threading.Event()
+    log: list[str] = []
+
+    def long(job: Job) -> None:
+        log.append("long")
+        if log.count("long") == 1:
+            wait_until(job.interrupted)
+            assert not job.stopping()
+            raise Cancelled
+        assert not job.interrupted()
+
+    def quick(_: Job) -> None:
+        log.append("quick")
+        assert_set(go)
+
+    first = runner.submit("long", "evaluate", ("a",), long, gives_way=True)
+    other = runner.submit("longer", "evaluate", ("b",), lambda _: log.append("other"), gives_way=True)
+    wait_until(lambda: first.state == "running")
+    asked = runner.submit("quick", "compare", ("a",), quick)
+    wait_until(lambda: log == ["long", "quick"])
+    assert (first.state, runner.ahead_of(asked)) == ("queued", 0)
+    assert runner.ahead_of(first) > 0
+    go.set()
+    wait_until(ended(first))
+    wait_until(ended(other))
+    assert sorted(log[2:]) == ["long", "other"]
+    assert {job.state for job in (first, other, asked)} == {"done"}
+
+
+def test_long_work_that_is_stopped_while_it_waits_does_not_come_back() -> None:
+    runner, go = Runner(), threading.Event()
+
+    def long(job: Job) -> None:
+        wait_until(job.interrupted)
+        raise Cancelled
+
+    first = runner.submit("long", "evaluate", ("a",), long, gives_way=True)
+    wait_until(lambda: first.state == "running")
+    asked = runner.submit("quick", "compare", ("a",), lambda _: assert_set(go))
+    wait_until(lambda: asked.state == "running")
+    first.cancel()
+    go.set()
+    wait_until(ended(first))
+    assert first.state == "stopped"
+
+
+def test_what_a_defect_leaves_behind_is_cleared_before_the_next_job() -> None:
+    cleared: list[str] = []
+    runner = Runner(after_defect=lambda: cleared.append("models"))
+    job = runner.submit("Sampling", "compare", ("a",), lambda _: [][0])
+    seen = runner.submit("next", "compare", ("b",), lambda after: after.publish("seen", list(cleared)))
+    wait_until(ended(seen))
+    assert (job.state, seen.partial()) == ("failed", {"seen": ["models"]})

@@ -79,6 +79,21 @@ def test_utility_and_forget_quality_are_made_of_the_others(filled: Store) -> Non
     assert frame["Retained", FORGET_QUALITY] == 1.0
 
 
+def test_utility_does_not_change_its_meaning_while_models_are_being_evaluated(
+    filled: Store, tmp_path: Path
+) -> None:
+    study = text_study()
+    fill_text(
+        replace(study, models=tuple(m for m in study.models if m.name == "NPO 4")), store := new(tmp_path)
+    )
+    assert scoreboard(study, store).utility_parts == scoreboard(study, filled).utility_parts
+    assert value(study, store, "NPO 4", MODEL_UTILITY) == value(study, filled, "NPO 4", MODEL_UTILITY)
+
+
+def new(folder: Path) -> Store:
+    return Store.open(folder / "evidence.sqlite")
+
+
 def test_membership_is_forget_against_holdout_measured_by_the_retained_model(filled: Store) -> None:
     # Two roles on which the filled models are equally good, so that no area is exactly 0 or 1.
     _, neighbour, retain, *_ = text_study().probe_sets
