@@ -41,5 +41,6 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             "Trust": card.trust or "Nobody has tested how far it can be trusted.",
         }
         for name, value in facts.items():
-            st.caption(name)
-            st.text(value)
+            with st.container(gap="xxsmall"):
+                st.caption(name)
+                st.text(value)

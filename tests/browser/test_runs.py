@@ -108,6 +108,25 @@ def test_an_evaluation_is_watched_left_cancelled_killed_and_finished(
     }
 
 
+def test_a_prompt_does_not_wait_for_an_evaluation(page: Page, study: Path, tmp_path: Path) -> None:
+    with running(tmp_path / "cache", str(study)) as server:
+        open_runs(page, server)
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_text(re.compile(rf"[1-9]\d* of {PIECES}")).first).to_be_visible(timeout=300_000)
+        page.goto(f"{server.url}/?prompt=Who+is+there")
+        wait_ready(page)
+        page.get_by_role("button", name="Run", exact=True).click()
+        for name in ("Original", "NPO 4"):
+            card = page.get_by_role("article", name=name, exact=True)
+            expect(card).to_contain_text("fresh", timeout=60_000)
+        assert 0 < stored(study, server.cache) < PIECES
+        open_runs(page, server)
+        expect(page.get_by_text("Everything that can be evaluated on this machine")).to_be_visible(
+            timeout=400_000
+        )
+        assert stored(study, server.cache) == PIECES
+
+
 def stored(study: Path, cache: Path) -> int:
     """Pieces of evidence of the study's models; the demo's recorded runs are in the same cache."""
     known = plan(read_study(study), Store.open(cache / "evidence.sqlite"), "float32", MODELS)
