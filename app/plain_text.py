@@ -22,7 +22,7 @@ class Segment(NamedTuple):
 
 
 def visible(text: str) -> str:
-    """The text with every control and direction character shown by a picture or its number; newlines and tabs stay."""
+    """The text with control, direction and line-end characters shown by a picture or number; newlines and tabs stay."""
     return "".join(map(_visible_character, text))
 
 
@@ -36,7 +36,7 @@ def _visible_character(character: str) -> str:
         return "\u2421"
     if 0xD800 <= code <= 0xDFFF:
         return "\ufffd"
-    return f"⟨U+{code:04X}⟩" if unicodedata.category(character) in ("Cc", "Cf") else character
+    return f"⟨U+{code:04X}⟩" if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") else character
 
 
 def word_diff(before: str, after: str) -> list[Segment]:

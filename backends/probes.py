@@ -10,7 +10,7 @@ import csv
 import difflib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,6 +28,9 @@ SAME: Mapping[str, str] = {
 TEXTS = ("prompt", "answer", "paraphrased_prompt", "paraphrased_answer", "key_fact", "subject")
 LISTS = ("perturbed_answers", "options", "tags")
 KNOWN = (*TEXTS, *LISTS, *SAME, "id")
+SPELT_BY_CHANCE = ("id",)
+"""Too short to tell a misspelling from a word of its own (`idx`)."""
+
 SHOWN_PROBLEMS = 3
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 
@@ -56,8 +59,7 @@ def read_probes(path: Path, role: Role) -> ProbeSet:
     rows = list(_rows(path, _text(path)))
     if not rows:
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")
-    columns = list(dict.fromkeys(column for row in rows for column in row.values))
-    _check_columns(path, columns)
+    _check_columns(path, rows)
     probes: list[Probe] = []
     places: dict[str, str] = {}
     problems: list[str] = []
@@ -147,6 +149,11 @@ def _json(path: Path, text: str, line: int | None) -> Any:
         raise StudyError(f"this is no valid JSON: {error.msg}", where=f"{path}, {where}") from error
     except RecursionError:
         raise StudyError("the JSON is nested too deeply", where=f"{path}, line {line or 1}") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        where = f"{path}, line {line}" if line else str(path)
+        raise StudyError(
+            "a whole number here has thousands of digits", where=where, how="Put it in quotes as text"
+        ) from None
 
 
 def _object(value: Any, where: str, path: Path) -> Mapping[str, Any]:
@@ -190,26 +197,43 @@ def _cell(column: str, cell: str) -> Any:
     if cell.lstrip().startswith("["):
         try:
             return json.loads(cell)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             return cell  # an answer may begin with a bracket
     return [item.strip() for item in cell.split("|")]
 
 
-def _check_columns(path: Path, columns: list[str]) -> None:
-    for column in columns:
-        if column not in KNOWN:
-            close = difflib.get_close_matches(column, KNOWN, n=1, cutoff=0.85)
-            if close:
-                raise StudyError(
-                    f"the column `{column}` is unknown", where=str(path), how=f"Did you mean `{close[0]}`?"
-                )
-    if not set(PROMPT) & set(columns):
-        found = ", ".join(columns) or "none"
+def _check_columns(path: Path, rows: Sequence[Row]) -> None:
+    """Refuse a column that is a known one misspelt, or no prompts; any other unknown column is a concept."""
+    places: dict[str, str] = {}
+    for row in rows:
+        for column in row.values:
+            places.setdefault(column, row.where)
+    table = path.suffix.lower() in {".csv", ".tsv"}
+    for column, place in places.items():
+        if column not in KNOWN and (meant := _meant(column)):
+            raise StudyError(
+                f"the column `{column}` is unknown",
+                where=f"{path}, {'line 1' if table else place}",
+                how=f"Did you mean `{meant}`?",
+            )
+    if not set(PROMPT) & set(places):
+        found = ", ".join(places) or "none"
         raise StudyError(
             f"no column `prompt` or `question` (columns: {found})",
             where=str(path),
             how="Rename the one with the prompts",
         )
+
+
+def _meant(column: str) -> str:
+    """The known column that this one seems to be, or ""."""
+    plain = column.strip().lower().replace(" ", "_").replace("-", "_")
+    if plain in KNOWN:
+        return plain
+    # Two swapped letters of a short word give 0.83, and so does a known word with another behind it (`prompt_id`).
+    cutoff = 0.85 if "_" in plain else 0.8
+    known = [name for name in KNOWN if name not in SPELT_BY_CHANCE]
+    return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=cutoff)), "")
 
 
 def _probe(values: Mapping[str, Any], role: Role, default_id: str) -> Probe:
@@ -280,5 +304,8 @@ def _label(column: str, value: Any) -> str:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        return "something nested too deeply"
     return text if len(text) <= 60 else text[:57] + "..."

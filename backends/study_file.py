@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -36,6 +37,10 @@ TOP = ("name", "modality", "description", "decoding", "sampling", "models", "pro
 MODEL = tuple(field.name for field in fields(ModelSpec))
 DECODING = tuple(field.name for field in fields(Decoding))
 SAMPLING = tuple(field.name for field in fields(Sampling))
+LARGEST = 2**63 - 1
+"""What 64 bits hold: generators take no larger seed."""
+
+LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
 KINDS: Mapping[type, str] = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
 
 
@@ -51,6 +56,12 @@ def read_study(path: Path) -> Study:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise StudyError(f"this is no valid TOML: {error}", where=str(path)) from error
+    except RecursionError:
+        raise StudyError("the TOML is nested too deeply", where=str(path), how="Flatten it") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        long = LONG_NUMBER.search(text)
+        where = f"{path}, line {text.count(chr(10), 0, long.start()) + 1}" if long else str(path)
+        raise StudyError("a number here has thousands of digits", where=where, how="Shorten it") from None
     top = _Table(document, (), text, path)
     top.only(TOP, "study")
     modality = cast(Modality, top.choice("modality", MODALITIES))
@@ -173,7 +184,10 @@ class _Table:
         )
         if not right:
             raise StudyError(f"{KINDS[kind]} was expected, not {_shown(value)}", where=self.where(key))
-        return float(value) if kind is float else value
+        try:
+            return float(value) if kind is float else value
+        except OverflowError:
+            raise StudyError(f"{_shown(value)} is too large", where=self.where(key)) from None
 
     def choice(self, key: str, choices: Sequence[str]) -> str:
         value = self.need(key)
@@ -193,9 +207,13 @@ class _Table:
 
     def seeds(self, default: tuple[int, ...]) -> tuple[int, ...]:
         value = self.values.get("seeds", list(default))
-        good = isinstance(value, list) and value and all(type(seed) is int and seed >= 0 for seed in value)
+        good = (
+            isinstance(value, list)
+            and value
+            and all(type(seed) is int and 0 <= seed <= LARGEST for seed in value)
+        )
         if not good or len(set(value)) < len(value):
-            wanted = "a list of different whole numbers from 0 on, such as [1, 2, 3]"
+            wanted = "a list of different whole numbers from 0 to 2^63 - 1, such as [1, 2, 3]"
             raise StudyError(f"{wanted}, was expected, not {_shown(value)}", where=self.where("seeds"))
         return tuple(value)
 
@@ -239,7 +257,9 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
                 subfolder=table.get("subfolder", str, ""),
                 revision=table.get("revision", str, ""),
                 method=table.get("method", str, ""),
-                step=table.number("step", int, None, "a whole number from 0 on", lambda step: step >= 0),
+                step=table.number(
+                    "step", int, None, "a whole number from 0 to 2^63 - 1", lambda step: 0 <= step <= LARGEST
+                ),
                 fingerprint=table.get("fingerprint", str, ""),
                 note=table.get("note", str, ""),
             )
@@ -353,7 +373,10 @@ def _check_whole(study: Study, top: _Table) -> None:
 
 
 def _shown(value: object) -> str:
-    text = repr(value).replace("'", '"') if isinstance(value, str) else str(value)
+    try:
+        text = repr(value).replace("'", '"') if isinstance(value, str) else str(value)
+    except ValueError:  # hexadecimal numbers may be of any length, but are not written out in decimal
+        return "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -14,6 +14,7 @@ from app.run_bar import literal
 def test_control_and_direction_characters_are_shown() -> None:
     assert visible("a\x07b\x1b[31m\x7f") == "a␇b␛[31m␡"
     assert visible("\u202eevil\u202c\ufeff") == "⟨U+202E⟩evil⟨U+202C⟩⟨U+FEFF⟩"
+    assert visible("one\u2028two\u2029three") == "one⟨U+2028⟩two⟨U+2029⟩three"
 
 
 def test_lines_markup_right_to_left_letters_and_joined_emoji_stay_as_they_are() -> None:
@@ -23,7 +24,7 @@ def test_lines_markup_right_to_left_letters_and_joined_emoji_stay_as_they_are() 
 
 @given(st.text(alphabet=st.characters()))
 def test_visible_text_can_always_be_sent_to_a_browser(text: str) -> None:
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", visible(text))
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", visible(text))
     visible(text).encode("utf-8")
 
 

@@ -146,6 +146,15 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
         ("a.csv", b"prompt\na\n\xe9t\xe9\n", "a.csv: line 3 is not UTF-8 text. Save the file as UTF-8"),
         ("a.csv", "prompt\nab\n".encode("utf-16-le"), "line 1 has NUL characters"),
         ("a.csv", b"\xff\xfea", "is not UTF-16 text"),
+        (
+            "a.jsonl",
+            '{"prompt": "a"}\n{"prompt": ' + "7" * 5000 + "}",
+            "line 2: a whole number here has thousands",
+        ),
+        ("a.json", '[{"prompt": ' + "7" * 5000 + "}]", "a.json: a whole number here has thousands of digits"),
+        ("a.jsonl", '{"prompt": ' + "[" * 100_000, "line 1: the JSON is nested too deeply"),
+        ("a.csv", "prompt,options\na,[" + "7" * 5000 + "]\n,b", "row 2 (line 3): its prompt is empty"),
+        ("a.csv", "prompt,options\na," + "[" * 100_000 + "\n,b", "row 2 (line 3): its prompt is empty"),
         ("a.xlsx", "x", "a.xlsx: .xlsx is none of the formats that can be read. Save it as one of .jsonl"),
         ("a", "x", "no suffix is none of the formats"),
     ],
@@ -154,6 +163,49 @@ def test_what_is_wrong_is_said_in_one_sentence(
     tmp_path: Path, name: str, content: str | bytes, expected: str
 ) -> None:
     assert expected in message(write(tmp_path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("column", "meant"),
+    [
+        ("anwser", "answer"),
+        ("Answer", "answer"),
+        ("ANSWER ", "answer"),
+        ("answr", "answer"),
+        ("paraphrased answer", "paraphrased_answer"),
+        ("perturbed_anwser", "perturbed_answer"),
+        ("subjcet", "subject"),
+        ("ID", "id"),
+    ],
+)
+def test_a_misspelt_column_is_named_with_its_row(tmp_path: Path, column: str, meant: str) -> None:
+    rows = [{"prompt": "a"}, {"prompt": "b", column: "c"}]
+    path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    hint = f"the column `{column}` is unknown. Did you mean `{meant}`?"
+    assert message(path) == f"{path}, line 2: {hint}"
+    path = write(tmp_path, "a.csv", f"prompt,{column.strip()}\na,b\n")
+    assert message(path).startswith(f"{path}, line 1: the column `{column.strip()}` is unknown")
+
+
+def test_a_misspelt_prompt_beside_a_question_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.jsonl", '{"question": "a", "promtp": "b"}')
+    assert "the column `promtp` is unknown. Did you mean `prompt`?" in message(path)
+
+
+def test_columns_of_real_files_that_are_no_misspellings_are_concepts(tmp_path: Path) -> None:
+    columns = [
+        "author",
+        "task_id",
+        "idx",
+        "object",
+        "style",
+        "theme",
+        "prompt_id",
+        "question_id",
+        "answer_type",
+    ]
+    path = write(tmp_path, "a.jsonl", json.dumps({"prompt": "a"} | dict.fromkeys(columns, "x")))
+    assert read_probes(path, "forget").probes[0].concepts == dict.fromkeys(columns, "x")
 
 
 def test_only_the_first_few_bad_rows_are_shown(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
         ),
         ("step = 6", 'step = "6"', 'line 27, key `step`: a whole number was expected, not "6"'),
         ("step = 6", "step = true", "line 27, key `step`: a whole number was expected, not True"),
-        ("step = 6", "step = -6", "line 27, key `step`: a whole number from 0 on was expected, not -6"),
+        ("step = 6", "step = -6", "line 27, key `step`: a whole number from 0 to 2^63 - 1 was expected"),
         ('method = "NPO"', "method = 1", "line 26, key `method`: text in quotes was expected, not 1"),
         (
             "temperature = 0.7",
@@ -195,6 +195,41 @@ def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
 def test_what_is_wrong_is_named_with_line_and_key(folder: Path, old: str, new: str, expected: str) -> None:
     assert old in WHOLE
     assert expected in message(folder, WHOLE.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "max_new_tokens = 48",
+            "max_new_tokens = " + "7" * 5000,
+            "study.toml, line 9: a number here has thousands",
+        ),
+        (
+            "max_new_tokens = 48",
+            "max_new_tokens = 0x" + "f" * 5000,
+            "expected, not a number of thousands of digits",
+        ),
+        ("temperature = 0.7", "temperature = 1" + "0" * 400, "key `temperature`: 1000"),
+        ("temperature = 0.7", "temperature = " + "[" * 100_000, "the TOML is nested too deeply. Flatten it"),
+        (
+            "  2,\n",
+            "  18446744073709551616,\n",
+            "key `seeds`: a list of different whole numbers from 0 to 2^63 - 1",
+        ),
+        ("step = 6", "step = 18446744073709551616", "key `step`: a whole number from 0 to 2^63 - 1"),
+    ],
+)
+def test_numbers_and_tables_beyond_all_bounds_are_said(
+    folder: Path, old: str, new: str, expected: str
+) -> None:
+    assert old in WHOLE
+    assert expected in message(folder, WHOLE.replace(old, new))
+
+
+def test_the_largest_seed_is_taken(folder: Path) -> None:
+    text = WHOLE.replace("  2,\n", f"  {2**63 - 1},\n")
+    assert read(folder, text).decoding.seeds == (1, 2**63 - 1)
 
 
 def test_a_missing_study_a_folder_and_other_bytes_are_named(tmp_path: Path) -> None:
