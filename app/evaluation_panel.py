@@ -27,6 +27,9 @@ from cache.store import Store
 
 JOB_KIND = "evaluate"
 POLL_SECONDS = 0.7
+PIECES_HELP = (
+    "Pieces of evidence: for each probe, the scores of its answers and one written answer or picture a seed."
+)
 KIND_NAMES = {"scores": "token scores", "answers": "answers", "images": "images"}
 
 
@@ -124,11 +127,13 @@ def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> N
     if job is not None:
         _job_line(job)
     told: Mapping[Hashable, Progress] = job.partial() if job is not None else {}
-    table = status_table(known, study, told)
+    # Cells are told in the order of the work, so the last one's model is at work.
+    at_work = next(reversed(list(told.values()))).model if told and job is not None and job.active else ""
+    table = status_table(known, study, told, at_work)
     table["model"] = table["model"].map(visible)
     bars = {
         name: st.column_config.ProgressColumn(
-            visible(name), min_value=0, max_value=total, format=f"%d / {total}"
+            visible(name), min_value=0, max_value=total, format=f"%d / {total}", help=PIECES_HELP
         )
         for name, total in set_totals(known).items()
         if total
@@ -136,7 +141,12 @@ def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> N
     st.dataframe(
         table,
         hide_index=True,
-        column_config={"model": "Model", "state": "State", "missing": "Missing", **bars},
+        column_config={
+            "model": "Model",
+            "state": "State",
+            "missing": st.column_config.NumberColumn("Missing", help=PIECES_HELP),
+            **bars,
+        },
         placeholder="–",
         key=f"status_{state.study_name()}",
     )

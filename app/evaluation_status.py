@@ -35,13 +35,16 @@ def to_do(plan: Plan) -> list[str]:
     ]
 
 
-def status_table(plan: Plan, study: Study, progress: Mapping[Hashable, Progress]) -> pd.DataFrame:
+def status_table(
+    plan: Plan, study: Study, progress: Mapping[Hashable, Progress], at_work: str = ""
+) -> pd.DataFrame:
     """One row a model, one column a probe set with how many pieces of evidence are there.
 
     Args:
         plan: what was stored when the page was drawn.
         study: gives the order of models and probe sets.
         progress: what a job has told since, by cell.
+        at_work: the model that is being evaluated.
 
     Returns:
         Columns model, state, missing, then one for each probe set: pieces there are now (int; missing model: NaN).
@@ -52,7 +55,8 @@ def status_table(plan: Plan, study: Study, progress: Mapping[Hashable, Progress]
         here = {cell_of(item): _now(item, progress) for item in items}
         missing = sum(item.total for item in items) - sum(here.values())
         row: dict[str, object] = {"model": spec.name, "missing": missing if items else None}
-        row["state"] = _state(plan.problems.get(spec.name), missing, bool(items))
+        state = _state(plan.problems.get(spec.name), missing, bool(items))
+        row["state"] = "running" if spec.name == at_work and missing else state
         for probes in study.probe_sets:
             counts = [count for (_, name, _), count in here.items() if name == probes.name]
             row[probes.name] = sum(counts) if counts else None

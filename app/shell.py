@@ -107,7 +107,7 @@ def _status_line() -> None:
     models, active = pool(), runner().active()
     loaded = models.loaded()
     parts = (
-        [models.device, f"{len(loaded)} models loaded"]
+        [models.device, f"{len(loaded)} model{'s' if len(loaded) > 1 else ''} loaded"]
         if loaded
         else ["No model loaded", "shown from the cache"]
     )

@@ -114,6 +114,10 @@ def test_progress_never_counts_backwards_and_a_model_that_cannot_be_read_says_so
     table = status_table(known, study, told).set_index("model")
     assert table.loc["Original", "forget"] == 6
     assert table.loc["NPO 2", "state"] == "cannot be read"
+    assert table.loc["Original", "state"] == "to do"
+    assert (
+        status_table(known, study, told, "Original").set_index("model").loc["Original", "state"] == "running"
+    )
 
 
 def test_the_table_of_runs_shows_protocol_and_how_far_each_came(study: Study, tmp_path: Path) -> None:
