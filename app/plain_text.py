@@ -5,6 +5,7 @@ Pure string functions. That text never becomes markup is the components' busines
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from difflib import SequenceMatcher
@@ -24,6 +25,11 @@ class Segment(NamedTuple):
 def visible(text: str) -> str:
     """The text with control, direction and line-end characters shown by a picture or number; newlines and tabs stay."""
     return "".join(map(_visible_character, text))
+
+
+def visible_json(value: object) -> str:
+    """A value as indented JSON that is safe to look at: what JSON leaves as it is (U+202E), `visible` shows."""
+    return visible(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _visible_character(character: str) -> str:

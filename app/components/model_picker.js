@@ -14,8 +14,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function step(model) {
     const button = el("button", "step", model.label);
     button.type = "button";
-    button.title = model.name + (model.note ? ` · ${model.note}` : "");
-    button.setAttribute("aria-label", model.name);
+    button.title = model.title + (model.note ? ` · ${model.note}` : "");
+    button.setAttribute("aria-label", model.title);
     button.setAttribute("aria-pressed", String(chosen.has(model.name)));
     button.onclick = () => toggle([model.name], !chosen.has(model.name));
     return button;

@@ -9,6 +9,7 @@ import streamlit as st
 
 from app import state
 from app.look import family, look_of
+from app.plain_text import visible
 from backends.checkpoints import available
 from backends.study import ModelSpec, Study
 
@@ -40,7 +41,10 @@ def is_dark() -> bool:
 
 
 def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:
-    """Rows of the picker: original, retained, then one row a method with its checkpoints by step."""
+    """Rows of the picker: original, retained, then one row a method with its checkpoints by step.
+
+    A model's `name` is what a click sends; everything else is for looking at.
+    """
     rows: dict[str, list[ModelSpec]] = {}
     for name in state.in_order(study, [spec.name for spec in study.models]):
         spec = study.model(name)
@@ -54,7 +58,7 @@ def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark:
     specs = sorted(specs, key=lambda spec: spec.step or 0)
     look = look_of(first, study)
     return {
-        "name": name,
+        "name": visible(name),
         "look": {"symbol": look.symbol, "colour": look.on(dark)},
         "hint": "" if any(map(available, specs)) else "recorded only",
         "fixed": first.part == "original",
@@ -62,8 +66,9 @@ def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark:
         "models": [
             {
                 "name": spec.name,
-                "label": spec.name if spec.step is None else str(spec.step),
-                "note": spec.note,
+                "title": visible(spec.name),
+                "label": visible(spec.name) if spec.step is None else str(spec.step),
+                "note": visible(spec.note),
             }
             for spec in specs
         ],

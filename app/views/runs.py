@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 import streamlit as st
@@ -10,7 +9,7 @@ import streamlit as st
 from app import state
 from app.evaluation_panel import evaluation_panel
 from app.evaluation_status import protocol, runs_table
-from app.plain_text import visible
+from app.plain_text import visible, visible_json
 from app.resources import store
 from cache.runs import RunRecord
 
@@ -68,9 +67,9 @@ def _details(run: RunRecord) -> None:
         )
         for column, (name, value) in zip(st.columns(len(facts)), facts, strict=True):
             column.caption(name)
-            column.text(value)
+            column.text(visible(value))
         st.caption("Full provenance")
-        st.code(json.dumps(asdict(run), indent=2, ensure_ascii=False), language="json", height=360)
+        st.code(visible_json(asdict(run)), language="json", height=360)
 
 
 def _cache_facts() -> None:

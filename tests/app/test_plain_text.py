@@ -7,7 +7,7 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.plain_text import visible, word_diff
+from app.plain_text import visible, visible_json, word_diff
 from app.run_bar import literal
 
 
@@ -15,6 +15,10 @@ def test_control_and_direction_characters_are_shown() -> None:
     assert visible("a\x07b\x1b[31m\x7f") == "a␇b␛[31m␡"
     assert visible("\u202eevil\u202c\ufeff") == "⟨U+202E⟩evil⟨U+202C⟩⟨U+FEFF⟩"
     assert visible("one\u2028two\u2029three") == "one⟨U+2028⟩two⟨U+2029⟩three"
+
+
+def test_json_turns_nothing_around() -> None:
+    assert visible_json({"note": "a\u202eb\x1b"}) == '{\n  "note": "a⟨U+202E⟩b\\u001b"\n}'
 
 
 def test_lines_markup_right_to_left_letters_and_joined_emoji_stay_as_they_are() -> None:
