@@ -18,6 +18,7 @@ from backends.errors import StudyError
 from backends.probes import read_probes
 from backends.study import JudgeSpec, ModelSpec, Part, ProbeSet, Role, Study, spec_digest
 from backends.study_file import write_study
+from backends.text.adapters import adapter_settings
 
 CHECKPOINT = re.compile(r"(?:checkpoint|step|epoch|iteration|iter)[-_ ]?(\d+)", re.IGNORECASE)
 
@@ -68,7 +69,7 @@ def adhoc_study(choice: Choice) -> Study:
 
     Raises:
         StudyError: a probe file is not usable, or a name is missing.
-        CheckpointError: the original is nowhere, or holds no model.
+        CheckpointError: the original is nowhere, or holds no model or adapter that can be read.
     """
     original = _original(choice.original)
     models = [original]
@@ -98,9 +99,8 @@ def _original(source: str) -> ModelSpec:
     spec = ModelSpec(name="Original", part="original", source=_located(source))
     if not _is_adapter(spec.source):
         return spec
-    settings = json.loads((Path(spec.source) / "adapter_config.json").read_text(encoding="utf-8"))
-    base = settings.get("base_model_name_or_path") or ""
-    if not base:
+    base = adapter_settings(Path(spec.source)).get("base_model_name_or_path")
+    if not base or not isinstance(base, str):
         raise StudyError(
             "this adapter does not say which model it belongs to",
             where=source,

@@ -20,14 +20,21 @@ from blake3 import blake3
 from backends.errors import CheckpointError
 from backends.places import cache_folder
 from backends.study import Modality, ModelSpec, Study
-from backends.tensors import PICKLES, TensorInfo, file_digest, read_header, tensor_digests
+from backends.tensors import (
+    TensorInfo,
+    adapter_file,
+    file_digest,
+    read_header,
+    read_json,
+    refuse_pickle,
+    tensor_digests,
+    weight_files,
+)
+from backends.text.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
 
 HUB_ID = re.compile(r"^(hf://)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
-NOT_WEIGHTS = frozenset(
-    {"base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type"}
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +124,7 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
     Raises:
         CheckpointError: in one sentence, what is wrong with which file and how to mend it.
     """
+    refuse_parts(spec, modality)
     if spec.fingerprint and not available(spec):
         return
     if is_package(spec.source):
@@ -128,9 +136,28 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
         _check_kind(folder / spec.subfolder, modality, spec.name)
         shapes = _all_headers(folder / spec.subfolder)
     if spec.adapter:
-        _check_adapter(resolve(spec.adapter), shapes, spec.name)
+        base = {name: info.shape for name, info in shapes.items()}
+        check_adapter(resolve(spec.adapter), base, spec.name)
     if spec.weights:
         read_header(Path(spec.weights))
+
+
+def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
+    """Raises CheckpointError where a model has a part that its kind cannot use: the answers would be the base's."""
+    if spec.weights:
+        refuse_pickle(Path(spec.weights))
+        if modality == "text":
+            raise CheckpointError(
+                "single files of weights are for image models, and this is a language model",
+                where=f"{spec.name}: {spec.weights}",
+                how="Save the whole model and name its folder in `source`, or name a PEFT folder in `adapter`",
+            )
+    if spec.adapter and modality == "image":
+        raise CheckpointError(
+            "PEFT adapters are for language models, and this is an image model",
+            where=f"{spec.name}: {spec.adapter}",
+            how="Name a safetensors file with the changed tensors in `weights`",
+        )
 
 
 def inspect_study(study: Study) -> None:
@@ -162,25 +189,6 @@ def detect_modality(folder: Path) -> Modality:
     )
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that make up a model folder, all components of a pipeline included.
-
-    Raises:
-        CheckpointError: only pickles are there, or nothing.
-    """
-    files = sorted(folder.rglob("*.safetensors"))
-    if files:
-        return files
-    pickles = [path for path in sorted(folder.rglob("*")) if path.suffix in PICKLES]
-    if pickles:
-        raise CheckpointError(
-            f"its weights are pickles ({pickles[0].name}), which can run code when they are read, so they are refused",
-            where=str(folder),
-            how="Save the model again with safe_serialization=True",
-        )
-    raise CheckpointError("this folder holds no weights (*.safetensors)", where=str(folder))
-
-
 def _identity(spec: ModelSpec) -> ModelIdentity:
     parts: list[str] = []
     if is_package(spec.source):
@@ -198,9 +206,9 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(_configs_digest(folder))
     if spec.adapter:
         adapter = resolve(spec.adapter)
-        files = weight_files(adapter)
+        files = [adapter_file(adapter)]
         parts.append(_remembered(files, lambda: _weights_digest(adapter, files)))
-        settings = _read_json(adapter / "adapter_config.json")
+        settings = adapter_settings(adapter)
         parts.append(_short({key: value for key, value in settings.items() if key not in NOT_WEIGHTS}))
     if spec.weights:
         delta = Path(spec.weights)
@@ -222,7 +230,7 @@ def _configs_digest(folder: Path) -> str:
     names = ("config.json", "generation_config.json", "scheduler_config.json", "model_index.json")
     drop = {"_name_or_path", "transformers_version", "_diffusers_version", "torch_dtype", "dtype"}
     found = {
-        str(path.relative_to(folder)): {k: v for k, v in _read_json(path).items() if k not in drop}
+        str(path.relative_to(folder)): {k: v for k, v in read_json(path).items() if k not in drop}
         for path in sorted(folder.rglob("*.json"))
         if path.name in names
     }
@@ -234,7 +242,7 @@ def _tokenizer_digest(folder: Path) -> str:
         return ""
     rows = [(name, file_digest(folder / name)) for name in TOKENIZER_FILES if (folder / name).is_file()]
     settings = folder / "tokenizer_config.json"
-    template = _read_json(settings).get("chat_template", "") if settings.is_file() else ""
+    template = read_json(settings).get("chat_template", "") if settings.is_file() else ""
     return _short([rows, template])[:16]
 
 
@@ -255,33 +263,15 @@ def _check_kind(folder: Path, modality: Modality, name: str) -> None:
             f"this is {kinds[found]}, but the study compares {wanted[modality]}", where=f"{name}: {folder}"
         )
     if found == "text":
-        architectures = _read_json(folder / "config.json").get("architectures") or []
+        architectures = read_json(folder / "config.json").get("architectures")
+        if not isinstance(architectures, list):
+            architectures = []  # whether it loads without is for transformers to say
         if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
             raise CheckpointError(
                 f"{architectures[0]} is no causal language model, so it cannot answer prompts",
                 where=f"{name}: {folder}",
             )
     weight_files(folder)
-
-
-def _check_adapter(folder: Path, base: dict[str, TensorInfo], name: str) -> None:
-    where = f"{name}: {folder}"
-    if not (folder / "adapter_config.json").is_file():
-        raise CheckpointError("this folder holds no PEFT adapter (no adapter_config.json)", where=where)
-    weight_files(folder)
-    for key, info in _all_headers(folder).items():
-        if not base or (".lora_A." not in key and ".lora_B." not in key):
-            continue
-        target = key.removeprefix("base_model.model.").split(".lora_")[0] + ".weight"
-        side = 1 if ".lora_A." in key else 0
-        expected = base.get(target)
-        if expected is None or len(expected.shape) != 2 or expected.shape[side] != info.shape[side]:
-            shape = "no such layer" if expected is None else f"shape {list(expected.shape)}"
-            raise CheckpointError(
-                f"this adapter was made for another base model: {target} has {shape} there",
-                where=where,
-                how="Name the base it was trained on in `source`",
-            )
 
 
 def _all_headers(folder: Path) -> dict[str, TensorInfo]:
@@ -355,16 +345,6 @@ def _remembered(files: list[Path], compute: Any) -> str:
     except OSError:
         pass  # a read-only cache only costs the time to hash again
     return digest
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"cannot be read as JSON ({error})", where=str(path)) from error
-    if not isinstance(value, dict):
-        raise CheckpointError("a JSON object was expected", where=str(path))
-    return value
 
 
 def _short(value: Any) -> str:

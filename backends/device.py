@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import os
 
+from backends.errors import ModelError
 
-def pick_device() -> str:
-    """Name of the device: "cuda", "mps" or "cpu"; `UNLEARNBOARD_DEVICE` overrides."""
-    chosen = os.environ.get("UNLEARNBOARD_DEVICE", "")
-    if chosen:
-        return chosen
+
+def pick_device(wanted: str | None = None) -> str:
+    """Name of the device: "cuda", "mps" or "cpu"; `wanted`, else `UNLEARNBOARD_DEVICE`, overrides.
+
+    Raises:
+        ModelError: the device that was asked for is not there.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    chosen = wanted or os.environ.get("UNLEARNBOARD_DEVICE", "")
+    if chosen and not here.get(chosen.partition(":")[0], False):
+        raise ModelError(
+            f"the device {chosen} is not available here, only {' and '.join(d for d in here if here[d])}",
+            where="--device or UNLEARNBOARD_DEVICE",
+            how="Leave it out, and the best one is taken",
+        )
+    return chosen or next(device for device in here if here[device])
 
 
 def pick_dtype() -> str:

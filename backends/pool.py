@@ -29,7 +29,7 @@ class ModelPool:
 
     def __init__(self, device: str | None = None, memory_budget: int | None = None) -> None:
         self._wanted = device
-        self._device = device or ""
+        self._device = ""
         self.dtype = pick_dtype()
         self._budget = memory_budget
         self._text: LanguageModels | None = None
@@ -39,8 +39,12 @@ class ModelPool:
 
     @property
     def device(self) -> str:
-        """Where models run; asking picks one, which imports torch."""
-        self._device = self._device or pick_device()
+        """Where models run; asking picks one, which imports torch.
+
+        Raises:
+            ModelError: the device that was asked for is not there.
+        """
+        self._device = self._device or pick_device(self._wanted)
         return self._device
 
     def text(self, specs: Sequence[ModelSpec]) -> TextModels:
@@ -80,7 +84,7 @@ class ModelPool:
 
     def loaded(self) -> list[str]:
         """Names of the loaded models."""
-        return list(self._specs)
+        return [name for part in (self._text, self._image) if part is not None for name in part.names]
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""

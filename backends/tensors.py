@@ -1,4 +1,4 @@
-"""Reading safetensors files without torch: headers, per-tensor hashes, and what makes a file unfit to read.
+"""Reading a checkpoint's files without torch: which ones are its weights, their headers, per-tensor hashes, JSON.
 
 Nothing here unpickles: a pickle checkpoint is recognised by its name and refused.
 """
@@ -6,15 +6,25 @@ Nothing here unpickles: a pickle checkpoint is recognised by its name and refuse
 from __future__ import annotations
 
 import json
+import math
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeGuard
 
 from blake3 import blake3
 
 from backends.errors import CheckpointError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+INDEX = ".safetensors.index.json"
+BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+"""Size of one number of each safetensors type; other types (less than a byte) are left to the loader."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +64,23 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             header = json.loads(file.read(length))
     except OSError as error:
         raise CheckpointError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise _broken(path, path.stat().st_size) from error
+    if not isinstance(header, dict):
+        raise _broken(path, size)
     base = 8 + length
     infos: dict[str, TensorInfo] = {}
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        start, end = entry["data_offsets"]
-        infos[name] = TensorInfo(entry["dtype"], tuple(entry["shape"]), base + start, base + end)
+        info = _tensor_info(entry, base)
+        if info is None:
+            raise CheckpointError(
+                f"its header describes the tensor {name[:80]} wrongly, so this is no sound safetensors file",
+                where=str(path),
+                how="Copy or download it again",
+            )
+        infos[name] = info
     needed = max((info.end for info in infos.values()), default=base)
     if needed > size:
         raise CheckpointError(
@@ -71,6 +89,54 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             how="Copy or download it again",
         )
     return infos
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that a model folder is loaded from, all components of a pipeline included.
+
+    Raises:
+        CheckpointError: a part has only pickles or no weights, or an index or a setting names other files.
+    """
+    if not (folder / "model_index.json").is_file():
+        return _model_files(folder)
+    for part in sorted(_folders_with_weights(folder)):
+        _refuse_other_files(part)
+        if not any(part.glob("*.safetensors")):
+            _refuse_pickles(part, "" if part == folder else f"component {part.relative_to(folder)}")
+    files = sorted(folder.rglob("*.safetensors"))
+    return files or _nothing(folder)
+
+
+def adapter_file(folder: Path) -> Path:
+    """The one file that a PEFT folder is loaded from, which is never a pickle.
+
+    Raises:
+        CheckpointError: `adapter_model.safetensors` is not at the top of the folder.
+    """
+    path = folder / "adapter_model.safetensors"
+    if path.is_file():
+        return path
+    _refuse_pickles(folder, "adapter")
+    raise CheckpointError(
+        "this folder holds no adapter_model.safetensors",
+        where=str(folder),
+        how="Save the adapter again with save_pretrained",
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises:
+        CheckpointError: the file cannot be read, is no JSON, or is no object.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"cannot be read as JSON ({error})", where=str(path)) from error
+    if not isinstance(value, dict):
+        raise CheckpointError("a JSON object was expected", where=str(path))
+    return value
 
 
 def tensor_digests(path: Path) -> dict[str, str]:
@@ -93,6 +159,96 @@ def file_digest(path: Path) -> str:
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return hasher.hexdigest(length=16)
+
+
+def _model_files(folder: Path) -> list[Path]:
+    # As transformers chooses: one file, else the shards that the index names.
+    _refuse_other_files(folder)
+    whole, index = folder / "model.safetensors", folder / f"model{INDEX}"
+    if whole.is_file():
+        return [whole]
+    if index.is_file():
+        return sorted({folder / name for name in read_json(index)["weight_map"].values()})
+    files = sorted(folder.glob("*.safetensors"))
+    if files:
+        return files
+    _refuse_pickles(folder, "")
+    return _nothing(folder)
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Refuses what would make a loader read other files than the safetensors files of this folder."""
+    config = folder / "config.json"
+    if config.is_file() and read_json(config).get("transformers_weights"):
+        raise CheckpointError(
+            "`transformers_weights` names a file of its own to read weights from, which is not supported",
+            where=str(config),
+            how="Save the model again with save_pretrained",
+        )
+    if config.is_file() and (folder / "adapter_config.json").is_file():
+        raise CheckpointError(
+            "this folder holds both a model and an adapter",
+            where=str(folder),
+            how="Move adapter_config.json and the adapter's weights into a folder of their own, named in `adapter`",
+        )
+    for index in sorted(folder.glob(f"*{INDEX}")):
+        shards = read_json(index).get("weight_map")
+        if not isinstance(shards, dict) or not shards:
+            raise CheckpointError(
+                "it holds no `weight_map`", where=str(index), how="Copy or download it again"
+            )
+        for shard in shards.values():
+            if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
+                raise CheckpointError(
+                    f"it names {str(shard)[:80]!r} as weights, which is no safetensors file of this folder",
+                    where=str(index),
+                    how="Save the model again with save_pretrained",
+                )
+            if not (folder / shard).is_file():
+                raise CheckpointError(
+                    f"the file {shard[:80]} that it names is missing", where=str(index), how="Copy it there"
+                )
+
+
+def _folders_with_weights(folder: Path) -> set[Path]:
+    return {folder} | {
+        path.parent
+        for path in folder.rglob("*")
+        if path.suffix.lower() in PICKLES or path.name == "config.json" or path.name.endswith(INDEX)
+    }
+
+
+def _refuse_pickles(folder: Path, part: str) -> None:
+    """Raises CheckpointError where the folder holds a pickle; `part` says what the folder is of a whole."""
+    pickles = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in PICKLES]
+    if pickles:
+        kind = f"the weights of its {part} are" if part else "its weights are"
+        raise CheckpointError(
+            f"{kind} pickles ({pickles[0].name}), which can run code when they are read, so they are refused",
+            where=str(folder),
+            how="Save the model again with safe_serialization=True",
+        )
+
+
+def _nothing(folder: Path) -> list[Path]:
+    raise CheckpointError("this folder holds no weights (*.safetensors)", where=str(folder))
+
+
+def _tensor_info(entry: Any, base: int) -> TensorInfo | None:
+    """One entry of a header, or None where it contradicts the format or itself; `base` is where the data start."""
+    if not isinstance(entry, dict):
+        return None
+    dtype, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if not isinstance(dtype, str) or not _counts(shape) or not _counts(offsets) or len(offsets) != 2:
+        return None
+    start, end = offsets
+    if end < start or (dtype in BYTES and end - start != math.prod(shape) * BYTES[dtype]):
+        return None
+    return TensorInfo(dtype, tuple(shape), base + start, base + end)
+
+
+def _counts(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)
 
 
 def _broken(path: Path, size: int) -> CheckpointError:

@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
+from safetensors import SafetensorError
 
-from backends.checkpoints import weight_files
 from backends.errors import CheckpointError
 from backends.image.patch_pipeline import PatchDiffusionPipeline
+from backends.tensors import weight_files
 
 OWN_PIPELINES = {"PatchDiffusionPipeline": PatchDiffusionPipeline}
 """Pipelines that diffusers does not know, by the class name in `model_index.json`."""
@@ -36,7 +37,20 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         pipe = loader.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
+    except CheckpointError:
+        raise
+    except (
+        *(
+            OSError,
+            ValueError,
+            TypeError,
+            KeyError,
+            AttributeError,
+            RuntimeError,
+            ImportError,
+            SafetensorError,
+        ),
+    ) as error:
         raise CheckpointError(
             f"diffusers cannot load this pipeline ({_first_line(error)})",
             where=str(folder),

@@ -51,6 +51,11 @@ class DiffusionModels:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
 
+    @property
+    def names(self) -> list[str]:
+        """Names of the loaded models."""
+        return list(self._pipes)
+
     def add(self, spec: ModelSpec) -> None:
         """Load a model, once; what it has in common with models loaded before is shared.
 

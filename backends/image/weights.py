@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -28,7 +29,12 @@ def read_changes(path: Path, module: nn.Module) -> dict[str, Tensor]:
     """
     read_header(path)  # refuses pickles and truncated files in plain words
     base = module.state_dict()
-    found = {_bare(name): tensor for name, tensor in load_file(path).items()}
+    try:
+        found = {_bare(name): tensor for name, tensor in load_file(path).items()}
+    except SafetensorError as error:
+        raise CheckpointError(
+            f"this is no sound safetensors file ({error})", where=str(path), how="Copy or download it again"
+        ) from error
     unknown = sorted(found.keys() - base.keys())
     if unknown:
         raise CheckpointError(

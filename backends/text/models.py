@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
@@ -23,6 +25,8 @@ from backends.errors import CheckpointError, ModelError
 from backends.evidence import Answer, TokenScores
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec
+from backends.tensors import adapter_file, read_header
+from backends.text.adapters import check_adapter
 from backends.text.decoding import decode
 from backends.text.scoring import (
     TokenStatistics,
@@ -36,6 +40,17 @@ from backends.text.tokens import ChatTokenizer, EncodedAnswer
 
 NO_ADAPTER = "__base__"
 BATCH_ROWS = 64
+_UNFIT = (
+    OSError,
+    ValueError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    AttributeError,
+    ImportError,
+    SafetensorError,
+)
+"""What transformers and PEFT raise about files that they cannot make a model of."""
 LOGIT_BYTES = {"cpu": 128 << 20, "cuda": 2 << 30, "mps": 512 << 20}
 
 
@@ -79,7 +94,7 @@ class LanguageModels:
         """Loads one model; its base only if no loaded model has it.
 
         Raises:
-            CheckpointError: the folder does not load.
+            CheckpointError: the folder does not load. Models on the same base are let go of, and can be added again.
         """
         if spec.name in self._family_of:
             return
@@ -88,7 +103,11 @@ class LanguageModels:
         if key not in self._families:
             self._families[key] = self._load(folder)
         if spec.adapter:
-            self._attach(self._families[key], spec.name, resolve(spec.adapter))
+            try:
+                self._attach(self._families[key], spec.name, resolve(spec.adapter))
+            except CheckpointError:
+                self._drop(key)
+                raise
         self._family_of[spec.name] = key
 
     def generate(
@@ -203,9 +222,9 @@ class LanguageModels:
             module = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=self._dtype, use_safetensors=True, trust_remote_code=False
             )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+        except _UNFIT as error:
             raise CheckpointError(
-                f"transformers cannot load this model ({str(error).splitlines()[0][:200]})", where=str(folder)
+                f"transformers cannot load this model ({_first_line(error)})", where=str(folder)
             ) from error
         if "logits_to_keep" not in inspect.signature(module.forward).parameters:
             raise CheckpointError(
@@ -219,21 +238,31 @@ class LanguageModels:
         return _Family(module, ChatTokenizer(tokenizer, ends), context)
 
     def _attach(self, family: _Family, name: str, folder: Path) -> None:
+        check_adapter(folder, {}, name)  # again: the files may have changed since the study was read
         adapter = f"a{len(family.adapters)}"  # PEFT forbids dots in adapter names; model names may hold them
         try:
-            if not family.adapters:
-                family.module = PeftModel.from_pretrained(
-                    family.module, str(folder), adapter_name=adapter, torch_device=self.device
-                )
-            else:
-                family.module.load_adapter(str(folder), adapter_name=adapter, torch_device=self.device)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of missing tensors, which are refused below
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+                if not family.adapters:
+                    family.module = PeftModel.from_pretrained(
+                        family.module, str(folder), adapter_name=adapter, torch_device=self.device
+                    )
+                else:
+                    family.module.load_adapter(str(folder), adapter_name=adapter, torch_device=self.device)
+        except _UNFIT as error:
             raise CheckpointError(
-                f"PEFT cannot put this adapter on the base ({str(error).splitlines()[0][:200]})",
+                f"PEFT cannot put this adapter on the base ({_first_line(error)})",
                 where=str(folder),
             ) from error
+        _check_loaded(family.module, adapter, folder)
         family.module.eval().requires_grad_(False)
         family.adapters[name] = adapter
+
+    def _drop(self, key: str) -> None:
+        # PEFT changes the base in place: with half an adapter in it, it would no longer answer as the original.
+        del self._families[key]
+        self._family_of = {name: of for name, of in self._family_of.items() if of != key}
 
     def _only(self, family: _Family, model: str) -> Any:
         """Scoring runs adapter by adapter: mixed batches gain nothing there (0.84 x measured)."""
@@ -255,7 +284,13 @@ class LanguageModels:
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
         ids = family.tokenizer.prompt_ids(prompt)
-        self._check_length(family, len(ids) + room, prompt)
+        if len(ids) + room > family.context:
+            raise ModelError(
+                f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "
+                f"model's context of {family.context:,}",
+                where=f"“{prompt[:40]}…”",
+                how="Shorten the prompt or lower max_new_tokens",
+            )
         return ids
 
     def _check_length(self, family: _Family, needed: int, prompt: str) -> None:
@@ -263,8 +298,25 @@ class LanguageModels:
             raise ModelError(
                 f"prompt and answer need {needed:,} tokens, the model's context holds {family.context:,}",
                 where=f"“{prompt[:40]}…”",
-                how="Shorten the prompt or the answer's length",
+                how="Shorten the prompt or the reference answer",
             )
+
+
+def _check_loaded(module: Any, adapter: str, folder: Path) -> None:
+    """Raises CheckpointError where PEFT left out tensors of the file or made some up: it only warns of either."""
+    loaded = set(get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False))
+    stored = set(read_header(adapter_file(folder)))
+    for names, told in ((stored - loaded, "has no place on the base"), (loaded - stored, "is missing")):
+        if names:
+            raise CheckpointError(
+                f"the adapter's tensor {min(names)[:120]} {told}",
+                where=str(folder),
+                how="Check target_modules and rank in adapter_config.json, or save the adapter again",
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def _token_scores(

@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from jinja2 import TemplateError
+
+from backends.errors import CheckpointError
+
 PROTOCOL = "corrected"
 
 
@@ -34,12 +38,23 @@ class ChatTokenizer:
         self._pieces: dict[int, str] = {}
 
     def prompt_ids(self, prompt: str) -> list[int]:
-        """The prompt as one user turn, ready for the model's answer."""
+        """The prompt as one user turn, ready for the model's answer.
+
+        Raises:
+            CheckpointError: the chat template is broken.
+        """
         if not self._tokenizer.chat_template:
             return list(self._tokenizer(prompt)["input_ids"])
-        encoded = self._tokenizer.apply_chat_template(
-            [{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=True
-        )
+        try:
+            encoded = self._tokenizer.apply_chat_template(
+                [{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=True
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"its chat template cannot be filled in ({str(error)[:120]})",
+                where=str(self._tokenizer.name_or_path),
+                how="Mend chat_template.jinja or tokenizer_config.json, or take the original's",
+            ) from error
         return list(encoded["input_ids"])
 
     def encode(self, prompt: str, answer: str) -> EncodedAnswer:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from backends.checkpoints import available, fingerprint, identity, inspect, inspect_study
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
+from tests.tiny_image import write_tiny_stable_diffusion
 from tests.tiny_text import tiny_tokenizer, write_tiny_adapter, write_tiny_model
 
 
@@ -139,6 +140,50 @@ def test_a_truncated_file_is_recognised_from_its_header(base: Path, tmp_path: Pa
     path.write_bytes(b"not safetensors")
     with pytest.raises(CheckpointError, match="no whole safetensors file"):
         identity(spec(folder))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        {"w": 3},
+        {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0]}},
+        {"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}},
+        {"w": {"dtype": "F32", "shape": [-2], "data_offsets": [0, 8]}},
+        {"w": {"dtype": "F32", "shape": "2", "data_offsets": [8, 0]}},
+        {"w": {"dtype": ["F32"], "shape": [2], "data_offsets": [0, 8]}},
+    ],
+)
+def test_a_header_that_contradicts_itself_gets_a_sentence(base: Path, tmp_path: Path, header: object) -> None:
+    folder = copied(base, tmp_path / "b")
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
+    with pytest.raises(CheckpointError, match="safetensors file"):
+        inspect(spec(folder), "text")
+
+
+def test_a_pipeline_with_one_pickled_part_names_it(tmp_path: Path) -> None:
+    folder = write_tiny_stable_diffusion(tmp_path / "sd")
+    inspect(spec(folder), "image")
+    weights = next((folder / "vae").glob("*.safetensors"))
+    weights.rename(weights.with_suffix(".BIN"))
+    with pytest.raises(CheckpointError, match=r"component vae are pickles \("):
+        inspect(spec(folder), "image")
+
+
+def test_an_index_that_names_other_files_is_refused(base: Path, tmp_path: Path) -> None:
+    folder = copied(base, tmp_path / "b")
+    (folder / "model.safetensors").rename(folder / "part.safetensors")
+    index = folder / "model.safetensors.index.json"
+    for name, words in (
+        ("../evil.bin", "no safetensors file of this folder"),
+        ("gone.safetensors", "missing"),
+    ):
+        index.write_text(json.dumps({"weight_map": {"a": name}}))
+        with pytest.raises(CheckpointError, match=words):
+            inspect(spec(folder), "text")
+    index.write_text(json.dumps({"weight_map": {"a": "part.safetensors"}}))
+    inspect(spec(folder), "text")
 
 
 def test_an_adapter_for_another_base_names_the_layer(base: Path, tmp_path: Path) -> None:

@@ -164,7 +164,9 @@ def test_stop_ends_between_tokens_and_nothing_is_called_done(models: LanguageMod
     assert not any(part.done for part in parts)
 
 
-@pytest.mark.parametrize(("prompt", "sentence"), [("", "empty"), ("long " * 200, "context holds 256")])
+@pytest.mark.parametrize(
+    ("prompt", "sentence"), [("", "empty"), ("long " * 200, "max_new_tokens = 64 .* context of 256")]
+)
 def test_bad_prompts_get_a_sentence(models: LanguageModels, prompt: str, sentence: str) -> None:
     with pytest.raises(ModelError, match=sentence):
         list(models.generate([GenerationRequest("base", prompt)], Decoding(), never))
