@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import streamlit as st
 
 from app import state
-from backends.study import Decoding
+from backends.study import Decoding, Sampling
 
-MOST_SEEDS = 16
+DIGITS = 6
+"""Decimals that a slider's value keeps: its steps add up to 0.30000000000000004."""
 
 
 def decoding_menu() -> None:
     """Length, temperature, top-p and seeds; greedy decoding has no use for the last two."""
     current = state.decoding()
-    with st.popover(_decoding_name(current), icon=":material/tune:", help="How answers are generated"):
-        length = st.number_input("Longest answer, tokens", 1, 2048, current.max_new_tokens, step=16)
+    with st.popover(decoding_name(current), icon=":material/tune:", help="How answers are generated"):
+        least, most = _reach("max_new_tokens", current.max_new_tokens)
+        length = st.number_input(
+            "Longest answer, tokens", int(least), int(most), current.max_new_tokens, step=16
+        )
         temperature = st.slider(
-            "Temperature", 0.0, 2.0, current.temperature, 0.1, help="0 is greedy: always the likeliest token."
+            "Temperature",
+            *_reach("temperature", current.temperature),
+            current.temperature,
+            0.1,
+            help="0 is greedy: always the likeliest token.",
         )
         sampled = temperature > 0
         top_p = st.slider(
             "Top-p",
-            0.05,
-            1.0,
+            *_reach("top_p", current.top_p),
             current.top_p,
             0.05,
             disabled=not sampled,
             help="Sample only from the likeliest tokens that together have this probability.",
         )
         seeds = _seeds("Seeds", current.seeds, disabled=not sampled)
-        chosen = Decoding(int(length), float(temperature), float(top_p), seeds)
+        chosen = Decoding(int(length), round(temperature, DIGITS), round(top_p, DIGITS), seeds)
         if chosen != current:
             state.set_decoding(chosen)
             st.rerun()
@@ -46,30 +52,46 @@ def _reset(changed: bool) -> None:
         st.rerun()
 
 
-def _decoding_name(decoding: Decoding) -> str:
-    """The settings in a few words: "Greedy, 48 tokens"."""
+def _reach(name: str, value: float) -> tuple[float, float]:
+    """Ends of a control: the usual limits, wider where the study's own value lies beyond."""
+    low, high = state.LIMITS[name]
+    return min(low, value), max(high, value)
+
+
+def decoding_name(decoding: Decoding) -> str:
+    """The settings in a few words: "Greedy, 48 tokens", "T 0.7 · top-p 0.9 · 48 tokens · 3 seeds"."""
+    length = _count(decoding.max_new_tokens, "token")
     if decoding.temperature == 0:
-        return f"Greedy, {decoding.max_new_tokens} tokens"
-    count = len(decoding.seeds)
-    return f"Temperature {decoding.temperature:.1f}, {count} seed{'s' if count != 1 else ''}"
+        return f"Greedy, {length}"
+    top_p = [f"top-p {decoding.top_p:g}"] if decoding.top_p < 1 else []
+    return " · ".join([f"T {decoding.temperature:g}", *top_p, length, _count(len(decoding.seeds), "seed")])
+
+
+def sampling_name(sampling: Sampling) -> str:
+    """The settings in a few words: "25 steps · guidance 4 · 3 seeds"."""
+    steps, seeds = _count(sampling.steps, "step"), _count(len(sampling.seeds), "seed")
+    return f"{steps} · guidance {sampling.guidance:g} · {seeds}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
 
 
 def sampling_menu() -> None:
     """Steps, guidance and seeds of image sampling."""
     current = state.sampling()
-    name = f"{current.steps} steps, {len(current.seeds)} seed{'s' if len(current.seeds) != 1 else ''}"
-    with st.popover(name, icon=":material/tune:", help="How images are sampled"):
-        steps = st.number_input("Denoising steps", 1, 200, current.steps)
+    with st.popover(sampling_name(current), icon=":material/tune:", help="How images are sampled"):
+        least, most = _reach("steps", current.steps)
+        steps = st.number_input("Denoising steps", int(least), int(most), current.steps)
         guidance = st.slider(
             "Guidance",
-            0.0,
-            15.0,
+            *_reach("guidance", current.guidance),
             current.guidance,
             0.5,
             help="How strongly the prompt pulls; 1 is the plain conditional model.",
         )
         seeds = _seeds("Seeds", current.seeds, disabled=False)
-        chosen = replace(current, steps=int(steps), guidance=float(guidance), seeds=seeds)
+        chosen = replace(current, steps=int(steps), guidance=round(guidance, DIGITS), seeds=seeds)
         if chosen != current:
             state.set_sampling(chosen)
             st.rerun()
@@ -81,8 +103,7 @@ def _seeds(label: str, current: tuple[int, ...], *, disabled: bool) -> tuple[int
     text = st.text_input(
         label, ", ".join(map(str, current)), disabled=disabled, help="Whole numbers, one answer each"
     )
-    parts = [part for part in re.split(r"[\s,;]+", text or "") if part]
-    if parts and len(parts) <= MOST_SEEDS and all(re.fullmatch(r"\d{1,9}", part) for part in parts):
-        return tuple(dict.fromkeys(int(part) for part in parts))
-    st.caption(f"Type 1 to {MOST_SEEDS} whole numbers, for instance 1, 2, 3.")
-    return current
+    seeds = state.seeds_in(text or "")
+    if seeds is None:
+        st.caption(f"Type 1 to {state.MOST_SEEDS} whole numbers, for instance 1, 2, 3.")
+    return seeds or current

@@ -28,16 +28,25 @@ def probe_bar() -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="probe_bar"):
         _role_choice(current)
-        shown = _searched(state.probes(current.role))
+        shown = _searched(current)
         _list(current, shown)
         _steps(current, shown)
 
 
 def place_of(current: Probe) -> str:
-    """Where the probe stands among those of its role, and whom it is about: "Probe 3 of 48 · Ada Quill"."""
-    ids = [probe.id for probe in state.probes(current.role)]
+    """Where the probe stands, and whom it is about: "Forget probe 3 of 48 · Ada Quill", "… 2 of 4 found · …"."""
+    ids, found = ([probe.id for probe in probes] for probes in (state.probes(current.role), _hits(current)))
+    counted, end = (found, " found") if current.id in found else (ids, "")
+    name = ROLE_NAMES[current.role]
+    role = "" if name.lower() == current.role else f" (role {current.role})"
     subject = f" · {visible(current.subject)}" if current.subject else ""
-    return f"{ROLE_NAMES[current.role]} probe {ids.index(current.id) + 1} of {len(ids)}{subject}"
+    return f"{name} probe {counted.index(current.id) + 1} of {len(counted)}{end}{role}{subject}"
+
+
+def _hits(current: Probe) -> list[Probe]:
+    """Probes of the role that the search finds; none without a search."""
+    search = st.session_state.get("probe_search") or ""
+    return found_probes(state.probes(current.role), search) if search.strip() else []
 
 
 def _role_choice(current: Probe) -> None:
@@ -53,8 +62,8 @@ def _role_choice(current: Probe) -> None:
     )
 
 
-def _searched(probes: list[Probe]) -> list[Probe]:
-    """The role's probes, narrowed by the search box; all of them where nothing fits."""
+def _searched(current: Probe) -> list[Probe]:
+    """The role's probes, narrowed by the search box, which tells the number; all of them where nothing fits."""
     search = st.text_input(
         "Search probes",
         key="probe_search",
@@ -66,7 +75,10 @@ def _searched(probes: list[Probe]) -> list[Probe]:
         persist_state="session",
         width=150,
     )
-    return found_probes(probes, search or "") or probes
+    probes, hits = state.probes(current.role), _hits(current)
+    if search and search.strip():
+        st.caption(f"{len(hits) or 'none'} of {len(probes)} match", width="content")
+    return hits or probes
 
 
 def _show_first_found() -> None:

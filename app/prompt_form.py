@@ -36,9 +36,19 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
     with st.form("prompt_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_area(literal(label), key=box, height=76, placeholder="Type a prompt, then Ctrl+Enter")
         run = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
+    if typed is not None and current is not None:
+        st.button(
+            "Back to the probe",
+            icon=":material/undo:",
+            type="tertiary",
+            help="Put the prompt of the probe that is chosen above back in",
+            on_click=state.show_probe,
+            args=(current.id,),
+        )
     if run:
         asked = st.session_state[box] or ""
-        st.session_state[shown] = asked  # the box holds it already, and must not be filled again
+        if asked.strip():
+            st.session_state[shown] = asked  # the box holds it already, and must not be filled again
         _run(asked, work_for, title, settings)
 
 

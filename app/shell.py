@@ -12,6 +12,7 @@ from app.components.model_picker import model_picker
 from app.plain_text import visible
 from app.plainly import said_plainly
 from app.resources import pool, runner, studies
+from app.run_bar import literal
 
 HERE = Path(__file__).parent
 PAGES = (
@@ -47,7 +48,8 @@ def show() -> None:
         ]
     )
     with said_plainly():
-        state.read_link()
+        for missing in state.read_link():
+            st.toast(literal(missing), icon=":material/link_off:", duration="long")
         with st.sidebar:
             _study_choice()
             _study_description()

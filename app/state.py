@@ -6,8 +6,11 @@ It lives in Streamlit's session state and is mirrored in the page's address, so 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -17,7 +20,24 @@ from backends.study import Decoding, Probe, Role, Sampling, Study
 
 COMPARE_PAGE = "views/compare.py"
 MINE = "mine"
-_LINK_NAMES = ("study", "probe", "models", "prompt", "view")
+MOST_SEEDS = 16
+MOST_LINK_PROMPT = 2000
+"""Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
+LIMITS: Mapping[str, tuple[float, float]] = {
+    "max_new_tokens": (1, 2048),
+    "temperature": (0.0, 2.0),
+    "top_p": (0.05, 1.0),
+    "steps": (1, 200),
+    "guidance": (0.0, 15.0),
+}
+"""Least and most that the menus and a link can ask for; a study file may go beyond."""
+_WHOLE = ("max_new_tokens", "steps")
+_SETTINGS = {
+    "text": {"tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p", "seeds": "seeds"},
+    "image": {"steps": "steps", "guidance": "guidance", "seeds": "seeds"},
+}
+"""Name in a link -> field of Decoding or Sampling, by what the study is about."""
+_LINK_NAMES = ("study", "probe", "models", "prompt", "view", *(_SETTINGS["text"] | _SETTINGS["image"]))
 
 
 def study_name() -> str:
@@ -148,22 +168,81 @@ def set_sampling(value: Sampling) -> None:
     _set("sampling", value)
 
 
-def read_link() -> None:
-    """Take over what a link says. An address that this session wrote itself is old news and changes nothing."""
+def seeds_in(text: str) -> tuple[int, ...] | None:
+    """The whole numbers in "1, 2, 3" without repetition, or None where it is anything but 1 to 16 of them."""
+    parts = [part for part in re.split(r"[\s,;]+", text) if part]
+    if 0 < len(parts) <= MOST_SEEDS and all(re.fullmatch(r"\d{1,9}", part) for part in parts):
+        return tuple(dict.fromkeys(int(part) for part in parts))
+    return None
+
+
+def _read_settings(link: Mapping[str, Sequence[str]]) -> None:
+    """Take over decoding or sampling: the study's, apart from what the link says within the limits."""
+    names = _SETTINGS[study().modality]
+    said = {field: _setting(field, link[name][0]) for name, field in names.items() if name in link}
+    usable: dict[str, Any] = {field: value for field, value in said.items() if value is not None}
+    if usable and study().modality == "text":
+        set_decoding(replace(study().decoding, **usable))
+    elif usable:
+        set_sampling(replace(study().sampling, **usable))
+
+
+def _setting(field: str, text: str) -> Any:
+    """A setting out of a link, None where it is not usable."""
+    if field == "seeds":
+        return seeds_in(text)
+    if not re.fullmatch(r"\d{1,9}" if field in _WHOLE else r"\d{1,9}(\.\d{1,9})?", text):
+        return None
+    value = int(text) if field in _WHOLE else float(text)
+    low, high = LIMITS[field]
+    return value if low <= value <= high else None
+
+
+def _changed_settings() -> dict[str, list[str]]:
+    """Decoding or sampling for a link, where it is not as the study says."""
+    text = study().modality == "text"
+    shown, usual = (decoding(), study().decoding) if text else (sampling(), study().sampling)
+    changed = {}
+    for name, field in _SETTINGS[study().modality].items():
+        value = getattr(shown, field)
+        if value != getattr(usual, field):
+            changed[name] = [" ".join(map(str, value)) if field == "seeds" else str(value)]
+    return changed
+
+
+def read_link() -> list[str]:
+    """Take over what a link says. An address that this session wrote itself is old news and changes nothing.
+
+    Returns:
+        What the link asks for and is not here, a sentence each; the usual is shown instead.
+    """
     link = {name: st.query_params.get_all(name) for name in _LINK_NAMES if name in st.query_params}
     if not link or link in st.session_state.setdefault("board.written", []):
-        return
+        return []
     st.session_state["board.written"].append(link)
-    if link.get("study", [""])[0] in studies():
+    missing = []
+    if "study" in link:
+        if link["study"][0] not in studies():
+            # Probes and models of the link are the other study's, and would only be missed here one by one.
+            return [f"The link is to the study {link['study'][0]}, which is not open here."]
         show_study(link["study"][0])
     if "probe" in link:
-        show_probe(link["probe"][0])
+        if all(probe.id != link["probe"][0] for probe in probes()):
+            missing.append(f"The link is to the probe {link['probe'][0]}, which this study does not have.")
+        else:
+            show_probe(link["probe"][0])
     if "models" in link:
-        choose_models(link["models"])
+        unknown = sorted(set(link["models"]) - set(in_order(study(), link["models"])))
+        if unknown:
+            missing.append(f"The link names models that this study does not have: {', '.join(unknown)}.")
+        if len(unknown) < len(set(link["models"])):
+            choose_models(link["models"])
     if "prompt" in link:
         _set("prompt", link["prompt"][0])
     if "view" in link:
         show_view(link["view"][0])
+    _read_settings(link)
+    return missing
 
 
 def write_link() -> None:
@@ -174,10 +253,11 @@ def write_link() -> None:
         link["probe"] = [current.id]
     if models != default_models(study()):
         link["models"] = models
-    if typed is not None:
+    if typed is not None and len(quote(typed)) <= MOST_LINK_PROMPT:
         link["prompt"] = [typed]
     if _get("view"):
         link["view"] = [_get("view")]
+    link |= _changed_settings()
     for name in _LINK_NAMES:
         if name not in link and name in st.query_params:
             del st.query_params[name]

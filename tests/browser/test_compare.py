@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -91,6 +92,11 @@ def names_shown(page: Page) -> list[str]:
     return [str(one.get_attribute("aria-label")) for one in page.get_by_role("article").all()]
 
 
+def prompt_box(page: Page) -> Locator:
+    """The box, named after the probe that is in it or "Your own prompt"."""
+    return page.get_by_role("textbox", name=re.compile(r"probe \d|own prompt"))
+
+
 def choose(page: Page, name: str) -> None:
     page.get_by_role("radio", name=name, exact=True).click()
     wait_ready(page)
@@ -121,6 +127,7 @@ def test_probes_by_role_by_key_and_by_search(page: Page, board: Dashboard) -> No
     search.fill("hamlet")
     search.press("Enter")
     expect(prompt.last).to_have_value("Who wrote Hamlet?")
+    expect(page.get_by_text("1 of 6 match")).to_be_visible()
     expect(card(page, "Original")).to_contain_text("recorded")
 
 
@@ -165,13 +172,72 @@ def test_ticked_checkpoints_are_shown_and_survive_a_reload(page: Page, board: Da
 
 def test_a_prompt_that_no_model_here_can_answer_is_refused_in_place(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    prompt = page.get_by_role("textbox", name="probe").last
+    prompt = prompt_box(page)
     prompt.fill("Something that was never asked")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("weights on this machine")
     prompt.fill("   ")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("The prompt is empty")
+
+
+def test_after_an_empty_prompt_the_next_one_is_run_and_the_probe_comes_back(
+    page: Page, board: Dashboard
+) -> None:
+    open_page(page, board, "?study=tiny")
+    prompt = prompt_box(page)
+    prompt.fill("   ")
+    prompt.press("Control+Enter")
+    expect(page.get_by_role("alert")).to_contain_text("The prompt is empty")
+    prompt.fill("What is new?")
+    prompt.press("Control+Enter")
+    page.wait_for_url("**prompt=What+is+new*")
+    page.get_by_role("button", name="Back to the probe").click()
+    expect(prompt).to_have_value(HOSTILE)
+    expect(page.get_by_role("button", name="Back to the probe")).to_have_count(0)
+
+
+def test_decoding_settings_live_in_the_address(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?study=tiny&temperature=0.7&top_p=0.9&seeds=1+2&tokens=32")
+    named = page.get_by_role("button", name="T 0.7 · top-p 0.9 · 32 tokens · 2 seeds")
+    expect(named).to_be_visible()
+    named.click()
+    page.get_by_label("Longest answer, tokens").fill("40")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**tokens=40*")
+    page.reload()
+    wait_ready(page)
+    page.get_by_role("button", name="T 0.7 · top-p 0.9 · 40 tokens · 2 seeds").click()
+    page.get_by_role("button", name="As in the study").click()
+    expect(page.get_by_role("button", name="Greedy, 120 tokens")).to_be_visible()
+    assert "temperature" not in page.url
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("?study=gone&models=Nobody", "the study gone, which is not open here"),
+        ("?probe=gone", "the probe gone, which this study does not have"),
+        ("?models=Nobody&temperature=99&tokens=x", "models that this study does not have: Nobody"),
+    ],
+)
+def test_a_link_to_what_is_not_here_says_so_and_shows_the_usual(
+    page: Page, board: Dashboard, link: str, words: str
+) -> None:
+    open_page(page, board, link)
+    expect(page.get_by_test_id("stToast")).to_contain_text(words)
+    assert names_shown(page) == ["Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10"]
+    expect(page.get_by_role("button", name="Greedy, 32 tokens")).to_be_visible()
+
+
+def test_a_prompt_too_long_for_an_address_is_shown_without_being_in_it(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?study=tiny")
+    prompt = prompt_box(page)
+    prompt.fill("Something long " * 300)
+    prompt.press("Control+Enter")
+    expect(page.get_by_text("Your own prompt")).to_be_visible()
+    wait_ready(page)
+    assert "prompt=" not in page.url
 
 
 def test_fresh_answers_stream_stay_after_a_reload_and_hostile_text_is_text(
