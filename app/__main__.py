@@ -17,8 +17,10 @@ def main() -> int:
         sys.path.insert(0, ROOT)
     # Idle threads of torch would otherwise spin and take the cores from the server and the browser.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from app.cli import run
-
+    try:
+        from app.cli import run
+    except KeyboardInterrupt:  # while modules are read; `run` minds its own
+        return 130
     return run(sys.argv[1:])
 
 

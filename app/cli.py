@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import runpy
 import shlex
 import socket
 import sys
 import time
-import tomllib
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 
 from app import cli_options
@@ -24,8 +23,10 @@ from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_st
 from backends.errors import BoardError, Cancelled, StudyError
 from backends.study import Study
 from backends.study_file import read_study
+from backends.versions import own_version
 
 USER_ERROR = 2
+LAST_PORT = 65535
 INTERRUPTED = 130
 
 
@@ -53,19 +54,10 @@ def _dispatch(arguments: list[str]) -> int:
         _use_cache(options.cache)
         return prepare()
     own, streamlit = cli_options.without_streamlit_flags(arguments)
-    parser = cli_options.show_parser(version())
+    parser = cli_options.show_parser(own_version())
     options = parser.parse_args(own)
     _use_cache(options.cache)
     return show(_study_files(options, parser), options.port, not options.no_browser, streamlit)
-
-
-def version() -> str:
-    """Version of the installed package, or of the checkout this runs from."""
-    try:
-        return metadata.version("unlearnboard")
-    except metadata.PackageNotFoundError:
-        project = Path(__file__).resolve().parents[1] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"])
 
 
 def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:
@@ -84,7 +76,7 @@ def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[st
     open_store()
     _check_port(port)
     if files:
-        os.environ[STUDIES_VARIABLE] = os.pathsep.join(str(path) for path in files)
+        os.environ[STUDIES_VARIABLE] = json.dumps([str(path) for path in files])
     print(f"Starting UnlearnBoard at http://127.0.0.1:{port} (Ctrl-C ends it) ...", flush=True)
     headless = [] if browser else ["--server.headless=true"]
     script = Path(__file__).resolve().with_name("main.py")
@@ -151,7 +143,11 @@ def _demo() -> list[Path]:
 
 
 def _study_files(options: argparse.Namespace, parser: argparse.ArgumentParser) -> list[Path]:
-    named = [option for option in cli_options.MODEL_OPTIONS if getattr(options, option)]
+    given = {option: getattr(options, option) for option in cli_options.MODEL_OPTIONS}
+    for option, value in given.items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            parser.error(f"--{option} is empty; give a folder, a hub id or a file")
+    named = [option for option, value in given.items() if value]
     if not named:
         return [path.expanduser().absolute() for path in options.study]
     if options.study:
@@ -194,5 +190,6 @@ def _check_port(port: int) -> None:
         except OSError as error:
             raise StudyError(
                 f"port {port} cannot be used ({error.strerror})",
-                how=f"End the program that uses it, or choose another with --port, such as --port {port + 1}",
+                how="End the program that uses it, or choose another with --port, such as --port "
+                f"{port + 1 if port < LAST_PORT else port - 1}",
             ) from error

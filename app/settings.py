@@ -5,6 +5,7 @@ Read from the environment, so that the command line and the dashboard that it st
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -24,6 +25,7 @@ __all__ = [
 
 CACHE_VARIABLE = "UNLEARNBOARD_CACHE"
 STUDIES_VARIABLE = "UNLEARNBOARD_STUDIES"
+"""Paths as a JSON list, from `show` to the dashboard that it starts."""
 PACK = Path(__file__).resolve().parent / "demo" / "pack"
 
 
@@ -34,8 +36,8 @@ def demo_studies() -> list[Path]:
 
 def study_paths() -> list[Path]:
     """The study files that this process shows: those named on the command line, else the demo."""
-    named = os.environ.get(STUDIES_VARIABLE, "")
-    return [Path(part) for part in named.split(os.pathsep) if part] or demo_studies()
+    named = json.loads(os.environ.get(STUDIES_VARIABLE) or "[]")
+    return [Path(path) for path in named] or demo_studies()
 
 
 def open_store() -> Store:

@@ -148,3 +148,5 @@ def _score(
         if store.missing(store.register(context), [probe.digest()]):
             gatherer = TextGatherer(store, pool.text([spec]), spec.name, stop)
             gatherer.scores(context.key, [probe], lambda _: None)
+            if gatherer.refused:
+                raise gatherer.refused[0][1]

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
 
 from backends.checkpoints import ModelIdentity, available, identity
-from backends.errors import Cancelled, CheckpointError
+from backends.errors import Cancelled, CheckpointError, ModelError
 from backends.interfaces import Stop
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.versions import versions
 from cache import keys
 from cache.compare import compare_images, compare_text
 from cache.gather_images import ImageGatherer, Wanted
@@ -70,9 +71,11 @@ def evaluate(
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
         CheckpointError: a named model's weights are not here, or are not those the study declares.
+        ModelError: some probes are too long for a model; everything else was evaluated and stored.
         StoreError: the store cannot be written.
     """
     last: ModelSpec | None = None
+    refused: list[Refusal] = []
     for spec in chosen(study, models):
         if not available(spec):
             if models is None:
@@ -85,8 +88,33 @@ def evaluate(
         if last is not None and last.source != spec.source:
             pool.release()  # models of another base share nothing with those loaded
         last = spec
-        _Evaluation(study, store, pool, spec, on_progress, stop).run()
+        refused += _Evaluation(study, store, pool, spec, on_progress, stop).run()
     scoreboard(study, store)
+    if refused:
+        raise _left_out(refused)
+
+
+class Refusal(NamedTuple):
+    """A probe that a model cannot serve."""
+
+    model: str
+    probe_set: str
+    probe: Probe
+    error: ModelError
+
+
+def _left_out(refused: Sequence[Refusal]) -> ModelError:
+    """One sentence about all probes that were left out; the first stands for the others."""
+    first = refused[0]
+    models = list(dict.fromkeys(each.model for each in refused))
+    probes = {(each.probe_set, each.probe.digest()) for each in refused}
+    count = f"{len(probes)} probe{'s' if len(probes) > 1 else ''}"
+    return ModelError(
+        f"{count} left out with {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, everything else is "
+        f"evaluated: {first.error.what}",
+        where=f"{first.probe_set}, probe {first.probe.id}{' and others' if len(probes) > 1 else ''}",
+        how=first.error.how,
+    )
 
 
 class _Evaluation:
@@ -110,9 +138,11 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
         self._text: TextGatherer | None = None
+        self._refused: dict[str, Refusal] = {}
         self._gathered = 0  # pieces of evidence of the probe set at hand
 
-    def run(self) -> None:
+    def run(self) -> list[Refusal]:
+        """Evaluates what is missing; returns what the model cannot serve."""
         for seeds in self._contexts.values():
             for context in seeds.values():
                 self._store.register(context)
@@ -124,6 +154,7 @@ class _Evaluation:
             finally:
                 # Written also when the work was cancelled or failed: a run says truthfully how far it came.
                 self._record(probe_set, time.perf_counter() - started)
+        return list(self._refused.values())
 
     def _gather(self, probe_set: ProbeSet) -> None:
         probes = list({probe.digest(): probe for probe in probe_set.probes}.values())
@@ -135,31 +166,34 @@ class _Evaluation:
                 if self._stop():
                     raise Cancelled
                 try:
-                    self._compute(
+                    refused = self._compute(
                         kind, {seed: context.key for seed, context in seeds.items()}, todo, counter.add
                     )
+                    for probe, error in refused:
+                        self._refused[probe.digest()] = Refusal(self._spec.name, probe_set.name, probe, error)
                 finally:
                     self._gathered += counter.added
 
     def _compute(
         self, kind: Kind, found: dict[int, str], todo: dict[int, list[Probe]], on_done: Callable[[int], None]
-    ) -> None:
+    ) -> list[tuple[Probe, ModelError]]:
+        """Gathers one kind of evidence; returns the probes that the model cannot serve, and why."""
         if kind == "images":
             wanted = [
                 Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
             ]
             judges = self._pool.judges(self._study.judges)
-            gatherer = ImageGatherer(self._store, self._pool.image([self._spec]), judges, self._stop)
-            gatherer.gather(wanted, self._study.sampling, on_done)
-        elif kind == "scores":
-            self._gatherer().scores(found[0], todo[0], on_done)
-        else:
-            self._gatherer().answers(found, todo, self._study.decoding, on_done)
-
-    def _gatherer(self) -> TextGatherer:
+            pictures = ImageGatherer(self._store, self._pool.image([self._spec]), judges, self._stop)
+            pictures.gather(wanted, self._study.sampling, on_done)
+            return pictures.refused
         if self._text is None:
             self._text = TextGatherer(self._store, self._pool.text([self._spec]), self._spec.name, self._stop)
-        return self._text
+        self._text.refused.clear()
+        if kind == "scores":
+            self._text.scores(found[0], todo[0], on_done)
+        else:
+            self._text.answers(found, todo, self._study.decoding, on_done)
+        return self._text.refused
 
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
         missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
@@ -208,7 +242,7 @@ class _Evaluation:
                 n_probes=total,
                 n_done=total - missing,
                 status=status,
-                versions=_versions(),
+                versions=versions(PACKAGES),
             )
         )
 
@@ -243,16 +277,6 @@ def _settings(found: dict[Kind, dict[int, Context]]) -> dict[str, object]:
         }
         for kind, seeds in found.items()
     }
-
-
-def _versions() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"  # the checkout itself, run without being installed
-    return found
 
 
 __all__ = [

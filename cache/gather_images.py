@@ -9,11 +9,11 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
-from backends.errors import Cancelled
+from backends.errors import Cancelled, ModelError
 from backends.evidence import ImageEvidence
 from backends.interfaces import ImageModels, ImageRequest, Judge, PartialImage, Stop
 from backends.study import Probe, Sampling
-from cache.gather_text import OnDone, in_cells
+from cache.gather_text import OnDone, all_that_fit, in_cells
 from cache.store import Store
 
 CELL_IMAGES = 12
@@ -32,6 +32,9 @@ class Wanted(NamedTuple):
 class ImageGatherer:
     """Asks image models for pictures, judges them and stores both.
 
+    Attributes:
+        refused: probes that the model cannot serve (too long), with the reason; all others are evaluated.
+
     Args:
         store: where evidence goes.
         models: has the models loaded.
@@ -44,6 +47,7 @@ class ImageGatherer:
         self._models = models
         self._judges = judges
         self._stop = stop
+        self.refused: list[tuple[Probe, ModelError]] = []
 
     def gather(self, wanted: Sequence[Wanted], sampling: Sampling, on_done: OnDone) -> None:
         """Make, judge and store pictures, a cell at a time.
@@ -51,11 +55,17 @@ class ImageGatherer:
         Raises:
             Cancelled: stopped; whole cells before that are stored.
         """
-        for cell in in_cells(wanted, CELL_IMAGES):
-            done = [partial for partial in self.sample(cell, sampling) if partial.done]
-            self.keep([(cell[partial.index], partial) for partial in done])
-            on_done(len(done))
-            if len(done) < len(cell):
+
+        def make(part: Sequence[Wanted]) -> list[tuple[Wanted, PartialImage]]:
+            return [(part[found.index], found) for found in self.sample(part, sampling) if found.done]
+
+        for every in in_cells(wanted, CELL_IMAGES):
+            cell = self._missing(every)
+            before = len(self.refused)
+            pictures = all_that_fit(cell, make, self._refuse)
+            self.keep(pictures)
+            on_done(len(every) - len(cell) + len(pictures))
+            if len(pictures) + len(self.refused) - before < len(cell):
                 raise Cancelled
 
     def sample(self, wanted: Sequence[Wanted], sampling: Sampling) -> Iterator[PartialImage]:
@@ -71,6 +81,17 @@ class ImageGatherer:
             cells.setdefault(wanted.context, []).append((wanted.probe.digest(), found, png))
         for context, rows in cells.items():
             self._store.put_images(context, rows)
+
+    def _refuse(self, wanted: Wanted, error: ModelError) -> None:
+        self.refused.append((wanted.probe, error))
+
+    def _missing(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+        """Those that no other process has stored by now."""
+        digests: dict[str, list[str]] = {}
+        for each in wanted:
+            digests.setdefault(each.context, []).append(each.probe.digest())
+        missing = {(context, d) for context, of in digests.items() for d in self._store.missing(context, of)}
+        return [each for each in wanted if (each.context, each.probe.digest()) in missing]
 
     def _judge(
         self, partials: Sequence[PartialImage], wanted: Sequence[Wanted]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from backends.errors import Cancelled
+from backends.errors import Cancelled, ModelError
 from backends.evidence import ANSWER, PARAPHRASE, Answer, TextEvidence, TokenScores, option, perturbed
 from backends.interfaces import GenerationRequest, ScoreItem, Stop, TextModels
 from backends.study import Decoding, Probe
@@ -18,6 +18,8 @@ OnDone = Callable[[int], None]
 """Told how many more pieces of evidence are ready."""
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
+Rows = list[tuple[str, TextEvidence]]
 
 
 def score_items(probe: Probe) -> dict[str, ScoreItem]:
@@ -35,6 +37,9 @@ def score_items(probe: Probe) -> dict[str, ScoreItem]:
 class TextGatherer:
     """Asks one model for evidence and stores it, each (prompt, answer) through the model once in its lifetime.
 
+    Attributes:
+        refused: probes that the model cannot serve (too long), with the reason; all others are evaluated.
+
     Args:
         store: where evidence goes.
         models: has the model loaded.
@@ -48,6 +53,7 @@ class TextGatherer:
         self._model = model
         self._stop = stop
         self._scored: dict[tuple[str, str], TokenScores] = {}
+        self.refused: list[tuple[Probe, ModelError]] = []
 
     def scores(self, context: str, probes: Sequence[Probe], on_done: OnDone) -> None:
         """Score the answers of probes and store them, a cell at a time.
@@ -55,12 +61,10 @@ class TextGatherer:
         Raises:
             Cancelled: stopped; whole cells before that are stored.
         """
-        for cell in in_cells(probes):
-            found = self._score({probe.digest(): score_items(probe) for probe in cell})
-            self._store.put_text(
-                context, [(digest, TextEvidence(scores)) for digest, scores in found.items()]
-            )
-            on_done(len(found))
+        for cell, known in self._cells(context, probes):
+            rows = all_that_fit(cell, self._score_probes, self._refuse)
+            self._store.put_text(context, rows)
+            on_done(known + len(rows))
 
     def answers(
         self,
@@ -81,14 +85,33 @@ class TextGatherer:
             Cancelled: stopped; answers that had ended are stored.
         """
         for seed, context in contexts.items():
-            for cell in in_cells(probes[seed]):
-                requests = [GenerationRequest(self._model, probe.prompt, seed) for probe in cell]
+
+            def write(part: Sequence[Probe], seed: int = seed) -> Rows:
+                requests = [GenerationRequest(self._model, probe.prompt, seed) for probe in part]
                 written = self._write(requests, decoding)
-                rows = [(cell[i].digest(), TextEvidence({}, (answer,))) for i, answer in written.items()]
+                return [(part[i].digest(), TextEvidence({}, (answer,))) for i, answer in written.items()]
+
+            for cell, known in self._cells(context, probes[seed]):
+                before = len(self.refused)
+                rows = all_that_fit(cell, write, self._refuse)
                 self._store.put_text(context, rows)
-                on_done(len(rows))
-                if len(rows) < len(cell):
+                on_done(known + len(rows))
+                if len(rows) + len(self.refused) - before < len(cell):
                     raise Cancelled
+
+    def _cells(self, context: str, probes: Sequence[Probe]) -> Iterator[tuple[Sequence[Probe], int]]:
+        """Cells without what another process has stored by now, and how many probes that was."""
+        for cell in in_cells(probes):
+            missing = set(self._store.missing(context, [probe.digest() for probe in cell]))
+            todo = [probe for probe in cell if probe.digest() in missing]
+            yield todo, len(cell) - len(todo)
+
+    def _refuse(self, probe: Probe, error: ModelError) -> None:
+        self.refused.append((probe, error))
+
+    def _score_probes(self, probes: Sequence[Probe]) -> Rows:
+        found = self._score({probe.digest(): score_items(probe) for probe in probes})
+        return [(digest, TextEvidence(scores)) for digest, scores in found.items()]
 
     def _score(self, wanted: Mapping[str, Mapping[str, ScoreItem]]) -> dict[str, dict[str, TokenScores]]:
         """Digest -> name -> item to digest -> name -> scores; what was scored before is not scored again."""
@@ -116,6 +139,21 @@ class TextGatherer:
             for partial in self._models.generate(requests, decoding, self._stop)
             if partial.done and partial.answer.finish != "cancelled"
         }
+
+
+def all_that_fit(
+    cell: Sequence[Item],
+    work: Callable[[Sequence[Item]], list[Result]],
+    refuse: Callable[[Item, ModelError], None],
+) -> list[Result]:
+    """What work makes of a cell; where that is refused, of each item alone, and `refuse` is told which ones failed."""
+    try:
+        return work(cell) if cell else []
+    except ModelError as error:
+        if len(cell) == 1:
+            refuse(cell[0], error)
+            return []
+    return [result for item in cell for result in all_that_fit([item], work, refuse)]
 
 
 def in_cells(probes: Sequence[Item], size: int = CELL) -> Iterator[Sequence[Item]]:

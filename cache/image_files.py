@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
@@ -36,22 +37,25 @@ class ImageFiles:
         if self.intact(digest):
             return digest
         target = self.path(digest)
+        part: Path | None = None
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             descriptor, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+            part = Path(name)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(png)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(name, target)
+            os.replace(part, target)
         except OSError as error:
+            _remove(part)
             raise _refused(error, self.folder) from error
         self._intact.add(digest)
         return digest
 
     def intact(self, digest: str) -> bool:
-        """The file is there and holds what its name says; read once for each process."""
-        if digest in self._intact:
+        """The file is there and holds what its name says; its bytes are read once for each process."""
+        if digest in self._intact and os.path.isfile(self.path(digest)):  # somebody may tidy up meanwhile
             return True
         try:
             found = blake3(self.path(digest).read_bytes()).hexdigest() == digest
@@ -71,13 +75,21 @@ class ImageFiles:
             target = self.path(source.stem)
             if target.exists():
                 continue
+            part = target.with_suffix(f".{os.getpid()}.tmp")
             try:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_suffix(f".{os.getpid()}.tmp")
                 shutil.copyfile(source, part)
                 os.replace(part, target)
             except OSError as error:
+                _remove(part)
                 raise _refused(error, self.folder) from error
+
+
+def _remove(part: Path | None) -> None:
+    """Half an image takes up the space that was short."""
+    if part is not None:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _refused(error: OSError, folder: Path) -> StoreError:

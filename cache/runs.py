@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
+from datetime import datetime
+from types import NoneType
 from typing import Literal
 
 RunStatus = Literal["complete", "partial"]
@@ -64,3 +66,28 @@ class RunRecord:
     def from_json(cls, text: str) -> RunRecord:
         """Inverse of `to_json`."""
         return cls(**json.loads(text))
+
+    @classmethod
+    def from_row(cls, key: str, text: str) -> RunRecord | None:
+        """The run that the store has under this key, None where what it has is damaged."""
+        try:
+            run = cls.from_json(text)
+            datetime.fromisoformat(run.created)
+        except (ValueError, TypeError, RecursionError):
+            return None
+        sound = run.key == key and all(
+            isinstance(getattr(run, field.name), _KINDS[str(field.type)]) for field in fields(cls)
+        )
+        return run if sound else None
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    "str": (str,),
+    "RunStatus": (str,),
+    "int": (int,),
+    "int | None": (int, NoneType),
+    "float": (int, float),
+    "Mapping[str, object]": (dict,),
+    "Mapping[str, str]": (dict,),
+}
+"""What JSON gives for a field, by how the field is declared."""

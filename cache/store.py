@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, sele
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError
 
+from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache import codec, schema
 from cache.absorb import absorb
@@ -30,6 +31,9 @@ from cache.runs import RunRecord
 Evidence = TypeVar("Evidence")
 _CONTEXT_FIELDS = tuple(field.name for field in fields(Context))
 
+_ONE_MORE = """
+INSERT INTO meta (key, value) VALUES ('version', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1
+"""
 _DAMAGED = select(schema.damage.c.cell)
 
 
@@ -47,7 +51,8 @@ class Store:
         self._images = ImageFiles(path.parent / "images")
         self._verified: set[int] = set()
         self._contexts: dict[int, Context] = {}
-        self._lock = Lock()  # pages and the worker share one store; protects `_contexts`
+        self._broken: set[int] = set()
+        self._lock = Lock()  # pages and the worker share one store; protects `_contexts`, `_broken`
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -89,19 +94,26 @@ class Store:
             values = {name: getattr(context, name) for name in _CONTEXT_FIELDS}
             with self._write(news=False) as connection:
                 statement = sqlite_insert(schema.contexts).values(key=context.key, **values)
-                connection.execute(statement.on_conflict_do_nothing())
+                connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=values))
         return context.key
 
     def contexts(self) -> list[Context]:
-        """All contexts that were registered, oldest first."""
+        """All contexts that were registered, oldest first; a damaged one is left out until it is registered again."""
         table = schema.contexts
-        query = select(table.c.id, *(table.c[name] for name in _CONTEXT_FIELDS)).order_by(table.c.id)
+        query = select(table.c.id, table.c.key, *(table.c[name] for name in _CONTEXT_FIELDS))
         with self._lock:
             # Contexts are never changed or removed, so only those that came since the last call are read.
-            seen = max(self._contexts, default=0)
+            new = table.c.id > max(self._contexts, default=0)
             with self._read() as connection:
-                for row in connection.execute(query.where(table.c.id > seen)):
-                    self._contexts[row.id] = Context(*row[1:])
+                for number, key, *values in connection.execute(
+                    query.where(new | table.c.id.in_(self._broken))
+                ):
+                    context = Context(*values)
+                    if all(isinstance(value, str | int) for value in values) and context.key == key:
+                        self._contexts[number] = context
+                        self._broken.discard(number)
+                    else:
+                        self._broken.add(number)
             return [self._contexts[number] for number in sorted(self._contexts)]
 
     # Evidence
@@ -148,8 +160,17 @@ class Store:
         return {digest: item for digest, item in found.items() if self._images.intact(item.image)}
 
     def image_path(self, digest: str) -> Path:
-        """PNG file of an image."""
-        return self._images.path(digest)
+        """PNG file of an image.
+
+        Raises:
+            StoreError: it was deleted.
+        """
+        path = self._images.path(digest)
+        if not path.is_file():
+            raise StoreError(
+                "this image was deleted", where=str(path), how="Reload the page and make it again"
+            )
+        return path
 
     def stamps(self, contexts: Sequence[str]) -> dict[str, dict[str, str]]:
         """For each context, digest -> checksum of the cell that holds it: changes when the evidence does."""
@@ -167,11 +188,16 @@ class Store:
         return found
 
     def damaged(self) -> int:
-        """Pieces of evidence that were found damaged and have not been computed again since."""
+        """Pieces of evidence and runs that were found damaged and have not been computed again since."""
         index = schema.evidence
-        query = select(func.count()).select_from(index).where(index.c.cell.in_(_DAMAGED))
+        self.contexts()
+        broken = index.c.cell.in_(_DAMAGED) | index.c.context.in_(self._broken)
+        query = select(func.count()).select_from(index).where(broken)
         with self._read() as connection:
-            return int(connection.execute(query).scalar_one())
+            runs = connection.execute(select(schema.runs.c.key, schema.runs.c.record)).all()
+            return int(connection.execute(query).scalar_one()) + sum(
+                RunRecord.from_row(*row) is None for row in runs
+            )
 
     # Runs, derived numbers
 
@@ -183,12 +209,15 @@ class Store:
             connection.execute(insert(schema.runs), row)
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
-        """Runs of one study, or all, newest first."""
-        query = select(schema.runs.c.record).order_by(schema.runs.c.created.desc(), schema.runs.c.key)
+        """Runs of one study, or all, newest first; damaged ones are left out."""
+        query = select(schema.runs.c.key, schema.runs.c.record).order_by(
+            schema.runs.c.created.desc(), schema.runs.c.key
+        )
         if study is not None:
             query = query.where(schema.runs.c.study == study)
         with self._read() as connection:
-            return [RunRecord.from_json(record) for (record,) in connection.execute(query)]
+            found = [RunRecord.from_row(*row) for row in connection.execute(query)]
+        return [run for run in found if run is not None]
 
     def memo(self, key: str) -> bytes | None:
         """Derived numbers that were kept under this key; None where none or damaged."""
@@ -208,7 +237,8 @@ class Store:
         """A number that grows whenever evidence or runs were written, by any process."""
         with self._read() as connection:
             query = select(schema.meta.c.value).where(schema.meta.c.key == "version")
-            return int(connection.execute(query).scalar_one())
+            value = connection.execute(query).scalar_one_or_none()
+        return int(value) if value is not None and str(value).isdecimal() else 0  # the next write mends it
 
     def absorb(self, path: Path, images: Path | None = None) -> int:
         """Take over another store's evidence, runs, numbers and images; a store already absorbed costs nothing.
@@ -242,9 +272,12 @@ class Store:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
                 if news:
-                    connection.exec_driver_sql("UPDATE meta SET value = value + 1 WHERE key = 'version'")
+                    connection.exec_driver_sql(_ONE_MORE)
         except DatabaseError as error:
             raise schema.explain(error, self.path) from error
+
+    def _is_registered(self, context: str) -> bool:
+        return any(known.key == context for known in self.contexts())
 
     def _context_id(self, context: str) -> int:
         found = [number for number, known in self._contexts.items() if known.key == context]
@@ -282,6 +315,8 @@ class Store:
     def _cells_of(self, context: str, digests: Sequence[str]) -> dict[int, list[_Place]]:
         """Undamaged cells of the context that hold any of the digests, and where in them."""
         index, table = schema.evidence, schema.contexts
+        if not self._is_registered(context):
+            return {}
         query = (
             select(index.c.digest, index.c.cell, index.c.row)
             .join_from(index, table, index.c.context == table.c.id)
@@ -341,7 +376,8 @@ class Store:
         for cell in cells:
             try:
                 with self._engine.connect() as connection:
-                    found.append(tuple(connection.execute(query.where(table.c.id == cell)).one()))
+                    row = connection.execute(query.where(table.c.id == cell)).one_or_none()
+                    found.append((cell, "", None) if row is None else tuple(row))
             except DatabaseError:
                 found.append((cell, "", None))
         return found

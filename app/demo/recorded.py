@@ -49,6 +49,8 @@ def take_in(pack: Path, store: Store) -> None:
         ) from error
     except OSError as error:
         raise StoreError(
-            f"the cache cannot be written ({error.strerror})", where=str(store.path.parent)
+            f"the cache cannot be written ({error.strerror})",
+            where=str(store.path.parent),
+            how="Free some space, or choose another folder with --cache",
         ) from error
     store.put_memo(mark, b"taken in")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import subprocess
@@ -224,7 +225,7 @@ def test_the_pages_show_recorded_runs_without_any_model_library(tmp_path: Path) 
     store.close()
     own = {
         "UNLEARNBOARD_CACHE": str(tmp_path),
-        "UNLEARNBOARD_STUDIES": str(write_study(text_study(), tmp_path)),
+        "UNLEARNBOARD_STUDIES": json.dumps([str(write_study(text_study(), tmp_path))]),
     }
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", PAGES], check=True, timeout=240, cwd=root, env=os.environ | own)

@@ -15,11 +15,14 @@ from pathlib import Path
 import pytest
 
 from app import cli
+from app.__main__ import main
 from app.adhoc_study import Choice, adhoc_study, write_adhoc
 from app.cli_options import without_streamlit_flags
+from app.settings import study_paths
 from app.terminal import ProgressLines, printable
 from backends.errors import StudyError
 from backends.study_file import read_study
+from backends.versions import own_version
 from cache.evaluation import Progress
 from cache.store import Store
 from tests.filled_store import text_study, write_study
@@ -83,8 +86,38 @@ def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.run(["--version"])
-    assert capsys.readouterr().out.strip() == f"unlearnboard {cli.version()}"
-    assert f'version = "{cli.version()}"' in (ROOT / "pyproject.toml").read_text()
+    assert capsys.readouterr().out.strip() == f"unlearnboard {own_version()}"
+    assert f'version = "{own_version()}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_study_files_reach_the_dashboard_whatever_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [write_study(text_study(), tmp_path / name) for name in ("a:b", "c;d", 'e"f')]
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("UNLEARNBOARD_STUDIES", "")
+    monkeypatch.setattr(sys, "argv", [])
+    monkeypatch.setattr("runpy.run_module", lambda *_, **__: None)
+    cli.show(files, _free_port(), browser=False)
+    assert study_paths() == files
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def test_ctrl_c_while_modules_are_read_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pressed:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "app.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "app.cli")
+    monkeypatch.delattr("app.cli")
+    monkeypatch.setattr(sys, "meta_path", [Pressed(), *sys.meta_path])
+    assert main() == 130
 
 
 def test_streamlit_flags_are_handed_on() -> None:
@@ -145,6 +178,8 @@ def test_a_cache_that_is_no_folder_is_named(capsys: pytest.CaptureFixture[str], 
         (["--unlearned", "a"], "--unlearned needs --original"),
         (["a.toml", "--original", "b"], "give study files or --original, not both"),
         (["--port", "0"], "'0' is no port"),
+        (["--original", ""], "--original is empty"),
+        (["--original", "a", "--unlearned", "b", ""], "--unlearned is empty"),
         (["--port", "many"], "'many' is no port"),
         (["--orginal", "b"], "unrecognized arguments: --orginal"),
     ],

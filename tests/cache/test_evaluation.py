@@ -27,9 +27,11 @@ from backends.interfaces import (
 )
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
+from backends.versions import own_version
 from cache.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.scoreboard import evidence_for, scoreboard
 from cache.store import Store
+from tests.cache.conftest import person
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -279,3 +281,48 @@ def test_a_probe_without_an_answer_is_complete_with_what_it_has(tiny_study: Stud
     study = replace(tiny_study, probe_sets=(bare,))
     evaluate(study, store, ModelPool(device="cpu"), ["Original"])
     assert plan(study, store, "float32", ["Original"]).missing == 0
+
+
+def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
+    tiny_study: Study, store: Store
+) -> None:
+    long = Probe("endless", "retain", "Say " + "long " * 200, answer="Yes.")
+    sets = (*tiny_study.probe_sets, ProbeSet("odd", "retain", (long, person(99, "retain"))))
+    study = replace(tiny_study, probe_sets=sets)
+    seen: list[Progress] = []
+    for _ in range(2):  # the second time nothing but that probe is left
+        pool = CountingPool()
+        with pytest.raises(
+            ModelError, match=r"^odd, probe endless: 1 probe left out with Original, everything"
+        ) as e:
+            evaluate(study, store, pool, ["Original"], on_progress=seen.append)
+        assert "context" in str(e.value)
+        plans = plan(study, store, numerics_of(pool), ["Original"])
+        assert plans.missing == 2  # its scores and its answer
+    assert all(request.prompt == long.prompt for request in pool.generated)
+    assert pool.scored == [("Original", long.prompt, "Yes.")]
+    run = next(run for run in store.runs(study.name) if run.probe_set == "odd")
+    assert (run.status, run.n_done, run.n_probes) == ("partial", 1, 2)
+    assert scoreboard(study, store).frame["model"].eq("Original").any()
+
+
+def test_what_another_process_stored_meanwhile_is_not_computed_again(
+    tiny_study: Study, store: Store, tmp_path: Path
+) -> None:
+    pool = CountingPool()
+    other = Store.open(store.path)
+    done: list[Progress] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if not done:  # the other process does everything right after this one has made its plan
+            done.append(progress)
+            evaluate(tiny_study, other, ModelPool(device="cpu"), ["Original"])
+
+    evaluate(tiny_study, store, pool, ["Original"], on_progress=meanwhile)
+    assert (pool.generated, pool.scored) == ([], [])
+
+
+def test_provenance_names_the_version_of_unlearnboard(tiny_study: Study, store: Store) -> None:
+    evaluate(tiny_study, store, ModelPool(device="cpu"), ["Original"])
+    assert {run.versions["unlearnboard"] for run in store.runs(tiny_study.name)} == {own_version()}
+    assert own_version()[0].isdigit()

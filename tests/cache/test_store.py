@@ -1,11 +1,13 @@
 """The store keeps what it was given through kills, damage, other processes and full disks, and says what is wrong."""
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,31 @@ from blake3 import blake3
 from backends.errors import StoreError
 from backends.evidence import Answer, ImageEvidence, TextEvidence
 from cache.keys import Context
+from cache.runs import RunRecord
 from cache.schema import SCHEMA_VERSION
 from cache.store import Store
 from tests.filled_store import token_scores
 
+RUN = RunRecord(
+    key="run",
+    study="study",
+    model="Model",
+    part="unlearned",
+    method="NPO",
+    step=None,
+    fingerprint="f",
+    probe_set="forget",
+    role="forget",
+    settings={},
+    numerics="float32",
+    device="cpu",
+    dtype="float32",
+    created="2026-01-01T00:00:00+00:00",
+    seconds=1.0,
+    n_probes=1,
+    n_done=1,
+    status="complete",
+)
 ROOT = Path(__file__).resolve().parents[2]
 SCORES = Context("scores", "weights", "tokenizer", "corrected/1", "{}", "float32", 1)
 IMAGES = Context("images", "weights", "", "same-noise/1", '{"seed": 1}', "float32", 1)
@@ -338,3 +361,65 @@ def test_a_damaged_memo_is_forgotten(store: Store) -> None:
         connection.execute("UPDATE memos SET payload = ?", (b"1 2 4",))
     connection.close()
     assert store.memo("numbers") is None
+
+
+def change(store: Store, statement: str, *values: object) -> None:
+    with sqlite3.connect(store.path) as connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+def test_evidence_of_a_damaged_context_is_missing_until_it_is_registered_again(store: Store) -> None:
+    fill(store)
+    change(store, "UPDATE contexts SET settings = ? WHERE kind = 'scores'", b"\xff{")
+    again = Store.open(store.path)
+    assert [context.kind for context in again.contexts()] == ["images"]
+    assert again.missing(SCORES.key, digests(0, 8)) == digests(0, 8)
+    assert again.text(SCORES.key, digests(0, 8)) == {}
+    assert again.damaged() == 8
+    again.register(SCORES)
+    assert again.missing(SCORES.key, digests(0, 8)) == []
+    assert again.damaged() == 0
+
+
+@pytest.mark.parametrize(
+    "record", ["", "[]", "{", '{"key": "k"}', "null", json.dumps(asdict(RUN) | {"seconds": "long"})]
+)
+def test_a_damaged_run_is_left_out_and_counted(store: Store, record: str) -> None:
+    store.put_run(RUN)
+    store.put_run(replace(RUN, key="other"))
+    change(store, "UPDATE runs SET record = ? WHERE key = 'run'", record)
+    assert [run.key for run in store.runs()] == ["other"]
+    assert store.damaged() == 1
+    store.put_run(RUN)
+    assert {run.key for run in store.runs()} == {"run", "other"}
+
+
+def test_an_emptied_table_of_versions_is_mended_by_the_next_write(store: Store) -> None:
+    change(store, "DELETE FROM meta WHERE key = 'version'")
+    assert store.version() == 0
+    fill(store)
+    assert store.version() > 0
+
+
+def test_an_image_that_was_deleted_by_hand_is_missing(store: Store) -> None:
+    png = b"picture"
+    found = ImageEvidence(blake3(png).hexdigest(), 1, {}, np.zeros(0, np.float32), 0.0)
+    store.put_images(IMAGES.key, [("d" * 32, found, png)])
+    assert store.missing(IMAGES.key, ["d" * 32]) == []
+    store.image_path(found.image).unlink()
+    assert store.missing(IMAGES.key, ["d" * 32]) == ["d" * 32]
+    assert store.images(IMAGES.key, ["d" * 32]) == {}
+    with pytest.raises(StoreError, match="deleted"):
+        store.image_path(found.image)
+
+
+def test_a_full_disk_leaves_no_half_image(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    found = ImageEvidence(blake3(b"picture").hexdigest(), 1, {}, np.zeros(0, np.float32), 0.0)
+    with pytest.raises(StoreError, match="No space left"):
+        store.put_images(IMAGES.key, [("d" * 32, found, b"picture")])
+    assert not list(store.path.parent.rglob("*.tmp"))
