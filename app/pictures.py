@@ -23,7 +23,8 @@ from app.plain_text import visible
 from app.scales import ROCKET, ramp
 from backends.evidence import ImageEvidence
 from backends.interfaces import PartialImage
-from backends.study import Probe, Study
+from backends.metrics.pictures import NONE
+from backends.study import Part, Probe, Study
 from cache.store import Store
 
 Pixels = NDArray[np.uint8]
@@ -52,7 +53,8 @@ def board(
     Args:
         study: the study.
         store: where the picture files are.
-        probe: what was asked; its concepts are what the judges should see.
+        probe: what was asked; its concepts are what the judges should see, but on a forget probe the concept that
+            is to be forgotten should be gone.
         columns: one a model.
         seeds: rows of the grid.
         view: one of VIEW_NAMES.
@@ -61,12 +63,14 @@ def board(
         dark: the theme.
     """
     base = next((column for column in columns if column.spec.part == "original"), None)
+    unwanted = to_be_gone(study, probe)
     drawn = []
     for column in columns:
         look = look_of(column.spec, study)
         name = column.spec.name
         cells = [
-            _cell(store, probe, column, seed, partial.get((name, seed)), name in awaited) for seed in seeds
+            _cell(store, probe, unwanted, column, seed, partial.get((name, seed)), name in awaited)
+            for seed in seeds
         ]
         if view == "difference" and base is not None and column.spec != base.spec:
             _add_differences(store, cells, column, base)
@@ -79,18 +83,40 @@ def board(
                 "look": {"symbol": look.symbol, "colour": look.on(dark)},
                 "message": column.problem,
                 "cells": cells,
-                "summary": _summary(probe, column),
+                "summary": _summary(probe, unwanted, column),
             }
         )
     return {"view": view, "prompt": visible(probe.prompt), "columns": drawn, "legend": list(ROCKET)}
 
 
+def to_be_gone(study: Study, probe: Probe) -> dict[str, str]:
+    """Concepts by domain that a forget probe asks for and that unlearned models should no longer draw."""
+    if probe.role != "forget":
+        return {}
+    return {
+        domain: concept
+        for domain, concept in study.forget_concepts.items()
+        if probe.concepts.get(domain) == concept
+    }
+
+
 def _cell(
-    store: Store, probe: Probe, column: ImageColumn, seed: int, partial: PartialImage | None, awaited: bool
+    store: Store,
+    probe: Probe,
+    unwanted: Mapping[str, str],
+    column: ImageColumn,
+    seed: int,
+    partial: PartialImage | None,
+    awaited: bool,
 ) -> dict[str, Any]:
     found = column.pictures.get(seed)
     if found is not None:
-        return _filled(seed, _stored_uri(store.image_path(found.image)), _judged(probe, found), "")
+        return _filled(
+            seed,
+            _stored_uri(store.image_path(found.image)),
+            _judged(probe, unwanted, column.spec.part, found),
+            "",
+        )
     if partial is not None:
         return _filled(seed, _uri(_png(partial.pixels)), [], f"step {partial.step} of {partial.steps}")
     missing = "Waiting for its turn …" if awaited else "No picture yet. Press Run"
@@ -103,27 +129,50 @@ def _filled(seed: int, src: str, judged: list[dict[str, str]], message: str) -> 
     return {"seed": seed, "src": src, "judged": judged, "message": message, "difference": "", "mean": ""}
 
 
-def _judged(probe: Probe, found: ImageEvidence) -> list[dict[str, str]]:
-    """What each judge says, and whether it is what the prompt asked for."""
+def _judged(
+    probe: Probe, unwanted: Mapping[str, str], part: Part, found: ImageEvidence
+) -> list[dict[str, str]]:
+    """What each judge says, and whether it is what the prompt asked for, or what should be gone."""
     lines = []
     for domain, judgement in found.judgements.items():
-        sure = judgement.probabilities.get(judgement.label, 0.0)
-        asked = probe.concepts.get(domain, "")
-        words = f"{domain}: {judgement.label} ({sure:.2f})" + (f", asked: {asked}" if asked else "")
-        sign = "" if not asked else "yes" if judgement.label == asked else "no"
-        lines.append({"label": judgement.label, "share": f"{sure:.2f}", "sign": sign, "words": words})
+        sure = f"{judgement.probabilities.get(judgement.label, 0.0):.2f}"
+        label, asked = judgement.label, probe.concepts.get(domain, "")
+        words = f"{domain}: {label} ({sure})"
+        if not asked:
+            sign, told = "", ""
+        elif domain not in unwanted or (part == "original" and label != asked):
+            sign, told = "yes" if label == asked else "no", f", asked: {asked}"
+        elif part == "original":
+            sign, told = "", f", as expected: {asked} is to be forgotten, and the original still knows it"
+        else:
+            sign, label, told = _forgotten(label, asked)
+        lines.append({"label": visible(label), "share": sure, "sign": sign, "words": visible(words + told)})
     return lines
 
 
-def _summary(probe: Probe, column: ImageColumn) -> list[str]:
-    """For each judge how many of the pictures show what was asked."""
+def _forgotten(label: str, unwanted: str) -> tuple[str, str, str]:
+    """Sign, label and words where a concept should be gone. A picture of nothing is no sign of forgetting."""
+    if label == unwanted:
+        return "still", f"still {label}", f", still {unwanted}, which should be gone"
+    if label == NONE:
+        return "no", label, f", nothing recognised: collapsed, which does not count as {unwanted} forgotten"
+    return "yes", label, f", not {unwanted}, as wanted"
+
+
+def _summary(probe: Probe, unwanted: Mapping[str, str], column: ImageColumn) -> list[str]:
+    """For each judge how many of the pictures show what was asked, or no longer show what should be gone."""
     pictures = list(column.pictures.values())
     lines = []
     for domain, asked in probe.concepts.items():
         judged = [picture.judgements[domain].label for picture in pictures if domain in picture.judgements]
-        if judged:
+        if not judged:
+            continue
+        if domain in unwanted and column.spec.part != "original":
+            gone = sum(label not in (asked, NONE) for label in judged)
+            lines.append(f"{asked} gone: {gone} of {len(judged)}")
+        else:
             lines.append(f"{domain} as asked: {judged.count(asked)} of {len(judged)}")
-    return lines
+    return [visible(line) for line in lines]
 
 
 def _add_differences(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
+from math import isnan
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from app import state
 from app.cards import detail_of
 from app.charts.choices import available, card_of, role_of, title
-from app.charts.points import Axis
-from app.plain_text import visible
+from app.charts.points import Axis, p_value
+from app.plain_text import visible, visible_json
 from app.resources import store
 from app.tradeoff_link import RUN
 from backends.metrics import METRICS, StudyMetric
@@ -20,6 +21,7 @@ from backends.study import ModelSpec, Study
 from cache.scoreboard import Scoreboard
 
 CHANGED_SHOWN = 8
+LEAST_CHANGE = 0.0005  # a smaller change is 0.000 to the reader, and neither better nor worse
 
 
 def selected_model(board: Scoreboard, study: Study, x: Axis, y: Axis) -> str | None:
@@ -38,7 +40,7 @@ def selected_model(board: Scoreboard, study: Study, x: Axis, y: Axis) -> str | N
         st.caption("Its values against the original and the probes that changed most appear here.")
         return None
     spec = study.model(name)
-    st.text(detail_of(spec) + (f"\n{visible(spec.note)}" if spec.note else ""))
+    st.text(visible(detail_of(spec)) + (f"\n{visible(spec.note)}" if spec.note else ""))
     changes = against_original(board.frame, study, name)
     for axis in (x, y):
         _headline(changes, axis)
@@ -51,7 +53,8 @@ def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFr
     """Every metric of a model beside the original's.
 
     Returns:
-        Columns key, metric, original, value, low, high, change, verdict ("better", "worse", "same"); NaN where unknown.
+        Columns key, metric, original, value, low, high, change, verdict ("better", "worse", "same" as far as three
+        digits tell, "" where a value is missing); NaN where unknown.
     """
     columns = ["key", "value", "low", "high"]
     ours = frame.loc[frame["model"] == model, columns].set_index("key")
@@ -63,8 +66,14 @@ def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFr
     table["change"] = table["value"] - table["original"]
     ways = [1 if card_of(key).direction(role_of(key)) == "higher" else -1 for key in keys]
     gains = table["change"] * ways
-    table["verdict"] = ["better" if gain > 0 else "worse" if gain < 0 else "same" for gain in gains]
+    table["verdict"] = [_verdict(gain) for gain in gains]
     return table
+
+
+def _verdict(gain: float) -> str:
+    if isnan(gain):
+        return ""
+    return "better" if gain >= LEAST_CHANGE else "worse" if gain <= -LEAST_CHANGE else "same"
 
 
 def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) -> None:
@@ -107,8 +116,7 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
     rows = event["selection"]["rows"]
     row = rows[0] if rows and rows[0] < len(table) else 0
     if right.button("Open the chosen probe in Compare", icon=":material/compare:", type="primary"):
-        retained = [study.retained.name] if study.retained else []
-        state.open_in_compare(str(table["probe"].iloc[row]), [study.original.name, *retained, model])
+        state.open_in_compare(str(table["probe"].iloc[row]), [*state.chosen_models(), model])
 
 
 def _headline(changes: pd.DataFrame, axis: Axis) -> None:
@@ -118,36 +126,41 @@ def _headline(changes: pd.DataFrame, axis: Axis) -> None:
         st.metric(axis.name, "–", border=True)
         return
     row = rows.iloc[0]
-    interval = f"95 %: {row['low']:.2f} to {row['high']:.2f}" if pd.notna(row["low"]) else "no interval"
+    told = "" if pd.isna(row["original"]) else f"against the original's {axis.number(row['original'])}"
+    if pd.notna(row["low"]):
+        told += f"{' · ' if told else ''}value's 95 % interval: {row['low']:.2f} to {row['high']:.2f}"
+    moved = row["verdict"] != "same"
     st.metric(
         axis.name,
-        f"{row['value']:.3f}",
-        delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}",
-        delta_color="normal" if axis.better == "higher" else "inverse",
-        delta_description=f"against original · {interval}",
+        axis.number(row["value"]),
+        delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}" if moved else "±0.000",
+        delta_color=("normal" if axis.better == "higher" else "inverse") if moved else "off",
+        delta_arrow="auto" if moved else "off",
+        delta_description=told,
         border=True,
     )
 
 
+def worded(changes: pd.DataFrame) -> Styler:
+    """Changes with columns for people; numbers stay numbers, so that they sort, and are shown as people read them."""
+    table = changes.rename(
+        columns={"metric": "Metric", "value": "This", "original": "Original", "change": "Change"}
+    )
+    numbers = ["This", "Original", "low", "high"]
+    powers = table.index[[card_of(key).p_value for key in table["key"]]]
+    styled = table.style.format("{:.3f}", subset=numbers, na_rep="–")
+    styled = styled.format("{:+.3f}", subset=["Change"], na_rep="–")
+    return styled.format(p_value, subset=(powers, numbers), na_rep="–")
+
+
 def _changes(changes: pd.DataFrame) -> None:
     """All metrics against the original."""
-    number = st.column_config.NumberColumn(format="%.2f")
     with st.expander("All metrics against the original"):
         st.dataframe(
-            changes.rename(
-                columns={"metric": "Metric", "value": "This", "original": "Original", "change": "Change"}
-            ),
+            worded(changes),
             hide_index=True,
             column_order=["Metric", "This", "Change", "verdict", "Original", "low", "high"],
-            column_config={
-                "Metric": st.column_config.TextColumn(width="medium"),
-                "Change": st.column_config.NumberColumn(format="%+.2f"),
-                "verdict": "",
-                "This": number,
-                "Original": number,
-                "low": number,
-                "high": number,
-            },
+            column_config={"Metric": st.column_config.TextColumn(width="medium"), "verdict": ""},
             placeholder="–",
         )
 
@@ -157,8 +170,4 @@ def _provenance(study: Study, spec: ModelSpec) -> None:
     facts = {name: value for name, value in asdict(spec).items() if value not in ("", None)}
     runs = [asdict(run) for run in store().runs(study.name) if run.model == spec.name]
     with st.expander("Provenance"):
-        st.code(
-            json.dumps({"model": facts, "runs": runs}, indent=2, ensure_ascii=False),
-            language=None,
-            height=320,
-        )
+        st.code(visible_json({"model": facts, "runs": runs}), language=None, height=320)

@@ -90,6 +90,7 @@ def axis(key: str, *, turn: bool) -> Axis:
         better=card.direction(role),
         unit=card.low == 0.0 and card.high == 1.0,
         turn=turn,
+        log=card.p_value,  # on a linear axis most of them would lie at 0
     )
 
 

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import floor, log10
 
 import pandas as pd
 
 from backends.metrics.card import Direction
 from cache.frontier import pareto
+
+LEAST_POWER = -30  # a logarithmic axis goes no lower
+SCIENTIFIC_BELOW = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Axis:
         better: which way is better on this role.
         unit: True where the values are shares in [0, 1], so that 1 - value is the turned axis.
         turn: the person wants "better" up and right.
+        log: the values are p-values, and the axis is logarithmic.
     """
 
     key: str
@@ -34,16 +39,17 @@ class Axis:
     better: Direction
     unit: bool
     turn: bool = True
+    log: bool = False
 
     @property
     def complemented(self) -> bool:
         """The axis plots 1 - value."""
-        return self.turn and self.better == "lower" and self.unit
+        return self.turn and self.better == "lower" and self.unit and not self.log
 
     @property
     def reversed(self) -> bool:
-        """The axis runs from high to low (turned, but not a share)."""
-        return self.turn and self.better == "lower" and not self.unit
+        """The axis runs from high to low (turned, but not a share, or logarithmic)."""
+        return self.turn and self.better == "lower" and not self.complemented
 
     @property
     def name(self) -> str:
@@ -54,7 +60,24 @@ class Axis:
     def label(self) -> str:
         """The axis title, with its direction in words: `1 − Answer probability on forget  (better →)`."""
         arrow = "better →" if self.turn or self.better == "higher" else "← better"
-        return f"{'1 − ' if self.complemented else ''}{self.name}  ({arrow})"
+        scale = "log scale, " if self.log else ""
+        return f"{'1 − ' if self.complemented else ''}{self.name}  ({scale}{arrow})"
+
+    def number(self, value: float) -> str:
+        """A value as people read it: `0.684`, and `3.1e-12` where that is a small p-value."""
+        return p_value(value) if self.log else f"{value:.3f}"
+
+
+def p_value(value: float) -> str:
+    """`0.684`, `3.1e-12`, or `0` where it is too small for a number of 64 bits."""
+    return f"{value:.3f}" if value >= SCIENTIFIC_BELOW else f"{value:.1e}" if value > 0 else "0"
+
+
+def log_floor(values: pd.Series) -> float:
+    """The lower edge of a logarithmic axis, where smaller values are drawn: under the smallest value that is not 0."""
+    positive = values[values > 0]
+    least = floor(log10(float(positive.min()))) if len(positive) else 0
+    return float(10.0 ** max(least - 1, LEAST_POWER))
 
 
 def chart_points(
@@ -109,18 +132,22 @@ def _column(frame: pd.DataFrame, axis: Axis, letter: str) -> pd.DataFrame:
         (frame["key"] == axis.key) & frame["value"].notna(), ["model", "value", "low", "high", "n"]
     ]
     value, low, high = rows["value"], rows["low"], rows["high"]
-    below, above = (value - low).clip(lower=0).fillna(0), (high - value).clip(lower=0).fillna(0)
+    plotted = value
+    if axis.log:  # 0 has no place on a logarithmic axis
+        edge = log_floor(value)
+        plotted, low, high = value.clip(lower=edge), low.clip(lower=edge), high.clip(lower=edge)
+    below, above = (plotted - low).clip(lower=0).fillna(0), (high - plotted).clip(lower=0).fillna(0)
     if axis.complemented:
         below, above = above, below
     return pd.DataFrame(
         {
             "model": rows["model"],
-            letter: 1 - value if axis.complemented else value,
+            letter: 1 - plotted if axis.complemented else plotted,
             f"{letter}_minus": below,
             f"{letter}_plus": above,
             f"{letter}_value": value,
-            f"{letter}_low": low,
-            f"{letter}_high": high,
+            f"{letter}_low": rows["low"],
+            f"{letter}_high": rows["high"],
             f"{letter}_n": rows["n"],
         }
     )

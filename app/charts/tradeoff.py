@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,12 @@ import plotly.graph_objects as go
 from app.charts.labels import Name, Placement, line, markers, place
 from app.charts.points import Axis
 from app.look import Look
+from app.plain_text import visible
 
 NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
-STAR = 1.5  # a star's arms are thin: at one diameter it looks smaller than the other markers
+STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
+TICKS = 7  # powers of ten on a logarithmic axis, at most about this many
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +76,21 @@ def tradeoff_figure(
     figure = go.Figure()
     _add_front(figure, points, x, ink)
     original = points[points["part"] == "original"]
-    for name, rows in families(points).items():
+    # The large star of the retained model first: a point on top of it hides it only in part.
+    drawn = sorted(families(points).items(), key=lambda family: family[1]["part"].iloc[0] != "retained")
+    for name, rows in drawn:
         look = looks[str(rows["model"].iloc[0])]
         if rows["part"].iloc[0] == "unlearned":
             _add_start(figure, original, rows, look.on(dark), look.dash)
         _add_family(figure, rows, name, look, brush)
-    spans = _span(points, "x"), _span(points, "y")
-    _add_labels(figure, points, spans, (x.reversed, y.reversed), brush)
+    spans = _span(points, "x", x), _span(points, "y", y)
+    _add_labels(figure, points, spans, brush)
     _lay_out(figure, x, y, spans, ink)
     return figure
 
 
 def families(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows that share a look, in step order, by the name in the legend; original and retained last, so drawn on top."""
+    """Rows that share a look, in step order, by the name in the legend; original and retained last."""
     unlearned = points[points["part"] == "unlearned"]
     method = unlearned["method"].where(unlearned["method"].fillna("") != "", unlearned["model"])
     groups = {str(name): unlearned[method == name].sort_values("step") for name in dict.fromkeys(method)}
@@ -105,8 +110,8 @@ def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that Plotly will not read as markup."""
-    return text.replace("&", "&amp;").replace("<", "&lt;")
+    """Text that Plotly will not read as markup, with control and direction characters shown."""
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;")
 
 
 def _add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, ink: Ink) -> None:
@@ -187,6 +192,7 @@ def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
         y=[None],
         marker={"symbol": look.symbol, "size": MARKER * larger, "color": colour},
         hoverinfo="skip",
+        legendrank=1500 if part == "retained" else 1000,
     )
 
 
@@ -197,16 +203,16 @@ def _hover(row: pd.Series, brush: _Brush) -> str:
     lines = [f"<b>{plain(str(row['model']))}</b>", *([plain(", ".join(facts))] if facts else [])]
     lines += [_measured(row, "x", brush.x), _measured(row, "y", brush.y)]
     if brush.size and pd.notna(row["size"]):
-        lines.append(f"{plain(brush.size.name)}: {row['size']:.3f}")
+        lines.append(f"{plain(brush.size.name)}: {brush.size.number(row['size'])}")
     return "<br>".join(lines)
 
 
 def _measured(row: pd.Series, letter: str, axis: Axis) -> str:
     """`Answer probability on forget: 0.123 [0.081, 0.164], n = 40`."""
-    interval = ""
-    if pd.notna(row[f"{letter}_low"]) and pd.notna(row[f"{letter}_high"]):
-        interval = f" [{row[f'{letter}_low']:.3f}, {row[f'{letter}_high']:.3f}]"
-    return f"{plain(axis.name)}: {row[f'{letter}_value']:.3f}{interval}, n = {int(row[f'{letter}_n'])}"
+    value, low, high = (float(row[f"{letter}_{part}"]) for part in ("value", "low", "high"))
+    interval = "" if np.isnan([low, high]).any() else f" [{axis.number(low)}, {axis.number(high)}]"
+    note = " (smaller than the axis shows)" if axis.log and value < row[letter] else ""
+    return f"{plain(axis.name)}: {axis.number(value)}{note}{interval}, n = {int(row[f'{letter}_n'])}"
 
 
 def _diameters(sizes: pd.Series) -> pd.Series:
@@ -219,12 +225,17 @@ def _diameters(sizes: pd.Series) -> pd.Series:
     return areas**0.5
 
 
-def _span(points: pd.DataFrame, letter: str) -> tuple[float, float]:
-    """Plotted range: every point and the arms of its interval, with a margin."""
+def _place(values: pd.Series, axis: Axis) -> pd.Series:
+    """Where values lie along an axis, in its own unit: powers of ten on a logarithmic one."""
+    return np.log10(values.astype(float)) if axis.log else values
+
+
+def _span(points: pd.DataFrame, letter: str, axis: Axis) -> tuple[float, float]:
+    """Plotted range in the axis's own unit: every point and the arms of its interval, with a margin."""
     if not len(points):
         return 0.0, 1.0
-    low = float((points[letter] - points[f"{letter}_minus"]).min())
-    high = float((points[letter] + points[f"{letter}_plus"]).max())
+    low = float(_place(points[letter] - points[f"{letter}_minus"], axis).min())
+    high = float(_place(points[letter] + points[f"{letter}_plus"], axis).max())
     margin = 0.06 * max(high - low, 0.1)
     return low - margin, high + margin
 
@@ -233,12 +244,12 @@ def _add_labels(
     figure: go.Figure,
     points: pd.DataFrame,
     spans: tuple[tuple[float, float], tuple[float, float]],
-    reverse: tuple[bool, bool],
     brush: _Brush,
 ) -> None:
     """Names of original, retained and every last checkpoint, then steps on the way, where there is room."""
-    across = _pixels(points["x"], spans[0], NOMINAL_WIDTH, reverse[0])
-    down = _pixels(points["y"], spans[1], NOMINAL_HEIGHT, not reverse[1])
+    places = pd.DataFrame({"x": _place(points["x"], brush.x), "y": _place(points["y"], brush.y)})
+    across = _pixels(places["x"], spans[0], NOMINAL_WIDTH, brush.x.reversed)
+    down = _pixels(places["y"], spans[1], NOMINAL_HEIGHT, not brush.y.reversed)
     spots = dict(zip(points.index, zip(across, down, strict=True), strict=True))
     radii = brush.diameters / 2 * points["part"].map(lambda part: STAR if part == "retained" else 1.0)
     drawn = markers([(*spots[row], float(radii[row]) + 1) for row in points.index])
@@ -253,13 +264,16 @@ def _add_labels(
     placed = place(names, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT)
     for rank, ((row, text), spot) in enumerate(zip(strong + weak, placed, strict=True)):
         if spot is not None:
-            _annotate(figure, points.loc[row], text, spot, rank < len(strong), brush.ink)
+            _annotate(figure, places.loc[row], text, spot, rank < len(strong), brush.ink)
 
 
-def _annotate(figure: go.Figure, row: pd.Series, name: str, spot: Placement, strong: bool, ink: Ink) -> None:
+def _annotate(
+    figure: go.Figure, place: pd.Series, name: str, spot: Placement, strong: bool, ink: Ink
+) -> None:
+    """A name at a place in the axes' own units."""
     figure.add_annotation(
-        x=row["x"],
-        y=row["y"],
+        x=place["x"],
+        y=place["y"],
         text=plain(name),
         showarrow=False,
         xshift=spot.dx,
@@ -307,6 +321,9 @@ def _lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, f
     for update, axis, span in ((figure.update_xaxes, x, spans[0]), (figure.update_yaxes, y, spans[1])):
         title = {"text": plain(axis.label), "font": {"size": 14, "color": ink.text}, "standoff": 12}
         update(**common, title=title, range=list(reversed(span)) if axis.reversed else list(span))
+        if axis.log:
+            step = max(1, ceil((span[1] - span[0]) / TICKS))
+            update(type="log", dtick=step, tick0=0, tickformat="", exponentformat="power")
     figure.update_layout(
         height=560,
         margin={"l": 8, "r": 12, "t": 8, "b": 8},

@@ -3,12 +3,18 @@
 const SIGNS = {
   yes: "M13.5 4.2L6.6 11.6 2.7 7.9l1.3-1.4 2.5 2.4 5.6-6z",
   no: "M4.3 3.200L8 6.900l3.700-3.700 1.100 1.100L9.100 8l3.700 3.700-1.100 1.100L8 9.100l-3.700 3.700-1.100-1.100L6.900 8 3.200 4.300z",
+  still: "M8 1.200l7.200 13H.8zM7.200 5.800v4.200h1.600V5.800zM7.200 11.200v1.700h1.600v-1.700z",
 };
 const BLINK_MS = 700;
 const PIXEL_SCALE = 2.5; // enlarged this much, pixels are shown as squares rather than as blur
 const LARGE_PIXELS = 192; // sides above this fill their column
+const lives = new WeakMap(); // parent element -> ends what the last drawing on it started
 
+// Streamlit calls this again for every change of the data, and calls what it returned only when the board goes away.
 export default function ({ data, parentElement, setTriggerValue }) {
+  lives.get(parentElement)?.abort();
+  const life = new AbortController();
+  lives.set(parentElement, life);
   const root = parentElement.querySelector(".board");
   const dialog = parentElement.querySelector("dialog");
   const original = data.columns.find((column) => column.part === "original");
@@ -91,6 +97,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   function grid() {
     const box = el("div", "grid");
+    const rows = Math.max(0, ...data.columns.map((column) => column.cells.length));
+    box.style.setProperty("--rows", rows + 2); // heading, pictures, summary: in line over all columns
     box.append(...data.columns.map(card));
     return box;
   }
@@ -243,7 +251,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     if (data.view === "blink") swap();
     else setTriggerValue("view", "blink");
   }
-  document.addEventListener("keydown", onKey);
+  document.addEventListener("keydown", onKey, { signal: life.signal });
 
   function legend() {
     const box = el("div", "legend");
@@ -267,9 +275,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   const resized = new ResizeObserver(() => root.querySelectorAll("img").forEach(sharpen));
   resized.observe(root);
-  return () => {
-    timers.forEach(clearInterval);
-    document.removeEventListener("keydown", onKey);
+  life.signal.addEventListener("abort", () => {
+    timers.splice(0).forEach(clearInterval);
     resized.disconnect();
-  };
+  });
+  return () => life.abort();
 }

@@ -22,6 +22,8 @@ from app.selected_model import most_changed, selected_model
 from app.tradeoff_link import NO_SIZE, RUN
 from backends.study import Study
 
+AIM = "The star never saw the forget set: it is the aim, and forgetting beyond it is damage rather than gain."
+
 
 class _Axes(NamedTuple):
     x: Axis
@@ -32,10 +34,11 @@ class _Axes(NamedTuple):
 def page() -> None:
     """Axes, chart, the chosen model, the plotted values."""
     st.title("Trade-offs", anchor=False)
+    study = state.study()
     st.caption(
         "What forgetting costs: every checkpoint is a point, lines join the checkpoints of one method."
+        + (f" {AIM}" if study.retained else "")
     )
-    study = state.study()
     board = current_scoreboard()
     keys = available(board.frame)
     if len(keys) < 2:

@@ -38,6 +38,7 @@ class MetricCard:
         source: paper or code, with our deviations.
         trust: how far the field found it to be reliable; "" where nobody tested.
         roles: probe roles it is reported for; empty for all.
+        p_value: its values are p-values, which differ by powers of ten.
     """
 
     key: str
@@ -55,6 +56,7 @@ class MetricCard:
     source: str
     trust: str = ""
     roles: frozenset[str] = frozenset()
+    p_value: bool = False
 
     def direction(self, role: str) -> Direction:
         """Which way is better on probes of this role: on forget probes, more forgotten is better."""

@@ -115,6 +115,7 @@ MODEL_UTILITY = StudyMetric(
 FORGET_QUALITY = StudyMetric(
     MetricCard(
         key="forget_quality",
+        p_value=True,
         title="Forget quality (p-value)",
         question="forgetting",
         modality="text",

@@ -20,6 +20,7 @@ from app.charts.labels import Box, Name, line, markers, place
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, plain, tradeoff_figure
 from app.look import look_of
+from app.selected_model import against_original, worded
 from backends.study import Modality, ModelSpec, ProbeSet, Study
 from cache.store import Store
 from tests.filled_store import fill_text, text_study, write_study
@@ -229,3 +230,64 @@ def test_the_pages_show_recorded_runs_without_any_model_library(tmp_path: Path) 
     }
     root = Path(__file__).parents[2]
     subprocess.run([sys.executable, "-c", PAGES], check=True, timeout=240, cwd=root, env=os.environ | own)
+
+
+P_VALUE = Axis("forget/forget_quality", "Forget quality", "forget", "higher", unit=True, log=True)
+
+
+def with_p_values(values: dict[str, float]) -> pd.DataFrame:
+    utility = frame()[lambda rows: rows["key"] == "all/model_utility"]
+    quality = utility.assign(key=P_VALUE.key, metric="forget_quality", role="forget", low=np.nan, high=np.nan)
+    quality["value"] = quality["model"].map(values)
+    return pd.concat([utility, quality], ignore_index=True)
+
+
+def test_p_values_have_a_logarithmic_axis_on_which_a_zero_lies_at_the_edge_and_says_so() -> None:
+    frame_ = with_p_values({"Original": 0.0, "Retained": 1.0, "NPO 4": 3.1e-12, "NPO 2": 0.02, "GA 2": 1e-5})
+    points = chart_points(frame_, MODELS, P_VALUE, UTILITY)
+    figure = tradeoff_figure(points, P_VALUE, UTILITY, LOOKS, dark=False)
+    assert figure.layout.xaxis.type == "log"
+    low, high = figure.layout.xaxis.range
+    assert low < -12 < 0 < high
+    assert P_VALUE.label == "Forget quality on forget  (log scale, better →)"
+    drawn = traces(figure)
+    assert 0 < drawn["Original"].x[0] < 3.1e-12
+    assert "0 (smaller than the axis shows)" in drawn["Original"].text[0]
+    hover = dict(zip(drawn["NPO"].x, drawn["NPO"].text, strict=True))
+    assert "Forget quality on forget: 3.1e-12, n = 20" in hover[3.1e-12]
+    assert "0.020" in hover[0.02]
+
+
+def test_forget_quality_is_a_p_value_and_probability_is_not() -> None:
+    assert choices.axis("forget/forget_quality", turn=True).log
+    assert not choices.axis("forget/probability", turn=True).log
+
+
+def test_the_star_is_drawn_beneath_the_points_of_the_methods() -> None:
+    figure = tradeoff_figure(
+        chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY, LOOKS, dark=False
+    )
+    names = list(traces(figure))
+    assert names.index("Retained") < names.index("NPO")
+
+
+def test_names_show_control_and_direction_characters() -> None:
+    assert plain("a\u202eb\x07<i>") == "a⟨U+202E⟩b␇&lt;i>"
+
+
+def test_a_change_too_small_to_be_seen_is_neither_better_nor_worse() -> None:
+    rows = frame(["Original", "NPO 4", "GA 2"])
+    original = rows["model"] == "Original"
+    npo, utility = rows["model"] == "NPO 4", rows["key"] == "all/model_utility"
+    rows.loc[npo & utility, "value"] = 0.7 - 0.0004
+    table = against_original(rows, STUDY, "NPO 4").set_index("key")
+    assert table["verdict"].to_dict() == {"forget/probability": "better", "all/model_utility": "same"}
+    unknown = against_original(rows[~(original & utility)], STUDY, "NPO 4").set_index("key")
+    assert unknown["verdict"]["all/model_utility"] == ""
+    assert "0.300" in worded(table.reset_index()).to_html()
+
+
+def test_small_p_values_are_written_as_powers_of_ten_in_the_table() -> None:
+    rows = with_p_values({"Original": 1e-9, "Retained": 1.0, "NPO 4": 0.02, "NPO 2": 0.02, "GA 2": 0.02})
+    html = worded(against_original(rows, STUDY, "NPO 4")).to_html()
+    assert "1.0e-09" in html and "0.020" in html

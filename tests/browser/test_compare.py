@@ -313,4 +313,11 @@ def test_slider_blink_and_difference(dark_page: Page, board: Dashboard) -> None:
     expect(shown).to_have_text("SalUn 30")
     choose(page, "Difference")
     expect(card(page, "SalUn 30")).to_contain_text("mean difference")
+    choose(page, "Blink")  # drawn for the fourth time: what earlier drawings listened to must be gone
+    first = str(shown.text_content())
+    page.keyboard.press("b")
+    expect(shown).not_to_have_text(first)
+    page.wait_for_timeout(300)
+    expect(shown).not_to_have_text(first)
+    choose(page, "Difference")
     screenshot(page, "compare-difference")
