@@ -126,19 +126,18 @@ def _headline(changes: pd.DataFrame, axis: Axis) -> None:
         st.metric(axis.name, "–", border=True)
         return
     row = rows.iloc[0]
-    told = "" if pd.isna(row["original"]) else f"against the original's {axis.number(row['original'])}"
-    if pd.notna(row["low"]):
-        told += f"{' · ' if told else ''}value's 95 % interval: {row['low']:.2f} to {row['high']:.2f}"
-    moved = row["verdict"] != "same"
-    st.metric(
-        axis.name,
-        axis.number(row["value"]),
-        delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}" if moved else "±0.000",
-        delta_color=("normal" if axis.better == "higher" else "inverse") if moved else "off",
-        delta_arrow="auto" if moved else "off",
-        delta_description=told,
-        border=True,
-    )
+    moved = row["verdict"] not in ("same", "")
+    with st.container(border=True, gap="xxsmall"):
+        st.metric(
+            axis.name,
+            axis.number(row["value"]),
+            delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}" if moved else "±0.000",
+            delta_color=("normal" if axis.better == "higher" else "inverse") if moved else "off",
+            delta_arrow="auto" if moved else "off",
+            delta_description="" if pd.isna(row["original"]) else f"original {axis.number(row['original'])}",
+        )
+        if pd.notna(row["low"]):
+            st.caption(f"95 % interval: {axis.number(row['low'])} to {axis.number(row['high'])}")
 
 
 def worded(changes: pd.DataFrame) -> Styler:
