@@ -156,7 +156,7 @@ def test_search_needs_every_word_in_any_field(filled: tuple[Study, Store]) -> No
 
 def test_pictures_come_from_the_store_with_marks_for_what_was_asked(pictures: tuple[Study, Store]) -> None:
     study, store = pictures
-    probe = study.probe_sets[0].probes[0]  # a neon mushroom
+    probe = next(probes for probes in study.probe_sets if probes.role == "retain").probes[0]
     columns = image_columns(study, store, probe, ["Original", "ESD 30"], study.sampling)
     drawn = picture_board(study, store, probe, columns, (1, 2), "grid", {}, dark=False)["columns"]
     cell = drawn[0]["cells"][0]
@@ -165,7 +165,10 @@ def test_pictures_come_from_the_store_with_marks_for_what_was_asked(pictures: tu
         cell["judged"], columns[0].pictures[1].judgements.items(), strict=True
     ):
         assert judged["sign"] == ("yes" if judgement.label == probe.concepts[domain] else "no")
-    asked = sum(picture.judgements["style"].label == "neon" for picture in columns[1].pictures.values())
+    asked = sum(
+        picture.judgements["style"].label == probe.concepts["style"]
+        for picture in columns[1].pictures.values()
+    )
     assert f"style as asked: {asked} of 2" in drawn[1]["summary"]
 
 
