@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 
 from backends.metrics import METRICS, METRICS_VERSION
 from backends.metrics.privacy import ATTACKS, pair_wins, privacy_match
-from backends.metrics.study_level import UTILITY_PARTS, forget_quality, harmonic_mean, part_applies
+from backends.metrics.study_level import (
+    FORGETTING_PARTS,
+    UTILITY_PARTS,
+    forget_quality,
+    harmonic_mean,
+    memorisation_parts,
+    part_applies,
+)
 from backends.study import Study
 from cache import derive, keys
 from cache.derive import LOG_TRUTH_RATIO, Values
@@ -151,7 +158,7 @@ def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -
         rows += [(*head, *_utility(held, samples, parts))] if parts else []
         if study.retained is not None and study.retained.name in values:
             rows += _quality(head, held, values[study.retained.name])
-        rows += [(*head, *row) for row in _privacy(held, retained)]
+        rows += [(*head, *row) for row in (*_memorisation(held), *_privacy(held, retained))]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 
@@ -196,6 +203,17 @@ def _quality(head: tuple[object, ...], held: Values, retained: Values) -> list[t
             int(np.sum(~np.isnan(ours))),
         )
     ]
+
+
+def _memorisation(held: Values) -> list[tuple[object, ...]]:
+    values = {part: held[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in held}
+    if len(values) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in held:
+        return []
+    parts = memorisation_parts(values, held[LOG_TRUTH_RATIO])
+    drawn = harmonic_mean(
+        np.stack([np.append(np.nanmean(part), bootstrap_means(part[:, None])[:, 0]) for part in parts])
+    )
+    return [_drawn_row("memorisation", drawn, int(np.sum(~np.isnan(parts).any(axis=0))))]
 
 
 def _privacy(held: Values, retained: Values) -> list[tuple[object, ...]]:

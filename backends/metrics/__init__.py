@@ -15,7 +15,15 @@ from backends.metrics.card import (
     TextMetric,
 )
 from backends.metrics.choice import CHOICE_ACCURACY, CHOICE_PROBABILITY
-from backends.metrics.memorisation import EXACT_MEMORIZATION, EXTRACTION_STRENGTH, PROBABILITY
+from backends.metrics.fluency import FLUENCY
+from backends.metrics.memorisation import (
+    EXACT_MEMORIZATION,
+    EXTRACTION_STRENGTH,
+    LOSS,
+    PARAPHRASED_PROBABILITY,
+    PROBABILITY,
+)
+from backends.metrics.outcome import GIBBERISH_RATE, REFUSAL_RATE
 from backends.metrics.pictures import (
     CROSS_DOMAIN_RETAIN,
     DISTANCE_TO_ORIGINAL,
@@ -25,11 +33,11 @@ from backends.metrics.pictures import (
     UNLEARN_ACCURACY,
 )
 from backends.metrics.privacy import MIA_LOSS, MIA_MIN_K, MIA_MIN_K_PLUS_PLUS, MIA_ZLIB, PRIVACY
-from backends.metrics.similarity import KEY_FACT, ROUGE_L
-from backends.metrics.study_level import FORGET_QUALITY, MODEL_UTILITY
+from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
+from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
 from backends.metrics.truth_ratio import TRUTH_RATIO
 
-METRICS_VERSION = 3
+METRICS_VERSION = 4
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -37,13 +45,21 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "extraction_strength": EXTRACTION_STRENGTH,
         "truth_ratio": TRUTH_RATIO,
         "probability": PROBABILITY,
+        "paraphrased_probability": PARAPHRASED_PROBABILITY,
         "exact_memorization": EXACT_MEMORIZATION,
+        "loss": LOSS,
         "rouge_l": ROUGE_L,
+        "rouge_l_f1": ROUGE_L_F1,
+        "rouge_1": ROUGE_1,
         "key_fact": KEY_FACT,
+        "refusal_rate": REFUSAL_RATE,
+        "gibberish_rate": GIBBERISH_RATE,
+        "fluency": FLUENCY,
         "choice_accuracy": CHOICE_ACCURACY,
         "choice_probability": CHOICE_PROBABILITY,
         "model_utility": MODEL_UTILITY,
         "forget_quality": FORGET_QUALITY,
+        "memorisation": MEMORISATION,
         "privacy": PRIVACY,
         "mia_min_k": MIA_MIN_K,
         "mia_min_k_plus_plus": MIA_MIN_K_PLUS_PLUS,

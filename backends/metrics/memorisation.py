@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from backends.evidence import ANSWER, BoolArray, FloatArray, TextEvidence
+from backends.evidence import ANSWER, PARAPHRASE, BoolArray, FloatArray, TextEvidence
 from backends.metrics.card import MetricCard, TextMetric
 from backends.study import Probe
 
@@ -64,6 +64,14 @@ def _probability(_probe: Probe, evidence: TextEvidence) -> float:
     return probability(evidence.scores[ANSWER].logprobs) if ANSWER in evidence.scores else math.nan
 
 
+def _paraphrased_probability(_probe: Probe, evidence: TextEvidence) -> float:
+    return probability(evidence.scores[PARAPHRASE].logprobs) if PARAPHRASE in evidence.scores else math.nan
+
+
+def _loss(_probe: Probe, evidence: TextEvidence) -> float:
+    return -mean_logprob(evidence.scores[ANSWER].logprobs) if ANSWER in evidence.scores else math.nan
+
+
 def _exact_memorization(_probe: Probe, evidence: TextEvidence) -> float:
     return exact_memorization(evidence.scores[ANSWER].hits) if ANSWER in evidence.scores else math.nan
 
@@ -90,6 +98,45 @@ PROBABILITY = TextMetric(
         trust="faithful .82, withstands relearning .64, quantisation .92 (OpenUnlearning's meta-evaluation)",
     ),
     _probability,
+)
+
+PARAPHRASED_PROBABILITY = TextMetric(
+    MetricCard(
+        key="paraphrased_probability",
+        title="Probability of the paraphrased answer",
+        question="memorisation",
+        modality="text",
+        formula=r"\exp\left(\frac{1}{N}\sum_{t=1}^{N} \log p(\hat y_t \mid x, \hat y_{<t})\right)",
+        reading="How probable the true answer is in other words: knowledge that does not hang on one wording.",
+        on_forget="lower",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="the retained model's value on forget probes, the original's elsewhere",
+        needs=("paraphrased_answer",),
+        source="TOFU (Maini et al. 2024), without the end-of-turn token",
+    ),
+    _paraphrased_probability,
+)
+
+LOSS = TextMetric(
+    MetricCard(
+        key="loss",
+        title="Log perplexity of the true answer",
+        question="memorisation",
+        modality="text",
+        formula=r"-\frac{1}{N}\sum_{t=1}^{N} \log p(y_t \mid x, y_{<t})",
+        reading="Mean loss of a token, in nats; e to its power is the perplexity.",
+        on_forget="higher",
+        elsewhere="lower",
+        low=0.0,
+        high=None,
+        ideal="the retained model's value on forget probes, the original's elsewhere",
+        needs=("answer",),
+        source="cross-entropy without the end-of-turn token; averaged over probes before any exponential",
+        trust="without bound: far above the retained model's value is damage, not forgetting",
+    ),
+    _loss,
 )
 
 EXACT_MEMORIZATION = TextMetric(

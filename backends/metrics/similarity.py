@@ -1,10 +1,11 @@
-"""How much of the true answer is in what the model wrote: ROUGE-L recall and the key fact."""
+"""How much of the true answer is in what the model wrote: ROUGE and the key fact."""
 
 from __future__ import annotations
 
 import math
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -24,17 +25,38 @@ def rouge_l_recall(reference: str, text: str) -> float:
     return float(_scorer().score(reference, text)["rougeL"].recall)
 
 
+def rouge_l_f1(reference: str, text: str) -> float:
+    """Harmonic mean of ROUGE-L recall and precision, 0 to 1: what a text adds to the reference lowers it.
+
+    Source: Lin 2004; with stemming, as open-unlearning's MUSE. The original MUSE scripts do not stem.
+    """
+    return float(_scorer().score(reference, text)["rougeL"].fmeasure)
+
+
+def rouge_1_recall(reference: str, text: str) -> float:
+    """Share of the reference's stemmed words that are in the text, in any order, 0 to 1; higher means more alike.
+
+    Source: Lin 2004; package rouge-score with use_stemmer=True.
+    """
+    return float(_scorer().score(reference, text)["rouge1"].recall)
+
+
 def contains_fact(fact: str, text: str) -> bool:
     """The fact stands in the text as whole words, whatever case and spacing."""
     pattern = rf"(?<!\w){re.escape(_plain(fact))}(?!\w)"
     return re.search(pattern, _plain(text)) is not None
 
 
-def _rouge_l(probe: Probe, evidence: TextEvidence) -> float:
-    if not probe.answer or not evidence.answers:
-        return math.nan
-    values = [rouge_l_recall(probe.answer, answer.text) for answer in evidence.answers]
-    return sum(values) / len(values)
+def _mean_over_answers(
+    compare: Callable[[str, str], float],
+) -> Callable[[Probe, TextEvidence], float]:
+    def value(probe: Probe, evidence: TextEvidence) -> float:
+        if not probe.answer or not evidence.answers:
+            return math.nan
+        values = [compare(probe.answer, answer.text) for answer in evidence.answers]
+        return sum(values) / len(values)
+
+    return value
 
 
 def _key_fact(probe: Probe, evidence: TextEvidence) -> float:
@@ -68,7 +90,7 @@ class _Tokenizer:
 def _scorer() -> RougeScorer:
     from rouge_score.rouge_scorer import RougeScorer
 
-    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
+    return RougeScorer(["rouge1", "rougeL"], tokenizer=_Tokenizer())
 
 
 ROUGE_L = TextMetric(
@@ -88,7 +110,46 @@ ROUGE_L = TextMetric(
         source="Lin 2004; rouge-score with stemming, as in TOFU. Answers that echo the question score above 0",
         trust="faithful .72, withstands relearning .20, quantisation .95 (OpenUnlearning's meta-evaluation)",
     ),
-    _rouge_l,
+    _mean_over_answers(rouge_l_recall),
+)
+
+ROUGE_L_F1 = TextMetric(
+    MetricCard(
+        key="rouge_l_f1",
+        title="ROUGE-L F1 (verbatim memorisation)",
+        question="memorisation",
+        modality="text",
+        formula=r"\frac{2PR}{P + R},\quad R = \frac{\mathrm{LCS}(y, \hat y)}{|y|},\ "
+        r"P = \frac{\mathrm{LCS}(y, \hat y)}{|\hat y|}",
+        reading="As ROUGE-L recall, but what the model wrote beside the true answer lowers it.",
+        on_forget="lower",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="the retained model's value on forget probes, the original's elsewhere",
+        needs=("answer", "generated answers"),
+        source="Lin 2004; with stemming, as open-unlearning's MUSE VerbMem; MUSE's own scripts do not stem",
+    ),
+    _mean_over_answers(rouge_l_f1),
+)
+
+ROUGE_1 = TextMetric(
+    MetricCard(
+        key="rouge_1",
+        title="ROUGE-1 recall",
+        question="memorisation",
+        modality="text",
+        formula=r"\frac{\sum_{w} \min(\#_y(w), \#_{\hat y}(w))}{|y|}",
+        reading="Share of the true answer's words found, in any order, in what the model wrote.",
+        on_forget="lower",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="the retained model's value on forget probes, the original's elsewhere",
+        needs=("answer", "generated answers"),
+        source="Lin 2004; rouge-score with stemming. Common words score above 0 by themselves",
+    ),
+    _mean_over_answers(rouge_1_recall),
 )
 
 KEY_FACT = TextMetric(

@@ -29,6 +29,29 @@ UTILITY_PARTS: Mapping[Modality, tuple[str, ...]] = MappingProxyType(
 """What model utility is the harmonic mean of, where the study has it."""
 
 
+FORGETTING_PARTS = ("extraction_strength", "exact_memorization", "paraphrased_probability")
+"""What the memorisation score takes one minus of, beside the truth ratio."""
+
+
+def memorisation_parts(
+    values: Mapping[str, NDArray[np.float64]], log_truth_ratios: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Per-probe parts of the memorisation score, 0 to 1, 1 where nothing of the answer is left.
+
+    One minus each of extraction strength, exact memorisation, paraphrased probability, and p / (p + p_wrong), which is
+    1 / (1 + r) of the truth ratio r.
+
+    Args:
+        values: metric -> one value for each forget probe, shape (N,).
+        log_truth_ratios: log r, shape (N,).
+
+    Returns:
+        Shape (4, N).
+    """
+    unsure = 1.0 / (1.0 + np.exp(-log_truth_ratios))
+    return np.stack([*(1.0 - values[part] for part in FORGETTING_PARTS), unsure])
+
+
 def part_applies(metric: str, probe: Probe, judged: Collection[str], forgotten: Collection[str]) -> bool:
     """Whether a part of model utility can have a value on this probe, once it is evaluated.
 
@@ -128,6 +151,30 @@ FORGET_QUALITY = StudyMetric(
         ideal="1",
         needs=("retained model", "truth ratio on forget probes"),
         source="TOFU (Maini et al. 2024), section 2.2.2; two-sample Kolmogorov-Smirnov, not its logarithm",
+        roles=frozenset({"forget"}),
+    )
+)
+
+MEMORISATION = StudyMetric(
+    MetricCard(
+        key="memorisation",
+        title="Memorisation score (1 = forgotten)",
+        question="forgetting",
+        modality="text",
+        formula=(
+            r"\mathrm{HM}\left(1 - \mathrm{ES},\ 1 - \mathrm{EM},\ 1 - p_{\text{para}},\ 1 - \tfrac{1}{1 + r}\right)"
+        ),
+        reading="Harmonic mean of four views of what is left of the forget set; one that still knows pulls it down.",
+        on_forget="higher",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="the retained model's value",
+        needs=("answer", "paraphrased_answer", "perturbed_answer"),
+        source=(
+            "OpenUnlearning's overall benchmark (mem), with this tool's extraction strength (a true zero) and answers "
+            "without the end-of-turn token"
+        ),
         roles=frozenset({"forget"}),
     )
 )
