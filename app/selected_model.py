@@ -115,8 +115,11 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
     )
     rows = event["selection"]["rows"]
     row = rows[0] if rows and rows[0] < len(table) else 0
-    if right.button("Open the chosen probe in Compare", icon=":material/compare:", type="primary"):
-        state.open_in_compare(str(table["probe"].iloc[row]), [*state.chosen_models(), model])
+    with right.container(horizontal=True):
+        if st.button("Open the chosen probe in Compare", icon=":material/compare:", type="primary"):
+            state.open_in_compare(str(table["probe"].iloc[row]), [*state.chosen_models(), model])
+        if st.button("All probes in Examples", icon=":material/list_alt:"):
+            state.open_in_examples(key, [*state.chosen_models(), model])
 
 
 def _headline(changes: pd.DataFrame, axis: Axis) -> None:

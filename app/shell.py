@@ -23,6 +23,12 @@ PAGES = (
         ":material/scatter_plot:",
         "Forgetting against utility, over all checkpoints",
     ),
+    (
+        "views/examples.py",
+        "Examples",
+        ":material/list_alt:",
+        "Every probe behind the numbers, all models side by side",
+    ),
     ("views/runs.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
 )
 MODALITY_NAMES = {"text": "Text", "image": "Image"}

@@ -19,6 +19,7 @@ from app.resources import studies
 from backends.study import Decoding, Probe, Role, Sampling, Study
 
 COMPARE_PAGE = "views/compare.py"
+EXAMPLES_PAGE = "views/examples.py"
 MINE = "mine"
 MOST_SEEDS = 16
 MOST_LINK_PROMPT = 2000
@@ -274,3 +275,10 @@ def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
     if models is not None:
         choose_models(models)
     st.switch_page(COMPARE_PAGE)
+
+
+def open_in_examples(key: str, models: Iterable[str]) -> None:
+    """Turn to Examples with a metric on a role ("forget/probability"). Ends the running script."""
+    st.session_state["examples_role"], st.session_state["examples_metric"] = key.partition("/")[0], key
+    choose_models(models)
+    st.switch_page(EXAMPLES_PAGE)

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from backends.checkpoints import ModelIdentity, identity
+from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, Sampling, Study
 from backends.tensors import file_digest
@@ -107,6 +108,29 @@ def evidence_for(
                 answers=tuple(answer for each in written for answer in each.answers),
             )
     return merged
+
+
+def answers_for(
+    study: Study, store: Store, model: str, probes: Sequence[Probe]
+) -> dict[str, tuple[str, ...]]:
+    """What a language model wrote on these probes under the study's decoding: probe id -> texts in the order of seeds.
+
+    Nothing for a model whose identity is neither declared nor to be had from files.
+    """
+    try:
+        found = identity_to_read(study.model(model))
+    except CheckpointError:
+        return {}
+    digests = [probe.digest() for probe in probes]
+    seeds = [
+        _first_text(store, answer_contexts(store, found, study.decoding, seed), digests, pieces=False)
+        for seed in keys.decoding_seeds(study.decoding)
+    ]
+    written = {
+        probe.id: tuple(a.text for each in seeds if digest in each for a in each[digest].answers)
+        for probe, digest in zip(probes, digests, strict=True)
+    }
+    return {probe: texts for probe, texts in written.items() if texts}
 
 
 def images_for(
