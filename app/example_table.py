@@ -130,9 +130,10 @@ def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: 
 def as_csv(shown: Examples, rows: Sequence[str], metric: str) -> str:
     """Everything known of these rows; text that a spreadsheet would run as a formula has a ' before it."""
     flat = pd.DataFrame(_records(shown, rows, metric))
-    text = flat.select_dtypes(object).columns
-    flat[text] = flat[text].map(lambda cell: f"'{cell}" if str(cell).startswith(FORMULA) else cell)
-    return str(flat.to_csv(index=False))
+    guarded = flat.map(
+        lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
+    )
+    return str(guarded.to_csv(index=False))
 
 
 def as_jsonl(shown: Examples, rows: Sequence[str], metric: str) -> str:

@@ -1,0 +1,128 @@
+"""The Examples page as a person uses it, on a study of random evidence without weights."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from cache.store import Store
+from tests.browser.conftest import Dashboard, running
+from tests.browser.steps import screenshot, wait_ready
+from tests.browser.test_compare import write_image_study
+from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
+    folder = tmp_path_factory.mktemp("examples")
+    cache = folder / "cache"
+    cache.mkdir()
+    store = Store.open(cache / "evidence.sqlite")
+    fill_text(text_study(), store)
+    fill_images(image_study(), store)
+    store.close()
+    studies = [
+        write_study(text_study(), folder / "text"),
+        write_image_study(image_study(), folder / "images"),
+    ]
+    with running(cache, *map(str, studies)) as server:
+        yield server
+
+
+def open_page(page: Page, board: Dashboard, link: str = "") -> None:
+    page.goto(f"{board.url}/examples{link}")
+    wait_ready(page)
+
+
+def downloaded(page: Page) -> list[dict[str, str]]:
+    """The rows that are shown, as the CSV has them."""
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV", exact=True).click()
+    with Path(download.value.path()).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_probe_is_a_row_with_counts_by_model(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    expect(page.get_by_text("6 of 6 probes")).to_be_visible()
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
+    rows = downloaded(page)
+    assert len(rows) == 6
+    assert {"Original: answer", "NPO 10: outcome", "NPO 10: probability"} <= set(rows[0])
+    changes = [
+        abs(float(row["GradAscent 10: probability"]) - float(row["Original: probability"])) for row in rows
+    ]
+    assert max(changes) > 0
+    screenshot(page, "examples")
+
+
+def test_filters_live_in_the_address_and_come_back_with_a_link(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    page.get_by_role("radio", name="Retain").click()
+    wait_ready(page)
+    page.get_by_placeholder("Regular expression").fill("born|work")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"find=born"))
+    expect(page).to_have_url(re.compile(r"role=retain"))
+    wait_ready(page)
+    shown = page.get_by_text(re.compile(r"\d of 6 probes")).inner_text()
+    rows = downloaded(page)
+    assert rows and all(re.search("born|work", " ".join(row.values())) for row in rows)
+    link = page.url
+    page.goto("about:blank")
+    page.goto(link)
+    wait_ready(page)
+    expect(page.get_by_text(shown)).to_be_visible()
+    expect(page.get_by_placeholder("Regular expression")).to_have_value("born|work")
+
+
+def test_a_broken_expression_is_said_in_place(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?find=(")
+    expect(page.get_by_role("alert")).to_contain_text("no regular expression")
+    page.get_by_placeholder("Regular expression").fill("born")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"of 6 probes"))).to_be_visible()
+
+
+def test_nothing_that_fits_is_said(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?find=nothing+like+this")
+    expect(page.get_by_text("No probe fits these filters.")).to_be_visible()
+
+
+def test_a_row_opens_in_compare(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?order=file")
+    opens = page.get_by_role("button", name="Open in Compare")
+    expect(opens).to_be_disabled()
+    grid = page.get_by_test_id("stDataFrame").last
+    box = grid.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 16, box["y"] + 36 + 76 + 38)  # the box of the second row
+    wait_ready(page)
+    expect(opens).to_be_enabled()
+    opens.click()
+    expect(page.get_by_role("heading", name="Compare")).to_be_visible()
+    wait_ready(page)
+    expect(page.get_by_text("Forget probe 2 of 6")).to_be_visible()
+
+
+def test_pictures_have_values_and_no_answers(dark_page: Page, board: Dashboard) -> None:
+    page = dark_page
+    open_page(page, board, "?study=random-pictures")
+    expect(page.get_by_text("3 of 3 probes")).to_be_visible()
+    expect(page.get_by_text("Answers", exact=True)).to_have_count(0)
+    assert "Original: answer" not in downloaded(page)[0]
+    screenshot(page, "examples-images")
+
+
+def test_trade_offs_lead_to_all_examples_of_a_metric(page: Page, board: Dashboard) -> None:
+    page.goto(f"{board.url}/tradeoffs?run=NPO+6")
+    wait_ready(page)
+    page.get_by_role("button", name="All probes in Examples").click()
+    expect(page.get_by_role("heading", name="Examples")).to_be_visible()
+    wait_ready(page)
+    assert any("NPO 6" in name for name in downloaded(page)[0])
