@@ -99,11 +99,19 @@ def _text_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> 
     values: Values = {}
     for role, probes in role_probes(study).items():
         found = reading.evidence_for(study, store, spec.name, probes, numerics=numerics, pieces=False)
-        for name, metric in METRICS.items():
-            if isinstance(metric, TextMetric) and metric.card.reported_for(role):
-                values[f"{role}/{name}"] = np.array(
-                    [metric.value(p, found[p.id]) if p.id in found else math.nan for p in probes]
-                )
+        metrics = {
+            name: metric.value
+            for name, metric in METRICS.items()
+            if isinstance(metric, TextMetric) and metric.card.reported_for(role)
+        }
+        # All metrics of one probe together: several compare the same two texts, which is done once.
+        rows = np.array(
+            [
+                [value(p, found[p.id]) if p.id in found else math.nan for value in metrics.values()]
+                for p in probes
+            ]
+        )
+        values |= {f"{role}/{name}": rows[:, column] for column, name in enumerate(metrics)}
         if role == "forget":
             ratios = [log_ratio_of(found[p.id]) if p.id in found else math.nan for p in probes]
             values[LOG_TRUTH_RATIO] = np.array(ratios)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import Literal
 
 from backends.evidence import TextEvidence
@@ -83,16 +84,21 @@ def is_refusal(text: str) -> bool:
     return _REFUSALS.search(" ".join(start.split())) is not None
 
 
-def is_true(probe: Probe, text: str) -> bool:
-    """It states the probe's key fact, or without one most of the words of its answer."""
-    if probe.key_fact:
-        return contains_fact(probe.key_fact, text)
-    return bool(probe.answer) and rouge_l_recall(probe.answer, text) >= SAME_ANSWER
+def states(key_fact: str, reference: str, text: str) -> bool:
+    """It states the key fact, or without one most of the words of the reference answer."""
+    if key_fact:
+        return contains_fact(key_fact, text)
+    return bool(reference) and rouge_l_recall(reference, text) >= SAME_ANSWER
 
 
 def outcome(probe: Probe, text: str) -> Outcome:
     """What the answer is; the rules are in the module's description."""
-    if is_true(probe, text):
+    return _outcome(probe.key_fact, probe.answer, text)
+
+
+@lru_cache(maxsize=64)  # both rates ask for the same answer one after another
+def _outcome(key_fact: str, reference: str, text: str) -> Outcome:
+    if states(key_fact, reference, text):
         return "true"
     if is_gibberish(text):
         return "gibberish"

@@ -15,6 +15,7 @@ from backends.study import Probe
 
 if TYPE_CHECKING:
     from rouge_score.rouge_scorer import RougeScorer
+    from rouge_score.scoring import Score
 
 
 def rouge_l_recall(reference: str, text: str) -> float:
@@ -22,7 +23,7 @@ def rouge_l_recall(reference: str, text: str) -> float:
 
     Source: Lin 2004; package rouge-score with use_stemmer=True, as TOFU and open-unlearning use it.
     """
-    return float(_scorer().score(reference, text)["rougeL"].recall)
+    return float(_scores(reference, text)["rougeL"].recall)
 
 
 def rouge_l_f1(reference: str, text: str) -> float:
@@ -30,7 +31,7 @@ def rouge_l_f1(reference: str, text: str) -> float:
 
     Source: Lin 2004; with stemming, as open-unlearning's MUSE. The original MUSE scripts do not stem.
     """
-    return float(_scorer().score(reference, text)["rougeL"].fmeasure)
+    return float(_scores(reference, text)["rougeL"].fmeasure)
 
 
 def rouge_1_recall(reference: str, text: str) -> float:
@@ -38,7 +39,7 @@ def rouge_1_recall(reference: str, text: str) -> float:
 
     Source: Lin 2004; package rouge-score with use_stemmer=True.
     """
-    return float(_scorer().score(reference, text)["rouge1"].recall)
+    return float(_scores(reference, text)["rouge1"].recall)
 
 
 def contains_fact(fact: str, text: str) -> bool:
@@ -84,6 +85,12 @@ class _Tokenizer:
         from rouge_score.tokenize import tokenize
 
         return list(tokenize(text, self))
+
+
+@lru_cache(maxsize=64)
+def _scores(reference: str, text: str) -> dict[str, Score]:
+    """ROUGE of one pair; several metrics ask for the same one after another."""
+    return dict(_scorer().score(reference, text))
 
 
 @lru_cache(maxsize=1)
