@@ -48,7 +48,10 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["evaluate"]:
         options = cli_options.evaluate_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
-        return evaluate(options.study, options.models, options.device)
+        return evaluate(options.study, options.models, options.device, json_metrics(options))
+    if arguments[:1] == ["metrics"]:
+        options = cli_options.metrics_parser().parse_args(arguments[1:])
+        return metrics(options.keys, as_json=options.json)
     if arguments[:1] == ["prepare"]:
         options = cli_options.prepare_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -85,8 +88,38 @@ def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[st
     return 0
 
 
-def evaluate(path: Path, names: Sequence[str] | None, device: str | None) -> int:
-    """Run the models of a study on all its probes, as far as that was not done before."""
+def json_metrics(options: argparse.Namespace) -> list[str] | None:
+    """Keys of the metrics that `evaluate` prints as JSON, none for all; None where it prints for people."""
+    from app.metric_listing import check_keys
+
+    check_keys(options.metrics or (), "--metrics")
+    if options.metrics and not options.json:
+        raise StudyError(
+            "--metrics chooses what --json prints; metrics cost nothing to compute", how="Add --json"
+        )
+    return list(options.metrics or ()) if options.json else None
+
+
+def metrics(keys: Sequence[str], *, as_json: bool) -> int:
+    """Print what can be measured, or all about the metrics named."""
+    from app.metric_listing import json_listing, listing
+
+    for line in (json_listing if as_json else listing)(keys):
+        print(line)
+    return 0
+
+
+def evaluate(
+    path: Path, names: Sequence[str] | None, device: str | None, as_json: Sequence[str] | None = None
+) -> int:
+    """Run the models of a study on all its probes, as far as that was not done before.
+
+    Args:
+        path: the study file.
+        names: models; None is all whose weights are here.
+        device: "cpu", "cuda" or "mps"; None takes the fastest there is.
+        as_json: keys of the metrics to print as JSON, none for all; None prints a summary for people.
+    """
     from app.terminal import ProgressLines, stopped_by_ctrl_c
     from backends.checkpoints import available
     from backends.pool import ModelPool
@@ -106,12 +139,19 @@ def evaluate(path: Path, names: Sequence[str] | None, device: str | None) -> int
     if not wanted:
         raise StudyError("no model of this study has its weights on this machine", where=str(path))
     started = time.monotonic()
-    lines = ProgressLines()
+    lines = ProgressLines(None if as_json is None else sys.stderr)
     try:
         with stopped_by_ctrl_c() as stop:
             run_evaluation(study, store, ModelPool(device), models=wanted, on_progress=lines.show, stop=stop)
     finally:
         lines.close()
+    if as_json is not None:
+        from app.metric_listing import json_values
+        from cache.scoreboard import scoreboard
+
+        for line in json_values(scoreboard(study, store), wanted, as_json):
+            print(line)
+        return 0
     seconds = time.monotonic() - started
     print(f"{len(wanted)} of {len(study.models)} models are evaluated ({seconds:.0f} s). See them with:")
     print(f"  unlearnboard {shlex.quote(str(path))}")

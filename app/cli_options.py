@@ -36,6 +36,9 @@ examples:
   unlearnboard evaluate people/study.toml
       Fill the trade-off curves from a terminal, over night or on a server. What was done before is not done again.
 
+  unlearnboard metrics
+      What can be measured, and how to read it; `unlearnboard metrics truth_ratio` tells all about one.
+
   unlearnboard prepare
       Convert the demo's language model once, so that the first fresh prompt needs no wait.
 
@@ -126,7 +129,25 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--device", choices=["cpu", "cuda", "mps"], help="where to run (default: the fastest there is)"
     )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print every metric of the evaluated models as one line of JSON each, progress on the error stream",
+    )
+    parser.add_argument("--metrics", metavar="KEY", nargs="+", help="with --json: only these")
     _add_cache(parser.add_argument)
+    return parser
+
+
+def metrics_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard metrics`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard metrics",
+        description="List the metrics, the most trusted first; with keys, tell everything about these.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="such as truth_ratio")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each metric")
     return parser
 
 

@@ -32,13 +32,14 @@ class ProgressLines:
         self._live = self._out.isatty()
         self._current = ("", "", "")
         self._started = time.monotonic()
+        self._first = 0  # what was stored before this line began
 
     def show(self, progress: Progress) -> None:
         """Draw how far the work is."""
         key = (progress.model, progress.probe_set, progress.kind)
         if key != self._current:
             self._end_line()
-            self._current, self._started = key, time.monotonic()
+            self._current, self._started, self._first = key, time.monotonic(), progress.done
         finished = progress.done >= progress.total
         if not (self._live or finished):
             return
@@ -49,6 +50,9 @@ class ProgressLines:
             f"{printable(progress.model):<24.24} {printable(progress.probe_set):<16.16} {progress.kind:<8}"
         )
         line = f"{names} {bar} {progress.done:>4}/{progress.total:<4} {seconds:5.0f} s"
+        done = progress.done - self._first
+        left = seconds * (progress.total - progress.done) / done if done else 0.0
+        line += f", about {left:.0f} s left" if left >= 1 else " " * 20  # blanks wipe out what stood there
         self._out.write(f"\r{line}" if self._live else f"{line}\n")
         self._out.flush()
 

@@ -21,6 +21,7 @@ from app.cli_options import without_streamlit_flags
 from app.settings import study_paths
 from app.terminal import ProgressLines, printable
 from backends.errors import StudyError
+from backends.metrics import METRICS
 from backends.study_file import read_study
 from backends.versions import own_version
 from cache.evaluation import Progress
@@ -320,3 +321,53 @@ def test_a_stopped_evaluation_keeps_what_was_done_and_goes_on(models: Path, tmp_
         for model in ("Original", "npo 3", "npo 6")
         for probe_set in ("forget", "retain")
     }
+
+
+def test_metrics_are_listed_and_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["metrics"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(METRICS)
+    assert cli.run(["metrics", "truth_ratio"]) == 0
+    told = capsys.readouterr().out
+    assert "TOFU (Maini et al. 2024)" in told and "0 to 1" in told
+    assert cli.run(["metrics", "--json"]) == 0
+    cards = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [card["key"] for card in cards] == list(METRICS)
+    assert "Did you mean 'truth_ratio'?" in error(capsys, "metrics", "truth_ration")
+
+
+def test_evaluate_prints_metrics_as_json_for_scripts(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = Choice(
+        str(models / "base"),
+        [str(models / "npo" / "checkpoint-3")],
+        "",
+        {"forget": [str(probes(tmp_path, "forget"))]},
+        {},
+        {},
+    )
+    study = write_adhoc(choice, tmp_path)
+    assert cli.run(["evaluate", str(study), "--json", "--metrics", "probability", "loss"]) == 0
+    printed = capsys.readouterr()
+    rows = [json.loads(line) for line in printed.out.splitlines()]
+    assert {(row["model"], row["metric"]) for row in rows} == {
+        (model, metric) for model in ("Original", "npo 3") for metric in ("probability", "loss")
+    }
+    assert all(row["value"] > 0 and row["n"] == 2 for row in rows)
+    assert "npo 3" in printed.err
+    assert "Add --json" in error(capsys, "evaluate", study, "--metrics", "loss")
+
+
+def test_progress_tells_how_long_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    lines = ProgressLines(out := Terminal())
+    lines.show(Progress("A", "forget", "scores", 40, 100))  # 40 were there before
+    now[0] = 10.0
+    lines.show(Progress("A", "forget", "scores", 60, 100))
+    assert out.getvalue().endswith("60/100     10 s, about 20 s left")
