@@ -39,8 +39,18 @@ def board(
     return {
         "reference": _reference(probe) if probe.answer else None,
         "legends": _legends(dark) if view == "leak" and probe.answer else [],
+        "marks": _marks(view, probe),
         "cards": [_card(study, probe, column, original, view, dark) for column in columns],
     }
+
+
+def _marks(view: View, probe: Probe) -> dict[str, str]:
+    """What struck out and underlined words mean in the two diffs; nothing in the other views."""
+    if view == "diff_original":
+        return {"del": "only in the original’s answer", "ins": "only in this answer"}
+    if view == "diff_reference" and probe.answer:
+        return {"del": "only in the reference", "ins": "only in this answer"}
+    return {}
 
 
 def detail_of(spec: ModelSpec) -> str:

@@ -11,7 +11,9 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
-_WORD = re.compile(r"(\w+(?:['’\-]\w+)*|[^\w\s])(\s*)")
+_WORD = re.compile(
+    r"([\w\u200c\u200d]+(?:['’\-]\w+)*|[^\w\s](?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d[^\w\s])*)(\s*)"
+)  # a family of joined emoji is one word
 _JOINERS = "\u200c\u200d"  # shape letters and emoji, so they are part of ordinary text
 
 

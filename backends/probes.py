@@ -1,4 +1,4 @@
-"""Reading probe files: JSONL, JSON, CSV and TSV, in TOFU's column names or plainer ones.
+"""Reading probe files: JSONL, JSON, CSV, TSV and Parquet, in TOFU's column names, plainer ones, or a benchmark's.
 
 One row is one probe. What cannot be used is named by its row; nothing is skipped or guessed in silence. Knows nothing
 about models: whether a prompt fits into a context is for the model to say.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from backends.errors import StudyError
+from backends.probe_shapes import CHOICES, RowProblem, in_our_columns, with_choices
 from backends.study import Probe, ProbeSet, Role
 
 PROMPT = ("prompt", "question")
@@ -27,12 +28,12 @@ SAME: Mapping[str, str] = {
 
 TEXTS = ("prompt", "answer", "paraphrased_prompt", "paraphrased_answer", "key_fact", "subject")
 LISTS = ("perturbed_answers", "options", "tags")
-KNOWN = (*TEXTS, *LISTS, *SAME, "id")
+KNOWN = (*TEXTS, *LISTS, *SAME, *CHOICES, "id")
 SPELT_BY_CHANCE = ("id",)
 """Too short to tell a misspelling from a word of its own (`idx`)."""
 
 SHOWN_PROBLEMS = 3
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
 class Row(NamedTuple):
@@ -42,21 +43,19 @@ class Row(NamedTuple):
     values: Mapping[str, Any]
 
 
-class RowProblem(Exception):
-    """Why one row cannot be used; collected, so that a person sees the first few at once."""
-
-
 def read_probes(path: Path, role: Role) -> ProbeSet:
     """The probes of one file, in its order.
 
     Columns: prompt (or question), answer, paraphrased_question, paraphrased_answer, perturbed_answer (list),
     options (list, the wrong ones), key_fact, subject, tags (list), id. Every other column is a concept of a picture
-    (object, style). In CSV a list is written as JSON or with `|` between its items.
+    (object, style). Rows of MUSE, WMDP, MMLU, RWKU and LUME work as they are (see `probe_shapes`). In CSV a list is
+    written as JSON or with `|` between its items.
 
     Raises:
         StudyError: the file is missing, empty, not in one of the formats, or has rows that cannot be used.
     """
-    rows = list(_rows(path, _text(path)))
+    found = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _rows(path, _text(path))
+    rows = [Row(row.where, in_our_columns(row.values)) for row in found]
     if not rows:
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")
     _check_columns(path, rows)
@@ -65,7 +64,7 @@ def read_probes(path: Path, role: Role) -> ProbeSet:
     problems: list[str] = []
     for number, row in enumerate(rows, start=1):
         try:
-            probe = _probe(row.values, role, f"{path.stem}-{number:03d}")
+            probe = _probe(with_choices(row.values), role, f"{path.stem}-{number:03d}")
             if probe.id in places:
                 raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
         except RowProblem as problem:
@@ -105,6 +104,23 @@ def _text(path: Path) -> str:
         line = text[: text.index("\0")].count("\n") + 1
         raise StudyError(f"line {line} has NUL characters", where=str(path), how="Save the file as UTF-8")
     return text
+
+
+def _parquet_rows(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+    from pyarrow import ArrowException
+
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except FileNotFoundError:
+        raise StudyError("there is no such probe file", where=str(path), how="Check the path") from None
+    except (OSError, ArrowException) as error:
+        first = (str(error).splitlines() or [""])[0]
+        raise StudyError(
+            f"this is no Parquet file that can be read ({first[:120]})", where=str(path)
+        ) from error
+    for number, values in enumerate(rows, start=1):
+        yield Row(f"row {number}", values)
 
 
 def _rows(path: Path, text: str) -> Iterator[Row]:
@@ -192,7 +208,7 @@ def _cell(column: str, cell: str) -> Any:
     """A cell as JSON would have it: a list where the column holds lists, None where nothing is written."""
     if not cell.strip():
         return None
-    if SAME.get(column, column) not in LISTS:
+    if SAME.get(column, column) not in LISTS and column != "choices":
         return cell
     if cell.lstrip().startswith("["):
         try:

@@ -42,7 +42,7 @@ def absorb(path: Path, images: ImageFiles, other: Path, pictures: Path) -> int:
         try:
             connection.execute(f"PRAGMA busy_timeout={schema.BUSY_MILLISECONDS}")
             _attach(connection, other)
-            mark = _mark(connection)
+            mark = _mark(connection, other)
             if _is_known(connection, mark):
                 return 0
             images.copy_from(pictures)
@@ -64,9 +64,17 @@ def _attach(connection: sqlite3.Connection, other: Path) -> None:
     schema.check_version(application_id, version, other)
 
 
-def _mark(connection: sqlite3.Connection) -> str:
-    """Which store at which state; found again in our `meta` once it was absorbed."""
+def _mark(connection: sqlite3.Connection, other: Path) -> str:
+    """Which store at which state; found again in our `meta` once it was absorbed.
+
+    Raises:
+        StoreError: it does not say.
+    """
     found = dict(connection.execute("SELECT key, value FROM other.meta WHERE key IN ('store_id', 'version')"))
+    if len(found) < 2:
+        raise StoreError(
+            "the cache is damaged (it does not say which one it is)", where=str(other), how="Ask for another copy"
+        )
     return f"absorbed {found['store_id']} {found['version']}"
 
 
@@ -87,7 +95,7 @@ def _copy(connection: sqlite3.Connection, mark: str) -> int:
         connection.execute("INSERT OR IGNORE INTO main.runs SELECT * FROM other.runs")
         connection.execute("INSERT OR IGNORE INTO main.memos SELECT * FROM other.memos")
         connection.execute("INSERT OR REPLACE INTO main.meta VALUES (?, '')", (mark,))
-        connection.execute("UPDATE main.meta SET value = value + 1 WHERE key = 'version'")
+        connection.execute(schema.GROW_VERSION)
         connection.execute("COMMIT")
     except sqlite3.DatabaseError:
         connection.execute("ROLLBACK")

@@ -104,15 +104,15 @@ class Refusal(NamedTuple):
 
 
 def _left_out(refused: Sequence[Refusal]) -> ModelError:
-    """One sentence about all probes that were left out; the first stands for the others."""
+    """One sentence about all probes that were left out; the first's reason stands for the others'."""
     first = refused[0]
     models = list(dict.fromkeys(each.model for each in refused))
-    probes = {(each.probe_set, each.probe.digest()) for each in refused}
+    probes = list(dict.fromkeys(f"{each.probe_set}, probe {each.probe.id}" for each in refused))
     count = f"{len(probes)} probe{'s' if len(probes) > 1 else ''}"
     return ModelError(
         f"{count} left out with {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, everything else is "
         f"evaluated: {first.error.what}",
-        where=f"{first.probe_set}, probe {first.probe.id}{' and others' if len(probes) > 1 else ''}",
+        where="; ".join(probes[:3]) + (f"; {len(probes) - 3} more" if len(probes) > 3 else ""),
         how=first.error.how,
     )
 

@@ -36,6 +36,10 @@ SCHEMA_VERSION = 1
 APPLICATION_ID = 0x554E4C42
 """SQLite's application_id, "UNLB": tells our files from other databases."""
 BUSY_MILLISECONDS = 30_000
+GROW_VERSION = """
+INSERT INTO main.meta (key, value) VALUES ('version', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1
+"""
+"""Also mends a row that was lost."""
 
 metadata = MetaData()
 

@@ -31,9 +31,6 @@ from cache.runs import RunRecord
 Evidence = TypeVar("Evidence")
 _CONTEXT_FIELDS = tuple(field.name for field in fields(Context))
 
-_ONE_MORE = """
-INSERT INTO meta (key, value) VALUES ('version', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1
-"""
 _DAMAGED = select(schema.damage.c.cell)
 
 
@@ -51,8 +48,9 @@ class Store:
         self._images = ImageFiles(path.parent / "images")
         self._verified: set[int] = set()
         self._contexts: dict[int, Context] = {}
+        self._numbers: dict[str, int] = {}
         self._broken: set[int] = set()
-        self._lock = Lock()  # pages and the worker share one store; protects `_contexts`, `_broken`
+        self._lock = Lock()  # pages and the worker share one store; protects the three above
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -111,6 +109,7 @@ class Store:
                     context = Context(*values)
                     if all(isinstance(value, str | int) for value in values) and context.key == key:
                         self._contexts[number] = context
+                        self._numbers[context.key] = number
                         self._broken.discard(number)
                     else:
                         self._broken.add(number)
@@ -123,7 +122,7 @@ class Store:
         cells = self._cells_of(context, digests)
         self._verify([cell for cell in cells if cell not in self._verified])
         sound = {place.digest for cell, places in cells.items() if cell in self._verified for place in places}
-        if sound and self._kind(context) == "images":
+        if sound and self._contexts[self._numbers[context]].kind == "images":
             sound = set(self.images(context, sorted(sound)))
         return [digest for digest in dict.fromkeys(digests) if digest not in sound]
 
@@ -272,29 +271,23 @@ class Store:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield connection
                 if news:
-                    connection.exec_driver_sql(_ONE_MORE)
+                    connection.exec_driver_sql(schema.GROW_VERSION)
         except DatabaseError as error:
             raise schema.explain(error, self.path) from error
 
-    def _is_registered(self, context: str) -> bool:
-        return any(known.key == context for known in self.contexts())
-
-    def _context_id(self, context: str) -> int:
-        found = [number for number, known in self._contexts.items() if known.key == context]
-        if not found and self.contexts():
-            found = [number for number, known in self._contexts.items() if known.key == context]
-        if not found:
-            raise ValueError(f"context {context} was not registered")
-        return found[0]
-
-    def _kind(self, context: str) -> str:
-        return next((known.kind for known in self.contexts() if known.key == context), "")
+    def _number(self, context: str) -> int | None:
+        """A context's row; None where it is unknown or damaged. Asks the database only about those not seen yet."""
+        if context not in self._numbers:
+            self.contexts()
+        return self._numbers.get(context)
 
     def _put(self, context: str, digests: Sequence[str], payload: bytes) -> None:
         if not digests:
             return
         index = schema.evidence
-        owner = self._context_id(context)
+        owner = self._number(context)
+        if owner is None:
+            raise ValueError(f"context {context} was not registered")
         with self._write() as connection:
             row = {"context": owner, "created": time.time(), "payload": payload}
             made = (
@@ -314,13 +307,11 @@ class Store:
 
     def _cells_of(self, context: str, digests: Sequence[str]) -> dict[int, list[_Place]]:
         """Undamaged cells of the context that hold any of the digests, and where in them."""
-        index, table = schema.evidence, schema.contexts
-        if not self._is_registered(context):
+        index, owner = schema.evidence, self._number(context)
+        if owner is None:
             return {}
-        query = (
-            select(index.c.digest, index.c.cell, index.c.row)
-            .join_from(index, table, index.c.context == table.c.id)
-            .where(table.c.key == context, index.c.cell.not_in(_DAMAGED))
+        query = select(index.c.digest, index.c.cell, index.c.row).where(
+            index.c.context == owner, index.c.cell.not_in(_DAMAGED)
         )
         if len(digests) <= 500:
             query = query.where(index.c.digest.in_(digests))

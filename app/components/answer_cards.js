@@ -152,6 +152,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
       legends.append(...data.legends.map(legendBlock));
       top.append(legends);
     }
+    if (data.marks.del) {
+      const marks = el("div", "marks");
+      marks.append(el("del", "", data.marks.del), el("ins", "", data.marks.ins));
+      top.append(marks);
+    }
     const columns = el("div", "columns");
     const pinned = el("div", "pinned");
     const rest = el("div", "rest");

@@ -12,9 +12,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   };
 
   function step(model) {
-    const button = el("button", "step", model.label);
+    const button = el("button", model.recorded ? "step recorded" : "step", model.label);
     button.type = "button";
-    button.title = model.title + (model.note ? ` · ${model.note}` : "");
+    button.title = [model.title, model.recorded && "recorded only, its weights are not here", model.note]
+      .filter(Boolean)
+      .join(" · ");
     button.setAttribute("aria-label", model.title);
     button.setAttribute("aria-pressed", String(chosen.has(model.name)));
     button.onclick = () => toggle([model.name], !chosen.has(model.name));

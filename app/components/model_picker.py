@@ -57,10 +57,11 @@ def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark:
     first = specs[0]
     specs = sorted(specs, key=lambda spec: spec.step or 0)
     look = look_of(first, study)
+    here = [spec for spec in specs if available(spec)]
     return {
         "name": visible(name),
         "look": {"symbol": look.symbol, "colour": look.on(dark)},
-        "hint": "" if any(map(available, specs)) else "recorded only",
+        "hint": "" if here else "recorded only",
         "fixed": first.part == "original",
         "usual": next((spec.name for spec in specs if spec.name in usual), first.name),
         "models": [
@@ -69,6 +70,7 @@ def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark:
                 "title": visible(spec.name),
                 "label": visible(spec.name) if spec.step is None else str(spec.step),
                 "note": visible(spec.note),
+                "recorded": bool(here) and spec not in here,
             }
             for spec in specs
         ],

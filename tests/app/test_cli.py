@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -165,6 +166,15 @@ def test_a_port_in_use_is_named_with_the_way_out(capsys: pytest.CaptureFixture[s
         port = taken.getsockname()[1]
         sentence = error(capsys, tmp_path / "study.toml", "--port", str(port))
     assert f"Port {port} cannot be used" in sentence and f"--port {port + 1}" in sentence
+
+
+def test_the_last_port_in_use_has_no_next_one(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    write_study(text_study(), tmp_path)
+    with socket.socket() as taken:
+        with suppress(OSError):  # somebody else has it: as good
+            taken.bind(("127.0.0.1", 65535))
+            taken.listen()
+        assert "such as --port 65534" in error(capsys, tmp_path / "study.toml", "--port", "65535")
 
 
 def test_a_cache_that_is_no_folder_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -371,3 +381,21 @@ def test_progress_tells_how_long_is_left(monkeypatch: pytest.MonkeyPatch) -> Non
     now[0] = 10.0
     lines.show(Progress("A", "forget", "scores", 60, 100))
     assert out.getvalue().endswith("60/100     10 s, about 20 s left")
+
+
+def test_a_probe_too_long_is_named_at_the_end_of_an_evaluation(
+    capsys: pytest.CaptureFixture[str], models: Path, tmp_path: Path
+) -> None:
+    rows = [{"question": "Say " + "long " * 300, "answer": "Yes."}, {"question": "Who?", "answer": "Ann."}]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    files = {"forget": [str(tmp_path / "long.jsonl")], "retain": [str(probes(tmp_path, "retain"))]}
+    path = write_adhoc(choice(models, tmp_path, probes=files), tmp_path)
+    left_out = read_study(path).probe_sets[0].probes[0].id
+    sentence = error(capsys, "evaluate", path, "--models", "Original", "npo 3")
+    assert f"probe {left_out}: 1 probe left out with Original, npo 3, everything else is evaluated" in sentence
+    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs(read_study(path).name)
+    assert {(run.model, run.probe_set, run.n_done) for run in runs} == {
+        (model, name, count)
+        for model in ("Original", "npo 3")
+        for name, count in zip([s.name for s in read_study(path).probe_sets], (1, 2), strict=True)
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,26 @@ def test_a_job_tells_its_progress_is_cancelled_and_goes_on_without_doing_anythin
     assert list(table.loc[["Original", "NPO 2"], "state"]) == ["complete", "complete"]
     assert table.loc["Original", "forget"] == 2 * PROBES
     assert to_do(plan(study, store, "float32")) == []
+
+
+def test_a_job_evaluates_all_but_a_probe_too_long_and_says_which(study: Study, tmp_path: Path) -> None:
+    long = Probe("endless", "forget", "Say " + "long " * 300, answer="Yes.")
+    (rows,) = study.probe_sets
+    study = replace(study, probe_sets=(replace(rows, probes=(long, *rows.probes[:3])),))
+    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    known = plan(study, store, "float32")
+    job = finished(
+        Runner().submit(
+            "Evaluating",
+            "evaluate",
+            ("tiny", 1),
+            lambda job: evaluate_models(study, store, pool, ["Original"], known, job),
+        )
+    )
+    assert (job.state, job.done, job.total) == ("failed", 6, 8)
+    assert job.error.startswith("forget, probe endless: 1 probe left out with Original, everything else")
+    table = status_table(plan(study, store, "float32"), study, {}).set_index("model")
+    assert table.loc["Original", "missing"] == 2
 
 
 def test_a_model_without_weights_is_recorded_only_and_never_offered(study: Study, tmp_path: Path) -> None:

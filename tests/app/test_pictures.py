@@ -72,3 +72,15 @@ def test_elsewhere_what_was_asked_is_the_success(tmp_path: Path) -> None:
 def test_labels_show_direction_characters(tmp_path: Path) -> None:
     card = drawn(tmp_path, "unlearned", RETAIN, "a\u202eb")
     assert card["cells"][0]["judged"][0]["label"] == "a⟨U+202E⟩b"
+
+
+def test_a_picture_deleted_by_hand_has_an_empty_cell(tmp_path: Path) -> None:
+    drawn(tmp_path, "unlearned", RETAIN, "neon")
+    (file,) = tmp_path.rglob("*.png")
+    file.unlink()
+    spec = next(model for model in STUDY.models if model.part == "unlearned")
+    store = Store.open(next(tmp_path.rglob("*.sqlite")))
+    context = keys.images_context("weights", STUDY.sampling, 1, "judges", "float32")
+    column = ImageColumn(spec, dict(enumerate(store.images(context.key, [RETAIN.digest()]).values(), 1)))
+    (card,) = board(STUDY, store, RETAIN, [column], [1], "grid", {}, dark=False)["columns"]
+    assert [(cell["src"], cell["message"][:10]) for cell in card["cells"]] == [("", "No picture")]

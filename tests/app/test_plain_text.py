@@ -61,3 +61,14 @@ def test_a_diff_holds_all_words_of_both_texts(before: str, after: str) -> None:
 def test_markdown_in_labels_is_made_literal() -> None:
     assert literal("**a** [b](x) $c$ :red[d]") == r"\*\*a\*\* \[b\]\(x\) \$c\$ \:red\[d\]"
     assert "://" not in literal("http://evil.example")
+
+
+def test_joined_emoji_and_their_modifiers_are_one_word() -> None:
+    family, thumb = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\U0001f44d\U0001f3fd"
+    segments = word_diff(f"a {family} b", f"a {thumb} b")
+    assert [(each.kind, each.text.strip()) for each in segments] == [
+        ("same", "a"),
+        ("del", family),
+        ("ins", thumb),
+        ("same", "b"),
+    ]

@@ -5,6 +5,8 @@ import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -258,3 +260,99 @@ def test_any_bytes_give_probes_or_a_study_error(
         assert read_probes(path, "forget").probes
     except StudyError as error:
         assert str(error)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        (  # MUSE VerbMem
+            {"prompt": "The first words", "gt": "and the rest"},
+            {"prompt": "The first words", "answer": "and the rest"},
+        ),
+        (  # MUSE KnowMem
+            {"question": "Who?", "answer": "Ada"},
+            {"prompt": "Who?", "answer": "Ada"},
+        ),
+        (  # WMDP, MMLU
+            {"question": "Which?", "subject": "biology", "choices": ["a", "b", "c", "d"], "answer": 2},
+            {"prompt": "Which?", "answer": "c", "options": ("a", "b", "d"), "subject": "biology"},
+        ),
+        (
+            {"question": "Which?", "choices": ["x", "y"], "answer": "B"},
+            {"prompt": "Which?", "answer": "y", "options": ("x",)},
+        ),
+        (  # RWKU
+            {
+                "subject": "A. Writer",
+                "query": "He wrote ___",
+                "answer": "a book",
+                "level": "1",
+                "type": "cloze",
+            },
+            {
+                "prompt": "He wrote ___",
+                "answer": "a book",
+                "subject": "A. Writer",
+                "tags": ("level 1", "type cloze"),
+            },
+        ),
+        (  # LUME
+            {"id": "x1", "input": "Who?", "output": "Ada", "task": "Task2"},
+            {"id": "x1", "prompt": "Who?", "answer": "Ada", "tags": ("task Task2",)},
+        ),
+        (  # TOFU, real authors
+            {
+                "question": "Who?",
+                "answer": "Ada",
+                "option1": "Bo",
+                "option2": "Ada",
+                "option3": "Cy",
+                "option4": "Di",
+            },
+            {"prompt": "Who?", "answer": "Ada", "options": ("Bo", "Cy", "Di")},
+        ),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_rows_of_benchmarks_work_as_they_are(
+    tmp_path: Path, suffix: str, row: dict[str, object], expected: dict[str, object]
+) -> None:
+    path = tmp_path / f"probes.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.Table.from_pylist([row]), path)
+    else:
+        path.write_text(json.dumps(row))
+    (probe,) = read_probes(path, "forget").probes
+    assert {name: getattr(probe, name) for name in expected} == expected
+    assert probe.concepts == {}
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"question": "Which?", "choices": ["a", "b"], "answer": 2}, "none of the 2 choices"),
+        ({"question": "Which?", "choices": ["a"], "answer": 0}, "list of two or more texts"),
+        ({"question": "Which?", "choices": ["a", "b"]}, "none of the 2 choices"),
+    ],
+)
+def test_choices_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object], words: str) -> None:
+    path = tmp_path / "probes.jsonl"
+    path.write_text(json.dumps(row))
+    with pytest.raises(StudyError, match=f"line 1: .*{words}"):
+        read_probes(path, "utility")
+
+
+def test_a_column_that_only_has_a_benchmarks_name_stays_a_concept(tmp_path: Path) -> None:
+    path = tmp_path / "probes.jsonl"
+    path.write_text(json.dumps({"prompt": "A cat", "type": "photo", "input": "none"}))
+    (probe,) = read_probes(path, "forget").probes
+    assert probe.concepts == {"type": "photo", "input": "none"}
+
+
+def test_a_broken_parquet_file_gets_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "probes.parquet"
+    with pytest.raises(StudyError, match="no such probe file"):
+        read_probes(path, "forget")
+    path.write_bytes(b"PAR1 nothing of the kind")
+    with pytest.raises(StudyError, match="no Parquet file that can be read"):
+        read_probes(path, "forget")

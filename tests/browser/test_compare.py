@@ -137,6 +137,7 @@ def test_word_diffs_are_marked_up_as_insertions_and_deletions(page: Page, board:
     expect(card(page, "GradAscent 10").locator("ins").first).to_be_visible()
     expect(card(page, "GradAscent 10").locator("del").first).to_be_visible()
     expect(card(page, "Original").locator("ins")).to_have_count(0)
+    expect(page.get_by_text("only in the original’s answer")).to_be_visible()
 
 
 def test_leak_heat_map_tells_more_on_hover_and_by_keyboard(dark_page: Page, board: Dashboard) -> None:

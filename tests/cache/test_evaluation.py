@@ -326,3 +326,13 @@ def test_provenance_names_the_version_of_unlearnboard(tiny_study: Study, store: 
     evaluate(tiny_study, store, ModelPool(device="cpu"), ["Original"])
     assert {run.versions["unlearnboard"] for run in store.runs(tiny_study.name)} == {own_version()}
     assert own_version()[0].isdigit()
+
+
+def test_probes_that_are_left_out_are_named_up_to_three(tiny_study: Study, store: Store) -> None:
+    long = tuple(Probe(f"long-{n}", "retain", f"Say {n} " + "long " * 200) for n in range(5))
+    study = replace(tiny_study, probe_sets=(ProbeSet("odd", "retain", long),))
+    with pytest.raises(ModelError) as e:
+        evaluate(study, store, ModelPool(device="cpu"))
+    said = str(e.value)
+    assert said.startswith("odd, probe long-0; odd, probe long-1; odd, probe long-2; 2 more: 5 probes left out")
+    assert "with Original, NPO 2, everything else" in said

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from backends.errors import Cancelled
+from backends.errors import Cancelled, ModelError
 from backends.evidence import Judgement
 from backends.interfaces import ImageModels, ImageRequest, Judge, JudgedImage, PartialImage, Stop
 from backends.pool import ModelPool
@@ -170,3 +170,46 @@ def test_compare_shows_pictures_as_they_form_and_makes_only_new_ones(study: Stud
     compare_images(study, store, pool, names, probe, more, hear)
     assert {(model, seed) for model, seed, _ in said} == {("Original", 3), ("ESD", 3)}
     assert list(images_for(study, store, "ESD", [probe], more)["mine"]) == [2, 3]
+
+
+def test_a_picture_deleted_by_hand_is_made_again_by_the_next_run(study: Study, store: Store) -> None:
+    pool, probe = PaintingPool(), Probe("mine", "mine", "A cat in neon style")
+    compare_images(study, store, pool, ["ESD"], probe, study.sampling)
+    (found,) = images_for(study, store, "ESD", [probe]).values()
+    store.image_path(found[2].image).unlink()
+    assert list(images_for(study, store, "ESD", [probe])["mine"]) == [1]
+    pool.painter.asked.clear()
+    compare_images(study, store, pool, ["ESD"], probe, study.sampling)
+    assert [request.seed for request in pool.painter.asked] == [2]
+    assert store.image_path(found[2].image).is_file()
+
+
+def test_pictures_another_process_made_meanwhile_are_not_made_again(study: Study, store: Store) -> None:
+    pool, other = PaintingPool(), Store.open(store.path)
+    said: list[Progress] = []
+
+    def meanwhile(progress: Progress) -> None:
+        said.append(progress)
+        if len(said) == 1:  # right after this one has made its plan
+            evaluate(study, other, PaintingPool(), ["ESD"])
+
+    evaluate(study, store, pool, ["ESD"], on_progress=meanwhile)
+    assert pool.painter.asked == []
+    assert (said[-1].done, said[-1].total) == (4, 4)
+
+
+def test_a_prompt_a_model_cannot_draw_is_named_and_the_others_are_drawn(
+    study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = PaintingPool()
+    paint = pool.painter.sample
+
+    def choosy(requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop) -> Iterator[PartialImage]:
+        if any("A 3" in request.prompt for request in requests):
+            raise ModelError("the prompt is too long")
+        return paint(requests, sampling, stop)
+
+    monkeypatch.setattr(pool.painter, "sample", choosy)
+    with pytest.raises(ModelError, match="^forget, probe n3: 1 probe left out with ESD"):
+        evaluate(study, store, pool, ["ESD"])
+    assert plan(study, store, "float32", ["ESD"]).missing == 2  # one picture for each seed

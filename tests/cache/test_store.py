@@ -423,3 +423,48 @@ def test_a_full_disk_leaves_no_half_image(store: Store, monkeypatch: pytest.Monk
     with pytest.raises(StoreError, match="No space left"):
         store.put_images(IMAGES.key, [("d" * 32, found, b"picture")])
     assert not list(store.path.parent.rglob("*.tmp"))
+
+
+def test_absorbing_a_store_whose_table_of_versions_was_emptied_says_so(store: Store, tmp_path: Path) -> None:
+    fill(store)
+    change(store, "DELETE FROM meta")
+    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
+    with pytest.raises(StoreError, match="does not say which one it is"):
+        mine.absorb(store.path)
+    change(mine, "DELETE FROM meta")
+    whole = Store.open(tmp_path / "whole" / "evidence.sqlite")
+    whole.register(SCORES)
+    fill(whole)
+    assert mine.absorb(whole.path) == 8
+    assert mine.version() > 0
+
+
+def test_one_probe_is_read_with_one_look_at_the_contexts(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store)
+    again = Store.open(store.path)
+    looks: list[int] = []
+    contexts = again.contexts
+    monkeypatch.setattr(again, "contexts", lambda: looks.append(1) or contexts())
+    for digest in digests(0, 8):
+        assert again.missing(SCORES.key, [digest]) == []
+        assert list(again.text(SCORES.key, [digest])) == [digest]
+    assert len(looks) == 1
+
+
+def test_a_full_disk_leaves_no_half_image_of_another_store(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = ImageEvidence(blake3(b"picture").hexdigest(), 1, {}, np.zeros(0, np.float32), 0.0)
+    store.put_images(IMAGES.key, [("d" * 32, found, b"picture")])
+    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
+
+    def half(_: Path, target: Path) -> None:
+        target.write_bytes(b"pict")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", half)
+    with pytest.raises(StoreError, match=r"No space left.*Free some space"):
+        mine.absorb(store.path)
+    assert not list(mine.path.parent.rglob("*.tmp"))
