@@ -73,7 +73,9 @@ def _mark(connection: sqlite3.Connection, other: Path) -> str:
     found = dict(connection.execute("SELECT key, value FROM other.meta WHERE key IN ('store_id', 'version')"))
     if len(found) < 2:
         raise StoreError(
-            "the cache is damaged (it does not say which one it is)", where=str(other), how="Ask for another copy"
+            "the cache is damaged (it does not say which one it is)",
+            where=str(other),
+            how="Ask for another copy",
         )
     return f"absorbed {found['store_id']} {found['version']}"
 

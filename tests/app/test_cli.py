@@ -392,7 +392,9 @@ def test_a_probe_too_long_is_named_at_the_end_of_an_evaluation(
     path = write_adhoc(choice(models, tmp_path, probes=files), tmp_path)
     left_out = read_study(path).probe_sets[0].probes[0].id
     sentence = error(capsys, "evaluate", path, "--models", "Original", "npo 3")
-    assert f"probe {left_out}: 1 probe left out with Original, npo 3, everything else is evaluated" in sentence
+    assert (
+        f"probe {left_out}: 1 probe left out with Original, npo 3, everything else is evaluated" in sentence
+    )
     runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs(read_study(path).name)
     assert {(run.model, run.probe_set, run.n_done) for run in runs} == {
         (model, name, count)

@@ -334,5 +334,7 @@ def test_probes_that_are_left_out_are_named_up_to_three(tiny_study: Study, store
     with pytest.raises(ModelError) as e:
         evaluate(study, store, ModelPool(device="cpu"))
     said = str(e.value)
-    assert said.startswith("odd, probe long-0; odd, probe long-1; odd, probe long-2; 2 more: 5 probes left out")
+    assert said.startswith(
+        "odd, probe long-0; odd, probe long-1; odd, probe long-2; 2 more: 5 probes left out"
+    )
     assert "with Original, NPO 2, everything else" in said

@@ -210,6 +210,6 @@ def test_a_prompt_a_model_cannot_draw_is_named_and_the_others_are_drawn(
         return paint(requests, sampling, stop)
 
     monkeypatch.setattr(pool.painter, "sample", choosy)
-    with pytest.raises(ModelError, match="^forget, probe n3: 1 probe left out with ESD"):
+    with pytest.raises(ModelError, match=r"^forget, probe n3: 1 probe left out with ESD"):
         evaluate(study, store, pool, ["ESD"])
     assert plan(study, store, "float32", ["ESD"]).missing == 2  # one picture for each seed

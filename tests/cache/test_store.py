@@ -446,7 +446,12 @@ def test_one_probe_is_read_with_one_look_at_the_contexts(
     again = Store.open(store.path)
     looks: list[int] = []
     contexts = again.contexts
-    monkeypatch.setattr(again, "contexts", lambda: looks.append(1) or contexts())
+
+    def look() -> list[Context]:
+        looks.append(1)
+        return contexts()
+
+    monkeypatch.setattr(again, "contexts", look)
     for digest in digests(0, 8):
         assert again.missing(SCORES.key, [digest]) == []
         assert list(again.text(SCORES.key, [digest])) == [digest]
