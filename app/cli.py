@@ -20,7 +20,7 @@ from pathlib import Path
 
 from app import cli_options
 from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
-from backends.errors import BoardError, Cancelled, StudyError
+from backends.errors import BoardError, Cancelled, ModelError, StudyError
 from backends.study import Study
 from backends.study_file import read_study
 from backends.versions import own_version
@@ -139,10 +139,13 @@ def evaluate(
     if not wanted:
         raise StudyError("no model of this study has its weights on this machine", where=str(path))
     started = time.monotonic()
+    refused: ModelError | None = None
     lines = ProgressLines(None if as_json is None else sys.stderr)
     try:
         with stopped_by_ctrl_c() as stop:
             run_evaluation(study, store, ModelPool(device), models=wanted, on_progress=lines.show, stop=stop)
+    except ModelError as error:
+        refused = error  # said at the end: what could be evaluated has values
     finally:
         lines.close()
     if as_json is not None:
@@ -151,6 +154,9 @@ def evaluate(
 
         for line in json_values(scoreboard(study, store), wanted, as_json):
             print(line)
+    if refused is not None:
+        raise refused
+    if as_json is not None:
         return 0
     seconds = time.monotonic() - started
     print(f"{len(wanted)} of {len(study.models)} models are evaluated ({seconds:.0f} s). See them with:")

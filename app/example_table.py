@@ -68,7 +68,7 @@ def chosen_rows(shown: Examples, choice: Choice) -> pd.Index[str]:
     if choice.subject:
         keep &= probes["subject"] == choice.subject
     if choice.tag:
-        keep &= probes["tags"].map(lambda tags: choice.tag in tags.split(", "))
+        keep &= probes["tags"].map(lambda tags: choice.tag in tags)
     if choice.different:
         keep &= _differs(shown, others)
     moved = shown.changes[others]
@@ -150,6 +150,7 @@ def as_jsonl(shown: Examples, rows: Sequence[str], metric: str) -> str:
 
 def _records(shown: Examples, rows: Sequence[str], metric: str) -> list[dict[str, object]]:
     flat = shown.probes.loc[rows].copy()
+    flat["tags"] = flat["tags"].map(", ".join)
     for model in shown.values.columns:
         if model in shown.answers:
             flat[f"{model}: answer"] = shown.answers.loc[rows, model]

@@ -30,7 +30,7 @@ class Examples:
 
     Attributes:
         original: name of the original.
-        probes: id, prompt, reference, subject, tags (joined by ", ").
+        probes: id, prompt, reference, subject, tags (a tuple).
         answers: model -> what it wrote, seeds one under the other; "" where nothing is stored. Empty for images.
         outcomes: model -> one of OUTCOMES, "" where nothing is stored. Empty for images.
         values: model -> value of the metric; NaN where there is none.
@@ -75,7 +75,7 @@ def examples(
                 "prompt": [probe.prompt for probe in found],
                 "reference": [probe.answer for probe in found],
                 "subject": [probe.subject for probe in found],
-                "tags": [", ".join(probe.tags) for probe in found],
+                "tags": [probe.tags for probe in found],
             },
             index=ids,
         ),

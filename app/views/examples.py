@@ -15,6 +15,7 @@ from app.metric_card import metric_card
 from app.plain_text import visible
 from app.probe_bar import ROLE_NAMES
 from app.resources import store
+from app.run_bar import literal
 from app.scoreboards import current_scoreboard
 from backends.metrics import METRICS, StudyMetric
 from backends.study import Study
@@ -181,10 +182,8 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
 
 def _slice(shown: Examples, label: str, name: str) -> str:
     """A choice among subjects or tags, where the probes have several; "" for all."""
-    column = shown.probes["subject" if name == "subject" else "tags"]
-    found = sorted(
-        {part for cell in column for part in (cell.split(", ") if name == "tag" else [cell]) if part}
-    )
+    cells = shown.probes["tags"] if name == "tag" else [[subject] for subject in shown.probes["subject"]]
+    found = sorted({part for parts in cells for part in parts if part})
     if len(found) < 2:
         st.session_state.pop(f"examples_{name}", None)
         return ""
@@ -280,7 +279,7 @@ def _rows(shown: Examples, rows: pd.Index[str], columns: list[str], role: str, k
         if what in ("value", "change"):
             number = "%.3f" if what == "value" else "%+.3f"
             config[name] = st.column_config.NumberColumn(
-                label, format=number, help=f"{visible(model)}: {what}"
+                label, format=number, help=f"{literal(model)}: {what}"
             )
         else:
             width = WIDTHS[what]

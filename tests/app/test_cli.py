@@ -366,6 +366,11 @@ def test_evaluate_prints_metrics_as_json_for_scripts(
     }
     assert all(row["value"] > 0 and row["n"] == 2 for row in rows)
     assert "npo 3" in printed.err
+    long = tmp_path / "forget.jsonl"
+    long.write_text(long.read_text() + "\n" + json.dumps({"question": "long " * 200, "answer": "Yes."}))
+    assert cli.run(["evaluate", str(study), "--json", "--metrics", "loss"]) == 2
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 2 and "left out" in printed.err
     assert "Add --json" in error(capsys, "evaluate", study, "--metrics", "loss")
 
 

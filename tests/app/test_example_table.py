@@ -24,7 +24,7 @@ SHOWN = Examples(
             "prompt": ["Where was Ada born?", "Who wrote it?", "Where (now)?"],
             "reference": ["Oslo", "Homer", "Lima"],
             "subject": ["Ada", "", "Bo"],
-            "tags": ["place, birth", "", "place"],
+            "tags": [("place", "birth, early"), (), ("place",)],
         },
         index=INDEX,
     ),
@@ -54,7 +54,8 @@ SHOWN = Examples(
         (Choice(outcomes=frozenset({"true", "refusal"})), ["c", "b"]),
         (Choice(subject="Bo"), ["c"]),
         (Choice(tag="place"), ["a", "c"]),
-        (Choice(tag="pla"), []),
+        (Choice(tag="birth, early"), ["a"]),
+        (Choice(tag="birth"), []),
         (Choice(different=True), ["a", "c"]),
     ],
 )
