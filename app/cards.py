@@ -6,6 +6,7 @@ Nothing is computed about models here; this is the wording, rounding and colouri
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from app.look import look_of
 from app.plain_text import visible, word_diff
 from app.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer, TokenScores
+from backends.metrics.outcome import outcome
 from backends.study import ModelSpec, Probe, Study
 
 View = Literal["answers", "diff_original", "diff_reference", "leak"]
@@ -83,7 +85,7 @@ def _card(
         else [_answer(answer, column, original, probe, view) for answer in column.answers],
         "rows": _rows(column, original, dark) if leak else [],
         "measures": _measures(column, probe),
-        "note": _note(column),
+        "note": _note(column, probe),
     }
 
 
@@ -230,7 +232,7 @@ def _measures(column: TextColumn, probe: Probe) -> list[dict[str, str]]:
     return shown
 
 
-def _note(column: TextColumn) -> str:
+def _note(column: TextColumn, probe: Probe) -> str:
     if column.growing:
         return "writing …"
     if not column.answers:
@@ -242,7 +244,16 @@ def _note(column: TextColumn) -> str:
     # that of a batch of an evaluation, which says nothing about the wait for this one.
     seconds = [f"{max(answer.seconds for answer in column.answers):.1f} s"] if column.fresh else []
     stopped = ["stopped, not kept"] if any(not answer.finish for answer in column.answers) else []
-    return " · ".join([source, f"{tokens} tokens", *seconds, *cut, *stopped])
+    return " · ".join([source, f"{tokens} tokens", *seconds, *cut, *stopped, *_kinds(column, probe)])
+
+
+def _kinds(column: TextColumn, probe: Probe) -> list[str]:
+    """That answers are refusals or gibberish, by the rules of `metrics.outcome`: "refusal", "2 of 3 gibberish"."""
+    kinds = Counter(outcome(probe, answer.text) for answer in column.answers)
+    several = f" of {len(column.answers)} " if len(column.answers) > 1 else ""
+    return [
+        f"{kinds[kind] if several else ''}{several}{kind}" for kind in ("refusal", "gibberish") if kinds[kind]
+    ]
 
 
 def _reference(probe: Probe) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def _cache_facts() -> None:
     damaged = kept.damaged()
     if damaged:
         st.warning(
-            f"{damaged} pieces of evidence are damaged and count as missing. Evaluate again to replace them.",
+            f"{damaged} pieces of evidence or runs are damaged and count as missing. Evaluate again to replace them.",
             icon=":material/healing:",
         )
 

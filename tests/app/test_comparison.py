@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from app.cards import board, share
-from app.comparison import found_probes, image_columns, measures, text_columns
+from app.comparison import TextColumn, found_probes, image_columns, measures, text_columns
 from app.look import METHODS, ORIGINAL, RETAINED, look_of
 from app.pictures import absolute_difference
 from app.pictures import board as picture_board
@@ -198,3 +198,20 @@ def test_what_the_first_page_needs_imports_no_model_library(module: str) -> None
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+def test_a_card_says_that_its_answers_are_refusals_or_gibberish() -> None:
+    study = text_study()
+    probe = study.probe_sets[0].probes[0]
+
+    def note(*texts: str) -> str:
+        answers = tuple(Answer(text, 3, "stop", seed, 0.1) for seed, text in enumerate(texts))
+        column = TextColumn(study.model("NPO 10"), answers=answers)
+        (card,) = board(study, probe, [column], "answers", dark=False)["cards"]
+        return str(card["note"])
+
+    assert note("I don't know.").endswith("3 tokens · refusal")
+    assert note("the sea " * 20, "I don't know.", "I can't say.").endswith(
+        "2 of 3 refusal · 1 of 3 gibberish"
+    )
+    assert note(f"I'm not sure, but {probe.key_fact}.").endswith("3 tokens")
