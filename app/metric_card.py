@@ -9,7 +9,7 @@ import streamlit as st
 from app.charts.choices import card_of, role_of, title
 from cache.scoreboard import MODEL_UTILITY
 
-WAYS = {"higher": "Higher is better", "lower": "Lower is better"}
+WAYS = {"higher": "Higher is better", "lower": "Lower is better", "zero": "Nearest to 0 is best"}
 
 
 def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None:

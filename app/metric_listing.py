@@ -12,6 +12,8 @@ from backends.errors import StudyError
 from backends.metrics import METRICS, MetricCard
 from cache.scoreboard import Scoreboard
 
+WAYS = {"lower": "lower is better", "higher": "higher is better", "zero": "0 is best"}
+
 
 def check_keys(keys: Sequence[str], where: str) -> None:
     """Raises StudyError where one of the keys is of no metric, with the nearest that is."""
@@ -31,9 +33,7 @@ def listing(keys: Sequence[str] = ()) -> Iterator[str]:
         yield f"{'key':<26} {'of':<6} {'on forget probes':<17} {'range':<8} title"
         for key, metric in METRICS.items():
             card = metric.card
-            yield (
-                f"{key:<26} {card.modality:<6} {f'{card.on_forget} is better':<17} {_range(card):<8} {card.title}"
-            )
+            yield (f"{key:<26} {card.modality:<6} {WAYS[card.on_forget]:<17} {_range(card):<8} {card.title}")
 
 
 def json_listing(keys: Sequence[str] = ()) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _card(card: MetricCard) -> Iterator[str]:
     yield f"{card.title}  ({card.key})"
     yield f"  {card.reading}"
     facts = {
-        "better": f"{card.on_forget} on forget and holdout probes, {card.elsewhere} elsewhere",
+        "better": f"{WAYS[card.on_forget]} on forget and holdout probes, {WAYS[card.elsewhere]} elsewhere",
         "range": _range(card),
         "ideal": card.ideal,
         "needs": ", ".join(card.needs) or "nothing more",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from math import isnan
+from typing import Literal
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +17,7 @@ from app.charts.points import Axis, p_value
 from app.plain_text import visible, visible_json
 from app.resources import store
 from app.tradeoff_link import RUN
-from backends.metrics import METRICS, StudyMetric
+from backends.metrics import METRICS, Direction, StudyMetric
 from backends.study import ModelSpec, Study
 from cache.scoreboard import Scoreboard
 
@@ -64,10 +65,17 @@ def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFr
     table.insert(1, "metric", [title(key) for key in keys])
     table.insert(2, "original", theirs.reindex(keys).to_numpy())
     table["change"] = table["value"] - table["original"]
-    ways = [1 if card_of(key).direction(role_of(key)) == "higher" else -1 for key in keys]
-    gains = table["change"] * ways
-    table["verdict"] = [_verdict(gain) for gain in gains]
+    ways = [card_of(key).direction(role_of(key)) for key in keys]
+    values = zip(ways, table["original"], table["value"], strict=True)
+    table["verdict"] = [_verdict(_gain(way, original, value)) for way, original, value in values]
     return table
+
+
+def _gain(way: Direction, original: float, value: float) -> float:
+    """Positive where the value is better than the original's."""
+    if way == "zero":
+        return abs(original) - abs(value)
+    return value - original if way == "higher" else original - value
 
 
 def _verdict(gain: float) -> str:
@@ -122,6 +130,11 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
             state.open_in_examples(key, [*state.chosen_models(), model])
 
 
+def _colour(better: bool, rose: bool) -> Literal["normal", "inverse"]:
+    """Streamlit's name for green where it is better: normal is green for a rise, inverse for a fall."""
+    return "normal" if better == rose else "inverse"
+
+
 def _headline(changes: pd.DataFrame, axis: Axis) -> None:
     """Value on one axis, with its distance to the original's."""
     rows = changes[changes["key"] == axis.key]
@@ -135,7 +148,7 @@ def _headline(changes: pd.DataFrame, axis: Axis) -> None:
             axis.name,
             axis.number(row["value"]),
             delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}" if moved else "±0.000",
-            delta_color=("normal" if axis.better == "higher" else "inverse") if moved else "off",
+            delta_color=_colour(row["verdict"] == "better", row["change"] > 0) if moved else "off",
             delta_arrow="auto" if moved else "off",
             delta_description="" if pd.isna(row["original"]) else f"original {axis.number(row['original'])}",
         )

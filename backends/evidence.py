@@ -31,11 +31,13 @@ def option(index: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """One answer, teacher-forced: what the model thought of each of its N tokens (end-of-turn token excluded).
+    """One answer, teacher-forced: what the model thought of each of its N tokens.
+
+    The end-of-turn token is not among them but for the protocol open-unlearning, which scores it as part of the answer.
 
     Attributes:
         token_ids: shape (N,).
-        pieces: the N tokens as text; joined they are the answer.
+        pieces: the N tokens as text; joined they are the answer. "" for a special token.
         logprobs: log p(token | prompt, earlier tokens), nats, shape (N,).
         ranks: 0 where the token is the model's first choice, shape (N,).
         argmax_ids: the model's first choice, shape (N,).

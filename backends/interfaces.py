@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
-from backends.study import Decoding, Sampling
+from backends.study import Decoding, ProtocolName, Sampling
 
 Stop = Callable[[], bool]
 """Asked between steps; True ends the work at once."""
@@ -22,11 +22,12 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One answer to be written: by which model, to which prompt, with which seed."""
+    """One answer to be written: by which model, to which prompt, with which seed. `format`: see `Probe`."""
 
     model: str
     prompt: str
     seed: int = 0
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class ScoreItem:
     prompt: str
     answer: str
     rivals: bool = False
+    format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,11 @@ class TextModels(Protocol):
     """Language models that share one tokenizer and chat template."""
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: Decoding, stop: Stop
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
     ) -> Iterator[PartialAnswer]:
         """Answers as they grow, several models in one batch where they share a base.
 
@@ -68,7 +74,9 @@ class TextModels(Protocol):
         """
         ...
 
-    def score(self, model: str, items: Sequence[ScoreItem], stop: Stop) -> Iterator[ScoredItem]:
+    def score(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[ScoredItem]:
         """Token scores of given answers, each (prompt, answer) through the model once, in batches by length."""
         ...
 

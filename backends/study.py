@@ -17,6 +17,11 @@ Modality = Literal["text", "image"]
 Part = Literal["original", "retained", "unlearned"]
 Role = Literal["forget", "neighbour", "retain", "utility", "holdout", "mine"]
 ROLES: tuple[Role, ...] = get_args(Role)
+ProtocolName = Literal["corrected", "open-unlearning", "muse"]
+"""How language models are asked and their answers scored: this tool's own way, or faithfully as another's scripts."""
+PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+RAW_TEXT = "{prompt}"
+"""Format of a prompt that is text to be continued: no chat template, nothing around it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,12 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One prompt with its role and its reference answers (text), or its concepts (image)."""
+    """One prompt with its role and its reference answers (text), or its concepts (image).
+
+    Attributes:
+        format: what is put around the prompt instead of the model's chat template, "{prompt}" standing for the prompt;
+            "" is the protocol's own way. An empty prompt means that the answer is text by itself.
+    """
 
     id: str
     role: Role
@@ -67,6 +77,7 @@ class Probe:
     subject: str = ""
     tags: tuple[str, ...] = ()
     concepts: Mapping[str, str] = field(default_factory=dict)
+    format: str = ""
 
     def digest(self) -> str:
         """Identity of everything in the row that can change evidence (not its id, tags or role)."""
@@ -74,6 +85,7 @@ class Probe:
             [
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
                 *(list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))),
+                *([self.format] if self.format else []),
             ]
         )
 
@@ -140,6 +152,7 @@ class Study:
     forget_concepts: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     path: Path | None = None
+    protocol: ProtocolName = "corrected"
 
     @property
     def original(self) -> ModelSpec:

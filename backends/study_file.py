@@ -19,6 +19,7 @@ from backends.checkpoints import HUB_ID, is_package
 from backends.errors import StudyError
 from backends.probes import read_probes
 from backends.study import (
+    PROTOCOLS,
     ROLES,
     Decoding,
     JudgeSpec,
@@ -26,6 +27,7 @@ from backends.study import (
     ModelSpec,
     Part,
     ProbeSet,
+    ProtocolName,
     Sampling,
     Study,
 )
@@ -33,7 +35,18 @@ from backends.study_lines import line_of
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
-TOP = ("name", "modality", "description", "decoding", "sampling", "models", "probes", "judges", "forget")
+TOP = (
+    "name",
+    "modality",
+    "description",
+    "protocol",
+    "decoding",
+    "sampling",
+    "models",
+    "probes",
+    "judges",
+    "forget",
+)
 MODEL = tuple(field.name for field in fields(ModelSpec))
 DECODING = tuple(field.name for field in fields(Decoding))
 SAMPLING = tuple(field.name for field in fields(Sampling))
@@ -76,6 +89,9 @@ def read_study(path: Path) -> Study:
         judges=_judges(top),
         forget_concepts=_concepts(top),
         path=path,
+        protocol=cast(
+            ProtocolName, top.choice("protocol", PROTOCOLS) if "protocol" in document else "corrected"
+        ),
     )
     _check_whole(study, top)
     return study
@@ -108,7 +124,8 @@ def write_study(study: Study, path: Path) -> None:
 
 def _top_values(study: Study) -> dict[str, str]:
     values = {"name": study.name, "modality": study.modality}
-    return values | ({"description": study.description} if study.description else {})
+    values |= {"description": study.description} if study.description else {}
+    return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})
 
 
 def _assignments(values: Mapping[str, Any]) -> list[str]:

@@ -50,16 +50,19 @@ def compare_text(
     for spec in specs:
         found = identity(spec)
         for seed in keys.decoding_seeds(decoding):
-            context = keys.answers_context(found.fingerprint, found.tokenizer, decoding, seed, numerics)
+            context = keys.answers_context(
+                found.fingerprint, found.tokenizer, decoding, seed, numerics, study.protocol
+            )
             stored = store.text(store.register(context), [probe.digest()])
             for evidence in stored.values():
                 for answer in evidence.answers:
                     on_partial(spec.name, answer)
             if not stored:
-                contexts[GenerationRequest(spec.name, probe.prompt, seed)] = context.key
-    _generate(store, pool, specs, probe, decoding, contexts, on_partial, stop)
+                request = GenerationRequest(spec.name, probe.prompt, seed, probe.format)
+                contexts[request] = context.key
+    _generate(study, store, pool, probe, decoding, contexts, on_partial, stop)
     if score_items(probe):
-        _score(store, pool, specs, probe, numerics, stop)
+        _score(study, store, pool, specs, probe, numerics, stop)
 
 
 def compare_images(
@@ -113,9 +116,9 @@ def compare_images(
 
 
 def _generate(
+    study: Study,
     store: Store,
     pool: ModelPool,
-    specs: Sequence[ModelSpec],
     probe: Probe,
     decoding: Decoding,
     contexts: dict[GenerationRequest, str],
@@ -125,10 +128,9 @@ def _generate(
     if not contexts:
         return
     requests = list(contexts)
-    needed = {request.model for request in requests}
-    loaded = pool.text([spec for spec in specs if spec.name in needed])
+    loaded = pool.text([study.model(name) for name in dict.fromkeys(each.model for each in requests)])
     ended = 0
-    for partial in loaded.generate(requests, decoding, stop):
+    for partial in loaded.generate(requests, decoding, stop, study.protocol):
         request = requests[partial.index]
         if partial.done and partial.answer.finish != "cancelled":
             # Stored before it is shown as ended, so that a page that reloads finds it.
@@ -140,13 +142,19 @@ def _generate(
 
 
 def _score(
-    store: Store, pool: ModelPool, specs: Sequence[ModelSpec], probe: Probe, numerics: str, stop: Stop
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    specs: Sequence[ModelSpec],
+    probe: Probe,
+    numerics: str,
+    stop: Stop,
 ) -> None:
     for spec in specs:
         found = identity(spec)
-        context = keys.scores_context(found.fingerprint, found.tokenizer, numerics)
+        context = keys.scores_context(found.fingerprint, found.tokenizer, numerics, study.protocol)
         if store.missing(store.register(context), [probe.digest()]):
-            gatherer = TextGatherer(store, pool.text([spec]), spec.name, stop)
+            gatherer = TextGatherer(store, pool.text([spec]), spec.name, stop, study.protocol)
             gatherer.scores(context.key, [probe], lambda _: None)
             if gatherer.refused:
                 raise gatherer.refused[0][1]

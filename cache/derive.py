@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from backends.checkpoints import ModelIdentity
 from backends.errors import CheckpointError
-from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures, TextMetric
-from backends.metrics.privacy import ATTACKS, attack_score
+from backends.evidence import ANSWER, TextEvidence, TokenScores
+from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures
+from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache import keys, reading
@@ -83,7 +84,8 @@ def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, sta
         for role, probes in role_probes(study).items()
         for probe in probes
     ]
-    key = keys.digest(["values", METRICS_VERSION, stamp, rows, sorted(study.forget_concepts.items())])
+    concepts = sorted(study.forget_concepts.items())
+    key = keys.digest(["values", METRICS_VERSION, stamp, rows, concepts, study.protocol])
     kept = store.memo(key)
     if kept is not None:
         return _unpack(kept)
@@ -98,12 +100,10 @@ def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, sta
 def _text_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> Values:
     values: Values = {}
     for role, probes in role_probes(study).items():
-        found = reading.evidence_for(study, store, spec.name, probes, numerics=numerics, pieces=False)
-        metrics = {
-            name: metric.value
-            for name, metric in METRICS.items()
-            if isinstance(metric, TextMetric) and metric.card.reported_for(role)
-        }
+        # Other protocols' definitions look at the tokens as text; the default's do not.
+        pieces = study.protocol != "corrected"
+        found = reading.evidence_for(study, store, spec.name, probes, numerics=numerics, pieces=pieces)
+        metrics = values_of(study.protocol, role)
         # All metrics of one probe together: several compare the same two texts, which is done once.
         rows = np.array(
             [
@@ -116,11 +116,19 @@ def _text_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> 
             ratios = [log_ratio_of(found[p.id]) if p.id in found else math.nan for p in probes]
             values[LOG_TRUTH_RATIO] = np.array(ratios)
         if role in ("forget", "holdout"):
-            for attack in ATTACKS:
+            for attack, score in attacks_of(study.protocol).items():
                 values[attack_key(role, attack)] = np.array(
-                    [attack_score(attack, p, found[p.id]) if p.id in found else math.nan for p in probes]
+                    [_attacked(score, p, found.get(p.id)) for p in probes]
                 )
     return values
+
+
+def _attacked(
+    score: Callable[[TokenScores, str], float], probe: Probe, evidence: TextEvidence | None
+) -> float:
+    """Score of one probe under one attack; NaN where its answer was not scored."""
+    scores = evidence.scores.get(ANSWER) if evidence is not None else None
+    return math.nan if scores is None else score(scores, probe.answer)
 
 
 def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> Values:
@@ -139,9 +147,9 @@ def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) ->
 
 
 def _text_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
-    found = reading.score_contexts(store, model)
+    found = reading.score_contexts(store, model, study.protocol)
     for seed in keys.decoding_seeds(study.decoding):
-        found += reading.answer_contexts(store, model, study.decoding, seed)
+        found += reading.answer_contexts(store, model, study.decoding, seed, study.protocol)
     return found
 
 

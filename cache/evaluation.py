@@ -187,7 +187,9 @@ class _Evaluation:
             pictures.gather(wanted, self._study.sampling, on_done)
             return pictures.refused
         if self._text is None:
-            self._text = TextGatherer(self._store, self._pool.text([self._spec]), self._spec.name, self._stop)
+            models = self._pool.text([self._spec])
+            protocol = self._study.protocol
+            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, protocol)
         self._text.refused.clear()
         if kind == "scores":
             self._text.scores(found[0], todo[0], on_done)

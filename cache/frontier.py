@@ -75,5 +75,5 @@ def knee(points: ArrayLike, directions: Sequence[Direction]) -> int | None:
 def _costs(points: ArrayLike, directions: Sequence[Direction]) -> Floats:
     """Points turned so that lower is better in every column."""
     values = np.asarray(points, np.float64).reshape(-1, len(directions))
-    signs: Floats = np.array([1.0 if direction == "lower" else -1.0 for direction in directions])
-    return values * signs
+    turn = {"lower": np.positive, "higher": np.negative, "zero": np.abs}
+    return np.column_stack([turn[way](values[:, i]) for i, way in enumerate(directions)])

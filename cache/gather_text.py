@@ -8,7 +8,7 @@ from typing import TypeVar
 from backends.errors import Cancelled, ModelError
 from backends.evidence import ANSWER, PARAPHRASE, Answer, TextEvidence, TokenScores, option, perturbed
 from backends.interfaces import GenerationRequest, ScoreItem, Stop, TextModels
-from backends.study import Decoding, Probe
+from backends.study import Decoding, Probe, ProtocolName
 from cache.store import Store
 
 CELL = 16
@@ -28,7 +28,7 @@ def score_items(probe: Probe) -> dict[str, ScoreItem]:
     answers |= {perturbed(i): text for i, text in enumerate(probe.perturbed_answers)}
     answers |= {option(i): text for i, text in enumerate(probe.options)}
     return {
-        name: ScoreItem(probe.prompt, text, rivals=name == ANSWER)
+        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format)
         for name, text in answers.items()
         if text.strip()
     }
@@ -45,14 +45,23 @@ class TextGatherer:
         models: has the model loaded.
         model: its name.
         stop: asked between steps.
+        protocol: how it is asked.
     """
 
-    def __init__(self, store: Store, models: TextModels, model: str, stop: Stop) -> None:
+    def __init__(
+        self,
+        store: Store,
+        models: TextModels,
+        model: str,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
+    ) -> None:
         self._store = store
         self._models = models
         self._model = model
         self._stop = stop
-        self._scored: dict[tuple[str, str], TokenScores] = {}
+        self._protocol = protocol
+        self._scored: dict[tuple[str, str, str], TokenScores] = {}
         self.refused: list[tuple[Probe, ModelError]] = []
 
     def scores(self, context: str, probes: Sequence[Probe], on_done: OnDone) -> None:
@@ -87,7 +96,9 @@ class TextGatherer:
         for seed, context in contexts.items():
 
             def write(part: Sequence[Probe], seed: int = seed) -> Rows:
-                requests = [GenerationRequest(self._model, probe.prompt, seed) for probe in part]
+                requests = [
+                    GenerationRequest(self._model, probe.prompt, seed, probe.format) for probe in part
+                ]
                 written = self._write(requests, decoding)
                 return [(part[i].digest(), TextEvidence({}, (answer,))) for i, answer in written.items()]
 
@@ -117,28 +128,35 @@ class TextGatherer:
         """Digest -> name -> item to digest -> name -> scores; what was scored before is not scored again."""
         items = [item for named in wanted.values() for item in named.values()]
         # Items with rivals come last here, so that they replace equal ones without.
-        todo = {(item.prompt, item.answer): item for item in sorted(items, key=lambda item: item.rivals)}
+        todo = {_asked(item): item for item in sorted(items, key=lambda item: item.rivals)}
         todo = {key: item for key, item in todo.items() if self._is_new(item)}
         keys = list(todo)
-        for scored in self._models.score(self._model, list(todo.values()), self._stop) if todo else ():
+        wanted_items = list(todo.values())
+        for scored in (
+            self._models.score(self._model, wanted_items, self._stop, self._protocol) if todo else ()
+        ):
             self._scored[keys[scored.index]] = scored.scores
         if any(key not in self._scored for key in keys):
             raise Cancelled
         return {
-            digest: {name: self._scored[item.prompt, item.answer] for name, item in named.items()}
+            digest: {name: self._scored[_asked(item)] for name, item in named.items()}
             for digest, named in wanted.items()
         }
 
     def _is_new(self, item: ScoreItem) -> bool:
-        known = self._scored.get((item.prompt, item.answer))
+        known = self._scored.get(_asked(item))
         return known is None or (item.rivals and known.top_logprobs.shape[1] == 0)
 
     def _write(self, requests: Sequence[GenerationRequest], decoding: Decoding) -> dict[int, Answer]:
         return {
             partial.index: partial.answer
-            for partial in self._models.generate(requests, decoding, self._stop)
+            for partial in self._models.generate(requests, decoding, self._stop, self._protocol)
             if partial.done and partial.answer.finish != "cancelled"
         }
+
+
+def _asked(item: ScoreItem) -> tuple[str, str, str]:
+    return item.prompt, item.answer, item.format
 
 
 def all_that_fit(

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from blake3 import blake3
 
-from backends.study import Decoding, Sampling
+from backends.study import Decoding, ProtocolName, Sampling
 
 Kind = Literal["scores", "answers", "images"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -23,8 +23,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 CODE_VERSION: Mapping[Kind, int] = MappingProxyType({"scores": 1, "answers": 1, "images": 1})
 """Raised when the code that makes evidence of a kind changes what it makes; older evidence is then not found."""
 
-TEXT_PROTOCOL = "corrected/1"
-"""True padding mask, the study's chat template, answer tokens without end-of-turn (which is reported apart)."""
+TEXT_PROTOCOLS: Mapping[ProtocolName, str] = MappingProxyType(
+    {"corrected": "corrected/1", "open-unlearning": "open-unlearning/1", "muse": "muse/1"}
+)
+"""Name and version of each way of asking; what they are is said in `backends/text/tokens.py`."""
 
 IMAGE_PROTOCOL = "same-noise/1"
 """One CPU generator for each image, seeded with its seed: equal seeds start from equal noise in every model."""
@@ -73,20 +75,39 @@ def context_key(
     ).key
 
 
-def scores_context(fingerprint: str, tokenizer: str, numerics: str) -> Context:
+def scores_context(
+    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected"
+) -> Context:
     """Given answers, teacher-forced: no settings."""
     return Context(
-        "scores", fingerprint, tokenizer, TEXT_PROTOCOL, canonical({}), numerics, CODE_VERSION["scores"]
+        "scores",
+        fingerprint,
+        tokenizer,
+        TEXT_PROTOCOLS[protocol],
+        canonical({}),
+        numerics,
+        CODE_VERSION["scores"],
     )
 
 
 def answers_context(
-    fingerprint: str, tokenizer: str, decoding: Decoding, seed: int, numerics: str
+    fingerprint: str,
+    tokenizer: str,
+    decoding: Decoding,
+    seed: int,
+    numerics: str,
+    protocol: ProtocolName = "corrected",
 ) -> Context:
     """Answers generated with one seed."""
     settings = canonical(decoding_settings(decoding, seed))
     return Context(
-        "answers", fingerprint, tokenizer, TEXT_PROTOCOL, settings, numerics, CODE_VERSION["answers"]
+        "answers",
+        fingerprint,
+        tokenizer,
+        TEXT_PROTOCOLS[protocol],
+        settings,
+        numerics,
+        CODE_VERSION["answers"],
     )
 
 

@@ -105,9 +105,11 @@ def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, di
             }
         }
     return {
-        "scores": {0: keys.scores_context(model.fingerprint, model.tokenizer, numerics)},
+        "scores": {0: keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol)},
         "answers": {
-            seed: keys.answers_context(model.fingerprint, model.tokenizer, study.decoding, seed, numerics)
+            seed: keys.answers_context(
+                model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol
+            )
             for seed in keys.decoding_seeds(study.decoding)
         },
     }

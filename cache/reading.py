@@ -15,10 +15,10 @@ from pathlib import Path
 from backends.checkpoints import ModelIdentity, identity
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
-from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, Sampling, Study
+from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from backends.tensors import file_digest
 from cache import keys
-from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOL, Context, Kind
+from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOLS, Context, Kind
 from cache.store import Store
 
 
@@ -46,14 +46,21 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
     return keys.digest(parts) if parts else ""
 
 
-def score_contexts(store: Store, model: ModelIdentity) -> list[Context]:
+def score_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected") -> list[Context]:
     """Contexts with token scores of the model, the preferred arithmetic first."""
-    return _found(store, "scores", model, TEXT_PROTOCOL, {})
+    return _found(store, "scores", model, TEXT_PROTOCOLS[protocol], {})
 
 
-def answer_contexts(store: Store, model: ModelIdentity, decoding: Decoding, seed: int) -> list[Context]:
+def answer_contexts(
+    store: Store,
+    model: ModelIdentity,
+    decoding: Decoding,
+    seed: int,
+    protocol: ProtocolName = "corrected",
+) -> list[Context]:
     """Contexts with answers of the model under these settings."""
-    return _found(store, "answers", model, TEXT_PROTOCOL, keys.decoding_settings(decoding, seed))
+    settings = keys.decoding_settings(decoding, seed)
+    return _found(store, "answers", model, TEXT_PROTOCOLS[protocol], settings)
 
 
 def image_contexts(
@@ -94,9 +101,15 @@ def evidence_for(
     found = identity_to_read(study.model(model))
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
-    scores = _first_text(store, _of(numerics, score_contexts(store, found)), digests, pieces)
+    scored = _of(numerics, score_contexts(store, found, study.protocol))
+    scores = _first_text(store, scored, digests, pieces)
     answers = [
-        _first_text(store, _of(numerics, answer_contexts(store, found, decoding, seed)), digests, pieces)
+        _first_text(
+            store,
+            _of(numerics, answer_contexts(store, found, decoding, seed, study.protocol)),
+            digests,
+            pieces,
+        )
         for seed in keys.decoding_seeds(decoding)
     ]
     merged: dict[str, TextEvidence] = {}
@@ -123,7 +136,12 @@ def answers_for(
         return {}
     digests = [probe.digest() for probe in probes]
     seeds = [
-        _first_text(store, answer_contexts(store, found, study.decoding, seed), digests, pieces=False)
+        _first_text(
+            store,
+            answer_contexts(store, found, study.decoding, seed, study.protocol),
+            digests,
+            pieces=False,
+        )
         for seed in keys.decoding_seeds(study.decoding)
     ]
     written = {

@@ -17,26 +17,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from backends.metrics import METRICS, METRICS_VERSION
-from backends.metrics.privacy import ATTACKS, pair_wins, privacy_match
-from backends.metrics.study_level import (
-    FORGETTING_PARTS,
-    UTILITY_PARTS,
-    forget_quality,
-    harmonic_mean,
-    memorisation_parts,
-    part_applies,
-)
 from backends.study import Study
 from cache import derive, keys
-from cache.derive import LOG_TRUTH_RATIO, Values
+from cache.derive import Values
 from cache.reading import evidence_for, images_for
-from cache.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
+from cache.statistics import bootstrap_means, percentile_interval
 from cache.store import Store
+from cache.study_rows import FORGET_QUALITY, MODEL_UTILITY, ModelRows, utility_parts
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
-
-MODEL_UTILITY = "all/model_utility"
-FORGET_QUALITY = "forget/forget_quality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +36,7 @@ class Scoreboard:
         frame: columns model, part, method, step (Int64, may be missing), metric, role, key (= role/metric), value, low,
             high (95 % percentile bootstrap over probes; NaN for forget quality), n (probes with a value).
         numerics: arithmetic of all the evidence used; "" without any.
-        utility_parts: keys that model utility is the harmonic mean of.
+        utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
     """
 
     frame: pd.DataFrame
@@ -95,7 +84,7 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     numerics, stamps = _evidence(study, store)
     key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps])
     kept = store.memo(key)
-    parts = _utility_parts(study)
+    parts = utility_parts(study)
     if kept is None:
         held = [spec for spec in study.models if stamps.get(spec.name)]
         values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in held}
@@ -128,37 +117,21 @@ def _described(study: Study) -> list[object]:
         for probe_set in study.probe_sets
         for probe in probe_set.probes
     ]
-    return [models, probes, sorted(study.forget_concepts.items())]
-
-
-def _utility_parts(study: Study) -> tuple[str, ...]:
-    """What model utility is made of in this study: told by its probes alone, so that evidence never changes it."""
-    probes = derive.role_probes(study)
-    judged = {judge.domain for judge in study.judges}
-    return tuple(
-        part
-        for part in UTILITY_PARTS[study.modality]
-        if any(
-            part_applies(part.partition("/")[2], probe, judged, study.forget_concepts)
-            for probe in probes.get(part.partition("/")[0], [])
-        )
-    )
+    sets = [[each.name, [probe.id for probe in each.probes]] for each in study.probe_sets]
+    return [models, probes, sets, sorted(study.forget_concepts.items()), study.protocol]
 
 
 def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
+    original = values.get(study.original.name, {})
     retained = values.get(study.retained.name, {}) if study.retained is not None else {}
     for spec in study.models:
         if spec.name not in values:
             continue
         held = values[spec.name]
-        samples = {key: bootstrap_means(row[:, None])[:, 0] for key, row in held.items() if _is_metric(key)}
         head = (spec.name, spec.part, spec.method, spec.step)
-        rows += [(*head, *_row(key, held[key], drawn)) for key, drawn in samples.items()]
-        rows += [(*head, *_utility(held, samples, parts))] if parts else []
-        if study.retained is not None and study.retained.name in values:
-            rows += _quality(head, held, values[study.retained.name])
-        rows += [(*head, *row) for row in (*_memorisation(held), *_privacy(held, retained))]
+        rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
+        rows += [(*head, *row) for row in ModelRows(study, held, parts, original, retained).rows()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 
@@ -167,88 +140,17 @@ def _is_metric(key: str) -> bool:
     return key.partition("/")[2] in METRICS
 
 
-def _row(key: str, values: NDArray[np.float64], drawn: NDArray[np.float64]) -> tuple[object, ...]:
+def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
     role, _, metric = key.partition("/")
-    low, high = percentile_interval(drawn)
+    low, high = percentile_interval(bootstrap_means(values[:, None])[:, 0])
     n = int(np.sum(~np.isnan(values)))
     return metric, role, key, float(np.nanmean(values)), float(low), float(high), n
-
-
-def _utility(
-    held: Values, samples: Mapping[str, NDArray[np.float64]], parts: tuple[str, ...]
-) -> tuple[object, ...]:
-    head = ("model_utility", "all", MODEL_UTILITY)
-    if any(part not in held for part in parts):
-        return (*head, np.nan, np.nan, np.nan, 0)
-    value = harmonic_mean([float(np.nanmean(held[part])) for part in parts])
-    low, high = percentile_interval(harmonic_mean(np.array([samples[part] for part in parts])))
-    n = sum(int(np.sum(~np.isnan(held[part]))) for part in {p.partition("/")[0]: p for p in parts}.values())
-    return (*head, float(value), float(low), float(high), n)
-
-
-def _quality(head: tuple[object, ...], held: Values, retained: Values) -> list[tuple[object, ...]]:
-    if LOG_TRUTH_RATIO not in held or LOG_TRUTH_RATIO not in retained:
-        return []
-    ours = held[LOG_TRUTH_RATIO]
-    value = forget_quality(ours, retained[LOG_TRUTH_RATIO])
-    return [
-        (
-            *head,
-            "forget_quality",
-            "forget",
-            FORGET_QUALITY,
-            value,
-            np.nan,
-            np.nan,
-            int(np.sum(~np.isnan(ours))),
-        )
-    ]
-
-
-def _memorisation(held: Values) -> list[tuple[object, ...]]:
-    values = {part: held[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in held}
-    if len(values) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in held:
-        return []
-    parts = memorisation_parts(values, held[LOG_TRUTH_RATIO])
-    drawn = harmonic_mean(
-        np.stack([np.append(np.nanmean(part), bootstrap_means(part[:, None])[:, 0]) for part in parts])
-    )
-    return [_drawn_row("memorisation", drawn, int(np.sum(~np.isnan(parts).any(axis=0))))]
-
-
-def _privacy(held: Values, retained: Values) -> list[tuple[object, ...]]:
-    """Rows of the membership attacks' AUCs, and of how near all of them are to the retained model's."""
-    aucs = {attack: _auc(held, attack) for attack in ATTACKS}
-    theirs = [_auc(retained, attack) for attack in ATTACKS]
-    count = sum(_wins(held, next(iter(ATTACKS))).shape)
-    rows = [_drawn_row(attack, drawn, count) for attack, drawn in aucs.items() if not np.isnan(drawn[0])]
-    matches = [privacy_match(ours, known) for ours, known in zip(aucs.values(), theirs, strict=True)]
-    privacy = harmonic_mean(np.array(matches))
-    return [*rows, *([] if np.isnan(privacy[0]) else [_drawn_row("privacy", privacy, count)])]
-
-
-def _auc(values: Values, attack: str) -> NDArray[np.float64]:
-    """An attack's AUC, then those of its resamples, shape (1 + B,); all NaN where a role has no scores."""
-    wins = _wins(values, attack)
-    return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
-
-
-def _wins(values: Values, attack: str) -> NDArray[np.float64]:
-    scores = [values.get(derive.attack_key(role, attack), np.empty(0)) for role in ("forget", "holdout")]
-    forget, holdout = (row[~np.isnan(row)] for row in scores)
-    return pair_wins(forget, holdout)
-
-
-def _drawn_row(metric: str, drawn: NDArray[np.float64], n: int) -> tuple[object, ...]:
-    """One row on the forget role: a value (first in `drawn`), its interval from its resamples (the rest)."""
-    low, high = percentile_interval(drawn[1:])
-    return metric, "forget", f"forget/{metric}", float(drawn[0]), float(low), float(high), n
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata(
-        {**(table.schema.metadata or {}), b"parts": ",".join(parts).encode()}
+        {**(table.schema.metadata or {}), b"parts": "\n".join(parts).encode()}
     )
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
@@ -259,7 +161,7 @@ def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:
 def _unpack(payload: bytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
     table = pa.ipc.open_stream(payload).read_all()
     parts = table.schema.metadata[b"parts"].decode()
-    return table.to_pandas(), tuple(parts.split(",")) if parts else ()
+    return table.to_pandas(), tuple(parts.split("\n")) if parts else ()
 
 
 __all__ = [

@@ -75,9 +75,12 @@ def unavailable(keys: Collection[str], study: Study) -> list[str]:
 
 
 def title(key: str) -> str:
-    """`forget · Probability of the true answer`; the role leads, so that a sorted list is grouped by it."""
-    role = role_of(key)
-    return f"{ROLE_TITLES.get(role, role)} · {card_of(key).title}"
+    """`forget · Probability of the true answer`, with `@set` also the probe set's name.
+
+    The role leads, so that a sorted list is grouped by it.
+    """
+    role, (metric, _, probe_set) = role_of(key), key.partition("@")
+    return f"{ROLE_TITLES.get(role, role)}{f' ({probe_set})' if probe_set else ''} · {card_of(metric).title}"
 
 
 def axis(key: str, *, turn: bool) -> Axis:

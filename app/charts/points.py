@@ -60,6 +60,7 @@ class Axis:
     def label(self) -> str:
         """The axis title, with its direction in words: `1 − Answer probability on forget  (better →)`."""
         arrow = "better →" if self.turn or self.better == "higher" else "← better"
+        arrow = "0 is best" if self.better == "zero" else arrow
         scale = "log scale, " if self.log else ""
         return f"{'1 − ' if self.complemented else ''}{self.name}  ({scale}{arrow})"
 

@@ -74,7 +74,7 @@ def tradeoff_figure(
     ink = DARK if dark else LIGHT
     brush = _Brush(x, y, ink, dark, _diameters(points["size"]), size)
     figure = go.Figure()
-    _add_front(figure, points, x, ink)
+    _add_front(figure, points, x, y, ink)
     original = points[points["part"] == "original"]
     # The large star of the retained model first: a point on top of it hides it only in part.
     drawn = sorted(families(points).items(), key=lambda family: family[1]["part"].iloc[0] != "retained")
@@ -114,8 +114,10 @@ def plain(text: str) -> str:
     return visible(text).replace("&", "&amp;").replace("<", "&lt;")
 
 
-def _add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, ink: Ink) -> None:
-    """The boundary of what the unlearned models attain, as a staircase."""
+def _add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, ink: Ink) -> None:
+    """The boundary of what the unlearned models attain, as a staircase; none where the best value is in the middle."""
+    if "zero" in (x.better, y.better):
+        return
     front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.better == "higher")
     if len(front) < 2:
         return

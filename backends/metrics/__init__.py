@@ -15,6 +15,7 @@ from backends.metrics.card import (
     TextMetric,
 )
 from backends.metrics.choice import CHOICE_ACCURACY, CHOICE_PROBABILITY
+from backends.metrics.detection import DETECTIONS
 from backends.metrics.fluency import FLUENCY
 from backends.metrics.memorisation import (
     EXACT_MEMORIZATION,
@@ -24,6 +25,7 @@ from backends.metrics.memorisation import (
     PROBABILITY,
 )
 from backends.metrics.outcome import GIBBERISH_RATE, REFUSAL_RATE
+from backends.metrics.overall import OVERALL, RELATIVE_UTILITY
 from backends.metrics.pictures import (
     CROSS_DOMAIN_RETAIN,
     DISTANCE_TO_ORIGINAL,
@@ -32,18 +34,26 @@ from backends.metrics.pictures import (
     REJECT_RATE,
     UNLEARN_ACCURACY,
 )
-from backends.metrics.privacy import MIA_LOSS, MIA_MIN_K, MIA_MIN_K_PLUS_PLUS, MIA_ZLIB, PRIVACY
+from backends.metrics.privacy import (
+    MIA_LOSS,
+    MIA_MIN_K,
+    MIA_MIN_K_PLUS_PLUS,
+    MIA_REFERENCE,
+    MIA_ZLIB,
+)
+from backends.metrics.retained_privacy import MATCHES, PRIVACY, PRIVLEAK, REL_DIFF
 from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
-from backends.metrics.truth_ratio import TRUTH_RATIO
+from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
 
-METRICS_VERSION = 4
+METRICS_VERSION = 5
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "extraction_strength": EXTRACTION_STRENGTH,
         "truth_ratio": TRUTH_RATIO,
+        "truth_share": TRUTH_SHARE,
         "probability": PROBABILITY,
         "paraphrased_probability": PARAPHRASED_PROBABILITY,
         "exact_memorization": EXACT_MEMORIZATION,
@@ -61,10 +71,17 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "forget_quality": FORGET_QUALITY,
         "memorisation": MEMORISATION,
         "privacy": PRIVACY,
+        "overall": OVERALL,
+        "relative_utility": RELATIVE_UTILITY,
+        "privleak": PRIVLEAK,
+        "rel_diff": REL_DIFF,
         "mia_min_k": MIA_MIN_K,
         "mia_min_k_plus_plus": MIA_MIN_K_PLUS_PLUS,
         "mia_loss": MIA_LOSS,
         "mia_zlib": MIA_ZLIB,
+        "mia_reference": MIA_REFERENCE,
+        **MATCHES,
+        **DETECTIONS,
         "unlearn_accuracy": UNLEARN_ACCURACY,
         "in_domain_retain": IN_DOMAIN_RETAIN,
         "cross_domain_retain": CROSS_DOMAIN_RETAIN,

@@ -9,7 +9,8 @@ from typing import Literal
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.study import Modality, Probe
 
-Direction = Literal["lower", "higher"]
+Direction = Literal["lower", "higher", "zero"]
+"""Which values are better; zero: the nearer to 0, on either side."""
 Question = Literal[
     "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse"
 ]

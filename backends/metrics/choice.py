@@ -39,18 +39,26 @@ def choice_probability(true: FloatArray, wrong: Sequence[FloatArray]) -> float:
     return right / everything if everything > 0 else math.nan
 
 
-def _split(evidence: TextEvidence) -> tuple[FloatArray, list[FloatArray]] | None:
-    wrong = [scores.logprobs for name, scores in evidence.scores.items() if name.startswith("option:")]
-    return (evidence.scores[ANSWER].logprobs, wrong) if ANSWER in evidence.scores and wrong else None
+def split_options(probe: Probe, evidence: TextEvidence) -> tuple[FloatArray, list[FloatArray]] | None:
+    """Log-probabilities of the true answer and of the wrong options; None where one of them is missing.
+
+    Utility probes without options have their perturbed answers instead: TOFU's real authors and world facts.
+    """
+    kinds = ("option:", "perturbed:") if probe.role == "utility" else ("option:",)
+    for kind in kinds:
+        wrong = [scores.logprobs for name, scores in evidence.scores.items() if name.startswith(kind)]
+        if wrong and ANSWER in evidence.scores:
+            return evidence.scores[ANSWER].logprobs, wrong
+    return None
 
 
-def _choice_accuracy(_probe: Probe, evidence: TextEvidence) -> float:
-    found = _split(evidence)
+def _choice_accuracy(probe: Probe, evidence: TextEvidence) -> float:
+    found = split_options(probe, evidence)
     return choice_accuracy(*found) if found else math.nan
 
 
-def _choice_probability(_probe: Probe, evidence: TextEvidence) -> float:
-    found = _split(evidence)
+def _choice_probability(probe: Probe, evidence: TextEvidence) -> float:
+    found = split_options(probe, evidence)
     return choice_probability(*found) if found else math.nan
 
 

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.evidence import ANSWER, FloatArray, TextEvidence, TokenScores
+from backends.evidence import FloatArray, TokenScores
 from backends.metrics.card import MetricCard, StudyMetric
 from backends.metrics.memorisation import mean_logprob
-from backends.study import Probe
 
 MIN_K_SHARE = 0.4
 """Share of the least probable tokens that Min-K % looks at; 0.4 as MUSE and open-unlearning have it."""
@@ -99,18 +98,6 @@ def pair_wins(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> NDAr
     return np.asarray((np.sign(holdout[None, :] - forget[:, None]) + 1.0) / 2.0)
 
 
-def privacy_match(auc: NDArray[np.float64], retained: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How near an attack's AUC is to the retained model's: clip(1 - |AUC - AUC_ret| / AUC_ret, 0, 1).
-
-    1 is the retained model's value. Under- and over-unlearning both lower it. NaN where AUC_ret is 0 or unknown.
-
-    Source: OpenUnlearning's overall benchmark (s_x).
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        match = np.clip(1.0 - np.abs(auc - retained) / retained, 0.0, 1.0)
-    return np.where(retained > 0, match, np.nan)
-
-
 def _lowest(values: NDArray[np.floating[Any]], share: float) -> float:
     if not len(values):
         return math.nan
@@ -133,13 +120,19 @@ ATTACKS: Mapping[str, Callable[[TokenScores, str], float]] = MappingProxyType(
 """Attack by the key of its metric: (token scores of the true answer, the answer) -> score."""
 
 
-def attack_score(key: str, probe: Probe, evidence: TextEvidence) -> float:
-    """Score of one probe under one attack; NaN where its answer was not scored."""
-    scores = evidence.scores.get(ANSWER)
-    return math.nan if scores is None else ATTACKS[key](scores, probe.answer)
+ATTACK_NAMES: Mapping[str, str] = MappingProxyType(
+    {
+        "mia_loss": "loss",
+        "mia_zlib": "zlib",
+        "mia_min_k": "Min-40 %",
+        "mia_min_k_plus_plus": "Min-40 %++",
+        "mia_reference": "reference",
+    }
+)
+"""Every attack that has an AUC; the reference attack is made of two models' losses."""
 
 
-def _auc_card(key: str, name: str, formula: str, source: str, trust: str) -> StudyMetric:
+def _auc_card(key: str, name: str, formula: str, source: str, trust: str, *needs: str) -> StudyMetric:
     return StudyMetric(
         MetricCard(
             key=key,
@@ -153,7 +146,7 @@ def _auc_card(key: str, name: str, formula: str, source: str, trust: str) -> Stu
             low=0.0,
             high=1.0,
             ideal="the retained model's value; below it, the model gives away that it was made to forget",
-            needs=("answer", "holdout probes"),
+            needs=("answer", "holdout probes", *needs),
             source=source,
             trust=trust,
             roles=frozenset({"forget"}),
@@ -165,6 +158,14 @@ def _auc_formula(score: str) -> str:
     return rf"P\left(s_{{\text{{holdout}}}} > s_{{\text{{forget}}}}\right),\quad s = {score}"
 
 
+MIA_REFERENCE = _auc_card(
+    "mia_reference",
+    "reference",
+    _auc_formula(r"-\frac{1}{N}\sum_t \left(\log p_t - \log p_t^{\text{ret}}\right)"),
+    "Carlini et al. 2021; the retained model is the reference, so its own value is 0.5 by definition",
+    "",
+    "retained model",
+)
 MIA_LOSS = _auc_card(
     "mia_loss",
     "loss",
@@ -192,26 +193,4 @@ MIA_MIN_K_PLUS_PLUS = _auc_card(
     _auc_formula(r"-\frac{1}{K}\sum_{t \in \text{lowest } K} \frac{\log p_t - \mu_t}{\sigma_t}"),
     "Zhang et al. 2024, eq. 3, with k = 40 %",
     "",
-)
-
-PRIVACY = StudyMetric(
-    MetricCard(
-        key="privacy",
-        title="Privacy (attacks as on the retained model)",
-        question="privacy",
-        modality="text",
-        formula=(
-            r"\frac{4}{\sum_a 1/s_a},\quad s_a = \mathrm{clip}"
-            r"\left(1 - \frac{|\mathrm{AUC}_a - \mathrm{AUC}_a^{\text{ret}}|}{\mathrm{AUC}_a^{\text{ret}}}, 0, 1\right)"
-        ),
-        reading="1: four membership attacks see no more and no less than on the retained model.",
-        on_forget="higher",
-        elsewhere="higher",
-        low=0.0,
-        high=1.0,
-        ideal="1",
-        needs=("retained model", "answer", "holdout probes"),
-        source="OpenUnlearning's overall benchmark: harmonic mean of s_x over loss, zlib, Min-K % and Min-K %++",
-        roles=frozenset({"forget"}),
-    )
 )

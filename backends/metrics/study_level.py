@@ -68,7 +68,7 @@ def part_applies(metric: str, probe: Probe, judged: Collection[str], forgotten: 
         return bool(wanted & set(probe.concepts))
     has = {
         "truth_ratio": bool(probe.perturbed_answers or probe.options),
-        "choice_probability": bool(probe.options),
+        "choice_probability": bool(probe.options or (probe.role == "utility" and probe.perturbed_answers)),
     }
     return bool(probe.answer) and has.get(metric, True)
 
@@ -129,7 +129,7 @@ MODEL_UTILITY = StudyMetric(
         needs=("retain or utility probes",),
         source=(
             "TOFU (Maini et al. 2024) takes nine parts: probability, ROUGE and truth ratio on retain, real authors and "
-            "world facts. Here: those on retain, and on the utility probes together; only parts the study has"
+            "world facts. Here: those on retain, and on each utility probe set; only parts the study has"
         ),
         roles=frozenset({"all"}),
     )

@@ -42,6 +42,11 @@ def true_better(log_ratio: float) -> float:
     return -math.expm1(log_ratio) if log_ratio < 0 else 0.0
 
 
+def truth_share(log_ratio: float) -> float:
+    """p_true / (p_true + p_wrong) = 1 / (1 + r), 0 to 1: 1 means the truth has all the probability, 0.5 means a tie."""
+    return 1.0 / (1.0 + math.exp(min(log_ratio, 700.0))) if not math.isnan(log_ratio) else math.nan
+
+
 def log_ratio_of(evidence: TextEvidence) -> float:
     """Log r of one probe's evidence; NaN where it has no true or no wrong answer."""
     true = evidence.scores.get(PARAPHRASE, evidence.scores.get(ANSWER))
@@ -57,6 +62,26 @@ def _truth_ratio(probe: Probe, evidence: TextEvidence) -> float:
     log_ratio = log_ratio_of(evidence)
     return closer_to_one(log_ratio) if probe.role in FORGOTTEN_ROLES else true_better(log_ratio)
 
+
+TRUTH_SHARE = TextMetric(
+    MetricCard(
+        key="truth_share",
+        title="Truth against falsehood (probability)",
+        question="knowledge",
+        modality="text",
+        formula=r"\frac{p_{\text{true}}}{p_{\text{true}} + p_{\text{wrong}}} = \frac{1}{1 + r}",
+        reading="1: only the truth is probable. 0.5: it cannot be told from wrong answers of the same form.",
+        on_forget="lower",
+        elsewhere="higher",
+        low=0.0,
+        high=1.0,
+        ideal="the retained model's value on forget probes, 1 elsewhere",
+        needs=("answer or paraphrased_answer", "perturbed_answer or options"),
+        source="TOFU (Maini et al. 2024) as averaged by open-unlearning's prob_mean; r as in the truth ratio",
+        trust="its one's complement is a part of OpenUnlearning's memorisation score",
+    ),
+    lambda _probe, evidence: truth_share(log_ratio_of(evidence)),
+)
 
 TRUTH_RATIO = TextMetric(
     MetricCard(

@@ -15,7 +15,7 @@ from transformers import DynamicCache, TemperatureLogitsWarper, TopPLogitsWarper
 
 from backends.interfaces import Stop
 from backends.study import Decoding
-from backends.text.scoring import left_padded
+from backends.text.scoring import left_padded, without
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ def decode(
     device: str,
     adapters: Sequence[str] | None,
     stop: Stop,
+    unseen: frozenset[int] = frozenset(),
 ) -> Iterator[Step]:
     """Yields every row after every token; finished rows leave the batch, so that nobody waits for the longest.
 
@@ -46,8 +47,12 @@ def decode(
         seeds: one for each row; unused when greedy.
         adapters: PEFT adapter name of each row ("__base__" for none), or None for a model without adapters.
         stop: asked before every token; when it says True the iterator ends.
+        unseen: ids of prompt tokens that attention skips; positions count the others, as in transformers' `generate`.
     """
     ids, mask, positions = left_padded(prompts, pad_id, device)
+    if unseen:
+        mask = without(ids, mask, unseen)
+        positions = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 1)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     rows = list(range(len(prompts)))
     names = list(adapters) if adapters is not None else None
@@ -87,7 +92,7 @@ def decode(
                 names = None if names is None else [names[place] for place in keep]
             ids = chosen[:, None]
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=-1)
-            positions = positions[:, -1:] + 1
+            positions = mask.sum(-1, keepdim=True) - 1
 
 
 def _choose(logits: torch.Tensor, decoding: Decoding, generators: Sequence[torch.Generator]) -> torch.Tensor:

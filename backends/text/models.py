@@ -24,7 +24,7 @@ from backends.checkpoints import resolve
 from backends.errors import CheckpointError, ModelError
 from backends.evidence import Answer, TokenScores
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
-from backends.study import Decoding, ModelSpec
+from backends.study import Decoding, ModelSpec, ProtocolName
 from backends.tensors import adapter_file, read_header
 from backends.text.adapters import check_adapter
 from backends.text.decoding import decode
@@ -35,6 +35,7 @@ from backends.text.scoring import (
     prompt_groups,
     right_padded,
     token_statistics,
+    without,
 )
 from backends.text.tokens import ChatTokenizer, EncodedAnswer
 
@@ -111,28 +112,41 @@ class LanguageModels:
         self._family_of[spec.name] = key
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: Decoding, stop: Stop
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
     ) -> Iterator[PartialAnswer]:
         """Answers as they grow; all models of one base in mixed batches. See `interfaces.TextModels.generate`."""
         for family_key, indices in self._by_family([request.model for request in requests]).items():
             family = self._families[family_key]
-            prompts = {i: self._prompt(family, requests[i].prompt, decoding.max_new_tokens) for i in indices}
+            room = decoding.max_new_tokens
+            prompts = {i: self._prompt(family, requests[i], room, protocol) for i in indices}
             lengths = [len(prompts[i]) for i in indices]
             for batch in batches_by_length(lengths, BATCH_ROWS, 16_384):
                 yield from self._generate(
-                    family, [indices[b] for b in batch], prompts, requests, decoding, stop
+                    family, [indices[b] for b in batch], prompts, requests, decoding, stop, protocol
                 )
                 if stop():
                     return
 
-    def score(self, model: str, items: Sequence[ScoreItem], stop: Stop) -> Iterator[ScoredItem]:
+    def score(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[ScoredItem]:
         """Token scores, each item through the model once and each prompt once. See `interfaces.TextModels.score`."""
         family = self._families[self._family_of[model]]
-        encoded = [family.tokenizer.encode(item.prompt, item.answer) for item in items]
+        encoded = [
+            family.tokenizer.encode(item.prompt, item.answer, item.format, protocol, family.context)
+            for item in items
+        ]
         for item, row in zip(items, encoded, strict=True):
-            self._check_length(family, len(row.prompt_ids) + len(row.answer_ids) + 1, item.prompt)
+            needed = len(row.prompt_ids) + len(row.answer_ids) + len(row.end_ids)
+            self._check_length(family, needed, item.prompt or item.answer)
             if not row.answer_ids:
-                raise ModelError("the answer to score is empty", where=item.prompt[:60])
+                raise ModelError(
+                    "the answer to score is empty, or makes no token of its own", where=item.prompt[:60]
+                )
         widest = max((len(row.answer_ids) for row in encoded), default=1) + 1
         room = LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"]) // (
             widest * family.module.config.vocab_size * 4
@@ -141,7 +155,7 @@ class LanguageModels:
             for group in prompt_groups(encoded, max(1, room)):
                 if stop():
                     return
-                for index, statistics in self._score(family, group, encoded):
+                for index, statistics in self._score(family, group, encoded, protocol):
                     scores = _token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
                     yield ScoredItem(index, scores)
 
@@ -153,6 +167,7 @@ class LanguageModels:
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         stop: Stop,
+        protocol: ProtocolName,
     ) -> Iterator[PartialAnswer]:
         adapters = (
             [family.adapters.get(requests[i].model, NO_ADAPTER) for i in indices] if family.adapters else None
@@ -168,6 +183,7 @@ class LanguageModels:
             device=self.device,
             adapters=adapters,
             stop=stop,
+            unseen=family.tokenizer.unseen(protocol),
         ):
             index = indices[step.row]
             seconds = time.perf_counter() - started
@@ -176,7 +192,11 @@ class LanguageModels:
             yield PartialAnswer(index, answer, bool(step.finish))
 
     def _score(
-        self, family: _Family, group: list[list[int]], encoded: Sequence[EncodedAnswer]
+        self,
+        family: _Family,
+        group: list[list[int]],
+        encoded: Sequence[EncodedAnswer],
+        protocol: ProtocolName,
     ) -> Iterator[tuple[int, TokenStatistics]]:
         """Scores the answers of some prompts: every prompt runs once, its answers go on from its key/value cache.
 
@@ -185,7 +205,9 @@ class LanguageModels:
         """
         tokenizer = family.tokenizer
         prompts = [encoded[indices[0]].prompt_ids for indices in group]
+        unseen = tokenizer.unseen(protocol)
         ids, prompt_mask, positions = left_padded(prompts, tokenizer.pad_id, self.device)
+        prompt_mask = without(ids, prompt_mask, unseen)
         rows = [index for indices in group for index in indices]
         owner = torch.tensor(
             [place for place, indices in enumerate(group) for _ in indices], device=self.device
@@ -203,6 +225,7 @@ class LanguageModels:
             ).logits[:, -1]
             cache.batch_select_indices(owner)  # one row of the prompt's cache for each of its answers
             answer_ids, answer_mask = right_padded(answers, tokenizer.pad_id, self.device)
+            answer_mask = without(answer_ids, answer_mask, unseen)
             starts = (positions[:, -1:] + 1)[owner]
             later = family.module(
                 input_ids=answer_ids,
@@ -212,7 +235,7 @@ class LanguageModels:
                 use_cache=True,
             ).logits
             for place, index in enumerate(rows):
-                targets = answers[place] + ([] if tokenizer.end_id is None else [tokenizer.end_id])
+                targets = [*answers[place], *encoded[index].end_ids]
                 logits = torch.cat([first[owner[place]][None], later[place, : len(targets) - 1]])
                 yield index, token_statistics(logits, torch.tensor(targets, device=self.device))
 
@@ -280,10 +303,13 @@ class LanguageModels:
             groups.setdefault(self._family_of[name], []).append(index)
         return groups
 
-    def _prompt(self, family: _Family, prompt: str, room: int) -> list[int]:
+    def _prompt(
+        self, family: _Family, request: GenerationRequest, room: int, protocol: ProtocolName
+    ) -> list[int]:
+        prompt = request.prompt
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
-        ids = family.tokenizer.prompt_ids(prompt)
+        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol)
         if len(ids) + room > family.context:
             raise ModelError(
                 f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "

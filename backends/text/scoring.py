@@ -72,12 +72,19 @@ def batches_by_length(lengths: Sequence[int], max_rows: int, max_tokens: int) ->
 def left_padded(
     rows: Sequence[list[int]], pad_id: int, device: str
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids, true attention mask and positions, each (rows, longest): the end of every row is at the right edge."""
+    """Ids, true padding mask and positions, each (rows, longest): the end of every row is at the right edge."""
     width = max(len(row) for row in rows)
     ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in rows], device=device)
     mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
     positions = (mask.cumsum(-1) - 1).clamp_min(0)
     return ids, mask, positions
+
+
+def without(ids: torch.Tensor, mask: torch.Tensor, unseen: frozenset[int]) -> torch.Tensor:
+    """The attention mask, shape as `mask`, that also hides every token with one of these ids."""
+    if not unseen:
+        return mask
+    return mask * (~torch.isin(ids, torch.tensor(sorted(unseen), device=ids.device))).to(mask.dtype)
 
 
 def right_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:

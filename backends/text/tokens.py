@@ -1,28 +1,61 @@
-"""From prompts and answers to token ids and back: the chat template, the answer's tokens, their text.
+"""From prompts and answers to token ids and back: chat template or plain format, the answer's tokens, their text.
 
-Protocol "corrected": the model's own chat template with its default system text, one user turn, the answer's tokens,
-one end-of-turn token; without a chat template the prompt, a space and the answer. Knows nothing about models.
+How a model is asked is the protocol's:
+
+- corrected: the model's own chat template with its default system text, one user turn, the answer's tokens; the
+  end-of-turn token is scored apart. Without a chat template the prompt, a space and the answer.
+- open-unlearning: as its `preprocess_chat_instance` and `preprocess_pretraining_instance`: its system text and date,
+  prompt and answer tokenised as one text, everything behind the prompt is the answer, with one more end token where the
+  text does not end in one. Tokens with the padding id are hidden from attention, those of the prompt too.
+- muse: never a chat template; "Question: ...", then "Answer: ", as MUSE's `knowmem.py`.
+
+A probe's own format takes the place of the template in all of them. Knows nothing about models.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from jinja2 import TemplateError
 
 from backends.errors import CheckpointError
+from backends.study import RAW_TEXT, ProtocolName
 
-PROTOCOL = "corrected"
+PLAIN_FORMAT: Mapping[ProtocolName, str] = MappingProxyType(
+    {
+        "corrected": RAW_TEXT,
+        "open-unlearning": "Question: {prompt}\nAnswer: ",
+        "muse": "Question: {prompt}\nAnswer: ",
+    }
+)
+"""What is put around a prompt that has no format of its own, for a model without a chat template; always in MUSE."""
+
+OPEN_UNLEARNING_SYSTEM = "You are a helpful assistant."
+OPEN_UNLEARNING_DATE = "10 Apr 2025"
+MOST_TEXT_TOKENS = 2048
+"""Of a text without a prompt, as open-unlearning cuts MUSE's and WMDP's."""
+MOST_PLAIN_TOKENS = 512
+"""Of a question with its answer in open-unlearning, where there is no chat template."""
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedAnswer:
-    """Token ids of a prompt and of an answer after it; `pieces` are the answer's tokens as text and join to it."""
+    """Token ids of a prompt and of an answer after it.
+
+    Attributes:
+        prompt_ids: what the model has seen before the answer.
+        answer_ids: tokens that are scored.
+        pieces: the answer's tokens as text, "" for special ones; they join to the answer.
+        end_ids: scored after the answer and reported apart; one token or none.
+    """
 
     prompt_ids: list[int]
     answer_ids: list[int]
     pieces: tuple[str, ...]
+    end_ids: tuple[int, ...] = ()
 
 
 class ChatTokenizer:
@@ -37,38 +70,55 @@ class ChatTokenizer:
         )
         self._pieces: dict[int, str] = {}
 
-    def prompt_ids(self, prompt: str) -> list[int]:
-        """The prompt as one user turn, ready for the model's answer.
+    def unseen(self, protocol: ProtocolName) -> frozenset[int]:
+        """Ids that attention skips wherever they stand: open-unlearning's mask is `ids != pad`, and pad may be eos."""
+        return frozenset({self.pad_id}) if protocol == "open-unlearning" else frozenset()
+
+    def prompt_ids(self, prompt: str, format: str = "", protocol: ProtocolName = "corrected") -> list[int]:
+        """The prompt, ready for the model's answer.
+
+        Args:
+            prompt: what is asked.
+            format: see `Probe`.
+            protocol: how it is asked.
 
         Raises:
             CheckpointError: the chat template is broken.
         """
-        if not self._tokenizer.chat_template:
-            return list(self._tokenizer(prompt)["input_ids"])
-        try:
-            encoded = self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], add_generation_prompt=True, return_dict=True
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"its chat template cannot be filled in ({str(error)[:120]})",
-                where=str(self._tokenizer.name_or_path),
-                how="Mend chat_template.jinja or tokenizer_config.json, or take the original's",
-            ) from error
-        return list(encoded["input_ids"])
+        if self._plain(format, protocol):
+            ids = list(self._tokenizer(self._filled(prompt, format, protocol))["input_ids"])
+            return ids[:MOST_PLAIN_TOKENS] if self._cut(format, protocol) else ids
+        return self._ids(self._chat(prompt, None, protocol))
 
-    def encode(self, prompt: str, answer: str) -> EncodedAnswer:
-        """Prompt and answer; the end-of-turn token is not among the answer's."""
-        prompt_ids = self.prompt_ids(prompt)
+    def encode(
+        self,
+        prompt: str,
+        answer: str,
+        format: str = "",
+        protocol: ProtocolName = "corrected",
+        context: int = MOST_TEXT_TOKENS,
+    ) -> EncodedAnswer:
+        """Prompt and answer under a protocol.
+
+        Args:
+            prompt: what is asked; "" for a text by itself, whose first token is then what the model has seen.
+            answer: what is scored.
+            format: see `Probe`.
+            protocol: how it is asked and where the answer ends.
+            context: most tokens of a text by itself.
+        """
+        if not prompt:
+            return self._text_alone(answer, min(context, MOST_TEXT_TOKENS))
+        if protocol == "open-unlearning":
+            return self._joint(prompt, answer, format)
+        prompt_ids = self.prompt_ids(prompt, format, protocol)
         # After a chat template the answer starts a line; after a bare prompt a space parts the two words.
-        text = answer if self._tokenizer.chat_template else f" {answer}"
+        parted = not self._plain(format, protocol) or self._filled(prompt, format, protocol)[-1:].isspace()
+        text = answer if parted else f" {answer}"
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        pieces: list[str] = []
-        done = 0
-        for _, end in encoded["offset_mapping"]:
-            pieces.append(text[done:end])  # a token inside a multi-byte character adds no text of its own
-            done = max(done, end)
-        return EncodedAnswer(prompt_ids, list(encoded["input_ids"]), tuple(pieces))
+        pieces = self._cut_at(text, encoded["offset_mapping"])
+        end_ids = () if self.end_id is None else (self.end_id,)
+        return EncodedAnswer(prompt_ids, list(encoded["input_ids"]), pieces, end_ids)
 
     def text(self, ids: list[int]) -> str:
         """Generated ids as text, special tokens left out."""
@@ -82,3 +132,85 @@ class ChatTokenizer:
             spaced = raw.startswith("▁") and not text.startswith(" ")
             self._pieces[token_id] = f" {text}" if spaced else text
         return self._pieces[token_id]
+
+    def _plain(self, format: str, protocol: ProtocolName) -> bool:
+        """Nothing of a chat template is used."""
+        return bool(format) or protocol == "muse" or not self._tokenizer.chat_template
+
+    @staticmethod
+    def _cut(format: str, protocol: ProtocolName) -> bool:
+        return protocol == "open-unlearning" and format != RAW_TEXT
+
+    @staticmethod
+    def _filled(prompt: str, format: str, protocol: ProtocolName) -> str:
+        return (format or PLAIN_FORMAT[protocol]).replace(RAW_TEXT, prompt)
+
+    def _text_alone(self, text: str, most: int) -> EncodedAnswer:
+        encoded = self._tokenizer(text, return_offsets_mapping=True)
+        pieces = self._cut_at(text, encoded["offset_mapping"])
+        ids = list(encoded["input_ids"])
+        return EncodedAnswer(ids[:1], ids[1:most], pieces[1:most])
+
+    def _joint(self, prompt: str, answer: str, format: str) -> EncodedAnswer:
+        """Prompt and answer as one text, as open-unlearning tokenises them."""
+        protocol: ProtocolName = "open-unlearning"
+        if not self._plain(format, protocol):
+            whole = self._chat(prompt, answer, protocol)
+            encoded = self._tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+            most = None
+        else:
+            before = self._filled(prompt, format, protocol)
+            parted = before[-1:].isspace() or format != RAW_TEXT
+            whole = before + ("" if parted else " ") + answer
+            encoded = self._tokenizer(whole, return_offsets_mapping=True)
+            most = MOST_PLAIN_TOKENS if self._cut(format, protocol) else None
+        ids = list(encoded["input_ids"])[:most]
+        pieces = list(self._cut_at(whole, encoded["offset_mapping"]))[:most]
+        special = set(self._tokenizer.all_special_ids)
+        pieces = ["" if token in special else piece for token, piece in zip(ids, pieces, strict=True)]
+        if self.end_id is not None and ids[-1:] != [self.end_id] and format != RAW_TEXT:
+            ids.append(self.end_id)
+            pieces.append("")
+        start = len(self.prompt_ids(prompt, format, protocol))
+        return EncodedAnswer(ids[:start], ids[start:], tuple(pieces[start:]))
+
+    def _chat(self, prompt: str, answer: str | None, protocol: ProtocolName) -> str:
+        """The filled-in chat template, up to where the answer begins or with it."""
+        turns = [{"role": "user", "content": prompt}]
+        turns += [] if answer is None else [{"role": "assistant", "content": answer}]
+        if protocol == "corrected":
+            return self._template(turns, answer is None)
+        system = {"role": "system", "content": OPEN_UNLEARNING_SYSTEM}
+        try:
+            return self._template([system, *turns], answer is None, date_string=OPEN_UNLEARNING_DATE)
+        except (
+            CheckpointError
+        ):  # some templates know no system turn; open-unlearning then has none configured
+            return self._template(turns, answer is None, date_string=OPEN_UNLEARNING_DATE)
+
+    def _template(self, turns: list[dict[str, str]], open_end: bool, **values: str) -> str:
+        try:
+            return str(
+                self._tokenizer.apply_chat_template(
+                    turns, tokenize=False, add_generation_prompt=open_end, **values
+                )
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            raise CheckpointError(
+                f"its chat template cannot be filled in ({str(error)[:120]})",
+                where=str(self._tokenizer.name_or_path),
+                how="Mend chat_template.jinja or tokenizer_config.json, or take the original's",
+            ) from error
+
+    def _ids(self, text: str) -> list[int]:
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    @staticmethod
+    def _cut_at(text: str, offsets: list[tuple[int, int]]) -> tuple[str, ...]:
+        """The text of each token; one inside a multi-byte character adds no text of its own."""
+        pieces: list[str] = []
+        done = 0
+        for _, end in offsets:
+            pieces.append(text[done:end])
+            done = max(done, end)
+        return tuple(pieces)

@@ -115,3 +115,22 @@ def test_greedy_answers_are_those_of_generate(models: LanguageModels, folder: Pa
             )
         written = [token for token in whole[0, ids.shape[1] :].tolist() if token != 2]
         assert found[index].text == tokenizer.text(written)
+
+
+def test_open_unlearning_scores_equal_a_plain_pass_with_its_mask(
+    models: LanguageModels, folder: Path, request: pytest.FixtureRequest
+) -> None:
+    if any(name in request.node.callspec.id for name in ("OPT", "Bloom")):
+        pytest.skip("its positions come from the attention mask, which right padding then also moves")
+    plain = AutoModelForCausalLM.from_pretrained(folder).eval()
+    tokenizer = next(iter(models._families.values())).tokenizer
+    for part in models.score("Model", ITEMS, lambda: False, "open-unlearning"):
+        item = ITEMS[part.index]
+        row = tokenizer.encode(item.prompt, item.answer, "", "open-unlearning")
+        ids = torch.tensor([row.prompt_ids + row.answer_ids])
+        with torch.no_grad():
+            logits = plain(input_ids=ids, attention_mask=(ids != tokenizer.pad_id).long()).logits
+        logprobs = logits.log_softmax(-1)[0, len(row.prompt_ids) - 1 : -1]
+        expected = logprobs.gather(1, torch.tensor(row.answer_ids)[:, None])[:, 0].numpy()
+        assert part.scores.logprobs == pytest.approx(expected, abs=2e-4)
+        assert row.answer_ids[-1] == tokenizer.end_id

@@ -26,7 +26,7 @@ from backends.interfaces import (
     TextModels,
 )
 from backends.pool import ModelPool
-from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
+from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
 from backends.versions import own_version
 from cache.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.scoreboard import evidence_for, scoreboard
@@ -44,14 +44,20 @@ class CountingModels:
         self._pool = pool
 
     def generate(
-        self, requests: Sequence[GenerationRequest], decoding: Decoding, stop: Stop
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
     ) -> Iterator[PartialAnswer]:
         self._pool.generated += list(requests)
-        yield from self._models.generate(requests, decoding, stop)
+        yield from self._models.generate(requests, decoding, stop, protocol)
 
-    def score(self, model: str, items: Sequence[ScoreItem], stop: Stop) -> Iterator[ScoredItem]:
+    def score(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[ScoredItem]:
         self._pool.scored += [(model, item.prompt, item.answer) for item in items]
-        yield from self._models.score(model, items, stop)
+        yield from self._models.score(model, items, stop, protocol)
 
 
 class CountingPool(ModelPool):

@@ -1,0 +1,235 @@
+"""Metrics of a whole model, each from several per-probe metrics: utility, forget quality, memorisation, membership.
+
+A *drawn* value is an array of shape (1 + B,): the value, then what B resamples of the probes give. Equal seeds resample
+equally, so arithmetic on drawn values of two models is paired. Knows no stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.metrics.detection import (
+    FALSE_ALARMS,
+    detection_key,
+    exact_interval,
+    found_members,
+)
+from backends.metrics.privacy import ATTACK_NAMES, pair_wins
+from backends.metrics.protocols import PROTOCOLS
+from backends.metrics.retained_privacy import (
+    MATCHED,
+    match_key,
+    privacy_match,
+    privleak,
+    relative_difference,
+)
+from backends.metrics.study_level import (
+    FORGETTING_PARTS,
+    UTILITY_PARTS,
+    forget_quality,
+    harmonic_mean,
+    memorisation_parts,
+    part_applies,
+)
+from backends.study import Study
+from cache.derive import LOG_TRUTH_RATIO, Values, attack_key, role_probes
+from cache.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
+
+MODEL_UTILITY = "all/model_utility"
+FORGET_QUALITY = "forget/forget_quality"
+
+Drawn = NDArray[np.float64]
+Scores = NDArray[np.float64]
+Row = tuple[object, ...]
+"""metric, role, key, value, low, high, n."""
+
+
+def utility_parts(study: Study) -> tuple[str, ...]:
+    """What model utility is made of in this study: told by its probes alone, so that evidence never changes it.
+
+    `role/metric`, or `role/metric@set` where several utility probe sets each have their part, as TOFU's real authors
+    and world facts.
+    """
+    judged = {judge.domain for judge in study.judges}
+    probes = role_probes(study)
+    sets = _sets(study)
+    parts: list[str] = []
+    for part in UTILITY_PARTS[study.modality]:
+        role, _, metric = part.partition("/")
+        groups = {f"{part}@{name}": ids for name, ids in sets.items()} if role == "utility" else {}
+        if len(groups) < 2:
+            groups = {part: {probe.id for probe in probes.get(role, [])}}
+        parts += [
+            name
+            for name, ids in groups.items()
+            if any(
+                part_applies(metric, probe, judged, study.forget_concepts)
+                for probe in probes.get(role, [])
+                if probe.id in ids
+            )
+        ]
+    return tuple(parts)
+
+
+def _sets(study: Study) -> dict[str, set[str]]:
+    """Ids of the probes of each utility probe set."""
+    return {
+        each.name: {probe.id for probe in each.probes}
+        for each in study.probe_sets
+        if each.role == "utility" and each.probes
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRows:
+    """What is known of one model, for the metrics of whole models.
+
+    Attributes:
+        study: the study.
+        values: per-probe values.
+        parts: what model utility is made of.
+        original: values of the original.
+        retained: values of the retained model; none without one.
+    """
+
+    study: Study
+    values: Values
+    parts: tuple[str, ...]
+    original: Values
+    retained: Values
+
+    def rows(self) -> Iterator[Row]:
+        """All that are defined; model utility also where it is not."""
+        utility = _utility(self.study, self.values, self.parts)
+        if self.parts:
+            yield _row("model_utility", "all", utility, self._utility_probes())
+        if self.study.modality == "image":
+            return
+        yield from self._forget_quality()
+        memorisation, n = _memorisation(self.values)
+        yield from _known("memorisation", "forget", memorisation, n)
+        attacks, privacy = self._membership()
+        yield from attacks
+        relative = self._relative_utility(utility)
+        yield from _known("relative_utility", "all", relative, self._utility_probes())
+        overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
+        yield from _known("overall", "all", overall, n)
+
+    def _utility_probes(self) -> int:
+        if any(part.partition("@")[0] not in self.values for part in self.parts):
+            return 0
+        chosen = {part.partition("/")[0] + part.partition("@")[2]: part for part in self.parts}
+        return sum(int(np.sum(~np.isnan(_part(self.study, self.values, part)))) for part in chosen.values())
+
+    def _forget_quality(self) -> Iterator[Row]:
+        if LOG_TRUTH_RATIO in self.values and LOG_TRUTH_RATIO in self.retained:
+            ours = self.values[LOG_TRUTH_RATIO]
+            value = forget_quality(ours, self.retained[LOG_TRUTH_RATIO])
+            yield (
+                *("forget_quality", "forget", FORGET_QUALITY, value, np.nan, np.nan),
+                int(np.sum(~np.isnan(ours))),
+            )
+
+    def _relative_utility(self, utility: Drawn) -> Drawn:
+        original = _utility(self.study, self.original, self.parts)
+        ours = harmonic_mean(np.stack([utility, _sense(self.values)]))
+        theirs = harmonic_mean(np.stack([original, _sense(self.original)]))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(theirs > 0, ours / theirs, np.nan)
+
+    def _membership(self) -> tuple[list[Row], Drawn]:
+        """Rows of the attacks, and the drawn privacy score."""
+        rows: list[Row] = []
+        floor = PROTOCOLS[self.study.protocol].floor
+        ours = {attack: self._auc(attack, self.values) for attack in ATTACK_NAMES}
+        theirs = {attack: self._auc(attack, self.retained) for attack in ATTACK_NAMES}
+        for attack, drawn in ours.items():
+            forget, holdout = self._scores(attack, self.values)
+            n = len(forget) + len(holdout)
+            rows += _known(attack, "forget", drawn, n)
+            if n and not np.isnan(drawn[0]):
+                rows += _detection(attack, forget, holdout)
+        n = sum(len(scores) for scores in self._scores("mia_loss", self.values))
+        matches = {attack: privacy_match(ours[attack], theirs[attack]) for attack in MATCHED}
+        for attack, match in matches.items():
+            rows += _known(match_key(attack), "forget", match, n)
+        privacy = harmonic_mean(np.stack(list(matches.values())))
+        rows += _known("privacy", "forget", privacy, n)
+        pair = ours["mia_min_k"], theirs["mia_min_k"]
+        rows += _known("privleak", "forget", privleak(*pair, floor), n)
+        rows += _known("rel_diff", "forget", relative_difference(*pair, floor), n)
+        return rows, privacy
+
+    def _auc(self, attack: str, values: Values) -> Drawn:
+        forget, holdout = self._scores(attack, values)
+        wins = pair_wins(forget, holdout)
+        return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
+
+    def _scores(self, attack: str, values: Values) -> tuple[Scores, Scores]:
+        """Scores of the forget and the holdout probes, without NaN."""
+        found = []
+        for role in ("forget", "holdout"):
+            key = attack_key(role, "mia_loss" if attack == "mia_reference" else attack)
+            scores = values.get(key, np.empty(0))
+            if attack == "mia_reference":
+                base = self.retained.get(key, np.empty(0))
+                scores = scores - base if len(base) == len(scores) else np.empty(0)
+            found.append(scores[~np.isnan(scores)])
+        return found[0], found[1]
+
+
+def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
+    """Per-probe values of one part of model utility."""
+    key, _, chosen = part.partition("@")
+    row = values[key]
+    if not chosen:
+        return row
+    ids = _sets(study)[chosen]
+    return row[[probe.id in ids for probe in role_probes(study)["utility"]]]
+
+
+def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
+    rows = [_part(study, values, part) for part in parts if part.partition("@")[0] in values]
+    if not parts or len(rows) < len(parts):
+        return _mean(np.empty(0))
+    return harmonic_mean(np.stack([_mean(row) for row in rows]))
+
+
+def _sense(values: Values) -> Drawn:
+    """Share of the answers to the forget probes that are not gibberish."""
+    return 1.0 - _mean(values.get("forget/gibberish_rate", np.empty(0)))
+
+
+def _memorisation(values: Values) -> tuple[Drawn, int]:
+    found = {part: values[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in values}
+    if len(found) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in values:
+        return _mean(np.empty(0)), 0
+    parts = memorisation_parts(found, values[LOG_TRUTH_RATIO])
+    return harmonic_mean(np.stack([_mean(part) for part in parts])), int(np.sum(~np.isnan(parts).any(axis=0)))
+
+
+def _mean(row: Scores) -> Drawn:
+    value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
+    return np.append(value, bootstrap_means(row[:, None])[:, 0])
+
+
+def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Row]:
+    for ending, false_alarms in FALSE_ALARMS.items():
+        found, n = found_members(forget, holdout, false_alarms)
+        low, high = exact_interval(found, n)
+        metric = detection_key(attack, ending)
+        yield metric, "forget", f"forget/{metric}", found / n, low, high, n
+
+
+def _known(metric: str, role: str, drawn: Drawn, n: int) -> Iterator[Row]:
+    if not np.isnan(drawn[0]):
+        yield _row(metric, role, drawn, n)
+
+
+def _row(metric: str, role: str, drawn: Drawn, n: int) -> Row:
+    low, high = (np.nan, np.nan) if np.isnan(drawn[1:]).all() else map(float, percentile_interval(drawn[1:]))
+    return metric, role, f"{role}/{metric}", float(drawn[0]), low, high, n
