@@ -17,7 +17,7 @@ from backends.checkpoints import HUB_ID, detect_modality, is_package, resolve
 from backends.errors import StudyError
 from backends.probes import read_probes
 from backends.study import JudgeSpec, ModelSpec, Part, ProbeSet, Role, Study, spec_digest
-from backends.study_file import write_study
+from backends.study_writing import write_study
 from backends.text.adapters import adapter_settings
 
 CHECKPOINT = re.compile(r"(?:checkpoint|step|epoch|iteration|iter)[-_ ]?(\d+)", re.IGNORECASE)

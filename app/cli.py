@@ -16,12 +16,13 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app import cli_options
 from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
 from backends.errors import BoardError, Cancelled, ModelError, StudyError
-from backends.study import Study
+from backends.study import ProtocolName, Study
 from backends.study_file import read_study
 from backends.versions import own_version
 
@@ -48,7 +49,8 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["evaluate"]:
         options = cli_options.evaluate_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
-        return evaluate(options.study, options.models, options.device, json_metrics(options))
+        chosen = json_metrics(options)
+        return evaluate(options.study, options.models, options.device, chosen, options.protocol)
     if arguments[:1] == ["metrics"]:
         options = cli_options.metrics_parser().parse_args(arguments[1:])
         return metrics(options.keys, as_json=options.json)
@@ -110,7 +112,11 @@ def metrics(keys: Sequence[str], *, as_json: bool) -> int:
 
 
 def evaluate(
-    path: Path, names: Sequence[str] | None, device: str | None, as_json: Sequence[str] | None = None
+    path: Path,
+    names: Sequence[str] | None,
+    device: str | None,
+    as_json: Sequence[str] | None = None,
+    protocol: ProtocolName | None = None,
 ) -> int:
     """Run the models of a study on all its probes, as far as that was not done before.
 
@@ -119,6 +125,7 @@ def evaluate(
         names: models; None is all whose weights are here.
         device: "cpu", "cuda" or "mps"; None takes the fastest there is.
         as_json: keys of the metrics to print as JSON, none for all; None prints a summary for people.
+        protocol: how language models are asked; None is what the study says.
     """
     from app.terminal import ProgressLines, stopped_by_ctrl_c
     from backends.checkpoints import available
@@ -126,6 +133,11 @@ def evaluate(
     from cache.evaluation import evaluate as run_evaluation
 
     study = read_study(path)
+    if protocol is not None and study.modality != "text":
+        raise StudyError(
+            "only studies of language models have protocols", where="--protocol", how="Leave it out"
+        )
+    study = replace(study, protocol=protocol or study.protocol)
     _check_names(study, names)
     store = open_store()
     _check_models(study)
@@ -152,14 +164,18 @@ def evaluate(
         from app.metric_listing import json_values
         from cache.scoreboard import scoreboard
 
-        for line in json_values(scoreboard(study, store), wanted, as_json):
+        named = study.protocol if study.modality == "text" else ""
+        for line in json_values(scoreboard(study, store), wanted, as_json, named):
             print(line)
     if refused is not None:
         raise refused
     if as_json is not None:
         return 0
     seconds = time.monotonic() - started
-    print(f"{len(wanted)} of {len(study.models)} models are evaluated ({seconds:.0f} s). See them with:")
+    under = f" under the protocol {study.protocol}" if study.protocol != "corrected" else ""
+    print(
+        f"{len(wanted)} of {len(study.models)} models are evaluated{under} ({seconds:.0f} s). See them with:"
+    )
     print(f"  unlearnboard {shlex.quote(str(path))}")
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.adhoc_study import Choice
 from backends.errors import StudyError
-from backends.study import Role
+from backends.study import PROTOCOLS, Role
 
 STREAMLIT_SECTIONS = ("server", "browser", "client", "global", "logger", "runner", "theme")
 FILE_ROLES: tuple[Role, ...] = ("forget", "retain", "neighbour", "utility", "holdout")
@@ -129,6 +129,11 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser.add_argument("--models", metavar="NAME", nargs="+", help="only these, by their names in the study")
     parser.add_argument(
         "--device", choices=["cpu", "cuda", "mps"], help="where to run (default: the fastest there is)"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        help="how language models are asked and scored (default: what the study says, else corrected)",
     )
     parser.add_argument(
         "--json",

@@ -57,7 +57,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     chosen, awaited = state.chosen_models(), models_of(job)
     columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited)
     drawn = board(state.study(), probe, columns, cast(View, state.view(list(VIEW_NAMES))), dark=is_dark())
-    answer_cards(drawn, key=f"cards_{state.study_name()}")
+    answer_cards(drawn, key=f"cards_{state.board_name()}")
 
 
 def _work_for(names: list[str], probe: Probe) -> Work:

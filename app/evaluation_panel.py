@@ -38,7 +38,7 @@ def evaluation_panel() -> None:
     study = state.study()
     job = _latest_job()
     active = job is not None and job.active
-    known = _plan(state.study_name(), store().version(), numerics(), study, store())
+    known = _plan(state.board_name(), store().version(), numerics(), study, store())
     if not active:
         _start_form(known, study)
     st.fragment(run_every=POLL_SECONDS if active else None)(_progress)(known, study, job, active)
@@ -60,7 +60,7 @@ def _plan(name: str, version: int, numerics: str, _study: Study, _store: Store) 
 
 def _latest_job() -> Job | None:
     """The evaluation of this study that is on, else the one that ended last."""
-    about = [job for job in runner().jobs(JOB_KIND) if _topic(job) == state.study_name()]
+    about = [job for job in runner().jobs(JOB_KIND) if _topic(job) == state.board_name()]
     on = [job for job in about if job.active]
     return on[0] if on else about[-1] if about else None
 
@@ -85,14 +85,14 @@ def _start_form(known: Plan, study: Study) -> None:
             ready,
             default=ready,
             format_func=visible,
-            key=f"evaluate_{state.study_name()}_{len(ready)}",
+            key=f"evaluate_{state.board_name()}_{len(ready)}",
             placeholder="Choose models",
         )
         pressed = st.button("Start", icon=":material/play_arrow:", type="primary", disabled=not names)
     if pressed:
         work = partial(evaluate_models, study, store(), pool(), names, known)
         title = f"Evaluating {len(names)} model{'s' if len(names) > 1 else ''}"
-        runner().submit(title, JOB_KIND, (state.study_name(), *names), work, gives_way=True)
+        runner().submit(title, JOB_KIND, (state.board_name(), *names), work, gives_way=True)
         st.rerun()
 
 
@@ -148,7 +148,7 @@ def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> N
             **bars,
         },
         placeholder="–",
-        key=f"status_{state.study_name()}",
+        key=f"status_{state.board_name()}",
     )
     if was_active and job is not None and not job.active:
         st.rerun()

@@ -127,16 +127,16 @@ def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: 
     return pd.DataFrame(parts)
 
 
-def as_csv(shown: Examples, rows: Sequence[str], metric: str) -> str:
+def as_csv(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:
     """Everything known of these rows; text that a spreadsheet would run as a formula has a ' before it."""
-    flat = pd.DataFrame(_records(shown, rows, metric))
+    flat = pd.DataFrame(_records(shown, rows, metric, protocol))
     guarded = flat.map(
         lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
     )
     return str(guarded.to_csv(index=False))
 
 
-def as_jsonl(shown: Examples, rows: Sequence[str], metric: str) -> str:
+def as_jsonl(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:
     """Everything known of these rows, text exactly as it is; NaN is null."""
     return "".join(
         json.dumps(
@@ -144,12 +144,14 @@ def as_jsonl(shown: Examples, rows: Sequence[str], metric: str) -> str:
             ensure_ascii=False,
         )
         + "\n"
-        for row in _records(shown, rows, metric)
+        for row in _records(shown, rows, metric, protocol)
     )
 
 
-def _records(shown: Examples, rows: Sequence[str], metric: str) -> list[dict[str, object]]:
+def _records(shown: Examples, rows: Sequence[str], metric: str, protocol: str) -> list[dict[str, object]]:
     flat = shown.probes.loc[rows].copy()
+    if protocol:
+        flat["protocol"] = protocol
     flat["tags"] = flat["tags"].map(", ".join)
     for model in shown.values.columns:
         if model in shown.answers:

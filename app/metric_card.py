@@ -6,7 +6,10 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from app import state
 from app.charts.choices import card_of, role_of, title
+from backends.metrics import MetricCard
+from backends.metrics.protocols import PROTOCOLS
 from cache.scoreboard import MODEL_UTILITY
 
 WAYS = {"higher": "Higher is better", "lower": "Lower is better", "zero": "Nearest to 0 is best"}
@@ -38,9 +41,19 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             "Ideal": card.ideal,
             "Needs": ", ".join(card.needs) or "nothing more",
             "Source": card.source,
+            **_protocol(card),
             "Trust": card.trust or "Nobody has tested how far it can be trusted.",
         }
         for name, value in facts.items():
             with st.container(gap="xxsmall"):
                 st.caption(name)
                 st.text(value)
+
+
+def _protocol(card: MetricCard) -> dict[str, str]:
+    """Under which protocol the number was made, and what that changes of the metric."""
+    if card.modality != "text":
+        return {}
+    name = state.protocol()
+    deviation = PROTOCOLS[name].deviations.get(card.key, "")
+    return {"Protocol": f"{name}: {deviation or 'as defined here'}"}

@@ -44,13 +44,16 @@ def json_listing(keys: Sequence[str] = ()) -> Iterator[str]:
         yield json.dumps({name: sorted(v) if isinstance(v, frozenset) else v for name, v in fields.items()})
 
 
-def json_values(board: Scoreboard, models: Collection[str], metrics: Sequence[str] = ()) -> Iterator[str]:
+def json_values(
+    board: Scoreboard, models: Collection[str], metrics: Sequence[str] = (), protocol: str = "corrected"
+) -> Iterator[str]:
     """Every value of these models as JSON, one a line; null where it is not defined."""
     frame = board.frame[board.frame["model"].isin(list(models))]
     if metrics:
         frame = frame[frame["metric"].isin(metrics)]
     for row in frame.astype(object).to_dict("records"):
-        yield json.dumps({str(name): _plain(value) for name, value in row.items()}, ensure_ascii=False)
+        values = {str(name): _plain(value) for name, value in row.items()}
+        yield json.dumps(values | {"protocol": protocol}, ensure_ascii=False)
 
 
 def _plain(value: object) -> object:

@@ -86,4 +86,4 @@ def models_of(job: Job | None) -> list[str]:
 
 def _topic(probe: Probe, settings: str) -> tuple[str, ...]:
     """What a run is about, whichever models it is for."""
-    return (state.study_name(), probe.digest(), settings)
+    return (state.board_name(), probe.digest(), settings)

@@ -17,7 +17,7 @@ def current_scoreboard() -> Scoreboard:
     Raises:
         StoreError: the cache cannot be read.
     """
-    return _scoreboard(state.study_name(), store().version(), state.study(), store())
+    return _scoreboard(state.board_name(), store().version(), state.study(), store())
 
 
 @st.cache_resource(max_entries=4, show_spinner="Computing metrics from the cache …")

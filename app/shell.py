@@ -11,6 +11,7 @@ from app import state
 from app.components.model_picker import model_picker
 from app.plain_text import visible
 from app.plainly import said_plainly
+from app.protocol_choice import protocol_choice
 from app.resources import pool, runner, studies
 from app.run_bar import literal
 
@@ -59,6 +60,7 @@ def show() -> None:
         with st.sidebar:
             _study_choice()
             _study_description()
+            protocol_choice()
             model_picker()
             _status()
         state.write_link()

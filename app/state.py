@@ -16,7 +16,7 @@ import streamlit as st
 
 from app.look import family
 from app.resources import studies
-from backends.study import Decoding, Probe, Role, Sampling, Study
+from backends.study import PROTOCOLS, Decoding, Probe, ProtocolName, Role, Sampling, Study
 
 COMPARE_PAGE = "views/compare.py"
 EXAMPLES_PAGE = "views/examples.py"
@@ -38,7 +38,15 @@ _SETTINGS = {
     "image": {"steps": "steps", "guidance": "guidance", "seeds": "seeds"},
 }
 """Name in a link -> field of Decoding or Sampling, by what the study is about."""
-_LINK_NAMES = ("study", "probe", "models", "prompt", "view", *(_SETTINGS["text"] | _SETTINGS["image"]))
+_LINK_NAMES = (
+    "study",
+    "protocol",
+    "probe",
+    "models",
+    "prompt",
+    "view",
+    *(_SETTINGS["text"] | _SETTINGS["image"]),
+)
 
 
 def study_name() -> str:
@@ -48,8 +56,25 @@ def study_name() -> str:
 
 
 def study() -> Study:
-    """The study that is shown."""
-    return studies()[study_name()]
+    """The study that is shown, asked under the protocol that was chosen."""
+    named = studies()[study_name()]
+    return named if protocol() == named.protocol else replace(named, protocol=protocol())
+
+
+def protocol() -> ProtocolName:
+    """How language models are asked and scored: as the study says until somebody changes it."""
+    chosen: ProtocolName | None = _get("protocol")
+    return chosen or studies()[study_name()].protocol
+
+
+def show_protocol(name: ProtocolName) -> None:
+    """Ask and score in another way from now on."""
+    _set("protocol", name)
+
+
+def board_name() -> str:
+    """Short name of the study and its protocol: what numbers, runs and plans are of."""
+    return f"{study_name()} {protocol()}"
 
 
 def show_study(name: str) -> None:
@@ -227,6 +252,12 @@ def read_link() -> list[str]:
             # Probes and models of the link are the other study's, and would only be missed here one by one.
             return [f"The link is to the study {link['study'][0]}, which is not open here."]
         show_study(link["study"][0])
+    if "protocol" in link and study().modality == "text":
+        asked = next((name for name in PROTOCOLS if name == link["protocol"][0]), None)
+        if asked is None:
+            missing.append(f"The link asks for the protocol {link['protocol'][0]}, which there is not.")
+        else:
+            show_protocol(asked)
     if "probe" in link:
         if all(probe.id != link["probe"][0] for probe in probes()):
             missing.append(f"The link is to the probe {link['probe'][0]}, which this study does not have.")
@@ -250,6 +281,8 @@ def write_link() -> None:
     """Put what is shown into the address, leaving out what is as it would be anyway."""
     current, typed, models = probe(), own_prompt(), chosen_models()
     link: dict[str, list[str]] = {"study": [study_name()]}
+    if protocol() != studies()[study_name()].protocol:
+        link["protocol"] = [protocol()]
     if current is not None:
         link["probe"] = [current.id]
     if models != default_models(study()):

@@ -1,4 +1,4 @@
-"""Reading and writing `study.toml`: strict, so that a misspelt key is named with its line instead of being ignored.
+"""Reading `study.toml`: strict, so that a misspelt key is named with its line instead of being ignored.
 
 Relative paths in a study file are relative to its folder. Whether a named model can be used is checked elsewhere
 (`checkpoints.py`); this module only knows the file.
@@ -7,11 +7,10 @@ Relative paths in a study file are relative to its folder. Whether a named model
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -95,56 +94,6 @@ def read_study(path: Path) -> Study:
     )
     _check_whole(study, top)
     return study
-
-
-def write_study(study: Study, path: Path) -> None:
-    """Writes a study file that `read_study` reads back as the same study; paths in it are absolute.
-
-    Raises:
-        StudyError: the folder cannot be written to.
-    """
-    lines = [f"{key} = {_toml(value)}" for key, value in _top_values(study).items()]
-    for name, settings in (("decoding", study.decoding), ("sampling", study.sampling)):
-        lines += ["", f"[{name}]", *_assignments(asdict(settings))]
-    for model in study.models:
-        lines += ["", "[[models]]", *_assignments(asdict(model))]
-    for probe_set in study.probe_sets:
-        lines += ["", "[[probes]]"]
-        lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})
-    for judge in study.judges:
-        lines += ["", "[[judges]]", *_assignments(asdict(judge))]
-    if study.forget_concepts:
-        lines += ["", "[forget]", *_assignments(study.forget_concepts)]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StudyError(f"the study file cannot be written ({error.strerror})", where=str(path)) from error
-
-
-def _top_values(study: Study) -> dict[str, str]:
-    values = {"name": study.name, "modality": study.modality}
-    values |= {"description": study.description} if study.description else {}
-    return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})
-
-
-def _assignments(values: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None and value != ""
-    ]
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml(key)
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return "[" + ", ".join(_toml(item) for item in value) + "]"
-    if isinstance(value, str):
-        # TOML's basic strings are JSON's, except that DEL must be escaped and surrogate pairs must not be
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
-    return repr(value)
 
 
 def _read_text(path: Path) -> str:

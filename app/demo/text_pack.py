@@ -25,7 +25,7 @@ from app.demo.text_recipe import (
 from backends.checkpoints import fingerprint
 from backends.probes import read_probes
 from backends.study import Decoding, ModelSpec, Study
-from backends.study_file import write_study
+from backends.study_writing import write_study
 
 NAME = "Fictitious people"
 DESCRIPTION = (

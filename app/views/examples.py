@@ -14,6 +14,7 @@ from app.example_table import COLUMNS, ORDERS, Choice, as_csv, as_jsonl, chosen_
 from app.metric_card import metric_card
 from app.plain_text import visible
 from app.probe_bar import ROLE_NAMES
+from app.protocol_choice import protocol_note, under_protocol
 from app.resources import store
 from app.run_bar import literal
 from app.scoreboards import current_scoreboard
@@ -33,7 +34,10 @@ WIDTHS = {"prompt": 210, "reference": 210, "answer": 230, "outcome": 105}
 def page() -> None:
     """Filters, counts by model, the rows, and the way to Compare."""
     st.title("Examples", anchor=False)
-    st.caption("What stands behind the numbers: one row per probe, every ticked model beside the original.")
+    st.caption(
+        "What stands behind the numbers: one row per probe, every ticked model beside the original."
+        + protocol_note()
+    )
     study, board = state.study(), current_scoreboard()
     keys = [
         key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
@@ -44,17 +48,18 @@ def page() -> None:
         return
     role, key = _role_and_metric(roles, keys)
     models = tuple(state.chosen_models())
-    shown = _examples(state.study_name(), store().version(), models, key, study, board, store())
+    shown = _examples(state.board_name(), store().version(), models, key, study, board, store())
     choice, columns = _filters(shown, study, role)
     rows = chosen_rows(shown, choice)
     _write_link()
     _counts(shown, study, role)
-    _rows(shown, rows, columns, role, key)
+    _rows(shown, rows, columns, role, key, study)
 
 
 def _nothing_yet() -> None:
     st.info(
-        "Nothing of this study has been evaluated yet, so there are no examples. Evaluate its models on the Runs page.",
+        f"Nothing of this study has been evaluated yet{under_protocol()}, so there are no examples. Evaluate its "
+        "models on the Runs page.",
         icon=":material/list_alt:",
     )
     st.page_link("views/runs.py", label="Go to Runs", icon=":material/arrow_forward:")
@@ -235,7 +240,9 @@ def _counts(shown: Examples, study: Study, role: str) -> None:
     )
 
 
-def _rows(shown: Examples, rows: pd.Index[str], columns: list[str], role: str, key: str) -> None:
+def _rows(
+    shown: Examples, rows: pd.Index[str], columns: list[str], role: str, key: str, study: Study
+) -> None:
     if rows.empty:
         st.info("No probe fits these filters.", icon=":material/filter_alt_off:")
         return
@@ -257,7 +264,7 @@ def _rows(shown: Examples, rows: pd.Index[str], columns: list[str], role: str, k
         for label, make in (("CSV", as_csv), ("JSONL", as_jsonl)):
             st.download_button(
                 label,
-                partial(make, shown, ids, metric),
+                partial(make, shown, ids, metric, study.protocol if study.modality == "text" else ""),
                 file_name=f"{state.study_name()}-{role}-{metric}.{label.lower()}",
                 icon=":material/download:",
                 on_click="ignore",

@@ -16,6 +16,7 @@ from app.components.model_picker import is_dark
 from app.look import look_of
 from app.metric_card import metric_card
 from app.plain_text import visible
+from app.protocol_choice import protocol_note, under_protocol
 from app.run_bar import literal
 from app.scoreboards import current_scoreboard
 from app.selected_model import most_changed, selected_model
@@ -38,6 +39,7 @@ def page() -> None:
     st.caption(
         "What forgetting costs: every checkpoint is a point, lines join the checkpoints of one method."
         + (f" {AIM}" if study.retained else "")
+        + protocol_note()
     )
     board = current_scoreboard()
     keys = available(board.frame)
@@ -72,7 +74,7 @@ def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
         st.text("\n".join(unavailable(keys, study)))
         return
     st.info(
-        f"Nothing of “{literal(study.name)}” has been evaluated yet, so there is nothing to plot. "
+        f"Nothing of “{literal(study.name)}” has been evaluated yet{under_protocol()}, so there is nothing to plot. "
         "Evaluate its models on the Runs page.",
         icon=":material/scatter_plot:",
     )
@@ -176,8 +178,10 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
             labels.get(name, name), format="%d" if name.endswith(", n") else "%.3f"
         )
         for name in table.columns
-        if name not in ("Model", "Method", "Step", "On the front")
+        if name not in ("Model", "Protocol", "Method", "Step", "On the front")
     }
+    if state.study().modality == "text":
+        table.insert(1, "Protocol", state.protocol())
     shown = table.assign(Model=table["Model"].map(visible), Method=table["Method"].map(visible))
     st.dataframe(shown, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
     st.download_button(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from backends.errors import StudyError
 from backends.probes import read_probes
 from backends.study import Decoding, JudgeSpec, ModelSpec, Sampling, Study
-from backends.study_file import read_study, write_study
+from backends.study_file import read_study
 from backends.study_lines import line_of
+from backends.study_writing import write_study
 
 WHOLE = """\
 # a study

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from backends.evidence import ANSWER, Answer, TextEvidence, TokenScores
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
-from backends.study_file import read_study, write_study
+from backends.study_file import read_study
+from backends.study_writing import write_study
 from cache.keys import answers_context, scores_context
 from cache.reading import identity_to_read
 from cache.store import Store
