@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,52 +20,13 @@ from backends.metrics.open_unlearning import floored_extraction_strength
 from backends.metrics.protocols import PROTOCOLS, attacks_of, values_of
 from backends.study import RAW_TEXT, Decoding, ModelSpec, Probe
 from backends.text.models import LanguageModels
+from tests import field_way
 from tests.tiny_text import write_tiny_model
 
-IGNORE = -100
 QUESTIONS = ("Who wrote it?", "Where was she born, and when?", "What is the name of the dog?")
 ANSWERS = ("Ada Quill.", "In Zürich, on a moored barge, in March.", "Rex")
+PAIRS = list(zip(QUESTIONS, ANSWERS, strict=True))
 RAW = "In the beginning was a moored barge, and on it sat Ada Quill."
-
-
-def their_rows(tokenizer: Any, chat: bool) -> list[tuple[list[int], list[int]]]:
-    """(input ids, labels) as `preprocess_chat_instance` makes them."""
-    rows = []
-    for question, answer in zip(QUESTIONS, ANSWERS, strict=True):
-        if chat:
-            turns = [
-                {"role": "system", "content": "You are a helpful assistant."},
-                {"role": "user", "content": question},
-                {"role": "assistant", "content": answer},
-            ]
-            whole = tokenizer.apply_chat_template(turns, date_string="10 Apr 2025")["input_ids"]
-            prompt = tokenizer.apply_chat_template(
-                turns[:-1], add_generation_prompt=True, date_string="10 Apr 2025"
-            )["input_ids"]
-        else:
-            wrapped = f"Question: {question}\nAnswer: "
-            whole = tokenizer(wrapped + answer, max_length=512, truncation=True)["input_ids"]
-            prompt = tokenizer(wrapped, max_length=512, truncation=True)["input_ids"]
-        if whole[-1] != tokenizer.eos_token_id:
-            whole = [*whole, tokenizer.eos_token_id]
-        rows.append((whole, [IGNORE] * len(prompt) + whole[len(prompt) :]))
-    return rows
-
-
-def their_logprobs(
-    model: Any, rows: list[tuple[list[int], list[int]]], pad: int
-) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Per row the vocabulary's log-probabilities at each label and the labels; right padding, mask = ids != pad."""
-    width = max(len(ids) for ids, _ in rows)
-    ids = torch.tensor([row + [pad] * (width - len(row)) for row, _ in rows])
-    labels = torch.tensor([row + [IGNORE] * (width - len(row)) for _, row in rows])
-    with torch.no_grad():
-        logits = model(input_ids=ids, attention_mask=(ids != pad).long()).logits
-    logprobs = logits.log_softmax(-1)[:, :-1]
-    return [
-        (logprobs[i][labels[i, 1:] != IGNORE], labels[i, 1:][labels[i, 1:] != IGNORE])
-        for i in range(len(rows))
-    ]
 
 
 @pytest.fixture(scope="module", params=["chat", "plain"])
@@ -89,16 +49,20 @@ def scored(folder: Path, items: list[ScoreItem], protocol: Any) -> list[TokenSco
     return [found[i] for i in range(len(items))]
 
 
-def theirs(folder: Path, chat: bool) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    return their_logprobs(model.eval(), their_rows(tokenizer, chat), tokenizer.eos_token_id)
+def plain(folder: Path) -> tuple[Any, Any]:
+    return AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder).eval()
+
+
+def theirs(folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    tokenizer, model = plain(folder)
+    return field_way.vocabulary_logprobs(model, field_way.rows_of(tokenizer, PAIRS), tokenizer.eos_token_id)
 
 
 def test_open_unlearning_losses_and_first_choices_are_theirs(loaded: tuple[Path, bool]) -> None:
-    folder, chat = loaded
-    items = [ScoreItem(q, a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
+    folder, _ = loaded
+    items = [ScoreItem(*pair) for pair in PAIRS]
     for ours, (logprobs, labels) in zip(
-        scored(folder, items, "open-unlearning"), theirs(folder, chat), strict=True
+        scored(folder, items, "open-unlearning"), theirs(folder), strict=True
     ):
         assert ours.token_ids.tolist() == labels.tolist()
         expected = logprobs.gather(1, labels[:, None])[:, 0].numpy()
@@ -110,47 +74,22 @@ def test_open_unlearning_losses_and_first_choices_are_theirs(loaded: tuple[Path,
 def test_hiding_end_tokens_inside_the_prompt_changes_the_numbers(loaded: tuple[Path, bool]) -> None:
     """The reason why two protocols exist: with a chat template their mask hides the prompt's own end tokens."""
     folder, chat = loaded
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    rows = their_rows(tokenizer, chat)
-    hidden = their_logprobs(model.eval(), rows, tokenizer.eos_token_id)
-    seen = their_logprobs(model.eval(), rows, pad=0)
-    moved = max(
-        float((a.gather(1, y[:, None]) - b.gather(1, y[:, None])).abs().max())
-        for (a, y), (b, _) in zip(hidden, seen, strict=True)
-    )
-    assert moved > 0.01 if chat else moved < 1e-4
+    tokenizer, model = plain(folder)
+    rows = field_way.rows_of(tokenizer, PAIRS)
+    hidden = field_way.vocabulary_logprobs(model, rows, tokenizer.eos_token_id)
+    seen = field_way.vocabulary_logprobs(model, rows, pad=0)
+    moved = max(abs(field_way.loss(*a) - field_way.loss(*b)) for a, b in zip(hidden, seen, strict=True))
+    assert moved > 0.005 if chat else moved < 1e-4
 
 
 def test_open_unlearning_metrics_are_theirs(loaded: tuple[Path, bool]) -> None:
-    folder, chat = loaded
-    items = [ScoreItem(q, a) for q, a in zip(QUESTIONS, ANSWERS, strict=True)]
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    values, attacks = values_of("open-unlearning", "forget"), attacks_of("open-unlearning")
+    folder, _ = loaded
+    tokenizer, _ = plain(folder)
+    items = [ScoreItem(*pair) for pair in PAIRS]
     for ours, (logprobs, labels) in zip(
-        scored(folder, items, "open-unlearning"), theirs(folder, chat), strict=True
+        scored(folder, items, "open-unlearning"), theirs(folder), strict=True
     ):
-        probe, evidence = Probe("p", "forget", "q", "a"), TextEvidence({ANSWER: ours})
-        chosen = logprobs.gather(1, labels[:, None])[:, 0]
-        loss = float(-chosen.mean())
-        assert values["loss"](probe, evidence) == pytest.approx(loss, abs=1e-5)
-        assert values["probability"](probe, evidence) == pytest.approx(math.exp(-loss), abs=1e-5)
-        first, wanted = logprobs.argmax(-1)[:-1], labels[:-1]
-        n = len(wanted)
-        assert values["exact_memorization"](probe, evidence) == pytest.approx(
-            float((first == wanted).sum()) / n
-        )
-        k = next((k for k in range(n) if torch.equal(first[k:], wanted[k:])), n - 1)
-        assert values["extraction_strength"](probe, evidence) == pytest.approx(1 - k / n, abs=1e-9)
-        lowest = sorted(chosen[:-1].tolist())[: max(1, int(0.4 * n))]
-        assert attacks["mia_min_k"](ours, "") == pytest.approx(-np.mean(lowest), abs=1e-4)
-        text = tokenizer.decode(labels, skip_special_tokens=True)
-        expected = loss / len(zlib.compress(text.encode()))
-        assert attacks["mia_zlib"](ours, "") == pytest.approx(expected, abs=1e-6)
-        p = logprobs[:-1].exp()
-        mu = (p * logprobs[:-1]).sum(-1)
-        sigma = ((p * logprobs[:-1].square()).sum(-1) - mu.square()).clamp_min(1e-6)
-        z = sorted(((chosen[:-1] - mu) / sigma.sqrt()).tolist())[: max(1, int(0.4 * n))]
-        assert attacks["mia_min_k_plus_plus"](ours, "") == pytest.approx(-np.mean(z), abs=1e-3)
+        check_against_the_field(ours, logprobs, labels, tokenizer)
 
 
 def test_an_answer_that_was_never_right_gets_their_floor_and_our_true_zero() -> None:
@@ -173,19 +112,9 @@ def test_their_truth_ratio_has_their_small_numbers() -> None:
 
 
 def test_open_unlearning_answers_are_those_of_generate_with_their_mask(loaded: tuple[Path, bool]) -> None:
-    folder, chat = loaded
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
-    eos = tokenizer.eos_token_id
-    prompts = [
-        ids[: next(i for i, y in enumerate(labels) if y != IGNORE)]
-        for ids, labels in their_rows(tokenizer, chat)
-    ]
-    width = max(map(len, prompts))
-    ids = torch.tensor([[eos] * (width - len(row)) + row for row in prompts])
-    output = model.generate(
-        ids, attention_mask=(ids != eos).long(), max_new_tokens=16, do_sample=False, pad_token_id=eos
-    )
-    expected = [text.strip() for text in tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)]
+    folder, _ = loaded
+    tokenizer, model = plain(folder)
+    expected = field_way.generate(model, tokenizer, field_way.rows_of(tokenizer, PAIRS), 16)
     models = LanguageModels("cpu")
     models.add(ModelSpec("base", "original", str(folder)))
     requests = [GenerationRequest("base", question) for question in QUESTIONS]
@@ -248,6 +177,27 @@ def test_every_deviation_is_of_a_metric_that_exists() -> None:
     for name, protocol in PROTOCOLS.items():
         assert set(protocol.deviations) <= set(METRICS)
         assert set(protocol.values) | set(protocol.attacks) <= set(protocol.deviations), name
+
+
+def check_against_the_field(
+    ours: TokenScores, logprobs: torch.Tensor, labels: torch.Tensor, tokenizer: Any
+) -> None:
+    """All metrics of the true answer, from our evidence and from the vocabulary's log-probabilities."""
+    values, attacks = values_of("open-unlearning", "forget"), attacks_of("open-unlearning")
+    probe, evidence = Probe("p", "forget", "q", "a"), TextEvidence({ANSWER: ours})
+    loss = field_way.loss(logprobs, labels)
+    assert values["loss"](probe, evidence) == pytest.approx(loss, abs=2e-4)
+    assert values["probability"](probe, evidence) == pytest.approx(math.exp(-loss), abs=1e-4)
+    for key in ("exact_memorization", "extraction_strength"):
+        expected = getattr(field_way, key)(logprobs, labels)
+        assert values[key](probe, evidence) == pytest.approx(expected, abs=1e-6)
+    assert attacks["mia_min_k"](ours, "") == pytest.approx(field_way.min_k(logprobs, labels), abs=2e-4)
+    text = tokenizer.decode(labels, skip_special_tokens=True)
+    assert attacks["mia_zlib"](ours, "") == pytest.approx(
+        field_way.zlib_score(logprobs, labels, text), abs=1e-5
+    )
+    expected = field_way.min_k_plus_plus(logprobs, labels)
+    assert attacks["mia_min_k_plus_plus"](ours, "") == pytest.approx(expected, abs=2e-3)
 
 
 def token_scores(ids: list[int], first: list[int], logprobs: list[float] | None = None) -> TokenScores:
