@@ -22,12 +22,18 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One answer to be written: by which model, to which prompt, with which seed. `format`: see `Probe`."""
+    """One answer to be written: by which model, to which prompt, with which seed. `format`: see `Probe`.
+
+    `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
+    scores of a given answer tell about greedy decoding need not be computed again.
+    """
 
     model: str
     prompt: str
     seed: int = 0
     format: str = ""
+    begun: tuple[int, ...] = ()
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,10 @@ class ScoredItem:
 
 class TextModels(Protocol):
     """Language models that share one tokenizer and chat template."""
+
+    def end_ids(self, model: str) -> frozenset[int]:
+        """Ids that end a model's answer."""
+        ...
 
     def generate(
         self,

@@ -1,4 +1,4 @@
-"""Rows of the field's benchmarks in this tool's columns: MUSE, WMDP and MMLU, RWKU, LUME, TOFU's options.
+"""Rows of the field's benchmarks in this tool's columns: MUSE, WMDP and MMLU, RWKU, LUME, raw text, TOFU's options.
 
 Only whole shapes are recognised; a column that merely has one of these names stays what it is. Files of TOFU need no
 change but for `option1` to `option4`. Pure functions on rows.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
+
+from backends.study import RAW_TEXT
 
 LETTERS = "ABCDEFGHIJ"
 NUMBERED = tuple(f"option{number}" for number in range(1, 10))
@@ -27,60 +29,106 @@ class Shape(NamedTuple):
         needs: columns by which its rows are recognised.
         names: its columns and ours.
         tags: columns that become tags ("level 2"), so that they can be filtered by.
+        format: of its prompts, see `Probe`; "" is the model's chat template.
+        forbids: columns that its rows do not have.
     """
 
     needs: frozenset[str]
     names: Mapping[str, str]
     tags: tuple[str, ...] = ()
+    format: str = ""
+    forbids: frozenset[str] = frozenset()
 
 
-def _shape(needs: str, names: Mapping[str, str], *tags: str) -> Shape:
-    return Shape(frozenset(needs.split()), MappingProxyType(dict(names)), tags)
+class Shaped(NamedTuple):
+    """A row in our columns, the format of its prompt, and the benchmark it was recognised as ("" for none)."""
+
+    values: Mapping[str, Any]
+    format: str = ""
+    shape: str = ""
+
+
+def _shape(needs: str, names: Mapping[str, str], *tags: str, format: str = "", forbids: str = "") -> Shape:
+    return Shape(
+        frozenset(needs.split()), MappingProxyType(dict(names)), tags, format, frozenset(forbids.split())
+    )
 
 
 SHAPES: Mapping[str, Shape] = MappingProxyType(
     {
-        "MUSE VerbMem": _shape("prompt gt", {"gt": "answer"}),
+        "MUSE VerbMem": _shape("prompt gt", {"gt": "answer"}, format=RAW_TEXT),
         "RWKU": _shape("query answer", {"query": "prompt"}, "level", "type"),
         "LUME": _shape("input output task", {"input": "prompt", "output": "answer"}, "task"),
+        # MUSE's raw, privleak, scal and sust sets, the corpora of WMDP, RWKU's membership sets
+        "raw text": _shape(
+            "text", {"text": "answer"}, "ngram", format=RAW_TEXT, forbids="prompt question query input"
+        ),
     }
 )
 """By name; the first whose columns are all there and whose names are not taken fits."""
 
 
-def in_our_columns(values: Mapping[str, Any]) -> Mapping[str, Any]:
+def in_our_columns(values: Mapping[str, Any]) -> Shaped:
     """The row with a recognised benchmark's columns renamed; as it is where none is recognised."""
-    for shape in SHAPES.values():
-        taken = {ours for theirs, ours in shape.names.items()} & values.keys()
-        if shape.needs <= values.keys() and not taken:
-            row = {shape.names.get(name, name): v for name, v in values.items() if name not in shape.tags}
-            tags = [f"{name} {values[name]}" for name in shape.tags if values.get(name) not in (None, "")]
-            return row | ({"tags": tags} if tags and "tags" not in row else {})
-    return values
+    for name, shape in SHAPES.items():
+        taken = set(shape.names.values()) & values.keys()
+        if shape.needs <= values.keys() and not taken and not shape.forbids & values.keys():
+            row = {shape.names.get(column, column): v for column, v in values.items()}
+            row = {column: v for column, v in row.items() if column not in shape.tags}
+            tags = [f"{tag} {values[tag]}" for tag in shape.tags if values.get(tag) not in (None, "")]
+            row |= {"tags": tags} if tags and "tags" not in row else {}
+            row |= {"prompt": ""} if "prompt" not in row else {}
+            return Shaped(row, shape.format, name)
+    return Shaped(values)
 
 
-def with_choices(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The row with its choices taken apart into the true answer and the wrong options.
+def shape_column(shape: str, column: str) -> str:
+    """What a column of a recognised benchmark is taken for, or ""."""
+    if shape not in SHAPES:
+        return ""
+    return "tag" if column in SHAPES[shape].tags else SHAPES[shape].names.get(column, "")
 
-    WMDP and MMLU give `choices` and the place of the true one in `answer` (from 0, or a letter); TOFU's real authors
-    and world facts give `option1` to `option4`, one of which is the answer.
+
+def with_choices(values: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """The row with its choices taken apart into the true answer and the wrong options, and its prompt's format.
+
+    WMDP and MMLU give `choices` and the place of the true one in `answer` (from 0, or a letter): they become the prompt
+    of lm-evaluation-harness, whose answer is a letter, so that the accuracy is the one that is published. TOFU's real
+    authors and world facts give `option1` to `option4`, one of which is the answer: the options' texts are scored.
 
     Raises:
         RowProblem: the answer is none of the choices.
     """
     if "choices" in values and "options" not in values:
-        choices = values["choices"]
-        if not isinstance(choices, list) or len(choices) < 2:
-            raise RowProblem("`choices` must be a list of two or more texts")
-        place = _place(values.get("answer"), choices)
-        rest = {name: value for name, value in values.items() if name != "choices"}
-        return rest | {"answer": choices[place], "options": [*choices[:place], *choices[place + 1 :]]}
+        return _lettered(values), RAW_TEXT
     numbered = [name for name in NUMBERED if name in values]
     if len(numbered) > 1 and "options" not in values:
         rest = {name: value for name, value in values.items() if name not in numbered}
         wrong = [values[name] for name in numbered if values[name] not in (None, values.get("answer"))]
-        return rest | {"options": wrong}
-    return values
+        return rest | {"options": wrong}, ""
+    return values, ""
+
+
+def _lettered(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Question, lettered choices, "Answer:"; the subject, where there is one, in a line before them."""
+    choices = values["choices"]
+    if not isinstance(choices, list) or not 2 <= len(choices) <= len(LETTERS):
+        raise RowProblem(f"`choices` must be a list of two to {len(LETTERS)} texts")
+    place = _place(values.get("answer"), choices)
+    name = "prompt" if "prompt" in values else "question"
+    subject = str(values.get("subject") or "").replace("_", " ").strip()
+    before = (
+        f"The following are multiple choice questions (with answers) about {subject}.\n\n" if subject else ""
+    )
+    lines = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=False)]
+    asked = str(values.get(name) or "").strip()
+    letters = LETTERS[: len(choices)]
+    rest = {key: value for key, value in values.items() if key != "choices"}
+    return rest | {
+        name: "\n".join([before + asked, *lines, "Answer:"]) if asked else "",
+        "answer": letters[place],
+        "options": [*letters[:place], *letters[place + 1 :]],
+    }
 
 
 def _place(answer: Any, choices: list[Any]) -> int:

@@ -6,17 +6,16 @@ about models: whether a prompt fits into a context is for the model to say.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from backends.errors import StudyError
-from backends.probe_shapes import CHOICES, RowProblem, in_our_columns, with_choices
-from backends.study import Probe, ProbeSet, Role
+from backends.probe_rows import TABLES, Row, read_rows, shown
+from backends.probe_shapes import CHOICES, RowProblem, in_our_columns, shape_column, with_choices
+from backends.study import AS_IS, RAW_TEXT, Probe, ProbeSet, Reading, Role
 
 PROMPT = ("prompt", "question")
 SAME: Mapping[str, str] = {
@@ -33,17 +32,28 @@ SPELT_BY_CHANCE = ("id",)
 """Too short to tell a misspelling from a word of its own (`idx`)."""
 
 SHOWN_PROBLEMS = 3
-SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 
 
-class Row(NamedTuple):
-    """One row of a file: where it stands ("line 3"), and its values by column."""
+@dataclass(frozen=True, slots=True)
+class ProbeFile:
+    """A file of probes with what its columns were taken for, before anything runs on it.
 
-    where: str
-    values: Mapping[str, Any]
+    Attributes:
+        probe_set: the probes that can be used.
+        rows: how many rows the file has.
+        columns: column of the file -> what it is taken for ("prompt", "concept", "tag"), in the order of the file.
+        shape: the benchmark whose columns these are, or "".
+        problems: for each row that cannot be used, where it stands and why.
+    """
+
+    probe_set: ProbeSet
+    rows: int
+    columns: Mapping[str, str]
+    shape: str
+    problems: tuple[str, ...]
 
 
-def read_probes(path: Path, role: Role) -> ProbeSet:
+def read_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeSet:
     """The probes of one file, in its order.
 
     Columns: prompt (or question), answer, paraphrased_question, paraphrased_answer, perturbed_answer (list),
@@ -51,20 +61,51 @@ def read_probes(path: Path, role: Role) -> ProbeSet:
     (object, style). Rows of MUSE, WMDP, MMLU, RWKU and LUME work as they are (see `probe_shapes`). In CSV a list is
     written as JSON or with `|` between its items.
 
+    Args:
+        path: the file.
+        role: of all its probes.
+        reading: a mapping of columns, a prompt format, and whether rows that cannot be used may be left out.
+
     Raises:
         StudyError: the file is missing, empty, not in one of the formats, or has rows that cannot be used.
     """
-    found = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _rows(path, _text(path))
-    rows = [Row(row.where, in_our_columns(row.values)) for row in found]
+    found = inspect_probes(path, role, reading)
+    if found.problems and not (reading.skip_bad_rows and found.probe_set.probes):
+        listed = "; ".join(found.problems[:SHOWN_PROBLEMS])
+        more = len(found.problems) - SHOWN_PROBLEMS
+        raise StudyError(
+            f"{len(found.problems)} of {found.rows} rows cannot be used: {listed}"
+            + (f"; and {more} more" if more > 0 else ""),
+            where=str(path),
+            how="Mend them, or leave them out with skip_bad_rows = true"
+            if found.probe_set.probes
+            else "Mend them",
+        )
+    return found.probe_set
+
+
+def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeFile:
+    """What `read_probes` would make of a file, with every row that cannot be used; arguments as there.
+
+    Raises:
+        StudyError: the file is missing, empty, not in one of the formats, or has no column of prompts.
+    """
+    called = reading.columns
+    lists = {theirs for theirs in (*called, *LISTS, *SAME, "choices") if _is_list(called.get(theirs, theirs))}
+    rows = [_mapped(row, called, path) for row in read_rows(path, lists)]
     if not rows:
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")
-    _check_columns(path, rows)
+    shaped = [in_our_columns(row.values) for row in rows]
+    ours = [Row(row.where, each.values) for row, each in zip(rows, shaped, strict=True)]
+    _check_columns(path, ours)
     probes: list[Probe] = []
     places: dict[str, str] = {}
     problems: list[str] = []
-    for number, row in enumerate(rows, start=1):
+    for number, (row, shape) in enumerate(zip(ours, shaped, strict=True), start=1):
         try:
-            probe = _probe(with_choices(row.values), role, f"{path.stem}-{number:03d}")
+            values, own_format = with_choices(row.values)
+            form = reading.format or own_format or shape.format
+            probe = _probe(values, role, f"{path.stem}-{number:03d}", form)
             if probe.id in places:
                 raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
         except RowProblem as problem:
@@ -72,150 +113,43 @@ def read_probes(path: Path, role: Role) -> ProbeSet:
         else:
             places[probe.id] = row.where
             probes.append(probe)
-    if problems:
-        shown = "; ".join(problems[:SHOWN_PROBLEMS])
-        more = f"; and {len(problems) - SHOWN_PROBLEMS} more" if len(problems) > SHOWN_PROBLEMS else ""
-        raise StudyError(
-            f"{len(problems)} of {len(rows)} rows cannot be used: {shown}{more}", where=str(path)
-        )
-    return ProbeSet(path.stem, role, tuple(probes), str(path))
+    probe_set = ProbeSet(path.stem, role, tuple(probes), str(path), reading, tuple(problems))
+    names = dict.fromkeys(each.shape for each in shaped if each.shape)
+    columns = {column: _taken_for(column, called, shaped[0].shape) for row in rows for column in row.values}
+    theirs = {ours: name for name, ours in called.items()}
+    return ProbeFile(
+        probe_set,
+        len(rows),
+        {theirs.get(column, column): meaning for column, meaning in columns.items()},
+        ", ".join(names),
+        tuple(problems),
+    )
 
 
-def _text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise StudyError("there is no such probe file", where=str(path), how="Check the path") from None
-    except IsADirectoryError:
-        raise StudyError("this is a folder, a probe file was expected", where=str(path)) from None
-    except OSError as error:
-        raise StudyError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
-    utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    try:
-        text = data.decode("utf-16" if utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+def _is_list(column: str) -> bool:
+    return SAME.get(column, column) in LISTS or column == "choices"
+
+
+def _mapped(row: Row, called: Mapping[str, str], path: Path) -> Row:
+    """The row with the columns that the study maps renamed."""
+    if missing := [theirs for theirs in called if theirs not in row.values]:
         raise StudyError(
-            f"line {line} is not {'UTF-16' if utf16 else 'UTF-8'} text",
+            f"the mapping names the column `{missing[0]}`, which {row.where} does not have "
+            f"(columns: {', '.join(row.values)})",
             where=str(path),
-            how="Save the file as UTF-8",
-        ) from error
-    if "\0" in text:
-        line = text[: text.index("\0")].count("\n") + 1
-        raise StudyError(f"line {line} has NUL characters", where=str(path), how="Save the file as UTF-8")
-    return text
-
-
-def _parquet_rows(path: Path) -> Iterator[Row]:
-    import pyarrow.parquet as pq
-    from pyarrow import ArrowException
-
-    try:
-        rows = pq.read_table(path).to_pylist()
-    except FileNotFoundError:
-        raise StudyError("there is no such probe file", where=str(path), how="Check the path") from None
-    except (OSError, ArrowException) as error:
-        first = (str(error).splitlines() or [""])[0]
-        raise StudyError(
-            f"this is no Parquet file that can be read ({first[:120]})", where=str(path)
-        ) from error
-    for number, values in enumerate(rows, start=1):
-        yield Row(f"row {number}", values)
-
-
-def _rows(path: Path, text: str) -> Iterator[Row]:
-    suffix = path.suffix.lower()
-    if suffix in {".jsonl", ".ndjson"}:
-        return _json_lines(path, text)
-    if suffix == ".json":
-        return _json_list(path, text)
-    if suffix in {".csv", ".tsv"}:
-        return _table_rows(path, text)
-    raise StudyError(
-        f"{suffix or 'no suffix'} is none of the formats that can be read",
-        where=str(path),
-        how=f"Save it as one of {', '.join(SUFFIXES)}",
-    )
-
-
-def _json_lines(path: Path, text: str) -> Iterator[Row]:
-    # split at "\n" only: str.splitlines would also split at U+2028, which may stand inside a JSON string
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield Row(f"line {number}", _object(_json(path, line, number), f"line {number}", path))
-
-
-def _json_list(path: Path, text: str) -> Iterator[Row]:
-    if not text.strip():
-        return
-    document = _json(path, text, None)
-    if not isinstance(document, list):
-        raise StudyError(
-            "a JSON list of objects was expected", where=str(path), how="Put one object a probe into [ ]"
+            how="Mend the table `columns` of this probe set",
         )
-    for number, item in enumerate(document, start=1):
-        yield Row(f"item {number}", _object(item, f"item {number}", path))
+    renamed = {called.get(name, name): value for name, value in row.values.items() if called.get(name) != ""}
+    return Row(row.where, renamed)
 
 
-def _json(path: Path, text: str, line: int | None) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        where = f"line {line or error.lineno}, column {error.colno}"
-        raise StudyError(f"this is no valid JSON: {error.msg}", where=f"{path}, {where}") from error
-    except RecursionError:
-        raise StudyError("the JSON is nested too deeply", where=f"{path}, line {line or 1}") from None
-    except ValueError:  # Python reads no whole number of more than 4,300 digits
-        where = f"{path}, line {line}" if line else str(path)
-        raise StudyError(
-            "a whole number here has thousands of digits", where=where, how="Put it in quotes as text"
-        ) from None
-
-
-def _object(value: Any, where: str, path: Path) -> Mapping[str, Any]:
-    if not isinstance(value, dict):
-        raise StudyError(f"an object was expected, not {_shown(value)}", where=f"{path}, {where}")
-    return value
-
-
-def _table_rows(path: Path, text: str) -> Iterator[Row]:
-    header = text.partition("\n")[0]
-    delimiter = (
-        "\t" if "\t" in header and "," not in header else ";" if ";" in header and "," not in header else ","
-    )
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        columns = [column.strip() for column in next(reader, [])]
-        for column in columns:
-            if columns.count(column) > 1:
-                raise StudyError(f"the column {column!r} is there twice", where=f"{path}, line 1")
-        for number, cells in enumerate((cells for cells in reader if cells), start=1):
-            where = f"row {number} (line {reader.line_num})"
-            if len(cells) != len(columns):
-                raise StudyError(
-                    f"{len(cells)} cells, but the header has {len(columns)}",
-                    where=f"{path}, {where}",
-                    how='Put text that holds the separator into "quotes"',
-                )
-            yield Row(
-                where, {column: _cell(column, cell) for column, cell in zip(columns, cells, strict=True)}
-            )
-    except csv.Error as error:
-        raise StudyError(f"this is no valid CSV: {error}", where=f"{path}, line {reader.line_num}") from error
-
-
-def _cell(column: str, cell: str) -> Any:
-    """A cell as JSON would have it: a list where the column holds lists, None where nothing is written."""
-    if not cell.strip():
-        return None
-    if SAME.get(column, column) not in LISTS and column != "choices":
-        return cell
-    if cell.lstrip().startswith("["):
-        try:
-            return json.loads(cell)
-        except (ValueError, RecursionError):
-            return cell  # an answer may begin with a bracket
-    return [item.strip() for item in cell.split("|")]
+def _taken_for(column: str, called: Mapping[str, str], shape: str) -> str:
+    """What a column, renamed as the study says, means for a probe."""
+    meaning = shape_column(shape, column)
+    name = SAME.get(meaning or column, meaning or column)
+    if name in (*TEXTS, *LISTS, "id"):
+        return name
+    return meaning or ("choices" if column in CHOICES else "concept")
 
 
 def _check_columns(path: Path, rows: Sequence[Row]) -> None:
@@ -224,7 +158,7 @@ def _check_columns(path: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         for column in row.values:
             places.setdefault(column, row.where)
-    table = path.suffix.lower() in {".csv", ".tsv"}
+    table = path.suffix.lower() in TABLES
     for column, place in places.items():
         if column not in KNOWN and (meant := _meant(column)):
             raise StudyError(
@@ -237,7 +171,7 @@ def _check_columns(path: Path, rows: Sequence[Row]) -> None:
         raise StudyError(
             f"no column `prompt` or `question` (columns: {found})",
             where=str(path),
-            how="Rename the one with the prompts",
+            how='Rename the one with the prompts, or map it in the study: columns = { yours = "prompt" }',
         )
 
 
@@ -252,7 +186,7 @@ def _meant(column: str) -> str:
     return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=cutoff)), "")
 
 
-def _probe(values: Mapping[str, Any], role: Role, default_id: str) -> Probe:
+def _probe(values: Mapping[str, Any], role: Role, default_id: str, form: str) -> Probe:
     texts: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     concepts: dict[str, str] = {}
@@ -271,12 +205,15 @@ def _probe(values: Mapping[str, Any], role: Role, default_id: str) -> Probe:
             identity = _label(column, value)
         elif value != "":
             concepts[column] = _label(column, value)
-    if not texts.get("prompt", "").strip():
+    alone = form == RAW_TEXT and not texts.get("prompt")
+    if alone and not texts.get("answer", "").strip():
+        raise RowProblem("its text is empty")
+    if not alone and not texts.get("prompt", "").strip():
         raise RowProblem("its prompt is empty")
     return Probe(
         id=identity,
         role=role,
-        prompt=texts["prompt"],
+        prompt=texts.get("prompt", ""),
         answer=texts.get("answer", ""),
         paraphrased_prompt=texts.get("paraphrased_prompt", ""),
         paraphrased_answer=texts.get("paraphrased_answer", ""),
@@ -286,12 +223,13 @@ def _probe(values: Mapping[str, Any], role: Role, default_id: str) -> Probe:
         subject=texts.get("subject", ""),
         tags=lists.get("tags", ()),
         concepts=concepts,
+        format=form,
     )
 
 
 def _string(column: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise RowProblem(f"`{column}` must be text, not {_shown(value)}")
+        raise RowProblem(f"`{column}` must be text, not {shown(value)}")
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -302,7 +240,7 @@ def _string(column: str, value: Any) -> str:
 def _strings(column: str, value: Any) -> tuple[str, ...]:
     items = [value] if isinstance(value, str) else value
     if not isinstance(items, list):
-        raise RowProblem(f"`{column}` must be a list of texts, not {_shown(value)}")
+        raise RowProblem(f"`{column}` must be a list of texts, not {shown(value)}")
     texts = tuple(_string(column, item) for item in items)
     if not all(text.strip() for text in texts):
         raise RowProblem(f"`{column}` has an empty text in its list")
@@ -312,16 +250,8 @@ def _strings(column: str, value: Any) -> tuple[str, ...]:
 def _label(column: str, value: Any) -> str:
     """A short text; numbers are taken as they are written, for ids and the like."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise RowProblem(f"`{column}` must be text, not {_shown(value)}")
+        raise RowProblem(f"`{column}` must be text, not {shown(value)}")
     text = _string(column, str(value)).strip()
     if not text:
         raise RowProblem(f"`{column}` is empty")
     return text
-
-
-def _shown(value: object) -> str:
-    try:
-        text = json.dumps(value, ensure_ascii=False, default=str)
-    except RecursionError:
-        return "something nested too deeply"
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -79,6 +79,11 @@ class Probe:
     concepts: Mapping[str, str] = field(default_factory=dict)
     format: str = ""
 
+    @property
+    def label(self) -> str:
+        """What stands for the probe in lists: its prompt, or the text that it is."""
+        return self.prompt or self.answer
+
     def digest(self) -> str:
         """Identity of everything in the row that can change evidence (not its id, tags or role)."""
         return _digest(
@@ -91,13 +96,33 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a probe file is read where its columns do not speak for themselves.
+
+    Attributes:
+        columns: column of the file -> ours ("prompt"), or "" for one to be left out.
+        format: of all prompts, see `Probe`; "" is what the rows bring along.
+        skip_bad_rows: rows that cannot be used are left out, listed by number, instead of refusing the file.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    format: str = ""
+    skip_bad_rows: bool = False
+
+
+AS_IS = Reading()
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """Probes of one role from one file."""
+    """Probes of one role from one file; `left_out` says of every row that is not among them where it is and why."""
 
     name: str
     role: Role
     probes: tuple[Probe, ...]
     path: str = ""
+    reading: Reading = AS_IS
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

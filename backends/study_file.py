@@ -16,9 +16,11 @@ from typing import Any, cast, get_args
 
 from backends.checkpoints import HUB_ID, is_package
 from backends.errors import StudyError
+from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.study import (
     PROTOCOLS,
+    RAW_TEXT,
     ROLES,
     Decoding,
     JudgeSpec,
@@ -27,6 +29,7 @@ from backends.study import (
     Part,
     ProbeSet,
     ProtocolName,
+    Reading,
     Sampling,
     Study,
 )
@@ -48,12 +51,19 @@ TOP = (
 )
 MODEL = tuple(field.name for field in fields(ModelSpec))
 DECODING = tuple(field.name for field in fields(Decoding))
+READING = tuple(field.name for field in fields(Reading))
 SAMPLING = tuple(field.name for field in fields(Sampling))
 LARGEST = 2**63 - 1
 """What 64 bits hold: generators take no larger seed."""
 
 LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
-KINDS: Mapping[type, str] = {str: "text in quotes", int: "a whole number", float: "a number", dict: "a table"}
+KINDS: Mapping[type, str] = {
+    str: "text in quotes",
+    int: "a whole number",
+    float: "a number",
+    dict: "a table",
+    bool: "true or false",
+}
 
 
 def read_study(path: Path) -> Study:
@@ -237,13 +247,34 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
 def _probe_sets(top: _Table) -> tuple[ProbeSet, ...]:
     sets = []
     for table in top.tables("probes"):
-        table.only(("file", "role", "name"), "probe set")
+        table.only(("file", "role", "name", *READING), "probe set")
         role = cast(Any, table.choice("role", ROLES))
-        found = read_probes(Path(table.local("file")), role)
+        found = read_probes(probe_file(_file(table)), role, _reading(table))
         name = table.need("name") if "name" in table.values else found.name
-        sets.append(ProbeSet(name, role, found.probes, found.path))
+        sets.append(replace(found, name=name))
         _unique([probe_set.name for probe_set in sets], table, "name" if "name" in table.values else "file")
     return _own_ids(sets)
+
+
+def _file(table: _Table) -> str:
+    value = table.need("file")
+    return value if is_on_hub(value) else table.local("file")
+
+
+def _reading(table: _Table) -> Reading:
+    columns = table.table("columns")
+    form = table.get("format", str, "")
+    if "format" in table.values and RAW_TEXT not in form:
+        raise StudyError(
+            f"a prompt format must hold {RAW_TEXT}, where the prompt goes",
+            where=table.where("format"),
+            how='Write it as "Question: {prompt}\\nAnswer:"',
+        )
+    return Reading(
+        {name: columns.get(name, str, "") for name in columns.values},
+        form,
+        table.get("skip_bad_rows", bool, False),
+    )
 
 
 def _own_ids(sets: Sequence[ProbeSet]) -> tuple[ProbeSet, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import StudyError
-from backends.study import Study
+from backends.study import Reading, Study
 
 
 def write_study(study: Study, path: Path) -> None:
@@ -26,6 +26,7 @@ def write_study(study: Study, path: Path) -> None:
     for probe_set in study.probe_sets:
         lines += ["", "[[probes]]"]
         lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})
+        lines += _reading(probe_set.reading)
     for judge in study.judges:
         lines += ["", "[[judges]]", *_assignments(asdict(judge))]
     if study.forget_concepts:
@@ -41,6 +42,13 @@ def _top_values(study: Study) -> dict[str, str]:
     values = {"name": study.name, "modality": study.modality}
     values |= {"description": study.description} if study.description else {}
     return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})
+
+
+def _reading(reading: Reading) -> list[str]:
+    lines = [f"format = {_toml(reading.format)}"] if reading.format else []
+    lines += ["skip_bad_rows = true"] if reading.skip_bad_rows else []
+    pairs = ", ".join(f"{_key(theirs)} = {_toml(ours)}" for theirs, ours in reading.columns.items())
+    return [*lines, f"columns = {{ {pairs} }}"] if pairs else lines
 
 
 def _assignments(values: Mapping[str, Any]) -> list[str]:

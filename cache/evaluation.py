@@ -194,7 +194,8 @@ class _Evaluation:
         if kind == "scores":
             self._text.scores(found[0], todo[0], on_done)
         else:
-            self._text.answers(found, todo, self._study.decoding, on_done)
+            scored = self._contexts["scores"][0].key
+            self._text.answers(found, todo, self._study.decoding, on_done, scored)
         return self._text.refused
 
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:

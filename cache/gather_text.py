@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TypeVar
+
+import numpy as np
 
 from backends.errors import Cancelled, ModelError
 from backends.evidence import ANSWER, PARAPHRASE, Answer, TextEvidence, TokenScores, option, perturbed
@@ -13,6 +16,8 @@ from cache.store import Store
 
 CELL = 16
 """Probes in one cell: what a kill can lose, and the unit of reading."""
+
+MORE_LIKELY_THAN_NOT = math.log(0.5)
 
 OnDone = Callable[[int], None]
 """Told how many more pieces of evidence are ready."""
@@ -81,6 +86,7 @@ class TextGatherer:
         probes: Mapping[int, Sequence[Probe]],
         decoding: Decoding,
         on_done: OnDone,
+        scored: str = "",
     ) -> None:
         """Write answers to probes and store them, a cell at a time.
 
@@ -89,15 +95,21 @@ class TextGatherer:
             probes: seed -> probes that have no answer of that seed yet.
             decoding: settings; its seeds are not used.
             on_done: told after every cell.
+            scored: context of the token scores, which tell how a greedy answer begins; "" does without.
 
         Raises:
             Cancelled: stopped; answers that had ended are stored.
         """
+        source = scored if decoding.temperature == 0 and self._protocol != "open-unlearning" else ""
         for seed, context in contexts.items():
 
-            def write(part: Sequence[Probe], seed: int = seed) -> Rows:
+            def write(part: Sequence[Probe], seed: int = seed, source: str = source) -> Rows:
+                begun = self._begun(source, part)
                 requests = [
-                    GenerationRequest(self._model, probe.prompt, seed, probe.format) for probe in part
+                    GenerationRequest(
+                        self._model, probe.prompt, seed, probe.format, *begun.get(probe.digest(), ())
+                    )
+                    for probe in part
                 ]
                 written = self._write(requests, decoding)
                 return [(part[i].digest(), TextEvidence({}, (answer,))) for i, answer in written.items()]
@@ -116,6 +128,18 @@ class TextGatherer:
             missing = set(self._store.missing(context, [probe.digest() for probe in cell]))
             todo = [probe for probe in cell if probe.digest() in missing]
             yield todo, len(cell) - len(todo)
+
+    def _begun(self, context: str, probes: Sequence[Probe]) -> dict[str, tuple[tuple[int, ...], bool]]:
+        """How greedy answers begin, and whether they end there, by probe digest; from stored token scores."""
+        if not context:
+            return {}
+        ends = self._models.end_ids(self._model)
+        stored = self._store.text(context, [probe.digest() for probe in probes], pieces=False)
+        return {
+            digest: greedy_beginning(evidence.scores[ANSWER], ends)
+            for digest, evidence in stored.items()
+            if ANSWER in evidence.scores
+        }
 
     def _refuse(self, probe: Probe, error: ModelError) -> None:
         self.refused.append((probe, error))
@@ -153,6 +177,29 @@ class TextGatherer:
             for partial in self._models.generate(requests, decoding, self._stop, self._protocol)
             if partial.done and partial.answer.finish != "cancelled"
         }
+
+
+def greedy_beginning(scores: TokenScores, ends: frozenset[int]) -> tuple[tuple[int, ...], bool]:
+    """What a given answer's token scores tell about the answer that greedy decoding writes to the same prompt.
+
+    As long as the first choices are the answer's tokens, greedy decoding writes it; the first other choice is its next
+    token. Nothing here is a guess: every id is the model's own first choice after the ids before it.
+
+    Args:
+        scores: of an answer after the prompt.
+        ends: ids that end an answer.
+
+    Returns:
+        The ids, without an ending one, and whether the answer ends there: an ending id is the first choice, or comes
+        after the whole answer with a probability above one half.
+    """
+    misses = np.flatnonzero(~scores.hits)
+    known = len(scores.token_ids) if not len(misses) else int(misses[0]) + 1
+    ids = tuple(scores.argmax_ids[:known].tolist())
+    for place, token in enumerate(ids):
+        if token in ends:
+            return ids[:place], True
+    return ids, not len(misses) and scores.end_logprob > MORE_LIKELY_THAN_NOT
 
 
 def _asked(item: ScoreItem) -> tuple[str, str, str]:

@@ -27,9 +27,18 @@ class Step:
     finish: str
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A prompt, what is known to be written first after it, and whether nothing comes after that."""
+
+    prompt: list[int]
+    ids: list[int]
+    ended: bool = False
+
+
 def decode(
     model: Any,
-    prompts: Sequence[list[int]],
+    asked: Sequence[Begun],
     seeds: Sequence[int],
     decoding: Decoding,
     *,
@@ -43,20 +52,29 @@ def decode(
     """Yields every row after every token; finished rows leave the batch, so that nobody waits for the longest.
 
     Args:
-        prompts: token ids of each row.
+        asked: token ids of each row.
         seeds: one for each row; unused when greedy.
         adapters: PEFT adapter name of each row ("__base__" for none), or None for a model without adapters.
         stop: asked before every token; when it says True the iterator ends.
         unseen: ids of prompt tokens that attention skips; positions count the others, as in transformers' `generate`.
     """
-    ids, mask, positions = left_padded(prompts, pad_id, device)
+    written = [list(each.ids[: decoding.max_new_tokens]) for each in asked]
+    rows: list[int] = []
+    for row, each in enumerate(asked):
+        if each.ended and len(each.ids) <= decoding.max_new_tokens:
+            yield Step(row, written[row], "stop")
+        elif len(written[row]) >= decoding.max_new_tokens:
+            yield Step(row, written[row], "length")
+        else:
+            rows.append(row)
+    if not rows:
+        return
+    ids, mask, positions = left_padded([asked[row].prompt + written[row] for row in rows], pad_id, device)
     if unseen:
         mask = without(ids, mask, unseen)
         positions = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 1)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    rows = list(range(len(prompts)))
-    names = list(adapters) if adapters is not None else None
-    written: list[list[int]] = [[] for _ in prompts]
+    names = [adapters[row] for row in rows] if adapters is not None else None
     cache = DynamicCache()
     with torch.inference_mode():
         while rows and not stop():

@@ -27,7 +27,7 @@ from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, Sc
 from backends.study import Decoding, ModelSpec, ProtocolName
 from backends.tensors import adapter_file, read_header
 from backends.text.adapters import check_adapter
-from backends.text.decoding import decode
+from backends.text.decoding import Begun, decode
 from backends.text.scoring import (
     TokenStatistics,
     batches_by_length,
@@ -111,6 +111,10 @@ class LanguageModels:
                 raise
         self._family_of[spec.name] = key
 
+    def end_ids(self, model: str) -> frozenset[int]:
+        """Ids that end a model's answer."""
+        return self._families[self._family_of[model]].tokenizer.end_ids
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],
@@ -123,7 +127,7 @@ class LanguageModels:
             family = self._families[family_key]
             room = decoding.max_new_tokens
             prompts = {i: self._prompt(family, requests[i], room, protocol) for i in indices}
-            lengths = [len(prompts[i]) for i in indices]
+            lengths = [len(prompts[i]) + len(requests[i].begun) for i in indices]
             for batch in batches_by_length(lengths, BATCH_ROWS, 16_384):
                 yield from self._generate(
                     family, [indices[b] for b in batch], prompts, requests, decoding, stop, protocol
@@ -175,7 +179,7 @@ class LanguageModels:
         started = time.perf_counter()
         for step in decode(
             family.module,
-            [prompts[i] for i in indices],
+            [Begun(prompts[i], list(requests[i].begun), requests[i].ended) for i in indices],
             [requests[i].seed for i in indices],
             decoding,
             end_ids=family.tokenizer.end_ids,

@@ -215,7 +215,7 @@ def test_only_the_first_few_bad_rows_are_shown(tmp_path: Path) -> None:
     text = message(write(tmp_path, "a.jsonl", rows))
     assert "9 of 9 rows cannot be used: line 1: " in text
     assert "line 3: " in text and "line 4: " not in text
-    assert text.endswith("; and 6 more.")
+    assert "; and 6 more. " in text
 
 
 def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_any_bytes_give_probes_or_a_study_error(
     [
         (  # MUSE VerbMem
             {"prompt": "The first words", "gt": "and the rest"},
-            {"prompt": "The first words", "answer": "and the rest"},
+            {"prompt": "The first words", "answer": "and the rest", "format": "{prompt}"},
         ),
         (  # MUSE KnowMem
             {"question": "Who?", "answer": "Ada"},
@@ -275,11 +275,31 @@ def test_any_bytes_give_probes_or_a_study_error(
         ),
         (  # WMDP, MMLU
             {"question": "Which?", "subject": "biology", "choices": ["a", "b", "c", "d"], "answer": 2},
-            {"prompt": "Which?", "answer": "c", "options": ("a", "b", "d"), "subject": "biology"},
+            {
+                "prompt": "The following are multiple choice questions (with answers) about biology.\n\n"
+                "Which?\nA. a\nB. b\nC. c\nD. d\nAnswer:",
+                "answer": "C",
+                "options": ("A", "B", "D"),
+                "subject": "biology",
+                "format": "{prompt}",
+            },
         ),
         (
             {"question": "Which?", "choices": ["x", "y"], "answer": "B"},
-            {"prompt": "Which?", "answer": "y", "options": ("x",)},
+            {
+                "prompt": "Which?\nA. x\nB. y\nAnswer:",
+                "answer": "B",
+                "options": ("A",),
+                "format": "{prompt}",
+            },
+        ),
+        (  # MUSE raw, privleak, scal, sust; WMDP's corpora
+            {"text": "Once upon a time"},
+            {"prompt": "", "answer": "Once upon a time", "format": "{prompt}"},
+        ),
+        (  # RWKU membership
+            {"subject": "A. Writer", "ngram": 5, "text": "Once upon a time"},
+            {"answer": "Once upon a time", "subject": "A. Writer", "tags": ("ngram 5",)},
         ),
         (  # RWKU
             {
@@ -331,7 +351,7 @@ def test_rows_of_benchmarks_work_as_they_are(
     ("row", "words"),
     [
         ({"question": "Which?", "choices": ["a", "b"], "answer": 2}, "none of the 2 choices"),
-        ({"question": "Which?", "choices": ["a"], "answer": 0}, "list of two or more texts"),
+        ({"question": "Which?", "choices": ["a"], "answer": 0}, "list of two to 10 texts"),
         ({"question": "Which?", "choices": ["a", "b"]}, "none of the 2 choices"),
     ],
 )

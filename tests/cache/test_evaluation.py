@@ -43,6 +43,9 @@ class CountingModels:
         self._models = models
         self._pool = pool
 
+    def end_ids(self, model: str) -> frozenset[int]:
+        return self._models.end_ids(model)
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],

@@ -1,0 +1,311 @@
+"""Evaluating a language model against the field's way, and what each part of it gains. On SmolLM2, in one process.
+
+Run: python -m tests.benchmarks.language [--probes N]. Prints ratios of CPU seconds; nothing is asserted about time. The
+field's way is `tests/field_way.py`: every metric its own pass over padded batches of 32 in the order of the file with
+logits over the whole vocabulary at every position, every text metric its own generation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from app.settings import PACK
+from backends.checkpoints import resolve
+from backends.interfaces import GenerationRequest, ScoreItem
+from backends.study import Decoding, ModelSpec, Probe, Study
+from backends.study_file import read_study
+from backends.text.models import LanguageModels
+from backends.text.scoring import batches_by_length, left_padded, token_statistics
+from cache.gather_text import score_items
+from tests import field_way
+
+MOST = 64
+BATCH = 32
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """CPU seconds of all threads that the work takes."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--probes", type=int, default=12, help="forget probes, and as many held out")
+    parser.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--metrics", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.memory is not None:
+        _print_peak(options.memory)
+        return
+    if options.metrics:
+        _print_metrics_of_a_cached_run()
+        return
+    study = read_study(PACK / "text" / "study.toml")
+    folder = resolve(study.original.source)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    ours = LanguageModels("cpu")
+    ours.add(ModelSpec("base", "original", str(folder)))
+    probes = {
+        role: [p for each in study.probe_sets if each.role == role for p in each.probes][: options.probes]
+        for role in ("forget", "holdout")
+    }
+    _limits()
+    _whole(ours, model, tokenizer, probes)
+    _parts(ours, model, tokenizer, probes["forget"])
+    _adapters(study, probes["forget"])
+    _memory()
+    _metrics()
+
+
+def _limits() -> None:
+    """What this machine can do at most: one large product, one large copy."""
+    a, b = torch.randn(2048, 2048), torch.randn(2048, 2048)
+    torch.mm(a, b)
+    seconds = min(cpu_seconds(lambda: torch.mm(a, b)) for _ in range(5))
+    print(f"this machine: {2 * 2048**3 / seconds / 1e9:.0f} GFLOP per CPU second in float32", flush=True)
+    large = torch.randn(64_000_000)
+    started = time.perf_counter()
+    large.sum()
+    print(
+        f"  reads memory at {large.numel() * 4 / (time.perf_counter() - started) / 1e9:.1f} GB/s", flush=True
+    )
+
+
+def _whole(ours: LanguageModels, model: Any, tokenizer: Any, probes: dict[str, list[Probe]]) -> None:
+    """(a) All metrics of the field's tools on forget and holdout probes."""
+    pad = tokenizer.eos_token_id
+    everybody = [*probes["forget"], *probes["holdout"]]
+    true = field_way.rows_of(tokenizer, [(p.prompt, p.answer) for p in everybody])
+    forget_true = true[: len(probes["forget"])]
+    others = {
+        "paraphrased": [[(p.prompt, p.paraphrased_answer) for p in probes["forget"]]],
+        "perturbed": [
+            [(p.prompt, p.perturbed_answers[i]) for p in probes["forget"]]
+            for i in range(len(probes["forget"][0].perturbed_answers))
+        ],
+    }
+
+    def a_pass(rows: Sequence[field_way.Row]) -> None:
+        for batch in field_way.batches(rows, BATCH):
+            field_way.vocabulary_logprobs(model, batch, pad)
+
+    def likelihoods() -> None:
+        for _ in ("probability", "extraction strength", "exact memorisation"):
+            a_pass(forget_true)
+        for kinds in others.values():
+            for pairs in kinds:
+                a_pass(field_way.rows_of(tokenizer, pairs))
+        for _ in ("loss", "zlib", "min-k", "min-k++", "min-k++ again", "reference"):
+            a_pass(true)
+
+    def a_generation() -> None:
+        for batch in field_way.batches(forget_true, BATCH):
+            field_way.generate(model, tokenizer, batch, MOST)
+
+    their_scores, their_generation = cpu_seconds(likelihoods), cpu_seconds(a_generation)
+    items = [
+        item
+        for p in everybody
+        for name, item in score_items(p).items()
+        if p.role == "forget" or name == "answer"
+    ]
+    our_scores = cpu_seconds(lambda: list(ours.score("base", items, lambda: False)))
+    requests = [GenerationRequest("base", p.prompt) for p in probes["forget"]]
+    decoding = Decoding(max_new_tokens=MOST)
+    our_generation = cpu_seconds(lambda: list(ours.generate(requests, decoding, lambda: False)))
+    print(
+        f"(a) {len(everybody)} questions, {len(items)} answers: likelihood metrics {their_scores:.1f} s the field's "
+        f"way, {our_scores:.1f} s here: {their_scores / our_scores:.1f} x less CPU time"
+    )
+    print(
+        f"  one generation of {MOST} tokens: {their_generation:.1f} s, here {our_generation:.1f} s: "
+        f"{their_generation / our_generation:.1f} x"
+    )
+    for count, why in (
+        (1, "one generation for all text metrics"),
+        (3, "ROUGE, gibberish and fluency each"),
+        (7, "each text metric"),
+    ):
+        theirs = their_scores + count * their_generation
+        print(
+            f"  together, {why} ({count} the field's way): {theirs / (our_scores + our_generation):.1f} x",
+            flush=True,
+        )
+
+
+def _parts(ours: LanguageModels, model: Any, tokenizer: Any, probes: list[Probe]) -> None:
+    """(b) What each way gains, beginning with one pass for all metrics in the order of the file."""
+    pairs = [(item.prompt, item.answer) for p in probes for item in score_items(p).values()]
+    rows = field_way.rows_of(tokenizer, pairs)
+    pad = tokenizer.eos_token_id
+
+    def full_logits() -> None:
+        for batch in field_way.batches(rows, BATCH):
+            for logprobs, labels in field_way.vocabulary_logprobs(model, batch, pad):
+                token_statistics(logprobs, labels)
+
+    def answers_only(groups: Sequence[Sequence[field_way.Row]]) -> Callable[[], None]:
+        def work() -> None:
+            for batch in groups:
+                keep = max(len(row.ids) - row.prompt for row in batch) + 1
+                ids, mask, positions = left_padded([row.ids for row in batch], pad, "cpu")
+                with torch.inference_mode():
+                    logits = model(
+                        input_ids=ids, attention_mask=mask, position_ids=positions, logits_to_keep=keep
+                    ).logits
+                    for place, row in enumerate(batch):
+                        n = len(row.ids) - row.prompt
+                        token_statistics(logits[place, -n - 1 : -1], torch.tensor(row.ids[-n:]))
+
+        return work
+
+    lengths = [len(row.ids) for row in rows]
+    by_length = [[rows[i] for i in batch] for batch in batches_by_length(lengths, BATCH, 16_384)]
+    shared = [ScoreItem(*pair) for pair in pairs]
+    times = {
+        "one pass for all metrics, all logits, order of the file": cpu_seconds(full_logits),
+        "+ logits at the answer only, in chunks": cpu_seconds(answers_only(field_way.batches(rows, BATCH))),
+        "+ batches by length": cpu_seconds(answers_only(by_length)),
+        "+ one prompt for all its answers (as it is)": cpu_seconds(
+            lambda: list(ours.score("base", shared, lambda: False))
+        ),
+    }
+    first = next(iter(times.values()))
+    print(f"(b) {len(pairs)} answers:")
+    for name, seconds in times.items():
+        print(f"  {seconds:6.1f} s  {first / seconds:4.1f} x  {name}", flush=True)
+
+
+def _adapters(study: Study, probes: list[Probe]) -> None:
+    """(c) Six adapters on one base: decoding in one batch, scoring one after another."""
+    from backends.checkpoints import available
+
+    specs = [spec for spec in study.models if available(spec)][:6]
+    models = LanguageModels("cpu")
+    for spec in specs:
+        models.add(replace(spec, fingerprint=""))
+    names = [spec.name for spec in specs]
+    decoding = Decoding(max_new_tokens=24)
+    requests = [GenerationRequest(name, probes[0].prompt) for name in names]
+    together = cpu_seconds(lambda: list(models.generate(requests, decoding, lambda: False)))
+    apart = sum(
+        cpu_seconds(lambda one=one: list(models.generate([one], decoding, lambda: False)))  # type: ignore[misc]
+        for one in requests
+    )
+    print(
+        f"(c) {len(names)} adapters, one prompt: decoding in one batch {apart / together:.1f} x one after another"
+    )
+    items = [ScoreItem(p.prompt, p.answer) for p in probes]
+    seconds = sum(
+        cpu_seconds(lambda name=name: list(models.score(name, items, lambda: False)))  # type: ignore[misc]
+        for name in names
+    )
+    family = models._families[models._family_of[names[0]]]
+    rows = [family.tokenizer.encode(i.prompt, i.answer) for i in items]
+    mixed = cpu_seconds(lambda: _mixed(family.module, rows, [family.adapters[name] for name in names]))
+    print(
+        f"  scoring {len(items)} answers: one after another {mixed / seconds:.2f} x as fast as mixed batches"
+    )
+
+
+def _mixed(module: Any, rows: Sequence[Any], adapters: Sequence[str]) -> None:
+    """The same answers through all adapters in mixed batches of 32."""
+    pairs = [(row.prompt_ids + row.answer_ids, name) for row in rows for name in adapters]
+    for start in range(0, len(pairs), BATCH):
+        part = pairs[start : start + BATCH]
+        ids, mask, positions = left_padded([row for row, _ in part], 0, "cpu")
+        with torch.inference_mode():
+            module(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                logits_to_keep=48,
+                adapter_names=[name for _, name in part],
+            )
+
+
+def _memory() -> None:
+    """(d) Peak memory over the weights at a vocabulary of 128,000, 32 answers of 256 tokens."""
+    with tempfile.TemporaryDirectory() as folder:
+        print(_again("--memory", folder).strip(), flush=True)
+
+
+def _print_peak(folder: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from tests.tiny_text import tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    config = LlamaConfig(
+        vocab_size=128_000,
+        hidden_size=256,
+        intermediate_size=512,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        max_position_embeddings=1024,
+        bos_token_id=1,
+        eos_token_id=2,
+        pad_token_id=2,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    models = LanguageModels("cpu")
+    models.add(ModelSpec("Model", "original", str(folder)))
+    list(models.score("Model", [ScoreItem("Who?", "Ada")], lambda: False))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    text = "a moored barge on it and so on " * 64
+    answers = [ScoreItem(f"Who is {i}?", text[: 256 - len(str(i))]) for i in range(BATCH)]
+    tokens = sum(len(part.scores.token_ids) for part in models.score("Model", answers, lambda: False))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(
+        f"(d) vocabulary 128,000, {BATCH} answers of {tokens // BATCH} tokens: {(after - before) / 1e6:.2f} GB "
+        f"over the weights"
+    )
+
+
+def _metrics() -> None:
+    """(e) All metrics of a cached run of 400 probes, in a process without torch."""
+    print(_again("--metrics").strip(), flush=True)
+
+
+def _print_metrics_of_a_cached_run() -> None:
+    from cache.scoreboard import scoreboard
+    from cache.store import Store
+    from tests.benchmarks.bench_store import big_study, evidence, write
+
+    whole = big_study(1, 400)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(Path(folder) / "evidence.sqlite")
+        write(whole, store, {spec.name: evidence(whole, spec) for spec in whole.models})
+        started = time.process_time()
+        board = scoreboard(whole, store)
+        seconds = time.process_time() - started
+        count = sum(len(each.probes) for each in whole.probe_sets)
+        print(
+            f"(e) {len(board.frame)} numbers of one model on {count} probes from the cache: {seconds:.2f} s"
+        )
+
+
+def _again(*arguments: str) -> str:
+    command = [sys.executable, "-m", "tests.benchmarks.language", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()
