@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache, TemperatureLogitsWarper, TopPLogitsWarper
 
+from backends.errors import ModelError
 from backends.interfaces import Stop
 from backends.study import Decoding
 from backends.text.scoring import left_padded, without
@@ -89,6 +90,11 @@ def decode(
                 **extra,
             )
             logits = output.logits[:, -1].float()
+            if not torch.isfinite(logits.max(dim=-1).values).all():
+                raise ModelError(
+                    "the model's output is not a finite number (NaN or infinite logits), so it cannot answer",
+                    how="The checkpoint may have diverged in training, or needs another dtype",
+                )
             chosen = _choose(logits, decoding, [generators[row] for row in rows])
             keep: list[int] = []
             for place, row in enumerate(rows):

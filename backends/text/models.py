@@ -5,19 +5,12 @@
 
 from __future__ import annotations
 
-import inspect
 import time
-import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import PeftModel, get_peft_model_state_dict
-from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
 from backends.checkpoints import resolve
@@ -25,44 +18,20 @@ from backends.errors import CheckpointError, ModelError
 from backends.evidence import Answer, TokenScores
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec, ProtocolName
-from backends.tensors import adapter_file, read_header
-from backends.text.adapters import check_adapter
 from backends.text.decoding import Begun, decode
-from backends.text.scoring import (
-    TokenStatistics,
-    batches_by_length,
-    left_padded,
-    prompt_groups,
-    right_padded,
-    token_statistics,
-    without,
-)
+from backends.text.families import Family, attach, load_family
+from backends.text.memory import halves, out_of_memory
+from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
+from backends.text.teacher_forcing import SEGMENT, score_answers
 from backends.text.tokens import ChatTokenizer, EncodedAnswer
 
 NO_ADAPTER = "__base__"
 BATCH_ROWS = 64
-_UNFIT = (
-    OSError,
-    ValueError,
-    KeyError,
-    RuntimeError,
-    TypeError,
-    AttributeError,
-    ImportError,
-    SafetensorError,
-)
-"""What transformers and PEFT raise about files that they cannot make a model of."""
 LOGIT_BYTES = {"cpu": 128 << 20, "cuda": 2 << 30, "mps": 512 << 20}
-
-
-@dataclass(slots=True)
-class _Family:
-    """One loaded base with its adapters, and the tokenizer they share."""
-
-    module: Any
-    tokenizer: ChatTokenizer
-    context: int
-    adapters: dict[str, str] = field(default_factory=dict)  # model name -> PEFT adapter name
+GROUPED = 3
+"""Times as many answers wait together as run at once, so that those that run together are of one length."""
+MOST_TOKENS = 16_384
+"""Of prompts and answers whose keys and values are held at once."""
 
 
 class LanguageModels:
@@ -77,8 +46,10 @@ class LanguageModels:
         logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
         self.device = device
         self._dtype = getattr(torch, dtype)
-        self._families: dict[str, _Family] = {}
+        self._families: dict[str, Family] = {}
         self._family_of: dict[str, str] = {}
+        self.notes: list[str] = []
+        """What happened on the way that a person should know, in sentences."""
 
     @property
     def names(self) -> list[str]:
@@ -102,10 +73,10 @@ class LanguageModels:
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
         key = str(folder.resolve())
         if key not in self._families:
-            self._families[key] = self._load(folder)
+            self._families[key] = load_family(folder, self.device, self._dtype)
         if spec.adapter:
             try:
-                self._attach(self._families[key], spec.name, resolve(spec.adapter))
+                attach(self._families[key], spec.name, resolve(spec.adapter), self.device)
             except CheckpointError:
                 self._drop(key)
                 raise
@@ -129,9 +100,8 @@ class LanguageModels:
             prompts = {i: self._prompt(family, requests[i], room, protocol) for i in indices}
             lengths = [len(prompts[i]) + len(requests[i].begun) for i in indices]
             for batch in batches_by_length(lengths, BATCH_ROWS, 16_384):
-                yield from self._generate(
-                    family, [indices[b] for b in batch], prompts, requests, decoding, stop, protocol
-                )
+                rows = [indices[b] for b in batch]
+                yield from self._in_halves(family, rows, prompts, requests, decoding, stop, protocol)
                 if stop():
                     return
 
@@ -151,21 +121,105 @@ class LanguageModels:
                 raise ModelError(
                     "the answer to score is empty, or makes no token of its own", where=item.prompt[:60]
                 )
-        widest = max((len(row.answer_ids) for row in encoded), default=1) + 1
-        room = LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"]) // (
-            widest * family.module.config.vocab_size * 4
-        )
+        self._check_vocabulary(family, encoded)
+        widest = min(max((len(row.answer_ids) for row in encoded), default=1), SEGMENT) + 1
+        room = max(1, self._logit_bytes() // (widest * family.module.config.vocab_size * 4))
         with self._only(family, model):
-            for group in prompt_groups(encoded, max(1, room)):
+            for group in prompt_groups(encoded, GROUPED * room, MOST_TOKENS):
                 if stop():
                     return
-                for index, statistics in self._score(family, group, encoded, protocol):
+                for index, statistics in self._score(family, group, encoded, protocol, room):
+                    where = items[index].prompt or items[index].answer
+                    _check_finite(statistics, where)
                     scores = _token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
                     yield ScoredItem(index, scores)
 
+    def _score(
+        self,
+        family: Family,
+        group: list[list[int]],
+        encoded: Sequence[EncodedAnswer],
+        protocol: ProtocolName,
+        room: int,
+    ) -> list[tuple[int, TokenStatistics]]:
+        """Scores of a group of prompts; where memory does not suffice, of its halves one after the other.
+
+        Raises:
+            ModelError: memory does not suffice for a single answer.
+        """
+        tokenizer = family.tokenizer
+        count = sum(map(len, group))
+        try:
+            return list(
+                score_answers(
+                    family.module,
+                    group,
+                    encoded,
+                    pad_id=tokenizer.pad_id,
+                    unseen=tokenizer.unseen(protocol),
+                    device=self.device,
+                    most_rows=room,
+                )
+            )
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if count == 1:
+                raise ModelError(
+                    "memory does not suffice for this one answer",
+                    where=f"“{family.tokenizer.text(encoded[group[0][0]].prompt_ids)[:40]}…”",
+                    how="Close other programs, or use another --device",
+                ) from error
+        self.notes.append(f"Memory did not suffice for {count} answers at once; went on with half as many.")
+        first, second = halves(group)
+        half = max(1, room // 2)
+        return [
+            *self._score(family, first, encoded, protocol, half),
+            *self._score(family, second, encoded, protocol, half),
+        ]
+
+    def _in_halves(
+        self,
+        family: Family,
+        indices: list[int],
+        prompts: dict[int, list[int]],
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName,
+    ) -> Iterator[PartialAnswer]:
+        """The answers of a batch; where memory does not suffice, those that have not ended in halves, from the start.
+
+        Raises:
+            ModelError: memory does not suffice for a single answer.
+        """
+        ended: set[int] = set()
+        try:
+            for part in self._generate(family, indices, prompts, requests, decoding, stop, protocol):
+                yield part
+                if part.done:
+                    ended.add(part.index)
+            return
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            if len(indices) == 1:
+                raise ModelError(
+                    "memory does not suffice for this one answer",
+                    where=f"“{requests[indices[0]].prompt[:40]}…”",
+                    how="Lower max_new_tokens, close other programs, or use another --device",
+                ) from error
+        self.notes.append(
+            f"Memory did not suffice to write {len(indices)} answers at once; went on with half as many."
+        )
+        left = [index for index in indices if index not in ended]
+        for half in (left[: (len(left) + 1) // 2], left[(len(left) + 1) // 2 :]):
+            if half and not stop():
+                yield from self._in_halves(family, half, prompts, requests, decoding, stop, protocol)
+
     def _generate(
         self,
-        family: _Family,
+        family: Family,
         indices: list[int],
         prompts: dict[int, list[int]],
         requests: Sequence[GenerationRequest],
@@ -195,103 +249,12 @@ class LanguageModels:
             answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
             yield PartialAnswer(index, answer, bool(step.finish))
 
-    def _score(
-        self,
-        family: _Family,
-        group: list[list[int]],
-        encoded: Sequence[EncodedAnswer],
-        protocol: ProtocolName,
-    ) -> Iterator[tuple[int, TokenStatistics]]:
-        """Scores the answers of some prompts: every prompt runs once, its answers go on from its key/value cache.
-
-        Args:
-            group: for every prompt the indices of its answers in `encoded`.
-        """
-        tokenizer = family.tokenizer
-        prompts = [encoded[indices[0]].prompt_ids for indices in group]
-        unseen = tokenizer.unseen(protocol)
-        ids, prompt_mask, positions = left_padded(prompts, tokenizer.pad_id, self.device)
-        prompt_mask = without(ids, prompt_mask, unseen)
-        rows = [index for indices in group for index in indices]
-        owner = torch.tensor(
-            [place for place, indices in enumerate(group) for _ in indices], device=self.device
-        )
-        answers = [encoded[index].answer_ids for index in rows]
-        with torch.inference_mode():
-            cache = DynamicCache()
-            first = family.module(
-                input_ids=ids,
-                attention_mask=prompt_mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-            ).logits[:, -1]
-            cache.batch_select_indices(owner)  # one row of the prompt's cache for each of its answers
-            answer_ids, answer_mask = right_padded(answers, tokenizer.pad_id, self.device)
-            answer_mask = without(answer_ids, answer_mask, unseen)
-            starts = (positions[:, -1:] + 1)[owner]
-            later = family.module(
-                input_ids=answer_ids,
-                attention_mask=torch.cat([prompt_mask[owner], answer_mask], dim=-1),
-                position_ids=starts + torch.arange(answer_ids.shape[1], device=self.device),
-                past_key_values=cache,
-                use_cache=True,
-            ).logits
-            for place, index in enumerate(rows):
-                targets = [*answers[place], *encoded[index].end_ids]
-                logits = torch.cat([first[owner[place]][None], later[place, : len(targets) - 1]])
-                yield index, token_statistics(logits, torch.tensor(targets, device=self.device))
-
-    def _load(self, folder: Path) -> _Family:
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-            module = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=self._dtype, use_safetensors=True, trust_remote_code=False
-            )
-        except _UNFIT as error:
-            raise CheckpointError(
-                f"transformers cannot load this model ({_first_line(error)})", where=str(folder)
-            ) from error
-        if "logits_to_keep" not in inspect.signature(module.forward).parameters:
-            raise CheckpointError(
-                f"{type(module).__name__} cannot restrict its output head to the answer (no logits_to_keep)",
-                where=str(folder),
-            )
-        module.to(self.device).eval().requires_grad_(False)
-        end = module.generation_config.eos_token_id if module.generation_config else None
-        ends = frozenset(end if isinstance(end, list) else [end] if end is not None else [])
-        context = int(getattr(module.config, "max_position_embeddings", 0) or 2**31)
-        return _Family(module, ChatTokenizer(tokenizer, ends), context)
-
-    def _attach(self, family: _Family, name: str, folder: Path) -> None:
-        check_adapter(folder, {}, name)  # again: the files may have changed since the study was read
-        adapter = f"a{len(family.adapters)}"  # PEFT forbids dots in adapter names; model names may hold them
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", UserWarning)  # of missing tensors, which are refused below
-                warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-                if not family.adapters:
-                    family.module = PeftModel.from_pretrained(
-                        family.module, str(folder), adapter_name=adapter, torch_device=self.device
-                    )
-                else:
-                    family.module.load_adapter(str(folder), adapter_name=adapter, torch_device=self.device)
-        except _UNFIT as error:
-            raise CheckpointError(
-                f"PEFT cannot put this adapter on the base ({_first_line(error)})",
-                where=str(folder),
-            ) from error
-        _check_loaded(family.module, adapter, folder)
-        family.module.eval().requires_grad_(False)
-        family.adapters[name] = adapter
-
     def _drop(self, key: str) -> None:
         # PEFT changes the base in place: with half an adapter in it, it would no longer answer as the original.
         del self._families[key]
         self._family_of = {name: of for name, of in self._family_of.items() if of != key}
 
-    def _only(self, family: _Family, model: str) -> Any:
+    def _only(self, family: Family, model: str) -> Any:
         """Scoring runs adapter by adapter: mixed batches gain nothing there (0.84 x measured)."""
         if not family.adapters:
             return torch.inference_mode()
@@ -308,7 +271,7 @@ class LanguageModels:
         return groups
 
     def _prompt(
-        self, family: _Family, request: GenerationRequest, room: int, protocol: ProtocolName
+        self, family: Family, request: GenerationRequest, room: int, protocol: ProtocolName
     ) -> list[int]:
         prompt = request.prompt
         if not prompt.strip():
@@ -321,9 +284,26 @@ class LanguageModels:
                 where=f"“{prompt[:40]}…”",
                 how="Shorten the prompt or lower max_new_tokens",
             )
+        self._check_ids(family, ids)
         return ids
 
-    def _check_length(self, family: _Family, needed: int, prompt: str) -> None:
+    def _logit_bytes(self) -> int:
+        return LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"])
+
+    def _check_vocabulary(self, family: Family, encoded: Sequence[EncodedAnswer]) -> None:
+        for row in encoded:
+            self._check_ids(family, [*row.prompt_ids, *row.answer_ids, *row.end_ids])
+
+    def _check_ids(self, family: Family, ids: Sequence[int]) -> None:
+        size = family.module.get_input_embeddings().num_embeddings
+        if ids and max(ids) >= size:
+            raise ModelError(
+                f"the tokenizer's token {family.tokenizer.piece(max(ids))!r} has the number {max(ids):,}, but the "
+                f"model's vocabulary has {size:,}",
+                how="Put the tokenizer that the model was trained with into its folder",
+            )
+
+    def _check_length(self, family: Family, needed: int, prompt: str) -> None:
         if needed > family.context:
             raise ModelError(
                 f"prompt and answer need {needed:,} tokens, the model's context holds {family.context:,}",
@@ -332,21 +312,14 @@ class LanguageModels:
             )
 
 
-def _check_loaded(module: Any, adapter: str, folder: Path) -> None:
-    """Raises CheckpointError where PEFT left out tensors of the file or made some up: it only warns of either."""
-    loaded = set(get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False))
-    stored = set(read_header(adapter_file(folder)))
-    for names, told in ((stored - loaded, "has no place on the base"), (loaded - stored, "is missing")):
-        if names:
-            raise CheckpointError(
-                f"the adapter's tensor {min(names)[:120]} {told}",
-                where=str(folder),
-                how="Check target_modules and rank in adapter_config.json, or save the adapter again",
-            )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _check_finite(statistics: TokenStatistics, prompt: str) -> None:
+    """Raises ModelError where the model's output is no number: no metric may be made of that."""
+    if not torch.isfinite(statistics.logprobs).all() or not torch.isfinite(statistics.mean).all():
+        raise ModelError(
+            "the model's output for this answer is not a finite number (NaN or infinite logits)",
+            where=f"“{prompt[:40]}…”",
+            how="The checkpoint may have diverged in training, or needs another dtype",
+        )
 
 
 def _token_scores(

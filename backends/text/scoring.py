@@ -7,7 +7,7 @@ Knows nothing about where models come from.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -56,6 +56,13 @@ def _chunk(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, .
     return chosen[:, 0], ranks, logprobs.argmax(-1), mean, variance, -mean, top.indices, top.values
 
 
+def joined(parts: Sequence[TokenStatistics]) -> TokenStatistics:
+    """Statistics of the same row, one part after another."""
+    return TokenStatistics(
+        *(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(TokenStatistics))
+    )
+
+
 def batches_by_length(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:
     """Indices in batches of similar length, so that little is padded: at most max_rows rows and max_tokens tokens."""
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
@@ -95,25 +102,31 @@ def right_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[t
     return ids, mask
 
 
-def prompt_groups(encoded: Sequence[EncodedAnswer], max_answers: int) -> list[list[list[int]]]:
+def prompt_groups(
+    encoded: Sequence[EncodedAnswer], max_answers: int, max_tokens: int
+) -> list[list[list[int]]]:
     """Batches of prompts of similar length, each prompt with the indices of all its answers.
 
     Args:
         encoded: prompts and answers; equal prompts are one prompt.
         max_answers: answers in a batch; a prompt with more than that is split.
+        max_tokens: of a batch, each answer counted with its prompt, whose keys and values it holds.
     """
     answers: dict[tuple[int, ...], list[int]] = {}
     for index, row in enumerate(encoded):
         answers.setdefault(tuple(row.prompt_ids), []).append(index)
     batches: list[list[list[int]]] = []
-    size = 0
+    size = held = 0
     for prompt in sorted(answers, key=lambda ids: (len(ids), ids)):
         indices = answers[prompt]
-        for start in range(0, len(indices), max_answers):
-            part = indices[start : start + max_answers]
-            if not batches or size + len(part) > max_answers:
+        longest = len(prompt) + max(len(encoded[index].answer_ids) for index in indices)
+        most = max(1, min(max_answers, max_tokens // longest))
+        for start in range(0, len(indices), most):
+            part = indices[start : start + most]
+            tokens = len(part) * longest
+            if not batches or size + len(part) > max_answers or held + tokens > max_tokens:
                 batches.append([])
-                size = 0
+                size = held = 0
             batches[-1].append(part)
-            size += len(part)
+            size, held = size + len(part), held + tokens
     return batches
