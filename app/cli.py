@@ -15,14 +15,14 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from app import cli_options
 from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
 from backends.errors import BoardError, Cancelled, ModelError, StudyError
-from backends.study import ProtocolName, Study
+from backends.study import ProtocolName, Reading, Role, Study
 from backends.study_file import read_study
 from backends.versions import own_version
 
@@ -54,6 +54,9 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["metrics"]:
         options = cli_options.metrics_parser().parse_args(arguments[1:])
         return metrics(options.keys, as_json=options.json)
+    if arguments[:1] == ["probes"]:
+        options = cli_options.probes_parser().parse_args(arguments[1:])
+        return probes(options.file, cli_options.columns(options), options.role, as_json=options.json)
     if arguments[:1] == ["prepare"]:
         options = cli_options.prepare_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -109,6 +112,20 @@ def metrics(keys: Sequence[str], *, as_json: bool) -> int:
     for line in (json_listing if as_json else listing)(keys):
         print(line)
     return 0
+
+
+def probes(file: str, columns: Mapping[str, str], role: Role, *, as_json: bool) -> int:
+    """Print how a file of probes is read; the status says whether all of its rows can be used."""
+    from app import probe_listing
+    from app.terminal import printable
+    from backends.probe_sources import is_on_hub, probe_file
+    from backends.probes import inspect_probes
+
+    path = probe_file(file) if is_on_hub(file) else Path(file).expanduser().absolute()
+    found = inspect_probes(path, role, Reading(columns))
+    for line in [probe_listing.as_json(found)] if as_json else probe_listing.lines(found):
+        print(line if as_json else printable(line))
+    return USER_ERROR if found.problems else 0
 
 
 def evaluate(

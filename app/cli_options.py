@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.adhoc_study import Choice
 from backends.errors import StudyError
-from backends.study import PROTOCOLS, Role
+from backends.study import PROTOCOLS, ROLES, Role
 
 STREAMLIT_SECTIONS = ("server", "browser", "client", "global", "logger", "runner", "theme")
 FILE_ROLES: tuple[Role, ...] = ("forget", "retain", "neighbour", "utility", "holdout")
@@ -157,6 +157,28 @@ def metrics_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def probes_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard probes`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard probes",
+        description="Show how a file of probes will be read, before anything runs: what its columns are taken for, its "
+        "first probe, and every row that cannot be used. Exit status 2 where there are such rows.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "file", metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet; or hf://owner/name/file"
+    )
+    parser.add_argument(
+        "--columns",
+        metavar="YOURS=OURS",
+        nargs="+",
+        help="what your columns are: q=prompt a=answer; yours= leaves one out (in a study: columns = {...})",
+    )
+    parser.add_argument("--role", choices=ROLES, default="forget", help="default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    return parser
+
+
 def prepare_parser() -> argparse.ArgumentParser:
     """Parser of `unlearnboard prepare`."""
     parser = argparse.ArgumentParser(
@@ -179,6 +201,17 @@ def choice(options: argparse.Namespace) -> Choice:
         concepts=dict(_pair(text, "--concept") for text in options.concept or []),
         name=options.name or "",
     )
+
+
+def columns(options: argparse.Namespace) -> dict[str, str]:
+    """What was given with --columns; an empty right side leaves the column out."""
+    found: dict[str, str] = {}
+    for text in options.columns or []:
+        theirs, equals, ours = text.partition("=")
+        if not (theirs and equals):
+            raise StudyError(f"{text!r} is no YOURS=OURS", where="--columns", how="Write it as q=prompt")
+        found[theirs] = ours
+    return found
 
 
 def without_streamlit_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

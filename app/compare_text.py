@@ -31,14 +31,17 @@ def panel() -> None:
     """Prompt and settings, then the answers; the answers refresh themselves while a run is on."""
     prompt_form(_work_for, "Answering", state.decoding().key())
     probe = state.asked()
-    if probe is None or not probe.prompt.strip():
+    if probe is None or not probe.label.strip():
         st.info(
             "Type a prompt above and press Run: every ticked model will answer it.", icon=":material/edit:"
         )
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        view_choice(VIEW_NAMES)
-        decoding_menu()
+        if probe.prompt:
+            view_choice(VIEW_NAMES)
+            decoding_menu()
+        else:
+            st.caption("A text by itself is scored, not answered: the colours say how likely each token is.")
     job = job_about(probe, state.decoding().key())
     active = job is not None and job.active
     st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
@@ -56,8 +59,12 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
             st.rerun()
     chosen, awaited = state.chosen_models(), models_of(job)
     columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited)
-    drawn = board(state.study(), probe, columns, cast(View, state.view(list(VIEW_NAMES))), dark=is_dark())
+    drawn = board(state.study(), probe, columns, _view(probe), dark=is_dark())
     answer_cards(drawn, key=f"cards_{state.board_name()}")
+
+
+def _view(probe: Probe) -> View:
+    return cast(View, state.view(list(VIEW_NAMES)) if probe.prompt else "leak")
 
 
 def _work_for(names: list[str], probe: Probe) -> Work:

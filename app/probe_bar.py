@@ -121,7 +121,7 @@ def _list(current: Probe, shown: list[Probe]) -> None:
         "Probe",
         list(by_id),
         key="probe_choice",
-        format_func=lambda key: visible(by_id[key].prompt)[:LIST_LENGTH] if key in by_id else str(key),
+        format_func=lambda key: visible(by_id[key].label)[:LIST_LENGTH] if key in by_id else str(key),
         on_change=lambda: state.show_probe(st.session_state["probe_choice"]),
         label_visibility="collapsed",
     )

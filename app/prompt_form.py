@@ -8,12 +8,14 @@ import streamlit as st
 
 from app import state
 from app.jobs import Job, Work
+from app.plain_text import visible
 from app.probe_bar import place_of
 from app.resources import runner
 from app.run_bar import literal
 from backends.checkpoints import available
 from backends.study import Probe
 
+PLACEHOLDER = 240  # characters of a text that stand in the empty box
 JOB_KIND = "compare"
 TOPIC_PARTS = 3
 WorkFor = Callable[[list[str], Probe], Work]
@@ -34,7 +36,7 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
         st.session_state[box] = st.session_state[shown] = prompt
     label = "Your own prompt" if typed is not None or current is None else place_of(current)
     with st.form("prompt_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_area(literal(label), key=box, height=76, placeholder="Type a prompt, then Ctrl+Enter")
+        st.text_area(literal(label), key=box, height=76, placeholder=_placeholder(current))
         run = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
     if typed is not None and current is not None:
         st.button(
@@ -52,8 +54,18 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
         _run(asked, work_for, title, settings)
 
 
+def _placeholder(current: Probe | None) -> str:
+    if current is not None and not current.prompt:
+        return (
+            f"A text by itself: {visible(current.answer)[:PLACEHOLDER]} … (Run scores it; or type a prompt)"
+        )
+    return "Type a prompt, then Ctrl+Enter"
+
+
 def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
-    if not prompt.strip():
+    current = state.probe()
+    alone = current is not None and not current.prompt and state.own_prompt() is None
+    if not prompt.strip() and not alone:
         st.warning("The prompt is empty. Type one and press Run.", icon=":material/edit:")
         return
     state.ask(prompt)

@@ -64,7 +64,13 @@ class ScoredItem:
 
 
 class TextModels(Protocol):
-    """Language models that share one tokenizer and chat template."""
+    """Language models that share one tokenizer and chat template.
+
+    Attributes:
+        notes: what happened on the way that a person should know ("memory did not suffice ..."), in sentences.
+    """
+
+    notes: list[str]
 
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""

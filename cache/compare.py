@@ -47,7 +47,7 @@ def compare_text(
     specs = [study.model(name) for name in models]
     numerics = keys.numerics(pool.device, pool.dtype)
     contexts: dict[GenerationRequest, str] = {}
-    for spec in specs:
+    for spec in specs if probe.prompt or not probe.answer else ():  # a text by itself is scored, not answered
         found = identity(spec)
         for seed in keys.decoding_seeds(decoding):
             context = keys.answers_context(

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from backends.checkpoints import ModelIdentity, available, identity
 from backends.errors import Cancelled, CheckpointError, ModelError
-from backends.interfaces import Stop
+from backends.interfaces import Stop, TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.versions import versions
@@ -23,7 +23,7 @@ from cache.compare import compare_images, compare_text
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
 from cache.keys import Context, Kind
-from cache.plan import Plan, PlanItem, chosen, contexts, plan
+from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
 from cache.store import Store
@@ -138,6 +138,8 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
         self._text: TextGatherer | None = None
+        self._text_models: TextModels | None = None
+        self._noted = 0  # notes of the models that are of earlier probe sets
         self._refused: dict[str, Refusal] = {}
         self._gathered = 0  # pieces of evidence of the probe set at hand
 
@@ -149,6 +151,7 @@ class _Evaluation:
         for probe_set in self._study.probe_sets:
             started = time.perf_counter()
             self._gathered = 0
+            self._noted = len(self._text_models.notes) if self._text_models is not None else 0
             try:
                 self._gather(probe_set)
             finally:
@@ -157,8 +160,8 @@ class _Evaluation:
         return list(self._refused.values())
 
     def _gather(self, probe_set: ProbeSet) -> None:
-        probes = list({probe.digest(): probe for probe in probe_set.probes}.values())
         for kind, seeds in self._contexts.items():
+            probes = asked_of(kind, probe_set.probes)
             todo = {seed: self._todo(context, probes) for seed, context in seeds.items()}
             total = len(probes) * len(seeds)
             counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
@@ -187,9 +190,11 @@ class _Evaluation:
             pictures.gather(wanted, self._study.sampling, on_done)
             return pictures.refused
         if self._text is None:
-            models = self._pool.text([self._spec])
-            protocol = self._study.protocol
-            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, protocol)
+            self._text_models = self._pool.text([self._spec])
+            self._noted = len(self._text_models.notes)
+            self._text = TextGatherer(
+                self._store, self._text_models, self._spec.name, self._stop, self._study.protocol
+            )
         self._text.refused.clear()
         if kind == "scores":
             self._text.scores(found[0], todo[0], on_done)
@@ -204,13 +209,22 @@ class _Evaluation:
 
     def _missing(self, probe_set: ProbeSet) -> set[str]:
         """Digests of the set's probes that lack any evidence."""
-        digests = [probe.digest() for probe in probe_set.probes]
-        return {
-            digest
-            for seeds in self._contexts.values()
-            for context in seeds.values()
-            for digest in self._store.missing(context.key, digests)
-        }
+        missing: set[str] = set()
+        for kind, seeds in self._contexts.items():
+            digests = [probe.digest() for probe in asked_of(kind, probe_set.probes)]
+            for context in seeds.values():
+                missing |= set(self._store.missing(context.key, digests))
+        return missing
+
+    def _notes(self, probe_set: ProbeSet) -> list[str]:
+        """What a person should know of this run beside its numbers."""
+        refused = [each for each in self._refused.values() if each.probe_set == probe_set.name]
+        models = self._text_models.notes[self._noted :] if self._text_models is not None else []
+        return [
+            *(f"Row left out: {row}" for row in probe_set.left_out),
+            *(f"Probe {each.probe.id} left out: {each.error.what}" for each in refused),
+            *models,
+        ]
 
     def _report(self, probe_set: ProbeSet, kind: Kind) -> Callable[[int, int], None]:
         return lambda done, total: self._on_progress(
@@ -222,6 +236,7 @@ class _Evaluation:
         missing = len(self._missing(probe_set))
         status: RunStatus = "partial" if missing else "complete"
         key = self._run_key(probe_set)
+        notes = self._notes(probe_set)
         known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
         if not self._gathered and (missing if known is None else known.status == status):
             return  # nothing was done, and what is there is known or no whole run
@@ -236,7 +251,7 @@ class _Evaluation:
                 fingerprint=self._identity.declared(),
                 probe_set=probe_set.name,
                 role=probe_set.role,
-                settings=_settings(self._contexts),
+                settings=_settings(self._contexts) | ({"notes": notes} if notes else {}),
                 numerics=numerics_of(self._pool),
                 device=self._pool.device,
                 dtype=self._pool.dtype,

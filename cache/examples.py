@@ -17,7 +17,7 @@ from backends.study import Study
 from cache import derive
 from cache.reading import answers_for
 from cache.scoreboard import Scoreboard
-from cache.statistics import bootstrap_interval, holm, mcnemar, permutation_test
+from cache.statistics import bootstrap_interval, holm, mcnemar, permutation_test, standardised_change
 from cache.store import Store
 
 LEAST_CHANGE = 0.0005
@@ -72,7 +72,7 @@ def examples(
         probes=pd.DataFrame(
             {
                 "id": ids,
-                "prompt": [probe.prompt for probe in found],
+                "prompt": [probe.label for probe in found],
                 "reference": [probe.answer for probe in found],
                 "subject": [probe.subject for probe in found],
                 "tags": [probe.tags for probe in found],
@@ -115,9 +115,9 @@ def against_original(shown: Examples) -> pd.DataFrame:
     """For every model how many probes are better, the same or worse than with the original, and whether by chance.
 
     Returns:
-        Columns model, n, mean (of the change), low, high (95 % bootstrap), p (paired permutation test of the mean, or
-        exact McNemar where all values are 0 or 1; Holm over the models), better, same, worse, and each of OUTCOMES
-        (counts). The original is left out. NaN where nothing can be compared.
+        Columns model, n, mean (of the change), low, high (95 % bootstrap), effect (Cohen's d_z), p (paired permutation
+        test of the mean, or exact McNemar where all values are 0 or 1; Holm over the models), better, same, worse, and
+        each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
     """
     rows: list[dict[str, object]] = []
     for name in shown.changes.columns.drop(shown.original, errors="ignore"):
@@ -132,6 +132,7 @@ def against_original(shown: Examples) -> pd.DataFrame:
                 "mean": float(np.mean(change[known])) if known.any() else np.nan,
                 "low": interval.low,
                 "high": interval.high,
+                "effect": standardised_change(change),
                 "p": _p_value(shown.values[name].to_numpy(float)[known], change[known]),
                 "better": int((gain[known] >= LEAST_CHANGE).sum()),
                 "same": int((np.abs(gain[known]) < LEAST_CHANGE).sum()),

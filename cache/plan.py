@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from backends.checkpoints import ModelIdentity, available, identity
 from backends.errors import CheckpointError
-from backends.study import ModelSpec, ProbeSet, Study
+from backends.study import ModelSpec, Probe, ProbeSet, Study
 from cache import keys
 from cache.keys import Context, Kind
 from cache.reading import judges_digest
@@ -94,6 +94,12 @@ def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
     return [spec for spec in study.models if wanted is None or spec.name in wanted]
 
 
+def asked_of(kind: Kind, probes: Sequence[Probe]) -> list[Probe]:
+    """Probes that can have evidence of a kind, equal ones once: a text by itself is scored, not answered."""
+    unique = {probe.digest(): probe for probe in probes}.values()
+    return [probe for probe in unique if probe.prompt or kind == "scores"]
+
+
 def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, dict[int, Context]]:
     """Contexts that an evaluation fills: kind -> seed -> context; scores know no seed and have 0."""
     if study.modality == "image":
@@ -118,15 +124,10 @@ def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, di
 def _items(
     study: Study, store: Store, spec: ModelSpec, probe_set: ProbeSet, wanted: dict[Kind, dict[int, Context]]
 ) -> list[PlanItem]:
-    digests = list(dict.fromkeys(probe.digest() for probe in probe_set.probes))
-    return [
-        PlanItem(
-            model=spec.name,
-            probe_set=probe_set.name,
-            role=probe_set.role,
-            kind=kind,
-            total=len(digests) * len(seeds),
-            missing=sum(len(store.missing(context.key, digests)) for context in seeds.values()),
-        )
-        for kind, seeds in wanted.items()
-    ]
+    items = []
+    for kind, seeds in wanted.items():
+        digests = [probe.digest() for probe in asked_of(kind, probe_set.probes)]
+        missing = sum(len(store.missing(context.key, digests)) for context in seeds.values())
+        total = len(digests) * len(seeds)
+        items.append(PlanItem(spec.name, probe_set.name, probe_set.role, kind, total, missing))
+    return items

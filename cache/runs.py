@@ -58,6 +58,12 @@ class RunRecord:
     status: RunStatus
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beside the numbers: rows and probes left out, memory that ran short."""
+        notes = self.settings.get("notes")
+        return tuple(map(str, notes)) if isinstance(notes, list) else ()
+
     def to_json(self) -> str:
         """All fields as JSON."""
         return json.dumps(asdict(self), ensure_ascii=False)

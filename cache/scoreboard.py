@@ -59,7 +59,7 @@ class Scoreboard:
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
         role = key.partition("/")[0]
-        prompts = {probe.id: probe.prompt for probe in derive.role_probes(self._study).get(role, [])}
+        prompts = {probe.id: probe.label for probe in derive.role_probes(self._study).get(role, [])}
         frame = pd.DataFrame(
             {"original": self.per_probe(self._study.original.name, key), "value": self.per_probe(model, key)}
         ).dropna()

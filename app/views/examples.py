@@ -21,6 +21,7 @@ from app.scoreboards import current_scoreboard
 from backends.metrics import METRICS, StudyMetric
 from backends.study import Study
 from cache.examples import Examples, against_original, examples
+from cache.noise import NoiseBand, noise_band
 from cache.scoreboard import Scoreboard
 from cache.store import Store
 
@@ -52,7 +53,7 @@ def page() -> None:
     choice, columns = _filters(shown, study, role)
     rows = chosen_rows(shown, choice)
     _write_link()
-    _counts(shown, study, role)
+    _counts(shown, study, role, key, board)
     _rows(shown, rows, columns, role, key, study)
 
 
@@ -203,7 +204,7 @@ def _slice(shown: Examples, label: str, name: str) -> str:
     return "" if chosen == ALL else chosen
 
 
-def _counts(shown: Examples, study: Study, role: str) -> None:
+def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboard) -> None:
     """Improved, same, worse and kinds of answers by model, over all probes of the role."""
     counts = against_original(shown)
     if counts.empty:
@@ -221,6 +222,11 @@ def _counts(shown: Examples, study: Study, role: str) -> None:
         "mean": number("Mean change", format="%+.3f", help="Against the original, on the same probes"),
         "low": number("low", format="%+.3f", help="95 % interval of the mean change, bootstrap over probes"),
         "high": number("high", format="%+.3f"),
+        "effect": number(
+            "Effect",
+            format="%+.2f",
+            help="Mean change over the standard deviation of the changes (Cohen’s d_z): 0.2 is called small, 0.8 large",
+        ),
         "p": number(
             "p (Holm)",
             format="%.2g",
@@ -229,7 +235,7 @@ def _counts(shown: Examples, study: Study, role: str) -> None:
         ),
         **{kind: st.column_config.NumberColumn(words.capitalize()) for kind, words in names.items()},
     }
-    order = ["model", "better", "same", "worse", "mean", "low", "high", "p"]
+    order = ["model", "better", "same", "worse", "mean", "low", "high", "effect", "p"]
     st.dataframe(
         counts.assign(model=counts["model"].map(visible)),
         hide_index=True,
@@ -238,6 +244,19 @@ def _counts(shown: Examples, study: Study, role: str) -> None:
         key="examples_counts",
         placeholder="–",
     )
+    band = _noise(state.board_name(), store().version(), key, board, study, store())
+    if band is not None:
+        st.caption(
+            f"A/A band: between two seeds of the original this mean moves by at most ±{band.half:.3f} (95 %, "
+            f"{band.pairs} pairs of seeds). A smaller change is what the original does to itself."
+        )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _noise(
+    name: str, version: int, key: str, _board: Scoreboard, _study: Study, _store: Store
+) -> NoiseBand | None:
+    return noise_band(_study, _store, key, _board.numerics)
 
 
 def _rows(

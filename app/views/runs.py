@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
+import pandas as pd
 import streamlit as st
 
 from app import state
@@ -11,6 +13,8 @@ from app.evaluation_panel import evaluation_panel
 from app.evaluation_status import protocol, runs_table
 from app.plain_text import visible, visible_json
 from app.resources import store
+from app.run_bar import literal
+from backends.study import ProbeSet
 from cache.runs import RunRecord
 
 
@@ -21,6 +25,7 @@ def page() -> None:
     evaluation_panel()
     st.subheader("Cached runs", anchor=False)
     _runs(store().runs(state.study().name))
+    _probe_sets(state.study().probe_sets)
     _cache_facts()
 
 
@@ -68,8 +73,35 @@ def _details(run: RunRecord) -> None:
         for column, (name, value) in zip(st.columns(len(facts)), facts, strict=True):
             column.caption(name)
             column.text(visible(value))
+        for note in run.notes:
+            st.text(visible(f"Note: {note}"))
         st.caption("Full provenance")
         st.code(visible_json(asdict(run)), language="json", height=360)
+
+
+def _probe_sets(sets: Sequence[ProbeSet]) -> None:
+    """Where the probes come from, and which rows were left out."""
+    st.subheader("Probe sets", anchor=False)
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Probe set": [visible(each.name) for each in sets],
+                "Role": [each.role for each in sets],
+                "Probes": [len(each.probes) for each in sets],
+                "Left out": [len(each.left_out) for each in sets],
+                "File": [visible(each.path) for each in sets],
+            }
+        ),
+        hide_index=True,
+        key=f"probe_sets_{state.study_name()}",
+        column_config={
+            "Left out": st.column_config.NumberColumn(help="Rows of the file that cannot be used")
+        },
+    )
+    for each in sets:
+        if each.left_out:
+            with st.expander(literal(f"{len(each.left_out)} rows of {each.name} are left out")):
+                st.text(visible("\n".join(each.left_out)))
 
 
 def _cache_facts() -> None:

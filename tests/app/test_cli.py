@@ -406,3 +406,34 @@ def test_a_probe_too_long_is_named_at_the_end_of_an_evaluation(
         for model in ("Original", "npo 3")
         for name, count in zip([s.name for s in read_study(path).probe_sets], (1, 2), strict=True)
     }
+
+
+def test_probes_are_shown_as_they_will_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("q,a\nWho wrote it?,Ada\n,Ben\n")
+    assert cli.run(["probes", str(path), "--columns", "q=prompt", "a=answer"]) == 2
+    told = capsys.readouterr().out
+    assert "1 of 2 rows can be used" in told and "q  ->  prompt" in told
+    assert "prompt: Who wrote it?" in told and "row 2 (line 3): its prompt is empty" in told
+    path.write_text("q,a\nWho wrote it?,Ada\n")
+    assert cli.run(["probes", str(path), "--columns", "q=prompt", "a=answer", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["columns"] == {"q": "prompt", "a": "answer"}
+    assert "is no YOURS=OURS" in error(capsys, "probes", path, "--columns", "q")
+    assert "columns: q, a" in error(capsys, "probes", path)
+
+
+def test_evaluate_under_another_protocol_says_so(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = Choice(str(models / "base"), [], "", {"forget": [str(probes(tmp_path, "forget"))]}, {}, {})
+    study = write_adhoc(choice, tmp_path)
+    values = {}
+    for protocol in ("corrected", "open-unlearning"):
+        arguments = ["evaluate", str(study), "--protocol", protocol, "--json", "--metrics", "loss"]
+        assert cli.run(arguments) == 0
+        (row,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert row["protocol"] == protocol
+        values[protocol] = row["value"]
+    assert values["corrected"] != values["open-unlearning"]
+    assert cli.run(["evaluate", str(study), "--protocol", "muse"]) == 0
+    assert "under the protocol muse" in capsys.readouterr().out

@@ -42,6 +42,7 @@ class CountingModels:
     def __init__(self, models: TextModels, pool: CountingPool) -> None:
         self._models = models
         self._pool = pool
+        self.notes = models.notes
 
     def end_ids(self, model: str) -> frozenset[int]:
         return self._models.end_ids(model)

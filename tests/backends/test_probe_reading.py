@@ -1,0 +1,161 @@
+"""Probe files whose columns do not speak for themselves: mappings, formats, rows left out, raw text, the hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from backends.errors import StudyError
+from backends.probe_sources import probe_file
+from backends.probes import inspect_probes, read_probes
+from backends.study import RAW_TEXT, Reading
+from backends.study_file import read_study
+from backends.study_writing import write_study
+
+STUDY = """
+name = "S"
+modality = "text"
+[[models]]
+name = "Original"
+part = "original"
+source = "package:none/x.gguf"
+[[probes]]
+file = "forget.csv"
+role = "forget"
+"""
+
+
+def csv(folder: Path, text: str) -> Path:
+    path = folder / "forget.csv"
+    path.write_text(text)
+    return path
+
+
+def jsonl(folder: Path, *rows: dict[str, object]) -> Path:
+    path = folder / "forget.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_a_mapping_renames_columns_and_leaves_some_out(tmp_path: Path) -> None:
+    path = csv(tmp_path, "q,a,wrong,notes\nWho?,Ada,Ben|Cy,x\n")
+    reading = Reading({"q": "prompt", "a": "answer", "wrong": "options", "notes": ""})
+    (probe,) = read_probes(path, "forget", reading).probes
+    assert (probe.prompt, probe.answer, probe.options) == ("Who?", "Ada", ("Ben", "Cy"))
+    assert not probe.concepts
+    found = inspect_probes(path, "forget", reading)
+    assert found.columns == {"q": "prompt", "a": "answer", "wrong": "options"}
+
+
+def test_a_mapping_of_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    path = csv(tmp_path, "q,a\nWho?,Ada\n")
+    with pytest.raises(StudyError, match=r"names the column `question`, which row 1 .*columns: q, a"):
+        read_probes(path, "forget", Reading({"question": "prompt"}))
+    with pytest.raises(StudyError, match="map it in the study"):
+        read_probes(path, "forget")
+
+
+def test_bad_rows_are_all_listed_and_left_out_on_request_only(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"prompt": "One?"}, {"prompt": ""}, {"prompt": "Two?"}, {"prompt": 3})
+    with pytest.raises(StudyError, match=r"2 of 4 rows cannot be used: line 2: .*skip_bad_rows"):
+        read_probes(path, "forget")
+    found = read_probes(path, "forget", Reading(skip_bad_rows=True))
+    assert [probe.prompt for probe in found.probes] == ["One?", "Two?"]
+    assert [problem.partition(":")[0] for problem in found.left_out] == ["line 2", "line 4"]
+
+
+def test_a_file_of_bad_rows_only_is_refused_even_on_request(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"prompt": ""})
+    with pytest.raises(StudyError, match="1 of 1 rows cannot be used"):
+        read_probes(path, "forget", Reading(skip_bad_rows=True))
+
+
+def test_a_format_changes_what_is_asked_and_so_the_identity(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"prompt": "Who?", "answer": "Ada"})
+    (plain,) = read_probes(path, "forget").probes
+    (formed,) = read_probes(path, "forget", Reading(format="Q: {prompt}\nA:")).probes
+    assert formed.format == "Q: {prompt}\nA:"
+    assert formed.digest() != plain.digest()
+
+
+def test_raw_text_has_no_prompt_and_a_label(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"text": "Once upon a time"})
+    found = inspect_probes(path, "holdout")
+    (probe,) = found.probe_set.probes
+    assert (probe.prompt, probe.answer, probe.format) == ("", "Once upon a time", RAW_TEXT)
+    assert probe.label == "Once upon a time"
+    assert found.shape == "raw text" and found.columns == {"text": "answer"}
+
+
+def test_an_empty_text_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="line 2: its text is empty"):
+        read_probes(jsonl(tmp_path, {"text": "a"}, {"text": " "}), "forget")
+
+
+def test_a_study_says_how_its_probes_are_read_and_keeps_it_when_written(tmp_path: Path) -> None:
+    csv(tmp_path, "q,a\nWho?,Ada\n,Ben\n")
+    path = tmp_path / "study.toml"
+    path.write_text(
+        STUDY
+        + 'format = "Q: {prompt}\\nA:"\nskip_bad_rows = true\ncolumns = { q = "prompt", a = "answer" }\n'
+    )
+    study = read_study(path)
+    (found,) = study.probe_sets
+    assert len(found.probes) == 1 and len(found.left_out) == 1
+    write_study(study, tmp_path / "again.toml")
+    assert read_study(tmp_path / "again.toml").probe_sets == study.probe_sets
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('format = "Question:"', "must hold {prompt}"),
+        ('skip_bad_rows = "yes"', "true or false was expected"),
+        ("columns = { q = 3 }", "text in quotes was expected"),
+        ('protocol = "muse"', "has no such key"),
+    ],
+)
+def test_readings_that_are_none_are_named_with_their_line(tmp_path: Path, line: str, words: str) -> None:
+    csv(tmp_path, "prompt,answer\nWho?,Ada\n")
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY + line + "\n")
+    with pytest.raises(StudyError) as raised:
+        read_study(path)
+    assert words in str(raised.value) and "line " in str(raised.value)
+
+
+def test_a_study_names_its_protocol(tmp_path: Path) -> None:
+    csv(tmp_path, "prompt,answer\nWho?,Ada\n")
+    path = tmp_path / "study.toml"
+    path.write_text('protocol = "open-unlearning"\n' + STUDY)
+    study = read_study(path)
+    assert study.protocol == "open-unlearning"
+    write_study(study, tmp_path / "again.toml")
+    assert read_study(tmp_path / "again.toml").protocol == "open-unlearning"
+    path.write_text('protocol = "open_unlearning"\n' + STUDY)
+    with pytest.raises(StudyError, match="Did you mean `open-unlearning`"):
+        read_study(path)
+
+
+def test_a_file_of_the_hub_is_found_in_its_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = tmp_path / "datasets--owner--name" / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (snapshot / "forget10.json").write_text('[{"question": "Who?", "answer": "Ada"}]')
+    refs = tmp_path / "datasets--owner--name" / "refs"
+    refs.mkdir()
+    (refs / "main").write_text("a" * 40)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    path = probe_file("hf://owner/name/forget10.json")
+    assert read_probes(path, "forget").probes[0].answer == "Ada"
+
+
+def test_a_file_that_the_hub_cannot_give_here_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(StudyError, match="hub cannot be reached"):
+        probe_file("hf://owner/name/forget10.json")
+    with pytest.raises(StudyError, match="names no file of a data set"):
+        probe_file("hf://owner/name")
