@@ -28,6 +28,7 @@ VIEW_NAMES: dict[str, str] = {
     "leak": "Leak heat map",
 }
 PART_NAMES = {"original": "Original", "retained": "Retained", "unlearned": "Unlearned"}
+NO_TEXT = "◦"  # stands for a token without text of its own: the end of a turn, the rest of a character
 RIVALS_SHOWN = 5
 LEGEND_STOPS = 9
 POWERS = tuple(math.log(10) * -power for power in range(4, -1, -1))
@@ -177,7 +178,7 @@ def _changes(scores: TokenScores, base: TokenScores, dark: bool) -> list[dict[st
 def _token(
     piece: str, ink: tuple[str, str], facts: list[list[str]], rivals: list[list[Any]]
 ) -> dict[str, Any]:
-    text = visible(piece).replace("\n", "↵\n").replace("\t", "⇥\t")
+    text = visible(piece).replace("\n", "↵\n").replace("\t", "⇥\t") or NO_TEXT
     return {"text": text, "background": ink[0], "ink": ink[1], "facts": facts, "rivals": rivals}
 
 
