@@ -41,6 +41,7 @@ _SETTINGS = {
 _LINK_NAMES = (
     "study",
     "protocol",
+    "retained",
     "probe",
     "models",
     "prompt",
@@ -58,7 +59,23 @@ def study_name() -> str:
 def study() -> Study:
     """The study that is shown, asked under the protocol that was chosen."""
     named = studies()[study_name()]
-    return named if protocol() == named.protocol else replace(named, protocol=protocol())
+    chosen = retained()
+    if protocol() == named.protocol and not chosen:
+        return named
+    models = tuple(replace(m, part="retained") if m.name == chosen else m for m in named.models)
+    return replace(named, models=models, protocol=protocol())
+
+
+def retained() -> str:
+    """Name of the model that a person took for the retained one, where the study names none; else ""."""
+    named, chosen = studies()[study_name()], str(_get("retained", ""))
+    known = {spec.name for spec in named.models if spec.part == "unlearned"}
+    return chosen if named.retained is None and chosen in known else ""
+
+
+def take_for_retained(name: str) -> None:
+    """Measure privacy and forget quality against this model; "" against none."""
+    _set("retained", name)
 
 
 def protocol() -> ProtocolName:
@@ -73,8 +90,8 @@ def show_protocol(name: ProtocolName) -> None:
 
 
 def board_name() -> str:
-    """Short name of the study and its protocol: what numbers, runs and plans are of."""
-    return f"{study_name()} {protocol()}"
+    """Short name of the study, its protocol and a chosen retained model: what numbers, runs and plans are of."""
+    return f"{study_name()} {protocol()} {retained()}".rstrip()
 
 
 def show_study(name: str) -> None:
@@ -258,6 +275,12 @@ def read_link() -> list[str]:
             missing.append(f"The link asks for the protocol {link['protocol'][0]}, which there is not.")
         else:
             show_protocol(asked)
+    if "retained" in link:
+        take_for_retained(link["retained"][0])
+        if not retained():
+            missing.append(
+                f"The link takes {link['retained'][0]} for the retained model, which it cannot be here."
+            )
     if "probe" in link:
         if all(probe.id != link["probe"][0] for probe in probes()):
             missing.append(f"The link is to the probe {link['probe'][0]}, which this study does not have.")
@@ -283,6 +306,8 @@ def write_link() -> None:
     link: dict[str, list[str]] = {"study": [study_name()]}
     if protocol() != studies()[study_name()].protocol:
         link["protocol"] = [protocol()]
+    if retained():
+        link["retained"] = [retained()]
     if current is not None:
         link["probe"] = [current.id]
     if models != default_models(study()):

@@ -6,6 +6,7 @@ fingerprint answer alike. Hashes of files are remembered by path, size and time 
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -152,6 +153,18 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
                 where=f"{spec.name}: {spec.weights}",
                 how="Save the whole model and name its folder in `source`, or name a PEFT folder in `adapter`",
             )
+    if spec.quantization and modality == "image":
+        raise CheckpointError(
+            "only language models are loaded quantised, and this is an image model",
+            where=f"{spec.name}: quantization",
+            how="Leave the key out",
+        )
+    if spec.quantization and importlib.util.find_spec("bitsandbytes") is None:
+        raise CheckpointError(
+            f"{spec.quantization} needs the package bitsandbytes, which is not installed",
+            where=f"{spec.name}: quantization",
+            how="Install it (pip install bitsandbytes), or leave the key out",
+        )
     if spec.adapter and modality == "image":
         raise CheckpointError(
             "PEFT adapters are for language models, and this is an image model",
@@ -213,6 +226,8 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
     if spec.weights:
         delta = Path(spec.weights)
         parts.append(_remembered([delta], lambda: _short(sorted(tensor_digests(delta).items()))))
+    if spec.quantization:
+        parts.append(f"bitsandbytes {spec.quantization}")
     return ModelIdentity(_short(parts), tokenizer)
 
 

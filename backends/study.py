@@ -20,6 +20,8 @@ ROLES: tuple[Role, ...] = get_args(Role)
 ProtocolName = Literal["corrected", "open-unlearning", "muse"]
 """How language models are asked and their answers scored: this tool's own way, or faithfully as another's scripts."""
 PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+Quantization = Literal["", "nf4", "int8"]
+QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 RAW_TEXT = "{prompt}"
 """Format of a prompt that is text to be continued: no chat template, nothing around it."""
 
@@ -41,6 +43,7 @@ class ModelSpec:
         fingerprint: declared identity of weights that are not here; such a model is replay-only when its files are
             missing, and is checked against the files when they are there.
         note: free text shown with the model.
+        quantization: "nf4" (4 bits) or "int8" (8 bits) loads a language model quantised by bitsandbytes, or "".
     """
 
     name: str
@@ -54,6 +57,7 @@ class ModelSpec:
     step: int | None = None
     fingerprint: str = ""
     note: str = ""
+    quantization: Quantization = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.study import (
     PROTOCOLS,
+    QUANTIZATIONS,
     RAW_TEXT,
     ROLES,
     Decoding,
@@ -29,6 +30,7 @@ from backends.study import (
     Part,
     ProbeSet,
     ProtocolName,
+    Quantization,
     Reading,
     Sampling,
     Study,
@@ -238,6 +240,10 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
                 ),
                 fingerprint=table.get("fingerprint", str, ""),
                 note=table.get("note", str, ""),
+                quantization=cast(
+                    Quantization,
+                    table.choice("quantization", QUANTIZATIONS[1:]) if "quantization" in table.values else "",
+                ),
             )
         )
         _unique([model.name for model in models], table, "name")

@@ -17,6 +17,7 @@ from app.look import look_of
 from app.metric_card import metric_card
 from app.plain_text import visible
 from app.protocol_choice import protocol_note, under_protocol
+from app.retained_choice import retained_choice
 from app.run_bar import literal
 from app.scoreboards import current_scoreboard
 from app.selected_model import most_changed, selected_model
@@ -59,6 +60,7 @@ def page() -> None:
         name = selected_model(board, study, axes.x, axes.y)
     if name is not None:
         most_changed(board, study, name, axes.x, axes.y)
+    retained_choice(study)
     _table(points, axes)
     _not_shown(points, keys, study)
 

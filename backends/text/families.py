@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from backends.errors import CheckpointError
+from backends.study import Quantization
 from backends.tensors import adapter_file, read_header
 from backends.text.adapters import check_adapter
 from backends.text.tokens import ChatTokenizer
@@ -41,7 +42,7 @@ class Family:
     adapters: dict[str, str] = field(default_factory=dict)  # model name -> PEFT adapter name
 
 
-def load_family(folder: Path, device: str, dtype: torch.dtype) -> Family:
+def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:
     """The base model of a folder with its tokenizer, in memory.
 
     Raises:
@@ -50,7 +51,11 @@ def load_family(folder: Path, device: str, dtype: torch.dtype) -> Family:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         module = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **_quantized(quantization, device, dtype),
         )
     except _UNFIT as error:
         raise CheckpointError(
@@ -61,11 +66,29 @@ def load_family(folder: Path, device: str, dtype: torch.dtype) -> Family:
             f"{type(module).__name__} cannot restrict its output head to the answer (no logits_to_keep)",
             where=str(folder),
         )
-    module.to(device).eval().requires_grad_(False)
+    if not quantization:  # bitsandbytes has put it there already, and lets nobody move it
+        module.to(device)
+    module.eval().requires_grad_(False)
     end = module.generation_config.eos_token_id if module.generation_config else None
     ends = frozenset(end if isinstance(end, list) else [end] if end is not None else [])
     context = int(getattr(module.config, "max_position_embeddings", 0) or 2**31)
     return Family(module, ChatTokenizer(tokenizer, ends), context)
+
+
+def _quantized(quantization: Quantization, device: str, dtype: torch.dtype) -> dict[str, Any]:
+    """What `from_pretrained` needs to quantise the linear layers as it loads them; nothing for none.
+
+    NF4 as in QLoRA (Dettmers et al. 2023), computed in `dtype`; int8 as in LLM.int8() (Dettmers et al. 2022), whose
+    products are in float16 whatever the rest is.
+    """
+    if not quantization:
+        return {}
+    settings = (
+        BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype)
+        if quantization == "nf4"
+        else BitsAndBytesConfig(load_in_8bit=True)
+    )
+    return {"quantization_config": settings, "device_map": {"": device}}
 
 
 def attach(family: Family, name: str, folder: Path, device: str) -> None:

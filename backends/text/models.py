@@ -71,9 +71,9 @@ class LanguageModels:
         if spec.name in self._family_of:
             return
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
-        key = str(folder.resolve())
+        key = f"{folder.resolve()} {spec.quantization}".rstrip()
         if key not in self._families:
-            self._families[key] = load_family(folder, self.device, self._dtype)
+            self._families[key] = load_family(folder, self.device, self._dtype, spec.quantization)
         if spec.adapter:
             try:
                 attach(self._families[key], spec.name, resolve(spec.adapter), self.device)

@@ -127,7 +127,7 @@ def test_the_plotted_values_can_be_taken_along(page: Page, board: Dashboard) -> 
         page.get_by_role("button", name="Download CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()
     assert len(lines) == 1 + 17
-    assert lines[0].startswith("Model,Method,Step,Probability of the true answer on forget,")
+    assert lines[0].startswith("Model,Protocol,Method,Step,Probability of the true answer on forget,")
 
 
 def test_the_dark_theme_draws_light_ink(dark_page: Page, board: Dashboard) -> None:
