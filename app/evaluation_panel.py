@@ -30,7 +30,7 @@ POLL_SECONDS = 0.7
 PIECES_HELP = (
     "Pieces of evidence: for each probe, the scores of its answers and one written answer or picture a seed."
 )
-KIND_NAMES = {"scores": "token scores", "answers": "answers", "images": "images"}
+KIND_NAMES = {"scores": "token scores", "answers": "answers", "gradients": "gradients", "images": "images"}
 
 
 def evaluation_panel() -> None:

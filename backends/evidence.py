@@ -5,6 +5,7 @@ Plain arrays and values; metrics are computed from these, and from nothing else.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -81,10 +82,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TextEvidence:
-    """What one language model did on one probe."""
+    """What one language model did on one probe; `gradient_norm` is NaN where nobody asked for it."""
 
     scores: Mapping[str, TokenScores] = field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
+    gradient_norm: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,12 @@ class TextModels(Protocol):
         """Token scores of given answers, each (prompt, answer) through the model once, in batches by length."""
         ...
 
+    def gradient_norms(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[tuple[int, float]]:
+        """Index of each given answer and the mean norm of its loss's gradients, one backward pass each."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:

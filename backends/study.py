@@ -169,7 +169,10 @@ class JudgeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything that is compared: models, probe sets, settings. Models are in the order they are shown."""
+    """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
+
+    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe.
+    """
 
     name: str
     modality: Modality
@@ -182,6 +185,7 @@ class Study:
     description: str = ""
     path: Path | None = None
     protocol: ProtocolName = "corrected"
+    gradients: bool = False
 
     @property
     def original(self) -> ModelSpec:

@@ -44,6 +44,7 @@ TOP = (
     "modality",
     "description",
     "protocol",
+    "gradients",
     "decoding",
     "sampling",
     "models",
@@ -103,6 +104,7 @@ def read_study(path: Path) -> Study:
         protocol=cast(
             ProtocolName, top.choice("protocol", PROTOCOLS) if "protocol" in document else "corrected"
         ),
+        gradients=top.get("gradients", bool, False),
     )
     _check_whole(study, top)
     return study

@@ -38,8 +38,9 @@ def write_study(study: Study, path: Path) -> None:
         raise StudyError(f"the study file cannot be written ({error.strerror})", where=str(path)) from error
 
 
-def _top_values(study: Study) -> dict[str, str]:
-    values = {"name": study.name, "modality": study.modality}
+def _top_values(study: Study) -> dict[str, Any]:
+    values: dict[str, Any] = {"name": study.name, "modality": study.modality}
+    values |= {"gradients": True} if study.gradients else {}
     values |= {"description": study.description} if study.description else {}
     return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})
 
@@ -67,4 +68,4 @@ def _toml(value: Any) -> str:
     if isinstance(value, str):
         # TOML's basic strings are JSON's, except that DEL must be escaped and surrogate pairs must not be
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007F")
-    return repr(value)
+    return repr(value).lower() if isinstance(value, bool) else repr(value)

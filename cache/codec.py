@@ -49,6 +49,9 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
         columns[name] = _lists(tokens, _numbers(values, _TYPES.get(name, np.float32)))
     if np.array_equal(_flat(columns["entropy"]), -_flat(columns["mean"])):
         del columns["entropy"]  # E_p[log p] is minus the entropy: an eighth of the bytes
+    norms = [row.gradient_norm for row in rows]
+    if not np.isnan(norms).all():
+        columns["gradient_norms"] = pa.array(norms, pa.float64())
     return _write(columns | _answer_columns(rows))
 
 
@@ -66,7 +69,9 @@ def decode_text(payload: bytes, wanted: Sequence[int], *, pieces: bool = True) -
     batch = _read(payload)
     try:
         reader = _ScoreReader(batch, pieces)
-        return [TextEvidence(reader.scores(row), _answers(batch, row)) for row in wanted]
+        has_norms = "gradient_norms" in batch.schema.names
+        norms = batch.column("gradient_norms").to_numpy() if has_norms else np.full(batch.num_rows, np.nan)
+        return [TextEvidence(reader.scores(row), _answers(batch, row), float(norms[row])) for row in wanted]
     except (KeyError, IndexError, ValueError) as error:
         raise DamagedCell(str(error)) from error
 

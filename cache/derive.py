@@ -120,6 +120,8 @@ def _text_values(study: Study, store: Store, spec: ModelSpec, numerics: str) -> 
                 values[attack_key(role, attack)] = np.array(
                     [_attacked(score, p, found.get(p.id)) for p in probes]
                 )
+            norms = [found[p.id].gradient_norm if p.id in found else math.nan for p in probes]
+            values[attack_key(role, "mia_gradnorm")] = np.array(norms)
     return values
 
 
@@ -148,6 +150,7 @@ def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) ->
 
 def _text_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
     found = reading.score_contexts(store, model, study.protocol)
+    found += reading.gradient_contexts(store, model, study.protocol)
     for seed in keys.decoding_seeds(study.decoding):
         found += reading.answer_contexts(store, model, study.decoding, seed, study.protocol)
     return found

@@ -198,6 +198,8 @@ class _Evaluation:
         self._text.refused.clear()
         if kind == "scores":
             self._text.scores(found[0], todo[0], on_done)
+        elif kind == "gradients":
+            self._text.gradients(found[0], todo[0], on_done)
         else:
             scored = self._contexts["scores"][0].key
             self._text.answers(found, todo, self._study.decoding, on_done, scored)

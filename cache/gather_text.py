@@ -80,6 +80,25 @@ class TextGatherer:
             self._store.put_text(context, rows)
             on_done(known + len(rows))
 
+    def gradients(self, context: str, probes: Sequence[Probe], on_done: OnDone) -> None:
+        """Gradient norms of the true answers, stored a cell at a time.
+
+        Raises:
+            Cancelled: stopped; whole cells before that are stored.
+        """
+
+        def work(part: Sequence[Probe]) -> Rows:
+            items = [ScoreItem(probe.prompt, probe.answer, False, probe.format) for probe in part]
+            found = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
+            if len(found) < len(part):
+                raise Cancelled
+            return [(part[i].digest(), TextEvidence(gradient_norm=norm)) for i, norm in found.items()]
+
+        for cell, known in self._cells(context, probes):
+            rows = all_that_fit(cell, work, self._refuse)
+            self._store.put_text(context, rows)
+            on_done(known + len(rows))
+
     def answers(
         self,
         contexts: Mapping[int, str],

@@ -17,10 +17,10 @@ from blake3 import blake3
 
 from backends.study import Decoding, ProtocolName, Sampling
 
-Kind = Literal["scores", "answers", "images"]
+Kind = Literal["scores", "answers", "gradients", "images"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-CODE_VERSION: Mapping[Kind, int] = MappingProxyType({"scores": 1, "answers": 1, "images": 1})
+CODE_VERSION: Mapping[Kind, int] = MappingProxyType({"scores": 1, "answers": 1, "gradients": 1, "images": 1})
 """Raised when the code that makes evidence of a kind changes what it makes; older evidence is then not found."""
 
 TEXT_PROTOCOLS: Mapping[ProtocolName, str] = MappingProxyType(
@@ -37,7 +37,7 @@ class Context:
     """All that evidence depends on beside the probe.
 
     Attributes:
-        kind: "scores", "answers" or "images".
+        kind: "scores", "answers", "gradients" or "images".
         fingerprint: identity of the weights.
         tokenizer: identity of tokenizer and chat template; "" for images.
         protocol: named way of asking.
@@ -108,6 +108,16 @@ def answers_context(
         settings,
         numerics,
         CODE_VERSION["answers"],
+    )
+
+
+def gradients_context(
+    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected"
+) -> Context:
+    """Gradient norms of the true answers: no settings."""
+    version = CODE_VERSION["gradients"]
+    return Context(
+        "gradients", fingerprint, tokenizer, TEXT_PROTOCOLS[protocol], canonical({}), numerics, version
     )
 
 

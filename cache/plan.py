@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from backends.checkpoints import ModelIdentity, available, identity
 from backends.errors import CheckpointError
+from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from cache import keys
 from cache.keys import Context, Kind
@@ -22,7 +23,7 @@ class PlanItem:
         model: name in the study.
         probe_set: name in the study.
         role: of the probes.
-        kind: "scores", "answers" or "images".
+        kind: "scores", "answers", "gradients" or "images".
         total: pieces of evidence there are to have (images: probes x seeds).
         missing: how many of them are not stored.
     """
@@ -95,9 +96,14 @@ def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
 
 
 def asked_of(kind: Kind, probes: Sequence[Probe]) -> list[Probe]:
-    """Probes that can have evidence of a kind, equal ones once: a text by itself is scored, not answered."""
+    """Probes that can have evidence of a kind, equal ones once.
+
+    A text by itself is scored, not answered; gradients are of the true answers that membership attacks look at.
+    """
     unique = {probe.digest(): probe for probe in probes}.values()
-    return [probe for probe in unique if probe.prompt or kind == "scores"]
+    if kind == "gradients":
+        return [probe for probe in unique if probe.role in FORGOTTEN_ROLES and probe.answer.strip()]
+    return [probe for probe in unique if probe.prompt or kind != "answers"]
 
 
 def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, dict[int, Context]]:
@@ -110,7 +116,7 @@ def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, di
                 for seed in study.sampling.seeds
             }
         }
-    return {
+    found: dict[Kind, dict[int, Context]] = {
         "scores": {0: keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol)},
         "answers": {
             seed: keys.answers_context(
@@ -119,6 +125,10 @@ def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, di
             for seed in keys.decoding_seeds(study.decoding)
         },
     }
+    if study.gradients:
+        context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol)
+        found["gradients"] = {0: context}
+    return found
 
 
 def _items(

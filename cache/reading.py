@@ -7,6 +7,7 @@ are found by the fingerprint that the study declares.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -63,6 +64,13 @@ def answer_contexts(
     return _found(store, "answers", model, TEXT_PROTOCOLS[protocol], settings)
 
 
+def gradient_contexts(
+    store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected"
+) -> list[Context]:
+    """Contexts with gradient norms of the model."""
+    return _found(store, "gradients", model, TEXT_PROTOCOLS[protocol], {})
+
+
 def image_contexts(
     store: Store, model: ModelIdentity, sampling: Sampling, seed: int, judges: str
 ) -> list[Context]:
@@ -112,6 +120,9 @@ def evidence_for(
         )
         for seed in keys.decoding_seeds(decoding)
     ]
+    norms = _first_text(
+        store, _of(numerics, gradient_contexts(store, found, study.protocol)), digests, pieces=False
+    )
     merged: dict[str, TextEvidence] = {}
     for probe, digest in zip(probes, digests, strict=True):
         written = [each[digest] for each in answers if digest in each]
@@ -119,6 +130,7 @@ def evidence_for(
             merged[probe.id] = TextEvidence(
                 scores=scores[digest].scores if digest in scores else {},
                 answers=tuple(answer for each in written for answer in each.answers),
+                gradient_norm=norms[digest].gradient_norm if digest in norms else math.nan,
             )
     return merged
 

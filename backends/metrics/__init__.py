@@ -35,6 +35,7 @@ from backends.metrics.pictures import (
     UNLEARN_ACCURACY,
 )
 from backends.metrics.privacy import (
+    MIA_GRADNORM,
     MIA_LOSS,
     MIA_MIN_K,
     MIA_MIN_K_PLUS_PLUS,
@@ -46,7 +47,7 @@ from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
 from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
 
-METRICS_VERSION = 5
+METRICS_VERSION = 6
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -80,6 +81,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "mia_loss": MIA_LOSS,
         "mia_zlib": MIA_ZLIB,
         "mia_reference": MIA_REFERENCE,
+        "mia_gradnorm": MIA_GRADNORM,
         **MATCHES,
         **DETECTIONS,
         "unlearn_accuracy": UNLEARN_ACCURACY,

@@ -127,6 +127,7 @@ ATTACK_NAMES: Mapping[str, str] = MappingProxyType(
         "mia_min_k": "Min-40 %",
         "mia_min_k_plus_plus": "Min-40 %++",
         "mia_reference": "reference",
+        "mia_gradnorm": "gradient norm",
     }
 )
 """Every attack that has an AUC; the reference attack is made of two models' losses."""
@@ -165,6 +166,16 @@ MIA_REFERENCE = _auc_card(
     "Carlini et al. 2021; the retained model is the reference, so its own value is 0.5 by definition",
     "",
     "retained model",
+)
+MIA_GRADNORM = _auc_card(
+    "mia_gradnorm",
+    "gradient norm",
+    _auc_formula(
+        r"\frac{1}{|\theta|}\sum_{W \in \theta} \left\lVert \nabla_W \mathcal{L}(y \mid x) \right\rVert_2"
+    ),
+    "open-unlearning's mia_gradnorm (p = 2), with dropout off; one backward pass for each probe, so only on request",
+    "",
+    "`gradients = true` in the study",
 )
 MIA_LOSS = _auc_card(
     "mia_loss",

@@ -44,6 +44,11 @@ class CountingModels:
         self._pool = pool
         self.notes = models.notes
 
+    def gradient_norms(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[tuple[int, float]]:
+        yield from self._models.gradient_norms(model, items, stop, protocol)
+
     def end_ids(self, model: str) -> frozenset[int]:
         return self._models.end_ids(model)
 

@@ -1,0 +1,60 @@
+"""How steeply an answer's loss changes with the weights: small where the model was trained on it.
+
+Source: the gradient-norm attack of open-unlearning (mia_gradnorm, p = 2): mean over the weight tensors of the L2 norm
+of the gradient of the mean negative log-likelihood. Dropout is off here, where theirs has it on; tensors of an adapter
+do not count, the gradients are those of the weights it changes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from backends.errors import ModelError
+from backends.text.scoring import without
+from backends.text.tokens import EncodedAnswer
+
+
+def weights_of(module: Any) -> list[torch.nn.Parameter]:
+    """The base's weights, each once.
+
+    Raises:
+        ModelError: they are quantised and have no gradients.
+    """
+    found = [weight for name, weight in module.named_parameters() if ".lora_" not in name]
+    if not all(weight.is_floating_point() for weight in found):
+        raise ModelError(
+            "a quantised model has no gradients of its weights",
+            how="Leave its `quantization` out, or the study's `gradients`",
+        )
+    return found
+
+
+def gradient_norm(
+    module: Any, weights: list[torch.nn.Parameter], row: EncodedAnswer, unseen: frozenset[int], device: str
+) -> float:
+    """Mean L2 norm of the gradients of one answer's loss; leaves nothing behind.
+
+    Args:
+        module: the language model.
+        weights: what to differentiate by.
+        row: prompt and answer.
+        unseen: ids that attention skips.
+        device: of the model.
+    """
+    ids = torch.tensor([row.prompt_ids + row.answer_ids], device=device)
+    mask = without(ids, torch.ones_like(ids), unseen)
+    count = len(row.answer_ids)
+    for weight in weights:
+        weight.requires_grad_(True)
+    try:
+        with torch.enable_grad():
+            logits = module(input_ids=ids, attention_mask=mask, logits_to_keep=count + 1).logits[0, :-1]
+            loss = torch.nn.functional.cross_entropy(logits.float(), ids[0, -count:])
+            gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    finally:
+        for weight in weights:
+            weight.requires_grad_(False)
+    norms = [gradient.float().norm() for gradient in gradients if gradient is not None]
+    return float(torch.stack(norms).mean())
