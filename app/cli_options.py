@@ -121,8 +121,8 @@ def evaluate_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="unlearnboard evaluate",
         description="Run every model of a study on every probe and keep what it did. Ctrl-C stops; the same command "
-        "goes on from there, and does not run a model twice on one probe. Two at once on one cache do no harm, but "
-        "may do the same work twice unless each has its own --models.",
+        "goes on from there, and does not run a model twice on one probe. Two at once on one cache take "
+        "turns, model by model, so no work is done twice.",
         allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")

@@ -27,6 +27,7 @@ from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
 from cache.store import Store
+from cache.turns import in_turns
 
 PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
 
@@ -76,6 +77,7 @@ def evaluate(
     """
     last: ModelSpec | None = None
     refused: list[Refusal] = []
+    specs: list[ModelSpec] = []
     for spec in chosen(study, models):
         if not available(spec):
             if models is None:
@@ -85,10 +87,30 @@ def evaluate(
                 where=spec.name,
                 how="Fetch them, or evaluate the other models",
             )
+        specs.append(spec)
+
+    def work(spec: ModelSpec) -> None:
+        nonlocal last
         if last is not None and last.source != spec.source:
             pool.release()  # models of another base share nothing with those loaded
         last = spec
-        refused += _Evaluation(study, store, pool, spec, on_progress, stop).run()
+        refused.extend(_Evaluation(study, store, pool, spec, on_progress, stop).run())
+
+    def follow(spec: ModelSpec) -> None:
+        """Another process is at this model: tell how far it is."""
+        for item in plan(study, store, numerics_of(pool), [spec.name]).items:
+            if item.missing:
+                on_progress(Progress(spec.name, item.probe_set, item.kind, item.cached, item.total))
+                return
+
+    in_turns(
+        store.path.parent / "locks",
+        specs,
+        lambda spec: f"{identity(spec).fingerprint}-{study.protocol}",
+        work,
+        stop,
+        follow,
+    )
     scoreboard(study, store)
     if refused:
         raise _left_out(refused)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +28,12 @@ NAMES = (
     "Oda",
     "Pam",
 )
+
+
+def at_once(_folder: Path, items: Sequence[ModelSpec], _key: object, work: Any, *_: object) -> None:
+    """In place of turns: an evaluation that does not see the locks, as one on another machine would not."""
+    for item in items:
+        work(item)
 
 
 def person(number: int, role: str) -> Probe:

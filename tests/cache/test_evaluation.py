@@ -31,7 +31,7 @@ from backends.versions import own_version
 from cache.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.scoreboard import evidence_for, scoreboard
 from cache.store import Store
-from tests.cache.conftest import person
+from tests.cache.conftest import at_once, person
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -322,8 +322,9 @@ def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
 
 
 def test_what_another_process_stored_meanwhile_is_not_computed_again(
-    tiny_study: Study, store: Store, tmp_path: Path
+    tiny_study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("cache.evaluation.in_turns", at_once)
     pool = CountingPool()
     other = Store.open(store.path)
     done: list[Progress] = []

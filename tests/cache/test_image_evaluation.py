@@ -22,6 +22,7 @@ from backends.study import JudgeSpec, ModelSpec, Part, Probe, ProbeSet, Sampling
 from cache.evaluation import Progress, compare_images, evaluate, plan
 from cache.scoreboard import images_for, scoreboard
 from cache.store import Store
+from tests.cache.conftest import at_once
 
 STYLES = {"neon": 200, "sepia": 90}
 
@@ -184,7 +185,10 @@ def test_a_picture_deleted_by_hand_is_made_again_by_the_next_run(study: Study, s
     assert store.image_path(found[2].image).is_file()
 
 
-def test_pictures_another_process_made_meanwhile_are_not_made_again(study: Study, store: Store) -> None:
+def test_pictures_another_process_made_meanwhile_are_not_made_again(
+    study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cache.evaluation.in_turns", at_once)
     pool, other = PaintingPool(), Store.open(store.path)
     said: list[Progress] = []
 
