@@ -29,6 +29,7 @@ from backends.versions import own_version
 USER_ERROR = 2
 LAST_PORT = 65535
 INTERRUPTED = 130
+BROKEN_PIPE = 141
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -40,6 +41,9 @@ def run(arguments: Sequence[str]) -> int:
 
         print(f"unlearnboard: {printable(str(error))}", file=sys.stderr)
         return USER_ERROR
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except (Cancelled, KeyboardInterrupt):
         print("Stopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
         return INTERRUPTED
@@ -144,7 +148,7 @@ def evaluate(
         as_json: keys of the metrics to print as JSON, none for all; None prints a summary for people.
         protocol: how language models are asked; None is what the study says.
     """
-    from app.terminal import ProgressLines, stopped_by_ctrl_c
+    from app.terminal import ProgressLines, printable, stopped_by_ctrl_c
     from backends.checkpoints import available
     from backends.pool import ModelPool
     from cache.evaluation import evaluate as run_evaluation
@@ -167,6 +171,9 @@ def evaluate(
         )
     if not wanted:
         raise StudyError("no model of this study has its weights on this machine", where=str(path))
+    for each in study.probe_sets:
+        for row in each.left_out:
+            print(printable(f"{each.name}: left out {row}"), file=sys.stderr)
     started = time.monotonic()
     refused: ModelError | None = None
     lines = ProgressLines(None if as_json is None else sys.stderr)

@@ -30,10 +30,10 @@ def listing(keys: Sequence[str] = ()) -> Iterator[str]:
     for key in keys:
         yield from _card(METRICS[key].card)
     if not keys:
-        yield f"{'key':<26} {'of':<6} {'on forget probes':<17} {'range':<8} title"
+        yield f"{'key':<26} {'of':<6} {'on forget probes':<17} {'range':<11} title"
         for key, metric in METRICS.items():
             card = metric.card
-            yield (f"{key:<26} {card.modality:<6} {WAYS[card.on_forget]:<17} {_range(card):<8} {card.title}")
+            yield (f"{key:<26} {card.modality:<6} {WAYS[card.on_forget]:<17} {_range(card):<11} {card.title}")
 
 
 def json_listing(keys: Sequence[str] = ()) -> Iterator[str]:

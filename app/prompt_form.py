@@ -56,9 +56,9 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
 
 def _placeholder(current: Probe | None) -> str:
     if current is not None and not current.prompt:
-        return (
-            f"A text by itself: {visible(current.answer)[:PLACEHOLDER]} … (Run scores it; or type a prompt)"
-        )
+        text = visible(current.answer)
+        text = text if len(text) <= PLACEHOLDER else f"{text[:PLACEHOLDER]} …"
+        return f"A text by itself: {text} (Run scores it; or type a prompt)"
     return "Type a prompt, then Ctrl+Enter"
 
 

@@ -47,7 +47,7 @@ class ProgressLines:
         bar = "#" * filled + "." * (BAR - filled)
         seconds = time.monotonic() - self._started
         names = (
-            f"{printable(progress.model):<24.24} {printable(progress.probe_set):<16.16} {progress.kind:<8}"
+            f"{printable(progress.model):<24.24} {printable(progress.probe_set):<16.16} {progress.kind:<9}"
         )
         line = f"{names} {bar} {progress.done:>4}/{progress.total:<4} {seconds:5.0f} s"
         done = progress.done - self._first

@@ -184,6 +184,8 @@ class _Evaluation:
     def _gather(self, probe_set: ProbeSet) -> None:
         for kind, seeds in self._contexts.items():
             probes = asked_of(kind, probe_set.probes)
+            if not probes:
+                continue
             todo = {seed: self._todo(context, probes) for seed, context in seeds.items()}
             total = len(probes) * len(seeds)
             counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))

@@ -437,3 +437,25 @@ def test_evaluate_under_another_protocol_says_so(
     assert values["corrected"] != values["open-unlearning"]
     assert cli.run(["evaluate", str(study), "--protocol", "muse"]) == 0
     assert "under the protocol muse" in capsys.readouterr().out
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m app metrics | head -1; echo ${{PIPESTATUS[0]}}"
+    for _ in range(3):
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True)
+        assert "Traceback" not in done.stderr
+        assert done.stdout.splitlines()[-1] in ("0", "141")
+
+
+def test_rows_that_are_left_out_are_said_before_an_evaluation(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "forget.jsonl").write_text('{"prompt": "Who?", "answer": "Ada"}\n{"prompt": ""}\n')
+    study = tmp_path / "study.toml"
+    study.write_text(
+        'name = "S"\nmodality = "text"\n[[models]]\nname = "O"\npart = "original"\n'
+        f'source = "{models / "base"}"\n[[probes]]\nfile = "forget.jsonl"\nrole = "forget"\n'
+        "skip_bad_rows = true\n"
+    )
+    assert cli.run(["evaluate", str(study)]) == 0
+    assert "forget: left out line 2: its prompt is empty" in capsys.readouterr().err
