@@ -41,10 +41,9 @@ def _choose(named: Study) -> None:
         "Retained model",
         names,
         key="retained_choice",
-        format_func=lambda name: visible(name) if name else "none: this study names no retained model",
+        format_func=lambda name: visible(name) if name else "none: the study names no retained model",
         help=WHY,
         on_change=lambda: state.take_for_retained(st.session_state["retained_choice"]),
-        width=380,
     )
 
 

@@ -58,9 +58,9 @@ def page() -> None:
         _chart(points, axes, study)
     with right:
         name = selected_model(board, study, axes.x, axes.y)
+        retained_choice(study)
     if name is not None:
         most_changed(board, study, name, axes.x, axes.y)
-    retained_choice(study)
     _table(points, axes)
     _not_shown(points, keys, study)
 
