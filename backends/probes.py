@@ -92,9 +92,11 @@ def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeFil
     """
     called = reading.columns
     lists = {theirs for theirs in (*called, *LISTS, *SAME, "choices") if _is_list(called.get(theirs, theirs))}
-    rows = [_mapped(row, called, path) for row in read_rows(path, lists)]
-    if not rows:
+    found = read_rows(path, lists)
+    if not found:
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")
+    _check_mapping(path, found, called)
+    rows = [_mapped(row, called) for row in found]
     shaped = [in_our_columns(row.values) for row in rows]
     ours = [Row(row.where, each.values) for row, each in zip(rows, shaped, strict=True)]
     _check_columns(path, ours)
@@ -130,15 +132,23 @@ def _is_list(column: str) -> bool:
     return SAME.get(column, column) in LISTS or column == "choices"
 
 
-def _mapped(row: Row, called: Mapping[str, str], path: Path) -> Row:
-    """The row with the columns that the study maps renamed."""
-    if missing := [theirs for theirs in called if theirs not in row.values]:
+def _check_mapping(path: Path, rows: Sequence[Row], called: Mapping[str, str]) -> None:
+    """Refuse a mapping of a column that no row has, and two columns that would become one."""
+    columns = dict.fromkeys(column for row in rows for column in row.values)
+    wrong = next((theirs for theirs in called if theirs not in columns), None)
+    what = f"names the column `{wrong}`, which no row has (columns: {', '.join(columns)})"
+    if wrong is None:
+        new = [called.get(column, column) for column in columns if called.get(column) != ""]
+        wrong = next((column for column in new if new.count(column) > 1), None)
+        what = f"makes two columns `{wrong}`"
+    if wrong is not None:
         raise StudyError(
-            f"the mapping names the column `{missing[0]}`, which {row.where} does not have "
-            f"(columns: {', '.join(row.values)})",
-            where=str(path),
-            how="Mend the table `columns` of this probe set",
+            f"the mapping {what}", where=str(path), how="Mend the table `columns` of this probe set"
         )
+
+
+def _mapped(row: Row, called: Mapping[str, str]) -> Row:
+    """The row with the columns that the study maps renamed."""
     renamed = {called.get(name, name): value for name, value in row.values.items() if called.get(name) != ""}
     return Row(row.where, renamed)
 

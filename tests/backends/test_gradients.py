@@ -73,6 +73,11 @@ def test_nothing_stays_behind(models: LanguageModels) -> None:
     assert list(models.gradient_norms("base", ITEMS, lambda: True)) == []
 
 
+def test_an_answer_without_a_token_is_refused_as_in_scoring(models: LanguageModels) -> None:
+    with pytest.raises(ModelError, match="makes no token of its own"):
+        list(models.gradient_norms("base", [ScoreItem("", "x", format="{prompt}")], lambda: False))
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_quantised_model_has_no_gradients(folder: Path) -> None:
     models = LanguageModels("cpu")

@@ -51,10 +51,20 @@ def test_a_mapping_renames_columns_and_leaves_some_out(tmp_path: Path) -> None:
 
 def test_a_mapping_of_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = csv(tmp_path, "q,a\nWho?,Ada\n")
-    with pytest.raises(StudyError, match=r"names the column `question`, which row 1 .*columns: q, a"):
+    with pytest.raises(StudyError, match=r"names the column `question`, which no row has \(columns: q, a\)"):
         read_probes(path, "forget", Reading({"question": "prompt"}))
     with pytest.raises(StudyError, match="map it in the study"):
         read_probes(path, "forget")
+
+
+def test_a_mapped_column_may_be_missing_in_some_rows_but_not_become_two(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"q": "One?", "a": "Ada"}, {"q": "Two?"})
+    found = read_probes(path, "forget", Reading({"q": "prompt", "a": "answer"}))
+    assert [probe.answer for probe in found.probes] == ["Ada", ""]
+    both = csv(tmp_path, "q,prompt\nOne?,Two?\n")
+    with pytest.raises(StudyError, match="makes two columns `prompt`"):
+        read_probes(both, "forget", Reading({"q": "prompt"}))
+    assert read_probes(both, "forget", Reading({"q": "prompt", "prompt": ""})).probes[0].prompt == "One?"
 
 
 def test_bad_rows_are_all_listed_and_left_out_on_request_only(tmp_path: Path) -> None:
