@@ -23,7 +23,7 @@ from cache.derive import Values
 from cache.reading import evidence_for, images_for
 from cache.statistics import bootstrap_means, percentile_interval
 from cache.store import Store
-from cache.study_rows import FORGET_QUALITY, MODEL_UTILITY, ModelRows, utility_parts
+from cache.study_rows import FORGET_QUALITY, MODEL_UTILITY, ModelRows, utility_parts, yardstick
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
 
@@ -125,13 +125,14 @@ def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -
     rows: list[tuple[object, ...]] = []
     original = values.get(study.original.name, {})
     retained = values.get(study.retained.name, {}) if study.retained is not None else {}
+    against = yardstick(study, parts, original, retained)
     for spec in study.models:
         if spec.name not in values:
             continue
         held = values[spec.name]
         head = (spec.name, spec.part, spec.method, spec.step)
         rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
-        rows += [(*head, *row) for row in ModelRows(study, held, parts, original, retained).rows()]
+        rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 

@@ -85,6 +85,27 @@ def _sets(study: Study) -> dict[str, set[str]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What every model of a study is measured against, drawn once.
+
+    Attributes:
+        original: usefulness of the original: its model utility and the sense of its answers, as one.
+        retained: values of the retained model; none without one.
+        aucs: the retained model's AUC of every attack.
+    """
+
+    original: Drawn
+    retained: Values
+    aucs: Mapping[str, Drawn]
+
+
+def yardstick(study: Study, parts: tuple[str, ...], original: Values, retained: Values) -> Yardstick:
+    """Of the values of the original and of the retained model, which may be none."""
+    aucs = {attack: _auc(attack, retained, retained) for attack in ATTACK_NAMES}
+    return Yardstick(_usefulness(_utility(study, original, parts), original), retained, aucs)
+
+
+@dataclass(frozen=True, slots=True)
 class ModelRows:
     """What is known of one model, for the metrics of whole models.
 
@@ -92,15 +113,13 @@ class ModelRows:
         study: the study.
         values: per-probe values.
         parts: what model utility is made of.
-        original: values of the original.
-        retained: values of the retained model; none without one.
+        against: what it is measured against.
     """
 
     study: Study
     values: Values
     parts: tuple[str, ...]
-    original: Values
-    retained: Values
+    against: Yardstick
 
     def rows(self) -> Iterator[Row]:
         """All that are defined; model utility also where it is not."""
@@ -126,18 +145,16 @@ class ModelRows:
         return sum(int(np.sum(~np.isnan(_part(self.study, self.values, part)))) for part in chosen.values())
 
     def _forget_quality(self) -> Iterator[Row]:
-        if LOG_TRUTH_RATIO in self.values and LOG_TRUTH_RATIO in self.retained:
+        if LOG_TRUTH_RATIO in self.values and LOG_TRUTH_RATIO in self.against.retained:
             ours = self.values[LOG_TRUTH_RATIO]
-            value = forget_quality(ours, self.retained[LOG_TRUTH_RATIO])
+            value = forget_quality(ours, self.against.retained[LOG_TRUTH_RATIO])
             yield (
                 *("forget_quality", "forget", FORGET_QUALITY, value, np.nan, np.nan),
                 int(np.sum(~np.isnan(ours))),
             )
 
     def _relative_utility(self, utility: Drawn) -> Drawn:
-        original = _utility(self.study, self.original, self.parts)
-        ours = harmonic_mean(np.stack([utility, _sense(self.values)]))
-        theirs = harmonic_mean(np.stack([original, _sense(self.original)]))
+        ours, theirs = _usefulness(utility, self.values), self.against.original
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(theirs > 0, ours / theirs, np.nan)
 
@@ -145,15 +162,15 @@ class ModelRows:
         """Rows of the attacks, and the drawn privacy score."""
         rows: list[Row] = []
         floor = PROTOCOLS[self.study.protocol].floor
-        ours = {attack: self._auc(attack, self.values) for attack in ATTACK_NAMES}
-        theirs = {attack: self._auc(attack, self.retained) for attack in ATTACK_NAMES}
+        retained, theirs = self.against.retained, self.against.aucs
+        ours = {attack: _auc(attack, self.values, retained) for attack in ATTACK_NAMES}
         for attack, drawn in ours.items():
-            forget, holdout = self._scores(attack, self.values)
+            forget, holdout = _scores(attack, self.values, retained)
             n = len(forget) + len(holdout)
             rows += _known(attack, "forget", drawn, n)
             if n and not np.isnan(drawn[0]):
                 rows += _detection(attack, forget, holdout)
-        n = sum(len(scores) for scores in self._scores("mia_loss", self.values))
+        n = sum(len(scores) for scores in _scores("mia_loss", self.values, retained))
         matches = {attack: privacy_match(ours[attack], theirs[attack]) for attack in MATCHED}
         for attack, match in matches.items():
             rows += _known(match_key(attack), "forget", match, n)
@@ -164,22 +181,29 @@ class ModelRows:
         rows += _known("rel_diff", "forget", relative_difference(*pair, floor), n)
         return rows, privacy
 
-    def _auc(self, attack: str, values: Values) -> Drawn:
-        forget, holdout = self._scores(attack, values)
-        wins = pair_wins(forget, holdout)
-        return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
 
-    def _scores(self, attack: str, values: Values) -> tuple[Scores, Scores]:
-        """Scores of the forget and the holdout probes, without NaN."""
-        found = []
-        for role in ("forget", "holdout"):
-            key = attack_key(role, "mia_loss" if attack == "mia_reference" else attack)
-            scores = values.get(key, np.empty(0))
-            if attack == "mia_reference":
-                base = self.retained.get(key, np.empty(0))
-                scores = scores - base if len(base) == len(scores) else np.empty(0)
-            found.append(scores[~np.isnan(scores)])
-        return found[0], found[1]
+def _auc(attack: str, values: Values, retained: Values) -> Drawn:
+    wins = pair_wins(*_scores(attack, values, retained))
+    return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
+
+
+def _scores(attack: str, values: Values, retained: Values) -> tuple[Scores, Scores]:
+    """Scores of the forget and the holdout probes, without NaN."""
+    found = []
+    for role in ("forget", "holdout"):
+        key = attack_key(role, "mia_loss" if attack == "mia_reference" else attack)
+        scores = values.get(key, np.empty(0))
+        if attack == "mia_reference":
+            base = retained.get(key, np.empty(0))
+            scores = scores - base if len(base) == len(scores) else np.empty(0)
+        found.append(scores[~np.isnan(scores)])
+    return found[0], found[1]
+
+
+def _usefulness(utility: Drawn, values: Values) -> Drawn:
+    """Harmonic mean of model utility and the share of the answers to the forget probes that are not gibberish."""
+    sense = 1.0 - _mean(values.get("forget/gibberish_rate", np.empty(0)))
+    return harmonic_mean(np.stack([utility, sense]))
 
 
 def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
@@ -197,11 +221,6 @@ def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
     if not parts or len(rows) < len(parts):
         return _mean(np.empty(0))
     return harmonic_mean(np.stack([_mean(row) for row in rows]))
-
-
-def _sense(values: Values) -> Drawn:
-    """Share of the answers to the forget probes that are not gibberish."""
-    return 1.0 - _mean(values.get("forget/gibberish_rate", np.empty(0)))
 
 
 def _memorisation(values: Values) -> tuple[Drawn, int]:
