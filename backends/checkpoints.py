@@ -27,12 +27,12 @@ from backends.tensors import (
     file_digest,
     read_header,
     read_json,
-    refuse_pickle,
     tensor_digests,
     weight_files,
 )
 from backends.text.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
 
+HUB = "hf://"
 HUB_ID = re.compile(r"^(hf://)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
@@ -81,6 +81,19 @@ def resolve(source: str, *, revision: str = "") -> Path:
     raise CheckpointError(
         "there is no such folder", where=source, how="Check the path, or name a hub id as owner/name"
     )
+
+
+def version_path(weights: str) -> Path:
+    """The file or folder of unlearned weights, fetched where it is on the hub (`hf://owner/name/path`).
+
+    Raises:
+        CheckpointError: the hub is out of reach or has no such file.
+    """
+    if not weights.startswith(HUB):
+        return Path(weights)
+    owner, _, rest = weights.removeprefix(HUB).partition("/")
+    name, _, inside = rest.partition("/")
+    return _from_hub(f"{owner}/{name}", "", [inside, f"{inside}/*"] if inside else None) / inside
 
 
 def available(spec: ModelSpec) -> bool:
@@ -140,19 +153,21 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
         base = {name: info.shape for name, info in shapes.items()}
         check_adapter(resolve(spec.adapter), base, spec.name)
     if spec.weights:
-        read_header(Path(spec.weights))
+        path = version_path(spec.weights)
+        if path.suffix == ".safetensors":
+            read_header(path)
+        elif not path.exists():
+            raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {spec.weights}")
 
 
 def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
     """Raises CheckpointError where a model has a part that its kind cannot use: the answers would be the base's."""
-    if spec.weights:
-        refuse_pickle(Path(spec.weights))
-        if modality == "text":
-            raise CheckpointError(
-                "single files of weights are for image models, and this is a language model",
-                where=f"{spec.name}: {spec.weights}",
-                how="Save the whole model and name its folder in `source`, or name a PEFT folder in `adapter`",
-            )
+    if spec.weights and modality == "text":
+        raise CheckpointError(
+            "single files of weights are for image models, and this is a language model",
+            where=f"{spec.name}: {spec.weights}",
+            how="Save the whole model and name its folder in `source`, or name a PEFT folder in `adapter`",
+        )
     if spec.quantization and modality == "image":
         raise CheckpointError(
             "only language models are loaded quantised, and this is an image model",
@@ -224,8 +239,10 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         settings = adapter_settings(adapter)
         parts.append(_short({key: value for key, value in settings.items() if key not in NOT_WEIGHTS}))
     if spec.weights:
-        delta = Path(spec.weights)
-        parts.append(_remembered([delta], lambda: _short(sorted(tensor_digests(delta).items()))))
+        delta = version_path(spec.weights)
+        files = sorted(file for file in delta.rglob("*") if file.is_file()) if delta.is_dir() else [delta]
+        parts.append(_remembered(files, lambda: _version_digest(files)))
+        parts += ["ema"] if spec.ema else []
     if spec.quantization:
         parts.append(f"bitsandbytes {spec.quantization}")
     return ModelIdentity(_short(parts), tokenizer)
@@ -239,6 +256,12 @@ def _weights_digest(folder: Path, files: Iterable[Path]) -> str:
         for name, digest in tensor_digests(file).items()
     ]
     return _short(sorted(rows))
+
+
+def _version_digest(files: list[Path]) -> str:
+    if [file.suffix for file in files] == [".safetensors"]:
+        return _short(sorted(tensor_digests(files[0]).items()))
+    return _short([[file.name, file_digest(file)] for file in files])
 
 
 def _configs_digest(folder: Path) -> str:
@@ -319,6 +342,11 @@ def _is_here(source: str, revision: str) -> bool:
         return package_file(source) is not None
     if Path(source).expanduser().exists():
         return True
+    if source.startswith(HUB) and not HUB_ID.match(source):
+        try:
+            return version_path(source).exists()
+        except CheckpointError:
+            return False
     if not HUB_ID.match(source):
         return False
     from huggingface_hub import snapshot_download
@@ -330,12 +358,14 @@ def _is_here(source: str, revision: str) -> bool:
     return True
 
 
-def _from_hub(repository: str, revision: str) -> Path:
+def _from_hub(repository: str, revision: str, files: list[str] | None = None) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=HUB_FILES))
+        return Path(
+            snapshot_download(repository, revision=revision or None, allow_patterns=files or HUB_FILES)
+        )
     except (OSError, ValueError, HfHubHTTPError) as error:
         offline = " (offline mode is on)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise CheckpointError(

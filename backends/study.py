@@ -35,7 +35,8 @@ class ModelSpec:
         part: original, retained (retrained without the forget set) or unlearned.
         source: folder, hub id (`hf://owner/name` or `owner/name`) or `package:NAME/FILE.gguf` of the (base) model.
         adapter: PEFT folder or hub id on top of `source`, or None.
-        weights: safetensors file with all or some tensors that replace those of `source` (image models), or None.
+        weights: file or folder (or `hf://owner/name/path`) with tensors that replace some of `source` (image models),
+            in any shape that `backends/image/version_shapes.py` knows, or None.
         subfolder: folder inside a hub id or a pipeline folder that holds the weights, or "".
         revision: hub revision, or "".
         method: name of the unlearning method ("NPO"), or "".
@@ -44,6 +45,7 @@ class ModelSpec:
             missing, and is checked against the files when they are there.
         note: free text shown with the model.
         quantization: "nf4" (4 bits) or "int8" (8 bits) loads a language model quantised by bitsandbytes, or "".
+        ema: take the averaged copy of the weights where `weights` holds two.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ModelSpec:
     fingerprint: str = ""
     note: str = ""
     quantization: Quantization = ""
+    ema: bool = False
 
 
 @dataclass(frozen=True, slots=True)

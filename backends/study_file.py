@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from backends.checkpoints import HUB_ID, is_package
+from backends.checkpoints import HUB, HUB_ID, is_package
 from backends.errors import StudyError
 from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
@@ -233,7 +233,7 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
                 part=cast(Part, table.choice("part", PARTS)),
                 source=table.source("source"),
                 adapter=table.source("adapter") if "adapter" in table.values else None,
-                weights=table.local("weights") if "weights" in table.values else None,
+                weights=_weights(table) if "weights" in table.values else None,
                 subfolder=table.get("subfolder", str, ""),
                 revision=table.get("revision", str, ""),
                 method=table.get("method", str, ""),
@@ -246,10 +246,16 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
                     Quantization,
                     table.choice("quantization", QUANTIZATIONS[1:]) if "quantization" in table.values else "",
                 ),
+                ema=table.get("ema", bool, False),
             )
         )
         _unique([model.name for model in models], table, "name")
     return tuple(models)
+
+
+def _weights(table: _Table) -> str:
+    value = table.need("weights")
+    return value if value.startswith(HUB) else table.local("weights")
 
 
 def _probe_sets(top: _Table) -> tuple[ProbeSet, ...]:

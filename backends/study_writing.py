@@ -53,8 +53,11 @@ def _reading(reading: Reading) -> list[str]:
 
 
 def _assignments(values: Mapping[str, Any]) -> list[str]:
+    unsaid = (None, "", False)
     return [
-        f"{_key(key)} = {_toml(value)}" for key, value in values.items() if value is not None and value != ""
+        f"{_key(key)} = {_toml(value)}"
+        for key, value in values.items()
+        if not any(value is default or value == default == "" for default in unsaid)
     ]
 
 

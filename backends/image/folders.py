@@ -65,10 +65,5 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     return pipe
 
 
-def denoiser_name(pipe: Any) -> str:
-    """Component that predicts the noise: "unet" or "transformer"."""
-    return "unet" if "unet" in pipe.components else "transformer"
-
-
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

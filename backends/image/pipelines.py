@@ -19,11 +19,13 @@ import transformers.utils.logging
 from diffusers.utils import logging
 from torch import nn
 
-from backends.checkpoints import resolve
+from backends.checkpoints import resolve, version_path
 from backends.errors import ModelError
-from backends.image.folders import denoiser_name, load_pipeline
+from backends.image.erasers import add_erasers
+from backends.image.folders import load_pipeline
 from backends.image.steps import Step, preview, run_in_steps
-from backends.image.weights import read_changes, share_equal, with_changes
+from backends.image.version_shapes import Version, denoiser_of
+from backends.image.weights import read_version, share_equal, with_changes
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.study import ModelSpec, Sampling
 
@@ -48,6 +50,7 @@ class DiffusionModels:
         self._dtype: torch.dtype = getattr(torch, dtype)
         self._bases: dict[Path, Any] = {}
         self._pipes: dict[str, Any] = {}
+        self.versions: dict[str, Version] = {}
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
 
@@ -67,13 +70,15 @@ class DiffusionModels:
         base = self._base(resolve(spec.source, revision=spec.revision) / spec.subfolder)
         components = dict(base.components)
         if spec.weights:
-            name = denoiser_name(base)
-            changes = read_changes(Path(spec.weights), components[name])
-            components[name] = with_changes(components[name], changes)
+            self._change(components, spec)
         components["scheduler"] = copy.deepcopy(components["scheduler"])
         pipe = type(base)(**components)
         pipe.set_progress_bar_config(disable=True)
         self._pipes[spec.name] = pipe
+
+    def pipeline(self, name: str) -> Any:
+        """The loaded pipeline of a model."""
+        return self._pipes[name]
 
     def bytes(self) -> int:
         """Memory of all loaded parameters and buffers; shared ones count once."""
@@ -126,6 +131,20 @@ class DiffusionModels:
             for index, pixels in zip(indices, pictures, strict=True):
                 number = sampling.steps if step.done else min(step.number, sampling.steps)
                 yield PartialImage(index, number, sampling.steps, pixels, step.done, seconds)
+
+    def _change(self, components: dict[str, Any], spec: ModelSpec) -> None:
+        """Put the version's tensors and erasers into components of a pipeline."""
+        modules = {name: part for name, part in components.items() if isinstance(part, nn.Module)}
+        states = {name: module.state_dict() for name, module in modules.items()}
+        configs = {name: module.config for name, module in modules.items() if name in ("unet", "vae")}
+        version = read_version(version_path(spec.weights or ""), states, configs, ema=spec.ema)
+        for name, tensors in version.tensors.items():
+            components[name] = with_changes(components[name], tensors)
+        if version.erasers:
+            name = denoiser_of(states)
+            components[name] = with_changes(components[name], {})
+            add_erasers(components[name], version.erasers)
+        self.versions[spec.name] = version
 
     def _base(self, folder: Path) -> Any:
         folder = folder.resolve()

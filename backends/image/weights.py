@@ -7,57 +7,57 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from backends.errors import CheckpointError
-from backends.tensors import read_header
+from backends.image.version_files import read_tensors
+from backends.image.version_shapes import States, Version, recognised
 
-PREFIXES = ("unet.", "transformer.")
 
+def read_version(
+    path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], *, ema: bool = False
+) -> Version:
+    """What a file or folder of unlearned weights changes, in the base's type and on its device; the rest is dropped.
 
-def read_changes(path: Path, module: nn.Module) -> dict[str, Tensor]:
-    """Tensors of a full or partial state dict that differ from the module's, in its type and on its device.
+    A tensor that equals the base's in the file's own type is unchanged: float16 weights of a float32 base differ by
+    rounding only.
 
     Raises:
-        CheckpointError: no name or no shape fits, or nothing differs: shown, it would be the original under another
-            name.
+        CheckpointError: no name or no shape fits, a weight is no number, or nothing differs: shown, it would be the
+            original under another name.
     """
-    read_header(path)  # refuses pickles and truncated files in plain words
-    base = module.state_dict()
-    try:
-        found = {_bare(name): tensor for name, tensor in load_file(path).items()}
-    except SafetensorError as error:
+    version = recognised(read_tensors(path), path, base, configs, ema=ema)
+    changed: dict[str, dict[str, Tensor]] = {}
+    for component, tensors in version.tensors.items():
+        for name, tensor in tensors.items():
+            own = base[component][name]
+            if tensor is own or torch.equal(tensor.to(own.device), own.to(tensor.dtype)):
+                continue
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise CheckpointError(
+                    f"{name} holds values that are no numbers (NaN or infinite)",
+                    where=str(path),
+                    how="Take an earlier checkpoint: this one broke while it was trained",
+                )
+            changed.setdefault(component, {})[name] = tensor.to(own)
+    if not changed and not version.erasers:
         raise CheckpointError(
-            f"this is no sound safetensors file ({error})", where=str(path), how="Copy or download it again"
-        ) from error
-    unknown = sorted(found.keys() - base.keys())
-    if unknown:
-        raise CheckpointError(
-            f"{len(unknown)} of its {len(found)} tensors have no counterpart in the base model, such as {unknown[0]}",
+            f"0 % changed: all of its {sum(map(len, version.tensors.values()))} tensors equal the base model's",
             where=str(path),
-            how="Name the base that these weights were made from as the model's source",
+            how=_why_nothing(version, ema),
         )
-    for name, tensor in found.items():
-        if tensor.shape != base[name].shape:
-            raise CheckpointError(
-                f"{name} has the shape {tuple(tensor.shape)}, but {tuple(base[name].shape)} in the base model",
-                where=str(path),
-                how="Name the base that these weights were made from as the model's source",
-            )
-    changed = {name: tensor.to(base[name]) for name, tensor in found.items()}
-    changed = {name: tensor for name, tensor in changed.items() if not torch.equal(tensor, base[name])}
-    if not changed:
-        raise CheckpointError(
-            f"0 % changed: all of its {len(found)} tensors equal the base model's",
-            where=str(path),
-            how="Check that the unlearned weights were saved, not the original's",
-        )
-    return changed
+    return replace(version, tensors=changed)
+
+
+def _why_nothing(version: Version, ema: bool) -> str:
+    if version.averaged:
+        return f"Set `ema = {'false' if ema else 'true'}` to take the other copy of the weights in this file"
+    return "Check that the unlearned weights were saved, not the original's"
 
 
 def with_changes(module: nn.Module, changes: Mapping[str, Tensor]) -> nn.Module:
@@ -80,12 +80,6 @@ def share_equal(module: nn.Module, base: nn.Module) -> int:
         else:
             differing += 1
     return differing
-
-
-def _bare(name: str) -> str:
-    for prefix in PREFIXES:
-        name = name.removeprefix(prefix)
-    return name
 
 
 def _put(module: nn.Module, name: str, tensor: Tensor) -> None:

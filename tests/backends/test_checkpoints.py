@@ -126,8 +126,6 @@ def test_a_pickle_is_refused_and_never_read(base: Path, tmp_path: Path) -> None:
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap()))
     with pytest.raises(CheckpointError, match=r"pickles .*refused"):
         inspect(spec(folder), "text")
-    with pytest.raises(CheckpointError, match=r"\.pt checkpoints can run code"):
-        inspect(spec(base, weights=str(tmp_path / "weights.pt")), "text")
     assert not (tmp_path / "sprung").exists()
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from backends.errors import CheckpointError, ModelError
 from backends.image.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels
-from backends.image.weights import read_changes, share_equal, with_changes
+from backends.image.weights import read_version, share_equal, with_changes
 from backends.interfaces import ImageRequest, PartialImage
 from backends.study import ModelSpec, Sampling
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_stable_diffusion, write_tiny_weights
@@ -37,6 +37,10 @@ def models(folder: Path, weights: Path) -> DiffusionModels:
     models.add(ModelSpec("Original", "original", str(folder)))
     models.add(ModelSpec("ESD", "unlearned", str(folder), weights=str(weights)))
     return models
+
+
+def read_changes(path: Path, unet: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return dict(read_version(path, {"unet": unet.state_dict()}, {}).tensors["unet"])
 
 
 def never() -> bool:
@@ -158,7 +162,7 @@ def test_weights_that_change_nothing_are_refused(folder: Path, tmp_path: Path) -
 
 
 def test_weights_of_another_model_are_refused(folder: Path, tmp_path: Path) -> None:
-    save_file({"model.diffusion_model.x": torch.zeros(3)}, tmp_path / "other.safetensors")
+    save_file({"text_model.x": torch.zeros(3)}, tmp_path / "other.safetensors")
     unet = load_pipeline(folder, torch.float32).unet
     with pytest.raises(CheckpointError, match="1 of its 1 tensors have no counterpart"):
         read_changes(tmp_path / "other.safetensors", unet)

@@ -1,0 +1,288 @@
+"""What the tensors of an unlearned version are: every checkpoint shape of the field, in the base's own names.
+
+ESD and UCE save part of a UNet, Concept Ablation a `delta.bin`, SalUn and Selective Amnesia a CompVis checkpoint (with
+an averaged copy of the weights), SPM a LoRA, AdvUnlearn a text encoder, Receler erasers, DDPM code a list. Pure
+functions on tensors; knows no pipelines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diffusers.loaders import single_file_utils
+from torch import Tensor
+
+from backends.errors import CheckpointError
+from backends.image.lora import is_lora, lora_changes
+from backends.image.version_files import tensors_in
+
+States = Mapping[str, Mapping[str, Tensor]]
+"""Component of a pipeline ("unet") -> name -> tensor."""
+
+COMPVIS_UNET = "model.diffusion_model."
+COMPVIS_VAE = "first_stage_model."
+COMPVIS_TEXT = "cond_stage_model.transformer."
+COMPVIS_EMA = "model_ema."
+DENOISERS = ("unet", "transformer")
+_NO_WEIGHTS = ("position_ids", "num_batches_tracked")
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Tensors of an unlearned version.
+
+    Attributes:
+        shape: what kind of checkpoint it was, in words.
+        tensors: component -> name in the base -> tensor, in whatever type the file has.
+        erasers: module of the denoiser -> state dict of the eraser after its cross-attention (Receler).
+        ignored: names that are no weights for drawing (optimiser, averaged copy, logit scales).
+        notes: what a person should know of how it was read, in sentences.
+        averaged: the file holds an averaged (EMA) copy too.
+    """
+
+    shape: str
+    tensors: States
+    erasers: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    averaged: bool = False
+
+
+def recognised(
+    raw: Any, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], *, ema: bool = False
+) -> Version:
+    """What a file holds, in the base's names.
+
+    Args:
+        raw: as `version_files.read_tensors` gives it.
+        path: named in errors.
+        base: state dicts of the original's components.
+        configs: their configurations; needed for CompVis checkpoints.
+        ema: take the averaged copy of the weights where there is one.
+
+    Raises:
+        CheckpointError: no tensors, tensors that fit nowhere, or no averaged copy where one was asked for.
+    """
+    erasers = _erasers(raw)
+    if erasers:
+        return _with_erasers(erasers, path, base)
+    if isinstance(raw, list | tuple):
+        return _checked(_ddpm_list(raw, path, base, ema), path, base, ema)
+    whole = raw["state_dict"] if isinstance(raw, Mapping) and "state_dict" in raw else raw
+    flat = tensors_in(whole)
+    if any(name.startswith(COMPVIS_UNET) for name in flat):
+        return _checked(_compvis(flat, path, base, configs, ema), path, base, ema)
+    if isinstance(raw, Mapping) and any(isinstance(raw.get(part), Mapping) for part in base):
+        return _checked(_delta(raw, base), path, base, ema)
+    if is_lora(flat):
+        changes, unplaced = lora_changes(flat, base)
+        if unplaced or not changes:
+            raise _unexpected(unplaced, len(flat), path)
+        return Version(f"LoRA of {sum(map(len, changes.values()))} modules, merged", changes)
+    if not flat:
+        raise CheckpointError("it holds no tensors by name", where=str(path))
+    found = _placed(flat, base)
+    part = " and ".join(found)
+    whole_part = all(len(found[name]) >= len(base[name]) for name in found if name in base)
+    return _checked(
+        Version(f"{'whole' if whole_part else 'part of the'} {part}", found, ignored=_ignored(flat, found)),
+        path,
+        base,
+        ema,
+    )
+
+
+def denoiser_of(base: States) -> str:
+    """Component that predicts the noise; the first where none is known as that."""
+    return next((name for name in DENOISERS if name in base), next(iter(base)))
+
+
+def _placed(flat: Mapping[str, Tensor], base: States) -> dict[str, dict[str, Tensor]]:
+    """Tensors by component; one that fits nowhere goes to the denoiser, where it is named as unexpected."""
+    found: dict[str, dict[str, Tensor]] = {}
+    main = denoiser_of(base)
+    for name, tensor in flat.items():
+        if name.endswith(_NO_WEIGHTS):
+            continue
+        component, bare = _place(name.removeprefix("module."), base) or (main, name)
+        found.setdefault(component, {})[bare] = tensor
+    return found
+
+
+def _place(name: str, base: States) -> tuple[str, str] | None:
+    component, _, rest = name.partition(".")
+    if component in base and rest in base[component]:
+        return component, rest
+    main = denoiser_of(base)
+    # Text encoders are saved with and without the name of their one part, depending on the library's version.
+    spellings = (name, name.removeprefix("text_model."), f"text_model.{name}")
+    for component in (main, *(part for part in base if part != main)):
+        for spelling in spellings:
+            if spelling in base[component]:
+                return component, spelling
+    return None
+
+
+def _ignored(flat: Mapping[str, Tensor], found: States) -> tuple[str, ...]:
+    kept = sum(map(len, found.values()))
+    return tuple(name for name in flat if name.endswith(_NO_WEIGHTS)) if kept < len(flat) else ()
+
+
+def _delta(raw: Mapping[str, Any], base: States) -> Version:
+    """Concept Ablation's `delta.bin`: {"unet": {...}, "text_encoder": {...}}."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for component in base:
+        for name, tensor in tensors_in(raw.get(component)).items():
+            if not name.endswith(_NO_WEIGHTS):
+                placed = _place(f"{component}.{name}", base)
+                found.setdefault(component, {})[placed[1] if placed else name] = tensor
+    rest = tuple(str(key) for key in raw if key not in found)
+    notes = (f"not used of the file: {', '.join(rest[:5])}",) if rest else ()
+    return Version("delta of " + " and ".join(found), found, ignored=rest, notes=notes)
+
+
+def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: bool) -> Version:
+    """[model, optimiser, step, averaged model], names with `module.` before them."""
+    dicts = [found for part in raw if (found := tensors_in(part))]
+    if not dicts:
+        raise CheckpointError("this list holds no tensors by name", where=str(path))
+    averaged = len(dicts) > 1
+    flat = dicts[-1] if ema and averaged else dicts[0]
+    notes = _which(ema, averaged)
+    return Version(
+        "DDPM list checkpoint",
+        _placed(flat, base),
+        ignored=("the rest of the list",),
+        notes=notes,
+        averaged=averaged,
+    )
+
+
+def _compvis(
+    flat: Mapping[str, Tensor],
+    path: Path,
+    base: States,
+    configs: Mapping[str, Mapping[str, Any]],
+    ema: bool,
+) -> Version:
+    """A CompVis checkpoint, converted by diffusers; the trained weights, unless `ema` asks for their average."""
+    names = [name for name in flat if name.startswith(COMPVIS_UNET)]
+    average = {name: _ema_name(name) for name in names}
+    averaged = any(flat_name in flat for flat_name in average.values())
+    unet: dict[str, Tensor] = {
+        name: flat[average[name]] if ema and average[name] in flat else flat[name] for name in names
+    }
+    found = {"unet": _converted(single_file_utils.convert_ldm_unet_checkpoint, unet, configs, "unet", path)}
+    notes = [*_which(ema, averaged)]
+    text = {name.removeprefix(COMPVIS_TEXT): t for name, t in flat.items() if name.startswith(COMPVIS_TEXT)}
+    if text and "text_encoder" in base:
+        placed = _placed(text, {"text_encoder": base["text_encoder"]})
+        found["text_encoder"] = next(iter(placed.values()), {})
+    elif any(name.startswith("cond_stage_model.") for name in flat):
+        notes.append("its text encoder has another layout and is not read: the base's is used")
+    vae = {name: tensor for name, tensor in flat.items() if name.startswith(COMPVIS_VAE)}
+    if vae and "vae" in base:
+        converted = _converted(
+            single_file_utils.convert_ldm_vae_checkpoint, vae, configs, "vae", path, base["vae"]
+        )
+        found["vae"] = {name: tensor for name, tensor in converted.items() if name in base["vae"]}
+    used = (COMPVIS_UNET, COMPVIS_VAE, COMPVIS_TEXT)
+    rest = tuple(name for name in flat if not name.startswith(used))
+    return Version("CompVis checkpoint", found, ignored=rest, notes=tuple(notes), averaged=averaged)
+
+
+def _which(ema: bool, averaged: bool) -> tuple[str, ...]:
+    if not averaged:
+        return ()
+    taken = "the averaged (EMA) copy" if ema else "the weights that were trained"
+    other = (
+        "`ema = false` takes the others"
+        if ema
+        else "an averaged (EMA) copy is there too: `ema = true` takes it"
+    )
+    return (f"{taken} are used; {other}" if not ema else f"{taken} is used; {other}",)
+
+
+def _ema_name(name: str) -> str:
+    return COMPVIS_EMA + name.removeprefix("model.").replace(".", "")
+
+
+def _converted(
+    convert: Callable[..., dict[str, Tensor]],
+    tensors: dict[str, Tensor],
+    configs: Mapping[str, Mapping[str, Any]],
+    component: str,
+    path: Path,
+    like: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    try:
+        found = convert(dict(tensors), dict(configs.get(component, {})))
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"its {component} cannot be brought into diffusers' layout of the base ({type(error).__name__}: {error})",
+            where=str(path),
+            how="Name the base that these weights were made from as the model's source",
+        ) from error
+    for name, tensor in found.items():
+        # A 1 x 1 convolution and a linear layer are the same thing in two layouts.
+        if like is not None and name in like and tensor.numel() == like[name].numel():
+            found[name] = tensor.reshape(like[name].shape)
+    return found
+
+
+def _erasers(raw: Any) -> dict[str, dict[str, Tensor]]:
+    if not isinstance(raw, Mapping) or not raw:
+        return {}
+    found = {str(name): tensors_in(part) for name, part in raw.items()}
+    wanted = {"down.weight", "down.bias", "up.weight", "up.bias"}
+    return found if all(set(part) == wanted for part in found.values()) else {}
+
+
+def _with_erasers(erasers: Mapping[str, Mapping[str, Tensor]], path: Path, base: States) -> Version:
+    names = base[denoiser_of(base)]
+    unplaced = [
+        place for place in erasers if not any(n.startswith(f"{place}.") and ".attn2." in n for n in names)
+    ]
+    if unplaced:
+        raise _unexpected(unplaced, len(erasers), path)
+    return Version(f"erasers after {len(erasers)} cross-attentions", {}, erasers=erasers)
+
+
+def _checked(version: Version, path: Path, base: States, ema: bool) -> Version:
+    if ema and not version.averaged:
+        raise CheckpointError(
+            "`ema = true` asks for an averaged copy of the weights, and this file has none",
+            where=str(path),
+            how="Leave the key out",
+        )
+    total = sum(map(len, version.tensors.values()))
+    unexpected = [
+        name
+        for component, tensors in version.tensors.items()
+        for name in tensors
+        if name not in base.get(component, {})
+    ]
+    if unexpected:
+        raise _unexpected(unexpected, total, path)
+    for component, tensors in version.tensors.items():
+        for name, tensor in tensors.items():
+            if tensor.shape != base[component][name].shape:
+                raise CheckpointError(
+                    f"{name} has the shape {tuple(tensor.shape)}, but {tuple(base[component][name].shape)} in the "
+                    "base model",
+                    where=str(path),
+                    how="Name the base that these weights were made from as the model's source",
+                )
+    return version
+
+
+def _unexpected(names: list[str], total: int, path: Path) -> CheckpointError:
+    some = f", such as {sorted(names)[0]}" if names else ""
+    return CheckpointError(
+        f"{len(names)} of its {total} tensors have no counterpart in the base model{some}",
+        where=str(path),
+        how="Name the base that these weights were made from as the model's source",
+    )
