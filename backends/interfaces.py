@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
+from backends.loader_report import LoaderReport
 from backends.study import Decoding, ProtocolName, Sampling
 
 Stop = Callable[[], bool]
@@ -125,12 +126,26 @@ class PartialImage:
 
 
 class ImageModels(Protocol):
-    """Diffusion models that start from the same noise for the same seed."""
+    """Diffusion models that start from the same noise for the same seed.
+
+    Attributes:
+        notes: what happened on the way that a person should know ("... is cut off"), in sentences.
+    """
+
+    notes: list[str]
 
     def sample(
         self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
     ) -> Iterator[PartialImage]:
         """Pictures as they form; of `sampling` all but the seeds is used, those come with the requests."""
+        ...
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        """What of a loaded model differs from the original, which is loaded too."""
+        ...
+
+    def identity_check(self, name: str, sampling: Sampling) -> str:
+        """Load the original once more and draw one picture with each: "" where they agree bit for bit."""
         ...
 
 

@@ -13,6 +13,7 @@ from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
 from cache import keys
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer, score_items
+from cache.model_checks import check_models
 from cache.reading import judges_digest
 from cache.store import Store
 
@@ -74,6 +75,7 @@ def compare_images(
     sampling: Sampling,
     on_partial: Callable[[str, int, PartialImage], None] = lambda _model, _seed, _image: None,
     stop: Stop = lambda: False,
+    on_note: Callable[[str], None] = lambda _sentence: None,
 ) -> None:
     """Pictures of all models for one prompt and all seeds, from the same noise; stored ones are not made again.
 
@@ -86,6 +88,7 @@ def compare_images(
         sampling: settings and seeds.
         on_partial: told model, seed and the picture so far; not called for pictures that were stored.
         stop: asked between steps.
+        on_note: told what a person should know of the models and the prompt, in sentences.
 
     Raises:
         Cancelled: stopped; pictures that were done are stored.
@@ -103,7 +106,11 @@ def compare_images(
     if not wanted:
         return
     specs = [study.model(name) for name in dict.fromkeys(each.model for each in wanted)]
-    gatherer = ImageGatherer(store, pool.image(specs), pool.judges(study.judges), stop)
+    loaded = pool.image(specs)
+    noted = len(loaded.notes)
+    for sentence in check_models(study, store, pool, [study.original.name, *(spec.name for spec in specs)]):
+        on_note(sentence)
+    gatherer = ImageGatherer(store, loaded, pool.judges(study.judges), stop)
     done = 0
     for partial in gatherer.sample(wanted, sampling):
         each = wanted[partial.index]
@@ -111,6 +118,9 @@ def compare_images(
             gatherer.keep([(each, partial)])
             done += 1
         on_partial(each.model, each.seed, partial)
+        for sentence in loaded.notes[noted:]:
+            on_note(sentence)
+        noted = len(loaded.notes)
     if done < len(wanted):
         raise Cancelled
 

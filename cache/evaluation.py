@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from backends.checkpoints import ModelIdentity, available, identity
 from backends.errors import Cancelled, CheckpointError, ModelError
-from backends.interfaces import Stop, TextModels
+from backends.interfaces import ImageModels, Stop, TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.versions import versions
@@ -23,6 +23,7 @@ from cache.compare import compare_images, compare_text
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
 from cache.keys import Context, Kind
+from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
@@ -160,7 +161,8 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
         self._text: TextGatherer | None = None
-        self._text_models: TextModels | None = None
+        self._models: TextModels | ImageModels | None = None
+        self._found: list[str] = []  # what checking an image model found
         self._noted = 0  # notes of the models that are of earlier probe sets
         self._refused: dict[str, Refusal] = {}
         self._gathered = 0  # pieces of evidence of the probe set at hand
@@ -173,7 +175,7 @@ class _Evaluation:
         for probe_set in self._study.probe_sets:
             started = time.perf_counter()
             self._gathered = 0
-            self._noted = len(self._text_models.notes) if self._text_models is not None else 0
+            self._noted = len(self._models.notes) if self._models is not None else 0
             try:
                 self._gather(probe_set)
             finally:
@@ -209,16 +211,17 @@ class _Evaluation:
             wanted = [
                 Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
             ]
+            names = [self._study.original.name, self._spec.name]
+            self._found = check_models(self._study, self._store, self._pool, names)
             judges = self._pool.judges(self._study.judges)
-            pictures = ImageGatherer(self._store, self._pool.image([self._spec]), judges, self._stop)
+            self._models = self._pool.image([self._spec])
+            pictures = ImageGatherer(self._store, self._models, judges, self._stop)
             pictures.gather(wanted, self._study.sampling, on_done)
             return pictures.refused
         if self._text is None:
-            self._text_models = self._pool.text([self._spec])
-            self._noted = len(self._text_models.notes)
-            self._text = TextGatherer(
-                self._store, self._text_models, self._spec.name, self._stop, self._study.protocol
-            )
+            models = self._pool.text([self._spec])
+            self._models, self._noted = models, len(models.notes)
+            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
         self._text.refused.clear()
         if kind == "scores":
             self._text.scores(found[0], todo[0], on_done)
@@ -245,10 +248,11 @@ class _Evaluation:
     def _notes(self, probe_set: ProbeSet) -> list[str]:
         """What a person should know of this run beside its numbers."""
         refused = [each for each in self._refused.values() if each.probe_set == probe_set.name]
-        models = self._text_models.notes[self._noted :] if self._text_models is not None else []
+        models = self._models.notes[self._noted :] if self._models is not None else []
         return [
             *(f"Row left out: {row}" for row in probe_set.left_out),
             *(f"Probe {each.probe.id} left out: {each.error.what}" for each in refused),
+            *self._found,
             *models,
         ]
 

@@ -18,6 +18,9 @@ from backends.tensors import weight_files
 OWN_PIPELINES = {"PatchDiffusionPipeline": PatchDiffusionPipeline}
 """Pipelines that diffusers does not know, by the class name in `model_index.json`."""
 
+ASKED_BY = {"prompt", "class_labels", "batch_size"}
+"""What a pipeline can be asked by: a text, classes, or only how many pictures it should make from noise."""
+
 
 def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     """The pipeline of a folder, on the processor.
@@ -56,8 +59,11 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
             where=str(folder),
             how="Check that the folder was saved whole with save_pretrained",
         ) from error
-    if "prompt" not in inspect.signature(pipe.__call__).parameters:
-        raise CheckpointError(f"{type(pipe).__name__} does not make pictures from text", where=str(folder))
+    if not ASKED_BY & inspect.signature(pipe.__call__).parameters.keys():
+        raise CheckpointError(
+            f"{type(pipe).__name__} makes no pictures from text, from class labels or from noise alone",
+            where=str(folder),
+        )
     if getattr(pipe, "safety_checker", None) is not None:
         # It blackens pictures, and it is no part of what a model learned or forgot.
         pipe.register_modules(safety_checker=None)

@@ -10,6 +10,7 @@ import copy
 import inspect
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from torch import nn
 
 from backends.checkpoints import resolve, version_path
 from backends.errors import ModelError
+from backends.image.comparing import differences, loader_report
 from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline
 from backends.image.steps import Step, preview, run_in_steps
 from backends.image.version_shapes import Version, denoiser_of
 from backends.image.weights import read_version, share_equal, with_changes
 from backends.interfaces import ImageRequest, PartialImage, Stop
+from backends.loader_report import LoaderReport
 from backends.study import ModelSpec, Sampling
 
 BATCH = 12
@@ -50,7 +53,9 @@ class DiffusionModels:
         self._dtype: torch.dtype = getattr(torch, dtype)
         self._bases: dict[Path, Any] = {}
         self._pipes: dict[str, Any] = {}
+        self._folders: dict[str, Path] = {}
         self.versions: dict[str, Version] = {}
+        self.notes: list[str] = []
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
 
@@ -67,7 +72,8 @@ class DiffusionModels:
         """
         if spec.name in self._pipes:
             return
-        base = self._base(resolve(spec.source, revision=spec.revision) / spec.subfolder)
+        folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
+        base = self._base(folder)
         components = dict(base.components)
         if spec.weights:
             self._change(components, spec)
@@ -75,10 +81,43 @@ class DiffusionModels:
         pipe = type(base)(**components)
         pipe.set_progress_bar_config(disable=True)
         self._pipes[spec.name] = pipe
+        self._folders[spec.name] = folder
 
     def pipeline(self, name: str) -> Any:
         """The loaded pipeline of a model."""
         return self._pipes[name]
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        """What of a loaded model differs from the original, which is loaded too."""
+        return loader_report(self._pipes[original], self._pipes[name], self.versions.get(name))
+
+    def identity_check(self, name: str, sampling: Sampling) -> str:
+        """Load a folder once more and draw one picture with each: "" where they agree bit for bit.
+
+        Two steps suffice: what would differ (noise, scheduler, types, weights) differs from the first. For that long
+        the folder is in memory twice. Only for models that are a folder by themselves, as originals are.
+        """
+        pipe = self._pipes[name]
+        again = load_pipeline(self._folders[name], self._dtype).to(self._device)
+        for module in _modules(again).values():
+            module.requires_grad_(False).eval()
+        request = [ImageRequest(name, "a picture", 1)]
+        if "class_labels" in inspect.signature(pipe.__call__).parameters:
+            request = [ImageRequest(name, "0", 1)]
+        few = replace(sampling, steps=2)
+        drawn = [
+            np.asarray(step.images, dtype=np.float32)
+            for each in (pipe, again)
+            for step in run_in_steps(each, _arguments(each, request, few), lambda: False)
+            if step.done
+        ]
+        apart = float(np.abs(drawn[0] - drawn[1]).max())
+        if np.array_equal(drawn[0], drawn[1]):
+            return ""
+        reasons = (
+            "; ".join(differences(pipe, again)) or "its settings agree, so the device's arithmetic varies"
+        )
+        return f"the same files drew two pictures up to {apart:.3f} apart ({reasons})"
 
     def bytes(self) -> int:
         """Memory of all loaded parameters and buffers; shared ones count once."""
@@ -98,7 +137,9 @@ class DiffusionModels:
             ModelError: an empty prompt, one that is too long, or a size that the model cannot draw.
         """
         for request in requests:
-            self._check(request)
+            if not request.prompt.strip():
+                raise ModelError("the prompt is empty", how="Write what the picture should show")
+            self._note_what_is_cut(request)
         by_model: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
             by_model.setdefault(request.model, []).append(index)
@@ -124,9 +165,15 @@ class DiffusionModels:
         for step in run_in_steps(pipe, arguments, stop):
             if not step.done and step.number % every:
                 continue
-            pictures = _uint8(step.images) if step.done else _shown(pipe, step)
+            pictures = _uint8(step.images) if step.done else _shown(pipe, step, len(indices))
             if pictures is None:
                 continue
+            if step.done and not np.isfinite(np.asarray(step.images, dtype=np.float32)).all():
+                raise ModelError(
+                    "the picture came out as not-a-number values, which would be shown as black",
+                    where=chosen[0].model,
+                    how="Draw in float32 (UNLEARNBOARD_DTYPE=float32), or take an earlier checkpoint",
+                )
             seconds = (time.perf_counter() - started) / len(indices)
             for index, pixels in zip(indices, pictures, strict=True):
                 number = sampling.steps if step.done else min(step.number, sampling.steps)
@@ -160,19 +207,21 @@ class DiffusionModels:
             self._bases[folder] = pipe
         return self._bases[folder]
 
-    def _check(self, request: ImageRequest) -> None:
-        if not request.prompt.strip():
-            raise ModelError("the prompt is empty", how="Write what the picture should show")
+    def _note_what_is_cut(self, request: ImageRequest) -> None:
+        """CLIP reads 77 tokens; diffusers drops the rest with a log line, so it is said here."""
         tokenizer = getattr(self._pipes[request.model], "tokenizer", None)
         if tokenizer is None:
             return
-        count, longest = len(tokenizer(request.prompt)["input_ids"]), tokenizer.model_max_length
-        if count > longest:
-            raise ModelError(
-                f"the prompt is {count} tokens long, and this model reads {longest}",
-                where=request.model,
-                how="Shorten the prompt",
+        ids, longest = tokenizer(request.prompt)["input_ids"], tokenizer.model_max_length
+        if len(ids) > longest:
+            # The last of the tokens that are read is the end mark.
+            cut = tokenizer.decode(ids[longest - 1 :], skip_special_tokens=True).strip()
+            note = (
+                f"the prompt is {len(ids)} tokens long and the model reads {longest}: "
+                f'"{_short(cut)}" is cut off ({_short(request.prompt, 60)})'
             )
+            if note not in self.notes:
+                self.notes.append(note)
 
 
 def _modules(pipe: Any) -> Mapping[str, nn.Module]:
@@ -192,14 +241,40 @@ def _arguments(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) 
     }
     known = inspect.signature(pipe.__call__).parameters
     arguments = {key: value for key, value in wanted.items() if key in known and value is not None}
-    return {"prompt": [request.prompt for request in requests], **arguments}
+    prompts = [request.prompt for request in requests]
+    if "prompt" in known:
+        return {"prompt": prompts, **arguments}
+    if "class_labels" in known:
+        return {"class_labels": [_class_label(pipe, prompt) for prompt in prompts], **arguments}
+    return {"batch_size": len(requests), **arguments}  # from noise alone, whatever the prompt says
 
 
-def _shown(pipe: Any, step: Step) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
-    pictures = preview(pipe, step.clean)
+def _class_label(pipe: Any, prompt: str) -> int:
+    """Number of the class that a prompt names, by its number or by its name."""
+    names: Mapping[str, int] = getattr(pipe, "labels", None) or {}
+    word = prompt.strip()
+    if word in names:
+        return int(names[word])
+    if word.isdecimal():
+        return int(word)
+    some = f", such as {', '.join(list(names)[:3])}" if names else ""
+    raise ModelError(
+        f"{_short(word, 60)!r} is none of this model's classes{some}",
+        how="Ask for a class by its number or name",
+    )
+
+
+def _short(text: str, length: int = 200) -> str:
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _shown(pipe: Any, step: Step, count: int) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+    # Some pipelines (DiT) step the guided and the unguided half together.
+    pictures = preview(pipe, step.clean[:count] if step.clean is not None else None)
     return None if pictures is None else _uint8(pictures)
 
 
 def _uint8(images: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Floats in 0..1, shape (B, H, W, 3), as uint8."""
-    return np.asarray((np.asarray(images, dtype=np.float32).clip(0, 1) * 255).round(), dtype=np.uint8)
+    """Floats in 0..1, shape (B, H, W, 3), as uint8; what is no number is black."""
+    numbers = np.nan_to_num(np.asarray(images, dtype=np.float32))
+    return np.asarray((numbers.clip(0, 1) * 255).round(), dtype=np.uint8)

@@ -1,16 +1,15 @@
 """Runs a diffusers pipeline step by step: what it makes of the picture so far, and a way to stop it.
 
-A pipeline is one blocking call with a callback; here it runs in a thread of its own, so that its steps can be iterated
+A pipeline is one blocking call; here it runs in a thread of its own, so that its steps can be iterated
 over. It knows nothing of requests or studies.
 """
 
 from __future__ import annotations
 
 import functools
-import inspect
 import queue
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,6 +71,8 @@ def preview(pipe: Any, clean: Tensor | None) -> Any:
     if hasattr(pipe, "pictures"):
         return pipe.pictures(clean)
     vae = getattr(pipe, "vae", None)
+    if vae is None and clean.ndim == 4 and clean.shape[1] == 3:  # diffusion on pixels
+        return (clean.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
     if vae is None or clean.ndim != 4 or clean.shape[1] != getattr(vae.config, "latent_channels", None):
         return None
     shift = getattr(vae.config, "shift_factor", None) or 0.0
@@ -89,20 +90,16 @@ def _work(
 ) -> None:
     number = 0
 
-    def on_step(_: Any, index: int, __: Any, latents: dict[str, Any]) -> dict[str, Any]:
+    def on_step(clean: Tensor | None) -> None:
         nonlocal number
-        number = index + 1
+        number += 1
         if left.is_set() or stop():
             raise _Stopped
-        steps.put(Step(number, clean[-1] if clean else None, None, False))
-        return latents
+        steps.put(Step(number, clean, None, False))
 
-    extra = {}
-    if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
-        extra["callback_on_step_end"] = on_step
     try:
-        with _clean_predictions(pipe.scheduler) as clean:
-            images = pipe(**arguments, **extra).images
+        with _watched(pipe.scheduler, on_step):
+            images = pipe(**arguments).images
         if not left.is_set():
             steps.put(Step(number, None, images, True))
         steps.put(None)
@@ -113,9 +110,11 @@ def _work(
 
 
 @contextmanager
-def _clean_predictions(scheduler: Any) -> Iterator[list[Tensor]]:
-    """Collects the last clean prediction of every `scheduler.step`; x_t where the scheduler does not tell it."""
-    latest: list[Tensor] = []
+def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterator[None]:
+    """Tells the clean prediction after every `scheduler.step`; x_t where the scheduler does not tell it.
+
+    Every pipeline steps its scheduler; not every one has a callback.
+    """
     original = scheduler.step
 
     @functools.wraps(original)  # pipelines read its signature
@@ -123,11 +122,11 @@ def _clean_predictions(scheduler: Any) -> Iterator[list[Tensor]]:
         output = original(*args, **kwargs)
         parts = tuple(output.values()) if isinstance(output, dict) else tuple(output)
         tensors = [part for part in parts if isinstance(part, Tensor)]
-        latest[:] = tensors[-1:]
+        on_step(tensors[-1] if tensors else None)
         return output
 
     scheduler.step = step
     try:
-        yield latest
+        yield
     finally:
         del scheduler.step

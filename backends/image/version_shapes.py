@@ -41,6 +41,7 @@ class Version:
         ignored: names that are no weights for drawing (optimiser, averaged copy, logit scales).
         notes: what a person should know of how it was read, in sentences.
         averaged: the file holds an averaged (EMA) copy too.
+        matched: how many tensors of the file found their place, changed or not.
     """
 
     shape: str
@@ -49,6 +50,7 @@ class Version:
     ignored: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     averaged: bool = False
+    matched: int = 0
 
 
 def recognised(

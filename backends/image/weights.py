@@ -51,7 +51,8 @@ def read_version(
             where=str(path),
             how=_why_nothing(version, ema),
         )
-    return replace(version, tensors=changed)
+    matched = sum(map(len, version.tensors.values())) + sum(map(len, version.erasers.values()))
+    return replace(version, tensors=changed, matched=matched)
 
 
 def _why_nothing(version: Version, ema: bool) -> str:

@@ -137,11 +137,19 @@ def test_leaving_early_ends_the_work(models: DiffusionModels) -> None:
 
 @pytest.mark.parametrize(
     ("prompt", "message"),
-    [("  ", "The prompt is empty"), ("cat " * 30, "32 tokens long, and this model reads 16")],
+    [("  ", "The prompt is empty")],
 )
 def test_prompts_that_cannot_be_drawn(models: DiffusionModels, prompt: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
         finished(models, ImageRequest("Original", prompt, 1))
+
+
+def test_what_is_cut_off_a_long_prompt_is_noted(models: DiffusionModels) -> None:
+    assert finished(models, ImageRequest("ESD", "cat " * 15 + "rocket neon", 1))[0].done
+    assert models.notes and "19 tokens long and the model reads 16" in models.notes[0]
+    assert '"cat rocket neon" is cut off' in models.notes[0]
+    finished(models, ImageRequest("Original", "cat", 1))
+    assert len(models.notes) == 1
 
 
 def test_a_size_that_cannot_be_drawn(models: DiffusionModels) -> None:
@@ -191,9 +199,10 @@ def test_a_folder_with_code_of_its_own_is_refused(folder: Path, tmp_path: Path) 
         load_pipeline(tmp_path / "code", torch.float32)
 
 
-def test_a_folder_that_makes_no_pictures_from_text_is_refused(tmp_path: Path) -> None:
-    from diffusers import DDIMScheduler, DDPMPipeline, UNet2DModel
+def test_a_model_that_draws_from_noise_alone(tmp_path: Path) -> None:
+    from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
+    torch.manual_seed(0)
     unet = UNet2DModel(
         8,
         3,
@@ -203,9 +212,92 @@ def test_a_folder_that_makes_no_pictures_from_text_is_refused(tmp_path: Path) ->
         down_block_types=("DownBlock2D",),
         up_block_types=("UpBlock2D",),
     )
-    DDPMPipeline(unet, DDIMScheduler()).save_pretrained(tmp_path / "plain")
-    with pytest.raises(CheckpointError, match="does not make pictures from text"):
-        load_pipeline(tmp_path / "plain", torch.float32)
+    DDPMPipeline(unet, DDPMScheduler()).save_pretrained(tmp_path / "plain")
+    listed = [{f"module.{name}": tensor * 2 for name, tensor in unet.state_dict().items()}, {}, 5]
+    torch.save(listed, tmp_path / "ckpt.pth")
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(tmp_path / "plain")))
+    weights = str(tmp_path / "ckpt.pth")
+    models.add(ModelSpec("SalUn", "unlearned", str(tmp_path / "plain"), weights=weights))
+    requests = [ImageRequest(name, "-", seed) for name in ("Original", "SalUn") for seed in (1, 2)]
+    partials = list(models.sample(requests, Sampling(steps=3), never))
+    done = sorted((p for p in partials if p.done), key=lambda p: p.index)
+    assert len(done) == 4 and {p.pixels.shape for p in done} == {(8, 8, 3)}
+    assert any(not p.done for p in partials)  # shown while it forms, though DDPMPipeline has no callback
+    assert not np.array_equal(done[0].pixels, done[1].pixels)
+    assert not np.array_equal(done[0].pixels, done[2].pixels)
+    assert np.array_equal(finished(models, requests[1], sampling=Sampling(steps=3))[0].pixels, done[1].pixels)
+    assert models.identity_check("Original", Sampling(steps=3)) == ""
+
+
+def test_a_class_conditional_model_is_asked_by_class(tmp_path: Path) -> None:
+    from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+
+    torch.manual_seed(0)
+    transformer = DiTTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=4,
+        in_channels=4,
+        num_layers=1,
+        sample_size=8,
+        num_embeds_ada_norm=1000,
+        out_channels=8,
+        norm_num_groups=4,
+    )
+    vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4)
+    DiTPipeline(transformer, vae, DDIMScheduler()).save_pretrained(tmp_path / "dit")
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(tmp_path / "dit")))
+    few = Sampling(steps=2, guidance=2.0)
+    three, four = finished(
+        models, ImageRequest("Original", "3", 1), ImageRequest("Original", "4", 1), sampling=few
+    )
+    assert three.pixels.shape == (8, 8, 3) and not np.array_equal(three.pixels, four.pixels)
+    with pytest.raises(ModelError, match="'a dog' is none of this model's classes"):
+        finished(models, ImageRequest("Original", "a dog", 1), sampling=few)
+
+
+def test_a_picture_of_no_numbers_is_refused(folder: Path, tmp_path: Path) -> None:
+    pipe = load_pipeline(folder, torch.float32)
+    with torch.no_grad():
+        pipe.unet.conv_out.bias.fill_(float("inf"))
+    pipe.save_pretrained(tmp_path / "broken")
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Broken", "unlearned", str(tmp_path / "broken")))
+    with pytest.raises(ModelError, match="not-a-number values"):
+        finished(models, ImageRequest("Broken", "cat", 1))
+
+
+def test_the_report_says_what_differs(
+    folder: Path, weights: Path, models: DiffusionModels, tmp_path: Path
+) -> None:
+    report = models.report("ESD", "Original")
+    unet = models.pipeline("Original").unet.state_dict()
+    touched = {name: tensor for name, tensor in unet.items() if "attn2" in name}
+    assert (report.matched, report.changed, report.unchanged) == (len(touched), len(touched), 0)
+    assert report.missing == len(unet) - len(touched)
+    assert report.changed_parameters == sum(tensor.numel() for tensor in touched.values())
+    block = report.blocks[0]
+    mine = [t for name, t in unet.items() if name.startswith(block.block)]
+    moved = sum(t.numel() for name, t in touched.items() if name.startswith(block.block))
+    expected = (0.25 * moved / sum(float(t.double().square().sum()) for t in mine)) ** 0.5
+    assert block.relative_l2 == pytest.approx(expected, rel=1e-5)
+    assert report.differences == ()
+
+    pipe = load_pipeline(folder, torch.float32)
+    pipe.scheduler.register_to_config(beta_end=0.5)
+    pipe.save_pretrained(tmp_path / "other")
+    models.add(ModelSpec("Other", "unlearned", str(tmp_path / "other")))
+    other = models.report("Other", "Original")
+    assert other.changed == 0 and other.share == 0
+    assert "its scheduler has beta_end = 0.5" in other.differences[0]
+
+
+def test_the_original_loaded_twice_draws_the_same(models: DiffusionModels, folder: Path) -> None:
+    assert models.identity_check("Original", SAMPLING) == ""
+    with torch.no_grad():  # a model that is not its files any more
+        models.pipeline("Original").unet.conv_out.bias.add_(0.1)
+    assert "two pictures up to" in models.identity_check("Original", SAMPLING)
 
 
 def test_a_stable_diffusion_folder_is_drawn_and_unlearned_like_any_other(tmp_path: Path) -> None:

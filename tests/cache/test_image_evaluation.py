@@ -17,9 +17,11 @@ from PIL import Image
 from backends.errors import Cancelled, ModelError
 from backends.evidence import Judgement
 from backends.interfaces import ImageModels, ImageRequest, Judge, JudgedImage, PartialImage, Stop
+from backends.loader_report import LoaderReport, ModelCheck
 from backends.pool import ModelPool
 from backends.study import JudgeSpec, ModelSpec, Part, Probe, ProbeSet, Sampling, Study
 from cache.evaluation import Progress, compare_images, evaluate, plan
+from cache.model_checks import model_check
 from cache.scoreboard import images_for, scoreboard
 from cache.store import Store
 from tests.cache.conftest import at_once
@@ -32,6 +34,16 @@ class Painter:
 
     def __init__(self) -> None:
         self.asked: list[ImageRequest] = []
+        self.notes: list[str] = []
+        self.checked: list[str] = []
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        self.checked.append(name)
+        return LoaderReport("painter", 4, 0, 4 - (name == "ESD"), name == "ESD", 0, 100, 25 * (name == "ESD"))
+
+    def identity_check(self, name: str, sampling: Sampling) -> str:
+        self.checked.append(name)
+        return ""
 
     def sample(
         self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
@@ -217,3 +229,45 @@ def test_a_prompt_a_model_cannot_draw_is_named_and_the_others_are_drawn(
     with pytest.raises(ModelError, match=r"^forget, probe n3: 1 probe left out with ESD"):
         evaluate(study, store, pool, ["ESD"])
     assert plan(study, store, "float32", ["ESD"]).missing == 2  # one picture for each seed
+
+
+def test_models_are_checked_once_and_the_report_is_kept(study: Study, store: Store) -> None:
+    pool = PaintingPool()
+    evaluate(study, store, pool)
+    assert sorted(pool.painter.checked) == ["ESD", "Original"]
+    check = model_check(study, store, "ESD")
+    assert check is not None and check.report is not None
+    assert check.report.share == 0.25 and check.report.shape == "painter"
+    again = PaintingPool()
+    compare_images(study, store, again, ["Original", "ESD"], Probe("own", "mine", "A cat"), study.sampling)
+    assert again.painter.checked == []
+    assert model_check(study, store, "Original") == ModelCheck(None, "", pytest.approx(0, abs=60))
+
+
+def test_a_model_that_equals_the_original_is_told(study: Study, store: Store) -> None:
+    class Same(Painter):
+        def report(self, name: str, original: str) -> LoaderReport:
+            return LoaderReport("painter", 4, 0, 4, 0, 0, 100, 0)
+
+        def identity_check(self, name: str, sampling: Sampling) -> str:
+            return "the same files drew two pictures"
+
+    pool, told = PaintingPool(), list[str]()
+    pool.painter = Same()
+    probe = Probe("own", "mine", "A cat")
+    compare_images(study, store, pool, ["ESD"], probe, study.sampling, on_note=told.append)
+    assert any("Original is not the same when it is loaded twice" in sentence for sentence in told)
+    assert any("ESD: 0 % of its parameters differ" in sentence for sentence in told)
+    evaluate(study, store, pool, models=["ESD"])
+    notes = [note for run in store.runs(study.name) for note in run.notes]
+    assert any("ESD: 0 % of its parameters differ" in note for note in notes)
+
+
+def test_a_damaged_check_is_made_again(study: Study, store: Store) -> None:
+    pool = PaintingPool()
+    evaluate(study, store, pool)
+    for path in (store.path.parent / "checks").glob("*.json"):
+        path.write_text("{")
+    assert model_check(study, store, "ESD") is None
+    compare_images(study, store, pool, ["ESD"], Probe("own", "mine", "A cat"), study.sampling)
+    assert model_check(study, store, "ESD") is not None

@@ -1,0 +1,123 @@
+"""Two loaded pipelines side by side: which tensors differ, by how much, and what else would change a picture.
+
+Shared tensors are equal by being the same; only the others are compared number by number.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backends.image.version_shapes import Version
+from backends.loader_report import BlockChange, LoaderReport
+
+_SETTINGS = {"_use_default_values", "_name_or_path", "_diffusers_version", "_class_name"}
+
+
+def loader_report(base: Any, pipe: Any, version: Version | None) -> LoaderReport:
+    """What of a pipeline differs from the base; `version` is what was put into it, None for a folder of its own."""
+    blocks: dict[tuple[str, str], list[float]] = {}
+    changed = matched = added = 0
+    states, own = _states(base), _states(pipe)
+    for component, state in states.items():
+        mine = own.get(component, {})
+        for name, tensor in state.items():
+            row = blocks.setdefault((component, block_of(name)), [0.0, 0.0, 0.0, 0.0])
+            row[0] += tensor.numel()
+            other = mine.get(name)
+            matched += other is not None
+            if other is None or other.shape != tensor.shape:
+                continue
+            row[3] += float(tensor.float().square().sum(dtype=torch.float64))
+            if other.data_ptr() == tensor.data_ptr() or torch.equal(other, tensor):
+                continue
+            changed += 1
+            row[1] += tensor.numel()
+            row[2] += float((other.float() - tensor.float()).square().sum(dtype=torch.float64))
+        added += sum(tensor.numel() for name, tensor in mine.items() if name not in state)
+    if version is not None:
+        matched = version.matched
+    touched = [
+        component for component, _ in blocks if any(b[1] for k, b in blocks.items() if k[0] == component)
+    ]
+    size = sum(len(states[component]) for component in dict.fromkeys(touched))
+    return LoaderReport(
+        shape=version.shape if version is not None else "pipeline folder",
+        matched=matched,
+        missing=max(0, size - matched),
+        unchanged=max(0, matched - changed),
+        changed=changed,
+        added=added,
+        parameters=int(sum(row[0] for row in blocks.values())),
+        changed_parameters=int(sum(row[1] for row in blocks.values())),
+        blocks=tuple(
+            BlockChange(component, block, int(row[0]), int(row[1]), _ratio(row[2], row[3]))
+            for (component, block), row in blocks.items()
+            if row[1]
+        ),
+        differences=differences(base, pipe),
+        notes=version.notes if version is not None else (),
+        ignored=len(version.ignored) if version is not None else 0,
+    )
+
+
+def differences(base: Any, pipe: Any) -> tuple[str, ...]:
+    """What beside the denoiser's and text encoder's weights makes pictures differ, in sentences."""
+    found = []
+    for name in base.components:
+        left, right = base.components[name], pipe.components.get(name)
+        if (left is None) != (right is None):
+            found.append(f"only {'the original' if right is None else 'this model'} has a {name}")
+        elif left is not None and type(left) is not type(right):
+            found.append(f"its {name} is a {type(right).__name__}, the original's a {type(left).__name__}")
+        elif name in ("scheduler", "vae"):
+            found += _settings(name, left, right)
+    base_types, types = _types(base), _types(pipe)
+    if base_types != types:
+        found.append(f"its weights are {' and '.join(types)}, the original's {' and '.join(base_types)}")
+    left, right = _states(base).get("vae", {}), _states(pipe).get("vae", {})
+    moved = sum(not torch.equal(left[name], right[name]) for name in left.keys() & right.keys())
+    if moved:
+        found.append(
+            f"{moved} of the {len(left)} tensors of its VAE differ, so its pictures would differ anyway"
+        )
+    return tuple(found)
+
+
+def block_of(name: str) -> str:
+    """Block that a tensor belongs to: "down_blocks.0", "mid_block", "encoder.layers.3"."""
+    parts = name.split(".")
+    for place, part in enumerate(parts):
+        if part.isdigit():
+            return ".".join(parts[: place + 1])
+    return parts[0]
+
+
+def _settings(name: str, left: Any, right: Any) -> list[str]:
+    ours, theirs = _plain(left.config), _plain(right.config)
+    differing = [key for key in sorted(ours.keys() | theirs.keys()) if ours.get(key) != theirs.get(key)]
+    return [f"its {name} has {key} = {theirs.get(key)}, the original's {ours.get(key)}" for key in differing]
+
+
+def _plain(config: Mapping[str, Any]) -> dict[str, str]:
+    return {k: json.dumps(v, default=str) for k, v in dict(config).items() if k not in _SETTINGS}
+
+
+def _types(pipe: Any) -> list[str]:
+    found = {str(t.dtype).removeprefix("torch.") for s in _states(pipe).values() for t in s.values()}
+    return sorted(found - {"int64"})
+
+
+def _states(pipe: Any) -> dict[str, dict[str, Tensor]]:
+    return {
+        name: dict(part.state_dict()) for name, part in pipe.components.items() if isinstance(part, nn.Module)
+    }
+
+
+def _ratio(difference: float, size: float) -> float:
+    return math.sqrt(difference / size) if size else (math.inf if difference else 0.0)
