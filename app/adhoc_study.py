@@ -18,7 +18,11 @@ from backends.errors import StudyError
 from backends.probes import read_probes
 from backends.study import JudgeSpec, ModelSpec, Part, ProbeSet, Role, Study, spec_digest
 from backends.study_writing import write_study
+from backends.tensors import PICKLES
 from backends.text.adapters import adapter_settings
+
+FILES = (".safetensors", *PICKLES)
+"""Files of unlearned weights of an image model."""
 
 CHECKPOINT = re.compile(r"(?:checkpoint|step|epoch|iteration|iter)[-_ ]?(\d+)", re.IGNORECASE)
 
@@ -112,16 +116,22 @@ def _original(source: str) -> ModelSpec:
 def _spec(source: str, part: Part, original: ModelSpec) -> ModelSpec:
     path = Path(source)
     name, method, step = _short_name(source), "", None
-    if found := CHECKPOINT.fullmatch(path.stem if path.suffix == ".safetensors" else path.name):
+    if found := CHECKPOINT.fullmatch(path.stem if path.suffix in FILES else path.name):
         method, step = path.absolute().parent.name, int(found[1])
         name = f"{method} {step}"
     located = _located(source)
     spec = ModelSpec(name=name, part=part, source=located, method=method, step=step)
     if _is_adapter(located):
         return replace(spec, source=original.source, adapter=located)
-    if path.suffix == ".safetensors":
+    if path.suffix in FILES or _is_part(Path(located), Path(original.source)):
         return replace(spec, source=original.source, weights=located)
     return spec
+
+
+def _is_part(folder: Path, original: Path) -> bool:
+    """A folder with one component of a diffusers pipeline, or with erasers, beside an original that is a pipeline."""
+    pipelines = [(path / "model_index.json").is_file() for path in (folder, original)]
+    return folder.is_dir() and pipelines == [False, True]
 
 
 def _is_adapter(source: str) -> bool:
@@ -141,7 +151,7 @@ def _absolute(source: str) -> Path:
 
 def _short_name(source: str) -> str:
     path = Path(source)
-    return (path.stem if path.suffix in {".safetensors", ".gguf"} else path.absolute().name) or source
+    return (path.stem if path.suffix in {*FILES, ".gguf"} else path.absolute().name) or source
 
 
 def _own_names(specs: Sequence[ModelSpec]) -> list[ModelSpec]:

@@ -16,7 +16,7 @@ from app.pictures import VIEW_NAMES, board
 from app.plainly import said_plainly
 from app.prompt_form import job_about, models_of, prompt_form
 from app.resources import pool, runner, store
-from app.run_bar import job_line
+from app.run_bar import job_line, literal
 from app.view_choice import view_choice
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
@@ -53,6 +53,8 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     if job is not None:
         active = job.active  # read before the pictures, so that none is missed
         job_line(job, runner().ahead_of(job))
+        for sentence in job.remarks:
+            st.warning(literal(sentence), icon=":material/info:")
         forming = job.partial() if active else {}
         if was_active and not active:
             st.rerun()
@@ -93,4 +95,4 @@ def _sample_all(
         job.report(len(ended), total)
 
     job.report(0, total, "loading models")
-    compare_images(study, store, pool, names, probe, sampling, show, job.stopping)
+    compare_images(study, store, pool, names, probe, sampling, show, job.stopping, job.remark)

@@ -38,6 +38,7 @@ class Job:
         done, total: steps; total is 0 while it is not known.
         gives_way: its work can be interrupted by quicker work, and goes on where it was when it is called again.
         note: what the worker is at now ("loading weights").
+        remarks: what a person should know of what was done, in sentences; they stay when the job has ended.
         error: one sentence where it failed.
     """
 
@@ -49,6 +50,7 @@ class Job:
     done: int = 0
     total: int = 0
     note: str = ""
+    remarks: list[str] = field(default_factory=list)
     error: str = ""
     started: float | None = None
     ended: float | None = None
@@ -73,6 +75,11 @@ class Job:
     def interrupted(self) -> bool:
         """As `stopping`, and also while quicker work waits; the `Stop` of work that gives way."""
         return self._stop.is_set() or self._aside.is_set()
+
+    def remark(self, sentence: str) -> None:
+        """Tell a person something about what was done, once."""
+        if sentence not in self.remarks:
+            self.remarks.append(sentence)
 
     def step_aside(self) -> None:
         """Ask the job to let quicker work pass; it goes on afterwards."""

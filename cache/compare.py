@@ -110,9 +110,9 @@ def compare_images(
     noted = len(loaded.notes)
     for sentence in check_models(study, store, pool, [study.original.name, *(spec.name for spec in specs)]):
         on_note(sentence)
-    gatherer = ImageGatherer(store, loaded, pool.judges(study.judges), stop)
+    gatherer = ImageGatherer(store, loaded, pool.judges(study.judges), stop, sampling)
     done = 0
-    for partial in gatherer.sample(wanted, sampling):
+    for partial in gatherer.sample(wanted):
         each = wanted[partial.index]
         if partial.done:
             gatherer.keep([(each, partial)])

@@ -215,8 +215,8 @@ class _Evaluation:
             self._found = check_models(self._study, self._store, self._pool, names)
             judges = self._pool.judges(self._study.judges)
             self._models = self._pool.image([self._spec])
-            pictures = ImageGatherer(self._store, self._models, judges, self._stop)
-            pictures.gather(wanted, self._study.sampling, on_done)
+            pictures = ImageGatherer(self._store, self._models, judges, self._stop, self._study.sampling)
+            pictures.gather(wanted, on_done)
             return pictures.refused
         if self._text is None:
             models = self._pool.text([self._spec])

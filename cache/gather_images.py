@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,9 @@ from backends.errors import Cancelled, ModelError
 from backends.evidence import ImageEvidence
 from backends.interfaces import ImageModels, ImageRequest, Judge, PartialImage, Stop
 from backends.study import Probe, Sampling
+from backends.versions import own_version
 from cache.gather_text import OnDone, all_that_fit, in_cells
+from cache.keys import IMAGE_PROTOCOL
 from cache.store import Store
 
 CELL_IMAGES = 12
@@ -40,16 +43,21 @@ class ImageGatherer:
         models: has the models loaded.
         judges: of the study.
         stop: asked between steps.
+        sampling: settings of all pictures, but for their seeds.
     """
 
-    def __init__(self, store: Store, models: ImageModels, judges: Sequence[Judge], stop: Stop) -> None:
+    def __init__(
+        self, store: Store, models: ImageModels, judges: Sequence[Judge], stop: Stop, sampling: Sampling
+    ) -> None:
         self._store = store
+        self._sampling = sampling
+        self._software = f"UnlearnBoard {own_version()}"
         self._models = models
         self._judges = judges
         self._stop = stop
         self.refused: list[tuple[Probe, ModelError]] = []
 
-    def gather(self, wanted: Sequence[Wanted], sampling: Sampling, on_done: OnDone) -> None:
+    def gather(self, wanted: Sequence[Wanted], on_done: OnDone) -> None:
         """Make, judge and store pictures, a cell at a time.
 
         Raises:
@@ -57,7 +65,7 @@ class ImageGatherer:
         """
 
         def make(part: Sequence[Wanted]) -> list[tuple[Wanted, PartialImage]]:
-            return [(part[found.index], found) for found in self.sample(part, sampling) if found.done]
+            return [(part[found.index], found) for found in self.sample(part) if found.done]
 
         for every in in_cells(wanted, CELL_IMAGES):
             cell = self._missing(every)
@@ -68,10 +76,10 @@ class ImageGatherer:
             if len(pictures) + len(self.refused) - before < len(cell):
                 raise Cancelled
 
-    def sample(self, wanted: Sequence[Wanted], sampling: Sampling) -> Iterator[PartialImage]:
+    def sample(self, wanted: Sequence[Wanted]) -> Iterator[PartialImage]:
         """Pictures as they form, from the same noise for the same seed."""
         requests = [ImageRequest(each.model, each.probe.prompt, each.seed) for each in wanted]
-        yield from self._models.sample(requests, sampling, self._stop)
+        yield from self._models.sample(requests, self._sampling, self._stop)
 
     def keep(self, pictures: Sequence[tuple[Wanted, PartialImage]]) -> None:
         """Judge finished pictures and store them, one cell for each context."""
@@ -102,7 +110,7 @@ class ImageGatherer:
         said = {judge.domain: judge.judge(pixels) for judge in self._judges} if pixels else {}
         rows: list[tuple[ImageEvidence, bytes]] = []
         for index, (partial, each) in enumerate(zip(partials, wanted, strict=True)):
-            png = encode(partial.pixels, _caption(each))
+            png = encode(partial.pixels, _caption(each, self._sampling) | {"software": self._software})
             judged = {domain: results[index] for domain, results in said.items()}
             found = ImageEvidence(
                 image=blake3(png).hexdigest(),
@@ -115,8 +123,19 @@ class ImageGatherer:
         return rows
 
 
-def _caption(wanted: Wanted) -> Mapping[str, str]:
-    return {"prompt": wanted.probe.prompt, "model": wanted.model, "seed": str(wanted.seed)}
+def _caption(wanted: Wanted, sampling: Sampling) -> dict[str, str]:
+    """All that the picture depends on, so that a file that was copied away still says how to make it again."""
+    settings = {
+        key: "" if value is None else str(value) for key, value in asdict(sampling).items() if key != "seeds"
+    }
+    return {
+        "prompt": wanted.probe.prompt,
+        "model": wanted.model,
+        **settings,
+        "seed": str(wanted.seed),
+        "protocol": IMAGE_PROTOCOL,
+        "context": wanted.context,
+    }
 
 
 def _features(parts: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:

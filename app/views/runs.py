@@ -11,6 +11,7 @@ import streamlit as st
 from app import state
 from app.evaluation_panel import evaluation_panel
 from app.evaluation_status import protocol, runs_table
+from app.loader_panel import loader_panel
 from app.plain_text import visible, visible_json
 from app.resources import store
 from app.run_bar import literal
@@ -25,6 +26,8 @@ def page() -> None:
     evaluation_panel()
     st.subheader("Cached runs", anchor=False)
     _runs(store().runs(state.study().name))
+    if state.study().modality == "image":
+        loader_panel()
     _probe_sets(state.study().probe_sets)
     _cache_facts()
 

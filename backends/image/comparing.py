@@ -50,7 +50,7 @@ def loader_report(base: Any, pipe: Any, version: Version | None) -> LoaderReport
         shape=version.shape if version is not None else "pipeline folder",
         matched=matched,
         missing=max(0, size - matched),
-        unchanged=max(0, matched - changed),
+        unchanged=0 if version is not None and version.erasers else max(0, matched - changed),
         changed=changed,
         added=added,
         parameters=int(sum(row[0] for row in blocks.values())),
