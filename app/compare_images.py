@@ -12,11 +12,14 @@ from app.components.image_board import image_board
 from app.components.model_picker import is_dark
 from app.decoding_menu import sampling_menu
 from app.jobs import Job, Work
+from app.picture_export import export_buttons
 from app.pictures import VIEW_NAMES, board
 from app.plainly import said_plainly
 from app.prompt_form import job_about, models_of, prompt_form
 from app.resources import pool, runner, store
 from app.run_bar import job_line, literal
+from app.sheet_panel import sheet_panel
+from app.steps_panel import steps_panel
 from app.view_choice import view_choice
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
@@ -36,6 +39,13 @@ def panel() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         view_choice(VIEW_NAMES)
         sampling_menu()
+    view = state.view(list(VIEW_NAMES))
+    if view == "sheet":
+        sheet_panel(probe)
+        return
+    if view == "steps":
+        steps_panel(probe)
+        return
     job = job_about(probe, _settings())
     active = job is not None and job.active
     st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
@@ -72,6 +82,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         awaited=models_of(job),
         dark=is_dark(),
     )
+    export_buttons(drawn, study.name, sampling)
     image_board(drawn, key=f"pictures_{state.study_name()}", on_view=state.show_view)
 
 

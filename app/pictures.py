@@ -21,10 +21,13 @@ from app.comparison import ImageColumn
 from app.look import look_of
 from app.plain_text import visible
 from app.scales import ROCKET, ramp
+from app.sheet import Axis, Cell, Values, label
+from backends.checkpoints import available
 from backends.evidence import ImageEvidence
 from backends.interfaces import PartialImage
 from backends.metrics.pictures import NONE
 from backends.study import Part, Probe, Study
+from cache.films import Film, distances, parting
 from cache.store import Store
 
 Pixels = NDArray[np.uint8]
@@ -33,6 +36,8 @@ VIEW_NAMES: dict[str, str] = {
     "slider": "Slider",
     "blink": "Blink",
     "difference": "Difference",
+    "steps": "Steps",
+    "sheet": "Sheet",
 }
 
 
@@ -87,6 +92,103 @@ def board(
             }
         )
     return {"view": view, "prompt": visible(probe.prompt), "columns": drawn, "legend": list(ROCKET)}
+
+
+def sheet_board(
+    study: Study,
+    store: Store,
+    across: Axis,
+    down: Axis,
+    values: Values,
+    sheet: Sequence[Sequence[Cell]],
+    found: Mapping[int, ImageEvidence | None],
+    partial: Mapping[tuple[str, str, str], PartialImage],
+    *,
+    dark: bool,
+) -> dict[str, Any]:
+    """A sheet as the component draws it: one column a value of an axis, cells named by the other.
+
+    Args:
+        study: the study.
+        store: where the picture files are.
+        across: axis of the columns.
+        down: axis of the cells of a column.
+        values: of the axes.
+        sheet: cells, column by column.
+        found: id of a cell -> what is stored of it.
+        partial: (model, probe digest, sampling key) -> picture that is being made.
+        dark: the theme.
+    """
+    drawn = []
+    for value, column in zip(values.of(across), sheet, strict=True):
+        spec = study.model(column[0].model)
+        look = look_of(spec, study)
+        cells = []
+        for cell in column:
+            mine = found[id(cell)]
+            missing = None if mine is None else {cell.seed: mine}
+            own = ImageColumn(study.model(cell.model), missing or {}, replay=False)
+            forming = partial.get((cell.model, cell.probe.digest(), cell.sampling.key(cell.seed)))
+            unwanted = to_be_gone(study, cell.probe)
+            one = _cell(store, cell.probe, unwanted, own, cell.seed, forming, False)
+            one["label"] = visible(label(down, values.of(down)[column.index(cell)]))
+            one["settings"] = visible(
+                f"{cell.model}, {cell.probe.prompt}, seed {cell.seed}, {cell.sampling.steps} steps, "
+                f"guidance {cell.sampling.guidance:g}"
+            )
+            if not one["src"]:
+                here = available(study.model(cell.model))
+                one["message"] = "Not drawn yet" if here else "Not recorded, and its weights are not here"
+            cells.append(one)
+        drawn.append(
+            {
+                "name": label(across, value),
+                "title": visible(label(across, value)),
+                "detail": visible(detail_of(spec)) if across == "model" else visible(spec.name),
+                "part": spec.part if across == "model" else "unlearned",
+                "look": {"symbol": look.symbol, "colour": look.on(dark)},
+                "message": "",
+                "cells": cells,
+                "summary": [],
+            }
+        )
+    prompt = values.prompt[0].prompt if "prompt" not in (across, down) else f"{len(values.prompt)} prompts"
+    return {"view": "sheet", "prompt": visible(prompt), "columns": drawn, "legend": list(ROCKET)}
+
+
+def film_board(
+    study: Study, probe: Probe, pair: tuple[str, str], left: Film, right: Film, *, dark: bool
+) -> dict[str, Any]:
+    """Two films as the component draws them, with their distance at every step and the step at which they part."""
+    apart = dict(distances(left, right))
+    shared = list(apart)
+    rows = []
+    for name, shown in zip(pair, (left, right), strict=True):
+        spec = study.model(name)
+        look = look_of(spec, study)
+        frames = dict(zip(shown.steps, shown.frames, strict=True))
+        rows.append(
+            {
+                "title": visible(name),
+                "part": spec.part,
+                "look": {"symbol": look.symbol, "colour": look.on(dark)},
+                "frames": [_uri(_png(frames[step])) for step in shared],
+            }
+        )
+    film = {
+        "rows": rows,
+        "steps": shared,
+        "distance": [f"{apart[step]:.3f}" for step in shared],
+        "share": [min(1.0, 4 * apart[step]) for step in shared],
+        "part": parting(list(apart.items())),
+    }
+    return {
+        "view": "steps",
+        "prompt": visible(probe.prompt),
+        "columns": [],
+        "film": film,
+        "legend": list(ROCKET),
+    }
 
 
 def to_be_gone(study: Study, probe: Probe) -> dict[str, str]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 
 import streamlit as st
 
 from app.jobs import Job
 from app.plain_text import visible
+from app.resources import runner
 
 MARKDOWN = frozenset("\\`*_{}[]()#+-.!|<>$~:")
 
@@ -29,6 +31,13 @@ def job_line(job: Job, ahead: int) -> None:
         st.error(literal(job.error), icon=":material/error:")
     elif job.state == "stopped":
         st.caption("Stopped. Answers that were finished are kept.")
+
+
+def latest(kind: str, key: tuple[Hashable, ...]) -> Job | None:
+    """The latest job of that kind about the same: one that is on, or one that ended in this visit."""
+    mine = st.session_state.get("jobs_of_this_visit", [])
+    about = [job for job in runner().jobs(kind) if job.key == key]
+    return next((job for job in reversed(about) if job.active or job in mine), None)
 
 
 def _progress_text(job: Job, ahead: int) -> str:

@@ -40,8 +40,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     image.style.imageRendering = enlarged >= PIXEL_SCALE ? "pixelated" : "auto";
   }
 
+  const nameOf = (cell) => cell.label ?? `seed ${cell.seed}`;
   const describe = (column, cell) =>
-    `${column.title}, seed ${cell.seed}` + (cell.judged.length ? `: ${cell.judged.map((j) => j.words).join(", ")}` : "");
+    `${column.title}, ${nameOf(cell)}` + (cell.judged.length ? `: ${cell.judged.map((j) => j.words).join(", ")}` : "");
 
   function heading(column) {
     const head = el("header");
@@ -63,6 +64,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const box = el("figure", "tile");
     if (!cell.src) {
       box.append(el("div", "empty", cell.message));
+      if (cell.label) box.append(el("figcaption", "seed", cell.label));
       return box;
     }
     const button = el("button", "open");
@@ -73,7 +75,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     button.onclick = () => open(data.columns.indexOf(column), column.cells.indexOf(cell));
     box.append(button);
     const caption = el("figcaption");
-    caption.append(el("span", "seed", `seed ${cell.seed}`));
+    const seed = el("span", "seed", nameOf(cell));
+    seed.title = cell.settings ?? "";
+    caption.append(seed);
     if (data.view === "difference") caption.append(el("span", "mean", cell.mean));
     else caption.append(...cell.judged.map(judgement));
     box.append(caption);
@@ -216,9 +220,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const large = picture(data.view === "difference" && cell.difference ? cell.difference : cell.src, describe(column, cell));
     const text = el("figcaption");
     const title = el("div", "title");
-    title.append(mark(column.look), el("b", "", column.title), el("span", "detail", `seed ${cell.seed} · ${data.prompt}`));
+    title.append(mark(column.look), el("b", "", column.title), el("span", "detail", cell.settings ?? `seed ${cell.seed} · ${data.prompt}`));
     text.append(title, ...cell.judged.map((judged) => el("div", "", judged.words)));
-    text.append(el("div", "keys", "← → another model · ↑ ↓ another seed · Esc closes"));
+    text.append(el("div", "keys", "← → another column · ↑ ↓ another row · Esc closes"));
     figure.append(large, text);
     const close = el("button", "close", "Close");
     close.type = "button";
@@ -261,6 +265,32 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return box;
   }
 
+  function film() {
+    const box = el("div", "film");
+    const { rows, steps, distance, share, part } = data.film;
+    box.style.setProperty("--frames", steps.length);
+    box.append(el("span", "corner", ""));
+    steps.forEach((step) => {
+      const head = el("span", step === part ? "step part" : "step", `step ${step}`);
+      if (step === part) head.append(el("b", "", "they part"));
+      box.append(head);
+    });
+    rows.forEach((row) => {
+      const name = el("span", "film-name");
+      name.append(mark(row.look), el("b", "", row.title));
+      box.append(name);
+      row.frames.forEach((src, place) => box.append(picture(src, `${row.title}, step ${steps[place]}`)));
+    });
+    box.append(el("span", "film-name detail", "difference"));
+    distance.forEach((value, place) => {
+      const cell = el("span", "apart", value);
+      cell.style.setProperty("--share", share[place]);
+      box.append(cell);
+    });
+    const ends = el("p", "message", part === null ? "The two pictures end alike." : `The two pictures part at step ${part}.`);
+    return [ends, box];
+  }
+
   function draw() {
     timers.splice(0).forEach(clearInterval);
     if (data.view === "slider") root.replaceChildren(...pairView(slider));
@@ -268,7 +298,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
       root.replaceChildren(blinkControls(), ...pairView(blink));
       showFlip(root.dataset.flip === "other");
       if (root.dataset.auto === "on") timers.push(setInterval(swap, BLINK_MS));
-    } else root.replaceChildren(...(data.view === "difference" ? [legend()] : []), grid());
+    } else if (data.view === "steps") root.replaceChildren(...film());
+    else root.replaceChildren(...(data.view === "difference" ? [legend()] : []), grid());
   }
   draw();
   if (dialog.open) fillDialog();
