@@ -5,21 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from PIL import Image
 
 from backends.checkpoints import ModelIdentity
 from backends.errors import CheckpointError
-from backends.evidence import ANSWER, TextEvidence, TokenScores
+from backends.evidence import ANSWER, ImageEvidence, TextEvidence, TokenScores
 from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures
+from backends.metrics.distributions import FID, drawn_kernel_distance, frechet_distance
 from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache import keys, reading
 from cache.keys import Context
 from cache.store import Store
+
+KID_RESAMPLES = 200
+SEED = 0
 
 Values = dict[str, NDArray[np.float64]]
 """role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN where there is none."""
@@ -138,14 +144,56 @@ def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) ->
     for role, probes in role_probes(study).items():
         ours = reading.images_for(study, store, spec.name, probes, numerics=numerics)
         originals = reading.images_for(study, store, study.original.name, probes, numerics=numerics)
+        read = _pixel_reader(store)
         pictures = [
-            Pictures(probe, ours.get(probe.id, {}), originals.get(probe.id, {}), study.forget_concepts)
+            Pictures(probe, ours.get(probe.id, {}), originals.get(probe.id, {}), study.forget_concepts, read)
             for probe in probes
         ]
+        values |= _distributions(role, pictures)
         for name, metric in METRICS.items():
             if isinstance(metric, ImageMetric) and metric.card.reported_for(role):
                 values[f"{role}/{name}"] = np.array([metric.value(each) for each in pictures])
     return values
+
+
+def whole_key(role: str, metric: str) -> str:
+    """Where a number of a whole role is kept, with what its resamples give; no per-probe values."""
+    return f"{role}/whole:{metric}"
+
+
+def _distributions(role: str, pictures: Sequence[Pictures]) -> Values:
+    """FID and KID between a model's and the original's images of the same prompts and noise."""
+    pairs = [
+        (image.features, each.originals[seed].features)
+        for each in pictures
+        for seed, image in each.images.items()
+        if seed in each.originals
+    ]
+    pairs = [(ours, theirs) for ours, theirs in pairs if ours.size and ours.shape == theirs.shape]
+    if len(pairs) < 2 or len({ours.shape for ours, _ in pairs}) > 1 or not FID.card.reported_for(role):
+        return {}
+    ours, theirs = (np.stack(side).astype(np.float64) for side in zip(*pairs, strict=True))
+    unknown = np.full(KID_RESAMPLES, np.nan)
+    return {
+        whole_key(role, "fid"): np.array([len(pairs), frechet_distance(ours, theirs), *unknown]),
+        whole_key(role, "kid"): np.array(
+            [len(pairs), *drawn_kernel_distance(ours, theirs, KID_RESAMPLES, SEED)]
+        ),
+    }
+
+
+def _pixel_reader(store: Store) -> Callable[[ImageEvidence], NDArray[np.uint8] | None]:
+    """Reads image files, each once: every metric of pixels looks at the same ones."""
+
+    @lru_cache(maxsize=256)
+    def read(image: str) -> NDArray[np.uint8] | None:
+        try:
+            with Image.open(store.image_path(image)) as picture:
+                return np.asarray(picture.convert("RGB"))
+        except (OSError, SyntaxError, ValueError):
+            return None  # gone or damaged: its metrics are not defined
+
+    return lambda evidence: read(evidence.image)
 
 
 def _text_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:

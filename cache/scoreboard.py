@@ -20,6 +20,7 @@ from backends.metrics import METRICS, METRICS_VERSION
 from backends.study import Study
 from cache import derive, keys
 from cache.derive import Values
+from cache.model_checks import model_check
 from cache.reading import evidence_for, images_for
 from cache.statistics import bootstrap_means, percentile_interval
 from cache.store import Store
@@ -82,13 +83,14 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     All numbers come from evidence of one arithmetic, the one with most evidence: two kinds never share an axis.
     """
     numerics, stamps = _evidence(study, store)
-    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps])
+    shares = _changed_shares(study, store)
+    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, sorted(shares.items())])
     kept = store.memo(key)
     parts = utility_parts(study)
     if kept is None:
         held = [spec for spec in study.models if stamps.get(spec.name)]
         values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in held}
-        frame = _frame(study, values, parts)
+        frame = _frame(study, values, parts, shares)
         store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
@@ -121,7 +123,17 @@ def _described(study: Study) -> list[object]:
     return [models, probes, sets, sorted(study.forget_concepts.items()), study.protocol]
 
 
-def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -> pd.DataFrame:
+def _changed_shares(study: Study, store: Store) -> dict[str, float]:
+    """What of each image model differs from the original, where it was loaded here once."""
+    if study.modality != "image":
+        return {}
+    checks = {spec.name: model_check(study, store, spec.name) for spec in study.models}
+    return {name: c.report.share for name, c in checks.items() if c is not None and c.report is not None}
+
+
+def _frame(
+    study: Study, values: Mapping[str, Values], parts: tuple[str, ...], shares: Mapping[str, float]
+) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     original = values.get(study.original.name, {})
     retained = values.get(study.retained.name, {}) if study.retained is not None else {}
@@ -133,6 +145,9 @@ def _frame(study: Study, values: Mapping[str, Values], parts: tuple[str, ...]) -
         head = (spec.name, spec.part, spec.method, spec.step)
         rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
         rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
+        if spec.name in shares:
+            whole = ("changed_share", "all", "all/changed_share", shares[spec.name], np.nan, np.nan, 1)
+            rows.append((*head, *whole))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 

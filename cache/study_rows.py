@@ -127,6 +127,7 @@ class ModelRows:
         if self.parts:
             yield _row("model_utility", "all", utility, self._utility_probes())
         if self.study.modality == "image":
+            yield from self._distributions()
             return
         yield from self._forget_quality()
         memorisation, n = _memorisation(self.values)
@@ -137,6 +138,12 @@ class ModelRows:
         yield from _known("relative_utility", "all", relative, self._utility_probes())
         overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
+
+    def _distributions(self) -> Iterator[Row]:
+        for key, held in self.values.items():
+            role, _, metric = key.partition("/whole:")
+            if metric:
+                yield from _known(metric, role, held[1:], int(held[0]))
 
     def _utility_probes(self) -> int:
         if any(part.partition("@")[0] not in self.values for part in self.parts):

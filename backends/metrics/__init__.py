@@ -16,6 +16,7 @@ from backends.metrics.card import (
 )
 from backends.metrics.choice import CHOICE_ACCURACY, CHOICE_PROBABILITY
 from backends.metrics.detection import DETECTIONS
+from backends.metrics.distributions import FID, KID
 from backends.metrics.fluency import FLUENCY
 from backends.metrics.memorisation import (
     EXACT_MEMORIZATION,
@@ -27,11 +28,17 @@ from backends.metrics.memorisation import (
 from backends.metrics.outcome import GIBBERISH_RATE, REFUSAL_RATE
 from backends.metrics.overall import OVERALL, RELATIVE_UTILITY
 from backends.metrics.pictures import (
+    ATTACK_SUCCESS,
+    CHANGED_SHARE,
     CROSS_DOMAIN_RETAIN,
+    DEGENERATE_RATE,
     DISTANCE_TO_ORIGINAL,
     IN_DOMAIN_RETAIN,
     JUDGE_CONFIDENCE,
+    JUDGE_ENTROPY,
+    PIXEL_DISTANCE,
     REJECT_RATE,
+    SECONDS_PER_IMAGE,
     UNLEARN_ACCURACY,
 )
 from backends.metrics.privacy import (
@@ -47,7 +54,7 @@ from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
 from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
 
-METRICS_VERSION = 6
+METRICS_VERSION = 7
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
@@ -90,6 +97,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "judge_confidence": JUDGE_CONFIDENCE,
         "reject_rate": REJECT_RATE,
         "distance_to_original": DISTANCE_TO_ORIGINAL,
+        "attack_success": ATTACK_SUCCESS,
+        "fid": FID,
+        "kid": KID,
+        "pixel_distance": PIXEL_DISTANCE,
+        "degenerate_rate": DEGENERATE_RATE,
+        "judge_entropy": JUDGE_ENTROPY,
+        "seconds_per_image": SECONDS_PER_IMAGE,
+        "changed_share": CHANGED_SHARE,
     }
 )
 """All metrics by key, the most trusted first."""

@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.study import Modality, Probe
 
 Direction = Literal["lower", "higher", "zero"]
 """Which values are better; zero: the nearer to 0, on either side."""
 Question = Literal[
-    "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse"
+    "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse", "cost"
 ]
 
 FORGOTTEN_ROLES = frozenset({"forget", "holdout"})
@@ -77,12 +80,14 @@ class Pictures:
         images: seed -> what this model made.
         originals: seed -> what the original made from the same noise.
         forgotten: domain -> concept that was to be forgotten.
+        pixels: reads an image, uint8 (H, W, 3); None where its file is gone.
     """
 
     probe: Probe
     images: Mapping[int, ImageEvidence]
     originals: Mapping[int, ImageEvidence]
     forgotten: Mapping[str, str]
+    pixels: Callable[[ImageEvidence], NDArray[np.uint8] | None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,9 @@ def test_a_lora_in_diffusers_names_is_the_same(pipe: Any, tmp_path: Path) -> Non
 
 def test_a_lora_for_another_model_is_refused(pipe: Any, tmp_path: Path) -> None:
     state = {key.replace("blocks_0", "blocks_7"): t for key, t in tiny.kohya(pipe.unet.state_dict()).items()}
-    with pytest.raises(CheckpointError, match=r"no counterpart in the base model, such as unet\.down_blocks_7"):
+    with pytest.raises(
+        CheckpointError, match=r"no counterpart in the base model, such as unet\.down_blocks_7"
+    ):
         version(tiny.write(tmp_path / "spm.safetensors", state), pipe)
 
 

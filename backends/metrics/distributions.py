@@ -1,0 +1,139 @@
+"""How far two sets of pictures are apart as sets: Frechet and kernel distance between features.
+
+Both depend on the extractor, the number of pictures and the reference set, so these stand beside every value.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.metrics.card import MetricCard, StudyMetric
+
+Features = NDArray[np.float64]
+
+
+def frechet_distance(features: Features, reference: Features) -> float:
+    """FID: |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)), 0 and more; 0 means alike, NaN below two pictures.
+
+    The trace of the root is the sum of the singular values of S1^(1/2) S2^(1/2), which also exists for singular
+    covariances (fewer pictures than features, where the value is biased upward) and needs no complex matrix root.
+
+    Args:
+        features: shape (N, D).
+        reference: shape (M, D).
+
+    Source: Heusel et al. 2017, eq. 6; covariances unbiased, as pytorch-fid computes them.
+    """
+    if len(features) < 2 or len(reference) < 2:
+        return math.nan
+    # A centred data matrix is a root of its covariance: no eigenvalues of a D x D matrix are needed.
+    left = (features - features.mean(0)) / math.sqrt(len(features) - 1)
+    right = (reference - reference.mean(0)) / math.sqrt(len(reference) - 1)
+    root = np.linalg.svd(left @ right.T, compute_uv=False).sum()
+    apart = float(np.sum((features.mean(0) - reference.mean(0)) ** 2))
+    spread = float(np.sum(left**2) + np.sum(right**2) - 2 * root)
+    return apart + max(0.0, spread)
+
+
+def kernel_matrix(left: Features, right: Features) -> Features:
+    """Polynomial kernel (x.y / D + 1)^3 of KID, shape (N, M) for inputs (N, D) and (M, D)."""
+    values: Features = (left @ right.T / left.shape[1] + 1.0) ** 3
+    return values
+
+
+def kernel_distance(features: Features, reference: Features) -> float:
+    """KID: the unbiased squared maximum mean discrepancy. Near 0 means alike; it may be a little negative.
+
+    Where both sets have as many pictures, row i of both is taken for the same prompt and noise, and only pairs of
+    different rows count (Gretton et al. 2012, lemma 6, eq. 4): a model's picture is like the original's of the same
+    noise, which the usual mean over all pairs would take for two sets that are nearer than equal ones. Identical sets
+    give exactly 0.
+
+    Args:
+        features: shape (N, D).
+        reference: shape (M, D).
+
+    Source: Binkowski et al. 2018, section 4; over all pairs instead of a mean over random subsets.
+    """
+    return float(drawn_kernel_distance(features, reference, 0, 0)[0])
+
+
+def drawn_kernel_distance(
+    features: Features, reference: Features, resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """KID, then its values on resamples of the pictures, shape (1 + resamples,).
+
+    Rows of equally large sets are resampled together; a picture that is drawn twice is not compared with itself.
+    """
+    n, m = len(features), len(reference)
+    if n < 2 or m < 2:
+        return np.full(1 + resamples, np.nan)
+    own, theirs = kernel_matrix(features, features), kernel_matrix(reference, reference)
+    between = kernel_matrix(features, reference)
+    generator = np.random.default_rng(seed)
+    left = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), resamples)])
+    if n == m:
+        return _within(own + theirs - between - between.T, left)
+    right = np.vstack([np.ones(m), generator.multinomial(m, np.full(m, 1 / m), resamples)])
+    across = np.einsum("bi,ij,bj->b", left, between, right) / (n * m)
+    drawn: NDArray[np.float64] = _within(own, left) + _within(theirs, right) - 2 * across
+    return drawn
+
+
+def _within(kernel: Features, weights: Features) -> Features:
+    """Mean of the kernel over pairs of different pictures, for each row of weights."""
+    pairs = np.einsum("bi,ij,bj->b", weights, kernel, weights) - (weights**2) @ np.diag(kernel)
+    count = weights.sum(1) ** 2 - (weights**2).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        result: Features = np.where(count > 0, pairs / count, np.nan)
+    return result
+
+
+_KEPT = frozenset({"retain", "neighbour", "utility"})
+
+FID = StudyMetric(
+    MetricCard(
+        key="fid",
+        title="FID to the original's images, judge features",
+        question="side effects",
+        modality="image",
+        formula=r"\lVert \mu_1 - \mu_2 \rVert^2 + "
+        r"\mathrm{tr}\left(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2}\right)",
+        reading="Distance between the model's and the original's images of the same prompts, as sets; n is the number "
+        "of the model's images. Features are those of the study's judges, so compare within one study only.",
+        on_forget="lower",
+        elsewhere="lower",
+        low=0.0,
+        high=None,
+        ideal="0",
+        needs=("judge features", "the original's images", "two images or more"),
+        source="Heusel et al. 2017, eq. 6; reference and prompts as FID_SD of HUB (Park et al. 2025); not comparable "
+        "with Inception features",
+        trust="biased upward while there are fewer images than features; KID is not",
+        roles=_KEPT,
+    )
+)
+
+KID = StudyMetric(
+    MetricCard(
+        key="kid",
+        title="KID to the original's images, judge features",
+        question="side effects",
+        modality="image",
+        formula=r"\widehat{\mathrm{MMD}}^2_u,\quad k(x, y) = \left(\tfrac{x \cdot y}{D} + 1\right)^3",
+        reading="As FID, but unbiased for few images; around 0 the two sets cannot be told apart, and it may fall "
+        "below.",
+        on_forget="lower",
+        elsewhere="zero",
+        low=-math.inf,
+        high=None,
+        ideal="0",
+        needs=("judge features", "the original's images", "two images or more"),
+        source="Binkowski et al. 2018; over all pairs of different prompts (Gretton et al. 2012, eq. 4), since pairs "
+        "from one noise are alike; interval from resampled images",
+        roles=_KEPT,
+    )
+)
