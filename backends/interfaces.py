@@ -165,6 +165,11 @@ class Judge(Protocol):
         """Which concepts it names: "object", "style"."""
         ...
 
-    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage]:
-        """Judgements in the order of the pictures; each picture uint8 (height, width, 3)."""
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it can say, "none" aside."""
+        ...
+
+    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> Sequence[JudgedImage | None]:
+        """Judgements in the order of the pictures; each picture uint8 (height, width, 3). None: it does not know."""
         ...

@@ -164,10 +164,25 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSpec:
-    """An image classifier that says which concept of one domain ("object", "style") a picture shows."""
+    """An image classifier that says which concept of one domain ("object", "style") a picture shows.
+
+    Attributes:
+        domain: of the concepts it names.
+        path: folder of the demo's form, folder or `hf://owner/name` of a classifier or CLIP, or a CSV of judgements.
+        classes: concepts to choose among; needed for CLIP, empty takes all of a classifier's.
+        labels: the judge's labels and the study's names for them.
+        threshold: a picture whose best class is less probable shows nothing recognisable, 0 to 1.
+        template: of CLIP's texts.
+        real: folder with a subfolder of real pictures for each class, on which the judge is tested; "" for none.
+    """
 
     domain: str
     path: str
+    classes: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    threshold: float = 0.0
+    template: str = "a photo of a {concept}"
+    real: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,14 @@ Relative paths in a study file are relative to its folder. Whether a named model
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from backends.checkpoints import HUB, HUB_ID, is_package
+from backends.checkpoints import HUB
 from backends.errors import StudyError
 from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
@@ -35,7 +34,7 @@ from backends.study import (
     Sampling,
     Study,
 )
-from backends.study_lines import line_of
+from backends.study_table import LARGEST, Table, shown
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -54,19 +53,10 @@ TOP = (
 )
 MODEL = tuple(field.name for field in fields(ModelSpec))
 DECODING = tuple(field.name for field in fields(Decoding))
+JUDGE = tuple(field.name for field in fields(JudgeSpec))
 READING = tuple(field.name for field in fields(Reading))
 SAMPLING = tuple(field.name for field in fields(Sampling))
-LARGEST = 2**63 - 1
-"""What 64 bits hold: generators take no larger seed."""
-
 LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
-KINDS: Mapping[type, str] = {
-    str: "text in quotes",
-    int: "a whole number",
-    float: "a number",
-    dict: "a table",
-    bool: "true or false",
-}
 
 
 def read_study(path: Path) -> Study:
@@ -87,7 +77,7 @@ def read_study(path: Path) -> Study:
         long = LONG_NUMBER.search(text)
         where = f"{path}, line {text.count(chr(10), 0, long.start()) + 1}" if long else str(path)
         raise StudyError("a number here has thousands of digits", where=where, how="Shorten it") from None
-    top = _Table(document, (), text, path)
+    top = Table(document, (), text, path)
     top.only(TOP, "study")
     modality = cast(Modality, top.choice("modality", MODALITIES))
     study = Study(
@@ -127,103 +117,7 @@ def _read_text(path: Path) -> str:
         raise StudyError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """One TOML table with its place in the file: reads values of a stated type, names line and key where it cannot."""
-
-    values: Mapping[str, Any]
-    place: tuple[str | int, ...]
-    text: str
-    path: Path
-
-    def where(self, key: str = "") -> str:
-        line = line_of(self.text, self.place, key)
-        return f"{self.path}, line {line}" + (f", key `{key}`" if key else "")
-
-    def only(self, known: Sequence[str], what: str) -> None:
-        for key in self.values:
-            if key not in known:
-                close = difflib.get_close_matches(key, known, n=1)
-                how = f"Did you mean `{close[0]}`?" if close else f"Known are: {', '.join(known)}"
-                raise StudyError(f"a {what} has no such key", where=self.where(key), how=how)
-
-    def need(self, key: str) -> str:
-        value = self.get(key, str, None)
-        if value is None:
-            raise StudyError(f"the key `{key}` is missing", where=self.where(), how=f'Add {key} = "..."')
-        if not value.strip():
-            raise StudyError("this is empty", where=self.where(key), how="Write something")
-        return cast(str, value)
-
-    def get(self, key: str, kind: type, default: Any) -> Any:
-        value = self.values.get(key, default)
-        if value is default and key not in self.values:
-            return default
-        right = isinstance(value, (int, float) if kind is float else kind) and not (
-            isinstance(value, bool) and kind is not bool
-        )
-        if not right:
-            raise StudyError(f"{KINDS[kind]} was expected, not {_shown(value)}", where=self.where(key))
-        try:
-            return float(value) if kind is float else value
-        except OverflowError:
-            raise StudyError(f"{_shown(value)} is too large", where=self.where(key)) from None
-
-    def choice(self, key: str, choices: Sequence[str]) -> str:
-        value = self.need(key)
-        if value not in choices:
-            close = difflib.get_close_matches(value, choices, n=1)
-            meant = f"Did you mean `{close[0]}`?" if close else ""
-            raise StudyError(
-                f"this must be {_either(choices)}, not {_shown(value)}", where=self.where(key), how=meant
-            )
-        return value
-
-    def number(self, key: str, kind: type, default: Any, wanted: str, fits: Callable[[Any], bool]) -> Any:
-        value = self.get(key, kind, default)
-        if key in self.values and not fits(value):
-            raise StudyError(f"{wanted} was expected, not {_shown(value)}", where=self.where(key))
-        return value
-
-    def seeds(self, default: tuple[int, ...]) -> tuple[int, ...]:
-        value = self.values.get("seeds", list(default))
-        good = (
-            isinstance(value, list)
-            and value
-            and all(type(seed) is int and 0 <= seed <= LARGEST for seed in value)
-        )
-        if not good or len(set(value)) < len(value):
-            wanted = "a list of different whole numbers from 0 to 2^63 - 1, such as [1, 2, 3]"
-            raise StudyError(f"{wanted}, was expected, not {_shown(value)}", where=self.where("seeds"))
-        return tuple(value)
-
-    def table(self, key: str) -> _Table:
-        return _Table(self.get(key, dict, {}), (*self.place, key), self.text, self.path)
-
-    def tables(self, key: str) -> list[_Table]:
-        value = self.values.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-            raise StudyError(f"[[{key}]] tables were expected, not {_shown(value)}", where=self.where(key))
-        return [_Table(item, (*self.place, key, n), self.text, self.path) for n, item in enumerate(value)]
-
-    def local(self, key: str) -> str:
-        """A path of this table, made absolute."""
-        return str(_absolute(self.need(key), self.path.parent))
-
-    def source(self, key: str) -> str:
-        """A folder made absolute, or a hub id or package file as it stands."""
-        value = self.need(key)
-        folder = _absolute(value, self.path.parent)
-        if folder.exists() or not (is_package(value) or HUB_ID.match(value)):
-            return str(folder)
-        return value
-
-
-def _absolute(value: str, folder: Path) -> Path:
-    return (folder / Path(value).expanduser()).absolute()
-
-
-def _models(top: _Table) -> tuple[ModelSpec, ...]:
+def _models(top: Table) -> tuple[ModelSpec, ...]:
     models = []
     for table in top.tables("models"):
         table.only(MODEL, "model")
@@ -233,7 +127,7 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
                 part=cast(Part, table.choice("part", PARTS)),
                 source=table.source("source"),
                 adapter=table.source("adapter") if "adapter" in table.values else None,
-                weights=_weights(table) if "weights" in table.values else None,
+                weights=_place(table, "weights") if "weights" in table.values else None,
                 subfolder=table.get("subfolder", str, ""),
                 revision=table.get("revision", str, ""),
                 method=table.get("method", str, ""),
@@ -253,12 +147,13 @@ def _models(top: _Table) -> tuple[ModelSpec, ...]:
     return tuple(models)
 
 
-def _weights(table: _Table) -> str:
-    value = table.need("weights")
-    return value if value.startswith(HUB) else table.local("weights")
+def _place(table: Table, key: str) -> str:
+    """A path made absolute, or what is on the hub (`hf://`) as it stands."""
+    value = table.need(key)
+    return value if value.startswith(HUB) else table.local(key)
 
 
-def _probe_sets(top: _Table) -> tuple[ProbeSet, ...]:
+def _probe_sets(top: Table) -> tuple[ProbeSet, ...]:
     sets = []
     for table in top.tables("probes"):
         table.only(("file", "role", "name", *READING), "probe set")
@@ -270,12 +165,12 @@ def _probe_sets(top: _Table) -> tuple[ProbeSet, ...]:
     return _own_ids(sets)
 
 
-def _file(table: _Table) -> str:
+def _file(table: Table) -> str:
     value = table.need("file")
     return value if is_on_hub(value) else table.local("file")
 
 
-def _reading(table: _Table) -> Reading:
+def _reading(table: Table) -> Reading:
     columns = table.table("columns")
     form = table.get("format", str, "")
     if "format" in table.values and RAW_TEXT not in form:
@@ -304,7 +199,7 @@ def _own_ids(sets: Sequence[ProbeSet]) -> tuple[ProbeSet, ...]:
     return tuple(result)
 
 
-def _decoding(top: _Table) -> Decoding:
+def _decoding(top: Table) -> Decoding:
     table, default = top.table("decoding"), Decoding()
     table.only(DECODING, "decoding")
     return Decoding(
@@ -325,7 +220,7 @@ def _decoding(top: _Table) -> Decoding:
     )
 
 
-def _sampling(top: _Table) -> Sampling:
+def _sampling(top: Table) -> Sampling:
     table, default = top.table("sampling"), Sampling()
     table.only(SAMPLING, "sampling")
     return Sampling(
@@ -342,28 +237,49 @@ def _sampling(top: _Table) -> Sampling:
     )
 
 
-def _judges(top: _Table) -> tuple[JudgeSpec, ...]:
+def _judges(top: Table) -> tuple[JudgeSpec, ...]:
     judges = []
     for table in top.tables("judges"):
-        table.only(("domain", "path"), "judge")
-        judges.append(JudgeSpec(table.need("domain"), table.local("path")))
+        table.only(JUDGE, "judge")
+        default = JudgeSpec("", "")
+        labels = table.table("labels")
+        judges.append(
+            JudgeSpec(
+                domain=table.need("domain"),
+                path=_place(table, "path"),
+                classes=_names(table, "classes"),
+                labels=tuple((theirs, labels.need(theirs)) for theirs in labels.values),
+                threshold=table.number(
+                    "threshold", float, default.threshold, "a number from 0 to 1", lambda t: 0 <= t <= 1
+                ),
+                template=table.get("template", str, default.template),
+                real=table.local("real") if "real" in table.values else "",
+            )
+        )
         _unique([judge.domain for judge in judges], table, "domain")
     return tuple(judges)
 
 
-def _concepts(top: _Table) -> dict[str, str]:
+def _names(table: Table, key: str) -> tuple[str, ...]:
+    value = table.values.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise StudyError(f"a list of names was expected, not {shown(value)}", where=table.where(key))
+    return tuple(dict.fromkeys(value))
+
+
+def _concepts(top: Table) -> dict[str, str]:
     table = top.table("forget")
     return {domain: table.need(domain) for domain in table.values}
 
 
-def _unique(names: Sequence[str], table: _Table, key: str) -> None:
+def _unique(names: Sequence[str], table: Table, key: str) -> None:
     if names[-1] in names[:-1]:
         raise StudyError(
-            f"{_shown(names[-1])} is there twice", where=table.where(key), how="Give each its own"
+            f"{shown(names[-1])} is there twice", where=table.where(key), how="Give each its own"
         )
 
 
-def _check_whole(study: Study, top: _Table) -> None:
+def _check_whole(study: Study, top: Table) -> None:
     parts = [model.part for model in study.models]
     if parts.count("original") != 1:
         found = "no model" if "original" not in parts else f"{parts.count('original')} models"
@@ -381,15 +297,3 @@ def _check_whole(study: Study, top: _Table) -> None:
     if study.modality == "text" and (study.judges or study.forget_concepts):
         key = "judges" if study.judges else "forget"
         raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")
-
-
-def _shown(value: object) -> str:
-    try:
-        text = repr(value).replace("'", '"') if isinstance(value, str) else str(value)
-    except ValueError:  # hexadecimal numbers may be of any length, but are not written out in decimal
-        return "a number of thousands of digits"
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _either(choices: Sequence[str]) -> str:
-    return ", ".join(choices[:-1]) + " or " + choices[-1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import StudyError
-from backends.study import Reading, Study
+from backends.study import JudgeSpec, Reading, Study
 
 
 def write_study(study: Study, path: Path) -> None:
@@ -28,7 +28,7 @@ def write_study(study: Study, path: Path) -> None:
         lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})
         lines += _reading(probe_set.reading)
     for judge in study.judges:
-        lines += ["", "[[judges]]", *_assignments(asdict(judge))]
+        lines += ["", "[[judges]]", *_judge(judge)]
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -43,6 +43,13 @@ def _top_values(study: Study) -> dict[str, Any]:
     values |= {"gradients": True} if study.gradients else {}
     values |= {"description": study.description} if study.description else {}
     return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})
+
+
+def _judge(judge: JudgeSpec) -> list[str]:
+    default = asdict(JudgeSpec("", ""))
+    values = {key: value for key, value in asdict(judge).items() if value != default[key] and key != "labels"}
+    pairs = ", ".join(f"{_key(theirs)} = {_toml(ours)}" for theirs, ours in judge.labels)
+    return [*_assignments(values), *([f"labels = {{ {pairs} }}"] if pairs else [])]
 
 
 def _reading(reading: Reading) -> list[str]:

@@ -13,6 +13,7 @@ from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
 from cache import keys
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer, score_items
+from cache.judging_again import judged_again
 from cache.model_checks import check_models
 from cache.reading import judges_digest
 from cache.store import Store
@@ -103,6 +104,7 @@ def compare_images(
             context = keys.images_context(found.fingerprint, sampling, seed, judged_by, numerics)
             if store.missing(store.register(context), [probe.digest()]):
                 wanted.append(Wanted(name, probe, seed, context.key))
+    wanted = judged_again(study, store, pool, wanted, sampling, numerics, lambda _: None, stop)
     if not wanted:
         return
     specs = [study.model(name) for name in dict.fromkeys(each.model for each in wanted)]

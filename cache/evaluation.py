@@ -22,6 +22,7 @@ from cache import keys
 from cache.compare import compare_images, compare_text
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
+from cache.judging_again import judged_again
 from cache.keys import Context, Kind
 from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
@@ -211,6 +212,18 @@ class _Evaluation:
             wanted = [
                 Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
             ]
+            wanted = judged_again(
+                self._study,
+                self._store,
+                self._pool,
+                wanted,
+                self._study.sampling,
+                numerics_of(self._pool),
+                on_done,
+                self._stop,
+            )
+            if not wanted:
+                return []
             names = [self._study.original.name, self._spec.name]
             self._found = check_models(self._study, self._store, self._pool, names)
             judges = self._pool.judges(self._study.judges)

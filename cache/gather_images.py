@@ -32,6 +32,15 @@ class Wanted(NamedTuple):
     context: str
 
 
+class Made(NamedTuple):
+    """One finished picture: its pixels, the PNG file that holds them, and how long it took, seconds."""
+
+    wanted: Wanted
+    pixels: NDArray[np.uint8]
+    png: bytes
+    seconds: float
+
+
 class ImageGatherer:
     """Asks image models for pictures, judges them and stores both.
 
@@ -83,12 +92,18 @@ class ImageGatherer:
 
     def keep(self, pictures: Sequence[tuple[Wanted, PartialImage]]) -> None:
         """Judge finished pictures and store them, one cell for each context."""
-        evidence = self._judge([partial for _, partial in pictures], [wanted for wanted, _ in pictures])
-        cells: dict[str, list[tuple[str, ImageEvidence, bytes]]] = {}
-        for (wanted, _), (found, png) in zip(pictures, evidence, strict=True):
-            cells.setdefault(wanted.context, []).append((wanted.probe.digest(), found, png))
-        for context, rows in cells.items():
-            self._store.put_images(context, rows)
+        from backends.image.png import encode
+
+        made = [
+            Made(
+                wanted,
+                partial.pixels,
+                encode(partial.pixels, _caption(wanted, self._sampling) | {"software": self._software}),
+                partial.seconds,
+            )
+            for wanted, partial in pictures
+        ]
+        judge_and_store(self._store, self._judges, made)
 
     def _refuse(self, wanted: Wanted, error: ModelError) -> None:
         self.refused.append((wanted.probe, error))
@@ -101,26 +116,25 @@ class ImageGatherer:
         missing = {(context, d) for context, of in digests.items() for d in self._store.missing(context, of)}
         return [each for each in wanted if (each.context, each.probe.digest()) in missing]
 
-    def _judge(
-        self, partials: Sequence[PartialImage], wanted: Sequence[Wanted]
-    ) -> list[tuple[ImageEvidence, bytes]]:
-        from backends.image.png import encode
 
-        pixels = [partial.pixels for partial in partials]
-        said = {judge.domain: judge.judge(pixels) for judge in self._judges} if pixels else {}
-        rows: list[tuple[ImageEvidence, bytes]] = []
-        for index, (partial, each) in enumerate(zip(partials, wanted, strict=True)):
-            png = encode(partial.pixels, _caption(each, self._sampling) | {"software": self._software})
-            judged = {domain: results[index] for domain, results in said.items()}
-            found = ImageEvidence(
-                image=blake3(png).hexdigest(),
-                seed=each.seed,
-                judgements={domain: result.judgement for domain, result in judged.items()},
-                features=_features([result.features for result in judged.values()]),
-                seconds=partial.seconds,
-            )
-            rows.append((found, png))
-        return rows
+def judge_and_store(store: Store, judges: Sequence[Judge], made: Sequence[Made]) -> None:
+    """Ask all judges about pictures and store both, one cell for each context."""
+    pixels = [each.pixels for each in made]
+    said = {judge.domain: judge.judge(pixels) for judge in judges} if pixels else {}
+    cells: dict[str, list[tuple[str, ImageEvidence, bytes]]] = {}
+    for index, each in enumerate(made):
+        judged = {domain: results[index] for domain, results in said.items()}
+        known = {domain: result for domain, result in judged.items() if result is not None}
+        found = ImageEvidence(
+            image=blake3(each.png).hexdigest(),
+            seed=each.wanted.seed,
+            judgements={domain: result.judgement for domain, result in known.items()},
+            features=_features([result.features for result in known.values()]),
+            seconds=each.seconds,
+        )
+        cells.setdefault(each.wanted.context, []).append((each.wanted.probe.digest(), found, each.png))
+    for context, rows in cells.items():
+        store.put_images(context, rows)
 
 
 def _caption(wanted: Wanted, sampling: Sampling) -> dict[str, str]:

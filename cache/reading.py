@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from backends.checkpoints import ModelIdentity, identity
+from backends.checkpoints import HUB, ModelIdentity, identity, resolve
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
@@ -39,12 +39,26 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
     """Identity of all judges' files; "" where the study has none or their files are not here."""
     parts: list[object] = []
     for judge in judges:
-        files = sorted(path for path in Path(judge.path).rglob("*") if path.is_file())
+        place = _judge_place(judge)
+        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
         if not files:
             return ""
         stats = [(path, path.stat()) for path in files]
-        parts.append([judge.domain, [_file_digest(path, s.st_size, s.st_mtime_ns) for path, s in stats]])
+        digests = [_file_digest(path, s.st_size, s.st_mtime_ns) for path, s in stats]
+        said = [list(judge.classes), sorted(judge.labels), judge.threshold, judge.template]
+        usual = JudgeSpec(judge.domain, judge.path, real=judge.real) == judge
+        parts.append([judge.domain, digests, *([] if usual else [said])])
     return keys.digest(parts) if parts else ""
+
+
+def _judge_place(judge: JudgeSpec) -> Path:
+    """Where a judge's files are; on the hub, in its cache."""
+    if not judge.path.startswith(HUB):
+        return Path(judge.path)
+    try:
+        return resolve(judge.path)
+    except CheckpointError:
+        return Path(judge.path)
 
 
 def score_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected") -> list[Context]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from app.demo.image_model import build_pipeline, save_pipeline
 from backends.image.folders import load_pipeline
 from backends.image.judges import JudgeConfig, JudgeNet, save_judge
+from backends.interfaces import JudgedImage
 
 WORDS = ("cat", "rocket", "neon", "flat")
 SIDE = 24
@@ -83,6 +85,13 @@ def write_tiny_weights(
     state = {prefix + name: tensor + by for name, tensor in unet.state_dict().items() if part in name}
     save_file(state, path)
     return path
+
+
+def known(judged: Sequence[JudgedImage | None]) -> list[JudgedImage]:
+    """Judgements of a judge that knows every picture."""
+    found = [each for each in judged if each is not None]
+    assert len(found) == len(judged)
+    return found
 
 
 def write_tiny_judge(

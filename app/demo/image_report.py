@@ -58,6 +58,7 @@ def report(pack: Path, out: Path, say: Callable[[str], None]) -> list[Row]:
             domain: [
                 each.judgement
                 for each in load_judge(JudgeSpec(domain, str(pack / "judges" / domain)), "cpu").judge(pixels)
+                if each is not None  # the demo's judges know every picture
             ]
             for domain in ("style", "object")
         }

@@ -20,9 +20,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from backends.checkpoints import HUB, resolve
 from backends.errors import CheckpointError
 from backends.evidence import Judgement
-from backends.interfaces import JudgedImage
+from backends.image.classifier_judges import load_transformers_judge
+from backends.image.csv_judges import load_csv_judge
+from backends.interfaces import Judge, JudgedImage
 from backends.study import JudgeSpec
 
 REJECT = "none"
@@ -88,6 +91,11 @@ class ConvJudge:
         """Which concepts it names."""
         return self.config.domain
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What it can say, "none" aside."""
+        return tuple(name for name in self.config.classes if name != REJECT)
+
     @torch.inference_mode()
     def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage]:
         """Judgements in the order of the pictures; each uint8 (height, width, 3), of any size."""
@@ -123,13 +131,21 @@ def save_judge(config: JudgeConfig, network: JudgeNet, folder: Path) -> None:
     save_file(state, folder / "judge.safetensors")
 
 
-def load_judge(spec: JudgeSpec, device: str) -> ConvJudge:
-    """The judge of that folder.
+def load_judge(spec: JudgeSpec, device: str) -> Judge:
+    """The judge of that folder or file: of the demo's form, of transformers, or a CSV of judgements made elsewhere.
 
     Raises:
-        CheckpointError: the folder holds no judge, a damaged one, or one of another domain.
+        CheckpointError: there is no judge, a damaged one, or one of another domain.
     """
-    folder = Path(spec.path)
+    if Path(spec.path).suffix.lower() == ".csv":
+        return load_csv_judge(spec)
+    folder = resolve(spec.path) if spec.path.startswith(HUB) else Path(spec.path)
+    if (folder / "config.json").is_file():
+        return load_transformers_judge(spec, folder, device)
+    return _load_own(spec, folder, device)
+
+
+def _load_own(spec: JudgeSpec, folder: Path, device: str) -> ConvJudge:
     try:
         config = _config(json.loads((folder / "judge.json").read_text()))
         network = JudgeNet(config)
@@ -139,7 +155,8 @@ def load_judge(spec: JudgeSpec, device: str) -> ConvJudge:
         raise CheckpointError(
             f"this is no judge that can be read ({type(error).__name__})",
             where=str(folder),
-            how="A judge is a folder with judge.json and judge.safetensors",
+            how="A judge is a folder with judge.json and judge.safetensors, an image classifier of transformers, CLIP, "
+            "or a CSV",
         ) from error
     if config.domain != spec.domain:
         raise CheckpointError(f"this judge names {config.domain}s, not {spec.domain}s", where=str(folder))

@@ -12,7 +12,7 @@ from backends.errors import CheckpointError
 from backends.image.judges import REJECT, load_judge
 from backends.image.png import encode
 from backends.study import JudgeSpec
-from tests.tiny_image import write_tiny_judge
+from tests.tiny_image import known, write_tiny_judge
 
 PACK = Path(__file__).parents[2] / "app" / "demo" / "pack" / "image"
 
@@ -21,9 +21,9 @@ def test_a_judge_answers_in_order_and_for_any_size(tmp_path: Path) -> None:
     judge = load_judge(JudgeSpec("object", str(write_tiny_judge(tmp_path / "judge"))), "cpu")
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (side, side, 3), dtype=np.uint8) for side in (24, 48, 24)]
-    together = judge.judge(pictures)
+    together = known(judge.judge(pictures))
     for one, picture in zip(together, pictures, strict=True):
-        (alone,) = judge.judge([picture])
+        (alone,) = known(judge.judge([picture]))
         assert np.allclose(alone.features, one.features, atol=1e-5)
         assert sum(one.judgement.probabilities.values()) == pytest.approx(1, abs=1e-5)
         assert one.judgement.label == max(
@@ -68,7 +68,7 @@ def test_the_shipped_judges_know_the_pictures() -> None:
     pictures = [draw(name, style, PER_CONCEPT + 5) for name, style in truth]
     for domain, place in (("object", 0), ("style", 1)):
         judge = load_judge(JudgeSpec(domain, str(PACK / "judges" / domain)), "cpu")
-        said = [each.judgement.label for each in judge.judge(pictures)]
+        said = [each.judgement.label for each in known(judge.judge(pictures))]
         right = [label == names[place] for label, names in zip(said, truth, strict=True)]
         assert np.mean(right) > 0.9
 
@@ -80,5 +80,5 @@ def test_the_shipped_judges_reject_noise_blanks_and_blurs(domain: str) -> None:
     rng = np.random.default_rng(1)
     noise = list(rng.integers(0, 256, (8, SIDE, SIDE, 3), dtype=np.uint8))
     plain = [np.full((SIDE, SIDE, 3), colour, np.uint8) for colour in rng.integers(0, 256, (8, 3))]
-    said = [each.judgement.label for each in judge.judge([*noise, *plain])]
+    said = [each.judgement.label for each in known(judge.judge([*noise, *plain]))]
     assert np.mean([label == REJECT for label in said]) > 0.9

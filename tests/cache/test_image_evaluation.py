@@ -63,8 +63,9 @@ class Eye:
     """Tells the two styles by brightness."""
 
     domain = "style"
+    classes = ("neon", "sepia")
 
-    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage]:
+    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage | None]:
         labels = ["neon" if np.median(each) > 150 else "sepia" for each in pixels]
         return [
             JudgedImage(Judgement(label, {label: 0.9}), np.array([np.mean(each), 1], np.float32))
@@ -285,3 +286,31 @@ def test_a_picture_says_how_it_was_made(study: Study, store: Store) -> None:
     assert (said["prompt"], said["model"], said["seed"]) == (probe.prompt, "ESD", "2")
     assert (said["steps"], said["guidance"], said["size"]) == ("2", "4.0", "")
     assert said["protocol"] == "same-noise/1" and said["software"].startswith("UnlearnBoard ")
+
+
+def test_another_judge_looks_at_the_pictures_that_are_there(
+    study: Study, store: Store, tmp_path: Path
+) -> None:
+    first = PaintingPool()
+    evaluate(study, store, first)
+    before = {path.name for path in (store.path.parent / "images").rglob("*.png")}
+    other = tmp_path / "judge2"
+    other.mkdir()
+    (other / "weights").write_text("2")
+    judged = replace(study, judges=(JudgeSpec("style", str(other)),))
+    again = PaintingPool()
+    evaluate(judged, store, again)
+    assert again.painter.asked == []
+    assert {path.name for path in (store.path.parent / "images").rglob("*.png")} == before
+    probe = study.probe_sets[0].probes[0]
+    assert images_for(judged, store, "ESD", [probe])[probe.id][1].judgements["style"].label == "sepia"
+    assert plan(judged, store, "float32").missing == 0
+
+    (gone,) = {images_for(judged, store, "ESD", [probe])[probe.id][1].image}
+    store.image_path(gone).unlink()
+    third = replace(study, judges=(JudgeSpec("style", str(other), threshold=0.1),))
+    redrawn = PaintingPool()
+    evaluate(third, store, redrawn)
+    assert [(each.model, each.prompt, each.seed) for each in redrawn.painter.asked] == [
+        ("ESD", probe.prompt, 1)
+    ]

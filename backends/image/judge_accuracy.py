@@ -1,0 +1,60 @@
+"""How often a judge is right on real pictures: no metric is better than the judge behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backends.errors import StudyError
+from backends.interfaces import Judge
+from backends.judge_accuracy import JudgeAccuracy, accuracy_of
+
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
+_BATCH = 64
+
+
+def measure(judge: Judge, folder: Path) -> JudgeAccuracy:
+    """The judge's accuracy on a folder with one subfolder of real pictures for each class.
+
+    Raises:
+        StudyError: no such folder, no pictures, or a class that the judge does not know.
+    """
+    if not folder.is_dir():
+        raise StudyError("there is no such folder of real pictures", where=str(folder))
+    classes = sorted(path for path in folder.iterdir() if path.is_dir())
+    unknown = [path.name for path in classes if path.name not in judge.classes]
+    if unknown:
+        raise StudyError(
+            f"the judge of {judge.domain} does not know {unknown[0]!r}; it knows {', '.join(judge.classes[:5])}",
+            where=str(folder),
+            how="Name the subfolders as the judge's classes",
+        )
+    asked: list[str] = []
+    shown: list[str] = []
+    unreadable: list[str] = []
+    batch: list[tuple[str, NDArray[np.uint8]]] = []
+
+    def work() -> None:
+        for (name, _), said in zip(batch, judge.judge([pixels for _, pixels in batch]), strict=True):
+            if said is not None:
+                asked.append(name)
+                shown.append(said.judgement.label)
+        batch.clear()
+
+    for path in (file for each in classes for file in sorted(each.iterdir())):
+        if path.suffix.lower() not in PICTURES:
+            continue
+        try:
+            with Image.open(path) as image:
+                batch.append((path.parent.name, np.asarray(image.convert("RGB"))))
+        except (OSError, SyntaxError, ValueError):
+            unreadable.append(f"{path.parent.name}/{path.name}")
+        if len(batch) == _BATCH:
+            work()
+    work()
+    if not asked:
+        raise StudyError("there are no pictures that can be judged", where=str(folder))
+    return accuracy_of(asked, shown, unreadable)

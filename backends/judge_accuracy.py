@@ -1,0 +1,55 @@
+"""A judge's accuracy as plain data, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAccuracy:
+    """How often a judge was right.
+
+    Attributes:
+        n: pictures judged.
+        correct: of them, judged as what they show.
+        rejected: of them, judged as nothing.
+        low, high: ends of the exact 95 % interval of the accuracy (Clopper and Pearson 1934).
+        per_class: class -> (pictures, correct).
+        unreadable: files that could not be read.
+    """
+
+    n: int
+    correct: int
+    rejected: int
+    low: float
+    high: float
+    per_class: Mapping[str, tuple[int, int]]
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pictures judged as what they show, 0 to 1."""
+        return self.correct / self.n
+
+
+def accuracy_of(asked: Sequence[str], shown: Sequence[str], unreadable: Sequence[str] = ()) -> JudgeAccuracy:
+    """Accuracy of judgements against the truth, of equal length and at least one."""
+    from scipy.stats import binomtest
+
+    right = [truth == said for truth, said in zip(asked, shown, strict=True)]
+    interval = binomtest(sum(right), len(right)).proportion_ci(0.95, method="exact")
+    per_class = {
+        name: (asked.count(name), sum(r for truth, r in zip(asked, right, strict=True) if truth == name))
+        for name in dict.fromkeys(asked)
+    }
+    return JudgeAccuracy(
+        n=len(right),
+        correct=sum(right),
+        rejected=sum(said == "none" for said in shown),
+        low=float(interval.low),
+        high=float(interval.high),
+        per_class=MappingProxyType(per_class),
+        unreadable=tuple(unreadable),
+    )
