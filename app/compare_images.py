@@ -12,6 +12,7 @@ from app.components.image_board import image_board
 from app.components.model_picker import is_dark
 from app.decoding_menu import sampling_menu
 from app.jobs import Job, Work
+from app.judge_panel import judges_in_a_line
 from app.picture_export import export_buttons
 from app.pictures import VIEW_NAMES, board
 from app.plainly import said_plainly
@@ -82,7 +83,10 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         awaited=models_of(job),
         dark=is_dark(),
     )
-    export_buttons(drawn, study.name, sampling)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        export_buttons(drawn, study.name, sampling)
+        if said := judges_in_a_line():
+            st.caption(literal(said))
     image_board(drawn, key=f"pictures_{state.study_name()}", on_view=state.show_view)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 
 
@@ -32,6 +35,33 @@ class JudgeAccuracy:
     def accuracy(self) -> float:
         """Share of pictures judged as what they show, 0 to 1."""
         return self.correct / self.n
+
+
+def write_judgements(
+    path: Path, asked: Sequence[str], shown: Sequence[str], unreadable: Sequence[str]
+) -> None:
+    """Keep what a judge said of real pictures, so that its accuracy is known without asking it again.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.tmp")
+    part.write_text(
+        json.dumps({"asked": list(asked), "shown": list(shown), "unreadable": list(unreadable)}) + "\n"
+    )
+    os.replace(part, path)
+
+
+def read_judgements(path: Path) -> JudgeAccuracy | None:
+    """The accuracy that follows from a file of `write_judgements`; None where there is none or it is damaged."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        asked, shown = [str(name) for name in values["asked"]], [str(name) for name in values["shown"]]
+        unreadable = [str(name) for name in values.get("unreadable", [])]
+        return accuracy_of(asked, shown, unreadable) if asked and len(asked) == len(shown) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def accuracy_of(asked: Sequence[str], shown: Sequence[str], unreadable: Sequence[str] = ()) -> JudgeAccuracy:

@@ -173,7 +173,8 @@ class JudgeSpec:
         labels: the judge's labels and the study's names for them.
         threshold: a picture whose best class is less probable shows nothing recognisable, 0 to 1.
         template: of CLIP's texts.
-        real: folder with a subfolder of real pictures for each class, on which the judge is tested; "" for none.
+        real: folder with a subfolder of real pictures for each class, on which the judge is tested, or a JSON of what
+            it said of such pictures (`asked`, `shown`); "" for none.
     """
 
     domain: str

@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES, prompt
+import numpy as np
+from numpy.typing import NDArray
+
+from app.demo.image_data import FORGET_STYLE, OBJECTS, PER_CONCEPT, STYLES, draw, prompt
 from backends.checkpoints import fingerprint
-from backends.study import ModelSpec, Role, Sampling
+from backends.image.judges import load_judge
+from backends.judge_accuracy import write_judgements
+from backends.study import JudgeSpec, ModelSpec, Role, Sampling
 from backends.unlearning.image_methods import METHODS
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
@@ -39,6 +44,7 @@ def write(built: Path, recipe: str, pack: Path) -> None:
     for name in ("model", "retained", "judges", "weights"):
         shutil.rmtree(pack / name, ignore_errors=True)
         shutil.copytree(built / name, pack / name)
+    ask_judges(pack)
     counts = {role: _write_probes(pack, role) for role in ("forget", "neighbour", "retain")}
     specs = list(specifications(pack))
     (pack / "study.toml").write_text(_study_toml(specs, pack))
@@ -49,6 +55,28 @@ def write(built: Path, recipe: str, pack: Path) -> None:
         "emoji": "OpenMoji 17.0.0, CC BY-SA 4.0",
     }
     (pack / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def ask_judges(pack: Path) -> None:
+    """Write what the judges say of pictures that neither they nor any model were trained on."""
+    for domain, place in (("object", 0), ("style", 1)):
+        judge = load_judge(JudgeSpec(domain, str(pack / "judges" / domain)), "cpu")
+        asked = unseen_pictures()
+        said = judge.judge([pixels for _, pixels in asked])
+        shown = [each.judgement.label for each in said if each is not None]
+        write_judgements(
+            pack / "judges" / f"{domain}-real.json", [names[place] for names, _ in asked], shown, []
+        )
+
+
+def unseen_pictures() -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
+    """(object, style) and pixels of four pictures of each pair, with indices beyond the training set's."""
+    return [
+        ((name, style), draw(name, style, PER_CONCEPT + index))
+        for name in OBJECTS
+        for style in STYLES
+        for index in range(4)
+    ]
 
 
 def prune(pack: Path) -> None:
@@ -107,4 +135,5 @@ def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
         lines += ["", "[[probes]]", f'file = "probes/{role}.jsonl"', f'role = "{role}"']
     for domain in ("object", "style"):
         lines += ["", "[[judges]]", f'domain = "{domain}"', f'path = "judges/{domain}"']
+        lines.append(f'real = "judges/{domain}-real.json"')
     return "\n".join(lines) + "\n"

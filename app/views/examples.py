@@ -10,6 +10,7 @@ import streamlit as st
 
 from app import state
 from app.charts.choices import available, card_of, role_of, title
+from app.confusion_panel import confusion_panel
 from app.example_table import COLUMNS, ORDERS, Choice, as_csv, as_jsonl, chosen_rows, outcome_names, table
 from app.metric_card import metric_card
 from app.plain_text import visible
@@ -47,6 +48,8 @@ def page() -> None:
     if not roles:
         _nothing_yet()
         return
+    if study.modality == "image":
+        confusion_panel()
     role, key = _role_and_metric(roles, keys)
     models = tuple(state.chosen_models())
     shown = _examples(state.board_name(), store().version(), models, key, study, board, store())

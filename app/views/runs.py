@@ -11,6 +11,7 @@ import streamlit as st
 from app import state
 from app.evaluation_panel import evaluation_panel
 from app.evaluation_status import protocol, runs_table
+from app.judge_panel import judge_panel
 from app.loader_panel import loader_panel
 from app.plain_text import visible, visible_json
 from app.resources import store
@@ -28,6 +29,7 @@ def page() -> None:
     _runs(store().runs(state.study().name))
     if state.study().modality == "image":
         loader_panel()
+        judge_panel()
     _probe_sets(state.study().probe_sets)
     _cache_facts()
 

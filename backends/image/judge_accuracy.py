@@ -17,7 +17,16 @@ _BATCH = 64
 
 
 def measure(judge: Judge, folder: Path) -> JudgeAccuracy:
-    """The judge's accuracy on a folder with one subfolder of real pictures for each class.
+    """The judge's accuracy on a folder of real pictures; arguments and errors as for `judgements_of`."""
+    return accuracy_of(*judgements_of(judge, folder))
+
+
+def judgements_of(judge: Judge, folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """What real pictures show, what the judge says of them, and which files could not be read.
+
+    Args:
+        judge: any judge.
+        folder: one subfolder of pictures for each class, named as the judge names it.
 
     Raises:
         StudyError: no such folder, no pictures, or a class that the judge does not know.
@@ -57,4 +66,4 @@ def measure(judge: Judge, folder: Path) -> JudgeAccuracy:
     work()
     if not asked:
         raise StudyError("there are no pictures that can be judged", where=str(folder))
-    return accuracy_of(asked, shown, unreadable)
+    return asked, shown, unreadable

@@ -9,7 +9,7 @@ import pytest
 
 from app.demo.image_data import EMOJI, FORGET_STYLE, OBJECTS, STYLES, data_set, draw, prompt
 from app.demo.image_judging import ruins
-from app.demo.image_pack import SAMPLING, specifications
+from app.demo.image_pack import SAMPLING, specifications, unseen_pictures
 from app.demo.image_recipe import recipe_hash
 from backends.checkpoints import available, fingerprint
 from backends.image.judges import load_judge
@@ -89,3 +89,13 @@ def test_the_shipped_judges_reject_ruins() -> None:
         judge = load_judge(JudgeSpec(domain, str(PACK / "judges" / domain)), "cpu")
         said = [each.judgement.label for each in known(judge.judge(list(pixels)))]
         assert said.count("none") / len(said) > 0.85
+
+
+def test_what_the_judges_said_of_unseen_pictures_is_what_they_say() -> None:
+    for domain, place in (("object", 0), ("style", 1)):
+        judge = load_judge(JudgeSpec(domain, str(PACK / "judges" / domain)), "cpu")
+        asked = unseen_pictures()
+        labels = [each.judgement.label for each in known(judge.judge([pixels for _, pixels in asked]))]
+        kept = json.loads((PACK / "judges" / f"{domain}-real.json").read_text())
+        assert kept["asked"] == [names[place] for names, _ in asked]
+        assert np.mean([ours == theirs for ours, theirs in zip(labels, kept["shown"], strict=True)]) > 0.98

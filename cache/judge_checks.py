@@ -1,0 +1,50 @@
+"""How right a study's judges are on real pictures: asked once for each judge, read by pages without weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from backends.errors import StoreError
+from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
+from backends.pool import ModelPool
+from backends.study import JudgeSpec, Study
+from cache import keys
+from cache.reading import judges_digest
+from cache.store import Store
+
+
+def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
+    """Ask every judge that names real pictures about them, where that was not done before.
+
+    Raises:
+        StudyError: the folder of real pictures is missing, empty, or has a class that the judge does not know.
+        StoreError: what was said cannot be kept.
+    """
+    for spec in study.judges:
+        if not spec.real or Path(spec.real).is_file() or judge_accuracy(store, spec) is not None:
+            continue
+        from backends.image.judge_accuracy import judgements_of
+
+        said = judgements_of(pool.judges([spec])[0], Path(spec.real))
+        try:
+            write_judgements(_path(store, spec), *said)
+        except OSError as error:
+            raise StoreError(
+                f"what a judge said of real pictures cannot be kept ({error.strerror})",
+                where=str(store.path.parent),
+                how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
+            ) from error
+
+
+def judge_accuracy(store: Store, spec: JudgeSpec) -> JudgeAccuracy | None:
+    """The judge's accuracy on real pictures, or None where it was not asked yet or has none to be asked about."""
+    if not spec.real:
+        return None
+    path = Path(spec.real) if Path(spec.real).is_file() else _path(store, spec)
+    return read_judgements(path)
+
+
+def _path(store: Store, spec: JudgeSpec) -> Path:
+    pictures = sorted(path for path in Path(spec.real).rglob("*") if path.is_file())
+    names = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in pictures]
+    return store.path.parent / "judges" / f"{keys.digest([judges_digest([spec]), names])}.json"
