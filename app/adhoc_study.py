@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backends.checkpoints import HUB_ID, detect_modality, is_package, resolve
+from backends.checkpoints import detect_modality, is_package, resolve
 from backends.errors import StudyError
+from backends.hub import HUB_ID
 from backends.probes import read_probes
 from backends.study import JudgeSpec, ModelSpec, Part, ProbeSet, Role, Study, spec_digest
 from backends.study_writing import write_study

@@ -149,7 +149,7 @@ def evaluate(
         protocol: how language models are asked; None is what the study says.
     """
     from app.terminal import ProgressLines, printable, stopped_by_ctrl_c
-    from backends.checkpoints import available
+    from backends.checkpoints import can_be_evaluated
     from backends.pool import ModelPool
     from cache.evaluation import evaluate as run_evaluation
 
@@ -162,7 +162,7 @@ def evaluate(
     _check_names(study, names)
     store = open_store()
     _check_models(study)
-    here = [model.name for model in study.models if available(model)]
+    here = [model.name for model in study.models if can_be_evaluated(model)]
     wanted = list(names or here)
     if absent := [name for name in wanted if name not in here]:
         raise StudyError(

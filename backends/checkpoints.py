@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -19,6 +17,8 @@ from typing import Any
 from blake3 import blake3
 
 from backends.errors import CheckpointError
+from backends.hub import HUB, HUB_ID, from_hub, version_path
+from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
 from backends.study import Modality, ModelSpec, Study
 from backends.tensors import (
@@ -32,9 +32,6 @@ from backends.tensors import (
 )
 from backends.text.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
 
-HUB = "hf://"
-HUB_ID = re.compile(r"^(hf://)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
-HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
 
 
@@ -77,29 +74,23 @@ def resolve(source: str, *, revision: str = "") -> Path:
     if path.exists():
         return path
     if HUB_ID.match(source):
-        return _from_hub(source.removeprefix("hf://"), revision)
+        return from_hub(source.removeprefix(HUB), revision)
     raise CheckpointError(
         "there is no such folder", where=source, how="Check the path, or name a hub id as owner/name"
     )
 
 
-def version_path(weights: str) -> Path:
-    """The file or folder of unlearned weights, fetched where it is on the hub (`hf://owner/name/path`).
-
-    Raises:
-        CheckpointError: the hub is out of reach or has no such file.
-    """
-    if not weights.startswith(HUB):
-        return Path(weights)
-    owner, _, rest = weights.removeprefix(HUB).partition("/")
-    name, _, inside = rest.partition("/")
-    return _from_hub(f"{owner}/{name}", "", [inside, f"{inside}/*"] if inside else None) / inside
-
-
 def available(spec: ModelSpec) -> bool:
-    """Whether all weights of the model are on this machine (or in the hub's own cache)."""
+    """Whether all weights of the model are on this machine (or in the hub's own cache); pictures are no weights."""
+    if is_pictures(spec.source):
+        return False
     parts = [part for part in (spec.adapter, spec.weights) if part]
     return _is_here(spec.source, spec.revision) and all(_is_here(part, "") for part in parts)
+
+
+def can_be_evaluated(spec: ModelSpec) -> bool:
+    """Whether evidence of the model can be had here: from its weights, or from pictures made elsewhere."""
+    return is_pictures(spec.source) or available(spec)
 
 
 def identity(spec: ModelSpec) -> ModelIdentity:
@@ -108,6 +99,10 @@ def identity(spec: ModelSpec) -> ModelIdentity:
     Raises:
         CheckpointError: neither files nor a declared fingerprint, or the two contradict each other.
     """
+    if is_pictures(spec.source):
+        folder = pictures_folder(spec.source)
+        files = pictures_in(folder)
+        return ModelIdentity(_remembered(files, lambda: folder_digest(folder, files)), "")
     if not available(spec):
         if spec.fingerprint:
             fingerprint, _, tokenizer = spec.fingerprint.partition(":")
@@ -139,6 +134,9 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
         CheckpointError: in one sentence, what is wrong with which file and how to mend it.
     """
     refuse_parts(spec, modality)
+    if is_pictures(spec.source):
+        pictures_in(pictures_folder(spec.source))
+        return
     if spec.fingerprint and not available(spec):
         return
     if is_package(spec.source):
@@ -162,6 +160,11 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
 
 def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
     """Raises CheckpointError where a model has a part that its kind cannot use: the answers would be the base's."""
+    if is_pictures(spec.source) and (modality == "text" or spec.weights or spec.adapter):
+        what = "language models answer in words" if modality == "text" else "pictures take no weights"
+        raise CheckpointError(
+            f"the source is a folder of pictures, and {what}", where=f"{spec.name}: {spec.source}"
+        )
     if spec.weights and modality == "text":
         raise CheckpointError(
             "single files of weights are for image models, and this is a language model",
@@ -352,27 +355,10 @@ def _is_here(source: str, revision: str) -> bool:
     from huggingface_hub import snapshot_download
 
     try:
-        snapshot_download(source.removeprefix("hf://"), revision=revision or None, local_files_only=True)
+        snapshot_download(source.removeprefix(HUB), revision=revision or None, local_files_only=True)
     except (OSError, ValueError):
         return False
     return True
-
-
-def _from_hub(repository: str, revision: str, files: list[str] | None = None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=files or HUB_FILES)
-        )
-    except (OSError, ValueError, HfHubHTTPError) as error:
-        offline = " (offline mode is on)" if os.environ.get("HF_HUB_OFFLINE") else ""
-        raise CheckpointError(
-            f"this is no folder here, and the hub did not give it{offline}: {type(error).__name__}",
-            where=repository,
-            how="Check the spelling, or download it first and name its folder",
-        ) from error
 
 
 def _remembered(files: list[Path], compute: Any) -> str:

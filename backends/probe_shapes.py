@@ -31,6 +31,7 @@ class Shape(NamedTuple):
         tags: columns that become tags ("level 2"), so that they can be filtered by.
         format: of its prompts, see `Probe`; "" is the model's chat template.
         forbids: columns that its rows do not have.
+        drops: columns that are of no use here.
     """
 
     needs: frozenset[str]
@@ -38,6 +39,7 @@ class Shape(NamedTuple):
     tags: tuple[str, ...] = ()
     format: str = ""
     forbids: frozenset[str] = frozenset()
+    drops: frozenset[str] = frozenset()
 
 
 class Shaped(NamedTuple):
@@ -48,9 +50,21 @@ class Shaped(NamedTuple):
     shape: str = ""
 
 
-def _shape(needs: str, names: Mapping[str, str], *tags: str, format: str = "", forbids: str = "") -> Shape:
+def _shape(
+    needs: str,
+    names: Mapping[str, str],
+    *tags: str,
+    format: str = "",
+    forbids: str = "",
+    drops: str = "",
+) -> Shape:
     return Shape(
-        frozenset(needs.split()), MappingProxyType(dict(names)), tags, format, frozenset(forbids.split())
+        frozenset(needs.split()),
+        MappingProxyType(dict(names)),
+        tags,
+        format,
+        frozenset(forbids.split()),
+        frozenset(drops.split()),
     )
 
 
@@ -59,6 +73,15 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "MUSE VerbMem": _shape("prompt gt", {"gt": "answer"}, format=RAW_TEXT),
         "RWKU": _shape("query answer", {"query": "prompt"}, "level", "type"),
         "LUME": _shape("input output task", {"input": "prompt", "output": "answer"}, "task"),
+        # I2P and the lists of UnlearnDiffAtk, Ring-A-Bell and Six-CD; their seeds and guidance become tags, since a
+        # study draws all its prompts with the same settings
+        "prompts of UnlearnDiffAtk, I2P or Six-CD": _shape(
+            "case_number prompt evaluation_seed",
+            {"case_number": "id", "target": "subject"},
+            *("evaluation_seed", "evaluation_guidance", "categories", "class"),
+            drops="hard inappropriate_percentage nudity_percentage q16_percentage sd_safety_level sd_guidance_scale "
+            "sd_seed sd_image_width sd_image_height sd_model lexica_url image_size",
+        ),
         # MUSE's raw, privleak, scal and sust sets, the corpora of WMDP, RWKU's membership sets
         "raw text": _shape(
             "text", {"text": "answer"}, "ngram", format=RAW_TEXT, forbids="prompt question query input"
@@ -74,7 +97,11 @@ def in_our_columns(values: Mapping[str, Any]) -> Shaped:
         taken = set(shape.names.values()) & values.keys()
         if shape.needs <= values.keys() and not taken and not shape.forbids & values.keys():
             row = {shape.names.get(column, column): v for column, v in values.items()}
-            row = {column: v for column, v in row.items() if column not in shape.tags}
+            row = {
+                column: v
+                for column, v in row.items()
+                if column not in shape.tags and column not in shape.drops
+            }
             tags = [f"{tag} {values[tag]}" for tag in shape.tags if values.get(tag) not in (None, "")]
             row |= {"tags": tags} if tags and "tags" not in row else {}
             row |= {"prompt": ""} if "prompt" not in row else {}
@@ -86,6 +113,8 @@ def shape_column(shape: str, column: str) -> str:
     """What a column of a recognised benchmark is taken for, or ""."""
     if shape not in SHAPES:
         return ""
+    if column in SHAPES[shape].drops:
+        return "not used"
     return "tag" if column in SHAPES[shape].tags else SHAPES[shape].names.get(column, "")
 
 

@@ -13,8 +13,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from backends.checkpoints import HUB
 from backends.errors import StudyError
+from backends.hub import HUB
 from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.study import (

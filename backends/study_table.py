@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from backends.checkpoints import HUB_ID, is_package
+from backends.checkpoints import is_package
 from backends.errors import StudyError
+from backends.hub import HUB_ID
+from backends.picture_folders import PICTURES, is_pictures, pictures_folder
 from backends.study_lines import line_of
 
 LARGEST = 2**63 - 1
@@ -119,6 +121,8 @@ class Table:
     def source(self, key: str) -> str:
         """A folder made absolute, or a hub id or package file as it stands."""
         value = self.need(key)
+        if is_pictures(value):
+            return PICTURES + str(_absolute(str(pictures_folder(value)), self.path.parent))
         folder = _absolute(value, self.path.parent)
         if folder.exists() or not (is_package(value) or HUB_ID.match(value)):
             return str(folder)

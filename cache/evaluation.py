@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from backends.checkpoints import ModelIdentity, available, identity
+from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import Cancelled, CheckpointError, ModelError
 from backends.interfaces import ImageModels, Stop, TextModels
+from backends.picture_folders import is_pictures
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.versions import versions
@@ -82,7 +83,7 @@ def evaluate(
     refused: list[Refusal] = []
     specs: list[ModelSpec] = []
     for spec in chosen(study, models):
-        if not available(spec):
+        if not can_be_evaluated(spec):
             if models is None:
                 continue
             raise CheckpointError(
@@ -213,6 +214,8 @@ class _Evaluation:
             wanted = [
                 Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
             ]
+            if is_pictures(self._spec.source):
+                return self._import(wanted, on_done)
             wanted = judged_again(
                 self._study,
                 self._store,
@@ -246,6 +249,14 @@ class _Evaluation:
             scored = self._contexts["scores"][0].key
             self._text.answers(found, todo, self._study.decoding, on_done, scored)
         return self._text.refused
+
+    def _import(self, wanted: list[Wanted], on_done: Callable[[int], None]) -> list[tuple[Probe, ModelError]]:
+        from cache.imported_pictures import import_pictures
+
+        refused, self._found = import_pictures(
+            self._study, self._store, self._pool, self._spec, wanted, on_done
+        )
+        return refused
 
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
         missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))

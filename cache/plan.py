@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.checkpoints import ModelIdentity, available, identity
+from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
@@ -80,7 +80,7 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
         except CheckpointError as error:
             problems[spec.name] = str(error)
             continue
-        if not available(spec):
+        if not can_be_evaluated(spec):
             problems[spec.name] = (
                 f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
             )

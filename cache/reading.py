@@ -13,9 +13,10 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-from backends.checkpoints import HUB, ModelIdentity, identity, resolve
+from backends.checkpoints import ModelIdentity, identity, resolve
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
+from backends.hub import HUB
 from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from backends.tensors import file_digest
 from cache import keys

@@ -20,9 +20,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from backends.checkpoints import HUB, resolve
+from backends.checkpoints import resolve
 from backends.errors import CheckpointError
 from backends.evidence import Judgement
+from backends.hub import HUB
 from backends.image.classifier_judges import load_transformers_judge
 from backends.image.csv_judges import load_csv_judge
 from backends.interfaces import Judge, JudgedImage

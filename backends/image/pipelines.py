@@ -20,8 +20,9 @@ import transformers.utils.logging
 from diffusers.utils import logging
 from torch import nn
 
-from backends.checkpoints import resolve, version_path
+from backends.checkpoints import resolve
 from backends.errors import ModelError
+from backends.hub import version_path
 from backends.image.comparing import differences, loader_report
 from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline

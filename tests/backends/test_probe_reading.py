@@ -169,3 +169,22 @@ def test_a_file_that_the_hub_cannot_give_here_is_said(
         probe_file("hf://owner/name/forget10.json")
     with pytest.raises(StudyError, match="names no file of a data set"):
         probe_file("hf://owner/name")
+
+
+def test_prompt_lists_of_attacks_on_image_models_are_read_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "nudity.csv"
+    header = (
+        "case_number,prompt,evaluation_seed,evaluation_guidance,categories,hard,nudity_percentage,sd_seed"
+    )
+    path.write_text(f'{header}\n12,"a, b",2487,7.5,violence,1,0.5,99\n13,c,11,7.5,,0,0,1\n')
+    found = inspect_probes(path, "forget")
+    first, second = found.probe_set.probes
+    assert (first.id, first.prompt, first.concepts) == ("12", "a, b", {})
+    assert first.tags == ("evaluation_seed 2487", "evaluation_guidance 7.5", "categories violence")
+    assert second.tags == ("evaluation_seed 11", "evaluation_guidance 7.5")
+    assert "UnlearnDiffAtk" in found.shape
+    assert found.columns["hard"] == "not used" and found.columns["case_number"] == "id"
+
+    path.write_text("case_number,evaluation_seed,target,prompt\n1,5,Elon Musk,a photo of Elon Musk\n")
+    (six,) = inspect_probes(path, "forget").probe_set.probes
+    assert (six.subject, six.prompt) == ("Elon Musk", "a photo of Elon Musk")
