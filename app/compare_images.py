@@ -8,13 +8,13 @@ import streamlit as st
 
 from app import state
 from app.comparison import image_columns
-from app.components.image_board import image_board
+from app.components.image_board import asked_image, image_board
 from app.components.model_picker import is_dark
 from app.decoding_menu import sampling_menu
 from app.jobs import Job, Work
 from app.judge_panel import judges_in_a_line
 from app.picture_export import export_buttons
-from app.pictures import VIEW_NAMES, board
+from app.pictures import VIEW_NAMES, board, enlarged
 from app.plainly import said_plainly
 from app.prompt_form import job_about, models_of, prompt_form
 from app.resources import pool, runner, store
@@ -87,7 +87,9 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         export_buttons(drawn, study.name, sampling)
         if said := judges_in_a_line():
             st.caption(literal(said))
-    image_board(drawn, key=f"pictures_{state.study_name()}", on_view=state.show_view)
+    key = f"pictures_{state.study_name()}"
+    drawn["full"] = enlarged(store(), asked_image(key))
+    image_board(drawn, key=key, on_view=state.show_view)
 
 
 def _work_for(names: list[str], probe: Probe) -> Work:

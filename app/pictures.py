@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from app.plain_text import visible
 from app.scales import ROCKET, ramp
 from app.sheet import Axis, Cell, Values, label
 from backends.checkpoints import available
+from backends.errors import StoreError
 from backends.evidence import ImageEvidence
 from backends.interfaces import PartialImage
 from backends.metrics.pictures import NONE
@@ -69,12 +71,13 @@ def board(
     """
     base = next((column for column in columns if column.spec.part == "original"), None)
     unwanted = to_be_gone(study, probe)
+    pairs = view in ("slider", "blink")
     drawn = []
     for column in columns:
         look = look_of(column.spec, study)
         name = column.spec.name
         cells = [
-            _cell(store, probe, unwanted, column, seed, partial.get((name, seed)), name in awaited)
+            _cell(store, probe, unwanted, column, seed, partial.get((name, seed)), name in awaited, pairs)
             for seed in seeds
         ]
         if view == "difference" and base is not None and column.spec != base.spec:
@@ -152,7 +155,8 @@ def sheet_board(
                 "summary": [],
             }
         )
-    prompt = values.prompt[0].prompt if "prompt" not in (across, down) else f"{len(values.prompt)} prompts"
+    many = not {"prompt", "pair"}.isdisjoint((across, down))
+    prompt = f"{len(values.prompt)} prompts" if many else values.prompt[0].prompt
     return {"view": "sheet", "prompt": visible(prompt), "columns": drawn, "legend": list(ROCKET)}
 
 
@@ -191,6 +195,16 @@ def film_board(
     }
 
 
+def enlarged(store: Store, image: str) -> dict[str, str]:
+    """The whole picture that somebody enlarged, by its hash; nothing where none is asked for or it is gone."""
+    if not re.fullmatch(r"[0-9a-f]{64}", image):
+        return {}
+    try:
+        return {image: _stored_uri(store.image_path(image))}
+    except StoreError:
+        return {}
+
+
 def to_be_gone(study: Study, probe: Probe) -> dict[str, str]:
     """Concepts by domain that a forget probe asks for and that unlearned models should no longer draw."""
     if probe.role != "forget":
@@ -210,15 +224,14 @@ def _cell(
     seed: int,
     partial: PartialImage | None,
     awaited: bool,
+    whole: bool = False,
 ) -> dict[str, Any]:
     found = column.pictures.get(seed)
     if found is not None:
-        return _filled(
-            seed,
-            _stored_uri(store.image_path(found.image)),
-            _judged(probe, unwanted, column.spec.part, found),
-            "",
-        )
+        path = store.image_path(found.image) if whole else store.thumbnail_path(found.image)
+        filled = _filled(seed, _stored_uri(path), _judged(probe, unwanted, column.spec.part, found), "")
+        # The whole picture comes when somebody enlarges it.
+        return filled | {"image": found.image, "thumb": path.suffix != ".png"}
     if partial is not None:
         return _filled(seed, _uri(_png(partial.pixels)), [], f"step {partial.step} of {partial.steps}")
     missing = "Waiting for its turn …" if awaited else "No picture yet. Press Run"
@@ -288,10 +301,10 @@ def _add_differences(
         cell["mean"] = f"mean difference {mean:.3f}"
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def _stored_uri(path: Path) -> str:
     # Files are named by their hash, so what is remembered under a path stays true.
-    return _uri(path.read_bytes())
+    return _uri(path.read_bytes(), "webp" if path.suffix == ".webp" else "png")
 
 
 @lru_cache(maxsize=512)
@@ -331,5 +344,5 @@ def _png(pixels: Pixels) -> bytes:
     return file.getvalue()
 
 
-def _uri(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+def _uri(data: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")

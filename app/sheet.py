@@ -14,16 +14,17 @@ from typing import Literal, get_args
 
 from backends.study import Probe, Sampling, Study
 
-Axis = Literal["model", "prompt", "seed", "steps", "guidance"]
+Axis = Literal["model", "prompt", "seed", "pair", "steps", "guidance"]
 AXES: tuple[Axis, ...] = get_args(Axis)
 AXIS_NAMES: Mapping[Axis, str] = {
     "model": "Model",
     "prompt": "Prompt",
     "seed": "Seed",
+    "pair": "Prompt and seed",
     "steps": "Steps",
     "guidance": "Guidance",
 }
-MOST_CELLS = 400
+MOST_CELLS = 1000
 """More pictures than a person compares by eye; longer lists belong into a probe file."""
 
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
@@ -55,7 +56,9 @@ class Values:
     guidance: tuple[float, ...]
 
     def of(self, axis: Axis) -> tuple[object, ...]:
-        """Values of one axis."""
+        """Values of one axis; prompt and seed together are all their pairs."""
+        if axis == "pair":
+            return tuple(itertools.product(self.prompt, self.seed))
         return tuple(getattr(self, axis))
 
 
@@ -101,6 +104,8 @@ def prompts(study: Study, template: str, values: Mapping[str, Sequence[str]]) ->
 
 def label(axis: Axis, value: object) -> str:
     """Words for one value of an axis."""
+    if isinstance(value, tuple):
+        return f"{label('seed', value[1])}: {value[0].prompt}"
     if isinstance(value, Probe):
         return value.prompt
     if isinstance(value, float):
@@ -117,7 +122,7 @@ def cells(columns: Axis, rows: Axis, values: Values, base: Sampling) -> list[lis
         values: of all axes.
         base: settings that are not on the sheet (the size).
     """
-    first = {axis: values.of(axis)[0] for axis in AXES}
+    first: dict[Axis, object] = {axis: values.of(axis)[0] for axis in AXES if axis != "pair"}
     sheet = []
     for column in values.of(columns):
         sheet.append([_cell(first | {columns: column, rows: row}, base) for row in values.of(rows)])
@@ -125,7 +130,9 @@ def cells(columns: Axis, rows: Axis, values: Values, base: Sampling) -> list[lis
 
 
 def _cell(chosen: Mapping[Axis, object], base: Sampling) -> Cell:
-    model, probe, seed = chosen["model"], chosen["prompt"], chosen["seed"]
+    model, pair = chosen["model"], chosen.get("pair", (chosen["prompt"], chosen["seed"]))
+    assert isinstance(pair, tuple)
+    probe, seed = pair
     steps, guidance = chosen["steps"], chosen["guidance"]
     assert isinstance(model, str) and isinstance(probe, Probe) and isinstance(seed, int)
     assert isinstance(steps, int) and isinstance(guidance, float)

@@ -8,11 +8,11 @@ from functools import partial
 import streamlit as st
 
 from app import state
-from app.components.image_board import image_board
+from app.components.image_board import asked_image, image_board
 from app.components.model_picker import is_dark
 from app.jobs import Job, Work
 from app.picture_export import export_buttons
-from app.pictures import sheet_board
+from app.pictures import enlarged, sheet_board
 from app.resources import pool, runner, store
 from app.run_bar import job_line, latest, literal
 from app.sheet import (
@@ -74,7 +74,8 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
             format_func=AXIS_NAMES.__getitem__,
             width=150,
         )
-        others = [axis for axis in AXES if axis != columns]
+        taken = {"pair": ("prompt", "seed"), "prompt": ("pair",), "seed": ("pair",)}.get(columns, ())
+        others = [axis for axis in AXES if axis != columns and axis not in taken]
         wanted: Axis = "prompt" if places(probe.prompt) and columns != "prompt" else "seed"
         usual = others.index(wanted) if wanted in others else 0
         rows: Axis = st.selectbox(
@@ -111,7 +112,11 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
     if steps is None or guidance is None:
         st.caption("Type numbers with commas between them, for instance 5, 10, 25.")
         return None
-    asked = prompts(study, probe.prompt, filled) if filled else _asked(probe, "prompt" in (columns, rows))
+    asked = (
+        prompts(study, probe.prompt, filled)
+        if filled
+        else _asked(probe, not {"prompt", "pair"}.isdisjoint((columns, rows)))
+    )
     models = tuple(state.chosen_models())
     values = Values(models, asked, sampling.seeds, tuple(int(step) for step in steps), guidance)
     return columns, rows, values
@@ -182,7 +187,9 @@ def _results(
             st.caption(
                 f"{len(missing) - len(here)} pictures are not recorded, and their models' weights are not here."
             )
-    image_board(drawn, key=f"sheet_{state.study_name()}", on_view=state.show_view)
+    key = f"sheet_{state.study_name()}"
+    drawn["full"] = enlarged(store(), asked_image(key))
+    image_board(drawn, key=key, on_view=state.show_view)
 
 
 def _stored(study: Study, kept: Store, cell: Cell) -> ImageEvidence | None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backends.checkpoints import ModelIdentity
-from backends.errors import CheckpointError
+from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence, TokenScores
 from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures
 from backends.metrics.distributions import FID, drawn_kernel_distance, frechet_distance
@@ -190,7 +190,7 @@ def _pixel_reader(store: Store) -> Callable[[ImageEvidence], NDArray[np.uint8] |
         try:
             with Image.open(store.image_path(image)) as picture:
                 return np.asarray(picture.convert("RGB"))
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, StoreError):
             return None  # gone or damaged: its metrics are not defined
 
     return lambda evidence: read(evidence.image)

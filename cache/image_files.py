@@ -9,8 +9,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
+from PIL import Image
 
 from backends.errors import StoreError
+
+THUMBNAIL = 320
+"""Longest side of a thumbnail, pixels: what a column of a board shows. Smaller images are their own thumbnails."""
 
 
 class ImageFiles:
@@ -51,7 +55,28 @@ class ImageFiles:
             _remove(part)
             raise _refused(error, self.folder) from error
         self._intact.add(digest)
+        self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
         return digest
+
+    def thumbnail(self, digest: str) -> Path:
+        """A small version of an image, made where there is none yet; the image itself where that is small."""
+        path = self.path(digest)
+        small = self.folder.parent / "thumbnails" / digest[:2] / f"{digest}.webp"
+        if small.is_file():
+            return small
+        part = small.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            with Image.open(path) as image:
+                if max(image.size) <= THUMBNAIL:
+                    return path
+                image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+                small.parent.mkdir(parents=True, exist_ok=True)
+                image.convert("RGB").save(part, "WEBP", quality=88)
+            os.replace(part, small)
+        except (OSError, SyntaxError, ValueError):
+            _remove(part)  # a full disk costs time, not the picture
+            return path
+        return small
 
     def intact(self, digest: str) -> bool:
         """The file is there and holds what its name says; its bytes are read once for each process."""

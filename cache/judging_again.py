@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from backends.checkpoints import identity
+from backends.errors import StoreError
 from backends.interfaces import Stop
 from backends.pool import ModelPool
 from backends.study import Sampling, Study
@@ -85,6 +86,6 @@ def _made(store: Store, wanted: Wanted, image: str, seconds: float) -> Made | No
         png = store.image_path(image).read_bytes()
         with Image.open(io.BytesIO(png)) as picture:
             pixels = np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, StoreError):
         return None  # the file is gone or damaged: it is drawn again
     return Made(wanted, pixels, png, seconds)

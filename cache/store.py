@@ -171,6 +171,15 @@ class Store:
             )
         return path
 
+    def thumbnail_path(self, digest: str) -> Path:
+        """A small version of an image for boards of many; the image itself where that is small.
+
+        Raises:
+            StoreError: the image was deleted.
+        """
+        self.image_path(digest)
+        return self._images.thumbnail(digest)
+
     def stamps(self, contexts: Sequence[str]) -> dict[str, dict[str, str]]:
         """For each context, digest -> checksum of the cell that holds it: changes when the evidence does."""
         index, cells, table = schema.evidence, schema.cells, schema.contexts

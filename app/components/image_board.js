@@ -206,7 +206,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return [chooser(), box];
   }
 
-  let place = [0, 0];
+  // Kept on the element: new data (a run that is on, the whole picture) must not turn an open lightbox to another one.
+  let place = (root.dataset.place ?? "0,0").split(",").map(Number);
   function open(column, cell) {
     place = [column, cell];
     if (fillDialog() && !dialog.open) dialog.showModal();
@@ -217,7 +218,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const cell = column?.cells[place[1]];
     if (!cell?.src) return false;
     const figure = el("figure");
-    const large = picture(data.view === "difference" && cell.difference ? cell.difference : cell.src, describe(column, cell));
+    root.dataset.place = place.join(",");
+    const whole = data.full?.[cell.image];
+    if (cell.thumb && !whole) setTriggerValue("enlarge", cell.image);
+    const shown = data.view === "difference" && cell.difference ? cell.difference : (whole ?? cell.src);
+    const large = picture(shown, describe(column, cell));
     const text = el("figcaption");
     const title = el("div", "title");
     title.append(mark(column.look), el("b", "", column.title), el("span", "detail", cell.settings ?? `seed ${cell.seed} · ${data.prompt}`));

@@ -19,11 +19,24 @@ _board = st.components.v2.component(
 
 
 def image_board(board: dict[str, Any], key: str, on_view: Callable[[str], None]) -> None:
-    """Draw what `app/pictures.py` prepared; `on_view` is told when a key asks for another view."""
+    """Draw what `app/pictures.py` prepared; `on_view` is told when a key asks for another view.
+
+    Boards of large pictures hold thumbnails; which one a person enlarged is kept under `asked_image(key)`.
+    """
 
     def turn() -> None:
         view = st.session_state[key].view
         if view:
             on_view(view)
 
-    _board(key=key, data=board, on_view_change=turn)
+    def enlarge() -> None:
+        image = st.session_state[key].enlarge
+        if image:
+            st.session_state[f"{key}_enlarged"] = image
+
+    _board(key=key, data=board, on_view_change=turn, on_enlarge_change=enlarge)
+
+
+def asked_image(key: str) -> str:
+    """Hash of the picture that was enlarged last on the board of that key, or ""."""
+    return str(st.session_state.get(f"{key}_enlarged", ""))

@@ -82,6 +82,15 @@ def test_a_sheet_runs_over_two_axes_and_takes_the_first_of_the_others() -> None:
     assert label("prompt", KNOWN) == "A cat in neon style" and label("seed", 3) == "seed 3"
 
 
+def test_prompts_and_seeds_together_are_one_axis() -> None:
+    other = Probe("x", "retain", "A dog")
+    sheet = cells("model", "pair", values(prompt=(KNOWN, other)), BASE)
+    assert [[(c.probe.prompt, c.seed) for c in column] for column in sheet] == [
+        [(KNOWN.prompt, 1), (KNOWN.prompt, 2), ("A dog", 1), ("A dog", 2)]
+    ] * 2
+    assert label("pair", (other, 2)) == "seed 2: A dog"
+
+
 def test_pictures_of_one_prompt_and_setting_are_drawn_together() -> None:
     flat = [cell for column in cells("model", "seed", values(), BASE) for cell in column]
     ((probe, sampling, models),) = batches(flat)

@@ -473,3 +473,30 @@ def test_a_full_disk_leaves_no_half_image_of_another_store(
     with pytest.raises(StoreError, match=r"No space left.*Free some space"):
         mine.absorb(store.path)
     assert not list(mine.path.parent.rglob("*.tmp"))
+
+
+def test_large_images_have_thumbnails_and_small_ones_are_their_own(store: Store) -> None:
+    import numpy as np
+    from blake3 import blake3
+    from PIL import Image
+
+    from backends.evidence import ImageEvidence
+    from backends.image.png import encode
+    from backends.study import Sampling
+    from cache import keys
+
+    paths = []
+    key = store.register(keys.images_context("weights", Sampling(), 1, "", "float32"))
+    for side in (24, 512):
+        png = encode(np.full((side, side, 3), 90, np.uint8), {})
+        image = blake3(png).hexdigest()
+        store.put_images(key, [("probe", ImageEvidence(image, 1, {}, np.zeros(0, np.float32), 0.1), png)])
+        small = store.thumbnail_path(image)
+        paths.append((store.image_path(image), small))
+        with Image.open(small) as picture:
+            assert max(picture.size) == min(side, 320)
+    assert paths[0][0] == paths[0][1]
+    assert paths[1][1].suffix == ".webp"
+    paths[1][1].unlink()
+    again = store.thumbnail_path(paths[1][0].stem)
+    assert again == paths[1][1] and again.is_file()
