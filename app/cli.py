@@ -61,6 +61,10 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["probes"]:
         options = cli_options.probes_parser().parse_args(arguments[1:])
         return probes(options.file, cli_options.columns(options), options.role, as_json=options.json)
+    if arguments[:1] == ["models"]:
+        options = cli_options.models_parser().parse_args(arguments[1:])
+        _use_cache(options.cache)
+        return models(options.study, options.device, as_json=options.json)
     if arguments[:1] == ["prepare"]:
         options = cli_options.prepare_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -202,6 +206,30 @@ def evaluate(
     )
     print(f"  unlearnboard {shlex.quote(str(path))}")
     return 0
+
+
+def models(path: Path, device: str | None, *, as_json: bool) -> int:
+    """Load the image models of a study, once for each, and print what differs from the original."""
+    from app import loader_listing
+    from app.terminal import printable
+    from backends.checkpoints import available
+    from backends.pool import ModelPool
+    from cache.model_checks import check_models, model_check
+
+    study = read_study(path)
+    if study.modality != "image":
+        raise StudyError("only image models have a loader report", where=str(path))
+    _check_models(study)
+    store = open_store()
+    here = [model.name for model in study.models if available(model)]
+    warnings = check_models(study, store, ModelPool(device), here)
+    found = {spec.name: model_check(study, store, spec.name) for spec in study.models}
+    checks = {name: check for name, check in found.items() if check is not None}
+    for line in (loader_listing.as_json if as_json else loader_listing.lines)(checks):
+        print(line if as_json else printable(line))
+    for sentence in warnings:
+        print(printable(sentence), file=sys.stderr)
+    return USER_ERROR if warnings else 0
 
 
 def prepare() -> int:

@@ -39,6 +39,9 @@ examples:
   unlearnboard metrics
       What can be measured, and how to read it; `unlearnboard metrics truth_ratio` tells all about one.
 
+  unlearnboard models pictures/study.toml
+      What each unlearned image model changed, tensor by tensor, before you trust its pictures.
+
   unlearnboard prepare
       Convert the demo's language model once, so that the first fresh prompt needs no wait.
 
@@ -176,6 +179,22 @@ def probes_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--role", choices=ROLES, default="forget", help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
+    return parser
+
+
+def models_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard models`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard models",
+        description="Load the image models of a study and say of each what kind of checkpoint it is, which tensors "
+        "differ from the original's, how far, and what else differs (scheduler, VAE, types). Exit status 2 where a model "
+        "equals the original, or the original does not draw the same picture twice.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")
+    parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each model")
+    _add_cache(parser.add_argument)
     return parser
 
 

@@ -23,7 +23,6 @@ from cache import keys
 from cache.compare import compare_images, compare_text
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
-from cache.judge_checks import check_judges
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind
 from cache.model_checks import check_models
@@ -228,7 +227,6 @@ class _Evaluation:
             )
             if not wanted:
                 return []
-            check_judges(self._study, self._store, self._pool)
             names = [self._study.original.name, self._spec.name]
             self._found = check_models(self._study, self._store, self._pool, names)
             judges = self._pool.judges(self._study.judges)

@@ -15,6 +15,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, Study
 from cache.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
 from cache.gather_text import OnDone, in_cells
+from cache.judge_checks import check_judges
 from cache.store import Store
 
 _SHOWN = 3
@@ -41,6 +42,7 @@ def import_pictures(
     Returns:
         Probes without a picture that can be read, with the reason; and what a person should know, in sentences.
     """
+    check_judges(study, store, pool)
     folder = pictures_folder(spec.source)
     probes = [probe for each in study.probe_sets for probe in each.probes]
     files, unused = placed(folder, pictures_in(folder), probes, study.sampling.seeds)

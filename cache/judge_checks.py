@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from backends.errors import StoreError
+from backends.errors import StoreError, StudyError
 from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
 from backends.pool import ModelPool
 from backends.study import JudgeSpec, Study
@@ -14,13 +15,15 @@ from cache.store import Store
 
 
 def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
-    """Ask every judge that names real pictures about them, where that was not done before.
+    """Check that every judge knows a concept of the study, and ask those that name real pictures about them, once.
 
     Raises:
+        StudyError: a judge has other labels than the study has concepts.
         StudyError: the folder of real pictures is missing, empty, or has a class that the judge does not know.
         StoreError: what was said cannot be kept.
     """
     for spec in study.judges:
+        _check_labels(study, spec, pool.judges([spec])[0].classes)
         if not spec.real or Path(spec.real).is_file() or judge_accuracy(store, spec) is not None:
             continue
         from backends.image.judge_accuracy import judgements_of
@@ -34,6 +37,23 @@ def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
                 where=str(store.path.parent),
                 how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
             ) from error
+
+
+def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None:
+    asked = {
+        probe.concepts[spec.domain]
+        for s in study.probe_sets
+        for probe in s.probes
+        if spec.domain in probe.concepts
+    }
+    asked |= {study.forget_concepts[spec.domain]} if spec.domain in study.forget_concepts else set()
+    if asked and classes and asked.isdisjoint(classes):
+        raise StudyError(
+            f"the judge of {spec.domain} knows none of the study's concepts: it says {', '.join(list(classes)[:3])}, and "
+            f"the probes ask for {', '.join(sorted(asked)[:3])}",
+            where=spec.path,
+            how='Give its labels the study\'s names with labels = { "theirs" = "ours" }',
+        )
 
 
 def judge_accuracy(store: Store, spec: JudgeSpec) -> JudgeAccuracy | None:

@@ -17,6 +17,7 @@ from backends.study import Sampling, Study
 from cache import reading
 from cache.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
 from cache.gather_text import OnDone, in_cells
+from cache.judge_checks import check_judges
 from cache.store import Store
 
 
@@ -42,6 +43,7 @@ def judged_again(
         on_done: told how many were judged.
         stop: asked between cells; the rest is then returned.
     """
+    check_judges(study, store, pool)  # before anything is drawn for judges that could not say what it shows
     found = _stored(study, store, wanted, sampling, numerics)
     here = [each for each in wanted if _key(each) in found]
     left = [each for each in wanted if _key(each) not in found]

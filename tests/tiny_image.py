@@ -28,17 +28,23 @@ def write_tiny_pipeline(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def write_tiny_stable_diffusion(folder: Path, *, seed: int = 0) -> Path:
-    """A random pipeline of Stable Diffusion 1's shape: CLIP text model, latents of an eighth of 64 pixels, PNDM."""
-    torch.manual_seed(seed)
+def tiny_clip_tokenizer(folder: Path) -> CLIPTokenizer:
+    """CLIP's tokenizer with letters only; writes its files into a new folder."""
     letters = [*string.ascii_lowercase, *string.digits, *".,"]
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
     folder.mkdir(parents=True)
     (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
     tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"), model_max_length=77)
+    return tokenizer
+
+
+def write_tiny_stable_diffusion(folder: Path, *, seed: int = 0) -> Path:
+    """A random pipeline of Stable Diffusion 1's shape: CLIP text model, latents of an eighth of 64 pixels, PNDM."""
+    torch.manual_seed(seed)
+    tokenizer = tiny_clip_tokenizer(folder)
     text = CLIPTextConfig(
-        vocab_size=len(words),
+        vocab_size=len(tokenizer),
         hidden_size=16,
         intermediate_size=32,
         num_hidden_layers=1,

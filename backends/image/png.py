@@ -17,5 +17,5 @@ def encode(pixels: NDArray[np.uint8], text: Mapping[str, str]) -> bytes:
     for key, value in text.items():
         info.add_itxt(key, value)
     buffer = io.BytesIO()
-    Image.fromarray(pixels, "RGB").save(buffer, format="PNG", pnginfo=info, optimize=True)
+    Image.fromarray(pixels, "RGB").save(buffer, format="PNG", pnginfo=info)
     return buffer.getvalue()

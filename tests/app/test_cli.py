@@ -69,6 +69,34 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "app", *map(str, arguments)]
 
 
+def test_models_says_what_each_image_model_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.tiny_image import write_tiny_pipeline, write_tiny_weights
+
+    original = write_tiny_pipeline(tmp_path / "original")
+    write_tiny_weights(tmp_path / "esd.safetensors", original)
+    (tmp_path / "f.csv").write_text("prompt\ncat\n")
+    study = tmp_path / "study.toml"
+    study.write_text(
+        'name = "Two"\nmodality = "image"\n'
+        '[[models]]\nname = "Original"\npart = "original"\nsource = "original"\n'
+        '[[models]]\nname = "ESD"\npart = "unlearned"\nsource = "original"\nweights = "esd.safetensors"\n'
+        '[[probes]]\nfile = "f.csv"\nrole = "forget"\n'
+    )
+    cache = ["--cache", str(tmp_path / "cache")]
+    assert cli.run(["models", str(study), *cache]) == 0
+    said = capsys.readouterr().out
+    assert "Original  loaded twice it drew the same picture" in said
+    assert re.search(
+        r"ESD       part of the unet: \d+ tensors matched, \d+ differ, [\d.]+ % of the parameters", said
+    )
+    assert cli.run(["models", str(study), "--json", *cache]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["model"] for row in rows] == ["Original", "ESD"]
+    assert rows[1]["report"]["changed"] > 0
+
+
 def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.run(["--help"])

@@ -102,5 +102,19 @@ def test_a_judge_is_asked_about_real_pictures_once(tmp_path: Path, monkeypatch: 
     def refuse(*_: object) -> None:
         raise AssertionError("asked again")
 
-    monkeypatch.setattr(ModelPool, "judges", refuse)
+    monkeypatch.setattr("backends.image.judge_accuracy.judgements_of", refuse)
     check_judges(study, store, ModelPool("cpu"))
+
+
+def test_a_judge_that_knows_none_of_the_concepts_is_told(tmp_path: Path) -> None:
+    from backends.errors import StudyError
+    from backends.pool import ModelPool
+    from tests.tiny_image import write_tiny_judge
+
+    folder = write_tiny_judge(tmp_path / "judge", domain="style", classes=("oil", "ink", "none"))
+    study = replace(image_study(), judges=(JudgeSpec("style", str(folder)),))
+    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    with pytest.raises(
+        StudyError, match="knows none of the study's concepts: it says oil, ink, and the probes ask"
+    ):
+        check_judges(study, store, ModelPool("cpu"))
