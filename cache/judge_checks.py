@@ -40,17 +40,14 @@ def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
 
 
 def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None:
-    asked = {
-        probe.concepts[spec.domain]
-        for s in study.probe_sets
-        for probe in s.probes
-        if spec.domain in probe.concepts
-    }
-    asked |= {study.forget_concepts[spec.domain]} if spec.domain in study.forget_concepts else set()
+    domain = spec.domain
+    probes = [probe for each in study.probe_sets for probe in each.probes]
+    asked = {probe.concepts[domain] for probe in probes if domain in probe.concepts}
+    asked |= {concept for name, concept in study.forget_concepts.items() if name == domain}
     if asked and classes and asked.isdisjoint(classes):
         raise StudyError(
-            f"the judge of {spec.domain} knows none of the study's concepts: it says {', '.join(list(classes)[:3])}, and "
-            f"the probes ask for {', '.join(sorted(asked)[:3])}",
+            f"the judge of {domain} knows none of the study's concepts: it says {', '.join(list(classes)[:3])}, "
+            f"and the probes ask for {', '.join(sorted(asked)[:3])}",
             where=spec.path,
             how='Give its labels the study\'s names with labels = { "theirs" = "ours" }',
         )

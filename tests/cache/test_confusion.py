@@ -88,9 +88,9 @@ def test_a_judge_is_asked_about_real_pictures_once(tmp_path: Path, monkeypatch: 
     from backends.pool import ModelPool
     from tests.tiny_image import write_tiny_judge
 
-    folder = write_tiny_judge(tmp_path / "judge")
-    (tmp_path / "real" / "cat").mkdir(parents=True)
-    Image.fromarray(np.full((24, 24, 3), 90, np.uint8)).save(tmp_path / "real" / "cat" / "1.png")
+    folder = write_tiny_judge(tmp_path / "judge", classes=("fish", "house", "none"))
+    (tmp_path / "real" / "fish").mkdir(parents=True)
+    Image.fromarray(np.full((24, 24, 3), 90, np.uint8)).save(tmp_path / "real" / "fish" / "1.png")
     spec = JudgeSpec("object", str(folder), real=str(tmp_path / "real"))
     study = replace(image_study(), judges=(spec,))
     store = Store.open(tmp_path / "cache" / "evidence.sqlite")
