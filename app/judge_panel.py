@@ -53,7 +53,8 @@ def judges_in_a_line() -> str:
 
 
 def _row(spec: JudgeSpec, found: JudgeAccuracy | None) -> dict[str, object]:
-    worst = min(found.per_class.items(), key=lambda item: item[1][1] / item[1][0]) if found else None
+    weak = [item for item in found.per_class.items() if item[1][1] < item[1][0]] if found else []
+    worst = min(weak, key=lambda item: item[1][1] / item[1][0], default=None)
     return {
         "Domain": visible(spec.domain),
         "Judge": visible(Path(spec.path).name),

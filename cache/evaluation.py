@@ -23,6 +23,7 @@ from cache import keys
 from cache.compare import compare_images, compare_text
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
+from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind
 from cache.model_checks import check_models
@@ -78,6 +79,7 @@ def evaluate(
         ModelError: some probes are too long for a model; everything else was evaluated and stored.
         StoreError: the store cannot be written.
     """
+    judges_are_here(study)
     last: ModelSpec | None = None
     refused: list[Refusal] = []
     specs: list[ModelSpec] = []

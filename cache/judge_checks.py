@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backends.errors import StoreError, StudyError
+from backends.errors import CheckpointError, StoreError, StudyError
+from backends.hub import HUB
 from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
 from backends.pool import ModelPool
 from backends.study import JudgeSpec, Study
 from cache import keys
 from cache.reading import judges_digest
 from cache.store import Store
+
+
+def judges_are_here(study: Study) -> None:
+    """Raises CheckpointError where a judge's folder or file is missing: its metrics would silently have no value."""
+    for spec in study.judges:
+        if not spec.path.startswith(HUB) and not Path(spec.path).exists():
+            raise CheckpointError(
+                f"there is no such judge of {spec.domain}",
+                where=spec.path,
+                how="Check the path in [[judges]]",
+            )
 
 
 def check_judges(study: Study, store: Store, pool: ModelPool) -> None:

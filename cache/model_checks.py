@@ -29,7 +29,8 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
     """Report on these models and test that the original draws the same twice, where that was not done before.
 
     Returns:
-        What a person should know, in sentences: the original is not the same twice, or a model equals the original.
+        What a person should know, in sentences: the original is not the same twice, a model equals the original, or
+        more than weights differs (scheduler, VAE, types).
 
     Raises:
         StoreError: the folder of checks cannot be written.

@@ -40,7 +40,9 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
         "image": (
             Preset("UA vs IRA", "forget/unlearn_accuracy", "retain/in_domain_retain"),
             Preset("UA vs CRA", "forget/unlearn_accuracy", "retain/cross_domain_retain"),
+            Preset("UA vs FID", "forget/unlearn_accuracy", "retain/fid"),
             Preset("UA vs collapse", "forget/unlearn_accuracy", "forget/reject_rate"),
+            Preset("UA vs cost", "forget/unlearn_accuracy", "all/changed_share"),
         ),
     }
 )

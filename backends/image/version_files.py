@@ -24,7 +24,7 @@ from backends.tensors import PICKLES, read_header, weight_files
 ERASERS = "eraser_weights.pt"
 """What Receler saves beside `eraser_config.json`."""
 
-_REFUSED = re.compile(r"(?:Unsupported global: GLOBAL|Trying to (?:load|call)[^`]*`?)\s*([\w.]+)")
+_REFUSED = re.compile(r"GLOBAL ([\w.]+\w)")
 
 
 def read_tensors(path: Path) -> Any:
@@ -69,7 +69,7 @@ def _unpickled(path: Path) -> Any:
             how="Save its tensors as .safetensors with the tool that made it",
         ) from error
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, AttributeError, IndexError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0].partition(". ")[0][:160]
         raise CheckpointError(
             f"this is no whole checkpoint file ({first})", where=str(path), how="Copy or download it again"
         ) from error

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from backends.errors import Cancelled, ModelError
+from backends.errors import Cancelled, CheckpointError, ModelError
 from backends.evidence import Judgement
 from backends.interfaces import ImageModels, ImageRequest, Judge, JudgedImage, PartialImage, Stop
 from backends.loader_report import LoaderReport, ModelCheck
@@ -273,6 +273,14 @@ def test_a_damaged_check_is_made_again(study: Study, store: Store) -> None:
     assert model_check(study, store, "ESD") is None
     compare_images(study, store, pool, ["ESD"], Probe("own", "mine", "A cat"), study.sampling)
     assert model_check(study, store, "ESD") is not None
+
+
+def test_a_judge_that_is_not_there_is_told_before_anything_is_drawn(study: Study, store: Store) -> None:
+    pool = PaintingPool()
+    gone = replace(study, judges=(JudgeSpec("style", "nowhere/judge"),))
+    with pytest.raises(CheckpointError, match="no such judge of style"):
+        evaluate(gone, store, pool)
+    assert pool.painter.asked == []
 
 
 def test_a_picture_says_how_it_was_made(study: Study, store: Store) -> None:
