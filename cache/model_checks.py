@@ -54,6 +54,7 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
             warnings.append(
                 f"{name}: 0 % of its parameters differ from {original.name}, so nothing was unlearned"
             )
+        warnings += [f"{name}: {sentence}" for sentence in (check.report.differences if check.report else ())]
     return warnings
 
 

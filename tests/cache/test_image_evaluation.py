@@ -249,7 +249,8 @@ def test_models_are_checked_once_and_the_report_is_kept(study: Study, store: Sto
 def test_a_model_that_equals_the_original_is_told(study: Study, store: Store) -> None:
     class Same(Painter):
         def report(self, name: str, original: str) -> LoaderReport:
-            return LoaderReport("painter", 4, 0, 4, 0, 0, 100, 0)
+            different = ("its vae has scaling_factor = 0.5, the original's 0.18215",)
+            return LoaderReport("painter", 4, 0, 4, 0, 0, 100, 0, differences=different)
 
         def identity_check(self, name: str, sampling: Sampling) -> str:
             return "the same files drew two pictures"
@@ -260,6 +261,7 @@ def test_a_model_that_equals_the_original_is_told(study: Study, store: Store) ->
     compare_images(study, store, pool, ["ESD"], probe, study.sampling, on_note=told.append)
     assert any("Original is not the same when it is loaded twice" in sentence for sentence in told)
     assert any("ESD: 0 % of its parameters differ" in sentence for sentence in told)
+    assert "ESD: its vae has scaling_factor = 0.5, the original's 0.18215" in told
     evaluate(study, store, pool, models=["ESD"])
     notes = [note for run in store.runs(study.name) for note in run.notes]
     assert any("ESD: 0 % of its parameters differ" in note for note in notes)
