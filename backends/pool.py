@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from backends.device import pick_device, pick_dtype
 from backends.errors import ModelError
@@ -72,6 +72,12 @@ class ModelPool:
             self._specs[spec.name] = spec
             self._keep_budget(spec)
         return self._image
+
+    def image_pipeline(self, spec: ModelSpec) -> Any:
+        """The loaded diffusers pipeline of an image model."""
+        self.image([spec])
+        assert self._image is not None
+        return self._image.pipeline(spec.name)
 
     def judges(self, specs: Sequence[JudgeSpec]) -> list[Judge]:
         """Image judges, loading what is not loaded."""

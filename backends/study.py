@@ -187,6 +187,27 @@ class JudgeSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Denoising:
+    """Real pictures on which image models' denoising losses are measured, and at which timesteps.
+
+    Attributes:
+        forget, retain, holdout: folders with `metadata.jsonl` or `.csv` (file_name, text); "" for none. Holdout
+            pictures are such as no model saw.
+        timesteps: of the training schedule.
+    """
+
+    forget: str = ""
+    retain: str = ""
+    holdout: str = ""
+    timesteps: tuple[int, ...] = (100, 300, 500, 700, 900)
+
+    def folders(self) -> dict[str, str]:
+        """Role -> folder, of those that are named."""
+        named = {"forget": self.forget, "retain": self.retain, "holdout": self.holdout}
+        return {role: folder for role, folder in named.items() if folder}
+
+
+@dataclass(frozen=True, slots=True)
 class Study:
     """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
 
@@ -205,6 +226,7 @@ class Study:
     path: Path | None = None
     protocol: ProtocolName = "corrected"
     gradients: bool = False
+    denoising: Denoising | None = None
 
     @property
     def original(self) -> ModelSpec:

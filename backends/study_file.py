@@ -23,6 +23,7 @@ from backends.study import (
     RAW_TEXT,
     ROLES,
     Decoding,
+    Denoising,
     JudgeSpec,
     Modality,
     ModelSpec,
@@ -50,6 +51,7 @@ TOP = (
     "probes",
     "judges",
     "forget",
+    "denoising",
 )
 MODEL = tuple(field.name for field in fields(ModelSpec))
 DECODING = tuple(field.name for field in fields(Decoding))
@@ -95,6 +97,7 @@ def read_study(path: Path) -> Study:
             ProtocolName, top.choice("protocol", PROTOCOLS) if "protocol" in document else "corrected"
         ),
         gradients=top.get("gradients", bool, False),
+        denoising=_denoising(top) if "denoising" in document else None,
     )
     _check_whole(study, top)
     return study
@@ -260,6 +263,28 @@ def _judges(top: Table) -> tuple[JudgeSpec, ...]:
     return tuple(judges)
 
 
+def _denoising(top: Table) -> Denoising:
+    table = top.table("denoising")
+    table.only(("forget", "retain", "holdout", "timesteps"), "denoising")
+    steps = table.values.get("timesteps", list(Denoising().timesteps))
+    good = (
+        isinstance(steps, list) and steps and all(type(step) is int and 0 <= step < 10_000 for step in steps)
+    )
+    if not good or len(set(steps)) < len(steps):
+        raise StudyError(
+            f"a list of different whole numbers was expected, not {shown(steps)}",
+            where=table.where("timesteps"),
+        )
+    folders = {role: table.local(role) for role in ("forget", "retain", "holdout") if role in table.values}
+    if not folders:
+        raise StudyError(
+            "no folder of pictures is named",
+            where=table.where(),
+            how='Add forget = "folder", holdout = "folder"',
+        )
+    return Denoising(**folders, timesteps=tuple(steps))
+
+
 def _names(table: Table, key: str) -> tuple[str, ...]:
     value = table.values.get(key, [])
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
@@ -294,6 +319,6 @@ def _check_whole(study: Study, top: Table) -> None:
             where=str(top.path),
             how="Keep one, or make two studies",
         )
-    if study.modality == "text" and (study.judges or study.forget_concepts):
-        key = "judges" if study.judges else "forget"
+    if study.modality == "text" and (study.judges or study.forget_concepts or study.denoising):
+        key = "judges" if study.judges else "forget" if study.forget_concepts else "denoising"
         raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")

@@ -29,6 +29,9 @@ def write_study(study: Study, path: Path) -> None:
         lines += _reading(probe_set.reading)
     for judge in study.judges:
         lines += ["", "[[judges]]", *_judge(judge)]
+    if study.denoising is not None:
+        values = study.denoising.folders() | {"timesteps": list(study.denoising.timesteps)}
+        lines += ["", "[denoising]", *_assignments(values)]
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:

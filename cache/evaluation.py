@@ -21,6 +21,7 @@ from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.versions import versions
 from cache import keys
 from cache.compare import compare_images, compare_text
+from cache.denoising import gather_denoising
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
 from cache.judge_checks import judges_are_here
@@ -100,6 +101,11 @@ def evaluate(
             pool.release()  # models of another base share nothing with those loaded
         last = spec
         refused.extend(_Evaluation(study, store, pool, spec, on_progress, stop).run())
+
+        def tell(role: str, done: int, total: int) -> None:
+            on_progress(Progress(spec.name, f"losses on {role}", "images", done, total))
+
+        gather_denoising(study, store, pool, spec, tell, stop)
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""

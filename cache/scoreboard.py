@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from backends.metrics import METRICS, METRICS_VERSION
 from backends.study import Study
-from cache import derive, keys
+from cache import denoising, derive, keys
 from cache.derive import Values
 from cache.model_checks import model_check
 from cache.reading import evidence_for, images_for
 from cache.statistics import bootstrap_means, percentile_interval
 from cache.store import Store
-from cache.study_rows import FORGET_QUALITY, MODEL_UTILITY, ModelRows, utility_parts, yardstick
+from cache.study_rows import FORGET_QUALITY, MODEL_UTILITY, ModelRows, Row, utility_parts, yardstick
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
 
@@ -84,13 +84,15 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     """
     numerics, stamps = _evidence(study, store)
     shares = _changed_shares(study, store)
-    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, sorted(shares.items())])
+    losses = denoising.stamp(study, store)
+    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, sorted(shares.items()), losses])
     kept = store.memo(key)
     parts = utility_parts(study)
     if kept is None:
         held = [spec for spec in study.models if stamps.get(spec.name)]
         values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in held}
-        frame = _frame(study, values, parts, shares)
+        more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
+        frame = _frame(study, values, parts, shares, more)
         store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
@@ -132,7 +134,11 @@ def _changed_shares(study: Study, store: Store) -> dict[str, float]:
 
 
 def _frame(
-    study: Study, values: Mapping[str, Values], parts: tuple[str, ...], shares: Mapping[str, float]
+    study: Study,
+    values: Mapping[str, Values],
+    parts: tuple[str, ...],
+    shares: Mapping[str, float],
+    more: Mapping[str, list[Row]],
 ) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     original = values.get(study.original.name, {})
@@ -148,6 +154,7 @@ def _frame(
         if spec.name in shares:
             whole = ("changed_share", "all", "all/changed_share", shares[spec.name], np.nan, np.nan, 1)
             rows.append((*head, *whole))
+        rows += [(*head, *row) for row in more.get(spec.name, [])]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 

@@ -15,6 +15,7 @@ from backends.metrics.card import (
     TextMetric,
 )
 from backends.metrics.choice import CHOICE_ACCURACY, CHOICE_PROBABILITY
+from backends.metrics.denoising import DENOISING_AUC, DENOISING_DIFFERENCE
 from backends.metrics.detection import DETECTIONS
 from backends.metrics.distributions import FID, KID
 from backends.metrics.fluency import FLUENCY
@@ -105,6 +106,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "judge_entropy": JUDGE_ENTROPY,
         "seconds_per_image": SECONDS_PER_IMAGE,
         "changed_share": CHANGED_SHARE,
+        "denoising_difference": DENOISING_DIFFERENCE,
+        "denoising_auc": DENOISING_AUC,
     }
 )
 """All metrics by key, the most trusted first."""

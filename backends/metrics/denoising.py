@@ -1,0 +1,71 @@
+"""Metrics of denoising losses on real pictures: what a diffusion model still fits, and whom it still remembers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.metrics.card import MetricCard, StudyMetric
+from backends.metrics.privacy import pair_wins
+
+Losses = NDArray[np.float64]
+
+
+def loss_difference(model: Losses, original: Losses) -> Losses:
+    """Per picture: mean over timesteps of the model's loss minus the original's, shape (N,), of arrays (N, T)."""
+    difference: Losses = (model - original).mean(axis=1)
+    return difference
+
+
+def membership_wins(members: Losses, unseen: Losses) -> Losses:
+    """For each member and each unseen picture 1 where the member's mean loss is lower, 1/2 where equal, shape (N, M).
+
+    Their mean is the AUC of the loss attack (Matsumoto et al. 2023; Carlini et al. 2023, section 5.2).
+
+    Args:
+        members: losses of pictures that the original was trained on, shape (N, T).
+        unseen: losses of pictures that no model saw, shape (M, T).
+    """
+    return pair_wins(members.mean(axis=1), unseen.mean(axis=1))
+
+
+DENOISING_DIFFERENCE = StudyMetric(
+    MetricCard(
+        key="denoising_difference",
+        title="Denoising loss above the original's",
+        question="forgetting",
+        modality="image",
+        formula=r"\frac{1}{n}\sum_i \frac{1}{T}\sum_t \ell_t(x_i; \theta) - \ell_t(x_i; \theta_{\text{original}})",
+        reading="How much worse the model predicts the noise in real pictures, from the same noise. On forget pictures "
+        "higher is forgotten more; elsewhere it is harm.",
+        on_forget="higher",
+        elsewhere="lower",
+        low=-1.0,
+        high=None,
+        ideal="the retained model's value on forget pictures, 0 elsewhere",
+        needs=("[denoising] with pictures of the role",),
+        source="own; the loss of Ho et al. 2020, eq. 14, at the study's timesteps, paired with the original's",
+        roles=frozenset({"forget", "retain", "holdout"}),
+    )
+)
+
+DENOISING_AUC = StudyMetric(
+    MetricCard(
+        key="denoising_auc",
+        title="Membership from denoising loss (AUC)",
+        question="privacy",
+        modality="image",
+        formula=r"P\left(\bar\ell(x_{\text{forget}}) < \bar\ell(x_{\text{holdout}})\right)",
+        reading="Chance that a forgotten picture has a lower loss than one that no model saw: .5 cannot be told apart, "
+        "above it the pictures are still remembered, below it they stand out as erased.",
+        on_forget="lower",
+        elsewhere="lower",
+        low=0.0,
+        high=1.0,
+        ideal="the retained model's value",
+        needs=("[denoising] with forget and holdout pictures",),
+        source="Matsumoto et al. 2023; Carlini et al. 2023: loss threshold attack, losses averaged over timesteps; "
+        "interval from resampled pictures",
+        roles=frozenset({"forget"}),
+    )
+)
