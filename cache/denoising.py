@@ -11,10 +11,11 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from backends.checkpoints import ModelIdentity, available, identity
-from backends.errors import Cancelled, CheckpointError, StoreError
+from backends.errors import Cancelled, CheckpointError, StoreError, StudyError
 from backends.interfaces import Stop
 from backends.metrics.denoising import loss_difference, membership_wins
 from backends.pool import ModelPool
+from backends.real_pictures import RealPicture, real_pictures
 from backends.study import ModelSpec, Study
 from backends.tensors import file_digest
 from cache import keys
@@ -45,21 +46,20 @@ def gather_denoising(
     """
     if study.denoising is None or not available(spec):
         return
-    from backends.image.denoising import denoising_losses, real_pictures
+    from backends.image.denoising import denoising_losses
 
     path = _path(study, store, identity(spec), keys.numerics(pool.device, pool.dtype))
     known = _read(path)
     for role, folder in study.denoising.folders().items():
         pictures = real_pictures(Path(folder))
-        digests = {picture.name: file_digest(picture.path) for picture in pictures}
-        missing = [p for p in pictures if f"{p.name} {digests[p.name]}" not in known.get(role, {})]
+        missing = [picture for picture in pictures if _name(picture) not in known.get(role, {})]
         on_progress(role, len(pictures) - len(missing), len(pictures))
         if not missing:
             continue
         pipe = pool.image_pipeline(spec)
         done = len(pictures) - len(missing)
         for picture, losses in denoising_losses(pipe, missing, study.denoising.timesteps, stop):
-            _append(path, [role, f"{picture.name} {digests[picture.name]}", losses])
+            _append(path, [role, _name(picture), losses])
             done += 1
             on_progress(role, done, len(pictures))
         if done < len(pictures):
@@ -92,6 +92,8 @@ def denoising_rows(study: Study, store: Store, name: str) -> list[tuple[object, 
 
 def denoising_of(study: Study, store: Store, name: str) -> Losses:
     """What is kept of a model's losses, in float32 where there are several."""
+    if study.denoising is None:
+        return {}
     try:
         mine = identity_to_read(study.model(name))
     except CheckpointError:
@@ -100,15 +102,36 @@ def denoising_of(study: Study, store: Store, name: str) -> Losses:
     found = sorted(
         pattern.parent.glob(pattern.name), key=lambda path: ("float32" not in path.name, path.name)
     )
-    return next((read for path in found if (read := _read(path))), {})
+    kept = next((read for path in found if (read := _read(path))), {})
+    now = _pictures(study)
+    return {
+        role: {n: row for n, row in rows.items() if n in now.get(role, rows)} for role, rows in kept.items()
+    }
+
+
+def _pictures(study: Study) -> dict[str, set[str]]:
+    """Role -> name and digest of every picture, of the folders that are here."""
+    assert study.denoising is not None
+    found = {}
+    for role, folder in study.denoising.folders().items():
+        try:
+            found[role] = {_name(picture) for picture in real_pictures(Path(folder))}
+        except StudyError:
+            continue  # evaluating says why; what is kept can be shown all the same
+    return found
+
+
+def _name(picture: RealPicture) -> str:
+    return f"{picture.name} {file_digest(picture.path)}"
 
 
 def stamp(study: Study, store: Store) -> str:
     """Changes when any model's losses do."""
     if study.denoising is None:
         return ""
+    pictures = sorted((role, sorted(names)) for role, names in _pictures(study).items())
     files = sorted((store.path.parent / "denoising").glob("*.jsonl"))
-    return keys.digest([[path.name, path.stat().st_size] for path in files])
+    return keys.digest([pictures, [[path.name, path.stat().st_size] for path in files]])
 
 
 def _array(losses: dict[str, list[float]], names: list[str]) -> NDArray[np.float64]:
@@ -117,8 +140,8 @@ def _array(losses: dict[str, list[float]], names: list[str]) -> NDArray[np.float
 
 def _path(study: Study, store: Store, model: ModelIdentity, numerics: str) -> Path:
     assert study.denoising is not None
-    settings = json.dumps([VERSION, list(study.denoising.timesteps), study.denoising.folders()])
-    key = blake3(settings.encode()).hexdigest(length=8)
+    # Pictures are told apart line by line, by what they hold: the folders may lie elsewhere on another machine.
+    key = blake3(json.dumps([VERSION, list(study.denoising.timesteps)]).encode()).hexdigest(length=8)
     return store.path.parent / "denoising" / f"{model.fingerprint}-{key}-{numerics}.jsonl"
 
 

@@ -42,6 +42,7 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
             Preset("UA vs CRA", "forget/unlearn_accuracy", "retain/cross_domain_retain"),
             Preset("UA vs FID", "forget/unlearn_accuracy", "retain/fid"),
             Preset("UA vs collapse", "forget/unlearn_accuracy", "forget/reject_rate"),
+            Preset("UA vs denoising loss", "forget/unlearn_accuracy", "forget/denoising_difference"),
             Preset("UA vs cost", "forget/unlearn_accuracy", "all/changed_share"),
         ),
     }

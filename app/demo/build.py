@@ -11,7 +11,7 @@ import shutil
 import time
 from pathlib import Path
 
-from app.demo.recorded import compress
+from app.demo.recorded import compress, keep_files
 from app.settings import PACK
 from backends.device import pick_device
 from backends.pool import ModelPool
@@ -74,6 +74,7 @@ def assemble(folder: Path, pack: Path) -> None:
     share = text_recipe.base_world_share(folder / "text", pick_device())
     text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
     compress(folder / "evidence.sqlite", pack)
+    keep_files(folder, pack)
     images = pack / "images"
     shutil.rmtree(images, ignore_errors=True)
     if (folder / "images").exists():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from app.demo.image_data import FORGET_STYLE, OBJECTS, PER_CONCEPT, STYLES, draw, prompt
 from backends.checkpoints import fingerprint
 from backends.image.judges import load_judge
+from backends.image.png import encode
 from backends.judge_accuracy import write_judgements
 from backends.study import JudgeSpec, ModelSpec, Role, Sampling
 from backends.unlearning.image_methods import METHODS
@@ -45,6 +46,7 @@ def write(built: Path, recipe: str, pack: Path) -> None:
         shutil.rmtree(pack / name, ignore_errors=True)
         shutil.copytree(built / name, pack / name)
     ask_judges(pack)
+    write_real_pictures(pack)
     counts = {role: _write_probes(pack, role) for role in ("forget", "neighbour", "retain")}
     specs = list(specifications(pack))
     (pack / "study.toml").write_text(_study_toml(specs, pack))
@@ -67,6 +69,27 @@ def ask_judges(pack: Path) -> None:
         write_judgements(
             pack / "judges" / f"{domain}-real.json", [names[place] for names, _ in asked], shown, []
         )
+
+
+def write_real_pictures(pack: Path) -> None:
+    """Pictures whose denoising losses are measured: of the forgotten style and of others, and such as no model saw."""
+    others = [style for style in STYLES if style not in ROLES]
+    sets = {
+        "forget": [(FORGET_STYLE, index) for index in range(1, 5)],
+        "retain": [(style, 1) for style in others],
+        "holdout": [(FORGET_STYLE, PER_CONCEPT + index) for index in range(4)],
+    }
+    for role, chosen in sets.items():
+        folder = pack / "real" / role
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        rows = []
+        for style, index in chosen:
+            for name in OBJECTS:
+                file = f"{style}-{name}-{index}.png"
+                (folder / file).write_bytes(encode(draw(name, style, index), {}))
+                rows.append(json.dumps({"file_name": file, "text": prompt(name, style)}))
+        (folder / "metadata.jsonl").write_text("\n".join(rows) + "\n")
 
 
 def unseen_pictures() -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
@@ -136,4 +159,5 @@ def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
     for domain in ("object", "style"):
         lines += ["", "[[judges]]", f'domain = "{domain}"', f'path = "judges/{domain}"']
         lines.append(f'real = "judges/{domain}-real.json"')
+    lines += ["", "[denoising]", *(f'{role} = "real/{role}"' for role in ("forget", "retain", "holdout"))]
     return "\n".join(lines) + "\n"

@@ -15,6 +15,8 @@ from backends.tensors import file_digest
 from cache.store import Store
 
 RECORDED = "evidence.sqlite.xz"
+KEPT_FILES = ("checks", "denoising")
+"""What a cache keeps beside its store: loader reports, and losses on real pictures."""
 
 
 def compress(store: Path, pack: Path) -> None:
@@ -23,12 +25,28 @@ def compress(store: Path, pack: Path) -> None:
         shutil.copyfileobj(source, target)
 
 
+def keep_files(cache: Path, pack: Path) -> None:
+    """Copies what a cache keeps in files of its own into the pack."""
+    for name in KEPT_FILES:
+        shutil.rmtree(pack / name, ignore_errors=True)
+        _copy_missing(cache / name, pack / name)
+
+
+def _copy_missing(source: Path, target: Path) -> None:
+    for path in sorted(source.glob("*")):
+        if not (target / path.name).exists():
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / path.name)
+
+
 def take_in(pack: Path, store: Store) -> None:
     """Absorbs the pack's evidence, unless this store took in this very file before.
 
     Raises:
         StoreError: the pack's file is damaged, or the cache cannot be written.
     """
+    for name in KEPT_FILES:
+        _copy_missing(pack / name, store.path.parent / name)
     recorded = pack / RECORDED
     if not recorded.is_file():
         return

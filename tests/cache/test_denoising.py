@@ -13,10 +13,11 @@ from PIL import Image
 from torch.nn.functional import pixel_unshuffle
 
 from backends.errors import Cancelled, StudyError
-from backends.image.denoising import denoising_losses, real_pictures
+from backends.image.denoising import denoising_losses
 from backends.image.folders import load_pipeline
 from backends.metrics.denoising import loss_difference, membership_wins
 from backends.pool import ModelPool
+from backends.real_pictures import real_pictures
 from backends.study import Denoising, ModelSpec, Probe, ProbeSet, Sampling, Study
 from backends.study_file import read_study
 from backends.study_writing import write_study
