@@ -102,3 +102,18 @@ def test_runs_say_what_each_model_changed(page: Page, board: Dashboard) -> None:
     wait_ready(page)
     expect(page.get_by_text("Models as loaded")).to_be_visible()
     expect(page.get_by_text("Original loaded twice drew the same picture, bit for bit.")).to_be_visible()
+
+
+def test_confusion_and_judges_of_the_demo(page: Page, dashboard: Dashboard) -> None:
+    page.goto(f"{dashboard.url}/examples?study=neon-pictures")
+    wait_ready(page)
+    page.get_by_text("What was asked, and what is shown").click()
+    expect(page.get_by_text("asked style")).to_be_visible()
+    expect(page.get_by_text("Most harmed first")).to_be_visible()
+    screenshot(page, "confusion")
+    page.goto(f"{dashboard.url}/tradeoffs?study=neon-pictures")
+    wait_ready(page)
+    page.get_by_role("radio", name="UA vs denoising loss").or_(
+        page.get_by_role("button", name="UA vs denoising loss")
+    ).first.click()
+    expect(page.get_by_text("Denoising loss above the original").first).to_be_visible()
