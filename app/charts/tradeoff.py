@@ -318,7 +318,7 @@ def _lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, f
         "ticks": "outside",
         "tickcolor": ink.muted,
         "tickfont": {"size": 12, "color": ink.muted},
-        "tickformat": ".2~f",
+        "tickformat": ".4~g",
     }
     for update, axis, span in ((figure.update_xaxes, x, spans[0]), (figure.update_yaxes, y, spans[1])):
         title = {"text": plain(axis.label), "font": {"size": 14, "color": ink.text}, "standoff": 12}
