@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from backends.checkpoints import available, fingerprint
 from backends.image.judges import load_judge
 from backends.image.pipelines import DiffusionModels
 from backends.interfaces import ImageRequest
+from backends.real_pictures import real_pictures
 from backends.study import JudgeSpec
 from backends.study_file import read_study
+from backends.tensors import file_digest
 from tests.tiny_image import known
 
 PACK = EMOJI.parent
@@ -99,3 +102,26 @@ def test_what_the_judges_said_of_unseen_pictures_is_what_they_say() -> None:
         kept = json.loads((PACK / "judges" / f"{domain}-real.json").read_text())
         assert kept["asked"] == [names[place] for names, _ in asked]
         assert np.mean([ours == theirs for ours, theirs in zip(labels, kept["shown"], strict=True)]) > 0.98
+
+
+def test_no_machine_is_told_that_it_draws_the_same_twice() -> None:
+    checks = [json.loads(path.read_text()) for path in (PACK.parent / "checks").glob("*.json")]
+    assert len(checks) == 3 and all(check["report"] is not None for check in checks)
+
+
+def test_the_kept_losses_are_those_of_the_shipped_pictures() -> None:
+    study = read_study(PACK / "study.toml")
+    assert study.denoising is not None
+    expected = {
+        role: {f"{picture.name} {file_digest(picture.path)}" for picture in real_pictures(Path(folder))}
+        for role, folder in study.denoising.folders().items()
+    }
+    files = list((PACK.parent / "denoising").glob("*.jsonl"))
+    assert len(files) == 4
+    for path in files:
+        found: dict[str, set[str]] = {}
+        for line in path.read_text().splitlines():
+            role, name, losses = json.loads(line)
+            assert len(losses) == 5
+            found.setdefault(role, set()).add(name)
+        assert found == expected
