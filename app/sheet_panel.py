@@ -13,6 +13,7 @@ from app.components.model_picker import is_dark
 from app.jobs import Job, Work
 from app.picture_export import export_buttons
 from app.pictures import enlarged, sheet_board
+from app.plainly import said_plainly
 from app.resources import pool, runner, store
 from app.run_bar import job_line, latest, literal
 from app.sheet import (
@@ -147,6 +148,7 @@ def _numbers(
     return numbers(text or "", low, high)
 
 
+@said_plainly()
 def _results(
     columns: Axis,
     rows: Axis,

@@ -12,6 +12,7 @@ from app.components.image_board import image_board
 from app.components.model_picker import is_dark
 from app.jobs import Job
 from app.pictures import film_board
+from app.plainly import said_plainly
 from app.resources import pool, runner, store
 from app.run_bar import job_line, latest
 from backends.checkpoints import available
@@ -46,6 +47,7 @@ def steps_panel(probe: Probe) -> None:
     st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, pair, one, topic, job, active)
 
 
+@said_plainly()
 def _results(
     probe: Probe,
     pair: tuple[str, str],

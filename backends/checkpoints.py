@@ -347,7 +347,7 @@ def _is_here(source: str, revision: str) -> bool:
         return True
     if source.startswith(HUB) and not HUB_ID.match(source):
         try:
-            return version_path(source).exists()
+            return version_path(source, fetch=False).exists()
         except CheckpointError:
             return False
     if not HUB_ID.match(source):

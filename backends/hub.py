@@ -13,8 +13,8 @@ HUB_ID = re.compile(r"^(hf://)?[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 HUB_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 
 
-def version_path(weights: str) -> Path:
-    """The file or folder of unlearned weights, fetched where it is on the hub (`hf://owner/name/path`).
+def version_path(weights: str, *, fetch: bool = True) -> Path:
+    """The file or folder of unlearned weights; on the hub (`hf://owner/name/path`) it is fetched, or only looked up.
 
     Raises:
         CheckpointError: the hub is out of reach or has no such file.
@@ -23,11 +23,11 @@ def version_path(weights: str) -> Path:
         return Path(weights)
     owner, _, rest = weights.removeprefix(HUB).partition("/")
     name, _, inside = rest.partition("/")
-    return from_hub(f"{owner}/{name}", "", [inside, f"{inside}/*"] if inside else None) / inside
+    return from_hub(f"{owner}/{name}", "", [inside, f"{inside}/*"] if inside else None, fetch=fetch) / inside
 
 
-def from_hub(repository: str, revision: str, files: list[str] | None = None) -> Path:
-    """The folder of a repository, or of some of its files.
+def from_hub(repository: str, revision: str, files: list[str] | None = None, *, fetch: bool = True) -> Path:
+    """The folder of a repository, or of some of its files; without `fetch`, only what the hub's own cache has.
 
     Raises:
         CheckpointError: the hub is out of reach or has no such repository.
@@ -37,7 +37,12 @@ def from_hub(repository: str, revision: str, files: list[str] | None = None) -> 
 
     try:
         return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=files or HUB_FILES)
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=files or HUB_FILES,
+                local_files_only=not fetch,
+            )
         )
     except (OSError, ValueError, HfHubHTTPError) as error:
         offline = " (offline mode is on)" if os.environ.get("HF_HUB_OFFLINE") else ""

@@ -68,17 +68,30 @@ def recognised(
     Raises:
         CheckpointError: no tensors, tensors that fit nowhere, or no averaged copy where one was asked for.
     """
+    version = _recognised(raw, path, base, configs, ema)
+    if ema and not version.averaged:
+        raise CheckpointError(
+            "`ema = true` asks for an averaged copy of the weights, and this file has none",
+            where=str(path),
+            how="Leave the key out",
+        )
+    return version
+
+
+def _recognised(
+    raw: Any, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], ema: bool
+) -> Version:
     erasers = _erasers(raw)
     if erasers:
         return _with_erasers(erasers, path, base)
     if isinstance(raw, list | tuple):
-        return _checked(_ddpm_list(raw, path, base, ema), path, base, ema)
+        return _checked(_ddpm_list(raw, path, base, ema), path, base)
     whole = raw["state_dict"] if isinstance(raw, Mapping) and "state_dict" in raw else raw
     flat = tensors_in(whole)
     if any(name.startswith(COMPVIS_UNET) for name in flat):
-        return _checked(_compvis(flat, path, base, configs, ema), path, base, ema)
+        return _checked(_compvis(flat, path, base, configs, ema), path, base)
     if isinstance(raw, Mapping) and any(isinstance(raw.get(part), Mapping) for part in base):
-        return _checked(_delta(raw, base), path, base, ema)
+        return _checked(_delta(raw, base), path, base)
     if is_lora(flat):
         changes, unplaced = lora_changes(flat, base)
         if unplaced or not changes:
@@ -93,7 +106,6 @@ def recognised(
         Version(f"{'whole' if whole_part else 'part of the'} {part}", found, ignored=_ignored(flat, found)),
         path,
         base,
-        ema,
     )
 
 
@@ -197,15 +209,14 @@ def _compvis(
 
 
 def _which(ema: bool, averaged: bool) -> tuple[str, ...]:
+    """Which of two copies of the weights is used, where there are two."""
     if not averaged:
         return ()
-    taken = "the averaged (EMA) copy" if ema else "the weights that were trained"
-    other = (
-        "`ema = false` takes the others"
-        if ema
-        else "an averaged (EMA) copy is there too: `ema = true` takes it"
+    if ema:
+        return ("the averaged (EMA) copy is used; `ema = false` takes the weights that were trained",)
+    return (
+        "the weights that were trained are used; an averaged (EMA) copy is there too: `ema = true` takes it",
     )
-    return (f"{taken} are used; {other}" if not ema else f"{taken} is used; {other}",)
 
 
 def _ema_name(name: str) -> str:
@@ -253,13 +264,7 @@ def _with_erasers(erasers: Mapping[str, Mapping[str, Tensor]], path: Path, base:
     return Version(f"erasers after {len(erasers)} cross-attentions", {}, erasers=erasers)
 
 
-def _checked(version: Version, path: Path, base: States, ema: bool) -> Version:
-    if ema and not version.averaged:
-        raise CheckpointError(
-            "`ema = true` asks for an averaged copy of the weights, and this file has none",
-            where=str(path),
-            how="Leave the key out",
-        )
+def _checked(version: Version, path: Path, base: States) -> Version:
     total = sum(map(len, version.tensors.values()))
     unexpected = [
         name

@@ -95,8 +95,11 @@ def test_an_average_that_is_the_original_is_refused_with_the_way_out(pipe: Any, 
 
 def test_an_average_that_is_not_there_is_refused(pipe: Any, tmp_path: Path) -> None:
     path = tiny.write(tmp_path / "part.safetensors", tiny.only(tiny.moved(pipe.unet.state_dict())))
-    with pytest.raises(CheckpointError, match="this file has none"):
-        version(path, pipe, ema=True)
+    lora = tiny.write(tmp_path / "spm.safetensors", tiny.kohya(pipe.unet.state_dict()))
+    erasers = tiny.write_erasers(tmp_path / "receler", pipe.unet)
+    for each in (path, lora, erasers):
+        with pytest.raises(CheckpointError, match="this file has none"):
+            version(each, pipe, ema=True)
 
 
 def test_a_lora_is_merged_as_diffusers_does(pipe: Any, tmp_path: Path) -> None:
