@@ -37,7 +37,7 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
         facts = {
             "Direction": f"{WAYS[card.direction(role)]}{'' if role == 'all' else f' on {role} probes'}",
             **({"Made of": "\n".join(map(title, utility_parts))} if key == MODEL_UTILITY else {}),
-            "Range": f"{card.low:g} to {high}",
+            "Range": f"{card.low:g} to {high}".replace("-inf", "−∞"),
             "Ideal": card.ideal,
             "Needs": ", ".join(card.needs) or "nothing more",
             "Source": card.source,

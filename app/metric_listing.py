@@ -41,7 +41,7 @@ def json_listing(keys: Sequence[str] = ()) -> Iterator[str]:
     check_keys(keys, "metrics")
     for key in keys or METRICS:
         fields = asdict(METRICS[key].card)
-        yield json.dumps({name: sorted(v) if isinstance(v, frozenset) else v for name, v in fields.items()})
+        yield json.dumps({k: sorted(v) if isinstance(v, frozenset) else _plain(v) for k, v in fields.items()})
 
 
 def json_values(

@@ -28,7 +28,6 @@ MOST_CELLS = 1000
 """More pictures than a person compares by eye; longer lists belong into a probe file."""
 
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
-_OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +92,17 @@ def prompts(study: Study, template: str, values: Mapping[str, Sequence[str]]) ->
     found: dict[str, Probe] = {}
     for combination in itertools.product(*(values.get(name) or ("{" + name + "}",) for name in names)):
         filled = dict(zip(names, combination, strict=True))
-        prompt = _PLACE.sub(lambda place, filled=filled: filled[place[1]], template)  # type: ignore[misc]
+        prompt = _with_values(template, filled)
         concepts = {name: value for name, value in filled.items() if name in domains}
         # What asks for the forgotten concept is judged by its absence, as the study's own forget probes are.
         forgotten = any(study.forget_concepts.get(name) == value for name, value in concepts.items())
-        own = Probe(id=_OWN, role="forget" if forgotten else "mine", prompt=prompt, concepts=concepts)
+        own = Probe(id=prompt, role="forget" if forgotten else "mine", prompt=prompt, concepts=concepts)
         found[prompt] = known.get(prompt, own)
     return tuple(found.values())
+
+
+def _with_values(template: str, values: Mapping[str, str]) -> str:
+    return _PLACE.sub(lambda place: values[place[1]], template)
 
 
 def label(axis: Axis, value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import streamlit as st
@@ -167,7 +168,7 @@ def _results(
         forming = job.partial() if active else {}
         if was_active and not active:
             st.rerun()
-    found = {id(cell): _stored(study, store(), cell) for column in sheet for cell in column}
+    found = _stored(study, store(), [cell for column in sheet for cell in column])
     missing = [cell for column in sheet for cell in column if found[id(cell)] is None]
     here = [cell for cell in missing if available(study.model(cell.model))]
     drawn = sheet_board(study, store(), columns, rows, values, sheet, found, forming, dark=is_dark())
@@ -194,9 +195,18 @@ def _results(
     image_board(drawn, key=key, on_view=state.show_view)
 
 
-def _stored(study: Study, kept: Store, cell: Cell) -> ImageEvidence | None:
-    found = images_for(study, kept, cell.model, [cell.probe], cell.sampling)
-    return found.get(cell.probe.id, {}).get(cell.seed)
+def _stored(study: Study, kept: Store, flat: Sequence[Cell]) -> dict[int, ImageEvidence | None]:
+    """What is stored of each cell, by its id(); the store is asked once for each model and setting."""
+    groups: dict[tuple[str, Sampling], list[Cell]] = {}
+    for cell in flat:
+        groups.setdefault((cell.model, replace(cell.sampling, seeds=(0,))), []).append(cell)
+    found: dict[int, ImageEvidence | None] = {}
+    for (model, sampling), group in groups.items():
+        probes = list({cell.probe.id: cell.probe for cell in group}.values())
+        seeds = tuple(dict.fromkeys(cell.seed for cell in group))
+        pictures = images_for(study, kept, model, probes, replace(sampling, seeds=seeds))
+        found |= {id(cell): pictures.get(cell.probe.id, {}).get(cell.seed) for cell in group}
+    return found
 
 
 def _topic(flat: Sequence[Cell]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ it did not happen. Knows neither torch nor files.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -79,7 +79,6 @@ class ModelCheck:
 
     report: LoaderReport | None
     identity: str = ""
-    seconds: float = field(default=0.0)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a file."""
@@ -98,4 +97,4 @@ def check_from_json(values: Mapping[str, Any]) -> ModelCheck:
         plain: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in report.items()}
         plain["blocks"] = blocks
         report = LoaderReport(**plain)
-    return ModelCheck(report, str(values["identity"]), float(values["seconds"]))
+    return ModelCheck(report, str(values["identity"]))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,9 +43,7 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
         path = _path(store, identity(original), identity(spec), keys.numerics(pool.device, pool.dtype))
         check = _read(path)
         if check is None:
-            started = time.perf_counter()
-            models = pool.image([original, spec])
-            check = _made(models, study, spec, time.perf_counter() - started)
+            check = _made(pool.image([original, spec]), study, spec)
             _write(path, check)
         if check.identity:
             warnings.append(f"{name} is not the same when it is loaded twice: {check.identity}")
@@ -71,10 +68,10 @@ def model_check(study: Study, store: Store, name: str) -> ModelCheck | None:
     return next((check for path in found if (check := _read(path)) is not None), None)
 
 
-def _made(models: ImageModels, study: Study, spec: ModelSpec, seconds: float) -> ModelCheck:
+def _made(models: ImageModels, study: Study, spec: ModelSpec) -> ModelCheck:
     if spec.part == "original":
-        return ModelCheck(None, models.identity_check(spec.name, study.sampling), seconds)
-    return ModelCheck(models.report(spec.name, study.original.name), seconds=seconds)
+        return ModelCheck(None, models.identity_check(spec.name, study.sampling))
+    return ModelCheck(models.report(spec.name, study.original.name))
 
 
 def _path(store: Store, original: ModelIdentity, mine: ModelIdentity, numerics: str) -> Path:

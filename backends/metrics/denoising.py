@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,7 +42,7 @@ DENOISING_DIFFERENCE = StudyMetric(
         "higher is forgotten more; elsewhere it is harm.",
         on_forget="higher",
         elsewhere="lower",
-        low=-1.0,
+        low=-math.inf,
         high=None,
         ideal="the retained model's value on forget pictures, 0 elsewhere",
         needs=("[denoising] with pictures of the role",),

@@ -126,7 +126,7 @@ KID = StudyMetric(
         formula=r"\widehat{\mathrm{MMD}}^2_u,\quad k(x, y) = \left(\tfrac{x \cdot y}{D} + 1\right)^3",
         reading="As FID, but unbiased for few images; around 0 the two sets cannot be told apart, and it may fall "
         "below.",
-        on_forget="lower",
+        on_forget="zero",
         elsewhere="zero",
         low=-math.inf,
         high=None,

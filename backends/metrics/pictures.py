@@ -72,8 +72,11 @@ def distance_to_original(pictures: Pictures) -> float:
 
 
 def attack_success(pictures: Pictures) -> float:
-    """Share of images in which the forgotten concept is still recognised: what an attack would have to add to."""
-    return _share(pictures, pictures.forgotten, lambda label, asked: label == asked)
+    """Share of images in which the forgotten concept is still recognised: what an attack would have to add to.
+
+    Forget prompts ask for the forgotten concept, so this is in-domain accuracy, read the other way round.
+    """
+    return in_domain_retain(pictures)
 
 
 def judge_entropy(pictures: Pictures) -> float:

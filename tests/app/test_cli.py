@@ -488,3 +488,13 @@ def test_rows_that_are_left_out_are_said_before_an_evaluation(
     )
     assert cli.run(["evaluate", str(study)]) == 0
     assert "forget: left out line 2: its prompt is empty" in capsys.readouterr().err
+
+
+def test_the_cards_are_valid_json_whatever_their_range(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    assert cli.run(["metrics", "--json"]) == 0
+    rows = [json.loads(line, parse_constant=refuse) for line in capsys.readouterr().out.splitlines()]
+    assert {"kid", "denoising_difference", "probability"} <= {row["key"] for row in rows}
+    assert next(row for row in rows if row["key"] == "kid")["low"] is None

@@ -61,6 +61,7 @@ def test_a_template_stands_for_all_combinations_and_finds_the_studys_own_probes(
     assert found[0] is KNOWN
     assert found[2].role == "forget" and found[2].concepts == {"object": "dog", "style": "neon"}
     assert found[3].role == "mine" and found[3].concepts == {"object": "dog", "style": "ink"}
+    assert len({probe.id for probe in found}) == 4  # evidence is told apart by ids
     (kept,) = prompts(STUDY, "A {mood} cat", {})
     assert kept.prompt == "A {mood} cat"
 
