@@ -7,8 +7,8 @@ the kept numbers back in milliseconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -22,9 +22,19 @@ from cache import denoising, derive, keys
 from cache.derive import Values
 from cache.model_checks import model_check
 from cache.reading import evidence_for, images_for
-from cache.statistics import bootstrap_means, percentile_interval
+from cache.statistics import RESAMPLES, percentile_interval
 from cache.store import Store
-from cache.study_rows import FORGET_QUALITY, MODEL_UTILITY, ModelRows, Row, utility_parts, yardstick
+from cache.study_rows import (
+    FORGET_QUALITY,
+    MODEL_UTILITY,
+    Drawn,
+    ModelRows,
+    Row,
+    Yardstick,
+    drawn_mean,
+    utility_parts,
+    yardstick,
+)
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
 
@@ -46,6 +56,7 @@ class Scoreboard:
     _study: Study
     _store: Store
     _stamps: Mapping[str, str]
+    _drawn: dict[str, dict[str, Drawn]] = field(default_factory=dict)
 
     def per_probe(self, model: str, key: str) -> pd.Series[float]:
         """Values of one metric ("forget/probability") by probe id; empty where the model has none."""
@@ -56,6 +67,39 @@ class Scoreboard:
             [probe.id for probe in probes] if values is not None else [], name="probe", dtype=object
         )
         return pd.Series([] if values is None else values, index=index, name=key, dtype=float)
+
+    def drawn(self, models: Sequence[str], key: str) -> Drawn:
+        """A metric of several models in the same resamples of the probes, so that differences are paired.
+
+        Returns:
+            Shape (models, 1 + RESAMPLES): the value, then what each resample gives; NaN where it is not known.
+        """
+        role = key.partition("/")[0]
+        found = np.full((len(models), 1 + RESAMPLES), np.nan)
+        for place, model in enumerate(models):
+            values = self._values(model)
+            if key in values:
+                found[place] = drawn_mean(values[key], role)
+            elif values:
+                found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
+        return found
+
+    def _whole(self, model: str) -> dict[str, Drawn]:
+        """Metrics of a whole model, drawn: computed once for each model."""
+        if model not in self._drawn:
+            against = self._yardstick()
+            rows = ModelRows(self._study, self._values(model), self.utility_parts, against)
+            self._drawn[model] = {each.key: each.drawn for each in rows.measured()}
+        return self._drawn[model]
+
+    def _yardstick(self) -> Yardstick:
+        retained = self._study.retained
+        return yardstick(
+            self._study,
+            self.utility_parts,
+            self._values(self._study.original.name),
+            self._values(retained.name) if retained is not None else {},
+        )
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
@@ -159,15 +203,22 @@ def _frame(
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 
 
+def _filled(drawn: Drawn) -> Drawn:
+    """As many resamples as everything has: metrics that are costly to resample have fewer, which are repeated."""
+    if len(drawn) < 2:
+        return np.append(drawn[:1], np.full(RESAMPLES, np.nan))
+    return np.append(drawn[:1], np.resize(drawn[1:], RESAMPLES))
+
+
 def _is_metric(key: str) -> bool:
     return key.partition("/")[2] in METRICS
 
 
 def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
     role, _, metric = key.partition("/")
-    low, high = percentile_interval(bootstrap_means(values[:, None])[:, 0])
-    n = int(np.sum(~np.isnan(values)))
-    return metric, role, key, float(np.nanmean(values)), float(low), float(high), n
+    drawn = drawn_mean(values, role)
+    low, high = percentile_interval(drawn[1:])
+    return metric, role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +36,7 @@ from backends.metrics.study_level import (
     memorisation_parts,
     part_applies,
 )
-from backends.study import Study
+from backends.study import ROLES, Study
 from cache.derive import LOG_TRUTH_RATIO, Values, attack_key, role_probes
 from cache.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
 
@@ -46,6 +47,40 @@ Drawn = NDArray[np.float64]
 Scores = NDArray[np.float64]
 Row = tuple[object, ...]
 """metric, role, key, value, low, high, n."""
+
+
+class Measured(NamedTuple):
+    """One metric of a whole model: its value with what resamples give, how many probes, an interval of its own."""
+
+    metric: str
+    role: str
+    drawn: Drawn
+    n: int
+    interval: tuple[float, float] | None = None
+
+    @property
+    def key(self) -> str:
+        """role/metric."""
+        return f"{self.role}/{self.metric}"
+
+    def row(self) -> Row:
+        """Value and 95 % interval: its own, else percentiles of the resamples, else unknown."""
+        low, high = self.interval or (np.nan, np.nan)
+        if self.interval is None and not np.isnan(self.drawn[1:]).all():
+            low, high = map(float, percentile_interval(self.drawn[1:]))
+        return self.metric, self.role, self.key, float(self.drawn[0]), low, high, self.n
+
+
+def drawn_mean(row: Scores, role: str) -> Drawn:
+    """Mean of one role's values, drawn. Each role resamples on its own: its probes have nothing to do with others'."""
+    value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
+    return np.append(value, bootstrap_means(row[:, None], seed=role_seed(role))[:, 0])
+
+
+def role_seed(role: str) -> int:
+    """Seed of a role's resamples; the holdout's is next to the forget probes', as attacks draw the two."""
+    order = ("forget", "holdout", *(other for other in ROLES if other not in ("forget", "holdout")))
+    return order.index(role) if role in order else len(order)
 
 
 def utility_parts(study: Study) -> tuple[str, ...]:
@@ -123,9 +158,13 @@ class ModelRows:
 
     def rows(self) -> Iterator[Row]:
         """All that are defined; model utility also where it is not."""
+        return (each.row() for each in self.measured())
+
+    def measured(self) -> Iterator[Measured]:
+        """The same with their resamples."""
         utility = _utility(self.study, self.values, self.parts)
         if self.parts:
-            yield _row("model_utility", "all", utility, self._utility_probes())
+            yield Measured("model_utility", "all", utility, self._utility_probes())
         if self.study.modality == "image":
             yield from self._distributions()
             return
@@ -139,7 +178,7 @@ class ModelRows:
         overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
 
-    def _distributions(self) -> Iterator[Row]:
+    def _distributions(self) -> Iterator[Measured]:
         for key, held in self.values.items():
             role, _, metric = key.partition("/whole:")
             if metric:
@@ -151,13 +190,12 @@ class ModelRows:
         chosen = {part.partition("/")[0] + part.partition("@")[2]: part for part in self.parts}
         return sum(int(np.sum(~np.isnan(_part(self.study, self.values, part)))) for part in chosen.values())
 
-    def _forget_quality(self) -> Iterator[Row]:
+    def _forget_quality(self) -> Iterator[Measured]:
         if LOG_TRUTH_RATIO in self.values and LOG_TRUTH_RATIO in self.against.retained:
             ours = self.values[LOG_TRUTH_RATIO]
             value = forget_quality(ours, self.against.retained[LOG_TRUTH_RATIO])
-            yield (
-                *("forget_quality", "forget", FORGET_QUALITY, value, np.nan, np.nan),
-                int(np.sum(~np.isnan(ours))),
+            yield Measured(
+                "forget_quality", "forget", np.array([value, np.nan]), int(np.sum(~np.isnan(ours)))
             )
 
     def _relative_utility(self, utility: Drawn) -> Drawn:
@@ -165,9 +203,9 @@ class ModelRows:
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(theirs > 0, ours / theirs, np.nan)
 
-    def _membership(self) -> tuple[list[Row], Drawn]:
-        """Rows of the attacks, and the drawn privacy score."""
-        rows: list[Row] = []
+    def _membership(self) -> tuple[list[Measured], Drawn]:
+        """The attacks, and the drawn privacy score."""
+        rows: list[Measured] = []
         floor = PROTOCOLS[self.study.protocol].floor
         retained, theirs = self.against.retained, self.against.aucs
         ours = {attack: _auc(attack, self.values, retained) for attack in ATTACK_NAMES}
@@ -209,7 +247,7 @@ def _scores(attack: str, values: Values, retained: Values) -> tuple[Scores, Scor
 
 def _usefulness(utility: Drawn, values: Values) -> Drawn:
     """Harmonic mean of model utility and the share of the answers to the forget probes that are not gibberish."""
-    sense = 1.0 - _mean(values.get("forget/gibberish_rate", np.empty(0)))
+    sense = 1.0 - drawn_mean(values.get("forget/gibberish_rate", np.empty(0)), "forget")
     return harmonic_mean(np.stack([utility, sense]))
 
 
@@ -224,38 +262,30 @@ def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
 
 
 def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
-    rows = [_part(study, values, part) for part in parts if part.partition("@")[0] in values]
-    if not parts or len(rows) < len(parts):
-        return _mean(np.empty(0))
-    return harmonic_mean(np.stack([_mean(row) for row in rows]))
+    known = [part for part in parts if part.partition("@")[0] in values]
+    if not parts or len(known) < len(parts):
+        return drawn_mean(np.empty(0), "")
+    drawn = [drawn_mean(_part(study, values, part), part.partition("/")[0]) for part in known]
+    return harmonic_mean(np.stack(drawn))
 
 
 def _memorisation(values: Values) -> tuple[Drawn, int]:
     found = {part: values[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in values}
     if len(found) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in values:
-        return _mean(np.empty(0)), 0
+        return drawn_mean(np.empty(0), ""), 0
     parts = memorisation_parts(found, values[LOG_TRUTH_RATIO])
-    return harmonic_mean(np.stack([_mean(part) for part in parts])), int(np.sum(~np.isnan(parts).any(axis=0)))
+    return harmonic_mean(np.stack([drawn_mean(part, "forget") for part in parts])), int(
+        np.sum(~np.isnan(parts).any(axis=0))
+    )
 
 
-def _mean(row: Scores) -> Drawn:
-    value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
-    return np.append(value, bootstrap_means(row[:, None])[:, 0])
-
-
-def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Row]:
+def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Measured]:
     for ending, false_alarms in FALSE_ALARMS.items():
         found, n = found_members(forget, holdout, false_alarms)
-        low, high = exact_interval(found, n)
-        metric = detection_key(attack, ending)
-        yield metric, "forget", f"forget/{metric}", found / n, low, high, n
+        share = np.array([found / n, np.nan])
+        yield Measured(detection_key(attack, ending), "forget", share, n, exact_interval(found, n))
 
 
-def _known(metric: str, role: str, drawn: Drawn, n: int) -> Iterator[Row]:
+def _known(metric: str, role: str, drawn: Drawn, n: int) -> Iterator[Measured]:
     if not np.isnan(drawn[0]):
-        yield _row(metric, role, drawn, n)
-
-
-def _row(metric: str, role: str, drawn: Drawn, n: int) -> Row:
-    low, high = (np.nan, np.nan) if np.isnan(drawn[1:]).all() else map(float, percentile_interval(drawn[1:]))
-    return metric, role, f"{role}/{metric}", float(drawn[0]), low, high, n
+        yield Measured(metric, role, drawn, n)

@@ -55,7 +55,7 @@ from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
 from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
 
-METRICS_VERSION = 7
+METRICS_VERSION = 8
 """Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
