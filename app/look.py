@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from backends.study import ModelSpec, Study
 
 
@@ -71,3 +73,21 @@ def look_of(spec: ModelSpec, study: Study) -> Look:
     if spec.part == "retained":
         return RETAINED
     return METHODS[families(study).index(family(spec)) % len(METHODS)]
+
+
+def looks_of(heads: pd.DataFrame, study: Study) -> dict[str, Look]:
+    """The look of every run of a board, by its unique name: the study's methods first, then others in order of name.
+
+    Args:
+        heads: columns model, part, method.
+        study: whose methods have the first looks, on every page.
+    """
+    named = heads["method"].where(heads["method"] != "", heads["model"])
+    own = families(study)
+    others = sorted(set(named[heads["part"] == "unlearned"]) - set(own))
+    order = {name: METHODS[place % len(METHODS)] for place, name in enumerate([*own, *others])}
+    parts: dict[str, Look] = {"original": ORIGINAL, "retained": RETAINED}
+    return {
+        str(model): parts.get(str(part)) or order[str(name)]
+        for model, part, name in zip(heads["model"], heads["part"], named, strict=True)
+    }

@@ -1,4 +1,4 @@
-"""What the Trade-offs page shows, as part of its address: axes, marker size, turning, chosen model.
+"""What the Trade-offs page shows, as part of its address: axes, view, options, chosen runs, layers, filters.
 
 The page's widgets keep these values in the session under the same names. Streamlit's own binding of widgets to the
 address is not used, because it forbids to leave the page from code, as "Open in Compare" does.
@@ -7,66 +7,85 @@ address is not used, because it forbids to leave the page from code, as "Open in
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import streamlit as st
 
 NO_SIZE = "none"
-RUN = "run"
-_NAMES = ("x", "y", "size", "turn", RUN)
+RUNS = "run"
+"""Names of the runs that are looked into."""
 _WRITTEN = "tradeoffs.written"
+_ON, _OFF = "yes", "no"
+
+Value = str | bool | list[str] | None
 
 
-def settle(axes: tuple[str, str], keys: Collection[str], models: Collection[str]) -> None:
-    """Give every widget a value that exists: from a new link, else as it was, else as usual.
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One choice of the page.
 
-    Args:
-        axes: usual keys of the x and the y axis.
-        keys: metrics that can be chosen.
-        models: names that can be chosen.
+    Attributes:
+        usual: its value until somebody chooses; also tells its kind: text, flag or list.
+        allowed: values (or members of a list) that exist; None allows every text.
     """
-    link = _new_link()
-    usual: dict[str, object] = {"x": axes[0], "y": axes[1], "size": NO_SIZE, "turn": True, RUN: None}
-    allowed: dict[str, Collection[object]] = {
-        "x": set(keys),
-        "y": set(keys),
-        "size": {NO_SIZE, *keys},
-        "turn": {True, False},
-        RUN: {None, *models},
-    }
-    for name, value in usual.items():
-        asked = link.get(name, st.session_state.get(name, value))
-        st.session_state[name] = asked if asked in allowed[name] else value
+
+    usual: Value
+    allowed: Collection[str] | None = None
+
+    def sound(self, value: object) -> Value:
+        """The value as far as it exists, else the usual one."""
+        if isinstance(self.usual, bool):
+            return value if isinstance(value, bool) else self.usual
+        if isinstance(self.usual, list):
+            members = value if isinstance(value, list) else self.usual
+            return [each for each in members if self.allowed is None or each in self.allowed]
+        known = isinstance(value, str) and (self.allowed is None or value in self.allowed)
+        return value if known and isinstance(value, str) else self.usual
+
+    def read(self, texts: list[str]) -> Value:
+        """What stands in an address, as a value."""
+        if isinstance(self.usual, list):
+            return [text for text in texts if text]
+        return texts[-1] == _ON if isinstance(self.usual, bool) else texts[-1]
+
+    def write(self, value: Value) -> list[str]:
+        """What stands in the address for a value; nothing where it is the usual one."""
+        if value == self.usual or value is None:
+            return []
+        if isinstance(value, list):
+            return value or [""]
+        return [(_ON if value else _OFF) if isinstance(value, bool) else value]
 
 
-def write(axes: tuple[str, str]) -> None:
+def settle(settings: Mapping[str, Setting]) -> None:
+    """Give every widget a value that exists: from a new link, else as it was, else as usual."""
+    link = _new_link(settings)
+    for name, setting in settings.items():
+        asked = setting.read(link[name]) if name in link else st.session_state.get(name, setting.usual)
+        st.session_state[name] = setting.sound(asked)
+
+
+def write(settings: Mapping[str, Setting]) -> None:
     """Put what is shown into the address, leaving out what is as usual."""
-    shown = {name: st.session_state.get(name) for name in _NAMES}
-    link = {
-        "x": shown["x"] if shown["x"] != axes[0] else None,
-        "y": shown["y"] if shown["y"] != axes[1] else None,
-        "size": shown["size"] if shown["size"] != NO_SIZE else None,
-        "turn": None if shown["turn"] else "no",
-        RUN: shown[RUN],
-    }
-    wanted = {name: str(value) for name, value in link.items() if value is not None}
-    for name in _NAMES:
-        if name in wanted and st.query_params.get(name) != wanted[name]:
-            st.query_params[name] = wanted[name]
-        elif name not in wanted and name in st.query_params:
+    wanted = {name: setting.write(st.session_state.get(name)) for name, setting in settings.items()}
+    for name, texts in wanted.items():
+        if texts and st.query_params.get_all(name) != texts:
+            st.query_params[name] = texts
+        elif not texts and name in st.query_params:
             del st.query_params[name]
-    _remember(wanted)
+    _remember({name: texts for name, texts in wanted.items() if texts})
 
 
-def _new_link() -> Mapping[str, object]:
+def _new_link(settings: Mapping[str, Setting]) -> dict[str, list[str]]:
     """What the address asks for, unless this session wrote it itself: that is old news."""
-    link = {name: st.query_params[name] for name in _NAMES if name in st.query_params}
+    link = {name: st.query_params.get_all(name) for name in settings if name in st.query_params}
     if not link or link in st.session_state.get(_WRITTEN, []):
         return {}
     _remember(link)
-    return link | ({"turn": link["turn"] != "no"} if "turn" in link else {})
+    return link
 
 
-def _remember(link: dict[str, str]) -> None:
+def _remember(link: dict[str, list[str]]) -> None:
     written = st.session_state.setdefault(_WRITTEN, [])
     if link not in written:
         written.append(link)

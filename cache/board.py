@@ -1,7 +1,7 @@
 """Runs of several origins as one table: a row a run, a column a metric. What the trade-off pages plot.
 
-The study's own scoreboard, other tools' imported results and published tables become one `Board`. Numbers lie in arrays,
-not in rows of a frame, so that ten thousand runs are joined and cut in milliseconds. Knows no stores.
+The study's own scoreboard, other tools' imported results and published tables become one `Board`. Numbers lie in
+arrays, not in rows of a frame, so that ten thousand runs are joined and cut in milliseconds. Knows no stores.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-HEAD = ("model", "part", "method", "step", "protocol", "layer", "created")
+HEAD = ("model", "part", "method", "step", "protocol", "layer", "line", "created")
 """Columns that every board's heads have; more may follow."""
 NUMBERS = ("value", "low", "high", "n")
 
@@ -26,7 +26,8 @@ class Board:
 
     Attributes:
         heads: a row a run: model (unique), part, method, step (Int64), protocol, layer (where it comes from: the study,
-            an imported collection, a published table), created (ISO 8601 or "").
+            an imported collection, a published table), line (runs of one line are checkpoints of one trajectory; "" for
+            none), created (ISO 8601 or "").
         keys: role/metric of each column of the numbers.
         numbers: shape (4, runs, keys): value, low and high end of the 95 % interval, probes; NaN where unknown.
     """
@@ -73,7 +74,7 @@ class Board:
 def board_of(frame: pd.DataFrame, protocol: str, layer: str) -> Board:
     """A scoreboard's frame as a board."""
     heads = frame[["model", "part", "method", "step"]].drop_duplicates("model").reset_index(drop=True)
-    heads = heads.assign(protocol=protocol, layer=layer, created="")
+    heads = heads.assign(protocol=protocol, layer=layer, line=heads["method"], created="")
     keys = tuple(dict.fromkeys(frame["key"]))
     rows = pd.Index(heads["model"]).get_indexer(frame["model"])
     columns = pd.Index(list(keys)).get_indexer(frame["key"])

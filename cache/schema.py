@@ -101,6 +101,43 @@ memos = Table(
     Column("payload", BLOB, nullable=False),
 )
 
+results = Table(
+    "results",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("collection", String, nullable=False, index=True),
+    Column("modality", String, nullable=False),
+    Column("tool", String, nullable=False),
+    Column("protocol", String, nullable=False),
+    Column("model", String, nullable=False),
+    Column("part", String, nullable=False),
+    Column("method", String, nullable=False),
+    Column("step", Float),
+    Column("line", String, nullable=False),
+    Column("created", String, nullable=False),
+    Column("source", String, nullable=False, index=True),
+    Column("settings", String, nullable=False),
+    Column("metrics", ForeignKey("result_metrics.id"), nullable=False),
+    Column("numbers", BLOB, nullable=False),
+)
+"""Runs of other tools: one row a run, its metrics as one packed vector, so that thousands are read at once."""
+
+result_metrics = Table(
+    "result_metrics",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("names", String, nullable=False, unique=True),
+)
+
+result_examples = Table(
+    "result_examples",
+    metadata,
+    Column("key", ForeignKey("results.key"), primary_key=True),
+    Column("checksum", String, nullable=False),
+    Column("payload", BLOB, nullable=False),
+)
+"""What other tools say of single examples; a table of its own, so that reading the numbers does not touch it."""
+
 
 def open_engine(path: Path) -> Engine:
     """Engine on the file, created with its tables where it is new.
@@ -197,6 +234,7 @@ def _create(engine: Engine, path: Path) -> None:
         # Two processes may open a new file at once: the second waits here and then finds the tables made.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         if _marks(connection).tables:
+            _complete(connection)
             return
         metadata.create_all(connection)
         connection.execute(
@@ -204,6 +242,16 @@ def _create(engine: Engine, path: Path) -> None:
         )
         connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
         connection.exec_driver_sql(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _complete(connection: Connection) -> None:
+    """Add the tables that came later; a cache from before them is complete otherwise."""
+    present = {
+        row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
+    later = [table for table in (result_metrics, results, result_examples) if table.name not in present]
+    if later:
+        metadata.create_all(connection, tables=later)
 
 
 class _Marks(NamedTuple):

@@ -76,10 +76,10 @@ class Store:
         """
         cells = schema.cells
         used = select(schema.evidence.c.cell)
-        with self._write(news=False) as connection:
+        with self.writing(news=False) as connection:
             connection.execute(delete(cells).where(cells.c.id.not_in(used), cells.c.id.not_in(_DAMAGED)))
         self.close()  # leaving the write-ahead log needs the file for itself, idle connections included
-        with self._read() as connection:
+        with self.reading() as connection:
             connection.exec_driver_sql("VACUUM")
             connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
         self.close()
@@ -90,7 +90,7 @@ class Store:
         """Remember what a context's key stands for, before evidence is put under it; returns the key."""
         if context.key not in {known.key for known in self.contexts()}:
             values = {name: getattr(context, name) for name in _CONTEXT_FIELDS}
-            with self._write(news=False) as connection:
+            with self.writing(news=False) as connection:
                 statement = sqlite_insert(schema.contexts).values(key=context.key, **values)
                 connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=values))
         return context.key
@@ -102,7 +102,7 @@ class Store:
         with self._lock:
             # Contexts are never changed or removed, so only those that came since the last call are read.
             new = table.c.id > max(self._contexts, default=0)
-            with self._read() as connection:
+            with self.reading() as connection:
                 for number, key, *values in connection.execute(
                     query.where(new | table.c.id.in_(self._broken))
                 ):
@@ -190,7 +190,7 @@ class Store:
             .where(index.c.cell.not_in(_DAMAGED), table.c.key.in_(contexts))
         )
         found: dict[str, dict[str, str]] = {key: {} for key in contexts}
-        with self._read() as connection:
+        with self.reading() as connection:
             for key, digest, checksum in connection.execute(query):
                 found[key][digest] = checksum
         return found
@@ -201,7 +201,7 @@ class Store:
         self.contexts()
         broken = index.c.cell.in_(_DAMAGED) | index.c.context.in_(self._broken)
         query = select(func.count()).select_from(index).where(broken)
-        with self._read() as connection:
+        with self.reading() as connection:
             runs = connection.execute(select(schema.runs.c.key, schema.runs.c.record)).all()
             return int(connection.execute(query).scalar_one()) + sum(
                 RunRecord.from_row(*row) is None for row in runs
@@ -212,38 +212,37 @@ class Store:
     def put_run(self, run: RunRecord) -> None:
         """Store a run; one of the same key is replaced."""
         row = {"key": run.key, "study": run.study, "created": run.created, "record": run.to_json()}
-        with self._write() as connection:
+        with self.writing() as connection:
             connection.execute(delete(schema.runs).where(schema.runs.c.key == run.key))
             connection.execute(insert(schema.runs), row)
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
         """Runs of one study, or all, newest first; damaged ones are left out."""
-        query = select(schema.runs.c.key, schema.runs.c.record).order_by(
-            schema.runs.c.created.desc(), schema.runs.c.key
-        )
+        table = schema.runs.c
+        query = select(table.key, table.record).order_by(table.created.desc(), table.key)
         if study is not None:
             query = query.where(schema.runs.c.study == study)
-        with self._read() as connection:
+        with self.reading() as connection:
             found = [RunRecord.from_row(*row) for row in connection.execute(query)]
         return [run for run in found if run is not None]
 
     def memo(self, key: str) -> bytes | None:
         """Derived numbers that were kept under this key; None where none or damaged."""
         query = select(schema.memos.c.checksum, schema.memos.c.payload).where(schema.memos.c.key == key)
-        with self._read() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None or _checksum(row.payload) != row.checksum else bytes(row.payload)
 
     def put_memo(self, key: str, payload: bytes) -> None:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
         row = {"key": key, "checksum": _checksum(payload), "payload": payload}
-        with self._write(news=False) as connection:
+        with self.writing(news=False) as connection:
             connection.execute(delete(schema.memos).where(schema.memos.c.key == key))
             connection.execute(insert(schema.memos), row)
 
     def version(self) -> int:
         """A number that grows whenever evidence or runs were written, by any process."""
-        with self._read() as connection:
+        with self.reading() as connection:
             query = select(schema.meta.c.value).where(schema.meta.c.key == "version")
             value = connection.execute(query).scalar_one_or_none()
         return int(value) if value is not None and str(value).isdecimal() else 0  # the next write mends it
@@ -263,10 +262,11 @@ class Store:
         """
         return absorb(self.path, self._images, path, images or path.parent / "images")
 
-    # Inside
+    # Connections
 
     @contextmanager
-    def _read(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read with; StoreError where the database cannot be read."""
         try:
             with self._engine.connect() as connection:
                 yield connection
@@ -274,7 +274,8 @@ class Store:
             raise schema.explain(error, self.path) from error
 
     @contextmanager
-    def _write(self, *, news: bool = True) -> Iterator[Connection]:
+    def writing(self, *, news: bool = True) -> Iterator[Connection]:
+        """A transaction; `news` says whether `version` grows by it. StoreError where it cannot be written."""
         try:
             with self._engine.begin() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -283,6 +284,8 @@ class Store:
                     connection.exec_driver_sql(schema.GROW_VERSION)
         except DatabaseError as error:
             raise schema.explain(error, self.path) from error
+
+    # Inside
 
     def _number(self, context: str) -> int | None:
         """A context's row; None where it is unknown or damaged. Asks the database only about those not seen yet."""
@@ -297,7 +300,7 @@ class Store:
         owner = self._number(context)
         if owner is None:
             raise ValueError(f"context {context} was not registered")
-        with self._write() as connection:
+        with self.writing() as connection:
             row = {"context": owner, "created": time.time(), "payload": payload}
             made = (
                 insert(schema.cells).values(checksum=_checksum(payload), **row).returning(schema.cells.c.id)
@@ -326,7 +329,7 @@ class Store:
             query = query.where(index.c.digest.in_(digests))
         wanted = set(digests)
         found: dict[int, list[_Place]] = {}
-        with self._read() as connection:
+        with self.reading() as connection:
             for digest, cell, row in connection.execute(query):
                 if digest in wanted:
                     found.setdefault(cell, []).append(_Place(digest, row))
@@ -387,7 +390,7 @@ class Store:
             pass
 
     def _mark_damaged(self, cells: Sequence[int]) -> None:
-        with self._write() as connection:
+        with self.writing() as connection:
             known = sqlite_insert(schema.damage).on_conflict_do_nothing()
             connection.execute(known, [{"cell": cell} for cell in cells])
         self._verified.difference_update(cells)

@@ -5,7 +5,7 @@ Pure functions over a scoreboard's frame and the metrics' cards. Knows nothing a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -13,12 +13,17 @@ import pandas as pd
 
 from app.charts.points import Axis
 from backends.metrics import METRICS, MetricCard
+from backends.metrics.foreign import FOREIGN, foreign_card
 from backends.study import ROLES, Modality, Study
 
 WHOLE_MODEL = "all"
 """Role of metrics that are made of several roles' values, such as model utility."""
 ROLE_ORDER: tuple[str, ...] = ("forget", WHOLE_MODEL, *(role for role in ROLES if role != "forget"))
 ROLE_TITLES: Mapping[str, str] = MappingProxyType({WHOLE_MODEL: "whole model", "mine": "my own"})
+
+
+USUAL_SCALE = "as usual"
+SCALES = (USUAL_SCALE, "linear", "logarithmic")
 
 
 class Preset(NamedTuple):
@@ -55,15 +60,33 @@ def role_of(key: str) -> str:
 
 
 def card_of(key: str) -> MetricCard:
-    """Card of a `role/metric` key."""
-    return METRICS[key.partition("/")[2]].card
+    """Card of a `role/metric` or `role/metric@set` key: ours, or another tool's."""
+    card = known_card(key)
+    if card is None:
+        raise KeyError(key)
+    return card
+
+
+def known_card(key: str) -> MetricCard | None:
+    """The same; None where nothing is known of the metric."""
+    metric = key.partition("/")[2].partition("@")[0]
+    return METRICS[metric].card if metric in METRICS else foreign_card(metric)
 
 
 def available(frame: pd.DataFrame) -> list[str]:
     """Keys with a value for at least one model, by role (forget first), then in the order of the metrics' table."""
-    order = list(METRICS)
-    known = {key for key in frame.loc[frame["value"].notna(), "key"] if key.partition("/")[2] in METRICS}
-    return sorted(known, key=lambda key: (_rank(role_of(key)), order.index(key.partition("/")[2])))
+    return in_order(frame.loc[frame["value"].notna(), "key"].unique())
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """Those of the keys whose metric is known, by role (forget first), ours first, then in the order of the tables."""
+    order = {name: place for place, name in enumerate([*METRICS, *FOREIGN])}
+
+    def rank(key: str) -> tuple[int, int, str]:
+        metric, _, chosen = key.partition("/")[2].partition("@")
+        return _rank(role_of(key)), order.get(metric, len(order)), metric + chosen
+
+    return sorted({key for key in keys if known_card(key) is not None}, key=rank)
 
 
 def unavailable(keys: Collection[str], study: Study) -> list[str]:
@@ -86,8 +109,8 @@ def title(key: str) -> str:
     return f"{ROLE_TITLES.get(role, role)}{f' ({probe_set})' if probe_set else ''} · {card_of(metric).title}"
 
 
-def axis(key: str, *, turn: bool) -> Axis:
-    """The axis of a key."""
+def axis(key: str, *, turn: bool, scale: str = USUAL_SCALE) -> Axis:
+    """The axis of a key; `scale` is one of SCALES."""
     card, role = card_of(key), role_of(key)
     return Axis(
         key=key,
@@ -96,7 +119,10 @@ def axis(key: str, *, turn: bool) -> Axis:
         better=card.direction(role),
         unit=card.low == 0.0 and card.high == 1.0,
         turn=turn,
-        log=card.p_value,  # on a linear axis most of them would lie at 0
+        # On a linear axis most p-values would lie at 0.
+        log=card.p_value if scale == USUAL_SCALE else scale == "logarithmic",
+        p_value=card.p_value,
+        bounds=(card.low, card.high),
     )
 
 

@@ -13,8 +13,15 @@ from math import floor, log10
 import pandas as pd
 
 from backends.metrics.card import Direction
-from cache.frontier import pareto
+from cache.frontier import Floats, pareto
 
+EXTRAS = {
+    "Chance of being on the front": "chance",
+    "Distance to retained": "distance",
+    "Distance, low": "distance_low",
+    "Distance, high": "distance_high",
+}
+FACTS = ("model", "part", "method", "step", "protocol", "layer", "line")
 LEAST_POWER = -30  # a logarithmic axis goes no lower
 SCIENTIFIC_BELOW = 0.001
 
@@ -30,7 +37,9 @@ class Axis:
         better: which way is better on this role.
         unit: True where the values are shares in [0, 1], so that 1 - value is the turned axis.
         turn: the person wants "better" up and right.
-        log: the values are p-values, and the axis is logarithmic.
+        log: the axis is logarithmic.
+        p_value: the values are p-values, which differ by powers of ten.
+        bounds: smallest and largest possible value; None where there is none.
     """
 
     key: str
@@ -40,6 +49,8 @@ class Axis:
     unit: bool
     turn: bool = True
     log: bool = False
+    p_value: bool = False
+    bounds: tuple[float, float | None] = (0.0, 1.0)
 
     @property
     def complemented(self) -> bool:
@@ -66,7 +77,11 @@ class Axis:
 
     def number(self, value: float) -> str:
         """A value as people read it: `0.684`, and `3.1e-12` where that is a small p-value."""
-        return p_value(value) if self.log else f"{value:.3f}"
+        return p_value(value) if self.p_value else f"{value:.3f}"
+
+    def plotted(self, values: Floats) -> Floats:
+        """Measured values as they are drawn."""
+        return 1 - values if self.complemented else values
 
 
 def p_value(value: float) -> str:
@@ -87,19 +102,20 @@ def chart_points(
     """One row a model that has a value on both axes, in the order of `models`.
 
     Args:
-        frame: a scoreboard's frame (columns model, part, method, step, key, value, low, high, n).
+        frame: a scoreboard's or a board's frame (columns model, part, method, step, key, value, low, high, n).
         models: names of the study's models; a model's position is its `code`.
         x: horizontal axis.
         y: vertical axis.
         size: metric of the marker area, or None.
 
     Returns:
-        Columns code, model, part, method, step; for x and y: `x` (as plotted), `x_minus` and `x_plus` (lengths of the
-        95 % interval's arms as plotted, 0 where unknown), `x_value`, `x_low`, `x_high` (as measured), `x_n`; `size`
-        (NaN where unknown or not asked for); `front`, True on the Pareto front of the unlearned models.
+        Columns code, model, part, method, step, and protocol, layer, line where the frame has them; for x and y: `x`
+        (as plotted), `x_minus` and `x_plus` (lengths of the 95 % interval's arms as plotted, 0 where unknown),
+        `x_value`, `x_low`, `x_high` (as measured), `x_n`; `size` (NaN where unknown or not asked for); `front`, True on
+        the Pareto front of the unlearned models.
     """
     names = pd.DataFrame({"code": range(len(models)), "model": list(models)})
-    facts = frame[["model", "part", "method", "step"]].drop_duplicates("model")
+    facts = frame[[name for name in FACTS if name in frame]].drop_duplicates("model")
     table = names.merge(facts, on="model")
     for letter, axis in (("x", x), ("y", y)):
         table = table.merge(_column(frame, axis, letter), on="model")
@@ -124,6 +140,9 @@ def points_table(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None) -> p
     if size is not None:
         columns.setdefault(size.name, points["size"])
     columns["On the front"] = points["front"]
+    for title, name in EXTRAS.items():
+        if name in points:
+            columns[title] = points[name]
     return pd.DataFrame(columns)
 
 

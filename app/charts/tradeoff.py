@@ -6,34 +6,25 @@ Knows nothing about Streamlit, stores or how the values came about. Every clicka
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from app.charts.ink import DARK, LIGHT, Ink, faint, plain
 from app.charts.labels import Name, Placement, line, markers, place
+from app.charts.layout import lay_out
+from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines
 from app.charts.points import Axis
 from app.look import Look
-from app.plain_text import visible
 
 NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
 STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
-TICKS = 7  # powers of ten on a logarithmic axis, at most about this many
-
-
-@dataclass(frozen=True, slots=True)
-class Ink:
-    """Neutral colours of one theme."""
-
-    text: str
-    muted: str
-    grid: str
-    paper: str
+MANY = 1000  # points beyond which WebGL draws them, without lines and intervals
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +37,7 @@ class _Brush:
     dark: bool
     diameters: pd.Series
     size: Axis | None
-
-
-LIGHT = Ink(text="#1D2129", muted="#667080", grid="#E9EBF0", paper="#FFFFFF")
-DARK = Ink(text="#E6E9EF", muted="#98A1AF", grid="#262C36", paper="#12151B")
+    marks: Marks
 
 
 def tradeoff_figure(
@@ -60,6 +48,7 @@ def tradeoff_figure(
     *,
     dark: bool = False,
     size: Axis | None = None,
+    marks: Marks = PLAIN,
 ) -> go.Figure:
     """Forgetting against utility over the models of a study.
 
@@ -70,30 +59,68 @@ def tradeoff_figure(
         looks: colour, marker and dash of every model, by name.
         dark: whether the page is dark.
         size: metric of the marker area, or None.
+        marks: what is drawn beside the points.
     """
     ink = DARK if dark else LIGHT
-    brush = _Brush(x, y, ink, dark, _diameters(points["size"]), size)
+    brush = _Brush(x, y, ink, dark, _diameters(points["size"]), size, marks)
     figure = go.Figure()
-    _add_front(figure, points, x, y, ink)
-    original = points[points["part"] == "original"]
+    add_front(figure, points, x, y, ink)
+    add_band(figure, points, x, y, marks, ink)
+    many = len(points) > MANY
     # The large star of the retained model first: a point on top of it hides it only in part.
-    drawn = sorted(families(points).items(), key=lambda family: family[1]["part"].iloc[0] != "retained")
-    for name, rows in drawn:
+    drawn = sorted(families(points, by_line=not many).items(), key=_retained_first)
+    legend: set[str] = set()
+    for _, rows in drawn:
         look = looks[str(rows["model"].iloc[0])]
-        if rows["part"].iloc[0] == "unlearned":
-            _add_start(figure, original, rows, look.on(dark), look.dash)
-        _add_family(figure, rows, name, look, brush)
-    spans = _span(points, "x", x), _span(points, "y", y)
-    _add_labels(figure, points, spans, brush)
-    _lay_out(figure, x, y, spans, ink)
+        if rows["part"].iloc[0] == "unlearned" and not many:
+            _add_start(figure, _origin(points, rows), rows, look.on(dark), look.dash)
+        add_outlines(figure, rows, x, y, look.on(dark), marks)
+        entry = _entry(rows, points)
+        (_add_many if many else _add_family)(figure, rows, entry, look, brush)
+        if entry not in legend:
+            _add_legend(figure, rows, entry, look, brush)
+        legend.add(entry)
+    add_ideal(figure, x, y, marks, ink)
+    spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
+    if not many:
+        _add_labels(figure, points, spans, brush)
+    lay_out(figure, x, y, spans, ink)
     return figure
 
 
-def families(points: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Rows that share a look, in step order, by the name in the legend; original and retained last."""
+def _retained_first(family: tuple[str, pd.DataFrame]) -> bool:
+    return bool(family[1]["part"].iloc[0] != "retained")
+
+
+def _origin(points: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """The original that these checkpoints started from: of their own layer."""
+    same = points["part"] == "original"
+    return points[same & (points["layer"] == rows["layer"].iloc[0])] if "layer" in points else points[same]
+
+
+def _entry(rows: pd.DataFrame, points: pd.DataFrame) -> str:
+    """The legend's words: the method, or the model without one, and where it comes from if there are several."""
+    row = rows.iloc[0]
+    named = row["method"] if row["part"] == "unlearned" and row["method"] else row["model"]
+    several = "layer" in points and points["layer"].nunique() > 1
+    return f"{named} · {row['layer']}" if several and str(row["layer"]) not in str(named) else str(named)
+
+
+def families(points: pd.DataFrame, *, by_line: bool = True) -> dict[str, pd.DataFrame]:
+    """Rows that are drawn together, in step order, original and retained last.
+
+    Args:
+        points: rows of `chart_points`.
+        by_line: one group for each line (trajectory) of a method, where the points say which they belong to; else one
+            for each method of each layer.
+    """
     unlearned = points[points["part"] == "unlearned"]
-    method = unlearned["method"].where(unlearned["method"].fillna("") != "", unlearned["model"])
-    groups = {str(name): unlearned[method == name].sort_values("step") for name in dict.fromkeys(method)}
+    group = unlearned["method"].where(unlearned["method"].fillna("") != "", unlearned["model"])
+    if by_line and "line" in points:
+        group = unlearned["line"].where(unlearned["line"] != "", group)
+    if "layer" in points and points["layer"].nunique() > 1:
+        group = group + " · " + unlearned["layer"]
+    groups = {str(name): rows.sort_values("step") for name, rows in unlearned.groupby(group, sort=False)}
     for part in ("original", "retained"):
         for _, row in points[points["part"] == part].iterrows():
             groups[str(row["model"])] = points[points["model"] == row["model"]]
@@ -106,29 +133,6 @@ def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
     return (
         f"Scatter plot of {len(points)} models: {x.label} against {y.label}. "
         f"On the Pareto front of the unlearned models: {front}. The table below has the same values."
-    )
-
-
-def plain(text: str) -> str:
-    """Text that Plotly will not read as markup, with control and direction characters shown."""
-    return visible(text).replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, ink: Ink) -> None:
-    """The boundary of what the unlearned models attain, as a staircase; none where the best value is in the middle."""
-    if "zero" in (x.better, y.better):
-        return
-    front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.better == "higher")
-    if len(front) < 2:
-        return
-    figure.add_scatter(
-        x=front["x"].to_numpy(float),
-        y=front["y"].to_numpy(float),
-        mode="lines",
-        line={"color": _faint(ink.muted, 0.28), "width": 7, "shape": "vh"},
-        name="Pareto front",
-        hoverinfo="skip",
-        legendrank=2000,
     )
 
 
@@ -164,23 +168,19 @@ def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
         "name": plain(name),
         "legendgroup": plain(name),
     }
-    bar = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": _faint(colour, 0.33)}
     figure.add_scatter(
         **shared,
         x=rows["x"].to_numpy(float),
         y=rows["y"].to_numpy(float),
-        error_x=bar
-        | {"array": rows["x_plus"].to_numpy(float), "arrayminus": rows["x_minus"].to_numpy(float)},
-        error_y=bar
-        | {"array": rows["y_plus"].to_numpy(float), "arrayminus": rows["y_minus"].to_numpy(float)},
+        **_bars(rows, colour, brush),
         marker={
             "symbol": look.symbol,
             "size": (brush.diameters[rows.index] * larger).to_numpy(float),
             "color": [
                 colour if solid else brush.ink.paper for solid in rows["front"] | (part != "unlearned")
             ],
-            "line": {"color": colour, "width": 2},
-            "opacity": 1,
+            "line": {"color": [_line_colour(row, colour, brush) for _, row in rows.iterrows()], "width": 2},
+            "opacity": _opacities(rows, brush),
         },
         unselected={"marker": {"opacity": 0.45}},
         customdata=rows["code"].to_numpy(int),
@@ -188,24 +188,81 @@ def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
+
+
+def _add_many(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _Brush) -> None:
+    """The same for thousands of points: WebGL, no lines, no intervals, short words."""
+    x, y = (plain(axis.name) for axis in (brush.x, brush.y))
+    figure.add_scattergl(
+        mode="markers",
+        name=plain(name),
+        legendgroup=plain(name),
+        x=rows["x"].to_numpy(float),
+        y=rows["y"].to_numpy(float),
+        marker={"symbol": look.symbol, "size": 6, "color": look.on(brush.dark), "opacity": 0.7},
+        unselected={"marker": {"opacity": 0.2}},
+        customdata=rows["code"].to_numpy(int),
+        text=rows["model"].map(plain).to_list(),
+        hovertemplate=f"<b>%{{text}}</b><br>{x}: %{{x:.4~g}}<br>{y}: %{{y:.4~g}}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _add_legend(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _Brush) -> None:
+    """One entry for all points of one name."""
+    colour, retained = look.on(brush.dark), rows["part"].iloc[0] == "retained"
     figure.add_scatter(
-        **shared,
+        mode="lines+markers" if _joined(rows) else "markers",
+        line={"color": colour, "width": 2, "dash": look.dash},
+        name=plain(name),
+        legendgroup=plain(name),
         x=[None],
         y=[None],
-        marker={"symbol": look.symbol, "size": MARKER * larger, "color": colour},
+        marker={"symbol": look.symbol, "size": MARKER * (STAR if retained else 1.0), "color": colour},
         hoverinfo="skip",
-        legendrank=1500 if part == "retained" else 1000,
+        legendrank=1500 if retained else 1000,
     )
+
+
+def _bars(rows: pd.DataFrame, colour: str, brush: _Brush) -> dict[str, object]:
+    """Arms of the intervals."""
+    if brush.marks.intervals != "bars":
+        return {}
+    bar = {"type": "data", "symmetric": False, "thickness": 1, "width": 0, "color": faint(colour, 0.33)}
+    return {
+        f"error_{letter}": bar
+        | {
+            "array": rows[f"{letter}_plus"].to_numpy(float),
+            "arrayminus": rows[f"{letter}_minus"].to_numpy(float),
+        }
+        for letter in ("x", "y")
+    }
+
+
+def _line_colour(row: pd.Series, colour: str, brush: _Brush) -> str:
+    beaten = brush.marks.grey and row["part"] == "unlearned" and not row["front"]
+    return brush.ink.muted if beaten else colour
+
+
+def _opacities(rows: pd.DataFrame, brush: _Brush) -> list[float]:
+    """Beaten points step back on request, layers that are not the study's own always."""
+    own = rows["layer"].isin(brush.marks.faint) if "layer" in rows else pd.Series(False, index=rows.index)
+    beaten = (rows["part"] == "unlearned") & ~rows["front"] & brush.marks.grey
+    return [0.3 if grey else 0.55 if faint_ else 1.0 for grey, faint_ in zip(beaten, own, strict=True)]
 
 
 def _hover(row: pd.Series, brush: _Brush) -> str:
     """Who the point is, and its values as measured with intervals and the number of probes."""
     facts = [str(row["method"])] if row["method"] else []
     facts += [f"step {int(row['step'])}"] if pd.notna(row["step"]) else []
+    if row.get("layer") in brush.marks.foreign:
+        facts += [str(row["layer"]), f"protocol {row['protocol']}"]
     lines = [f"<b>{plain(str(row['model']))}</b>", *([plain(", ".join(facts))] if facts else [])]
     lines += [_measured(row, "x", brush.x), _measured(row, "y", brush.y)]
     if brush.size and pd.notna(row["size"]):
         lines.append(f"{plain(brush.size.name)}: {brush.size.number(row['size'])}")
+    if pd.notna(row.get("chance")) and row["part"] == "unlearned":
+        lines.append(f"On the front in {row['chance']:.0%} of resamples")
     return "<br>".join(lines)
 
 
@@ -214,7 +271,8 @@ def _measured(row: pd.Series, letter: str, axis: Axis) -> str:
     value, low, high = (float(row[f"{letter}_{part}"]) for part in ("value", "low", "high"))
     interval = "" if np.isnan([low, high]).any() else f" [{axis.number(low)}, {axis.number(high)}]"
     note = " (smaller than the axis shows)" if axis.log and value < row[letter] else ""
-    return f"{plain(axis.name)}: {axis.number(value)}{note}{interval}, n = {int(row[f'{letter}_n'])}"
+    n = row[f"{letter}_n"]
+    return f"{plain(axis.name)}: {axis.number(value)}{note}{interval}" + (f", n = {n:.0f}" if n > 0 else "")
 
 
 def _diameters(sizes: pd.Series) -> pd.Series:
@@ -232,12 +290,15 @@ def _place(values: pd.Series, axis: Axis) -> pd.Series:
     return np.log10(values.astype(float)) if axis.log else values
 
 
-def _span(points: pd.DataFrame, letter: str, axis: Axis) -> tuple[float, float]:
-    """Plotted range in the axis's own unit: every point and the arms of its interval, with a margin."""
+def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> tuple[float, float]:
+    """Plotted range in the axis's own unit: every point, the arms of its interval and the ideal, with a margin."""
     if not len(points):
         return 0.0, 1.0
     low = float(_place(points[letter] - points[f"{letter}_minus"], axis).min())
     high = float(_place(points[letter] + points[f"{letter}_plus"], axis).max())
+    if marks.ideal is not None and not axis.log:
+        corner = float(axis.plotted(np.array(marks.ideal[letter == "y"])))
+        low, high = min(low, corner), max(high, corner)
     margin = 0.06 * max(high - low, 0.1)
     return low - margin, high + margin
 
@@ -255,10 +316,10 @@ def _add_labels(
     spots = dict(zip(points.index, zip(across, down, strict=True), strict=True))
     radii = brush.diameters / 2 * points["part"].map(lambda part: STAR if part == "retained" else 1.0)
     drawn = markers([(*spots[row], float(radii[row]) + 1) for row in points.index])
-    original = points.index[points["part"] == "original"]
     for rows in families(points).values():
+        original = _origin(points, rows)
         if len(original) and rows["part"].iloc[0] == "unlearned" and rows["step"].notna().any():
-            drawn += line(spots[original[0]], spots[rows.index[0]])
+            drawn += line(spots[original.index[0]], spots[rows.index[0]])
         if _joined(rows):
             drawn += [box for start, end in pairwise(rows.index) for box in line(spots[start], spots[end])]
     strong, weak = _names(points)
@@ -288,8 +349,10 @@ def _names(points: pd.DataFrame) -> tuple[list[tuple[int, str]], list[tuple[int,
     """Row and text of the labels everybody needs (who is who), and of those that help (steps along the way)."""
     strong: list[tuple[int, str]] = []
     weak: list[tuple[int, str]] = []
-    for name, rows in reversed(families(points).items()):
-        strong.append((rows.index[-1], name))
+    for rows in reversed(families(points).values()):
+        row = rows.iloc[-1]
+        named = row["method"] if row["part"] == "unlearned" and row["method"] else row["model"]
+        strong.append((rows.index[-1], str(named)))
         steps = rows["step"].iloc[:-1].dropna()
         weak += [(int(row), f"{step:g}") for row, step in steps.items()]
     return strong, weak
@@ -299,49 +362,3 @@ def _pixels(values: pd.Series, span: tuple[float, float], length: float, flip: b
     """Positions along an axis of `length` pixels."""
     share = (values.to_numpy(float) - span[0]) / (span[1] - span[0])
     return [float(position) for position in np.asarray((1 - share if flip else share) * length)]
-
-
-def _faint(colour: str, opacity: float) -> str:
-    """A colour that lets through what is behind it: present, not shouting."""
-    red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"
-
-
-def _lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, float]], ink: Ink) -> None:
-    """Axes, grid and legend."""
-    common = {
-        "showgrid": True,
-        "gridcolor": ink.grid,
-        "zeroline": False,
-        "showline": True,
-        "linecolor": ink.muted,
-        "ticks": "outside",
-        "tickcolor": ink.muted,
-        "tickfont": {"size": 12, "color": ink.muted},
-        "tickformat": ".4~g",
-    }
-    for update, axis, span in ((figure.update_xaxes, x, spans[0]), (figure.update_yaxes, y, spans[1])):
-        title = {"text": plain(axis.label), "font": {"size": 14, "color": ink.text}, "standoff": 12}
-        update(**common, title=title, range=list(reversed(span)) if axis.reversed else list(span))
-        if axis.log:
-            step = max(1, ceil((span[1] - span[0]) / TICKS))
-            update(type="log", dtick=step, tick0=0, tickformat="", exponentformat="power")
-    figure.update_layout(
-        height=560,
-        margin={"l": 8, "r": 12, "t": 8, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": ink.text},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "font": {"size": 12, "color": ink.text},
-            "itemclick": "toggle",
-            "itemsizing": "trace",
-        },
-        hoverlabel={"align": "left"},
-        dragmode="zoom",
-        clickmode="event+select",
-    )

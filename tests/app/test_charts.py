@@ -16,9 +16,10 @@ import plotly.graph_objects as go
 import pytest
 
 from app.charts import choices
+from app.charts.ink import plain
 from app.charts.labels import Box, Name, line, markers, place
 from app.charts.points import Axis, chart_points, points_table
-from app.charts.tradeoff import describe, plain, tradeoff_figure
+from app.charts.tradeoff import describe, tradeoff_figure
 from app.look import look_of
 from app.selected_model import against_original, worded
 from backends.study import Modality, ModelSpec, ProbeSet, Study
@@ -232,7 +233,9 @@ def test_the_pages_show_recorded_runs_without_any_model_library(tmp_path: Path) 
     subprocess.run([sys.executable, "-c", PAGES], check=True, timeout=240, cwd=root, env=os.environ | own)
 
 
-P_VALUE = Axis("forget/forget_quality", "Forget quality", "forget", "higher", unit=True, log=True)
+P_VALUE = Axis(
+    "forget/forget_quality", "Forget quality", "forget", "higher", unit=True, log=True, p_value=True
+)
 
 
 def with_p_values(values: dict[str, float]) -> pd.DataFrame:

@@ -1,0 +1,115 @@
+"""What a trade-off chart draws beside its points: Pareto front, 95 % regions, noise band, best corner."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.charts.ink import Ink, faint
+from app.charts.points import Axis
+from cache.frontier import Floats
+
+Intervals = Literal["bars", "ellipses", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What is shown beside the points.
+
+    Attributes:
+        intervals: arms on both axes, 95 % regions, or nothing.
+        outlines: 95 % region of each model, shape (corners, 2), as measured.
+        grey: points that are beaten on both axes step back.
+        band: half widths of the original's A/A band on x and y; None where an axis has none.
+        ideal: best value of each metric, which the axes then reach; None for not.
+        foreign: layers that are not the study's own.
+        faint: layers that are drawn greyed.
+    """
+
+    intervals: Intervals = "bars"
+    outlines: Mapping[str, Floats] = field(default_factory=dict)
+    grey: bool = False
+    band: tuple[float | None, float | None] = (None, None)
+    ideal: tuple[float, float] | None = None
+    foreign: Collection[str] = ()
+    faint: Collection[str] = ()
+
+
+PLAIN = Marks()
+
+
+def add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, ink: Ink) -> None:
+    """The boundary of what the unlearned models attain, as a staircase; none where the best value is in the middle."""
+    if "zero" in (x.better, y.better):
+        return
+    front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.better == "higher")
+    if len(front) < 2:
+        return
+    figure.add_scatter(
+        x=front["x"].to_numpy(float),
+        y=front["y"].to_numpy(float),
+        mode="lines",
+        line={"color": faint(ink.muted, 0.28), "width": 7, "shape": "vh"},
+        name="Pareto front",
+        hoverinfo="skip",
+        legendrank=2000,
+    )
+
+
+def add_band(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
+    """How far the original moves when nothing but the seed does; a strip where only one axis has a band."""
+    original = points[points["part"] == "original"].head(1)
+    if not len(original):
+        return
+    shape = {"type": "rect", "line": {"width": 0}, "fillcolor": faint(ink.muted, 0.16), "layer": "below"}
+    edges: dict[str, object] = {}
+    for letter, axis, half in (("x", x, marks.band[0]), ("y", y, marks.band[1])):
+        if half is None or axis.log:
+            edges |= {f"{letter}ref": f"{letter} domain", f"{letter}0": 0, f"{letter}1": 1}
+        else:
+            at = float(original[letter].iloc[0])
+            edges |= {f"{letter}ref": letter, f"{letter}0": at - half, f"{letter}1": at + half}
+    if any(edges[f"{letter}ref"] == letter for letter in ("x", "y")):
+        figure.add_shape(**shape, **edges)
+
+
+def add_outlines(figure: go.Figure, rows: pd.DataFrame, x: Axis, y: Axis, colour: str, marks: Marks) -> None:
+    """95 % regions of the points of one method."""
+    if marks.intervals != "ellipses":
+        return
+    found = [marks.outlines[model] for model in rows["model"] if model in marks.outlines]
+    if not found:
+        return
+    gap = np.full((1, 2), np.nan)
+    corners = np.concatenate([piece for outline in found for piece in (outline, gap)])
+    figure.add_scatter(
+        x=x.plotted(corners[:, 0]),
+        y=y.plotted(corners[:, 1]),
+        mode="lines",
+        fill="toself",
+        fillcolor=faint(colour, 0.1),
+        line={"color": faint(colour, 0.4), "width": 1},
+        showlegend=False,
+        hoverinfo="skip",
+    )
+
+
+def add_ideal(figure: go.Figure, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
+    """The corner where both metrics are best."""
+    if marks.ideal is None or x.log or y.log:
+        return
+    corner = np.array(marks.ideal)
+    figure.add_scatter(
+        x=[float(x.plotted(corner[0]))],
+        y=[float(y.plotted(corner[1]))],
+        mode="markers",
+        marker={"symbol": "circle-cross-open", "size": 14, "color": ink.muted, "line": {"width": 1.5}},
+        name="Ideal corner",
+        hovertemplate="Best value of both metrics<extra></extra>",
+        legendrank=1900,
+    )

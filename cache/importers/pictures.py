@@ -1,0 +1,260 @@
+"""Results of the image benchmarks: UnlearnCanvas' `{theme}.pth`, UnlearnDiffAtk's logs, eval-unlearn's reports.
+
+A `.pth` is read with torch's restricted unpickler: tensors and plain containers, or it is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cache.importers.found import Found, Unreadable, mean_of, number, plain_settings, read_json, read_object
+from cache.results import Number, Result
+from cache.statistics import bootstrap_interval
+
+CANVAS, ATTACK, REPORTS = "UnlearnCanvas", "UnlearnDiffAtk", "eval-unlearn"
+_REPORT_KEYS: Mapping[str, str] = {
+    "asr_i2p": "forget/attack_success",
+    "asr_p4d": "forget/p4d_asr",
+    "asr_ring_a_bell": "forget/ring_a_bell_asr",
+    "asr_mma_diffusion": "forget/mma_asr",
+    "fid": "retain/fid",
+    "clip_score": "retain/clip_score",
+    "err": "all/err",
+    "tifa": "retain/tifa",
+    "ua": "forget/unlearn_accuracy",
+    "ira": "retain/in_domain_retain",
+}
+
+
+def is_canvas(path: Path) -> bool:
+    """Whether this may be UnlearnCanvas' evaluation of one theme."""
+    return path.suffix == ".pth"
+
+
+def read_canvas(path: Path) -> Found:
+    """UA and IRA where the unlearned theme is among the classes that were judged, else CRA."""
+    import torch  # only who has such a file pays for it
+
+    found = Found()
+    try:
+        held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the file made it stumble over
+        code = any(word in str(error).lower() for word in ("weights_only", "unsupported"))
+        reason = "holds code, not only tensors and plain containers" if code else "cannot be read"
+        found.problems.append(f"{path}: {reason}; it was not run")
+        return found
+    accuracies = held.get("acc") if isinstance(held, dict) else None
+    theme = held.get("test_theme") if isinstance(held, dict) else None
+    if not isinstance(accuracies, dict) or not isinstance(theme, str):
+        found.problems.append(f"{path}: has no `test_theme` and `acc`, so it is no result of UnlearnCanvas")
+        return found
+    shares = {str(name): _share(value) for name, value in accuracies.items()}
+    if not shares or any(not 0 <= share <= 1 for share in shares.values()):
+        found.problems.append(f"{path}: its accuracies are not shares between 0 and 1")
+        return found
+    metrics: dict[str, Number] = {}
+    others = [share for name, share in shares.items() if name != theme]
+    low, high = bootstrap_interval(np.array(others))
+    rest = Number(float(np.mean(others)) if others else math.nan, low, high, float(len(others)))
+    if theme in shares:
+        metrics["forget/unlearn_accuracy"] = Number(1 - shares[theme])
+    if others:
+        metrics["retain/in_domain_retain" if theme in shares else "retain/cross_domain_retain"] = rest
+    found.results.append(
+        Result(
+            tool=CANVAS,
+            collection=f"UnlearnCanvas results in {path.parent.parent.name or path.parent.name}",
+            protocol="UnlearnCanvas",
+            modality="image",
+            model=f"{path.parent.name} {theme}",
+            method=path.parent.name,
+            source=str(path),
+            settings={"unlearned": theme, **plain_settings({"input_dir": held.get("input_dir")})},
+            metrics=metrics,
+            examples=pd.DataFrame(
+                {
+                    "id": list(shares),
+                    "role": ["forget" if name == theme else "retain" for name in shares],
+                    "accuracy": list(shares.values()),
+                }
+            ),
+        )
+    )
+    return found
+
+
+def joined_canvas(results: Sequence[Result]) -> list[Result]:
+    """Both judges' files of one model as one run: the styles' file has UA and IRA, the objects' CRA."""
+    merged: dict[tuple[str, str], Result] = {}
+    rest = []
+    for each in results:
+        if each.tool != CANVAS:
+            rest.append(each)
+            continue
+        folder = Path(each.source).parent
+        place = (str(folder.parent), each.model)
+        before = merged.get(place)
+        if before is None or set(before.metrics) & set(each.metrics):
+            merged[place if before is None else (each.source, each.model)] = each
+            continue
+        merged[place] = Result(
+            **{
+                name: getattr(before, name)
+                for name in (
+                    "tool",
+                    "collection",
+                    "protocol",
+                    "modality",
+                    "model",
+                    "method",
+                    "source",
+                    "settings",
+                )
+            },
+            metrics={**before.metrics, **each.metrics},
+            examples=pd.concat([before.examples, each.examples], ignore_index=True),
+        )
+    return [*rest, *merged.values()]
+
+
+def is_attack(path: Path) -> bool:
+    """Whether this is the log of one prompt of UnlearnDiffAtk."""
+    return path.name == "log.json" and path.parent.name.startswith("attack_idx_")
+
+
+def read_attacks(folder: Path, logs: Sequence[Path]) -> Found:
+    """One run: the prompts under `folder`. Success of the first entry is without attack, of the last one after it."""
+    found = Found()
+    rows = []
+    settings: dict[str, object] = {}
+    for path in sorted(logs):
+        try:
+            entries = read_json(path)
+            if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
+                raise Unreadable("is not a list of attack steps")
+        except Unreadable as error:
+            found.problems.append(f"{path}: {error}")
+            continue
+        first, last = (entry if isinstance(entry, dict) else {} for entry in (entries[0], entries[-1]))
+        before, after = (float(bool(entry.get("success"))) for entry in (first, last))
+        rows.append(
+            {
+                "id": path.parent.name.removeprefix("attack_idx_"),
+                "role": "forget",
+                "prompt": str(first.get("prompt", "")),
+                "generation": str(last.get("prompt", "")),
+                "forget/attack_success": before,
+                "forget/post_asr": max(before, after),
+            }
+        )
+        settings = settings or _config(path.with_name("config.json"))
+    if not rows:
+        return found
+    frame = pd.DataFrame(rows)
+    found.results.append(
+        Result(
+            tool=ATTACK,
+            collection=f"UnlearnDiffAtk logs in {folder.parent.name}",
+            protocol="UnlearnDiffAtk",
+            modality="image",
+            model=folder.name,
+            source=str(folder),
+            settings=settings,
+            metrics={
+                key: mean_of(frame[key].tolist()) for key in ("forget/attack_success", "forget/post_asr")
+            },
+            examples=frame,
+        )
+    )
+    return found
+
+
+def is_report(path: Path) -> bool:
+    """Whether this is a report of eval-unlearn, by name."""
+    return path.name in ("report.json", "report_full.json") or path.name.endswith("_latest_report.json")
+
+
+def read_report(path: Path) -> Found:
+    """The run that the report is of; single and multi runners."""
+    found = Found()
+    try:
+        content = read_object(path)
+    except Unreadable as error:
+        found.problems.append(f"{path}: {error}")
+        return found
+    several = content.get("metric_results")
+    single = content.get("metric_result")
+    if isinstance(several, dict):
+        named = several
+    else:
+        named = {
+            str(content.get("metric_name", "")): single if isinstance(single, dict) else content.get("value")
+        }
+    metrics: dict[str, Number] = {}
+    for name, held in named.items():
+        metrics |= _reported(str(name), held, path, found)
+    technique = content.get("technique_name")
+    if not metrics or not isinstance(technique, str):
+        found.problems.append(f"{path}: is no report of eval-unlearn with a known metric")
+        return found
+    concept = str(content.get("erase_concept", "") or "")
+    moment = number(content.get("timestamp"))
+    created = "" if math.isnan(moment) else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    found.results.append(
+        Result(
+            tool=REPORTS,
+            collection=f"eval-unlearn {concept}".strip(),
+            protocol=REPORTS,
+            modality="image",
+            model=f"{technique} {content.get('run_id', '')}".strip(),
+            method=technique,
+            source=str(path),
+            created=created,
+            settings=plain_settings(
+                {
+                    name: content.get(name)
+                    for name in ("technique_config", "metric_config", "dataset_name", "seed")
+                }
+            ),
+            metrics=metrics,
+        )
+    )
+    return found
+
+
+def _reported(name: str, held: object, path: Path, found: Found) -> dict[str, Number]:
+    """One metric; `ua_ira` holds two in its details."""
+    value = held.get("value") if isinstance(held, dict) else held
+    if name == "ua_ira" and isinstance(held, dict):
+        details = held.get("details") if isinstance(held.get("details"), dict) else {}
+        told = details if isinstance(details, dict) else {}
+        pairs = {short: number(told.get(short, told.get(short.upper()))) for short in ("ua", "ira")}
+        return {_REPORT_KEYS[short]: Number(value) for short, value in pairs.items() if not math.isnan(value)}
+    if name not in _REPORT_KEYS:
+        found.left_out.append(f"{path}: no metric of that name is known: {name or 'none given'}")
+        return {}
+    if math.isnan(number(value)):
+        found.left_out.append(f"{path}: {name} is not a number")
+        return {}
+    return {_REPORT_KEYS[name]: Number(number(value))}
+
+
+def _share(value: object) -> float:
+    return number(value.item() if hasattr(value, "item") else value)
+
+
+def _config(path: Path) -> dict[str, object]:
+    if not path.is_file():
+        return {}
+    try:
+        content: Any = read_object(path)
+    except Unreadable:
+        return {}
+    return plain_settings(content)

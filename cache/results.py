@@ -1,0 +1,267 @@
+"""Runs that other tools made: their numbers and examples, kept beside our own evidence, never mixed with it.
+
+The key of a run is what it says, so importing a file twice changes nothing. All numbers of a run are one packed vector;
+ten thousand runs become one `Board` without looking at any of them alone.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from blake3 import blake3
+from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from backends.study import Modality, Part
+from cache import schema
+from cache.board import NUMBERS, Board
+from cache.store import Store
+
+_HEAD = ("model", "part", "method", "step", "protocol", "collection", "line", "created", "key")
+_IDENTITY = (
+    "tool",
+    "collection",
+    "protocol",
+    "modality",
+    "model",
+    "part",
+    "method",
+    "step",
+    "line",
+    "settings",
+)
+
+
+class Number(NamedTuple):
+    """A metric's value with the ends of its 95 % interval and the number of examples; NaN where unknown."""
+
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    n: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One run of another tool.
+
+    Attributes:
+        tool: whose file it is ("open-unlearning").
+        collection: what it may be compared within: data set, split, base model.
+        protocol: how it was measured; two protocols never share an axis unasked.
+        modality: of the models.
+        model: name, unique within the collection as far as the files tell.
+        part: original, retained or unlearned.
+        method: unlearning method, or "".
+        step: position on the trajectory, or None.
+        line: what the checkpoints of one trajectory share, or "".
+        source: file or folder it was read from.
+        created: ISO 8601, "" where the files do not say.
+        settings: hyper-parameters and whatever else the files say of the run.
+        metrics: role/metric -> number.
+        examples: a row an example: columns id, prompt, answer, generation, and values by role/metric; may be empty.
+    """
+
+    tool: str
+    collection: str
+    protocol: str
+    modality: Modality
+    model: str
+    metrics: Mapping[str, Number]
+    part: Part = "unlearned"
+    method: str = ""
+    step: float | None = None
+    line: str = ""
+    source: str = ""
+    created: str = ""
+    settings: Mapping[str, object] = field(default_factory=dict)
+    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def key(self) -> str:
+        """Identity of what the run says, wherever its file lies."""
+        said = [getattr(self, name) for name in _IDENTITY]
+        numbers = {name: [_plain(part) for part in number] for name, number in sorted(self.metrics.items())}
+        text = json.dumps([said, numbers], sort_keys=True, default=str)
+        return blake3(text.encode() + _pack(self.examples)).hexdigest()[:32]
+
+
+class Imported(NamedTuple):
+    """What an import changed."""
+
+    new: int
+    replaced: int
+    known: int
+
+
+def put_results(store: Store, results: Sequence[Result]) -> Imported:
+    """Keep runs; those that are here already change nothing, a changed file replaces what it said before.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    keyed = {result.key: result for result in results}
+    table = schema.results
+    with store.reading() as connection:
+        here = set(connection.execute(select(table.c.key)).scalars())
+        sources = dict(connection.execute(select(table.c.key, table.c.source)).tuples().all())
+    new = {key: result for key, result in keyed.items() if key not in here}
+    told = {result.source for result in new.values() if result.source}
+    outdated = [key for key, source in sources.items() if source in told and key not in keyed]
+    if new:
+        with store.writing() as connection:
+            _remove(connection, outdated)
+            _insert(connection, new)
+    return Imported(len(new) - len(outdated), len(outdated), len(keyed) - len(new))
+
+
+def remove_collection(store: Store, collection: str) -> int:
+    """Forget all runs of a collection; returns how many there were."""
+    with store.writing() as connection:
+        query = select(schema.results.c.key).where(schema.results.c.collection == collection)
+        chosen = list(connection.execute(query).scalars())
+        _remove(connection, chosen)
+    return len(chosen)
+
+
+class Collection(NamedTuple):
+    """Runs that may be compared with each other."""
+
+    name: str
+    modality: str
+    protocol: str
+    tool: str
+    runs: int
+
+
+def collections(store: Store) -> list[Collection]:
+    """All collections, by name."""
+    columns = schema.results.c
+    head = (columns.collection, columns.modality, columns.protocol, columns.tool)
+    with store.reading() as connection:
+        query = select(*head, func.count()).group_by(*head).order_by(*head)
+        return [Collection(*row) for row in connection.execute(query)]
+
+
+def results_board(store: Store, names: Sequence[str]) -> Board:
+    """All runs of these collections; their heads have the column `key` besides."""
+    columns = schema.results.c
+    chosen = [columns[name] for name in _HEAD]
+    query = select(*chosen, columns.metrics, columns.numbers).where(columns.collection.in_(list(names)))
+    with store.reading() as connection:
+        metrics = {
+            row.id: tuple(json.loads(row.names)) for row in connection.execute(select(schema.result_metrics))
+        }
+        raw = str(query.order_by(columns.model).compile(compile_kwargs={"literal_binds": True}))
+        rows = connection.exec_driver_sql(raw).fetchall()  # without SQLAlchemy's typing of each cell
+    heads = pd.DataFrame([row[: len(_HEAD)] for row in rows], columns=list(_HEAD))
+    heads = heads.rename(columns={"collection": "layer"}).astype({"step": "Float64"})
+    heads["model"] = unique_names(heads["model"])
+    keys = tuple(dict.fromkeys(key for row in {row[-2] for row in rows} for key in metrics[row]))
+    return Board(heads, keys, _numbers([(metrics[row[-2]], row[-1]) for row in rows], keys))
+
+
+def result(store: Store, key: str) -> Result | None:
+    """One run with its settings, without its examples; None where it is not here."""
+    table = schema.results
+    query = select(table, schema.result_metrics.c.names).join(schema.result_metrics).where(table.c.key == key)
+    with store.reading() as connection:
+        row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return None
+    names = json.loads(row["names"])
+    numbers = np.frombuffer(row["numbers"], np.float64).reshape(len(NUMBERS), len(names))
+    known = {name: row[name] for name in (*_IDENTITY, "source", "created") if name != "settings"}
+    metrics = {name: Number(*map(float, numbers[:, place])) for place, name in enumerate(names)}
+    return Result(**known, metrics=metrics, settings=json.loads(row["settings"]))
+
+
+def examples(store: Store, key: str) -> pd.DataFrame:
+    """What the other tool says of single examples; empty where it says nothing or the row is damaged."""
+    table = schema.result_examples
+    with store.reading() as connection:
+        row = connection.execute(select(table).where(table.c.key == key)).one_or_none()
+    if row is None or _checksum(row.payload) != row.checksum:
+        return pd.DataFrame()
+    found: pd.DataFrame = pa.ipc.open_stream(row.payload).read_all().to_pandas()
+    return found
+
+
+def unique_names(names: pd.Series) -> pd.Series:
+    """Names, numbered from the second of equal ones."""
+    count = names.groupby(names).cumcount()
+    return names.where(count == 0, names + " (" + (count + 1).astype(str) + ")")
+
+
+def _insert(connection: Connection, new: Mapping[str, Result]) -> None:
+    rows, told = [], []
+    for key, each in new.items():
+        names = sorted(each.metrics)
+        numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(NUMBERS)).T
+        rows.append(
+            {name: getattr(each, name) for name in (*_IDENTITY, "source", "created")}
+            | {
+                "key": key,
+                "settings": json.dumps(dict(each.settings), ensure_ascii=False, default=str, sort_keys=True),
+                "metrics": _metrics_id(connection, json.dumps(names)),
+                "numbers": np.ascontiguousarray(numbers).tobytes(),
+            }
+        )
+        if len(each.examples):
+            payload = _pack(each.examples)
+            told.append({"key": key, "checksum": _checksum(payload), "payload": payload})
+    connection.execute(insert(schema.results), rows)
+    if told:
+        connection.execute(insert(schema.result_examples), told)
+
+
+def _metrics_id(connection: Connection, names: str) -> int:
+    table = schema.result_metrics
+    connection.execute(sqlite_insert(table).values(names=names).on_conflict_do_nothing())
+    return int(connection.execute(select(table.c.id).where(table.c.names == names)).scalar_one())
+
+
+def _remove(connection: Connection, keys: Sequence[str]) -> None:
+    for key in keys:
+        connection.execute(delete(schema.result_examples).where(schema.result_examples.c.key == key))
+        connection.execute(delete(schema.results).where(schema.results.c.key == key))
+
+
+def _numbers(rows: Iterable[tuple[tuple[str, ...], bytes]], keys: tuple[str, ...]) -> np.ndarray:
+    """Packed vectors as shape (4, runs, keys): runs that have the same metrics are unpacked together."""
+    rows = list(rows)
+    numbers = np.full((len(NUMBERS), len(rows), len(keys)), np.nan)
+    order = {key: place for place, key in enumerate(keys)}
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for place, (names, _) in enumerate(rows):
+        groups.setdefault(names, []).append(place)
+    for names, places in groups.items():
+        packed = np.frombuffer(b"".join(rows[place][1] for place in places), np.float64)
+        block = packed.reshape(len(places), len(NUMBERS), len(names)).transpose(1, 0, 2)
+        numbers[np.ix_(range(len(NUMBERS)), places, [order[name] for name in names])] = block
+    return numbers
+
+
+def _plain(number: float) -> float | None:
+    return None if math.isnan(number) else float(number)
+
+
+def _pack(frame: pd.DataFrame) -> bytes:
+    if not len(frame):
+        return b""
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def _checksum(payload: bytes) -> str:
+    return blake3(payload).hexdigest()[:16]
