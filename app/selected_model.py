@@ -16,7 +16,6 @@ from app.charts.choices import available, card_of, role_of, title
 from app.charts.points import Axis, p_value
 from app.plain_text import visible, visible_json
 from app.resources import store
-from app.tradeoff_link import RUN
 from backends.metrics import METRICS, Direction, StudyMetric
 from backends.study import ModelSpec, Study
 from cache.scoreboard import Scoreboard
@@ -25,29 +24,15 @@ CHANGED_SHOWN = 8
 LEAST_CHANGE = 0.0005  # a smaller change is 0.000 to the reader, and neither better nor worse
 
 
-def selected_model(board: Scoreboard, study: Study, x: Axis, y: Axis) -> str | None:
-    """The panel beside the chart; returns the name of the model it shows, or None."""
-    names = [spec.name for spec in study.models]
-    name: str | None = st.selectbox(
-        "Model",
-        names,
-        index=None,
-        key=RUN,
-        persist_state="session",
-        placeholder="Click a point, or choose a model",
-        format_func=visible,
-    )
-    if name is None:
-        st.caption("Its values against the original and the probes that changed most appear here.")
-        return None
+def selected_model(board: Scoreboard, study: Study, name: str, x: Axis, y: Axis) -> None:
+    """One of the study's models: who it is, its values against the original, where they come from."""
     spec = study.model(name)
     st.text(visible(detail_of(spec)) + (f"\n{visible(spec.note)}" if spec.note else ""))
     changes = against_original(board.frame, study, name)
     for axis in (x, y):
-        _headline(changes, axis)
-    _changes(changes)
+        headline(changes, axis)
+    changes_table(changes)
     _provenance(study, spec)
-    return name
 
 
 def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFrame:
@@ -135,7 +120,7 @@ def _colour(better: bool, rose: bool) -> Literal["normal", "inverse"]:
     return "normal" if better == rose else "inverse"
 
 
-def _headline(changes: pd.DataFrame, axis: Axis) -> None:
+def headline(changes: pd.DataFrame, axis: Axis) -> None:
     """Value on one axis, with its distance to the original's."""
     rows = changes[changes["key"] == axis.key]
     if rows.empty or pd.isna(rows["value"].iloc[0]):
@@ -168,7 +153,7 @@ def worded(changes: pd.DataFrame) -> Styler:
     return styled.format(p_value, subset=(powers, numbers), na_rep="–")
 
 
-def _changes(changes: pd.DataFrame) -> None:
+def changes_table(changes: pd.DataFrame) -> None:
     """All metrics against the original."""
     with st.expander("All metrics against the original"):
         st.dataframe(

@@ -14,7 +14,7 @@ import streamlit as st
 NO_SIZE = "none"
 RUNS = "run"
 """Names of the runs that are looked into."""
-_WRITTEN = "tradeoffs.written"
+_SEEN = "tradeoffs.seen"
 _ON, _OFF = "yes", "no"
 
 Value = str | bool | list[str] | None
@@ -77,15 +77,16 @@ def write(settings: Mapping[str, Setting]) -> None:
 
 
 def _new_link(settings: Mapping[str, Setting]) -> dict[str, list[str]]:
-    """What the address asks for, unless this session wrote it itself: that is old news."""
+    """What the address asks for, unless this session wrote or read it before: that is old news."""
     link = {name: st.query_params.get_all(name) for name in settings if name in st.query_params}
-    if not link or link in st.session_state.get(_WRITTEN, []):
-        return {}
-    _remember(link)
-    return link
+    seen = st.session_state.get(_SEEN, {})
+    news = {name: texts for name, texts in link.items() if texts not in seen.get(name, [])}
+    _remember(news)
+    return news
 
 
-def _remember(link: dict[str, list[str]]) -> None:
-    written = st.session_state.setdefault(_WRITTEN, [])
-    if link not in written:
-        written.append(link)
+def _remember(link: Mapping[str, list[str]]) -> None:
+    seen: dict[str, list[list[str]]] = st.session_state.setdefault(_SEEN, {})
+    for name, texts in link.items():
+        if texts not in seen.setdefault(name, []):
+            seen[name].append(texts)

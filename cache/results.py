@@ -194,6 +194,14 @@ def examples(store: Store, key: str) -> pd.DataFrame:
     return found
 
 
+def settings_of(store: Store, keys: Sequence[str]) -> dict[str, dict[str, object]]:
+    """Settings of runs, by key."""
+    table = schema.results.c
+    with store.reading() as connection:
+        rows = connection.execute(select(table.key, table.settings).where(table.key.in_(list(keys)))).all()
+    return {row.key: json.loads(row.settings) for row in rows}
+
+
 def unique_names(names: pd.Series) -> pd.Series:
     """Names, numbered from the second of equal ones."""
     count = names.groupby(names).cumcount()

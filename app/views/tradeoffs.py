@@ -1,4 +1,4 @@
-"""Trade-offs: forgetting against utility over all checkpoints of the study; a click leads to a model and its probes."""
+"""Trade-offs: forgetting against utility over all runs; a click leads to a model, its probes and a live prompt."""
 
 from __future__ import annotations
 
@@ -7,24 +7,38 @@ from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from app import state, tradeoff_link
-from app.charts.choices import available, axis, first_axes, presets, title, unavailable
+from app.chart_options import Options, band, chart_options
+from app.charts.choices import SCALES, USUAL_SCALE, axis, first_axes, in_order, presets, title, unavailable
+from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
+from app.chosen_runs import chosen_runs
 from app.components.model_picker import is_dark
-from app.look import look_of
+from app.figure_export import figure_config, figure_export
+from app.frontier_panel import Frontier, frontier, frontier_panel
+from app.layer_choice import layer_choice
+from app.layers import STUDY, Layered, layer_names, tables
+from app.look import looks_of
+from app.many_runs import VIEWS, show_view
 from app.metric_card import metric_card
 from app.plain_text import visible
 from app.protocol_choice import protocol_note, under_protocol
 from app.retained_choice import retained_choice
 from app.run_bar import literal
+from app.run_filters import filtered
 from app.scoreboards import current_scoreboard
-from app.selected_model import most_changed, selected_model
-from app.tradeoff_link import NO_SIZE, RUN
+from app.selected_model import most_changed
+from app.table_export import table_export
+from app.tradeoff_link import NO_SIZE, RUNS, Setting
 from backends.study import Study
+from cache.board import Board
+from cache.scoreboard import Scoreboard
 
 AIM = "The star never saw the forget set: it is the aim, and forgetting beyond it is damage rather than gain."
+FRONTIER = "Frontier"
 
 
 class _Axes(NamedTuple):
@@ -34,7 +48,7 @@ class _Axes(NamedTuple):
 
 
 def page() -> None:
-    """Axes, chart, the chosen model, the plotted values."""
+    """Axes, chart, the chosen runs, the plotted values."""
     st.title("Trade-offs", anchor=False)
     study = state.study()
     st.caption(
@@ -43,26 +57,82 @@ def page() -> None:
         + protocol_note()
     )
     board = current_scoreboard()
-    keys = available(board.frame)
+    names = layer_names(study)
+    layers = {"layer": Setting([STUDY], names), "mix": Setting(False)}
+    tradeoff_link.settle(layers)
+    shown = layer_choice(names)
+    keys = in_order(shown.board.known())
     if len(keys) < 2:
+        tradeoff_link.write(layers)
         _nothing_yet(study, keys, evaluated=bool(board.numerics))
         return
-    models = [spec.name for spec in study.models]
     usual = first_axes(keys, study.modality)
-    tradeoff_link.settle(usual, keys, models)
-    tradeoff_link.write(usual)
+    settings = _settings(usual, keys, shown.board)
+    tradeoff_link.settle(settings)
+    tradeoff_link.write(layers | settings)
     axes = _choose_axes(keys, study, board.utility_parts)
-    points = chart_points(board.frame, models, axes.x, axes.y, axes.size)
+    runs = filtered(shown.board)
+    view = _view()
+    if view != FRONTIER:
+        show_view(view, runs, keys, axes.x, axes.y, study)
+        return
+    _frontier(runs, shown, board, axes, keys, study)
+
+
+def _settings(usual: tuple[str, str], keys: Sequence[str], board: Board) -> dict[str, Setting]:
+    """Everything of the page that a link restores, beside the layers."""
+    models = set(board.heads["model"])
+    return {
+        "x": Setting(usual[0], set(keys)),
+        "y": Setting(usual[1], set(keys)),
+        "size": Setting(NO_SIZE, {NO_SIZE, *keys}),
+        "turn": Setting(True),
+        "view": Setting(FRONTIER, {FRONTIER, *VIEWS}),
+        "xscale": Setting(USUAL_SCALE, SCALES),
+        "yscale": Setting(USUAL_SCALE, SCALES),
+        "intervals": Setting("bars", ("bars", "ellipses", "none")),
+        "grey": Setting(False),
+        "band": Setting(True),
+        "ideal": Setting(False),
+        "method": Setting([], None),
+        "tag": Setting("", None),
+        RUNS: Setting([], models),
+    }
+
+
+def _view() -> str:
+    chosen: str | None = st.segmented_control(
+        "View",
+        [FRONTIER, *VIEWS],
+        key="view",
+        required=True,
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    return chosen or FRONTIER
+
+
+def _frontier(
+    runs: Board, shown: Layered, board: Scoreboard, axes: _Axes, keys: list[str], study: Study
+) -> None:
+    """The scatter plot, what is chosen on it, and the tables behind it."""
+    models = list(runs.heads["model"])
+    wanted = [each.key for each in axes if each is not None]
+    points = chart_points(runs.frame(wanted), models, axes.x, axes.y, axes.size)
     left, right = st.columns([2.15, 1], gap="medium")
     with left:
-        _chart(points, axes, study)
+        options = chart_options(points, axes.x, axes.y)
+        found = frontier(points, board, axes.x, axes.y)
+        _chart(found, runs, axes, options, study)
     with right:
-        name = selected_model(board, study, axes.x, axes.y)
+        chosen = chosen_runs(runs, board, study, axes.x, axes.y)
         retained_choice(study)
-    if name is not None:
-        most_changed(board, study, name, axes.x, axes.y)
-    _table(points, axes)
-    _not_shown(points, keys, study)
+    if len(chosen) == 1 and chosen[0] in {spec.name for spec in study.models}:
+        most_changed(board, study, chosen[0], axes.x, axes.y)
+    frontier_panel(found, axes.x, axes.y, state.study_name())
+    _table(found.points, axes)
+    _not_shown(points, runs, keys, study)
+    _sources(shown.board)
 
 
 def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
@@ -100,7 +170,12 @@ def _choose_axes(keys: list[str], study: Study, parts: Sequence[str]) -> _Axes:
             persist_state="session",
             help="Turns an axis whose lower values are better: shares are plotted as 1 − value, others run backwards.",
         )
-    return _Axes(axis(x, turn=turn), axis(y, turn=turn), None if size == NO_SIZE else axis(size, turn=False))
+    scales = st.session_state["xscale"], st.session_state["yscale"]
+    return _Axes(
+        axis(x, turn=turn, scale=scales[0]),
+        axis(y, turn=turn, scale=scales[1]),
+        None if size == NO_SIZE else axis(size, turn=False),
+    )
 
 
 def _presets(keys: list[str], study: Study) -> None:
@@ -134,39 +209,73 @@ def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str])
     return chosen
 
 
-def _chart(points: pd.DataFrame, axes: _Axes, study: Study) -> None:
-    """The chart; a click chooses the model of the point."""
+def _chart(found: Frontier, runs: Board, axes: _Axes, options: Options, study: Study) -> None:
+    """The chart; a click, a box or a lasso chooses the runs of the points."""
+    points = found.points
     if points.empty:
         st.info(
-            f"No model has a value on both axes: {literal(axes.x.name)} and {literal(axes.y.name)}. "
+            f"No run has a value on both axes: {literal(axes.x.name)} and {literal(axes.y.name)}. "
             "Choose another axis, or evaluate the models on the Runs page.",
             icon=":material/scatter_plot:",
         )
         return
-    looks = {spec.name: look_of(spec, study) for spec in study.models}
-    figure = tradeoff_figure(points, axes.x, axes.y, looks, dark=is_dark(), size=axes.size)
+    layers = list(dict.fromkeys(points["layer"]))
+    marks = Marks(
+        intervals=options.intervals,
+        outlines=found.outlines() if options.intervals == "ellipses" else {},
+        grey=options.grey,
+        band=band(study, axes.x, axes.y) if options.band and STUDY in layers else (None, None),
+        ideal=found.where.best if options.ideal and found.where is not None else None,
+        foreign=[layer for layer in layers if layer != STUDY],
+        faint=[layer for layer in layers if layer in tables()],
+    )
+    looks = looks_of(runs.heads, study)
+    figure = tradeoff_figure(points, axes.x, axes.y, looks, dark=is_dark(), size=axes.size, marks=marks)
+    models = list(runs.heads["model"])
     key = f"tradeoff_{state.study_name()}"
 
     def take() -> None:
         picked = st.session_state[key]["selection"]["points"]
-        if picked:
-            st.session_state[RUN] = study.models[int(picked[0]["customdata"])].name
+        chosen = dict.fromkeys(models[int(each["customdata"])] for each in picked if "customdata" in each)
+        if chosen:
+            st.session_state[RUNS] = list(chosen)
 
+    name = f"{state.study_name()}-tradeoffs"
     st.plotly_chart(
         figure,
         key=key,
         on_select=take,
-        selection_mode="points",
+        selection_mode=("points", "box", "lasso"),
         alt=describe(points, axes.x, axes.y),
-        config={
-            "displaylogo": False,
-            "modeBarButtons": [["toImage", "resetScale2d"]],
-            "toImageButtonOptions": {"format": "svg", "filename": f"{state.study_name()}-tradeoffs"},
-        },
+        config=figure_config(name),
     )
-    st.caption(
-        "Bars are 95 % intervals (bootstrap over probes). Filled markers are on the Pareto front of the unlearned "
-        "models, hollow ones are beaten on both axes. Small numbers are steps. Click a point to look into it."
+    light = tradeoff_figure(points, axes.x, axes.y, looks, size=axes.size, marks=marks)
+    figure_export(light, name, key="frontier")
+    st.caption(_caption(marks, points))
+
+
+def _caption(marks: Marks, points: pd.DataFrame) -> str:
+    shapes = {
+        "bars": "Bars are 95 % intervals (bootstrap over probes). ",
+        "ellipses": "Ellipses hold 95 % of the paired resamples of the probes. ",
+    }
+    banded = [
+        name
+        for name, half in zip(("horizontally", "vertically"), marks.band, strict=True)
+        if half is not None
+    ]
+    noise = (
+        f"The grey band is the original against itself with another seed ({' and '.join(banded)}). "
+        if banded
+        else ""
+    )
+    greyed = "Faint points are published by others. " if marks.faint and len(points) else ""
+    return (
+        shapes.get(marks.intervals, "")
+        + noise
+        + greyed
+        + "Filled markers are on the Pareto front of the unlearned models, hollow ones are beaten on both axes. Small "
+        "numbers are steps. Click a point to look into it, or draw a box or lasso around several."
     )
 
 
@@ -175,31 +284,29 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
     st.subheader("Plotted values", anchor=False)
     table = points_table(points, axes.x, axes.y, axes.size)
     labels = {f"{each.name}, {part}": part for each in (axes.x, axes.y) for part in ("low", "high", "n")}
-    config = {
+    config: dict[str, ColumnConfig | str | None] = {
         name: st.column_config.NumberColumn(
             labels.get(name, name), format="%d" if name.endswith(", n") else "%.3f"
         )
         for name in table.columns
         if name not in ("Model", "Protocol", "Method", "Step", "On the front")
     }
-    if state.study().modality == "text":
-        table.insert(1, "Protocol", state.protocol())
+    if (points["layer"] != STUDY).any():
+        table.insert(1, "Layer", points["layer"])
+    if state.study().modality == "text" or points["protocol"].nunique() > 1:
+        table.insert(1, "Protocol", points["protocol"])
     shown = table.assign(Model=table["Model"].map(visible), Method=table["Method"].map(visible))
     st.dataframe(shown, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
-    st.download_button(
-        "Download CSV",
-        table.to_csv(index=False),
-        file_name=f"{state.study_name()}-tradeoffs.csv",
-        mime="text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    ways = {each.name: each.better for each in (axes.x, axes.y) if each.better != "zero"}
+    table_export(table, f"{state.study_name()}-tradeoffs", key="plotted", best=ways)
 
 
-def _not_shown(points: pd.DataFrame, keys: list[str], study: Study) -> None:
+def _not_shown(points: pd.DataFrame, runs: Board, keys: list[str], study: Study) -> None:
     """Models without a value on both axes, and metrics without any value, with what they need."""
     shown = set(points["model"])
-    absent = [spec.name for spec in study.models if spec.name not in shown]
+    own = set(runs.heads.loc[runs.heads["layer"] == STUDY, "model"])
+    absent = [spec.name for spec in study.models if spec.name not in shown and spec.name in own]
+    absent += [spec.name for spec in study.models if spec.name not in own and own]
     if absent and shown:
         st.caption("Not plotted, because they have no value on both axes; evaluate them on the Runs page:")
         st.text(visible(", ".join(absent)))
@@ -207,6 +314,23 @@ def _not_shown(points: pd.DataFrame, keys: list[str], study: Study) -> None:
     if reasons:
         with st.expander(f"{len(reasons)} more metrics could be shown", icon=":material/help:"):
             st.text("\n".join(reasons))
+
+
+def _sources(board: Board) -> None:
+    """Where published tables come from, and what a reader must know of them."""
+    known = tables()
+    shown = [known[layer] for layer in dict.fromkeys(board.heads["layer"]) if layer in known]
+    if not shown:
+        return
+    with st.expander("Sources of the published tables", icon=":material/menu_book:", expanded=True):
+        for table in shown:
+            protocols = ", ".join(dict.fromkeys(table.board.heads["protocol"]))
+            for source, url in table.sources:
+                st.markdown(
+                    f"{literal(table.name)}: [{literal(source)}]({url}); protocol {literal(protocols)}"
+                )
+            for flag in table.flags:
+                st.caption(literal(flag))
 
 
 page()

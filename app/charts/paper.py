@@ -1,0 +1,67 @@
+"""A figure for a paper: white, readable at seven inches, as PNG, SVG, PDF or one interactive HTML page.
+
+PNG, SVG and PDF are made by Kaleido, Plotly's own way, with the Chrome or Chromium of this machine.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import plotly.graph_objects as go
+
+ImageFormat = Literal["png", "svg", "pdf"]
+WIDTH, HEIGHT = 700, 480
+"""CSS pixels: 7.3 by 5 inches."""
+PNG_SCALE = 3
+SMALLEST = 13
+"""Pixels of the smallest letters; near 9 points when the figure is as wide as a column of text."""
+
+
+def paper_figure(figure: go.Figure) -> go.Figure:
+    """The same figure on white, at paper size; what is only for the screen is left out."""
+    paper = go.Figure(figure)
+    paper.update_layout(
+        width=WIDTH,
+        height=HEIGHT,
+        paper_bgcolor="#FFFFFF",
+        plot_bgcolor="#FFFFFF",
+        margin={"l": 70, "r": 16, "t": 16, "b": 64},
+        font={"family": "Helvetica, Arial, sans-serif"},
+        clickmode="event",
+        dragmode="zoom",
+    )
+    paper.update_xaxes(tickfont={"size": SMALLEST})
+    paper.update_yaxes(tickfont={"size": SMALLEST})
+    paper.update_layout(legend={"font": {"size": SMALLEST}})
+    for note in paper.layout.annotations:
+        note.font.size = max(note.font.size or SMALLEST, SMALLEST)
+    return paper
+
+
+def to_html(figure: go.Figure, name: str) -> str:
+    """One page that opens without a server or a network; its camera button saves an SVG of this name."""
+    page: str = figure.to_html(
+        include_plotlyjs=True,
+        full_html=True,
+        config={"displaylogo": False, "toImageButtonOptions": {"format": "svg", "filename": name}},
+    )
+    return page
+
+
+def to_image(figure: go.Figure, kind: ImageFormat) -> bytes:
+    """The figure as a picture or a PDF.
+
+    Raises:
+        RuntimeError: no browser could be started.
+    """
+    image: bytes = figure.to_image(
+        format=kind, width=WIDTH, height=HEIGHT, scale=PNG_SCALE if kind == "png" else 1
+    )
+    return image
+
+
+def browser_found() -> bool:
+    """Whether there is a Chrome or Chromium that pictures can be made with."""
+    from choreographer.browsers.chromium import Chromium
+
+    return Chromium.find_browser(skip_local=False) is not None

@@ -1,0 +1,209 @@
+"""The runs that were chosen on the chart: one looked into, two compared, several listed with what differs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from app import state
+from app.charts.choices import card_of, in_order, role_of, title
+from app.charts.points import Axis
+from app.foreign_run import foreign_examples, foreign_run
+from app.plain_text import visible
+from app.resources import store
+from app.selected_model import selected_model
+from app.tradeoff_link import RUNS
+from backends.metrics import METRICS, StudyMetric
+from backends.study import Study
+from cache.board import Board
+from cache.differences import Difference, difference, differing
+from cache.results import result
+from cache.scoreboard import Scoreboard
+
+MOST_OPTIONS = 400
+"""Runs that the list offers; more are chosen on the chart or found by the filter."""
+MOST_LISTED = 12
+CHANGED_SHOWN = 6
+
+
+def chosen_runs(runs: Board, board: Scoreboard, study: Study, x: Axis, y: Axis) -> list[str]:
+    """The panel beside the chart; returns the names of the chosen runs."""
+    names = list(runs.heads["model"])
+    held = [name for name in st.session_state.get(RUNS, []) if name in set(names)]
+    options = names if len(names) <= MOST_OPTIONS else list(dict.fromkeys([*held, *names[:MOST_OPTIONS]]))
+    st.session_state[RUNS] = held
+    chosen: list[str] = st.multiselect(
+        "Runs",
+        options,
+        key=RUNS,
+        persist_state="session",
+        placeholder="Click a point, or choose runs",
+        format_func=visible,
+    )
+    if not chosen:
+        st.caption(
+            "One run: its values against the original and the probes that changed most. Two: what differs between "
+            "them, with a paired test. More: their differing settings."
+        )
+        return []
+    own = {spec.name for spec in study.models}
+    if len(chosen) == 1:
+        if chosen[0] in own:
+            selected_model(board, study, chosen[0], x, y)
+        else:
+            foreign_run(runs, chosen[0], x, y)
+    elif len(chosen) == 2:
+        _pair(runs, board, study, chosen, x, y)
+    else:
+        _several(runs, chosen, x, y)
+    _settings(runs, study, chosen)
+    _onwards(study, [name for name in chosen if name in own])
+    return chosen
+
+
+def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x: Axis, y: Axis) -> None:
+    """Two runs on the same probes: difference with interval and test, and the probes that differ most."""
+    _several(runs, chosen, x, y)
+    keys = [key for key in in_order(runs.known()) if _per_example(key)]
+    usual = next((axis.key for axis in (x, y) if axis.key in keys), keys[0] if keys else None)
+    if usual is None:
+        return
+    key = st.selectbox("Compared by", keys, index=keys.index(usual), format_func=title, key=f"pair_{usual}")
+    first, second = (_values(runs, board, study, name, key) for name in chosen)
+    found = difference(first, second)
+    if found is None:
+        st.caption("The two have no probe in common on which both have a value, so nothing can be tested.")
+        return
+    st.text(_worded(found, chosen, key))
+    table = found.table.reindex(found.table["difference"].abs().sort_values(ascending=False).index).head(
+        CHANGED_SHOWN
+    )
+    labels = _labels(runs, study, chosen)
+    shown = pd.DataFrame(
+        {
+            "Probe": [visible(labels.get(str(probe), str(probe))) for probe in table.index],
+            visible(chosen[0]): table["first"].to_numpy(),
+            visible(chosen[1]): table["second"].to_numpy(),
+            "Difference": table["difference"].to_numpy(),
+        }
+    )
+    number = st.column_config.NumberColumn(format="%.3f")
+    config: dict[str, ColumnConfig | str | None] = {name: number for name in shown.columns[1:]}
+    st.dataframe(
+        shown,
+        hide_index=True,
+        column_config=config | {"Probe": st.column_config.TextColumn(width="medium")},
+        key=f"pair_probes_{key}",
+    )
+    shared = [name for name in chosen if name in {spec.name for spec in study.models}]
+    if len(shared) == 2:
+        st.button(
+            "Open the first in Compare",
+            icon=":material/compare:",
+            on_click=partial(_remember_probe, str(table.index[0]), [*state.chosen_models(), *shared]),
+            key="pair_open",
+        )
+        if st.session_state.pop("pair_go", False):
+            st.switch_page(state.COMPARE_PAGE)
+
+
+def _remember_probe(probe: str, models: list[str]) -> None:
+    state.show_probe(probe)
+    state.choose_models(models)
+    st.session_state["pair_go"] = True
+
+
+def _worded(found: Difference, names: Sequence[str], key: str) -> str:
+    way = card_of(key).direction(role_of(key))
+    better = "" if way == "zero" or found.mean == 0 else names[(found.mean > 0) == (way == "lower")]
+    verdict = f"{visible(better)} is better" if better and found.p_value < 0.05 else "No clear difference"
+    return (
+        f"{verdict}: mean difference {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] over {found.n} probes, "
+        f"paired permutation test p = {found.p_value:.2g}, effect size d = {found.effect:.2f}."
+    )
+
+
+def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:
+    """Their values on the axes."""
+    heads = runs.heads.set_index("model")
+    names = list(chosen)[:MOST_LISTED]
+    places = [list(runs.heads["model"]).index(name) for name in names]
+    table = pd.DataFrame(
+        {
+            "Run": [visible(name) for name in names],
+            "Layer": heads.loc[names, "layer"].map(visible).to_numpy(),
+            x.name: runs.column(x.key)[places],
+            y.name: runs.column(y.key)[places],
+        }
+    )
+    if table["Layer"].nunique() == 1:
+        table = table.drop(columns="Layer")
+    number = st.column_config.NumberColumn(format="%.3f")
+    st.dataframe(table, hide_index=True, column_config={x.name: number, y.name: number}, key="chosen_values")
+    if len(chosen) > MOST_LISTED:
+        st.caption(f"And {len(chosen) - MOST_LISTED} more.")
+
+
+def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
+    """Only what differs between the chosen runs."""
+    if len(chosen) < 2:
+        return
+    names = list(chosen)[:MOST_LISTED]
+    table = differing({name: _described(runs, study, name) for name in names})
+    if table.empty:
+        st.caption("Their recorded settings are equal.")
+        return
+    with st.expander("Settings that differ", expanded=True):
+        st.dataframe(table.map(lambda value: visible(str(value))), key="differing_settings")
+
+
+def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
+    """Everything that is recorded of a run's making."""
+    heads = runs.heads.set_index("model").loc[name]
+    facts: dict[str, object] = {
+        "method": heads["method"],
+        "step": heads["step"],
+        "protocol": heads["protocol"],
+    }
+    spec = next((each for each in study.models if each.name == name), None)
+    if spec is not None and heads["layer"] == "this study":
+        more = {key: value for key, value in asdict(spec).items() if key not in ("name", "note")}
+        recorded = [run for run in store().runs(study.name) if run.model == name]
+        if recorded:
+            more |= {"device": recorded[0].device, "dtype": recorded[0].dtype}
+        return facts | {key: value for key, value in more.items() if value not in (None, "")}
+    found = result(store(), str(heads["key"])) if isinstance(heads.get("key"), str) else None
+    return facts | (dict(found.settings) if found else {})
+
+
+def _onwards(study: Study, names: Sequence[str]) -> None:
+    """To the examples and the prompt, with these models ticked."""
+    if not names or len(names) < 2:
+        return
+    with st.container(horizontal=True):
+        if st.button("Compare them", icon=":material/compare:", key="chosen_compare"):
+            probe = state.probe()
+            state.open_in_compare(probe.id if probe else "", list(names))
+        if st.button("All probes in Examples", icon=":material/list_alt:", key="chosen_examples"):
+            key = str(st.session_state["x"])
+            state.open_in_examples(key, list(names))
+
+
+def _per_example(key: str) -> bool:
+    metric = METRICS.get(key.partition("/")[2].partition("@")[0])
+    return metric is not None and not isinstance(metric, StudyMetric)
+
+
+def _values(runs: Board, board: Scoreboard, study: Study, name: str, key: str) -> pd.Series:
+    if name in {spec.name for spec in study.models}:
+        return board.per_probe(name, key)
+    return foreign_examples(runs, name, key)
+
+
+def _labels(runs: Board, study: Study, chosen: Sequence[str]) -> dict[str, str]:
+    return {probe.id: probe.label for probe_set in study.probe_sets for probe in probe_set.probes}

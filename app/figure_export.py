@@ -1,0 +1,47 @@
+"""Buttons that save a figure: PNG, SVG and PDF at paper size, and interactive HTML."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import get_args
+
+import plotly.graph_objects as go
+import streamlit as st
+
+from app.charts.paper import ImageFormat, browser_found, paper_figure, to_html, to_image
+
+MIMES: dict[ImageFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
+
+
+def figure_config(name: str) -> dict[str, object]:
+    """Plotly's own buttons: a picture of what is seen, select, zoom."""
+    return {
+        "displaylogo": False,
+        "modeBarButtons": [["toImage", "select2d", "lasso2d", "zoom2d", "resetScale2d"]],
+        "toImageButtonOptions": {"format": "svg", "filename": name},
+    }
+
+
+def figure_export(figure: go.Figure, name: str, *, key: str) -> None:
+    """A menu of the formats; each file is made when it is asked for."""
+    paper = paper_figure(figure)
+    with st.popover("Save figure", icon=":material/image:", key=f"save_{key}"):
+        with st.container(horizontal=True):
+            if _can_draw():
+                for kind in get_args(ImageFormat):
+                    _button(kind.upper(), f"{name}.{kind}", MIMES[kind], partial(to_image, paper, kind), key)
+            _button("HTML", f"{name}.html", "text/html", partial(to_html, paper, name), key)
+        st.caption(
+            "At paper size, on white. PNG and PDF take a few seconds."
+            if _can_draw()
+            else "PNG, SVG and PDF need Chrome or Chromium on this machine. The HTML page saves an SVG by itself."
+        )
+
+
+def _button(label: str, file: str, mime: str, make: partial[bytes] | partial[str], key: str) -> None:
+    st.download_button(label, make, file_name=file, mime=mime, key=f"figure_{key}_{label}", on_click="ignore")
+
+
+@st.cache_resource(show_spinner=False)
+def _can_draw() -> bool:
+    return browser_found()

@@ -1,0 +1,91 @@
+"""A run of another tool, looked into: its numbers, settings, provenance and examples."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.choices import in_order, title
+from app.charts.points import Axis
+from app.layers import tables
+from app.plain_text import visible, visible_json
+from app.resources import store
+from cache.board import Board
+from cache.results import examples, result
+
+SHOWN = ("id", "prompt", "answer", "generation")
+
+
+def foreign_run(runs: Board, name: str, x: Axis, y: Axis) -> None:
+    """What is known of it."""
+    place = list(runs.heads["model"]).index(name)
+    head = runs.heads.iloc[place]
+    facts = [str(head["layer"]), f"protocol {head['protocol']}"]
+    facts += [str(head["method"])] if head["method"] else []
+    facts += [f"step {head['step']:g}"] if pd.notna(head["step"]) else []
+    st.text(visible(" · ".join(facts)))
+    base = _original(runs, str(head["layer"]))
+    for axis in (x, y):
+        value = float(runs.column(axis.key)[place])
+        known = base is not None and base != place and pd.notna(runs.column(axis.key)[base])
+        change = value - float(runs.column(axis.key)[base]) if known and base is not None else None
+        better = change is not None and (change > 0) == (axis.better == "higher")
+        rose = change is not None and change > 0
+        st.metric(
+            axis.name,
+            axis.number(value) if pd.notna(value) else "–",
+            delta=None if change is None else f"{change:+.3f}",
+            delta_color="normal" if better == rose else "inverse",
+            border=True,
+        )
+    keys = in_order(key for key in runs.keys if pd.notna(runs.column(key)[place]))
+    with st.expander(f"All {len(keys)} metrics"):
+        table = pd.DataFrame(
+            {
+                "Metric": [title(key) for key in keys],
+                **{
+                    label: [runs.numbers[row, place, runs.keys.index(key)] for key in keys]
+                    for row, label in enumerate(("Value", "low", "high", "n"))
+                },
+            }
+        )
+        number = st.column_config.NumberColumn(format="%.4g")
+        st.dataframe(
+            table.dropna(axis=1, how="all"),
+            hide_index=True,
+            column_config=dict.fromkeys(("Value", "low", "high"), number),
+            placeholder="–",
+        )
+    key = head.get("key")
+    if isinstance(key, str) and str(head["layer"]) not in tables():
+        _recorded(key)
+
+
+def foreign_examples(runs: Board, name: str, key: str) -> pd.Series:
+    """Values of single examples by their id; empty where the files had none."""
+    held = runs.heads.set_index("model").loc[name].get("key")
+    frame = examples(store(), held) if isinstance(held, str) else pd.DataFrame()
+    if key not in frame:
+        return pd.Series([], dtype=float)
+    values: pd.Series = frame.set_index("id")[key].dropna()
+    return values
+
+
+def _recorded(key: str) -> None:
+    found = result(store(), key)
+    frame = examples(store(), key)
+    if found is not None:
+        with st.expander("Provenance and settings"):
+            told = {"tool": found.tool, "source": found.source, "created": found.created, **found.settings}
+            st.code(visible_json({name: value for name, value in told.items() if value != ""}), language=None)
+    texts = [column for column in SHOWN if column in frame]
+    if len(texts) > 1:
+        with st.expander(f"{len(frame)} examples"):
+            said = frame.loc[frame[texts[1:]].notna().any(axis=1), texts]
+            st.dataframe(said.map(lambda value: visible(str(value))), hide_index=True)
+
+
+def _original(runs: Board, layer: str) -> int | None:
+    same = (runs.heads["part"] == "original") & (runs.heads["layer"] == layer)
+    places = [place for place, found in enumerate(same) if found]
+    return places[0] if places else None

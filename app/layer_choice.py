@@ -1,0 +1,57 @@
+"""Which layers are on the chart, and what is said of those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app.layers import STUDY, Layered, layered
+from app.plain_text import visible
+from app.run_bar import literal
+
+KINDS = {"imported": "imported", "published": "published"}
+
+
+def layer_choice(names: Mapping[str, str]) -> Layered:
+    """The choice of layers, where there is more than the study; its values are in the session already."""
+    if len(names) < 2:
+        return layered([STUDY], mix=False)
+    chosen: list[str] = st.multiselect(
+        "Layers",
+        list(names),
+        key="layer",
+        persist_state="session",
+        format_func=lambda name: visible(
+            name.capitalize() if name == STUDY else f"{name} ({KINDS[names[name]]})"
+        ),
+        placeholder="Add imported runs or published tables",
+        help="Runs of other tools are imported on the Runs page or with `unlearnboard import PATH`; published tables "
+        "ship with UnlearnBoard and are drawn faint.",
+        label_visibility="collapsed",
+    )
+    shown = layered(chosen, mix=bool(st.session_state["mix"]))
+    if shown.hidden or (st.session_state["mix"] and len(shown.protocols) > 1):
+        _protocols(shown)
+    return shown
+
+
+def _protocols(shown: Layered) -> None:
+    """Say that protocols differ, and let the person mix them."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if shown.hidden:
+            others = ", ".join(f"{layer} ({protocol})" for layer, protocol in shown.hidden.items())
+            st.warning(
+                f"Not drawn, because measured under another protocol than {literal(shown.protocols[0])}: "
+                f"{literal(others)}.",
+                icon=":material/rule:",
+                width="stretch",
+            )
+        else:
+            st.warning(
+                f"These points were measured under different protocols: {literal(', '.join(shown.protocols))}. "
+                "Their distances mean little.",
+                icon=":material/rule:",
+                width="stretch",
+            )
+        st.toggle("Draw them together", key="mix", persist_state="session")

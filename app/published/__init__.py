@@ -1,0 +1,1 @@
+"""Published tables, as CSV files; `cache/published.py` reads them."""

@@ -1,0 +1,1 @@
+"""Numbers and examples as files for papers, spreadsheets and other tools."""
