@@ -28,6 +28,7 @@ from cache.scoreboard import Scoreboard
 MOST_OPTIONS = 400
 """Runs that the list offers; more are chosen on the chart or found by the filter."""
 MOST_LISTED = 12
+FEW = 3
 CHANGED_SHOWN = 6
 
 
@@ -103,7 +104,7 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
     shared = [name for name in chosen if name in {spec.name for spec in study.models}]
     if len(shared) == 2:
         st.button(
-            "Open the first in Compare",
+            "Open the top probe in Compare",
             icon=":material/compare:",
             on_click=partial(_remember_probe, str(table.index[0]), [*state.chosen_models(), *shared]),
             key="pair_open",
@@ -120,7 +121,7 @@ def _remember_probe(probe: str, models: list[str]) -> None:
 
 def _worded(found: Difference, names: Sequence[str], key: str) -> str:
     way = card_of(key).direction(role_of(key))
-    better = "" if way == "zero" or found.mean == 0 else names[(found.mean > 0) == (way == "lower")]
+    better = "" if way == "zero" or found.mean == 0 else names[int((found.mean > 0) == (way == "higher"))]
     verdict = f"{visible(better)} is better" if better and found.p_value < 0.05 else "No clear difference"
     return (
         f"{verdict}: mean difference {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] over {found.n} probes, "
@@ -144,7 +145,12 @@ def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:
     if table["Layer"].nunique() == 1:
         table = table.drop(columns="Layer")
     number = st.column_config.NumberColumn(format="%.3f")
-    st.dataframe(table, hide_index=True, column_config={x.name: number, y.name: number}, key="chosen_values")
+    if len(names) <= FEW:  # the names of metrics are long, so they stand in rows
+        turned = table.set_index("Run").drop(columns="Layer", errors="ignore").T
+        st.dataframe(turned, column_config=dict.fromkeys(turned.columns, number), key="chosen_few")
+    else:
+        config = {x.name: number, y.name: number}
+        st.dataframe(table, hide_index=True, column_config=config, key="chosen_values")
     if len(chosen) > MOST_LISTED:
         st.caption(f"And {len(chosen) - MOST_LISTED} more.")
 
@@ -159,7 +165,9 @@ def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
         st.caption("Their recorded settings are equal.")
         return
     with st.expander("Settings that differ", expanded=True):
-        st.dataframe(table.map(lambda value: visible(str(value))), key="differing_settings")
+        shown = table.map(lambda value: visible(str(value)))
+        small = st.column_config.TextColumn(width="small")
+        st.dataframe(shown, column_config=dict.fromkeys(shown.columns, small), key="differing_settings")
 
 
 def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
@@ -172,13 +180,25 @@ def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
     }
     spec = next((each for each in study.models if each.name == name), None)
     if spec is not None and heads["layer"] == "this study":
-        more = {key: value for key, value in asdict(spec).items() if key not in ("name", "note")}
+        more = {
+            key: value for key, value in asdict(spec).items() if key not in ("name", "note", "fingerprint")
+        }
+        more |= {
+            "adapter": _short(spec.adapter),
+            "weights": _short(spec.weights),
+            "source": _short(spec.source),
+        }
         recorded = [run for run in store().runs(study.name) if run.model == name]
         if recorded:
             more |= {"device": recorded[0].device, "dtype": recorded[0].dtype}
         return facts | {key: value for key, value in more.items() if value not in (None, "")}
     found = result(store(), str(heads["key"])) if isinstance(heads.get("key"), str) else None
     return facts | (dict(found.settings) if found else {})
+
+
+def _short(path: str | None) -> str:
+    """The end of a path, which tells checkpoints apart."""
+    return "/".join((path or "").split("/")[-2:])
 
 
 def _onwards(study: Study, names: Sequence[str]) -> None:

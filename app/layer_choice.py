@@ -17,27 +17,30 @@ def layer_choice(names: Mapping[str, str]) -> Layered:
     """The choice of layers, where there is more than the study; its values are in the session already."""
     if len(names) < 2:
         return layered([STUDY], mix=False)
-    chosen: list[str] = st.multiselect(
-        "Layers",
-        list(names),
-        key="layer",
-        persist_state="session",
-        format_func=lambda name: visible(
-            name.capitalize() if name == STUDY else f"{name} ({KINDS[names[name]]})"
-        ),
-        placeholder="Add imported runs or published tables",
-        help="Runs of other tools are imported on the Runs page or with `unlearnboard import PATH`; published tables "
-        "ship with UnlearnBoard and are drawn faint.",
-        label_visibility="collapsed",
-    )
-    shown = layered(chosen, mix=bool(st.session_state["mix"]))
-    if shown.hidden or (st.session_state["mix"] and len(shown.protocols) > 1):
-        _protocols(shown)
-    return shown
+    count = len(st.session_state["layer"])
+    label = "Layers" if count < 2 else f"{count} layers"
+    with st.popover(label, icon=":material/layers:", key="layers", width="content"):
+        chosen: list[str] = st.multiselect(
+            "Layers",
+            list(names),
+            key="layer",
+            persist_state="session",
+            format_func=lambda name: visible(
+                name.capitalize() if name == STUDY else f"{name} ({KINDS[names[name]]})"
+            ),
+            placeholder="Add imported runs or published tables",
+        )
+        st.caption(
+            "Runs of other tools are imported on the Runs page or with `unlearnboard import PATH`. Published tables "
+            "ship with UnlearnBoard and are drawn faint."
+        )
+    return layered(chosen, mix=bool(st.session_state["mix"]))
 
 
-def _protocols(shown: Layered) -> None:
-    """Say that protocols differ, and let the person mix them."""
+def protocol_warning(shown: Layered) -> None:
+    """Say where protocols differ, and let the person mix them."""
+    if not shown.hidden and len(shown.protocols) < 2:
+        return
     with st.container(horizontal=True, vertical_alignment="center"):
         if shown.hidden:
             others = ", ".join(f"{layer} ({protocol})" for layer, protocol in shown.hidden.items())

@@ -17,23 +17,23 @@ def filtered(board: Board) -> Board:
         return board
     heads = board.heads
     methods = sorted(set(heads.loc[heads["part"] == "unlearned", "method"]) - {""})
-    left, right = st.columns([3, 2], gap="small")
-    chosen: list[str] = left.multiselect(
-        "Methods",
-        methods,
-        key="method",
-        persist_state="session",
-        format_func=visible,
-        placeholder="All methods",
-        label_visibility="collapsed",
-    )
-    text: str = right.text_input(
-        "Filter",
-        key="tag",
-        persist_state="session",
-        placeholder="Name or date contains …",
-        label_visibility="collapsed",
-    )
+    active = bool(st.session_state["method"] or st.session_state["tag"])
+    label = "Filter (on)" if active else "Filter"
+    with st.popover(label, icon=":material/filter_alt:", key="run_filters", width="content"):
+        chosen: list[str] = st.multiselect(
+            "Methods",
+            methods,
+            key="method",
+            persist_state="session",
+            format_func=visible,
+            placeholder="All methods",
+        )
+        text: str = st.text_input(
+            "Name, layer, protocol or date contains",
+            key="tag",
+            persist_state="session",
+            placeholder="checkpoint-60",
+        )
     keep = heads["part"] != "unlearned"
     passes = heads["method"].isin(chosen) if chosen else heads["part"] == "unlearned"
     if text:

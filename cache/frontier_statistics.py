@@ -103,15 +103,14 @@ def front_chances(drawn: Floats, directions: tuple[Direction, Direction]) -> Flo
         directions: which way is better.
 
     Returns:
-        Shape (n,); NaN where a point has no resamples. Points without resamples stand still.
+        Shape (n,); NaN for all where one of them has no resamples on either axis: a point that stands still among
+        points that move would be given a chance it has not.
     """
     samples = _resamples(drawn)
-    if samples.shape[1] < LEAST_RESAMPLES:
+    if samples.shape[1] < LEAST_RESAMPLES or not _moves(drawn).all():
         return np.full(len(drawn), np.nan)
     chances: Floats = fronts(costs(samples, directions).transpose(1, 0, 2)).mean(axis=0)
-    return np.where(
-        np.isnan(drawn[:, 1:]).all(axis=(1, 2)) | np.isnan(drawn[:, 0]).any(axis=1), np.nan, chances
-    )
+    return np.where(np.isnan(drawn[:, 0]).any(axis=1), np.nan, chances)
 
 
 def method_areas(drawn: Floats, methods: Sequence[str], where: Plane) -> dict[str, MethodArea]:
@@ -129,13 +128,14 @@ def method_areas(drawn: Floats, methods: Sequence[str], where: Plane) -> dict[st
     members = {
         name: [place for place, each in enumerate(methods) if each == name] for name in dict.fromkeys(methods)
     }
+    moves = _moves(drawn)
     several = samples.shape[0] >= LEAST_RESAMPLES
     areas = {name: hypervolumes(samples[:, chosen], worst) / whole for name, chosen in members.items()}
-    wins = _wins(areas) if several and len(areas) > 1 else {}
+    wins = _wins(areas) if several and len(areas) > 1 and moves.all() else {}
     return {
         name: MethodArea(
             hypervolume=float(hypervolumes(points[None, chosen], worst)[0] / whole),
-            interval=_interval(areas[name]) if several else Interval(np.nan, np.nan),
+            interval=_interval(areas[name]) if several and moves[chosen].all() else Interval(np.nan, np.nan),
             knee=_knee(drawn[:, 0], chosen, where.directions),
             chance=wins.get(name, float("nan")),
         )
@@ -184,6 +184,12 @@ def _resamples(drawn: Floats) -> Floats:
         return samples[:, :0]
     filled: Floats = np.where(unknown.all(axis=1, keepdims=True), drawn[:, :1], samples)
     return filled
+
+
+def _moves(drawn: Floats) -> NDArray[np.bool_]:
+    """Which points have resamples on at least one axis."""
+    has: NDArray[np.bool_] = ~np.isnan(drawn[:, 1:]).all(axis=(1, 2))
+    return has
 
 
 def _interval(samples: Floats) -> Interval:

@@ -183,7 +183,7 @@ def panels(
         cols=across,
         subplot_titles=[plain(ruler.title) for ruler in rulers],
         horizontal_spacing=0.07,
-        vertical_spacing=0.18 / rows,
+        vertical_spacing=0.3 / rows,
     )
     steps = scene.board.heads["step"].astype("Float64").to_numpy(float, na_value=np.nan)
     x = steps if against is None else scene.board.column(against.key)
@@ -199,6 +199,7 @@ def panels(
     )
     figure.update_yaxes(gridcolor=scene.ink.grid, zeroline=False)
     figure.update_annotations(font={"size": 13, "color": scene.ink.text})
+    figure.update_layout(margin={"t": 84}, legend={"y": 1.0, "yref": "container", "yanchor": "top"})
     return figure
 
 
@@ -275,7 +276,7 @@ def _add_levels(figure: go.Figure, scene: Scene, cell: tuple[int, int], ruler: R
     if not steps:
         return
     heads = scene.board.heads
-    for part, dash in (("original", "solid"), ("retained", "dot")):
+    for part, dash, spot in (("original", "solid", "top left"), ("retained", "dot", "bottom right")):
         places = np.flatnonzero((heads["part"] == part).to_numpy())
         values = scene.board.column(ruler.key)[places]
         for place, value in zip(places, values, strict=True):
@@ -287,7 +288,7 @@ def _add_levels(figure: go.Figure, scene: Scene, cell: tuple[int, int], ruler: R
                 col=cell[1],
                 line={"color": scene.colour(int(place)), "width": 1.2, "dash": dash},
                 annotation={"text": plain(str(heads["model"].iloc[place])), "font": {"size": 10}},
-                annotation_position="bottom right",
+                annotation_position=spot,
             )
 
 

@@ -75,7 +75,7 @@ def tradeoff_figure(
         if rows["part"].iloc[0] == "unlearned" and not many:
             _add_start(figure, _origin(points, rows), rows, look.on(dark), look.dash)
         add_outlines(figure, rows, x, y, look.on(dark), marks)
-        entry = _entry(rows, points)
+        entry = _entry(rows, marks)
         (_add_many if many else _add_family)(figure, rows, entry, look, brush)
         if entry not in legend:
             _add_legend(figure, rows, entry, look, brush)
@@ -98,12 +98,12 @@ def _origin(points: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     return points[same & (points["layer"] == rows["layer"].iloc[0])] if "layer" in points else points[same]
 
 
-def _entry(rows: pd.DataFrame, points: pd.DataFrame) -> str:
-    """The legend's words: the method, or the model without one, and where it comes from if there are several."""
+def _entry(rows: pd.DataFrame, marks: Marks) -> str:
+    """The legend's words: the method, or the model without one; one word for the originals of other layers."""
     row = rows.iloc[0]
-    named = row["method"] if row["part"] == "unlearned" and row["method"] else row["model"]
-    several = "layer" in points and points["layer"].nunique() > 1
-    return f"{named} · {row['layer']}" if several and str(row["layer"]) not in str(named) else str(named)
+    if row["part"] == "unlearned":
+        return str(row["method"] or row["model"])
+    return str(row["part"]).capitalize() if row.get("layer") in marks.foreign else str(row["model"])
 
 
 def families(points: pd.DataFrame, *, by_line: bool = True) -> dict[str, pd.DataFrame]:

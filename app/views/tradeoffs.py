@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app import state, tradeoff_link
@@ -19,7 +20,7 @@ from app.chosen_runs import chosen_runs
 from app.components.model_picker import is_dark
 from app.figure_export import figure_config, figure_export
 from app.frontier_panel import Frontier, frontier, frontier_panel
-from app.layer_choice import layer_choice
+from app.layer_choice import layer_choice, protocol_warning
 from app.layers import STUDY, Layered, layer_names, tables
 from app.look import looks_of
 from app.many_runs import VIEWS, show_view
@@ -60,7 +61,11 @@ def page() -> None:
     names = layer_names(study)
     layers = {"layer": Setting([STUDY], names), "mix": Setting(False)}
     tradeoff_link.settle(layers)
-    shown = layer_choice(names)
+    presets_place, axes_place, views_place = st.container(), st.container(), _row()
+    with views_place:
+        view_place = st.container(width="stretch")
+        shown = layer_choice(names)
+    said = st.container()
     keys = in_order(shown.board.known())
     if len(keys) < 2:
         tradeoff_link.write(layers)
@@ -70,9 +75,18 @@ def page() -> None:
     settings = _settings(usual, keys, shown.board)
     tradeoff_link.settle(settings)
     tradeoff_link.write(layers | settings)
-    axes = _choose_axes(keys, study, board.utility_parts)
-    runs = filtered(shown.board)
-    view = _view()
+    with views_place:
+        runs = filtered(shown.board)
+    with view_place:
+        view = _view()
+    if view in (FRONTIER, "Slices"):
+        with presets_place:
+            _presets(keys, study)
+        with axes_place:
+            _choose_axes(keys, board.utility_parts)
+    axes = _axes()
+    with said:
+        protocol_warning(shown)
     if view != FRONTIER:
         show_view(view, runs, keys, axes.x, axes.y, study)
         return
@@ -98,6 +112,11 @@ def _settings(usual: tuple[str, str], keys: Sequence[str], board: Board) -> dict
         "tag": Setting("", None),
         RUNS: Setting([], models),
     }
+
+
+def _row() -> DeltaGenerator:
+    """A row of the page: views on the left, layers and filters on the right."""
+    return st.container(horizontal=True, vertical_alignment="center", gap="small")
 
 
 def _view() -> str:
@@ -153,28 +172,31 @@ def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
     st.page_link("views/runs.py", label="Go to Runs", icon=":material/arrow_forward:")
 
 
-def _choose_axes(keys: list[str], study: Study, parts: Sequence[str]) -> _Axes:
-    """Presets and selectors; their values are in the session already."""
-    _presets(keys, study)
+def _choose_axes(keys: list[str], parts: Sequence[str]) -> None:
+    """Selectors; their values are in the session already."""
     columns = st.columns([4, 4, 3, 3.2], gap="small", vertical_alignment="bottom")
     with columns[0]:
-        x = _axis_choice("Horizontal axis", "x", keys, parts)
+        _axis_choice("Horizontal axis", "x", keys, parts)
     with columns[1]:
-        y = _axis_choice("Vertical axis", "y", keys, parts)
+        _axis_choice("Vertical axis", "y", keys, parts)
     with columns[2]:
-        size = _axis_choice("Marker size", "size", [NO_SIZE, *keys], parts)
+        _axis_choice("Marker size", "size", [NO_SIZE, *keys], parts)
     with columns[3], st.container(height=40, border=False, vertical_alignment="center"):
-        turn = st.toggle(
+        st.toggle(
             "Up and right are better",
             key="turn",
             persist_state="session",
             help="Turns an axis whose lower values are better: shares are plotted as 1 − value, others run backwards.",
         )
-    scales = st.session_state["xscale"], st.session_state["yscale"]
+
+
+def _axes() -> _Axes:
+    """The axes that are chosen."""
+    held = st.session_state
     return _Axes(
-        axis(x, turn=turn, scale=scales[0]),
-        axis(y, turn=turn, scale=scales[1]),
-        None if size == NO_SIZE else axis(size, turn=False),
+        axis(held["x"], turn=held["turn"], scale=held["xscale"]),
+        axis(held["y"], turn=held["turn"], scale=held["yscale"]),
+        None if held["size"] == NO_SIZE else axis(held["size"], turn=False),
     )
 
 
@@ -195,7 +217,7 @@ def _presets(keys: list[str], study: Study) -> None:
     st.segmented_control("Presets", list(ready), key="preset", on_change=take, label_visibility="collapsed")
 
 
-def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str]) -> str:
+def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall"):
         chosen: str = st.selectbox(
             label,
@@ -206,7 +228,6 @@ def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str])
         )
         if chosen != NO_SIZE:
             metric_card(label.lower(), chosen, parts)
-    return chosen
 
 
 def _chart(found: Frontier, runs: Board, axes: _Axes, options: Options, study: Study) -> None:
