@@ -65,6 +65,10 @@ def _dispatch(arguments: list[str]) -> int:
         options = cli_options.models_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
         return models(options.study, options.device, as_json=options.json)
+    if arguments[:1] == ["import"]:
+        options = cli_options.import_parser().parse_args(arguments[1:])
+        _use_cache(options.cache)
+        return import_results(options)
     if arguments[:1] == ["prepare"]:
         options = cli_options.prepare_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -206,6 +210,19 @@ def evaluate(
     )
     print(f"  unlearnboard {shlex.quote(str(path))}")
     return 0
+
+
+def import_results(options: argparse.Namespace) -> int:
+    """Take in results of other tools, list them, or forget some."""
+    from app import importing
+
+    if options.remove:
+        return importing.remove(open_store(), options.remove)
+    if options.list:
+        return importing.list_collections(open_store())
+    if not options.paths:
+        raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
+    return importing.import_paths(open_store(), options.paths, as_json=options.json)
 
 
 def models(path: Path, device: str | None, *, as_json: bool) -> int:

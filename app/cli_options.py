@@ -40,7 +40,11 @@ examples:
       What can be measured, and how to read it; `unlearnboard metrics truth_ratio` tells all about one.
 
   unlearnboard models pictures/study.toml
+  unlearnboard import open-unlearning/saves
       What each unlearned image model changed, tensor by tensor, before you trust its pictures.
+
+  unlearnboard import open-unlearning/saves results.csv
+      Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
 
   unlearnboard prepare
       Convert the demo's language model once, so that the first fresh prompt needs no wait.
@@ -194,6 +198,24 @@ def models_parser() -> argparse.ArgumentParser:
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")
     parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each model")
+    _add_cache(parser.add_argument)
+    return parser
+
+
+def import_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard import`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard import",
+        description="Take in results that other tools made, as runs for the Trade-offs page: open-unlearning files and "
+        "whole `saves` folders, TOFU 2024, MUSE CSV, Unlearning Depth Score, lm-evaluation-harness, UnlearnCanvas, "
+        "UnlearnDiffAtk, eval-unlearn, CSV tables. No model is needed. What is not understood is listed; importing "
+        "again changes nothing. Exit status 2 where a file could not be used.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders")
+    parser.add_argument("--list", action="store_true", help="list what was imported")
+    parser.add_argument("--remove", metavar="COLLECTION", help="forget the runs of a collection")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
     _add_cache(parser.add_argument)
     return parser
 

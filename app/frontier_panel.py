@@ -13,6 +13,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from app.charts.points import Axis
 from app.layers import STUDY
 from app.plain_text import visible
+from app.run_bar import literal
 from app.table_export import table_export
 from cache.frontier import Floats
 from cache.frontier_statistics import Plane, distances, ellipse, front_chances, method_areas, plane
@@ -124,7 +125,7 @@ def frontier_panel(found: Frontier, x: Axis, y: Axis, name: str) -> None:
     st.subheader("Methods on these axes", anchor=False, help=HELP)
     worst, best = found.where.worst, found.where.best
     st.caption(
-        f"Reference point: {x.name.lower()} {worst[0]:.3g}, {y.name.lower()} {worst[1]:.3g}; "
+        f"Reference point: {literal(x.name)} {worst[0]:.3g}, {literal(y.name)} {worst[1]:.3g}; "
         f"best corner: {best[0]:.3g}, {best[1]:.3g}. Area 1 would be the whole rectangle."
     )
     number = st.column_config.NumberColumn(format="%.3f")

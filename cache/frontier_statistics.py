@@ -103,7 +103,7 @@ def front_chances(drawn: Floats, directions: tuple[Direction, Direction]) -> Flo
         directions: which way is better.
 
     Returns:
-        Shape (n,); NaN for all where one of them has no resamples on either axis: a point that stands still among
+        Shape (n,); NaN for all where one of them lacks resamples on one axis: a point that stands still among
         points that move would be given a chance it has not.
     """
     samples = _resamples(drawn)
@@ -187,9 +187,9 @@ def _resamples(drawn: Floats) -> Floats:
 
 
 def _moves(drawn: Floats) -> NDArray[np.bool_]:
-    """Which points have resamples on at least one axis."""
-    has: NDArray[np.bool_] = ~np.isnan(drawn[:, 1:]).all(axis=(1, 2))
-    return has
+    """Which points have resamples on both axes."""
+    known: NDArray[np.bool_] = np.any(~np.isnan(drawn[:, 1:]), axis=1)
+    return np.logical_and(known[:, 0], known[:, 1])
 
 
 def _interval(samples: Floats) -> Interval:

@@ -111,7 +111,7 @@ def put_results(store: Store, results: Sequence[Result]) -> Imported:
     table = schema.results
     with store.reading() as connection:
         here = set(connection.execute(select(table.c.key)).scalars())
-        sources = dict(connection.execute(select(table.c.key, table.c.source)).tuples().all())
+        sources = {row.key: row.source for row in connection.execute(select(table.c.key, table.c.source))}
     new = {key: result for key, result in keyed.items() if key not in here}
     told = {result.source for result in new.values() if result.source}
     outdated = [key for key, source in sources.items() if source in told and key not in keyed]

@@ -11,6 +11,7 @@ import streamlit as st
 from app import state
 from app.evaluation_panel import evaluation_panel
 from app.evaluation_status import protocol, runs_table
+from app.import_panel import import_panel
 from app.judge_panel import judge_panel
 from app.loader_panel import loader_panel
 from app.plain_text import visible, visible_json
@@ -30,6 +31,7 @@ def page() -> None:
     if state.study().modality == "image":
         loader_panel()
         judge_panel()
+    import_panel()
     _probe_sets(state.study().probe_sets)
     _cache_facts()
 

@@ -38,6 +38,16 @@ def test_points_that_never_move_are_on_the_front_always_or_never() -> None:
     assert np.isnan(front_chances(unknown, WAYS)).all()
 
 
+def test_what_was_not_resampled_on_both_axes_gets_no_chance_and_no_interval() -> None:
+    sample = drawn([(0.2, 0.5), (0.3, 0.4), (0.1, 0.9)], 0.05)
+    sample[1, 1:, 1] = np.nan
+    assert np.isnan(front_chances(sample, WAYS)).all()
+    found = method_areas(sample, ["A", "B", "C"], UNIT)
+    assert np.isnan([*found["B"].interval, found["B"].chance, found["A"].chance]).all()
+    assert found["A"].interval.low < found["A"].hypervolume < found["A"].interval.high
+    assert found["B"].hypervolume == pytest.approx(0.7 * 0.4)
+
+
 def test_areas_are_shares_of_the_rectangle_with_the_percentiles_of_a_loop() -> None:
     sample = drawn([(0.2, 0.4), (0.6, 0.9), (0.7, 0.3)], 0.03)
     found = method_areas(sample, ["A", "A", "B"], UNIT)
