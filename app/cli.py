@@ -69,6 +69,10 @@ def _dispatch(arguments: list[str]) -> int:
         options = cli_options.import_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
         return import_results(options)
+    if arguments[:1] == ["export"]:
+        options = cli_options.export_parser().parse_args(arguments[1:])
+        _use_cache(options.cache)
+        return export(options.study, options.to, figures=not options.no_figures)
     if arguments[:1] == ["prepare"]:
         options = cli_options.prepare_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -223,6 +227,17 @@ def import_results(options: argparse.Namespace) -> int:
     if not options.paths:
         raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
     return importing.import_paths(open_store(), options.paths, as_json=options.json)
+
+
+def export(path: Path, folder: Path, *, figures: bool) -> int:
+    """Write what a study measured into a folder."""
+    from app.exporting import export_study
+    from app.terminal import printable
+
+    study = read_study(path)
+    for file in export_study(study, open_store(), folder.expanduser(), figures=figures):
+        print(printable(str(file)))
+    return 0
 
 
 def models(path: Path, device: str | None, *, as_json: bool) -> int:

@@ -46,6 +46,9 @@ examples:
   unlearnboard import open-unlearning/saves results.csv
       Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
 
+  unlearnboard export people/study.toml --to paper
+      Figures, tables and one page that opens without a server, for a paper or a reviewer.
+
   unlearnboard prepare
       Convert the demo's language model once, so that the first fresh prompt needs no wait.
 
@@ -216,6 +219,24 @@ def import_parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list what was imported")
     parser.add_argument("--remove", metavar="COLLECTION", help="forget the runs of a collection")
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
+    _add_cache(parser.add_argument)
+    return parser
+
+
+def export_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard export`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard export",
+        description="Write what a study measured into a folder: one HTML page that opens without a server, tables "
+        "(CSV, JSON, LaTeX, Markdown), figures (HTML, and PNG, SVG, PDF where Chrome or Chromium is on this machine), "
+        "and runs in open-unlearning's shape. No model is loaded.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")
+    parser.add_argument(
+        "--to", type=Path, default=Path("unlearnboard-export"), metavar="FOLDER", help="where to"
+    )
+    parser.add_argument("--no-figures", action="store_true", help="no PNG, SVG and PDF; HTML figures only")
     _add_cache(parser.add_argument)
     return parser
 

@@ -47,7 +47,7 @@ def import_panel() -> None:
         path = left.text_input(
             "Or a file or folder on this machine",
             key="import_path",
-            placeholder="/home/me/open-unlearning/saves",
+            placeholder="open-unlearning/saves",
         )
         if right.button(
             "Import", icon=":material/upload_file:", key="import_go", disabled=not (files or path)

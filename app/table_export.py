@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -18,7 +18,13 @@ FORMATS: Mapping[str, tuple[str, str]] = {
 
 
 def table_export(
-    table: pd.DataFrame, name: str, *, key: str, best: Mapping[str, str] | None = None, caption: str = ""
+    table: pd.DataFrame,
+    name: str,
+    *,
+    key: str,
+    best: Mapping[str, str] | None = None,
+    caption: str = "",
+    ranked: Sequence[bool] | None = None,
 ) -> None:
     """Buttons that download the table.
 
@@ -28,13 +34,14 @@ def table_export(
         key: of the widgets.
         best: column -> "lower" or "higher": its best value is bold in LaTeX and Markdown.
         caption: of the LaTeX table.
+        ranked: rows among which the best is sought; None for all.
     """
     best = best or {}
     makers: dict[str, Callable[[], str]] = {
         "CSV": lambda: to_csv(table),
         "JSON": lambda: to_json(table),
-        "LaTeX": lambda: to_latex(table, best, caption),
-        "Markdown": lambda: to_markdown(table, best),
+        "LaTeX": lambda: to_latex(table, best, caption, ranked),
+        "Markdown": lambda: to_markdown(table, best, ranked),
     }
     with st.container(horizontal=True, gap="small", key=f"export_{key}"):
         for label, (ending, mime) in FORMATS.items():

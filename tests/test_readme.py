@@ -11,7 +11,15 @@ from pathlib import Path
 import pytest
 
 from app.adhoc_study import write_adhoc
-from app.cli_options import EXAMPLES, choice, evaluate_parser, prepare_parser, show_parser
+from app.cli_options import (
+    EXAMPLES,
+    choice,
+    evaluate_parser,
+    export_parser,
+    import_parser,
+    prepare_parser,
+    show_parser,
+)
 from backends.checkpoints import inspect_study
 from backends.probes import read_probes
 from backends.study_file import read_study
@@ -50,7 +58,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("unlearnboard")])
 def test_every_command_of_unlearnboard_parses(line: str) -> None:
     first, *rest = shlex.split(line)[1:] or [""]
-    parsers = {"evaluate": evaluate_parser(), "prepare": prepare_parser()}
+    parsers = {
+        "evaluate": evaluate_parser(),
+        "export": export_parser(),
+        "import": import_parser(),
+        "prepare": prepare_parser(),
+    }
     if "--help" in rest or first == "--help":
         return
     if first in parsers:

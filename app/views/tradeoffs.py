@@ -27,11 +27,13 @@ from app.many_runs import VIEWS, show_view
 from app.metric_card import metric_card
 from app.plain_text import visible
 from app.protocol_choice import protocol_note, under_protocol
+from app.resources import store
 from app.retained_choice import retained_choice
 from app.run_bar import literal
 from app.run_filters import filtered
 from app.scoreboards import current_scoreboard
 from app.selected_model import most_changed
+from app.study_page import study_page
 from app.table_export import table_export
 from app.tradeoff_link import NO_SIZE, RUNS, Setting
 from backends.study import Study
@@ -152,6 +154,25 @@ def _frontier(
     _table(found.points, axes)
     _not_shown(points, runs, keys, study)
     _sources(shown.board)
+    _whole_study(study, board)
+
+
+def _whole_study(study: Study, board: Scoreboard) -> None:
+    """The study as one page, for who has no UnlearnBoard."""
+    st.subheader("Share", anchor=False)
+    st.download_button(
+        "Whole study as one HTML page",
+        lambda: study_page(study, store(), board),
+        file_name=f"{state.study_name()}.html",
+        mime="text/html",
+        icon=":material/html:",
+        key="study_page",
+        on_click="ignore",
+    )
+    st.caption(
+        "Figures, tables, examples and provenance; it opens without a server. `unlearnboard export` writes it with "
+        "all tables and figures and files in open-unlearning's shape. In a notebook: `unlearnboard.load()`."
+    )
 
 
 def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
@@ -319,7 +340,13 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
     shown = table.assign(Model=table["Model"].map(visible), Method=table["Method"].map(visible))
     st.dataframe(shown, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
     ways = {each.name: each.better for each in (axes.x, axes.y) if each.better != "zero"}
-    table_export(table, f"{state.study_name()}-tradeoffs", key="plotted", best=ways)
+    table_export(
+        table,
+        f"{state.study_name()}-tradeoffs",
+        key="plotted",
+        best=ways,
+        ranked=list(points["part"] == "unlearned"),
+    )
 
 
 def _not_shown(points: pd.DataFrame, runs: Board, keys: list[str], study: Study) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -49,15 +49,18 @@ def to_json(table: pd.DataFrame) -> str:
     return json.dumps(rows, ensure_ascii=False, indent=2, allow_nan=False)
 
 
-def to_latex(table: pd.DataFrame, best: Mapping[str, str], caption: str = "") -> str:
+def to_latex(
+    table: pd.DataFrame, best: Mapping[str, str], caption: str = "", ranked: Sequence[bool] | None = None
+) -> str:
     """A booktabs table: three digits, intervals in small print, the best value of a column in bold.
 
     Args:
         table: the numbers.
         best: column -> "lower" or "higher".
         caption: above the table; "" for none.
+        ranked: rows among which the best is sought, such as the unlearned models; None for all.
     """
-    cells = _cells(table, best, _TEX)
+    cells = _cells(table, best, _TEX, ranked)
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in cells]
     head = " & ".join(_latex(str(name)) for name in cells)
     lines = [
@@ -74,35 +77,42 @@ def to_latex(table: pd.DataFrame, best: Mapping[str, str], caption: str = "") ->
     return "% needs \\usepackage{booktabs}\n" + "\n".join(lines) + "\n"
 
 
-def to_markdown(table: pd.DataFrame, best: Mapping[str, str]) -> str:
+def to_markdown(table: pd.DataFrame, best: Mapping[str, str], ranked: Sequence[bool] | None = None) -> str:
     """A table of GitHub's Markdown with the same digits, intervals and bold."""
-    cells = _cells(table, best, _MARKDOWN)
+    cells = _cells(table, best, _MARKDOWN, ranked)
     rule = ["---:" if pd.api.types.is_numeric_dtype(table[name]) else "---" for name in cells]
     rows = [[_markdown(str(name)) for name in cells], rule, *map(list, zip(*cells.values(), strict=True))]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
 
 
-def _cells(table: pd.DataFrame, best: Mapping[str, str], style: _Style) -> dict[str, list[str]]:
+def _cells(
+    table: pd.DataFrame, best: Mapping[str, str], style: _Style, ranked: Sequence[bool] | None
+) -> dict[str, list[str]]:
     """Texts of every column that is not the end of an interval."""
     ends = {f"{name}, {part}" for name in table for part in ("low", "high")}
     return {
-        str(name): _column(table, str(name), best.get(str(name)), style) for name in table if name not in ends
+        str(name): _column(table, str(name), best.get(str(name)), style, ranked)
+        for name in table
+        if name not in ends
     }
 
 
-def _column(table: pd.DataFrame, name: str, way: str | None, style: _Style) -> list[str]:
+def _column(
+    table: pd.DataFrame, name: str, way: str | None, style: _Style, ranked: Sequence[bool] | None
+) -> list[str]:
     column = table[name]
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return [style.escape("" if pd.isna(value) else str(value)) for value in column]
-    known = column.dropna()
+    entered = [True] * len(table) if ranked is None else list(ranked)
+    known = column[entered].dropna()
     winner = None if way is None or not len(known) else known.min() if way == "lower" else known.max()
     low, high = (
         table.get(f"{name}, {part}", pd.Series(math.nan, index=table.index)) for part in ("low", "high")
     )
     texts = []
-    for value, start, end in zip(column, low, high, strict=True):
+    for value, start, end, counts in zip(column, low, high, entered, strict=True):
         text = "–" if pd.isna(value) else _digits(value)
-        text = style.bold.format(text) if winner is not None and value == winner else text
+        text = style.bold.format(text) if winner is not None and counts and value == winner else text
         texts.append(
             text
             + ("" if pd.isna(start) or pd.isna(end) else style.interval.format(_digits(start), _digits(end)))
