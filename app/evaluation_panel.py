@@ -70,6 +70,20 @@ def _topic(job: Job) -> str:
     return str(key[0])
 
 
+def evaluation_line() -> None:
+    """The running evaluation of what is shown, with its button; draws the page again when it ends."""
+    job = _latest_job()
+    active = job is not None and job.active
+    st.fragment(run_every=POLL_SECONDS if active else None)(_line)(job, active)
+
+
+def _line(job: Job | None, was_active: bool) -> None:
+    if job is not None and (job.active or job.state in ("failed", "stopped")):
+        _job_line(job)
+    if was_active and job is not None and not job.active:
+        st.rerun()
+
+
 def _start_form(known: Plan, study: Study) -> None:
     """Which models to evaluate; nothing where all that can be done is done."""
     ready = to_do(known)

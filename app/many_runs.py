@@ -21,6 +21,7 @@ from app.look import looks_of
 from app.plain_text import visible
 from app.resources import store
 from app.run_bar import literal
+from app.strength_view import strength_view
 from app.table_export import table_export
 from app.tradeoff_link import RUNS
 from backends.study import Study
@@ -226,6 +227,10 @@ def _best(shown: _Shown) -> None:
     _show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): ruler(aim)})
 
 
+def _strength(shown: _Shown) -> None:
+    strength_view(shown.study, shown.x, shown.y)
+
+
 def _disagreement(shown: _Shown) -> None:
     """Where two metrics rank the unlearned runs differently."""
     unlearned = shown.runs.only(shown.runs.heads["part"] == "unlearned")
@@ -347,6 +352,7 @@ _DRAW: Mapping[str, Callable[[_Shown], None]] = {
     "Slices": _slices,
     "Table": _table,
     "Best": _best,
+    "Strength": _strength,
     "Agreement": _disagreement,
 }
 VIEWS: tuple[str, ...] = tuple(_DRAW)

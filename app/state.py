@@ -16,7 +16,9 @@ import streamlit as st
 
 from app.look import family
 from app.resources import studies
-from backends.study import PROTOCOLS, Decoding, Probe, ProtocolName, Role, Sampling, Study
+from backends.errors import StudyError
+from backends.strength import LIMIT, dialled, is_dialled
+from backends.study import PROTOCOLS, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 
 COMPARE_PAGE = "views/compare.py"
 EXAMPLES_PAGE = "views/examples.py"
@@ -42,6 +44,7 @@ _LINK_NAMES = (
     "study",
     "protocol",
     "retained",
+    "dial",
     "probe",
     "models",
     "prompt",
@@ -60,10 +63,46 @@ def study() -> Study:
     """The study that is shown, asked under the protocol that was chosen."""
     named = studies()[study_name()]
     chosen = retained()
-    if protocol() == named.protocol and not chosen:
+    if protocol() == named.protocol and not chosen and not dials():
         return named
     models = tuple(replace(m, part="retained") if m.name == chosen else m for m in named.models)
-    return replace(named, models=models, protocol=protocol())
+    return replace(named, models=(*models, *_dialled(named)), protocol=protocol())
+
+
+def dials() -> tuple[tuple[str, float], ...]:
+    """Unlearned models and strengths at which they are shown besides, as models of the study."""
+    chosen: tuple[tuple[str, float], ...] = _get("dials", ())
+    return chosen
+
+
+def set_dials(chosen: Iterable[tuple[str, float]]) -> None:
+    """Show these models between the original and an unlearned one, and no others."""
+    _set("dials", tuple(dict.fromkeys(chosen)))
+
+
+def _dialled(named: Study) -> list[ModelSpec]:
+    known = {spec.name: spec for spec in named.models if spec.part == "unlearned"}
+    return [dialled(named.original, known[name], strength) for name, strength in dials() if name in known]
+
+
+def _read_dials(texts: Iterable[str]) -> list[str]:
+    """Take over `0.75 NPO 45`; returns what cannot be dialled, a sentence each."""
+    named = studies()[study_name()]
+    asked: list[tuple[str, float]] = []
+    missing = []
+    for text in texts:
+        number, _, name = text.partition(" ")
+        usable = re.fullmatch(r"-?\d{1,2}(\.\d{1,4})?", number) and abs(float(number)) <= LIMIT
+        spec = next((each for each in named.models if each.name == name), None)
+        try:
+            if not usable or spec is None:
+                raise StudyError(f"{text} is no strength and model of this study")
+            dialled(named.original, spec, float(number))
+            asked.append((name, float(number)))
+        except StudyError as error:
+            missing.append(f"The link asks for a strength that is not to be had: {error.what}.")
+    set_dials(asked)
+    return missing
 
 
 def retained() -> str:
@@ -91,7 +130,8 @@ def show_protocol(name: ProtocolName) -> None:
 
 def board_name() -> str:
     """Short name of the study, its protocol and a chosen retained model: what numbers, runs and plans are of."""
-    return f"{study_name()} {protocol()} {retained()}".rstrip()
+    between = " ".join(f"{name} × {strength:g}" for name, strength in dials())
+    return f"{study_name()} {protocol()} {retained()} {between}".rstrip()
 
 
 def show_study(name: str) -> None:
@@ -112,7 +152,11 @@ def default_models(of: Study) -> list[str]:
     last: dict[str, str] = {}
     steps: dict[str, int] = {}
     for spec in of.models:
-        if spec.part == "unlearned" and (spec.step or 0) >= steps.get(family(spec), -1):
+        if (
+            spec.part == "unlearned"
+            and not is_dialled(spec)
+            and (spec.step or 0) >= steps.get(family(spec), -1)
+        ):
             last[family(spec)], steps[family(spec)] = spec.name, spec.step or 0
     names = {spec.name for spec in of.models if spec.part != "unlearned"} | set(last.values())
     return in_order(of, names)
@@ -281,6 +325,8 @@ def read_link() -> list[str]:
             missing.append(
                 f"The link takes {link['retained'][0]} for the retained model, which it cannot be here."
             )
+    if "dial" in link:
+        missing += _read_dials(link["dial"])
     if "probe" in link:
         if all(probe.id != link["probe"][0] for probe in probes()):
             missing.append(f"The link is to the probe {link['probe'][0]}, which this study does not have.")
@@ -308,6 +354,8 @@ def write_link() -> None:
         link["protocol"] = [protocol()]
     if retained():
         link["retained"] = [retained()]
+    if dials():
+        link["dial"] = [f"{strength:g} {name}" for name, strength in dials()]
     if current is not None:
         link["probe"] = [current.id]
     if models != default_models(study()):

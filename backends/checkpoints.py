@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def available(spec: ModelSpec) -> bool:
     """Whether all weights of the model are on this machine (or in the hub's own cache); pictures are no weights."""
     if is_pictures(spec.source):
         return False
-    parts = [part for part in (spec.adapter, spec.weights) if part]
+    parts = [part for part in (spec.adapter, spec.weights, spec.origin, spec.origin_adapter) if part]
     return _is_here(spec.source, spec.revision) and all(_is_here(part, "") for part in parts)
 
 
@@ -246,6 +246,11 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         files = sorted(file for file in delta.rglob("*") if file.is_file()) if delta.is_dir() else [delta]
         parts.append(_remembered(files, lambda: _version_digest(files)))
         parts += ["ema"] if spec.ema else []
+    if spec.strength != 1.0:
+        origin = replace(
+            spec, source=spec.origin, adapter=spec.origin_adapter or None, weights=None, strength=1.0
+        )
+        parts.append(f"{spec.strength!r} of the way from {_identity(origin).fingerprint}")
     if spec.quantization:
         parts.append(f"bitsandbytes {spec.quantization}")
     return ModelIdentity(_short(parts), tokenizer)

@@ -46,6 +46,9 @@ class ModelSpec:
         note: free text shown with the model.
         quantization: "nf4" (4 bits) or "int8" (8 bits) loads a language model quantised by bitsandbytes, or "".
         ema: take the averaged copy of the weights where `weights` holds two.
+        strength: how far to go from the origin to this model: origin + strength (model - origin); 1 is the model.
+        origin: source of the origin, where strength is not 1; made by `backends.strength.dialled`.
+        origin_adapter: PEFT folder on top of the origin, or "".
     """
 
     name: str
@@ -61,6 +64,9 @@ class ModelSpec:
     note: str = ""
     quantization: Quantization = ""
     ema: bool = False
+    strength: float = 1.0
+    origin: str = ""
+    origin_adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ TOP = (
     "forget",
     "denoising",
 )
-MODEL = tuple(field.name for field in fields(ModelSpec))
+DIALLED = ("strength", "origin", "origin_adapter")
+MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
 DECODING = tuple(field.name for field in fields(Decoding))
 JUDGE = tuple(field.name for field in fields(JudgeSpec))
 READING = tuple(field.name for field in fields(Reading))

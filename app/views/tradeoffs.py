@@ -81,7 +81,7 @@ def page() -> None:
         runs = filtered(shown.board)
     with view_place:
         view = _view()
-    if view in (FRONTIER, "Slices"):
+    if view in (FRONTIER, "Slices", "Strength"):
         with presets_place:
             _presets(keys, study)
         with axes_place:
@@ -103,7 +103,7 @@ def _settings(usual: tuple[str, str], keys: Sequence[str], board: Board) -> dict
         "y": Setting(usual[1], set(keys)),
         "size": Setting(NO_SIZE, {NO_SIZE, *keys}),
         "turn": Setting(True),
-        "view": Setting(FRONTIER, {FRONTIER, *VIEWS}),
+        "chart": Setting(FRONTIER, {FRONTIER, *VIEWS}),
         "xscale": Setting(USUAL_SCALE, SCALES),
         "yscale": Setting(USUAL_SCALE, SCALES),
         "intervals": Setting("bars", ("bars", "ellipses", "none")),
@@ -125,7 +125,7 @@ def _view() -> str:
     chosen: str | None = st.segmented_control(
         "View",
         [FRONTIER, *VIEWS],
-        key="view",
+        key="chart",
         required=True,
         persist_state="session",
         label_visibility="collapsed",

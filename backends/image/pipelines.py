@@ -28,9 +28,10 @@ from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline
 from backends.image.steps import Step, preview, run_in_steps
 from backends.image.version_shapes import Version, denoiser_of
-from backends.image.weights import read_version, share_equal, with_changes
+from backends.image.weights import part_of_the_way, read_version, share_equal
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.loader_report import LoaderReport
+from backends.mixing import mixed, with_changes
 from backends.study import ModelSpec, Sampling
 
 BATCH = 12
@@ -78,6 +79,8 @@ class DiffusionModels:
         components = dict(base.components)
         if spec.weights:
             self._change(components, spec)
+        elif spec.strength != 1.0:
+            self._mix(components, self._base(resolve(spec.origin) / spec.subfolder), spec)
         components["scheduler"] = copy.deepcopy(components["scheduler"])
         pipe = type(base)(**components)
         pipe.set_progress_bar_config(disable=True)
@@ -186,6 +189,8 @@ class DiffusionModels:
         states = {name: module.state_dict() for name, module in modules.items()}
         configs = {name: module.config for name, module in modules.items() if name in ("unet", "vae")}
         version = read_version(version_path(spec.weights or ""), states, configs, ema=spec.ema)
+        if spec.strength != 1.0:
+            version = part_of_the_way(version, states, spec.strength)
         for name, tensors in version.tensors.items():
             components[name] = with_changes(components[name], tensors)
         if version.erasers:
@@ -193,6 +198,13 @@ class DiffusionModels:
             components[name] = with_changes(components[name], {})
             add_erasers(components[name], version.erasers)
         self.versions[spec.name] = version
+
+    def _mix(self, components: dict[str, Any], origin: Any, spec: ModelSpec) -> None:
+        """Put what lies between two folders into components of a pipeline; what is equal stays shared."""
+        for name, module in _modules(origin).items():
+            end = components.get(name)
+            if isinstance(end, nn.Module):
+                components[name] = with_changes(module, mixed(module, end, spec.strength, where=spec.name))
 
     def _base(self, folder: Path) -> Any:
         folder = folder.resolve()

@@ -5,7 +5,6 @@ Knows modules and tensors; nothing about pipelines or sampling.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 from backends.errors import CheckpointError
 from backends.image.version_files import read_tensors
 from backends.image.version_shapes import States, Version, recognised
+from backends.mixing import between, put
 
 
 def read_version(
@@ -61,13 +61,19 @@ def _why_nothing(version: Version, ema: bool) -> str:
     return "Check that the unlearned weights were saved, not the original's"
 
 
-def with_changes(module: nn.Module, changes: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of the module with these tensors in it; all others are the very tensors of the module."""
-    shared: dict[int, object] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    result: nn.Module = copy.deepcopy(module, shared)
-    for name, tensor in changes.items():
-        _put(result, name, tensor)
-    return result
+def part_of_the_way(version: Version, base: States, strength: float) -> Version:
+    """The version at a strength: base + strength (version - base) of every tensor, and as much of what erasers add."""
+    tensors = {
+        component: {name: between(base[component][name], tensor, strength) for name, tensor in held.items()}
+        for component, held in version.tensors.items()
+    }
+    erasers = {
+        place: {
+            name: tensor * strength if name.startswith("up.") else tensor for name, tensor in state.items()
+        }
+        for place, state in version.erasers.items()
+    }
+    return replace(version, tensors=tensors, erasers=erasers)
 
 
 def share_equal(module: nn.Module, base: nn.Module) -> int:
@@ -77,17 +83,7 @@ def share_equal(module: nn.Module, base: nn.Module) -> int:
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         other = known.get(name)
         if other is not None and other.dtype == tensor.dtype and torch.equal(other, tensor):
-            _put(module, name, other)
+            put(module, name, other)
         else:
             differing += 1
     return differing
-
-
-def _put(module: nn.Module, name: str, tensor: Tensor) -> None:
-    path, _, leaf = name.rpartition(".")
-    owner = module.get_submodule(path)
-    if leaf in owner._parameters:
-        tensor = tensor if isinstance(tensor, nn.Parameter) else nn.Parameter(tensor, requires_grad=False)
-        owner._parameters[leaf] = tensor
-    else:
-        owner._buffers[leaf] = tensor

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from backends.errors import CheckpointError, ModelError
 from backends.evidence import Answer, TokenScores
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec, ProtocolName
+from backends.text.between import attach_between, between
 from backends.text.decoding import Begun, decode
 from backends.text.families import Family, attach, load_family
 from backends.text.gradients import gradient_norm, weights_of
@@ -75,14 +77,36 @@ class LanguageModels:
             return
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
         key = f"{folder.resolve()} {spec.quantization}".rstrip()
+        if spec.strength != 1.0 and not spec.adapter:
+            self._add_between(spec, folder)
+            return
         if key not in self._families:
             self._families[key] = load_family(folder, self.device, self._dtype, spec.quantization)
         if spec.adapter:
             try:
-                attach(self._families[key], spec.name, resolve(spec.adapter), self.device)
+                if spec.strength == 1.0:
+                    attach(self._families[key], spec.name, resolve(spec.adapter), self.device)
+                else:
+                    origin = resolve(spec.origin_adapter) if spec.origin_adapter else None
+                    mix = origin, resolve(spec.adapter), spec.strength
+                    attach_between(self._families[key], spec.name, *mix, self.device)
             except CheckpointError:
                 self._drop(key)
                 raise
+        self._family_of[spec.name] = key
+
+    def _add_between(self, spec: ModelSpec, folder: Path) -> None:
+        """A full model between two others: only the tensors in which those differ are its own."""
+        origin = resolve(spec.origin) / spec.subfolder
+        base = f"{origin.resolve()}"
+        if base in self._families and self._families[base].adapters:  # PEFT has put itself into its layers
+            base += " alone"
+        if base not in self._families:
+            self._families[base] = load_family(origin, self.device, self._dtype)
+        known = self._families.get(f"{folder.resolve()}")
+        end = known or load_family(folder, self.device, self._dtype)
+        key = f"{folder.resolve()} {spec.strength!r} from {base}"
+        self._families[key] = between(self._families[base], end, spec.strength, where=spec.name)
         self._family_of[spec.name] = key
 
     def end_ids(self, model: str) -> frozenset[int]:

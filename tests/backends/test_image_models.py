@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from backends.errors import CheckpointError, ModelError
 from backends.image.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels
-from backends.image.weights import read_version, share_equal, with_changes
+from backends.image.weights import read_version, share_equal
 from backends.interfaces import ImageRequest, PartialImage
+from backends.mixing import with_changes
 from backends.study import ModelSpec, Sampling
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_stable_diffusion, write_tiny_weights
 

@@ -1,0 +1,88 @@
+"""The strength dial: models between an original and an unlearned one, original + a (unlearned - original).
+
+a = 0 is the original, 1 the unlearned model, more than 1 unlearns further, less than 0 the other way (Ilharco et al.
+2023, "Editing models with task arithmetic", section 3). Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from backends.errors import StudyError
+from backends.study import ModelSpec
+
+LEAST, MOST = -0.5, 1.5
+"""What the dial offers; a study file may go to LIMIT on both sides."""
+LIMIT = 10.0
+
+
+def dialled_name(unlearned: str, strength: float) -> str:
+    """`NPO 45 × 0.75`."""
+    sign = "−" if strength < 0 else ""
+    return f"{unlearned} × {sign}{abs(strength):g}"
+
+
+def dialled_method(unlearned: str) -> str:
+    """What the models of one dial share, as checkpoints share a method; their steps are per cent."""
+    return f"{unlearned} × %"
+
+
+def is_dialled(spec: ModelSpec) -> bool:
+    """Whether the model was made by the dial, at whatever strength."""
+    return spec.method.endswith(" × %")
+
+
+def dialled(original: ModelSpec, unlearned: ModelSpec, strength: float) -> ModelSpec:
+    """The model at this strength. At 0 and 1 it is the original or the unlearned model itself, under another name.
+
+    Raises:
+        StudyError: the two cannot be mixed, in one sentence.
+    """
+    name = dialled_name(unlearned.name, strength)
+    shown = {
+        "name": name,
+        "part": "unlearned",
+        "method": dialled_method(unlearned.name),
+        "step": round(100 * strength),
+        "note": f"original + {strength:g} (unlearned − original)",
+    }
+    if strength in (0.0, 1.0):
+        return replace(original if strength == 0.0 else unlearned, **shown)  # type: ignore[arg-type]
+    check_pair(original, unlearned)
+    return replace(
+        unlearned,
+        **shown,  # type: ignore[arg-type]
+        strength=strength,
+        origin=original.source,
+        origin_adapter=original.adapter or "",
+        fingerprint="",
+    )
+
+
+def check_pair(original: ModelSpec, unlearned: ModelSpec) -> None:
+    """Refuse what cannot be mixed, before anything is loaded.
+
+    Raises:
+        StudyError: quantised models, an original that is itself a version, adapters on different bases.
+    """
+    how = "Merge them into folders of their own, and dial between those"
+    if original.quantization or unlearned.quantization:
+        raise StudyError(
+            "quantised weights cannot be mixed", where=unlearned.name, how="Dial the full models"
+        )
+    if unlearned.strength != 1.0 or unlearned.part == "original":
+        raise StudyError("only an unlearned model of the study can be dialled", where=unlearned.name)
+    if original.weights:
+        raise StudyError("the original is itself a version of another model", where=original.name, how=how)
+    together = (unlearned.source, unlearned.subfolder) == (original.source, original.subfolder)
+    if (original.adapter or unlearned.adapter) and not (
+        together and (unlearned.adapter or not original.adapter)
+    ):
+        raise StudyError("the two are adapters on different bases", where=unlearned.name, how=how)
+    places = {(each.subfolder, each.revision) for each in (original, unlearned)}
+    if len(places) > 1 and not together:
+        raise StudyError(
+            "the two lie in different subfolders or revisions", where=unlearned.name, how="Name local folders"
+        )
+    if unlearned.weights and not together:
+        raise StudyError("the unlearned weights belong to another base", where=unlearned.name, how=how)
