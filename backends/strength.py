@@ -11,6 +11,8 @@ from dataclasses import replace
 from backends.errors import StudyError
 from backends.study import ModelSpec
 
+DIALLED = ("strength", "origin", "origin_adapter")
+"""Fields of a model that only the dial sets; a study file has none of them."""
 LEAST, MOST = -0.5, 1.5
 """What the dial offers; a study file may go to LIMIT on both sides."""
 LIMIT = 10.0

@@ -17,6 +17,7 @@ from backends.errors import StudyError
 from backends.hub import HUB
 from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
+from backends.strength import DIALLED
 from backends.study import (
     PROTOCOLS,
     QUANTIZATIONS,
@@ -53,7 +54,6 @@ TOP = (
     "forget",
     "denoising",
 )
-DIALLED = ("strength", "origin", "origin_adapter")
 MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
 DECODING = tuple(field.name for field in fields(Decoding))
 JUDGE = tuple(field.name for field in fields(JudgeSpec))

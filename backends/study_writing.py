@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import StudyError
+from backends.strength import DIALLED
 from backends.study import JudgeSpec, Reading, Study
 
 
@@ -22,7 +23,8 @@ def write_study(study: Study, path: Path) -> None:
     for name, settings in (("decoding", study.decoding), ("sampling", study.sampling)):
         lines += ["", f"[{name}]", *_assignments(asdict(settings))]
     for model in study.models:
-        lines += ["", "[[models]]", *_assignments(asdict(model))]
+        values = {key: value for key, value in asdict(model).items() if key not in DIALLED}
+        lines += ["", "[[models]]", *_assignments(values)]
     for probe_set in study.probe_sets:
         lines += ["", "[[probes]]"]
         lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})

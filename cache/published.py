@@ -87,6 +87,15 @@ def _table(name: str, rows: list[dict[str, str]]) -> Published:
         name=name,
         modality=rows[0]["modality"],
         sources=tuple(dict.fromkeys((row["source"], row["url"]) for row in rows)),
-        flags=tuple(dict.fromkeys(f"{row['method']}: {row['flag']}" for row in rows if row["flag"])),
+        flags=_flags(rows),
         board=Board(heads, keys, numbers),
     )
+
+
+def _flags(rows: list[dict[str, str]]) -> tuple[str, ...]:
+    """`MACE, RECE: what a reader must know`, each text once."""
+    said: dict[str, dict[str, None]] = {}
+    for row in rows:
+        if row["flag"]:
+            said.setdefault(row["flag"], {})[row["method"] or row["part"]] = None
+    return tuple(f"{', '.join(names)}: {flag}" for flag, names in said.items())

@@ -129,7 +129,7 @@ def write_study(study: Study, folder: Path) -> Path:
     lines.append(f"max_new_tokens = {study.decoding.max_new_tokens}")
     for spec in study.models:
         lines.append("[[models]]")
-        values = {key: value for key, value in asdict(spec).items() if value not in ("", None)}
+        values = {key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0)}
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     for probes in study.probe_sets:
         lines += ["[[probes]]", f'file = "probes/{probes.name}.jsonl"', f'role = "{probes.role}"']

@@ -1,0 +1,240 @@
+"""Trade-offs over many runs, in a real browser: layers, imports, selections, views, links, the dial, 10,000 points."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from cache.importers import import_results
+from cache.results import put_results
+from cache.store import Store
+from tests.benchmarks.runs import COLLECTION, metric_keys, random_runs
+from tests.browser.conftest import Dashboard, running, window
+from tests.browser.steps import screenshot, wait_ready
+from tests.browser.test_tradeoffs import click_point, expect_axes
+from tests.filled_store import fill_text, text_study, write_study
+from tests.foreign_files import BASE, write_others, write_saves
+from tests.tiny_text import write_tiny_adapter, write_tiny_model
+
+TOFU = f"TOFU forget10 · {BASE}"
+RUNS = 10_000
+POINTS = (
+    "plot => plot._fullData.filter(trace => trace.customdata).reduce((sum, trace) => sum + trace._length, 0)"
+)
+"""How many points can be clicked."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Result files of other tools."""
+    folder = tmp_path_factory.mktemp("files")
+    write_saves(folder)
+    return write_others(folder)
+
+
+@pytest.fixture(scope="module")
+def board(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[Dashboard]:
+    """A dashboard on 17 recorded models, a tree of open-unlearning and ten thousand random runs."""
+    folder = tmp_path_factory.mktemp("many")
+    cache = folder / "cache"
+    cache.mkdir()
+    store = Store.open(cache / "evidence.sqlite")
+    fill_text(text_study(), store)
+    import_results(store, [files / "saves"])
+    put_results(store, random_runs(RUNS, metric_keys()))
+    store.close()
+    with running(cache, str(write_study(text_study(), folder))) as server:
+        yield server
+
+
+def open_page(page: Page, board: Dashboard, link: str = "") -> None:
+    page.goto(f"{board.url}/tradeoffs{link}")
+    wait_ready(page)
+
+
+def test_a_box_chooses_runs_and_says_what_differs(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?run=NPO+10&run=GradAscent+10")
+    panel = page.locator("[data-testid='stMultiSelect']").filter(has_text="NPO 10")
+    expect(panel).to_be_visible()
+    expect(page.get_by_text(re.compile(r"paired permutation test p = "))).to_be_visible()
+    expect(page.get_by_text("Settings that differ")).to_be_visible()
+    screenshot(page, "tradeoffs-pair")
+    page.locator(".js-plotly-plot").hover()
+    page.locator("[data-title='Box Select']").click()
+    plot = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    assert plot is not None
+    page.mouse.move(plot["x"] + 2, plot["y"] + 2)
+    page.mouse.down()
+    page.mouse.move(plot["x"] + plot["width"] - 2, plot["y"] + plot["height"] - 2, steps=8)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"(run=.*){10}"))
+    wait_ready(page)
+    expect(page.get_by_text(re.compile("And 5 more"))).to_be_visible()
+
+
+def test_a_copied_link_restores_the_view_in_another_browser(
+    page: Page, board: Dashboard, browser: Browser
+) -> None:
+    link = (
+        "?x=forget%2Ftruth_ratio&y=retain%2Fprobability&chart=Frontier&intervals=ellipses&grey=yes&ideal=yes"
+        "&run=NPO+6&run=NPO+8&method=NPO&turn=no"
+    )
+    open_page(page, board, link)
+    expect_axes(
+        page, "Truth ratio on forget  (better →)", "Probability of the true answer on retain  (better →)"
+    )
+    with window(browser, "light") as other:
+        other.goto(page.url)
+        wait_ready(other)
+        expect_axes(other, "Truth ratio on forget", "Probability of the true answer on retain")
+        expect(other.locator("[data-testid='stMultiSelect']").filter(has_text="NPO 8")).to_be_visible()
+        expect(other.get_by_text("Ellipses hold 95 %")).to_be_visible()
+        expect(other.get_by_role("button", name="Filter (on)")).to_be_visible()
+        names = other.locator(".js-plotly-plot").evaluate("plot => plot.data.map(trace => trace.name)")
+        assert "NPO" in names
+        assert "GradAscent" not in names
+
+
+def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashboard) -> None:
+    open_page(page, board, f"?layer=this+study&layer={TOFU.replace(' ', '+')}")
+    warning = page.get_by_text("Not drawn, because measured under another protocol than corrected")
+    expect(warning).to_be_visible()
+    assert page.locator(".js-plotly-plot").evaluate(POINTS) == 17
+    page.get_by_text("Draw them together").click()
+    expect(page.get_by_text("These points were measured under different protocols")).to_be_visible()
+    wait_ready(page)
+    assert page.locator(".js-plotly-plot").evaluate(POINTS) == 28
+    expect(page).to_have_url(re.compile("mix=yes"))
+    screenshot(page, "tradeoffs-mixed")
+
+
+def test_published_numbers_keep_their_source_and_flags(page: Page, board: Dashboard) -> None:
+    open_page(
+        page,
+        board,
+        "?layer=WMDP%2C+Zephyr-7B&x=forget%2Flm_eval%3Awmdp_bio%3Aacc&y=all%2Flm_eval%3Ammlu%3Aacc",
+    )
+    expect(page.get_by_text("not checked against the paper")).to_be_visible()
+    expect(page.get_by_role("link", name="WMDP (Li et al. 2024)")).to_be_visible()
+    expect(page.get_by_text("Faint points are published by others.")).to_be_visible()
+    screenshot(page, "tradeoffs-published")
+
+
+def test_an_imported_run_tells_its_numbers_settings_and_examples(page: Page, board: Dashboard) -> None:
+    open_page(page, board, f"?layer={TOFU.replace(' ', '+')}")
+    click_point(page, "NPO", 2)
+    expect(page.get_by_text("protocol open-unlearning").first).to_be_visible()
+    page.get_by_text("Provenance and settings").click()
+    expect(page.get_by_text('"trainer.handler": "NPO"').first).to_be_visible()
+    page.get_by_text("120 examples").click()
+    screenshot(page, "tradeoffs-imported")
+
+
+@pytest.mark.parametrize(
+    "view", ["Trajectories", "Parallel", "Matrix", "Slices", "Table", "Best", "Agreement"]
+)
+def test_every_view_is_drawn(page: Page, board: Dashboard, view: str) -> None:
+    open_page(page, board, f"?chart={view}")
+    wanted = page.locator("[data-testid='stDataFrame']" if view in ("Table", "Best") else ".js-plotly-plot")
+    expect(wanted.first).to_be_visible()
+    screenshot(page, f"tradeoffs-{view.lower()}")
+
+
+def test_the_best_of_each_method_meets_the_condition(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?chart=Best")
+    expect(
+        page.get_by_text(re.compile(r"The original's whole model · Model utility is 0\.\d+"))
+    ).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="LaTeX").click()
+    assert r"\toprule" in Path(download.value.path()).read_text()
+
+
+def test_ten_thousand_runs_are_drawn_and_answer(page: Page, board: Dashboard) -> None:
+    link = f"?layer={COLLECTION}&x=forget%2Fprobability&y=retain%2Fprobability"
+    open_page(page, board, link)
+    assert page.locator(".js-plotly-plot").evaluate(POINTS) == RUNS
+    assert page.locator(".js-plotly-plot").evaluate(
+        "plot => plot.data.some(trace => trace.type == 'scattergl')"
+    )
+    screenshot(page, "tradeoffs-ten-thousand")
+    open_page(page, board, f"?layer={COLLECTION}&chart=Parallel")
+    expect(page.get_by_text("Drag along an axis")).to_be_visible()
+    open_page(page, board, f"?layer={COLLECTION}&chart=Table")
+    expect(page.locator("[data-testid='stDataFrame']").first).to_be_visible()
+
+
+def test_figures_and_the_whole_study_are_saved(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    page.get_by_role("button", name="Save figure").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="SVG", exact=True).click()
+    assert Path(download.value.path()).read_text().startswith("<svg")
+    page.keyboard.press("Escape")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Whole study as one HTML page").click()
+    saved = Path(download.value.path()).read_text()
+    assert saved.startswith("<!doctype html>")
+    assert "NPO 10" in saved
+
+
+def test_dropped_files_become_runs_and_bad_ones_get_a_line(
+    page: Page, board: Dashboard, files: Path, tmp_path: Path
+) -> None:
+    half = tmp_path / "TOFU_EVAL.json"
+    half.write_text('{"forget_Q_A_Prob": ')
+    page.goto(f"{board.url}/runs")
+    wait_ready(page)
+    chosen = [files / "muse_results.csv", files / "mine.csv", half]
+    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(chosen)
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("6 new runs, 0 replaced, 0 known already.")).to_be_visible()
+    expect(page.get_by_text("ends in the middle")).to_be_visible()
+    screenshot(page, "runs-import")
+    page.get_by_label("Or a file or folder on this machine").fill(str(files / "saves"))
+    page.get_by_label("Or a file or folder on this machine").press("Enter")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("0 new runs, 0 replaced, 11 known already.")).to_be_visible()
+    page.locator(".st-key-forget_mine").get_by_role("button", name="Forget").click()
+    expect(page.get_by_text("mine", exact=True)).to_have_count(0)
+
+
+def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Path) -> None:
+    base = write_tiny_model(tmp_path / "base")
+    write_tiny_adapter(base, tmp_path / "adapter")
+    rows = "\n".join(
+        f'{{"id": "q{n}", "prompt": "Who is {n}?", "answer": "It is Ada {n}."}}' for n in range(4)
+    )
+    for role in ("forget", "retain"):
+        (tmp_path / f"{role}.jsonl").write_text(rows.replace('"q', f'"{role}'))
+    models = (
+        'name = "Original"\npart = "original"\nsource = "base"',
+        'name = "NPO 4"\npart = "unlearned"\nsource = "base"\nadapter = "adapter"\nmethod = "NPO"\nstep = 4',
+    )
+    text = 'name = "Tiny"\nmodality = "text"\n[decoding]\nmax_new_tokens = 8\n'
+    text += "".join(f"[[models]]\n{model}\n" for model in models)
+    text += "".join(f'[[probes]]\nfile = "{role}.jsonl"\nrole = "{role}"\n' for role in ("forget", "retain"))
+    (tmp_path / "study.toml").write_text(text)
+    with running(tmp_path / "cache", str(tmp_path / "study.toml")) as server:
+        page.goto(f"{server.url}/runs")
+        wait_ready(page)
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_text("Everything that can be evaluated")).to_be_visible(timeout=120_000)
+        page.goto(f"{server.url}/tradeoffs?chart=Strength")
+        wait_ready(page)
+        page.get_by_role("button", name="Evaluate the curve").click()
+        plot = page.locator(".js-plotly-plot")
+        traces = "document.querySelector('.js-plotly-plot')?._fullData"
+        ready = "trace => trace.mode != 'lines+markers' || trace._length == 5"
+        expect(plot).to_have_count(1, timeout=120_000)
+        page.wait_for_function(f"() => {traces}?.every({ready})", timeout=120_000)
+        wait_ready(page)
+        screenshot(page, "tradeoffs-strength")
+        page.get_by_role("button", name="Try a = 1 in Compare").click()
+        wait_ready(page)
+        expect(page.get_by_role("article", name="NPO 4 × 1")).to_be_visible()
+        expect(page).to_have_url(re.compile(r"dial=0\.5"))
