@@ -10,9 +10,12 @@ from app.charts.points import Axis
 from app.layers import tables
 from app.plain_text import visible, visible_json
 from app.resources import store
+from app.run_bar import literal
 from cache.board import Board
+from cache.differences import difference
 from cache.results import examples, result
 
+CHANGED_SHOWN = 6
 SHOWN = ("id", "prompt", "answer", "generation")
 
 
@@ -56,6 +59,8 @@ def foreign_run(runs: Board, name: str, x: Axis, y: Axis) -> None:
             column_config=dict.fromkeys(("Value", "low", "high"), number),
             placeholder="–",
         )
+    if base is not None and base != place:
+        _most_changed(runs, name, str(runs.heads["model"].iloc[base]), x, y)
     key = head.get("key")
     if isinstance(key, str) and str(head["layer"]) not in tables():
         _recorded(key)
@@ -69,6 +74,27 @@ def foreign_examples(runs: Board, name: str, key: str) -> pd.Series:
         return pd.Series([], dtype=float)
     values: pd.Series = frame.set_index("id")[key].dropna()
     return values
+
+
+def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> None:
+    """Examples whose value moved most from the original's of the same collection."""
+    for axis in (x, y):
+        found = difference(foreign_examples(runs, original, axis.key), foreign_examples(runs, name, axis.key))
+        if found is None:
+            continue
+        moved = found.table["difference"].abs().sort_values(ascending=False).index[:CHANGED_SHOWN]
+        table = found.table.loc[moved].rename_axis("Example").reset_index()
+        table["Example"] = table["Example"].astype(str).map(visible)
+        st.caption(f"Changed most on {literal(axis.name)}: p = {found.p_value:.2g}, paired permutation test")
+        number = st.column_config.NumberColumn(format="%.3f")
+        names = {"first": "Original", "second": "This run", "difference": "Change"}
+        st.dataframe(
+            table.rename(columns=names),
+            hide_index=True,
+            column_config=dict.fromkeys(names.values(), number),
+            key=f"foreign_changed_{axis.key}",
+        )
+        return
 
 
 def _recorded(key: str) -> None:

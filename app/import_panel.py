@@ -71,9 +71,9 @@ def _import(files: Sequence[UploadedFile], path: str) -> None:
         if files:
             with tempfile.TemporaryDirectory() as folder:
                 _unpack(files, Path(folder))
-                found.add(_relative(read_results([Path(folder)], progress), folder))
+                found.add(_relative(read_results([Path(folder)], progress, store()), folder))
         if path:
-            found.add(read_results([Path(path).expanduser()], progress))
+            found.add(read_results([Path(path).expanduser()], progress, store()))
         st.session_state[REPORT] = found, put_results(store(), found.results)
         st.session_state["import.count"] += 1
     except BoardError as error:

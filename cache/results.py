@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection as Names
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -191,6 +192,22 @@ def examples(store: Store, key: str) -> pd.DataFrame:
     if row is None or _checksum(row.payload) != row.checksum:
         return pd.DataFrame()
     found: pd.DataFrame = pa.ipc.open_stream(row.payload).read_all().to_pandas()
+    return found
+
+
+def retained_results(store: Store, names: Names[str]) -> dict[str, Result]:
+    """The retained run of each of these collections that has one, with its examples."""
+    table = schema.results.c
+    query = select(table.key, table.collection).where(
+        table.part == "retained", table.collection.in_(list(names))
+    )
+    with store.reading() as connection:
+        rows = connection.execute(query.order_by(table.source)).all()
+    found: dict[str, Result] = {}
+    for row in rows:
+        held = result(store, row.key)
+        if held is not None and row.collection not in found:
+            found[row.collection] = replace(held, examples=examples(store, row.key))
     return found
 
 

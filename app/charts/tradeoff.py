@@ -255,8 +255,8 @@ def _hover(row: pd.Series, brush: _Brush) -> str:
     """Who the point is, and its values as measured with intervals and the number of probes."""
     facts = [str(row["method"])] if row["method"] else []
     facts += [f"step {int(row['step'])}"] if pd.notna(row["step"]) else []
-    if row.get("layer") in brush.marks.foreign:
-        facts += [str(row["layer"]), f"protocol {row['protocol']}"]
+    facts += [str(row["layer"])] if row.get("layer") in brush.marks.foreign else []
+    facts += [f"protocol {row['protocol']}"] if row.get("protocol") else []
     lines = [f"<b>{plain(str(row['model']))}</b>", *([plain(", ".join(facts))] if facts else [])]
     lines += [_measured(row, "x", brush.x), _measured(row, "y", brush.y)]
     if brush.size and pd.notna(row["size"]):
@@ -322,7 +322,7 @@ def _add_labels(
             drawn += line(spots[original.index[0]], spots[rows.index[0]])
         if _joined(rows):
             drawn += [box for start, end in pairwise(rows.index) for box in line(spots[start], spots[end])]
-    strong, weak = _names(points)
+    strong, weak = _names(points, brush.marks)
     names = [Name(spots[row][0], spots[row][1], float(radii[row]), text) for row, text in strong + weak]
     placed = place(names, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT)
     for rank, ((row, text), spot) in enumerate(zip(strong + weak, placed, strict=True)):
@@ -345,14 +345,12 @@ def _annotate(
     )
 
 
-def _names(points: pd.DataFrame) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+def _names(points: pd.DataFrame, marks: Marks) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
     """Row and text of the labels everybody needs (who is who), and of those that help (steps along the way)."""
     strong: list[tuple[int, str]] = []
     weak: list[tuple[int, str]] = []
     for rows in reversed(families(points).values()):
-        row = rows.iloc[-1]
-        named = row["method"] if row["part"] == "unlearned" and row["method"] else row["model"]
-        strong.append((rows.index[-1], str(named)))
+        strong.append((rows.index[-1], _entry(rows, marks)))
         steps = rows["step"].iloc[:-1].dropna()
         weak += [(int(row), f"{step:g}") for row, step in steps.items()]
     return strong, weak

@@ -12,7 +12,7 @@ from pathlib import Path
 from backends.errors import StoreError
 from cache.importers import harness, open_unlearning, pictures, tables, tofu_legacy, uds
 from cache.importers.found import Found
-from cache.results import Imported, put_results
+from cache.results import Imported, put_results, retained_results
 from cache.store import Store
 
 __all__ = ["Found", "Imported", "import_results", "read_results"]
@@ -40,12 +40,19 @@ def import_results(
     Raises:
         StoreError: a path does not exist, or the store cannot be written.
     """
-    found = read_results(paths, on_progress)
+    found = read_results(paths, on_progress, store)
     return found, put_results(store, found.results)
 
 
-def read_results(paths: Sequence[Path], on_progress: Progress | None = None) -> Found:
+def read_results(
+    paths: Sequence[Path], on_progress: Progress | None = None, store: Store | None = None
+) -> Found:
     """Runs of all files under these paths, and a line for each that could not be used.
+
+    Args:
+        paths: files and folders.
+        on_progress: told how many files of how many were read.
+        store: where retained runs of earlier imports are looked for.
 
     Raises:
         StoreError: a path does not exist.
@@ -77,7 +84,9 @@ def read_results(paths: Sequence[Path], on_progress: Progress | None = None) -> 
         found.add(open_unlearning.read_folder(folder, held))
     for folder, held in attacks.items():
         found.add(pictures.read_attacks(folder, held))
-    completed = open_unlearning.with_retained(found.results)
+    lacking = {each.collection for each in found.results}
+    known = retained_results(store, lacking) if store is not None else {}
+    completed = open_unlearning.with_retained(found.results, known)
     found.problems += completed.problems
     found.results = pictures.joined_canvas(completed.results)
     if on_progress is not None:

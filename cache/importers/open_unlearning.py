@@ -109,10 +109,14 @@ def read_folder(folder: Path, files: Sequence[Path]) -> Found:
     return found
 
 
-def with_retained(results: Sequence[Result]) -> Found:
+def with_retained(results: Sequence[Result], known: Mapping[str, Result] | None = None) -> Found:
     """The same runs with the forget quality they lack, from the retained run of their collection.
 
     Two retained runs of a collection that disagree are named; the first by path counts.
+
+    Args:
+        results: runs that were read together.
+        known: retained runs that were imported before, by collection; used where none is among `results`.
     """
     found = Found()
     gold: dict[str, Result] = {}
@@ -125,10 +129,10 @@ def with_retained(results: Sequence[Result]) -> Found:
                 f"{result.source}: disagrees with the retained log {first.source}; the latter is used"
             )
     for result in results:
-        retained = gold.get(result.collection)
-        known = "forget/forget_quality" in result.metrics
+        retained = gold.get(result.collection) or (known or {}).get(result.collection)
+        has = "forget/forget_quality" in result.metrics
         ours, theirs = _ratios(result), _ratios(retained) if retained else None
-        if known or ours is None or theirs is None or retained is None:
+        if has or ours is None or theirs is None or retained is None:
             found.results.append(result)
             continue
         value = Number(forget_quality(ours, theirs), n=float(len(ours)))

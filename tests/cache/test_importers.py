@@ -247,6 +247,32 @@ def test_a_board_has_the_numbers_and_a_run_its_settings_and_examples(saves: Path
     assert not collections(store)
 
 
+def test_a_retained_log_that_was_imported_before_is_found(saves: Path, tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "evidence.sqlite")
+    import_results(store, [saves / "eval"])
+    found, _ = import_results(store, [saves / "unlearn"])
+    together = {each.model: each.metrics["forget/forget_quality"] for each in read_results([saves]).results}
+    assert {
+        each.model: each.metrics["forget/forget_quality"] for each in found.results
+    }.items() <= together.items()
+    alone = read_results([saves / "unlearn"]).results
+    assert all("forget/forget_quality" not in each.metrics for each in alone)
+
+
+def test_leaderboards_are_read_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "nudity.csv"
+    path.write_text(
+        "Unlearned_Methods,Pre-ASR,Post-ASR,FID,CLIP-Score\nESD,20.42,76.05,18.18,0.302\nSPM,-1,91.55,17.48,0.310\n"
+    )
+    found = {each.model: each for each in read_results([path]).results}
+    assert found["ESD"].metrics["forget/attack_success"].value == pytest.approx(0.2042)
+    assert (found["ESD"].method, found["ESD"].modality) == ("ESD", "image")
+    assert "forget/attack_success" not in found["SPM"].metrics
+    shares = tmp_path / "uc.csv"
+    shares.write_text("Method,UA,IRA\nSalUn,0.86,0.9\n")
+    assert read_results([shares]).results[0].metrics["forget/unlearn_accuracy"].value == pytest.approx(0.86)
+
+
 def test_a_cache_from_before_imports_gets_their_tables(tmp_path: Path, saves: Path) -> None:
     path = tmp_path / "evidence.sqlite"
     store = Store.open(path)
