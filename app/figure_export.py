@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import get_args
 
@@ -22,15 +23,27 @@ def figure_config(name: str) -> dict[str, object]:
     }
 
 
-def figure_export(figure: go.Figure, name: str, *, key: str) -> None:
-    """A menu of the formats; each file is made when it is asked for."""
-    paper = paper_figure(figure)
+def figure_export(figure: Callable[[], go.Figure], name: str, *, key: str) -> None:
+    """A menu of the formats; figure and file are made when they are asked for.
+
+    Args:
+        figure: draws it, in the light theme.
+        name: of the files, without ending.
+        key: of the widgets.
+    """
+
+    def image(kind: ImageFormat) -> bytes:
+        return to_image(paper_figure(figure()), kind)
+
+    def page() -> str:
+        return to_html(paper_figure(figure()), name)
+
     with st.popover("Save figure", icon=":material/image:", key=f"save_{key}"):
         with st.container(horizontal=True):
             if _can_draw():
                 for kind in get_args(ImageFormat):
-                    _button(kind.upper(), f"{name}.{kind}", MIMES[kind], partial(to_image, paper, kind), key)
-            _button("HTML", f"{name}.html", "text/html", partial(to_html, paper, name), key)
+                    _button(kind.upper(), f"{name}.{kind}", MIMES[kind], partial(image, kind), key)
+            _button("HTML", f"{name}.html", "text/html", page, key)
         st.caption(
             "At paper size, on white. PNG and PDF take a few seconds."
             if _can_draw()
@@ -38,7 +51,9 @@ def figure_export(figure: go.Figure, name: str, *, key: str) -> None:
         )
 
 
-def _button(label: str, file: str, mime: str, make: partial[bytes] | partial[str], key: str) -> None:
+def _button(
+    label: str, file: str, mime: str, make: Callable[[], bytes] | Callable[[], str], key: str
+) -> None:
     st.download_button(label, make, file_name=file, mime=mime, key=f"figure_{key}_{label}", on_click="ignore")
 
 

@@ -150,8 +150,9 @@ def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Floats:
     own = points["layer"] == STUDY if "layer" in points else pd.Series(True, index=points.index)
     names: Sequence[str] = list(points.loc[own, "model"])
     columns = [board.drawn(names, axis.key) for axis in (x, y)]
-    width = columns[0].shape[1]
+    width = columns[0].shape[1] if len(names) else 1
     drawn = np.full((len(points), width, 2), np.nan)
-    drawn[own.to_numpy()] = np.stack(columns, axis=-1)
+    if len(names):
+        drawn[own.to_numpy()] = np.stack(columns, axis=-1)
     drawn[:, 0] = points[["x_value", "y_value"]].to_numpy(float)
     return drawn

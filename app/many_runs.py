@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
@@ -136,7 +137,7 @@ def _matrix(shown: _Shown) -> None:
         return
     figure = matrix(shown.scene(), rulers)
     st.plotly_chart(figure, key="matrix", config=figure_config("matrix"))
-    figure_export(figure, f"{state.study_name()}-matrix", key="matrix")
+    figure_export(lambda: figure, f"{state.study_name()}-matrix", key="matrix")
 
 
 def _slices(shown: _Shown) -> None:
@@ -250,7 +251,7 @@ def _disagreement(shown: _Shown) -> None:
         is_dark(),
     )
     st.plotly_chart(figure, key="agreement", config=figure_config("agreement"))
-    figure_export(figure, f"{state.study_name()}-agreement", key="agreement")
+    figure_export(lambda: figure, f"{state.study_name()}-agreement", key="agreement")
     st.caption(
         "Spearman's rank correlation over the unlearned runs, each metric turned so that better is first: +1, both "
         "order the runs alike; −1, what one calls better the other calls worse. Never trust one score alone."
@@ -264,7 +265,7 @@ def _disagreement(shown: _Shown) -> None:
     _show_table(table, f"{state.study_name()}-ranks", "ranks_table", {})
 
 
-def _draw(figure: object, name: str, shown: _Shown) -> None:
+def _draw(figure: go.Figure, name: str, shown: _Shown) -> None:
     """A figure whose points choose runs for all views."""
     key = f"{name}_{state.study_name()}"
     models = list(shown.runs.heads["model"])
@@ -280,7 +281,7 @@ def _draw(figure: object, name: str, shown: _Shown) -> None:
     st.plotly_chart(
         figure, key=key, on_select=take, selection_mode=("points", "box", "lasso"), config=figure_config(name)
     )
-    figure_export(figure, f"{state.study_name()}-{name}", key=name)
+    figure_export(lambda: figure, f"{state.study_name()}-{name}", key=name)
 
 
 def _first(value: Any) -> int:

@@ -6,7 +6,6 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from app import state
@@ -144,13 +143,10 @@ def _curve(study: Study, named: Study, name: str, strengths: list[float], x: Axi
     intervals = np.array(
         [[_interval(board.frame, dialled_name(name, a), axis.key) for axis in (x, y)] for a in known]
     )
-    figures: list[go.Figure] = [
-        dial_figure(np.array(known), values, intervals, (x, y), look, levels, marked, dark=dark)
-        for dark in (is_dark(), False)
-    ]
+    figure = partial(dial_figure, np.array(known), values, intervals, (x, y), look, levels, marked)
     title = f"{state.study_name()}-strength"
-    st.plotly_chart(figures[0], key="dial_chart", config=figure_config(title))
-    figure_export(figures[1], title, key="dial")
+    st.plotly_chart(figure(dark=is_dark()), key="dial_chart", config=figure_config(title))
+    figure_export(partial(figure, dark=False), title, key="dial")
     retained = next((level.values[0] for level in levels if level.name != named.original.name), None)
     _said(np.array(known), values, x, y, retained)
     _try(name, marked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
@@ -291,7 +292,7 @@ def _chart(found: Frontier, runs: Board, axes: _Axes, options: Options, study: S
         alt=describe(points, axes.x, axes.y),
         config=figure_config(name),
     )
-    light = tradeoff_figure(points, axes.x, axes.y, looks, size=axes.size, marks=marks)
+    light = partial(tradeoff_figure, points, axes.x, axes.y, looks, size=axes.size, marks=marks)
     figure_export(light, name, key="frontier")
     st.caption(_caption(marks, points))
 
