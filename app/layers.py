@@ -17,7 +17,7 @@ from app.scoreboards import current_scoreboard
 from backends.study import Study
 from cache.board import Board, board_of, joined
 from cache.published import Published, published
-from cache.results import collections, results_board
+from cache.results import Collection, collections, results_board
 from cache.store import Store
 
 STUDY = "this study"
@@ -44,7 +44,8 @@ class Layered:
 def layer_names(study: Study) -> dict[str, str]:
     """Layers that there are for this kind of study, and what each is: the study, imported, published."""
     found = {STUDY: "study"}
-    found |= {each.name: "imported" for each in collections(store()) if each.modality == study.modality}
+    imported = _collections(store().version(), store())
+    found |= {each.name: "imported" for each in imported if each.modality == study.modality}
     return found | {
         name: "published"
         for name, table in tables().items()
@@ -96,6 +97,11 @@ def _study_board(study: Study) -> Board:
 
 def _protocol(study: Study) -> str:
     return study.protocol if study.modality == "text" else OWN_PICTURES
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _collections(version: int, _store: Store) -> list[Collection]:
+    return collections(_store)
 
 
 @st.cache_resource(show_spinner=False)

@@ -26,6 +26,8 @@ class Segment(NamedTuple):
 
 def visible(text: str) -> str:
     """The text with control, direction and line-end characters shown by a picture or number; newlines and tabs stay."""
+    if text.isprintable():  # none of these characters is, and most texts are
+        return text
     return "".join(map(_visible_character, text))
 
 

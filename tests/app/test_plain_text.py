@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.plain_text import visible, visible_json, word_diff
+from app.plain_text import _visible_character, visible, visible_json, word_diff
 from app.run_bar import literal
 
 
@@ -72,3 +73,8 @@ def test_joined_emoji_and_their_modifiers_are_one_word() -> None:
         ("ins", thumb),
         ("same", "b"),
     ]
+
+
+def test_what_python_calls_printable_is_shown_as_it_is() -> None:
+    characters = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isprintable()]
+    assert "".join(map(_visible_character, characters)) == "".join(characters)
