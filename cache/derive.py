@@ -21,6 +21,7 @@ from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache import keys, reading
+from cache.arrow import packed, unpacked
 from cache.keys import Context
 from cache.store import Store
 
@@ -216,15 +217,12 @@ def _image_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Co
 def _pack(values: Values) -> bytes:
     columns = {"key": pa.array(list(values), pa.string())}
     columns["values"] = pa.array([row.tolist() for row in values.values()], pa.list_(pa.float64()))
-    sink = pa.BufferOutputStream()
     table = pa.table(columns)
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return packed(table)
 
 
 def _unpack(payload: bytes) -> Values:
-    table = pa.ipc.open_stream(payload).read_all()
+    table = unpacked(payload)
     rows = table.column("values").to_pylist()
     return {
         key: np.array(row, np.float64) for key, row in zip(table.column("key").to_pylist(), rows, strict=True)

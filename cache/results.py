@@ -22,6 +22,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backends.study import Modality, Part
 from cache import schema
+from cache.arrow import packed, unpacked
 from cache.board import NUMBERS, Board
 from cache.store import Store
 
@@ -191,7 +192,7 @@ def examples(store: Store, key: str) -> pd.DataFrame:
         row = connection.execute(select(table).where(table.c.key == key)).one_or_none()
     if row is None or _checksum(row.payload) != row.checksum:
         return pd.DataFrame()
-    found: pd.DataFrame = pa.ipc.open_stream(row.payload).read_all().to_pandas()
+    found: pd.DataFrame = unpacked(row.payload).to_pandas()
     return found
 
 
@@ -282,10 +283,7 @@ def _pack(frame: pd.DataFrame) -> bytes:
     if not len(frame):
         return b""
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return packed(table)
 
 
 def _checksum(payload: bytes) -> str:

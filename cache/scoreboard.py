@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from backends.metrics import METRICS, METRICS_VERSION
 from backends.study import Study
 from cache import denoising, derive, keys
+from cache.arrow import packed, unpacked
 from cache.derive import Values
 from cache.model_checks import model_check
 from cache.reading import evidence_for, images_for
@@ -226,14 +227,11 @@ def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), b"parts": "\n".join(parts).encode()}
     )
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return bytes(sink.getvalue())
+    return packed(table)
 
 
 def _unpack(payload: bytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    table = pa.ipc.open_stream(payload).read_all()
+    table = unpacked(payload)
     parts = table.schema.metadata[b"parts"].decode()
     return table.to_pandas(), tuple(parts.split("\n")) if parts else ()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backends.errors import StoreError
 from cache.importers import harness, open_unlearning, pictures, tables, tofu_legacy, uds
-from cache.importers.found import Found
+from cache.importers.found import Found, Unreadable
 from cache.results import Imported, put_results, retained_results
 from cache.store import Store
 
@@ -77,7 +77,7 @@ def read_results(
         else:
             reader = next((read for recognises, read in _READERS if recognises(file)), None)
             if reader is not None:
-                found.add(reader(file))
+                _read(reader, file, found)
             elif file in single or (file.suffix == ".json" and file.name not in _BESIDE):
                 found.left_out.append(f"{file}: is no result file of a known tool")
     for folder, held in folders.items():
@@ -92,6 +92,13 @@ def read_results(
     if on_progress is not None:
         on_progress(len(files), len(files))
     return found
+
+
+def _read(reader: Callable[[Path], Found], file: Path, found: Found) -> None:
+    try:
+        found.add(reader(file))
+    except Unreadable as error:
+        found.problems.append(f"{file}: {error}")
 
 
 def _files(path: Path) -> Iterator[Path]:

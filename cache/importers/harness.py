@@ -28,23 +28,17 @@ def is_result(path: Path) -> bool:
 def read_file(path: Path) -> Found:
     """The run that the file is of."""
     found = Found()
-    try:
-        content = read_object(path)
-    except Unreadable as error:
-        found.problems.append(f"{path}: {error}")
-        return found
+    content = read_object(path)
     tasks = content.get("results")
     if not isinstance(tasks, dict):
-        found.problems.append(f"{path}: has no `results` of lm-evaluation-harness")
-        return found
+        raise Unreadable("has no `results` of lm-evaluation-harness")
     counts = content.get("n-samples") if isinstance(content.get("n-samples"), dict) else {}
     metrics: dict[str, Number] = {}
     for task, values in tasks.items():
         if isinstance(values, dict):
             metrics |= _numbers(str(task), values, counts if isinstance(counts, dict) else {})
     if not metrics:
-        found.problems.append(f"{path}: holds no number")
-        return found
+        raise Unreadable("holds no number")
     config = content.get("config") if isinstance(content.get("config"), dict) else {}
     name = _model(content, config if isinstance(config, dict) else {}, path)
     method, settings = method_of(name.rpartition("/")[2])

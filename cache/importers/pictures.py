@@ -18,6 +18,8 @@ from cache.importers.found import Found, Unreadable, mean_of, number, plain_sett
 from cache.results import Number, Result
 from cache.statistics import bootstrap_interval
 
+MOST_CANVAS = 16 * 2**20
+"""Bytes; larger files of that kind are weights."""
 CANVAS, ATTACK, REPORTS = "UnlearnCanvas", "UnlearnDiffAtk", "eval-unlearn"
 _REPORT_KEYS: Mapping[str, str] = {
     "asr_i2p": "forget/attack_success",
@@ -34,8 +36,10 @@ _REPORT_KEYS: Mapping[str, str] = {
 
 
 def is_canvas(path: Path) -> bool:
-    """Whether this may be UnlearnCanvas' evaluation of one theme."""
-    return path.suffix == ".pth"
+    """Whether this may be UnlearnCanvas' evaluation of one theme: small, and no state of a trainer."""
+    if path.suffix != ".pth" or path.name.startswith(("rng_state", "optimizer", "scheduler")):
+        return False
+    return path.stat().st_size <= MOST_CANVAS
 
 
 def read_canvas(path: Path) -> Found:
@@ -48,17 +52,14 @@ def read_canvas(path: Path) -> Found:
     except Exception as error:  # torch raises whatever the file made it stumble over
         code = any(word in str(error).lower() for word in ("weights_only", "unsupported"))
         reason = "holds code, not only tensors and plain containers" if code else "cannot be read"
-        found.problems.append(f"{path}: {reason}; it was not run")
-        return found
+        raise Unreadable(f"{reason}; it was not run") from error
     accuracies = held.get("acc") if isinstance(held, dict) else None
     theme = held.get("test_theme") if isinstance(held, dict) else None
     if not isinstance(accuracies, dict) or not isinstance(theme, str):
-        found.problems.append(f"{path}: has no `test_theme` and `acc`, so it is no result of UnlearnCanvas")
-        return found
+        raise Unreadable("has no `test_theme` and `acc`, so it is no result of UnlearnCanvas")
     shares = {str(name): _share(value) for name, value in accuracies.items()}
     if not shares or any(not 0 <= share <= 1 for share in shares.values()):
-        found.problems.append(f"{path}: its accuracies are not shares between 0 and 1")
-        return found
+        raise Unreadable("its accuracies are not shares between 0 and 1")
     metrics: dict[str, Number] = {}
     others = [share for name, share in shares.items() if name != theme]
     low, high = bootstrap_interval(np.array(others))
@@ -184,11 +185,7 @@ def is_report(path: Path) -> bool:
 def read_report(path: Path) -> Found:
     """The run that the report is of; single and multi runners."""
     found = Found()
-    try:
-        content = read_object(path)
-    except Unreadable as error:
-        found.problems.append(f"{path}: {error}")
-        return found
+    content = read_object(path)
     several = content.get("metric_results")
     single = content.get("metric_result")
     if isinstance(several, dict):
@@ -202,8 +199,7 @@ def read_report(path: Path) -> Found:
         metrics |= _reported(str(name), held, path, found)
     technique = content.get("technique_name")
     if not metrics or not isinstance(technique, str):
-        found.problems.append(f"{path}: is no report of eval-unlearn with a known metric")
-        return found
+        raise Unreadable("is no report of eval-unlearn with a known metric")
     concept = str(content.get("erase_concept", "") or "")
     moment = number(content.get("timestamp"))
     created = "" if math.isnan(moment) else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")

@@ -42,11 +42,7 @@ def is_result(path: Path) -> bool:
 def read_file(path: Path) -> Found:
     """The run that the file is of; its path says whether it is a retained model."""
     found = Found()
-    try:
-        content = read_object(path)
-    except Unreadable as error:
-        found.problems.append(f"{path}: {error}")
-        return found
+    content = read_object(path)
     metrics: dict[str, Number] = {}
     frames = []
     parts: list[float] = []
@@ -70,8 +66,7 @@ def read_file(path: Path) -> Found:
     if len(parts) == 9:
         metrics["all/model_utility"] = Number(float(hmean(parts)) if min(parts) > 0 else 0.0)
     if not metrics:
-        found.problems.append(f"{path}: holds none of TOFU's four evaluations")
-        return found
+        raise Unreadable("holds none of TOFU's four evaluations")
     found.results.append(_result(path, metrics, pd.concat(frames, ignore_index=True)))
     return found
 

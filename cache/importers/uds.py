@@ -71,14 +71,9 @@ def is_summary(path: Path) -> bool:
 def read_table(path: Path) -> Found:
     """A run for each model of the table."""
     found = Found()
-    try:
-        rows = read_object(path).get("models")
-    except Unreadable as error:
-        found.problems.append(f"{path}: {error}")
-        return found
+    rows = read_object(path).get("models")
     if not isinstance(rows, list):
-        found.problems.append(f"{path}: has no list `models`")
-        return found
+        raise Unreadable("has no list `models`")
     unknown: set[str] = set()
     for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("model"), str):
@@ -94,17 +89,12 @@ def read_table(path: Path) -> Found:
 def read_summary(path: Path) -> Found:
     """The run whose folder this is."""
     found = Found()
-    try:
-        content = read_object(path)
-    except Unreadable as error:
-        found.problems.append(f"{path}: {error}")
-        return found
+    content = read_object(path)
     n = number(content.get("num_examples"))
     metrics = {key: Number(number(content.get(name)), n=n) for name, key in _SUMMARY.items()}
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if not known:
-        found.problems.append(f"{path}: its scores are not numbers")
-        return found
+        raise Unreadable("its scores are not numbers")
     method, settings = method_of(path.parent.name)
     stated = content.get("method")
     found.results.append(

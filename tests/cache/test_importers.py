@@ -259,6 +259,17 @@ def test_a_retained_log_that_was_imported_before_is_found(saves: Path, tmp_path:
     assert all("forget/forget_quality" not in each.metrics for each in alone)
 
 
+def test_states_of_a_trainer_and_weights_are_not_taken_for_results(tmp_path: Path) -> None:
+    saves = write_saves(tmp_path)
+    task = saves / "unlearn" / f"tofu_{BASE}_forget10_NPO" / "checkpoint-30"
+    torch.save({"python": (1, 2)}, task / "rng_state.pth")
+    torch.save(torch.zeros(5 * 2**20), task / "weights.pth")
+    for name in ("trainer_state.json", "config.json"):
+        (task / name).write_text("{}")
+    found = read_results([saves])
+    assert (len(found.results), found.problems) == (11, [])
+
+
 def test_leaderboards_are_read_as_they_are(tmp_path: Path) -> None:
     path = tmp_path / "nudity.csv"
     path.write_text(
