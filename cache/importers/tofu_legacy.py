@@ -31,6 +31,15 @@ _SECTIONS: Mapping[str, tuple[str, str]] = {
     "eval_real_author_wo_options.json": ("utility", "@real authors"),
     "eval_real_world_wo_options.json": ("utility", "@world facts"),
 }
+_GENERIC = re.compile(r"eval_results?(?:-\d+)?|ds_size\d+|checkpoint-\d+|evals?|data")
+"""Folders that say nothing of which run it is."""
+_METHODS: Mapping[str, str] = {
+    "grad_ascent": "GradAscent",
+    "grad_diff": "GradDiff",
+    "KL": "KL",
+    "idk": "IdkNLL",
+    "dpo": "IdkDPO",
+}
 Floats = NDArray[np.float64]
 
 
@@ -72,25 +81,31 @@ def read_file(path: Path) -> Found:
 
 
 def _result(path: Path, metrics: Mapping[str, Number], examples: pd.DataFrame) -> Result:
-    folders = list(path.parent.parts[-4:])
-    text = "_".join(folders)
-    retained = re.search(r"retain(?:99|95|90)", text)
-    split = re.search(r"forget(?:10|05|01)", text)
+    """What the path says: `ft_epoch5_lr1e-05_llama2-7b_retain90_wd0.01/eval_results/ds_size300/...`."""
+    told = [part for part in path.parent.parts if not _GENERIC.fullmatch(part)]
+    text = "_".join(told[-3:])
+    name = told[-1] if told else path.parent.name
+    retained, split = (re.search(pattern, text) for pattern in (r"retain(?:99|95|90)", r"forget(?:10|05|01)"))
+    spoken = re.search(r"(grad_ascent|grad_diff|KL|idk|dpo)(?=_|$)", text)
     method, settings = method_of(text.replace("-", "_"))
-    original = not retained and re.search(r"(?:^|_)full(?:_|$|/)", text) is not None and not method
+    method = _METHODS[spoken.group()] if spoken else method
+    base = re.search(r"lr[\d.e-]+_(.+?)_(?:full|retain\d\d|forget\d\d)", text)
+    step = re.search(r"checkpoint-(\d+)", "_".join(path.parent.parts[-4:]))
+    original = not retained and not method and re.search(r"_full(?:_|$)", text) is not None
     part: Part = "retained" if retained and not method else "original" if original else "unlearned"
-    name = split.group() if split else SPLITS[retained.group()] if retained else ""
-    step = re.search(r"checkpoint-(\d+)", text)
+    about = split.group() if split else SPLITS[retained.group()] if retained else ""
     return Result(
         tool=TOOL,
-        collection=f"TOFU {name} (2024 files)".replace("  ", " "),
+        collection=" · ".join(
+            each for each in (f"TOFU {about}".strip(), base.group(1) if base else "", "2024") if each
+        ),
         protocol=PROTOCOL,
         modality="text",
-        model=" / ".join(folders[-2:]),
+        model=f"{name} step {step.group(1)}" if step else name,
         part=part,
-        method=method,
+        method=method if part == "unlearned" else "",
         step=float(step.group(1)) if step else None,
-        line=re.sub(r"_?checkpoint-\d+", "", text) if step else "",
+        line=name if step else "",
         source=str(path),
         settings=settings,
         metrics=metrics,

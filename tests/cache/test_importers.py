@@ -101,8 +101,11 @@ def test_retained_logs_that_disagree_are_named(tmp_path: Path) -> None:
 
 
 def test_legacy_files_yield_model_utility_and_forget_quality_by_the_scripts_formulas(tmp_path: Path) -> None:
-    retained = write_legacy(tmp_path / "ft_llama2-7b_retain90_wd0", 0.2)
-    unlearned = write_legacy(tmp_path / "tofu_llama2_forget10_GradAscent_lr1e-05", 0.9, seed=5)
+    end = Path("eval_results/ds_size300")
+    retained = write_legacy(tmp_path / "data" / "ft_epoch5_lr1e-05_llama2-7b_retain90_wd0.01" / end, 0.2)
+    task = tmp_path / "lr1e-05_llama2-7b_full_seed42_1" / "grad_ascent_1e-05_forget10_5" / "checkpoint-12"
+    unlearned = write_legacy(task / end, 0.9, seed=5)
+    write_legacy(tmp_path / "ft_epoch5_lr2e-05_phi_full_wd0" / end, 0.9, seed=6)
     found = {each.part: each for each in read_results([tmp_path]).results}
     content = json.loads(unlearned.read_text())
 
@@ -131,7 +134,10 @@ def test_legacy_files_yield_model_utility_and_forget_quality_by_the_scripts_form
     ]
     expected = ks_2samp(*ratios).pvalue
     assert found["unlearned"].metrics["forget/forget_quality"].value == pytest.approx(expected)
-    assert found["unlearned"].method == "GradAscent"
+    assert (found["unlearned"].method, found["unlearned"].step) == ("GradAscent", 12)
+    assert found["unlearned"].collection == found["retained"].collection == "TOFU forget10 · llama2-7b · 2024"
+    assert found["retained"].model == "ft_epoch5_lr1e-05_llama2-7b_retain90_wd0.01"
+    assert found["original"].collection == "TOFU · phi · 2024"
     assert found["unlearned"].examples["generation"].notna().sum() == 81
 
 
