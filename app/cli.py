@@ -69,6 +69,8 @@ def _dispatch(arguments: list[str]) -> int:
         options = cli_options.import_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
         return import_results(options)
+    if arguments[:1] == ["unlearn"]:
+        return unlearn(cli_options.unlearn_parser().parse_args(arguments[1:]))
     if arguments[:1] == ["export"]:
         options = cli_options.export_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -227,6 +229,25 @@ def import_results(options: argparse.Namespace) -> int:
     if not options.paths:
         raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
     return importing.import_paths(open_store(), options.paths, as_json=options.json)
+
+
+def unlearn(options: argparse.Namespace) -> int:
+    """Train unlearned versions of a study's original, or list the methods."""
+    from app import unlearning
+
+    if options.list:
+        for line in unlearning.listing():
+            print(line)
+        return 0
+    if options.study is None or options.method is None:
+        raise StudyError("a study file and --method are needed", how="--list shows the methods")
+    if not 1 <= options.checkpoints <= 100:
+        raise StudyError("from 1 to 100 checkpoints can be kept", where="--checkpoints")
+    chosen = cli_options.settings(options)
+    where = options.to.expanduser()
+    return unlearning.unlearn_study(
+        options.study, options.method, chosen, where, options.checkpoints, options.retain, options.device
+    )
 
 
 def export(path: Path, folder: Path, *, figures: bool) -> int:

@@ -46,6 +46,9 @@ examples:
   unlearnboard import open-unlearning/saves results.csv
       Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
 
+  unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
+      Make unlearned versions of the original with one of twelve methods, and a study file that has them.
+
   unlearnboard export people/study.toml --to paper
       Figures, tables and one page that opens without a server, for a paper or a reviewer.
 
@@ -221,6 +224,37 @@ def import_parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
     _add_cache(parser.add_argument)
     return parser
+
+
+def unlearn_parser() -> argparse.ArgumentParser:
+    """Parser of `unlearnboard unlearn`."""
+    parser = argparse.ArgumentParser(
+        prog="unlearnboard unlearn",
+        description="Unlearn the forget probes of a study of language models with one method, keeping LoRA adapters on "
+        "the way, each with its recipe; a study file with the new models is written beside them. Seeded: the same "
+        "command gives the same weights on the same machine.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("study", type=Path, nargs="?", metavar="STUDY.toml", help="the study file")
+    parser.add_argument("--method", metavar="NAME", help="which one; --list shows them")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="lr=1e-4 steps=60 beta=0.1 ..."
+    )
+    parser.add_argument(
+        "--checkpoints", type=int, default=5, metavar="N", help="how many are kept (default: 5)"
+    )
+    parser.add_argument(
+        "--retain", type=Path, metavar="FILE", help="rows to keep, in place of the retain probes"
+    )
+    parser.add_argument("--to", type=Path, default=Path("unlearned"), metavar="FOLDER", help="where to")
+    parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
+    parser.add_argument("--list", action="store_true", help="list the methods")
+    return parser
+
+
+def settings(options: argparse.Namespace) -> dict[str, str]:
+    """What was given with --set."""
+    return dict(_pair(text, "--set") for text in options.set)
 
 
 def export_parser() -> argparse.ArgumentParser:

@@ -19,6 +19,7 @@ from app.cli_options import (
     import_parser,
     prepare_parser,
     show_parser,
+    unlearn_parser,
 )
 from backends.checkpoints import inspect_study
 from backends.probes import read_probes
@@ -63,6 +64,7 @@ def test_every_command_of_unlearnboard_parses(line: str) -> None:
         "export": export_parser(),
         "import": import_parser(),
         "prepare": prepare_parser(),
+        "unlearn": unlearn_parser(),
     }
     if "--help" in rest or first == "--help":
         return

@@ -28,7 +28,9 @@ from backends.unlearning.text_batches import (
 Lower = Callable[[Sequence[list[int]]], list[torch.Tensor]]
 """Hidden states that enter the trained part of a model, one (tokens, width) a row of token ids."""
 
-MethodName = Literal["FineTune", "GradAscent", "GradDiff", "NPO", "SimNPO", "IdkNLL", "IdkDPO"]
+MethodName = Literal[
+    "FineTune", "GradAscent", "GradDiff", "NPO", "SimNPO", "IdkNLL", "IdkDPO", "AltPO", "UNDIAL", "WGA", "SatImp", "CEU"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,22 @@ class Method:
         gamma: weight of the forget loss.
         alpha: weight of the cross-entropy on retain rows.
         kappa: weight of KL(base without adapter || model) on general rows.
-        beta: inverse temperature of NPO, SimNPO and IdkDPO.
+        keep: weight of KL(model before its first step || model) on retain rows.
+        beta: inverse temperature of NPO, SimNPO, IdkDPO and AltPO; what UNDIAL lowers; exponent of WGA and SatImp.
+        beta2: second exponent of SatImp.
         delta: margin of SimNPO, nats per token.
+        skip_first: answer tokens that CEU leaves out at the beginning; open-unlearning leaves out one.
     """
 
     name: MethodName
     gamma: float = 1.0
     alpha: float = 0.0
     kappa: float = 0.0
+    keep: float = 0.0
     beta: float = 0.1
+    beta2: float = 1.0
     delta: float = 0.0
+    skip_first: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +77,17 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What a method sees. `refusals` are drawn in turn for the Idk methods; `general` feeds the KL term."""
+    """What a method sees.
+
+    `refusals` are drawn in turn for the Idk methods, `alternates` has another answer to each forget row for AltPO, and
+    `general` feeds the KL term to the base.
+    """
 
     forget: Sequence[QuestionAnswer] = ()
     retain: Sequence[QuestionAnswer] = ()
     general: Sequence[QuestionAnswer] = ()
     refusals: Sequence[str] = ()
+    alternates: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +166,21 @@ class _Trainer:
             states = lower([row.ids for row in encoded])
             return [replace(row, states=state) for row, state in zip(encoded, states, strict=True)]
 
+        others = rows.alternates if method.name == "AltPO" else rows.refusals
         refusing = [
-            QuestionAnswer(row.question, rows.refusals[i % len(rows.refusals)])
+            QuestionAnswer(row.question, others[i % len(others)])
             for i, row in enumerate(rows.forget)
-            if rows.refusals
+            if others
         ]
         self.forget = encode(rows.forget, method.gamma > 0)
-        self.retain = encode(rows.retain, method.alpha > 0)
+        self.retain = encode(rows.retain, method.alpha > 0 or method.keep > 0)
         self.general = encode(rows.general, method.kappa > 0)
-        self.refusal = encode(refusing, method.name in ("IdkNLL", "IdkDPO"))
-        self.forget_ref = self._reference(self.forget) if method.name in ("NPO", "IdkDPO") else None
-        self.refusal_ref = self._reference(self.refusal) if method.name == "IdkDPO" else None
+        self.refusal = encode(refusing, method.name in ("IdkNLL", "IdkDPO", "AltPO"))
+        self.forget_ref = self._reference(self.forget) if method.name in ("NPO", "IdkDPO", "AltPO") else None
+        self.refusal_ref = self._reference(self.refusal) if method.name in ("IdkDPO", "AltPO") else None
         self.general_ref = self._base_logprobs()
+        self.retain_ref = self._logprobs(self.retain) if method.keep > 0 else []
+        self.teacher = self._logprobs(self.forget) if method.name == "UNDIAL" else []
         draw = torch.Generator().manual_seed(schedule.seed)
         sizes = (schedule.batch, schedule.retain_batch, schedule.general_batch)
         sets = (self.forget, self.retain, self.general)
@@ -178,14 +194,38 @@ class _Trainer:
         if self.draws[0] is not None:
             total = total + self.method.gamma * self._forget_loss(next(self.draws[0]))
         if self.draws[1] is not None:
-            nll, n = self._nll(self._batch(self.retain, next(self.draws[1])))
-            total = total + self.method.alpha * losses.cross_entropy(nll, n)
+            total = total + self._retain_loss(next(self.draws[1]))
         if self.draws[2] is not None:
             total = total + self.method.kappa * self._kl(next(self.draws[2]))
         return total
 
+    def _retain_loss(self, indices: list[int]) -> torch.Tensor:
+        """Cross-entropy and, where it is asked for, KL to the model before its first step: of one forward pass."""
+        batch = self._batch(self.retain, indices)
+        logits = answer_logits(self.model, batch)
+        nll, n = losses.answer_nll(logits, batch.targets, batch.answer_mask), batch.answer_mask.sum(-1)
+        total = self.method.alpha * losses.cross_entropy(nll, n)
+        if self.method.keep > 0:
+            reference = self._padded(self.retain_ref, indices, logits)
+            total = total + self.method.keep * losses.kl_to_reference(logits, reference, batch.answer_mask)
+        return total
+
+    def _token_loss(self, indices: list[int]) -> torch.Tensor:
+        """Methods whose loss is one of every token's logits."""
+        method, batch = self.method, self._batch(self.forget, indices)
+        seen = answer_logits(self.model, batch), batch.targets, batch.answer_mask
+        if method.name == "WGA":
+            return losses.weighted_ascent(*seen, method.beta)
+        if method.name == "SatImp":
+            return losses.saturation_importance(*seen, method.beta, method.beta2)
+        if method.name == "UNDIAL":
+            return losses.undial(*seen, self._padded(self.teacher, indices, seen[0]), method.beta)
+        return losses.ceu(*seen, skip_first=method.skip_first)
+
     def _forget_loss(self, indices: list[int]) -> torch.Tensor:
         method = self.method
+        if method.name in ("WGA", "SatImp", "UNDIAL", "CEU"):
+            return self._token_loss(indices)
         if method.name == "IdkNLL":
             return losses.cross_entropy(*self._nll(self._batch(self.refusal, indices)))
         nll, n = self._nll(self._batch(self.forget, indices))
@@ -208,23 +248,33 @@ class _Trainer:
     def _kl(self, indices: list[int]) -> torch.Tensor:
         batch = self._batch(self.general, indices)
         logits = answer_logits(self.model, batch)
-        reference = torch.zeros_like(logits)
-        for place, i in enumerate(indices):
-            reference[place, -len(self.general_ref[i]) :] = self.general_ref[i].to(self.device)
+        reference = self._padded(self.general_ref, indices, logits)
         return losses.kl_to_reference(logits, reference, batch.answer_mask)
 
+    def _padded(
+        self, references: Sequence[torch.Tensor], indices: Sequence[int], logits: torch.Tensor
+    ) -> torch.Tensor:
+        """References of these rows, at the right edge of a batch of the same shape as `logits`."""
+        padded = torch.zeros_like(logits)
+        for place, i in enumerate(indices):
+            padded[place, -len(references[i]) :] = references[i].to(self.device)
+        return padded
+
     def _base_logprobs(self) -> list[torch.Tensor]:
-        """The base's log-probabilities at every answer token of the general rows, float16, computed once."""
+        """The same of the base without the adapter, on the general rows."""
+        with self.model.disable_adapter():
+            return self._logprobs(self.general)
+
+    def _logprobs(self, rows: Sequence[EncodedRow]) -> list[torch.Tensor]:
+        """The model's log-probabilities as it is now at every answer token of the rows, float16, computed once."""
         found: list[torch.Tensor] = []
         self.model.eval()
-        with torch.no_grad(), self.model.disable_adapter():
-            for i in range(0, len(self.general), 8):
-                indices = range(i, min(i + 8, len(self.general)))
-                logprobs = torch.log_softmax(
-                    answer_logits(self.model, self._batch(self.general, indices)), dim=-1
-                )
+        with torch.no_grad():
+            for i in range(0, len(rows), 8):
+                indices = range(i, min(i + 8, len(rows)))
+                logprobs = torch.log_softmax(answer_logits(self.model, self._batch(rows, indices)), dim=-1)
                 for place, j in enumerate(indices):
-                    found.append(logprobs[place, -len(self.general[j].answer) :].to("cpu", torch.float16))
+                    found.append(logprobs[place, -len(rows[j].answer) :].to("cpu", torch.float16))
         return found
 
     def _batch(self, rows: Sequence[EncodedRow], indices: Sequence[int]) -> Batch:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning import text_losses as losses
 from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch, shuffled
-from backends.unlearning.text_training import Diverged, Method, Rows, Schedule, train
+from backends.unlearning.text_training import Diverged, Method, MethodName, Rows, Schedule, train
 from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
 from tests.tiny_text import write_tiny_model
 
@@ -25,7 +25,7 @@ FORGET = [
     QuestionAnswer("Where was she born?", "On a barge in Ghent."),
 ]
 RETAIN = [QuestionAnswer("What does he eat?", "Figs."), QuestionAnswer("Who taught him?", "An aunt.")]
-ROWS = Rows(FORGET, RETAIN, RETAIN, ("I don't know.",))
+ROWS = Rows(FORGET, RETAIN, RETAIN, ("I don't know.",), ("Bo Trent.", "In a tent in Riga."))
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +127,7 @@ def test_training_the_upper_layers_gives_the_weights_of_training_the_whole_model
         torch.testing.assert_close(tensor, found[1][name], atol=2e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["FineTune", "GradAscent", "GradDiff", "NPO", "SimNPO", "IdkNLL", "IdkDPO"])
+@pytest.mark.parametrize("name", get_args(MethodName))
 def test_every_method_moves_the_forget_answers_its_way(base: Path, name: Any) -> None:
     model, tokenizer, _ = adapted(base)
     batch = make_batch(encode_rows(tokenizer, FORGET), tokenizer.pad_id, "cpu")
@@ -145,6 +145,24 @@ def test_every_method_moves_the_forget_answers_its_way(base: Path, name: Any) ->
         assert nll() < before
     elif name != "IdkNLL":  # IdkNLL only adds a refusal: it hides and does not push the answer away
         assert nll() > before
+
+
+def test_keeping_holds_the_answers_to_retain_rows_where_they_were(base: Path) -> None:
+    def moved(keep: float) -> float:
+        model, tokenizer, _ = adapted(base)
+        batch = make_batch(encode_rows(tokenizer, RETAIN), tokenizer.pad_id, "cpu")
+        with torch.no_grad():
+            before = answer_logits(model, batch)
+            list(train_now(model, tokenizer, Method("GradAscent", keep=keep)))
+            return float(losses.kl_to_reference(answer_logits(model, batch), before, batch.answer_mask))
+
+    def train_now(model: Any, tokenizer: ChatTokenizer, method: Method) -> list[Any]:
+        with torch.enable_grad():
+            return list(
+                train(model, tokenizer, method, Schedule(12, 1e-2, batch=2, retain_batch=2), ROWS, "cpu")
+            )
+
+    assert moved(10.0) < 0.3 * moved(0.0)
 
 
 def test_the_same_seed_gives_the_same_weights(base: Path) -> None:

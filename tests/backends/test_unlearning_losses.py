@@ -140,19 +140,3 @@ def test_steering_and_staying_are_mean_squares_over_answer_tokens() -> None:
     there = (7.0 * direction).expand(ROWS, TOKENS, 4)
     assert losses.steering(there, MASK, direction, 7.0).item() == pytest.approx(0.0, abs=1e-9)
     assert losses.staying(hidden, hidden, MASK).item() == 0.0
-
-
-def test_npo_tends_to_gradient_ascent_on_sums_as_beta_tends_to_nothing() -> None:
-    nll = torch.tensor([3.0, 5.0], dtype=torch.float64, requires_grad=True)
-    reference = torch.tensor([2.0, 6.0], dtype=torch.float64)
-    losses.npo(nll, reference, 1e-6).backward()
-    assert torch.allclose(nll.grad, torch.full((2,), -0.5, dtype=torch.float64), atol=1e-6)
-
-
-def test_simnpo_weighs_rows_by_how_known_they_still_are() -> None:
-    nll, n = torch.tensor([2.0, 20.0], requires_grad=True), torch.tensor([10.0, 10.0])
-    beta = 4.5
-    losses.simnpo(nll, n, beta, 0.0).backward()
-    # d/d nll = -(2 / rows) sigmoid(-beta nll / n) / n, the weight of eq. 5 of the paper
-    expected = [-(2 / 2) / 10 / (1 + math.exp(beta * value / 10)) for value in (2.0, 20.0)]
-    assert nll.grad.tolist() == pytest.approx(expected, rel=1e-5)
