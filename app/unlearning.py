@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.terminal import printable, stopped_by_ctrl_c
 from backends.device import pick_device
@@ -15,9 +16,10 @@ from backends.probes import read_probes
 from backends.study import ModelSpec, Study
 from backends.study_file import read_study
 from backends.study_writing import write_study
-from backends.unlearning.text_methods import METHODS, Recipe, recipe
-from backends.unlearning.text_runs import rows_of, unlearn
-from backends.unlearning.text_training import TrainingStep
+
+if TYPE_CHECKING:  # torch is imported only by who trains
+    from backends.unlearning.text_methods import Recipe
+    from backends.unlearning.text_training import TrainingStep
 
 STUDY = "study.toml"
 
@@ -37,6 +39,9 @@ def unlearn_study(
         BoardError: anything that a person can mend, in one sentence.
         Cancelled: Ctrl-C; finished checkpoints are kept.
     """
+    from backends.unlearning.text_methods import METHODS, recipe
+    from backends.unlearning.text_runs import rows_of, unlearn
+
     study = read_study(path)
     if study.modality != "text":
         raise StudyError("only language models can be unlearned from here", where=str(path))
@@ -68,6 +73,8 @@ def unlearn_study(
 
 def listing() -> list[str]:
     """The methods, a line each."""
+    from backends.unlearning.text_methods import METHODS
+
     return [f"{each.name:<11} {each.about}  [{each.source}]" for each in METHODS.values()]
 
 
