@@ -14,7 +14,8 @@ from app import state
 from app.charts.choices import card_of, in_order, role_of, title
 from app.charts.points import Axis
 from app.foreign_run import foreign_examples, foreign_run
-from app.plain_text import visible
+from app.layers import STUDY
+from app.plain_text import cell_text, visible
 from app.resources import store
 from app.selected_model import selected_model
 from app.tradeoff_link import RUNS
@@ -52,7 +53,7 @@ def chosen_runs(runs: Board, board: Scoreboard, study: Study, x: Axis, y: Axis) 
             "them, with a paired test. More: their differing settings."
         )
         return []
-    own = {spec.name for spec in study.models}
+    own = own_runs(runs)
     if len(chosen) == 1:
         if chosen[0] in own:
             selected_model(board, study, chosen[0], x, y)
@@ -65,6 +66,11 @@ def chosen_runs(runs: Board, board: Scoreboard, study: Study, x: Axis, y: Axis) 
     _settings(runs, study, chosen)
     _onwards(study, [name for name in chosen if name in own])
     return chosen
+
+
+def own_runs(runs: Board) -> set[str]:
+    """Names of the study's own runs on the board; an imported run may be called as a model of the study."""
+    return set(runs.heads.loc[runs.heads["layer"] == STUDY, "model"])
 
 
 def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x: Axis, y: Axis) -> None:
@@ -87,7 +93,7 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
     labels = _labels(runs, study, chosen)
     shown = pd.DataFrame(
         {
-            "Probe": [visible(labels.get(str(probe), str(probe))) for probe in table.index],
+            "Probe": [cell_text(labels.get(str(probe), str(probe))) for probe in table.index],
             visible(chosen[0]): table["first"].to_numpy(),
             visible(chosen[1]): table["second"].to_numpy(),
             "Difference": table["difference"].to_numpy(),
@@ -101,7 +107,7 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
         column_config=config | {"Probe": st.column_config.TextColumn(width="medium")},
         key=f"pair_probes_{key}",
     )
-    shared = [name for name in chosen if name in {spec.name for spec in study.models}]
+    shared = [name for name in chosen if name in own_runs(runs)]
     if len(shared) == 2:
         st.button(
             "Open the top probe in Compare",
@@ -136,8 +142,8 @@ def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:
     places = [list(runs.heads["model"]).index(name) for name in names]
     table = pd.DataFrame(
         {
-            "Run": [visible(name) for name in names],
-            "Layer": heads.loc[names, "layer"].map(visible).to_numpy(),
+            "Run": [cell_text(name) for name in names],
+            "Layer": heads.loc[names, "layer"].map(cell_text).to_numpy(),
             x.name: runs.column(x.key)[places],
             y.name: runs.column(y.key)[places],
         }
@@ -165,7 +171,7 @@ def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
         st.caption("Their recorded settings are equal.")
         return
     with st.expander("Settings that differ", expanded=True):
-        shown = table.map(lambda value: visible(str(value)))
+        shown = table.map(cell_text)
         small = st.column_config.TextColumn(width="small")
         st.dataframe(shown, column_config=dict.fromkeys(shown.columns, small), key="differing_settings")
 
@@ -179,7 +185,7 @@ def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
         "protocol": heads["protocol"],
     }
     spec = next((each for each in study.models if each.name == name), None)
-    if spec is not None and heads["layer"] == "this study":
+    if spec is not None and heads["layer"] == STUDY:
         more = {
             key: value for key, value in asdict(spec).items() if key not in ("name", "note", "fingerprint")
         }
@@ -220,7 +226,7 @@ def _per_example(key: str) -> bool:
 
 
 def _values(runs: Board, board: Scoreboard, study: Study, name: str, key: str) -> pd.Series:
-    if name in {spec.name for spec in study.models}:
+    if name in own_runs(runs):
         return board.per_probe(name, key)
     return foreign_examples(runs, name, key)
 

@@ -17,6 +17,7 @@ from app.plain_text import visible
 from backends.errors import StudyError
 from backends.study import Role
 from cache.examples import LEAST_CHANGE, Examples
+from cache.exporters.tables import to_csv
 
 ORDERS = {
     "change": "Largest change first",
@@ -25,8 +26,6 @@ ORDERS = {
     "file": "As in the study",
 }
 COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "change": "Changes"}
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes for the start of a formula."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +128,7 @@ def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: 
 
 def as_csv(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:
     """Everything known of these rows; text that a spreadsheet would run as a formula has a ' before it."""
-    flat = pd.DataFrame(_records(shown, rows, metric, protocol))
-    guarded = flat.map(
-        lambda cell: f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
-    )
-    return str(guarded.to_csv(index=False))
+    return to_csv(pd.DataFrame(_records(shown, rows, metric, protocol)))
 
 
 def as_jsonl(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:

@@ -8,7 +8,7 @@ import streamlit as st
 from app.charts.choices import in_order, title
 from app.charts.points import Axis
 from app.layers import tables
-from app.plain_text import visible, visible_json
+from app.plain_text import cell_text, visible, visible_json
 from app.resources import store
 from app.run_bar import literal
 from cache.board import Board
@@ -84,7 +84,7 @@ def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> No
             continue
         moved = found.table["difference"].abs().sort_values(ascending=False).index[:CHANGED_SHOWN]
         table = found.table.loc[moved].rename_axis("Example").reset_index()
-        table["Example"] = table["Example"].astype(str).map(visible)
+        table["Example"] = table["Example"].map(cell_text)
         st.caption(f"Changed most on {literal(axis.name)}: p = {found.p_value:.2g}, paired permutation test")
         number = st.column_config.NumberColumn(format="%.3f")
         names = {"first": "Original", "second": "This run", "difference": "Change"}
@@ -108,7 +108,7 @@ def _recorded(key: str) -> None:
     if len(texts) > 1:
         with st.expander(f"{len(frame)} examples"):
             said = frame.loc[frame[texts[1:]].notna().any(axis=1), texts]
-            st.dataframe(said.map(lambda value: visible(str(value))), hide_index=True)
+            st.dataframe(said.map(cell_text), hide_index=True)
 
 
 def _original(runs: Board, layer: str) -> int | None:

@@ -12,7 +12,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.points import Axis
 from app.layers import STUDY
-from app.plain_text import visible
+from app.plain_text import cell_text
 from app.run_bar import literal
 from app.table_export import table_export
 from cache.frontier import Floats
@@ -142,7 +142,7 @@ def frontier_panel(found: Frontier, x: Axis, y: Axis, name: str) -> None:
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
     texts = [column for column in ("Method", "Bend", "Nearest to retained") if column in table]
-    return table.assign(**{column: table[column].map(visible) for column in texts})
+    return table.assign(**{column: table[column].map(cell_text) for column in texts})
 
 
 def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Floats:

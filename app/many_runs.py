@@ -19,7 +19,7 @@ from app.figure_export import figure_config, figure_export
 from app.frontier_panel import method_labels
 from app.layers import STUDY
 from app.look import looks_of
-from app.plain_text import visible
+from app.plain_text import cell_text
 from app.resources import store
 from app.run_bar import literal
 from app.strength_view import strength_view
@@ -339,8 +339,8 @@ def _show_table(table: pd.DataFrame, name: str, key: str, rulers: Mapping[str, R
     config = {column: number for column in table if table[column].dtype.kind == "f" and column != "Step"}
     shown = table.copy()
     for column in shown:
-        if shown[column].dtype == object:
-            shown[column] = shown[column].map(lambda value: visible(str(value)))
+        if not pd.api.types.is_numeric_dtype(shown[column]):
+            shown[column] = shown[column].map(cell_text)
     st.dataframe(shown, hide_index=True, column_config=config, key=key, placeholder="–")
     best = {label: "lower" if each.turned else "higher" for label, each in rulers.items()}
     table_export(table, name, key=key, best=best)

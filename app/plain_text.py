@@ -11,6 +11,8 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
+from cache.exporters.tables import inert
+
 _WORD = re.compile(
     r"([\w\u200c\u200d]+(?:['’\-]\w+)*|[^\w\s](?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d[^\w\s])*)(\s*)"
 )  # a family of joined emoji is one word
@@ -29,6 +31,11 @@ def visible(text: str) -> str:
     if text.isprintable():  # none of these characters is, and most texts are
         return text
     return "".join(map(_visible_character, text))
+
+
+def cell_text(value: object) -> str:
+    """A name in a table whose toolbar saves it as CSV: visible, and no formula for a spreadsheet."""
+    return visible(str(inert(str(value))))
 
 
 def visible_json(value: object) -> str:

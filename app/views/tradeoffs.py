@@ -17,7 +17,7 @@ from app.charts.choices import SCALES, USUAL_SCALE, axis, first_axes, in_order, 
 from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
-from app.chosen_runs import chosen_runs
+from app.chosen_runs import chosen_runs, own_runs
 from app.components.model_picker import is_dark
 from app.figure_export import figure_config, figure_export
 from app.frontier_panel import Frontier, frontier, frontier_panel
@@ -26,7 +26,7 @@ from app.layers import STUDY, Layered, layer_names, tables
 from app.look import looks_of
 from app.many_runs import VIEWS, show_view
 from app.metric_card import metric_card
-from app.plain_text import visible
+from app.plain_text import cell_text, visible
 from app.protocol_choice import protocol_note, under_protocol
 from app.resources import store
 from app.retained_choice import retained_choice
@@ -149,7 +149,7 @@ def _frontier(
     with right:
         chosen = chosen_runs(runs, board, study, axes.x, axes.y)
         retained_choice(study)
-    if len(chosen) == 1 and chosen[0] in {spec.name for spec in study.models}:
+    if len(chosen) == 1 and chosen[0] in own_runs(runs):
         most_changed(board, study, chosen[0], axes.x, axes.y)
     frontier_panel(found, axes.x, axes.y, state.study_name())
     _table(found.points, axes)
@@ -338,7 +338,8 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
         table.insert(1, "Layer", points["layer"])
     if state.study().modality == "text" or points["protocol"].nunique() > 1:
         table.insert(1, "Protocol", points["protocol"])
-    shown = table.assign(Model=table["Model"].map(visible), Method=table["Method"].map(visible))
+    names = [name for name in ("Model", "Method", "Layer", "Protocol") if name in table]
+    shown = table.assign(**{name: table[name].map(cell_text) for name in names})
     st.dataframe(shown, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
     ways = {each.name: each.better for each in (axes.x, axes.y) if each.better != "zero"}
     table_export(
