@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -142,6 +143,30 @@ def test_every_view_is_drawn(page: Page, board: Dashboard, view: str) -> None:
     wanted = page.locator("[data-testid='stDataFrame']" if view in ("Table", "Best") else ".js-plotly-plot")
     expect(wanted.first).to_be_visible()
     screenshot(page, f"tradeoffs-{view.lower()}")
+
+
+def test_names_from_files_are_text_and_nothing_else(page: Page, board: Dashboard, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)> ![x](http://example.org/y) =cmd()"
+    table = tmp_path / "evil.csv"
+    table.write_text(
+        "model,method,step,collection,forget/probability,retain/probability\n"
+        + "".join(f'"{evil} {n}","<b>{evil}",{n},"<i>evil",0.{n},0.{n}\n' for n in (1, 2, 3))
+    )
+    page.goto(f"{board.url}/runs")
+    wait_ready(page)
+    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(table)
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("3 new runs")).to_be_visible()
+    link = "?layer=%3Ci%3Eevil&x=forget%2Fprobability&y=retain%2Fprobability&run=" + quote(f"{evil} 2")
+    open_page(page, board, link)
+    expect(page.locator(".js-plotly-plot")).to_be_visible()
+    assert page.locator("img[src='x']").count() == 0
+    names = page.locator(".js-plotly-plot").evaluate("plot => plot.data.map(trace => trace.name).join()")
+    assert "&lt;b>&lt;img" in names
+    expect(page.get_by_text(f"<i>evil · protocol as in evil.csv · <b>{evil} · step 2")).to_be_visible()
+    for view in ("Table", "Parallel", "Agreement"):
+        open_page(page, board, f"?layer=%3Ci%3Eevil&chart={view}")
+        assert page.locator("img[src='x']").count() == 0
 
 
 def test_the_best_of_each_method_meets_the_condition(page: Page, board: Dashboard) -> None:
