@@ -10,7 +10,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,18 +126,34 @@ SHIPPED = frozenset(
 """Method and step of the last checkpoint of each method: their weights ship, the others are recorded only."""
 
 
+LATER = ("keep", "beta2", "skip_first")
+"""Settings of methods that came after the demo was made; its recipes have none of them."""
+
+
+def _without_later(value: Any, names: Sequence[str]) -> Any:
+    """A recipe as it was written before these settings existed, wherever in it they stand at their usual value."""
+    if not isinstance(value, dict):
+        return value
+    usual = {field.name: field.default for field in fields(Method)} | {"alternates": ()}
+    return {
+        key: _without_later(held, names)
+        for key, held in value.items()
+        if key not in names or held != usual[key]
+    }
+
+
 def recipe_digest(run: TextRun) -> str:
     """Identity of everything that makes a run's weights, apart from the machine."""
     rows = run_rows(run, [])
     general = [asdict(row) for row in world_rows()]
     value: list[Any] = [
-        asdict(run),
+        _without_later(asdict(run), LATER),
         SOURCE,
         RANK,
         LORA_ALPHA,
         LAYERS,
         TARGETS,
-        asdict(rows),
+        _without_later(asdict(rows), ("alternates",)),
         general,
         INSTRUCTIONS,
     ]
