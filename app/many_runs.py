@@ -113,9 +113,9 @@ def _parallel(shown: _Shown) -> None:
         st.caption("Choose at least two metrics.")
         return
     if len(shown.runs) > MOST_LINES:
-        st.plotly_chart(
-            parallel_many(shown.scene(), rulers), key="parallel_many", config=figure_config("parallel")
-        )
+        many = parallel_many(shown.scene(), rulers)
+        st.plotly_chart(many, key="parallel_many", config=figure_config("parallel"))
+        figure_export(lambda: many, f"{state.study_name()}-parallel", key="parallel_many")
         st.caption("Drag along an axis to keep only the runs that cross it there; better is up.")
         return
     chosen = _chosen_places(shown)

@@ -22,19 +22,18 @@ from app.components.model_picker import is_dark
 from app.figure_export import figure_config, figure_export
 from app.frontier_panel import Frontier, frontier, frontier_panel
 from app.layer_choice import layer_choice, protocol_warning
-from app.layers import STUDY, Layered, layer_names, tables
+from app.layers import OWN_PICTURES, STUDY, Layered, layer_names, tables
 from app.look import looks_of
 from app.many_runs import VIEWS, show_view
 from app.metric_card import metric_card
 from app.plain_text import cell_text, visible
-from app.protocol_choice import protocol_note, under_protocol
-from app.resources import store
+from app.protocol_choice import under_protocol
 from app.retained_choice import retained_choice
 from app.run_bar import literal
 from app.run_filters import filtered
 from app.scoreboards import current_scoreboard
 from app.selected_model import most_changed
-from app.study_page import study_page
+from app.share_panel import published_sources, whole_study
 from app.table_export import table_export
 from app.tradeoff_link import NO_SIZE, RUNS, Setting
 from backends.study import Study
@@ -55,11 +54,7 @@ def page() -> None:
     """Axes, chart, the chosen runs, the plotted values."""
     st.title("Trade-offs", anchor=False)
     study = state.study()
-    st.caption(
-        "What forgetting costs: every checkpoint is a point, lines join the checkpoints of one method."
-        + (f" {AIM}" if study.retained else "")
-        + protocol_note()
-    )
+    about = st.container()
     board = current_scoreboard()
     names = layer_names(study)
     layers = {"layer": Setting([STUDY], names), "mix": Setting(False)}
@@ -68,11 +63,19 @@ def page() -> None:
     with views_place:
         view_place = st.container(width="stretch")
         shown = layer_choice(names)
+    about.caption(
+        "What forgetting costs: every checkpoint is a point, lines join the checkpoints of one method."
+        + (f" {AIM}" if "retained" in set(shown.board.heads["part"]) else "")
+        + _protocols(shown, study)
+    )
     said = st.container()
     keys = in_order(shown.board.known())
     if len(keys) < 2:
         tradeoff_link.write(layers)
-        _nothing_yet(study, keys, evaluated=bool(board.numerics))
+        if st.session_state["layer"] in ([], [STUDY]):
+            _nothing_yet(study, keys, evaluated=bool(board.numerics))
+        else:
+            _too_few(shown, keys)
         return
     usual = first_axes(keys, study.modality)
     settings = _settings(usual, keys, shown.board)
@@ -154,26 +157,27 @@ def _frontier(
     frontier_panel(found, axes.x, axes.y, state.study_name())
     _table(found.points, axes)
     _not_shown(points, runs, keys, study)
-    _sources(shown.board)
-    _whole_study(study, board)
+    published_sources(shown.board)
+    whole_study(study, board)
 
 
-def _whole_study(study: Study, board: Scoreboard) -> None:
-    """The study as one page, for who has no UnlearnBoard."""
-    st.subheader("Share", anchor=False)
-    st.download_button(
-        "Whole study as one HTML page",
-        lambda: study_page(study, store(), board),
-        file_name=f"{state.study_name()}.html",
-        mime="text/html",
-        icon=":material/html:",
-        key="study_page",
-        on_click="ignore",
+def _protocols(shown: Layered, study: Study) -> str:
+    """Under which protocol the shown numbers were measured; pictures of a study have none of their own."""
+    named = [name for name in shown.protocols if study.modality == "text" or name != OWN_PICTURES]
+    return f" Protocol: {literal(', '.join(named))}." if named else ""
+
+
+def _too_few(shown: Layered, keys: list[str]) -> None:
+    """The chosen layers have no two metrics, so there is nothing to plot; their runs as a table."""
+    st.info(
+        f"A plot needs two metrics, and the {len(shown.board)} runs of these layers have "
+        f"{literal(title(keys[0])) + ' only' if keys else 'none that is known'}. Choose more layers.",
+        icon=":material/scatter_plot:",
     )
-    st.caption(
-        "Figures, tables, examples and provenance; it opens without a server. `unlearnboard export` writes it with "
-        "all tables and figures and files in open-unlearning's shape. In a notebook: `unlearnboard.load()`."
-    )
+    table = pd.DataFrame({"Run": shown.board.heads["model"].map(cell_text)})
+    for key in keys:
+        table[title(key)] = shown.board.column(key)
+    st.dataframe(table, hide_index=True, key="few_runs", placeholder="–")
 
 
 def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
@@ -364,23 +368,6 @@ def _not_shown(points: pd.DataFrame, runs: Board, keys: list[str], study: Study)
     if reasons:
         with st.expander(f"{len(reasons)} more metrics could be shown", icon=":material/help:"):
             st.text("\n".join(reasons))
-
-
-def _sources(board: Board) -> None:
-    """Where published tables come from, and what a reader must know of them."""
-    known = tables()
-    shown = [known[layer] for layer in dict.fromkeys(board.heads["layer"]) if layer in known]
-    if not shown:
-        return
-    with st.expander("Sources of the published tables", icon=":material/menu_book:", expanded=True):
-        for table in shown:
-            protocols = ", ".join(dict.fromkeys(table.board.heads["protocol"]))
-            for source, url in table.sources:
-                st.markdown(
-                    f"{literal(table.name)}: [{literal(source)}]({url}); protocol {literal(protocols)}"
-                )
-            for flag in table.flags:
-                st.caption(literal(flag))
 
 
 page()

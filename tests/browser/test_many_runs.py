@@ -263,3 +263,17 @@ def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Pa
         wait_ready(page)
         expect(page.get_by_role("article", name="NPO 4 × 1")).to_be_visible()
         expect(page).to_have_url(re.compile(r"dial=0\.5"))
+
+
+def test_a_layer_with_one_metric_says_so_and_shows_it(page: Page, board: Dashboard, tmp_path: Path) -> None:
+    table = tmp_path / "lonely.csv"
+    table.write_text("model,forget/probability,protocol\nalone,0.25,mine\n")
+    page.goto(f"{board.url}/runs")
+    wait_ready(page)
+    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(table)
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_text("1 new runs")).to_be_visible()
+    open_page(page, board, "?layer=lonely")
+    expect(page.get_by_text("A plot needs two metrics, and the 1 runs of these layers have")).to_be_visible()
+    expect(page.get_by_text("Protocol: mine.")).to_be_visible()
+    expect(page.locator("[data-testid='stDataFrame']")).to_be_visible()

@@ -104,7 +104,7 @@ def test_a_protocol_that_there_is_not_is_said(page: Page, board: Dashboard) -> N
 def test_a_retained_model_is_chosen_on_the_spot(page: Page, board: Dashboard) -> None:
     open_page(page, board, "tradeoffs?x=forget/mia_loss&y=forget/extraction_strength")
     choose(page, "Retained model", "Other")
-    assert "retained=Other" in page.url
+    expect(page).to_have_url(re.compile("retained=Other"))
     page.goto(f"{board.url}/tradeoffs?retained=Other&x=forget/privleak&y=forget/mia_reference")
     wait_ready(page)
     expect(page.get_by_text("PrivLeak (%) on forget (0 is best)").first).to_be_visible()
