@@ -19,6 +19,7 @@ from app.protocol_choice import protocol_note, under_protocol
 from app.resources import store
 from app.run_bar import literal
 from app.scoreboards import current_scoreboard
+from app.table_export import table_export
 from backends.metrics import METRICS, StudyMetric
 from backends.study import Study
 from cache.examples import Examples, against_original, examples
@@ -247,6 +248,7 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
         key="examples_counts",
         placeholder="–",
     )
+    table_export(counts, f"{state.study_name()}-changes", key="examples_counts")
     band = _noise(state.board_name(), store().version(), key, board, study, store())
     if band is not None:
         st.caption(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +14,11 @@ from cache.board import Board, board_of, joined
 from cache.dial import findings
 from cache.differences import difference, differing
 from cache.ranking import agreement, best_of_each, ranks, within
+from cache.scoreboard import scoreboard
+from cache.slices import slice_board
 from cache.statistics import permutation_test
+from cache.store import Store
+from tests.filled_store import fill_text, text_study
 
 
 def frame(names: list[str], keys: list[str], start: float = 0.0) -> pd.DataFrame:
@@ -112,3 +119,25 @@ def test_a_curve_tells_where_it_bends_and_where_it_passes_the_aim() -> None:
     assert findings(strengths[:2], values[:2], ("lower", "higher"), None) == (None, None)
     gaps = np.where(np.arange(4)[:, None] == 2, np.nan, values)
     assert findings(strengths, gaps, ("lower", "higher"), 0.5).overshoot == pytest.approx(0.5)
+
+
+def test_slices_are_means_over_the_probes_of_a_subject(tmp_path: Path) -> None:
+    study, store = text_study(), Store.open(tmp_path / "evidence.sqlite")
+    forget = study.probe_sets[0]
+    named = tuple(
+        replace(p, subject="Ada" if n % 2 else "Bo", tags=("all",)) for n, p in enumerate(forget.probes)
+    )
+    study = replace(study, probe_sets=(replace(forget, probes=named), *study.probe_sets[1:]))
+    fill_text(study, store)
+    scores = scoreboard(study, store)
+    runs = board_of(scores.frame, "corrected", "this study")
+    key = "forget/probability"
+    board = slice_board(scores, study, runs, key, "subject")
+    assert board.keys == (f"{key}@Bo", f"{key}@Ada")
+    values = scores.per_probe("NPO 4", key)
+    place = list(board.heads["model"]).index("NPO 4")
+    ada = [probe.id for probe in named if probe.subject == "Ada"]
+    assert board.column(f"{key}@Ada")[place] == pytest.approx(values[ada].mean())
+    whole = slice_board(scores, study, runs, key, "tag")
+    assert whole.column(f"{key}@all").tolist() == pytest.approx(runs.column(key).tolist())
+    assert slice_board(scores, study, runs, "retain/probability", "tag").keys == ()
