@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app import state
-from app.charts.choices import card_of, in_order, role_of, title
+from app.charts.choices import card_of, in_order, per_example, role_of, title
 from app.charts.points import Axis
 from app.foreign_run import foreign_examples, foreign_run
 from app.layers import STUDY
@@ -19,7 +19,6 @@ from app.plain_text import cell_text, visible
 from app.resources import store
 from app.selected_model import selected_model
 from app.tradeoff_link import RUNS
-from backends.metrics import METRICS, StudyMetric
 from backends.study import Study
 from cache.board import Board
 from cache.differences import Difference, difference, differing
@@ -76,21 +75,24 @@ def own_runs(runs: Board) -> set[str]:
 def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x: Axis, y: Axis) -> None:
     """Two runs on the same probes: difference with interval and test, and the probes that differ most."""
     _several(runs, chosen, x, y)
-    keys = [key for key in in_order(runs.known()) if _per_example(key)]
+    keys = [key for key in in_order(runs.known()) if per_example(key)]
     usual = next((axis.key for axis in (x, y) if axis.key in keys), keys[0] if keys else None)
     if usual is None:
         return
     key = st.selectbox("Compared by", keys, index=keys.index(usual), format_func=title, key=f"pair_{usual}")
-    first, second = (_values(runs, board, study, name, key) for name in chosen)
-    found = difference(first, second)
+    first, second = (_values(runs, board, name, key) for name in chosen)
+    # Other tools number their examples: number 3 of one collection has nothing to do with number 3 of another.
+    together = runs.heads.loc[runs.heads["model"].isin(chosen), "layer"].nunique() == 1
+    found = difference(first, second) if together else None
     if found is None:
-        st.caption("The two have no probe in common on which both have a value, so nothing can be tested.")
+        reason = "no probe on which both have a value" if together else "different collections of probes"
+        st.caption(f"The two have {reason}, so nothing can be tested.")
         return
     st.text(_worded(found, chosen, key))
     table = found.table.reindex(found.table["difference"].abs().sort_values(ascending=False).index).head(
         CHANGED_SHOWN
     )
-    labels = _labels(runs, study, chosen)
+    labels = {probe.id: probe.label for each in study.probe_sets for probe in each.probes}
     shown = pd.DataFrame(
         {
             "Probe": [cell_text(labels.get(str(probe), str(probe))) for probe in table.index],
@@ -220,16 +222,7 @@ def _onwards(study: Study, names: Sequence[str]) -> None:
             state.open_in_examples(key, list(names))
 
 
-def _per_example(key: str) -> bool:
-    metric = METRICS.get(key.partition("/")[2].partition("@")[0])
-    return metric is not None and not isinstance(metric, StudyMetric)
-
-
-def _values(runs: Board, board: Scoreboard, study: Study, name: str, key: str) -> pd.Series:
+def _values(runs: Board, board: Scoreboard, name: str, key: str) -> pd.Series:
     if name in own_runs(runs):
         return board.per_probe(name, key)
     return foreign_examples(runs, name, key)
-
-
-def _labels(runs: Board, study: Study, chosen: Sequence[str]) -> dict[str, str]:
-    return {probe.id: probe.label for probe_set in study.probe_sets for probe in probe_set.probes}

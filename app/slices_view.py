@@ -8,28 +8,22 @@ from typing import get_args
 import streamlit as st
 
 from app import state
-from app.charts.choices import card_of, role_of, title
+from app.charts.choices import card_of, per_example, role_of, title
 from app.charts.many import Ruler, panels
 from app.layers import STUDY
 from app.run_bar import literal
 from app.scoreboards import current_scoreboard
 from app.shown_runs import Shown, draw, ruler, run_table, show_table
-from backends.metrics import METRICS, StudyMetric
 from cache.slices import MOST_SLICES, By, slice_board, slices_of
 
 
 def slices_view(shown: Shown) -> None:
     """Small multiples of one metric: by kind, subject or tag of the probes."""
     own = shown.runs.only(shown.runs.heads["layer"] == STUDY)
-    keys = [
-        key
-        for key in shown.keys
-        if not isinstance(METRICS.get(key.partition("/")[2], None), StudyMetric | None)
-    ]
-    sliced = [key for key in keys if len(own) and key in own.known()]
+    sliced = [key for key in shown.keys if len(own) and per_example(key) and key in own.known()]
     ways = {"kind": "Kind of probes"}
     for by in get_args(By):
-        if any(slices_of(shown.study, role_of(key), by) for key in sliced[:1] or []):
+        if any(slices_of(shown.study, role_of(key), by) for key in sliced[:1]):
             ways[by] = by.capitalize()
     way = "kind"
     if len(ways) > 1:

@@ -82,7 +82,8 @@ def set_dials(chosen: Iterable[tuple[str, float]]) -> None:
 
 def _dialled(named: Study) -> list[ModelSpec]:
     known = {spec.name: spec for spec in named.models if spec.part == "unlearned"}
-    return [dialled(named.original, known[name], strength) for name, strength in dials() if name in known]
+    made = [dialled(named.original, known[name], strength) for name, strength in dials() if name in known]
+    return [spec for spec in made if is_dialled(spec)]  # at 0 and 1 they are models of the study already
 
 
 def _read_dials(texts: Iterable[str]) -> list[str]:

@@ -22,7 +22,7 @@ from app.scoreboards import current_scoreboard
 from app.tradeoff_link import RUNS
 from backends.checkpoints import available
 from backends.errors import StudyError
-from backends.strength import LEAST, MOST, check_pair, dialled_name, is_dialled
+from backends.strength import LEAST, MOST, check_pair, is_dialled, model_at
 from backends.study import ModelSpec, Study
 from cache.dial import findings
 from cache.frontier import Floats
@@ -48,9 +48,9 @@ def strength_view(study: Study, x: Axis, y: Axis) -> None:
             icon=":material/tune:",
         )
         return
-    name, strengths = _choice(ready)
+    name = _choice(ready)
     evaluation_line()
-    _curve(study, named, name, strengths, x, y)
+    _curve(study, named, name, x, y)
 
 
 def _why_not(named: Study, spec: ModelSpec) -> str:
@@ -66,8 +66,8 @@ def _why_not(named: Study, spec: ModelSpec) -> str:
     return ""
 
 
-def _choice(ready: list[str]) -> tuple[str, list[float]]:
-    """Model and strengths, with the button that evaluates them."""
+def _choice(ready: list[str]) -> str:
+    """The model, with the button that evaluates its strengths."""
     chosen = [run for run in st.session_state.get(RUNS, []) if run in ready]
     dialled = [name for name, _ in state.dials() if name in ready]
     usual = (dialled or chosen or ready)[-1]
@@ -93,7 +93,7 @@ def _choice(ready: list[str]) -> tuple[str, list[float]]:
             on_click=partial(_evaluate, name, strengths),
             help="What is in the cache already is not computed again; it can be cancelled and goes on from there.",
         )
-    return name, strengths
+    return name
 
 
 def _evaluate(name: str, strengths: list[float]) -> None:
@@ -102,7 +102,7 @@ def _evaluate(name: str, strengths: list[float]) -> None:
     kept = [dial for dial in state.dials() if dial[0] == name and dial[1] not in strengths]
     state.set_dials([*others, *kept, *((name, strength) for strength in strengths)])
     study = state.study()
-    names = [dialled_name(name, strength) for strength in strengths]
+    names = [model_at(study.original, study.model(name), strength) for strength in strengths]
     known = plan(study, store(), numerics(), names)
     if known.missing:
         work = partial(evaluate_models, study, store(), pool(), names, known)
@@ -110,7 +110,7 @@ def _evaluate(name: str, strengths: list[float]) -> None:
         runner().submit(title, JOB_KIND, (state.board_name(), *names), work, gives_way=True)
 
 
-def _curve(study: Study, named: Study, name: str, strengths: list[float], x: Axis, y: Axis) -> None:
+def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
     """Both metrics over a, and what they say."""
     board = current_scoreboard()
     known = sorted(strength for model, strength in state.dials() if model == name)
@@ -120,9 +120,8 @@ def _curve(study: Study, named: Study, name: str, strengths: list[float], x: Axi
             icon=":material/show_chart:",
         )
         return
-    values = np.array(
-        [[_value(board.frame, dialled_name(name, a), axis.key) for axis in (x, y)] for a in known]
-    )
+    models = [model_at(named.original, named.model(name), a) for a in known]
+    values = np.array([[_value(board.frame, model, axis.key) for axis in (x, y)] for model in models])
     if np.isnan(values).all():
         return
     marked = st.select_slider(
@@ -140,16 +139,14 @@ def _curve(study: Study, named: Study, name: str, strengths: list[float], x: Axi
         for spec, shown in ((named.original, ORIGINAL), (study.retained, RETAINED))
         if spec is not None
     ]
-    intervals = np.array(
-        [[_interval(board.frame, dialled_name(name, a), axis.key) for axis in (x, y)] for a in known]
-    )
+    intervals = np.array([[_interval(board.frame, model, axis.key) for axis in (x, y)] for model in models])
     figure = partial(dial_figure, np.array(known), values, intervals, (x, y), look, levels, marked)
     title = f"{state.study_name()}-strength"
     st.plotly_chart(figure(dark=is_dark()), key="dial_chart", config=figure_config(title))
     figure_export(partial(figure, dark=False), title, key="dial")
     retained = next((level.values[0] for level in levels if level.name != named.original.name), None)
     _said(np.array(known), values, x, y, retained)
-    _try(name, marked)
+    _try(name, models[known.index(marked)], marked)
 
 
 def _said(strengths: Floats, values: Floats, x: Axis, y: Axis, retained: float | None) -> None:
@@ -169,15 +166,15 @@ def _said(strengths: Floats, values: Floats, x: Axis, y: Axis, retained: float |
     st.text("\n".join(map(visible, lines)))
 
 
-def _try(name: str, marked: float) -> None:
+def _try(name: str, model: str, marked: float) -> None:
     """The marked strength as a model of Compare."""
     with st.container(horizontal=True):
         if st.button(
             f"Try a = {marked:g} in Compare", icon=":material/compare:", type="primary", key="dial_try"
         ):
             probe = state.probe()
-            ticked = [model for model in state.chosen_models() if not is_dialled(state.study().model(model))]
-            state.open_in_compare(probe.id if probe else "", [*ticked, name, dialled_name(name, marked)])
+            ticked = [each for each in state.chosen_models() if not is_dialled(state.study().model(each))]
+            state.open_in_compare(probe.id if probe else "", [*ticked, name, model])
         st.button(
             "Take the curve out of the study",
             icon=":material/close:",

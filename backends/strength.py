@@ -18,10 +18,12 @@ LEAST, MOST = -0.5, 1.5
 LIMIT = 10.0
 
 
-def dialled_name(unlearned: str, strength: float) -> str:
-    """`NPO 45 × 0.75`."""
+def model_at(original: ModelSpec, unlearned: ModelSpec, strength: float) -> str:
+    """Name of the model at a strength: the two models' own at the ends, `NPO 45 × 0.75` elsewhere."""
+    if strength in (0.0, 1.0):
+        return original.name if strength == 0.0 else unlearned.name
     sign = "−" if strength < 0 else ""
-    return f"{unlearned} × {sign}{abs(strength):g}"
+    return f"{unlearned.name} × {sign}{abs(strength):g}"
 
 
 def dialled_method(unlearned: str) -> str:
@@ -35,25 +37,21 @@ def is_dialled(spec: ModelSpec) -> bool:
 
 
 def dialled(original: ModelSpec, unlearned: ModelSpec, strength: float) -> ModelSpec:
-    """The model at this strength. At 0 and 1 it is the original or the unlearned model itself, under another name.
+    """The model at this strength; at 0 and 1 that is the original or the unlearned model itself, see `model_at`.
 
     Raises:
         StudyError: the two cannot be mixed, in one sentence.
     """
-    name = dialled_name(unlearned.name, strength)
-    shown = {
-        "name": name,
-        "part": "unlearned",
-        "method": dialled_method(unlearned.name),
-        "step": round(100 * strength),
-        "note": f"original + {strength:g} (unlearned − original)",
-    }
     if strength in (0.0, 1.0):
-        return replace(original if strength == 0.0 else unlearned, **shown)  # type: ignore[arg-type]
+        return original if strength == 0.0 else unlearned
     check_pair(original, unlearned)
     return replace(
         unlearned,
-        **shown,  # type: ignore[arg-type]
+        name=model_at(original, unlearned, strength),
+        part="unlearned",
+        method=dialled_method(unlearned.name),
+        step=round(100 * strength),
+        note=f"original + {strength:g} (unlearned − original)",
         strength=strength,
         origin=original.source,
         origin_adapter=original.adapter or "",

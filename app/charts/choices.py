@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from app.charts.points import Axis
-from backends.metrics import METRICS, MetricCard
+from backends.metrics import METRICS, MetricCard, StudyMetric
 from backends.metrics.foreign import FOREIGN, foreign_card
 from backends.study import ROLES, Modality, Study
 
@@ -71,6 +71,12 @@ def known_card(key: str) -> MetricCard | None:
     """The same; None where nothing is known of the metric."""
     metric = key.partition("/")[2].partition("@")[0]
     return METRICS[metric].card if metric in METRICS else foreign_card(metric)
+
+
+def per_example(key: str) -> bool:
+    """Whether the metric is one of ours that has a value on every probe, of which a model's is the mean."""
+    metric = METRICS.get(key.partition("/")[2].partition("@")[0])
+    return metric is not None and not isinstance(metric, StudyMetric)
 
 
 def available(frame: pd.DataFrame) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from backends.errors import CheckpointError
 from cache.importers.found import Found, Unreadable, mean_of, number, plain_settings, read_json, read_object
 from cache.results import Number, Result
 from cache.statistics import bootstrap_interval
@@ -44,15 +45,13 @@ def is_canvas(path: Path) -> bool:
 
 def read_canvas(path: Path) -> Found:
     """UA and IRA where the unlearned theme is among the classes that were judged, else CRA."""
-    import torch  # only who has such a file pays for it
+    from backends.image.version_files import read_tensors  # only who has such a file pays for torch
 
     found = Found()
     try:
-        held = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the file made it stumble over
-        code = any(word in str(error).lower() for word in ("weights_only", "unsupported"))
-        reason = "holds code, not only tensors and plain containers" if code else "cannot be read"
-        raise Unreadable(f"{reason}; it was not run") from error
+        held = read_tensors(path)
+    except CheckpointError as error:
+        raise Unreadable(error.what) from error
     accuracies = held.get("acc") if isinstance(held, dict) else None
     theme = held.get("test_theme") if isinstance(held, dict) else None
     if not isinstance(accuracies, dict) or not isinstance(theme, str):

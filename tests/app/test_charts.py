@@ -18,6 +18,7 @@ import pytest
 from app.charts import choices
 from app.charts.ink import plain
 from app.charts.labels import Box, Name, line, markers, place
+from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
 from app.look import look_of
@@ -294,3 +295,28 @@ def test_small_p_values_are_written_as_powers_of_ten_in_the_table() -> None:
     rows = with_p_values({"Original": 1e-9, "Retained": 1.0, "NPO 4": 0.02, "NPO 2": 0.02, "GA 2": 0.02})
     html = worded(against_original(rows, STUDY, "NPO 4")).to_html()
     assert "1.0e-09" in html and "0.020" in html
+
+
+def test_marks_are_drawn_where_the_axes_are_turned_and_beaten_points_step_back() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY)
+    outline = np.array([(0.2, 0.5), (0.4, 0.7)])
+    marks = Marks("ellipses", {"NPO 4": outline}, grey=True, band=(0.05, None), ideal=(0.0, 1.0))
+    figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, marks=marks)
+    filled = [trace for trace in figure.data if trace.fill == "toself"]
+    assert [trace.x[:2].tolist() for trace in filled] == [[pytest.approx(0.8), pytest.approx(0.6)]]
+    assert filled[0].y[:2].tolist() == [0.5, 0.7]
+    (band,) = figure.layout.shapes
+    assert (band.x0, band.x1) == (pytest.approx(0.05), pytest.approx(0.15))  # around 1 - 0.9
+    assert (band.yref, band.y0, band.y1) == ("y domain", 0, 1)
+    (best,) = [trace for trace in figure.data if trace.name == "Ideal corner"]
+    assert (best.x, best.y) == ((1.0,), (1.0,))
+    assert figure.layout.xaxis.range[1] > 1 < figure.layout.yaxis.range[1]
+    drawn = traces(figure)
+    assert drawn["NPO"].error_x.array is None
+    assert list(drawn["GA"].marker.opacity) == [0.3]  # beaten by NPO 2 on utility at equal forgetting
+    assert set(drawn["NPO"].marker.opacity) == {1.0}
+    plain_figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS)
+    assert not plain_figure.layout.shapes
+    assert not [
+        trace for trace in plain_figure.data if trace.fill == "toself" or trace.name == "Ideal corner"
+    ]

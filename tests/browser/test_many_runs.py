@@ -111,6 +111,11 @@ def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashbo
     assert page.locator(".js-plotly-plot").evaluate(POINTS) == 28
     expect(page).to_have_url(re.compile("mix=yes"))
     screenshot(page, "tradeoffs-mixed")
+    imported = f"tofu_{BASE}_forget10_NPO step 90"
+    open_page(page, board, f"?layer=this+study&layer={quote(TOFU)}&mix=yes&run=NPO+10&run={quote(imported)}")
+    expect(
+        page.get_by_text("The two have different collections of probes, so nothing can be tested.")
+    ).to_be_visible()
 
 
 def test_published_numbers_keep_their_source_and_flags(page: Page, board: Dashboard) -> None:
@@ -259,9 +264,13 @@ def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Pa
         page.wait_for_function(f"() => {traces}?.every({ready})", timeout=120_000)
         wait_ready(page)
         screenshot(page, "tradeoffs-strength")
-        page.get_by_role("button", name="Try a = 1 in Compare").click()
+        page.get_by_role("slider").focus()
+        page.keyboard.press("ArrowLeft")
+        page.get_by_role("button", name="Try a = 0.5 in Compare").click()
         wait_ready(page)
-        expect(page.get_by_role("article", name="NPO 4 × 1")).to_be_visible()
+        expect(page.get_by_role("article", name="NPO 4 × 0.5")).to_be_visible()
+        # The ends of the dial are no further models: they would count as unlearned ones on the front.
+        expect(page.get_by_role("article", name=re.compile("NPO 4 × [01]$"))).to_have_count(0)
         expect(page).to_have_url(re.compile(r"dial=0\.5"))
 
 
