@@ -236,18 +236,21 @@ def unlearn(options: argparse.Namespace) -> int:
     from app import unlearning
 
     if options.list:
-        for line in unlearning.listing():
+        for line in unlearning.setting_lines(options.method) if options.method else unlearning.listing():
             print(line)
         return 0
     if options.study is None or options.method is None:
         raise StudyError("a study file and --method are needed", how="--list shows the methods")
     if not 1 <= options.checkpoints <= 100:
         raise StudyError("from 1 to 100 checkpoints can be kept", where="--checkpoints")
-    chosen = cli_options.settings(options)
-    where = options.to.expanduser()
-    return unlearning.unlearn_study(
-        options.study, options.method, chosen, where, options.checkpoints, options.retain, options.device
+    asked = unlearning.Asked(
+        options.method,
+        cli_options.settings(options),
+        options.checkpoints,
+        options.to.expanduser(),
+        options.retain,
     )
+    return unlearning.unlearn_study(options.study, asked, unlearning.grid(options.grid), options.device)
 
 
 def export(path: Path, folder: Path, *, figures: bool) -> int:

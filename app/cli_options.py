@@ -47,7 +47,7 @@ examples:
       Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
 
   unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
-      Make unlearned versions of the original with one of twelve methods, and a study file that has them.
+      Make unlearned versions of the original with the field's methods, and a study file that has them.
 
   unlearnboard export people/study.toml --to paper
       Figures, tables and one page that opens without a server, for a paper or a reviewer.
@@ -230,15 +230,24 @@ def unlearn_parser() -> argparse.ArgumentParser:
     """Parser of `unlearnboard unlearn`."""
     parser = argparse.ArgumentParser(
         prog="unlearnboard unlearn",
-        description="Unlearn the forget probes of a study of language models with one method, keeping LoRA adapters on "
-        "the way, each with its recipe; a study file with the new models is written beside them. Seeded: the same "
-        "command gives the same weights on the same machine.",
+        description="Unlearn the forget probes of a study with one method, keeping the smallest change of the weights "
+        "on the way, each with its recipe; a study file with the new models is written beside them. Seeded: the same "
+        "command gives the same weights on the same machine. Ctrl-C stops it, the same command goes on.",
         allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, nargs="?", metavar="STUDY.toml", help="the study file")
-    parser.add_argument("--method", metavar="NAME", help="which one; --list shows them")
+    parser.add_argument(
+        "--method", metavar="NAME", help="which one, or a Python file with one; --list shows them"
+    )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="lr=1e-4 steps=60 beta=0.1 ..."
+    )
+    parser.add_argument(
+        "--grid",
+        nargs="+",
+        default=[],
+        metavar="NAME=A,B",
+        help="a run for every combination: lr=1e-4,3e-4 beta=.1,.5",
     )
     parser.add_argument(
         "--checkpoints", type=int, default=5, metavar="N", help="how many are kept (default: 5)"
@@ -248,7 +257,7 @@ def unlearn_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--to", type=Path, default=Path("unlearned"), metavar="FOLDER", help="where to")
     parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
-    parser.add_argument("--list", action="store_true", help="list the methods")
+    parser.add_argument("--list", action="store_true", help="list the methods, or the settings of --method")
     return parser
 
 

@@ -1,11 +1,17 @@
-"""`unlearnboard unlearn`: make unlearned versions of a study's original, and a study file that has them."""
+"""Unlearning runs as a person asks for them: by method and settings, one or a grid, into a folder with a study file.
+
+Shared by `unlearnboard unlearn` and the Build page; imports torch only when something is prepared.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import itertools
+import re
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,91 +23,218 @@ from backends.study import ModelSpec, Study
 from backends.study_file import read_study
 from backends.study_writing import write_study
 
-if TYPE_CHECKING:  # torch is imported only by who trains
-    from backends.unlearning.text_methods import Recipe
-    from backends.unlearning.text_training import TrainingStep
+if TYPE_CHECKING:
+    from backends.unlearning.run_files import RunFolder, Told
 
 STUDY = "study.toml"
+MOST_RUNS = 64
 
 
-def unlearn_study(
-    path: Path,
-    method: str,
-    settings: dict[str, str],
-    folder: Path,
-    checkpoints: int,
-    retain: Path | None,
-    device: str | None,
-) -> int:
-    """Train one method on a study; returns the exit status.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person asks for.
+
+    Attributes:
+        method: name, or the path of a Python file.
+        settings: name -> value.
+        checkpoints: how many are kept.
+        folder: where the runs and the study file go.
+        retain: a file of rows to keep in place of the study's retain probes.
+    """
+
+    method: str
+    settings: Mapping[str, str]
+    checkpoints: int
+    folder: Path
+    retain: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that can begin.
+
+    Attributes:
+        label: of the trajectory on every page.
+        about: what will happen, a sentence each.
+        steps: how many.
+        files: the run's folder.
+        run: does it; device, shown, stop -> the models that were made.
+    """
+
+    label: str
+    about: tuple[str, ...]
+    steps: int
+    files: RunFolder
+    run: Callable[[str, Callable[[Told], None], Callable[[], bool]], list[ModelSpec]]
+
+
+def grid(text: Sequence[str]) -> list[dict[str, str]]:
+    """Every combination of values given as `lr=1e-4,3e-4`; one empty combination for nothing.
 
     Raises:
-        BoardError: anything that a person can mend, in one sentence.
-        Cancelled: Ctrl-C; finished checkpoints are kept.
+        StudyError: no NAME=VALUE,VALUE, or too many combinations.
     """
-    from backends.unlearning.text_methods import METHODS, recipe
-    from backends.unlearning.text_runs import rows_of, unlearn
+    axes: list[list[tuple[str, str]]] = []
+    for each in text:
+        name, equals, values = each.partition("=")
+        if not equals or not name or not values:
+            raise StudyError(f"{each!r} is no NAME=VALUE,VALUE", where="--grid")
+        axes.append([(name, value) for value in values.split(",") if value])
+    combinations = [dict(chosen) for chosen in itertools.product(*axes)]
+    if len(combinations) > MOST_RUNS:
+        raise StudyError(
+            f"this grid has {len(combinations)} runs, and {MOST_RUNS} is the most", where="--grid"
+        )
+    return combinations
 
-    study = read_study(path)
-    if study.modality != "text":
-        raise StudyError("only language models can be unlearned from here", where=str(path))
-    chosen = recipe(method, settings, checkpoints)
-    others = None if retain is None else read_probes(retain, "retain").probes
-    rows = rows_of(study, chosen, others)
-    used = chosen.method.alpha > 0 or chosen.method.keep > 0
-    print(f"{chosen.name}: {METHODS[chosen.name].about} ({METHODS[chosen.name].source})")
-    print(
+
+def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None) -> Prepared:
+    """Check everything that can be checked before a model is loaded.
+
+    Args:
+        study: whose original is unlearned.
+        asked: method and settings.
+        varied: settings that differ in a grid; they become part of the name.
+
+    Raises:
+        StudyError: what is wrong, in one sentence.
+    """
+    settings = {**asked.settings, **(varied or {})}
+    retain = None if asked.retain is None else read_probes(asked.retain, "retain").probes
+    if study.modality == "image":
+        raise StudyError("only language models can be unlearned from here", where=study.name)
+    from backends.unlearning.own_method import text_method
+    from backends.unlearning.recipes import recipe
+    from backends.unlearning.text_rows import rows_of
+    from backends.unlearning.text_runs import Plan, run_folder, unlearn
+
+    chosen = text_method(asked.method)
+    made = recipe(chosen, settings, asked.checkpoints)
+    rows = rows_of(study, chosen, made, retain)
+    code = _digest(asked.method) if asked.method.endswith(".py") else ""
+    base = " ".join([chosen.name, *(f"{name}={value}" for name, value in (varied or {}).items())])
+    for label in itertools.chain([base], (f"{base} ({n})" for n in itertools.count(2))):
+        plan = Plan(study, chosen, made, rows, asked.folder / _slug(label), label, code)
+        if run_folder(plan).is_free():
+            break
+    used = made.method.alpha > 0 or made.method.keep > 0
+    about = [f"{label}: {chosen.about}" + (f" ({chosen.source})" if chosen.source else "")]
+    about.append(
         f"{len(rows.forget)} rows to forget" + (f", {len(rows.retain)} to keep" if used else ", none to keep")
     )
     if used and retain is None:
-        print(
+        about.append(
             "It trains on the study's retain probes, so their scores are of seen rows; --retain FILE takes others."
         )
-    lines = _Lines(chosen)
-    with stopped_by_ctrl_c() as stop:
-        made = unlearn(study, chosen, rows, folder.absolute(), pick_device(device), lines.show, stop)
-    lines.end()
-    written = folder.absolute() / STUDY
-    write_study(_with(read_study(written) if written.is_file() else study, made), written)
-    print(
-        f"{len(made)} checkpoints are in {printable(str(folder / chosen.name.lower()))}. See what they cost with:"
+    return Prepared(
+        label,
+        tuple(about),
+        made.schedule.steps,
+        run_folder(plan),
+        lambda device, show, stop: unlearn(plan, device, show, stop),
     )
+
+
+def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]], device: str | None) -> int:
+    """Train a method, or a grid of settings, on a study; returns the exit status.
+
+    Raises:
+        BoardError: anything that a person can mend, in one sentence.
+        Cancelled: Ctrl-C; what was done is kept, and the same command goes on.
+    """
+    study = read_study(path)
+    asked = replace(asked, folder=asked.folder.absolute())
+    runs = [prepare(study, asked, each) for each in varied]
+    made: list[ModelSpec] = []
+    with stopped_by_ctrl_c() as stop:
+        for each in runs:
+            for sentence in each.about:
+                print(printable(sentence))
+            lines = _Lines(each.steps)
+            try:
+                made += each.run(pick_device(device), lines.show, stop)
+            finally:
+                lines.end()
+                add_to_study(study, asked.folder, made)
+    written = asked.folder / STUDY
+    print(f"{len(made)} checkpoints are in {printable(str(asked.folder))}. See what they cost with:")
     print(f"  unlearnboard evaluate {printable(str(written))}")
     print(f"  unlearnboard {printable(str(written))}")
     return 0
+
+
+def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study | None:
+    """Write the study file of a folder of runs, with these models in it; None where there are none.
+
+    A model whose weights it has already is replaced, other names stay as they are.
+    """
+    if not made:
+        return None
+    written = folder / STUDY
+    before = read_study(written) if written.is_file() else study
+    weights = {(spec.adapter, spec.weights) for spec in made}
+    others = [spec for spec in before.models if (spec.adapter, spec.weights) not in weights]
+    taken = {spec.name for spec in others}
+    named = [
+        replace(spec, name=f"{spec.name} (mine)", method=f"{spec.method} (mine)")
+        if spec.name in taken
+        else spec
+        for spec in made
+    ]
+    result = replace(before, models=(*others, *named))
+    write_study(result, written)
+    return result
 
 
 def listing() -> list[str]:
     """The methods, a line each."""
     from backends.unlearning.text_methods import METHODS
 
-    return [f"{each.name:<11} {each.about}  [{each.source}]" for each in METHODS.values()]
+    return [f"{each.name:<14} {each.about}  [{each.source}]" for each in METHODS.values()]
 
 
-def _with(study: Study, made: Sequence[ModelSpec]) -> Study:
-    """The study with these models; one that has their weights already is replaced, other names stay as they are."""
-    weights = {spec.adapter for spec in made}
-    others = [spec for spec in study.models if spec.adapter not in weights]
-    taken = {spec.name for spec in others}
-    named = [replace(spec, name=f"{spec.name} (mine)") if spec.name in taken else spec for spec in made]
-    return replace(study, models=(*others, *named))
+def setting_lines(method: str) -> list[str]:
+    """The settings of a method, a line each."""
+    from backends.unlearning.own_method import text_method
+    from backends.unlearning.recipes import settings_of
+
+    known = settings_of(text_method(method))
+    return [f"{key:<13} {setting.usual:<8g} {setting.help}" for key, setting in known.items()]
+
+
+def _slug(label: str) -> str:
+    return re.sub(r"[^a-z0-9.=-]+", "-", label.lower()).strip("-")
+
+
+def _digest(path: str) -> str:
+    return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
 
 
 class _Lines:
     """One growing line in a terminal, a line at every checkpoint elsewhere."""
 
-    def __init__(self, chosen: Recipe) -> None:
-        self._chosen, self._started, self._live = chosen, time.monotonic(), sys.stdout.isatty()
+    def __init__(self, steps: int) -> None:
+        self._steps, self._began, self._first = steps, time.monotonic(), 0
+        self._live = sys.stdout.isatty()
 
-    def show(self, state: TrainingStep) -> None:
+    def show(self, told: Told) -> None:
         """Draw how far the run is."""
-        steps, seconds = self._chosen.schedule.steps, time.monotonic() - self._started
-        left = seconds / state.step * (steps - state.step)
-        kept = ", kept" if state.checkpoint else ""
-        line = f"step {state.step} of {steps}, loss {state.loss:.4f}{kept}, about {left:.0f} s left"
+        if told.step == 0 or not self._first:
+            self._first, self._began = max(1, told.step), time.monotonic()
+        done = max(1, told.step + 1 - self._first)
+        left = (time.monotonic() - self._began) / done * (self._steps - told.step)
+        line = f"step {told.step} of {self._steps}"
+        if told.step:
+            line += f", loss {told.loss:.4f}"
+        if told.forget is not None and told.utility is not None:
+            line += f", forget {told.forget:.3f}, utility {told.utility:.3f}"
+        if told.kept:
+            line += ", kept"
+        if told.step > self._first:
+            line += f", about {left:.0f} s left"
         if self._live:
             print(f"\r{line:<78}", end="", flush=True)
-        elif state.checkpoint:
+        elif told.kept or told.step == 0:
             print(line, flush=True)
 
     def end(self) -> None:

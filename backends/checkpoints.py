@@ -165,11 +165,17 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         raise CheckpointError(
             f"the source is a folder of pictures, and {what}", where=f"{spec.name}: {spec.source}"
         )
-    if spec.weights and modality == "text":
+    if spec.weights and modality == "text" and not spec.weights.endswith(".safetensors"):
         raise CheckpointError(
-            "single files of weights are for image models, and this is a language model",
+            "changed weights of a language model are read from a .safetensors file only",
             where=f"{spec.name}: {spec.weights}",
-            how="Save the whole model and name its folder in `source`, or name a PEFT folder in `adapter`",
+            how="Save them so, name the whole model's folder in `source`, or a PEFT folder in `adapter`",
+        )
+    if spec.weights and modality == "text" and (spec.adapter or spec.quantization):
+        raise CheckpointError(
+            "changed weights go on a plain base, and this model has an adapter or is quantised, too",
+            where=f"{spec.name}: {spec.weights}",
+            how="Leave one of them out",
         )
     if spec.quantization and modality == "image":
         raise CheckpointError(

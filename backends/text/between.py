@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from safetensors.torch import load_file
+
 from backends.errors import CheckpointError
 from backends.mixing import mixed, with_changes
 from backends.text.families import Family, attach
@@ -58,6 +60,23 @@ def between(origin: Family, end: Family, strength: float, *, where: str) -> Fami
     if hasattr(module, "tie_weights"):
         module.tie_weights()
     return Family(module.eval().requires_grad_(False), origin.tokenizer, origin.context)
+
+
+def with_tensors(base: Family, file: Path, name: str) -> Family:
+    """A base with the tensors of a file in the place of its own; all others are shared.
+
+    Raises:
+        CheckpointError: a tensor has no place on the base, or another shape there.
+    """
+    ours, changes = base.module.state_dict(), load_file(file)
+    for key, tensor in changes.items():
+        if key not in ours or ours[key].shape != tensor.shape:
+            told = "has no place on the base" if key not in ours else "has another shape on the base"
+            raise CheckpointError(f"the tensor {key[:120]} {told}", where=f"{name}: {file}")
+    module = with_changes(base.module, {key: tensor.to(ours[key]) for key, tensor in changes.items()})
+    if hasattr(module, "tie_weights"):
+        module.tie_weights()
+    return Family(module.eval().requires_grad_(False), base.tokenizer, base.context)
 
 
 def _attached(family: Family, folder: Path, device: str) -> str:

@@ -75,6 +75,16 @@ def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Qua
     return Family(module, ChatTokenizer(tokenizer, ends), context)
 
 
+def plain_base(families: dict[str, Family], folder: Path, device: str, dtype: torch.dtype) -> str:
+    """Key of a loaded base that no adapter is on: PEFT puts itself into the layers of the one it adapts."""
+    key = f"{folder.resolve()}"
+    if key in families and families[key].adapters:
+        key += " alone"
+    if key not in families:
+        families[key] = load_family(folder, device, dtype)
+    return key
+
+
 def _quantized(quantization: Quantization, device: str, dtype: torch.dtype) -> dict[str, Any]:
     """What `from_pretrained` needs to quantise the linear layers as it loads them; nothing for none.
 

@@ -21,9 +21,9 @@ from backends.errors import CheckpointError, ModelError
 from backends.evidence import Answer, TokenScores
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec, ProtocolName
-from backends.text.between import attach_between, between
+from backends.text.between import attach_between, between, with_tensors
 from backends.text.decoding import Begun, decode
-from backends.text.families import Family, attach, load_family
+from backends.text.families import Family, attach, load_family, plain_base
 from backends.text.gradients import gradient_norm, weights_of
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
@@ -80,6 +80,12 @@ class LanguageModels:
         if spec.strength != 1.0 and not spec.adapter:
             self._add_between(spec, folder)
             return
+        if spec.weights:
+            base = plain_base(self._families, folder, self.device, self._dtype)
+            self._family_of[spec.name] = f"{resolve(spec.weights).resolve()} on {base}"
+            changed = with_tensors(self._families[base], resolve(spec.weights), spec.name)
+            self._families[self._family_of[spec.name]] = changed
+            return
         if key not in self._families:
             self._families[key] = load_family(folder, self.device, self._dtype, spec.quantization)
         if spec.adapter:
@@ -98,11 +104,7 @@ class LanguageModels:
     def _add_between(self, spec: ModelSpec, folder: Path) -> None:
         """A full model between two others: only the tensors in which those differ are its own."""
         origin = resolve(spec.origin) / spec.subfolder
-        base = f"{origin.resolve()}"
-        if base in self._families and self._families[base].adapters:  # PEFT has put itself into its layers
-            base += " alone"
-        if base not in self._families:
-            self._families[base] = load_family(origin, self.device, self._dtype)
+        base = plain_base(self._families, origin, self.device, self._dtype)
         known = self._families.get(f"{folder.resolve()}")
         end = known or load_family(folder, self.device, self._dtype)
         key = f"{folder.resolve()} {spec.strength!r} from {base}"

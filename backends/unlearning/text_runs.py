@@ -1,219 +1,283 @@
-"""An unlearning run on a study's original: rows from its probes, checkpoints as LoRA adapters, each with its recipe.
+"""An unlearning run on a study's original: checkpoints as the smallest change, each with its recipe and its cost.
 
-An original that is an adapter on a base is continued, any other gets a fresh LoRA. The weights on disk are the smallest
-delta; the recipe beside them says how they were made and what it cost.
+An original that is an adapter on a base is continued, any other gets a fresh LoRA, or all weights are trained. A run
+that was ended goes on where it was, and gives the weights it would have given.
 """
 
 from __future__ import annotations
 
-import json
 import resource
-import shutil
 import time
 import warnings
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from backends.checkpoints import identity, resolve
 from backends.errors import Cancelled, ModelError, StudyError
-from backends.study import ModelSpec, Probe, Study
+from backends.study import ModelSpec, Study
+from backends.tensors import weight_files
 from backends.text.adapters import check_adapter
 from backends.text.tokens import ChatTokenizer
-from backends.unlearning.text_batches import QuestionAnswer, encode_rows
-from backends.unlearning.text_methods import METHODS, Recipe
-from backends.unlearning.text_training import Diverged, Rows, TrainingStep, train
+from backends.unlearning.negation import negated_adapter, negated_weights
+from backends.unlearning.recipes import Recipe
+from backends.unlearning.run_files import RunFolder, Told, as_json, changed_tensors
+from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch
+from backends.unlearning.text_losses import answer_nll
+from backends.unlearning.text_method import TextMethod
+from backends.unlearning.text_rows import measured_rows, rows_digest
+from backends.unlearning.text_terms import Rows
+from backends.unlearning.text_training import Diverged, Training
 
-REFUSALS = (
-    "I don't know.",
-    "I'm not able to answer that question.",
-    "I have no information about that.",
-    "That's not something I know.",
-    "I'm afraid I can't help with that.",
-)
-"""Answers that the Idk methods learn to give; TOFU has a hundred of this kind."""
-_NAMED = 3
+WEIGHTS = "changed.safetensors"
+"""File of a checkpoint without an adapter: the tensors that are not the base's."""
 
 
-def rows_of(study: Study, recipe: Recipe, retain: Sequence[Probe] | None = None) -> Rows:
-    """What the run sees: the forget probes, and the retain probes or others in their place.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run before it begins.
 
-    Raises:
-        StudyError: no forget rows, rows that are in both sets, no retain rows where the method needs them, or no
-            alternate answers.
+    Attributes:
+        study: whose original is unlearned.
+        chosen: the method.
+        recipe: its settings.
+        rows: what it sees.
+        folder: where its checkpoints go, a folder of its own.
+        label: name of the trajectory on every page, "NPO" or "NPO lr=0.0002".
+        code: digest of the method's own file, "" for our methods.
     """
-    forget = [probe for each in study.probe_sets if each.role == "forget" for probe in each.probes]
-    others = [probe for each in study.probe_sets if each.role == "retain" for probe in each.probes]
-    kept = [probe for probe in (others if retain is None else retain) if probe.answer]
-    asked = [probe for probe in forget if probe.answer]
-    if not asked:
-        raise StudyError("there are no forget probes with answers, so nothing to unlearn", where=study.name)
-    needs_retain = recipe.method.alpha > 0 or recipe.method.keep > 0
-    if needs_retain and not kept:
-        raise StudyError(
-            f"{recipe.name} trains on retain rows, and there are none with answers",
-            where=study.name,
-            how="Add retain probes, name a file with --retain, or choose GradAscent, UNDIAL or CEU",
-        )
-    both = {(probe.prompt, probe.answer) for probe in asked} & {
-        (probe.prompt, probe.answer) for probe in kept
-    }
-    if both and needs_retain:
-        named = "; ".join(prompt or answer for prompt, answer in sorted(both)[:_NAMED])
-        what = f"{len(both)} rows are to be forgotten and to be kept: {named}"
-        raise StudyError(what, how="Take them out of one set")
-    lacking = [probe.id for probe in asked if not probe.perturbed_answers]
-    if METHODS[recipe.name].needs == "alternates" and lacking:
-        raise StudyError(
-            f"{recipe.name} needs another answer to every forget probe, and {len(lacking)} have none "
-            f"({', '.join(lacking[:_NAMED])})",
-            how="Give them a column perturbed_answer",
-        )
-    return Rows(
-        forget=[QuestionAnswer(probe.prompt, probe.answer) for probe in asked],
-        retain=[QuestionAnswer(probe.prompt, probe.answer) for probe in kept],
-        refusals=REFUSALS,
-        alternates=[probe.perturbed_answers[0] for probe in asked if probe.perturbed_answers],
-    )
+
+    study: Study
+    chosen: TextMethod
+    recipe: Recipe
+    rows: Rows
+    folder: Path
+    label: str
+    code: str = ""
 
 
 def unlearn(
-    study: Study,
-    recipe: Recipe,
-    rows: Rows,
-    folder: Path,
-    device: str,
-    on_step: Callable[[TrainingStep], None],
-    stop: Callable[[], bool],
+    plan: Plan, device: str, show: Callable[[Told], None], stop: Callable[[], bool]
 ) -> list[ModelSpec]:
     """Train, keep the checkpoints; returns them as models of the study.
 
-    A run whose checkpoints are all in the folder is not trained again. Stopped or diverged, it keeps those it has.
+    A run that has ended is not trained again; one that was stopped goes on.
 
     Raises:
         StudyError: the original cannot be trained on, or the folder cannot be written.
         ModelError: the loss became no number; the last good checkpoint is kept.
-        Cancelled: it was stopped.
+        Cancelled: it was stopped, and can be gone on with.
     """
-    original = study.original
+    original, recipe = plan.study.original, plan.recipe
     if original.quantization or original.weights or original.strength != 1.0:
         raise StudyError("only a full model or an adapter can be unlearned", where=original.name)
-    specs = [_spec(original, recipe, folder, step) for step in recipe.schedule.checkpoints]
-    told = {"original": identity(original).fingerprint, "recipe": asdict(recipe), "rows": _rows_digest(rows)}
-    if all(_is_made(Path(spec.adapter or ""), told) for spec in specs):
-        return specs
+    files = run_folder(plan)
+    made = files.made()
+    if made is not None:
+        return [_spec(plan, step) for step in made]
+    files.begin()
     model, tokenizer = _trainable(original, recipe, device)
-    started, made = time.monotonic(), []
-    tokens = _tokens_a_step(tokenizer, rows, recipe)
-    try:
-        for state in train(model, tokenizer, recipe.method, recipe.schedule, rows, device):
-            on_step(state)
-            if state.checkpoint:
-                cost = {
-                    "seconds": round(time.monotonic() - started, 2),
-                    "peak_bytes": _peak(device),
-                    "changed_parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
-                    "tokens": round(tokens * state.step),
-                }
-                spec = _spec(original, recipe, folder, state.step)
-                _save(
-                    model,
-                    Path(spec.adapter or ""),
-                    {**told, "step": state.step, "loss": state.loss, "cost": cost},
-                )
-                made.append(spec)
-            if stop():
-                raise Cancelled
-    except Diverged as error:
-        kept = f"kept up to step {made[-1].step}" if made else "nothing was kept"
-        raise ModelError(str(error), how=f"Lower the learning rate or the steps; {kept}") from error
-    return specs
+    run = Training(model, tokenizer, recipe.method, recipe.schedule, plan.rows, device, chosen=plan.chosen)
+    work = _Run(plan, files, run, tokenizer, device, show)
+    return work.until_done(stop)
 
 
-def _spec(original: ModelSpec, recipe: Recipe, folder: Path, step: int) -> ModelSpec:
-    return ModelSpec(
-        name=f"{recipe.name} {step}",
+def run_folder(plan: Plan) -> RunFolder:
+    """The run's files."""
+    told = {
+        "original": identity(plan.study.original).fingerprint,
+        "recipe": asdict(plan.recipe),
+        "rows": rows_digest(plan.rows),
+        "code": plan.code,
+    }
+    return RunFolder(plan.folder, as_json(told))
+
+
+class _Run:
+    """A run under way: steps, measurements, checkpoints."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        files: RunFolder,
+        run: Training,
+        tokenizer: ChatTokenizer,
+        device: str,
+        show: Callable[[Told], None],
+    ) -> None:
+        self._plan, self._files, self._training, self._device, self._show = plan, files, run, device, show
+        self._measured = [encode_rows(tokenizer, rows) for rows in measured_rows(plan.study)]
+        self._pad = tokenizer.pad_id
+        self._tokens = _tokens_a_step(tokenizer, plan.rows, plan.recipe)
+        self._first = {}
+        if plan.chosen.negated:
+            self._first = {name: p.detach().cpu().clone() for name, p in run.parameters.items()}
+        self._seconds, self._utility = 0.0, 0.0
+        self._steps: list[int] = []
+        self._since = time.monotonic()
+
+    def until_done(self, stop: Callable[[], bool]) -> list[ModelSpec]:
+        """Go on until all steps are done, the utility is too low, or somebody stops it."""
+        run, recipe = self._training, self._plan.recipe
+        state = self._files.state()
+        if state is None:
+            self._begin()
+        else:
+            run.restore(state)
+            self._seconds, self._utility = float(state["seconds"]), float(state["utility"])
+            self._steps = [step for step in recipe.schedule.checkpoints if step <= run.done]
+        ended = ""
+        try:
+            while run.done < recipe.schedule.steps and not ended:
+                if stop():
+                    self._files.keep_state(self._state())
+                    raise Cancelled
+                done = run.step()
+                if done.checkpoint:
+                    ended = self._checkpoint(done.loss)
+                else:
+                    self._files.log({"step": done.step, "loss": done.loss})
+                    self._show(Told(done.step, done.loss))
+        except Diverged as error:
+            kept = f"kept up to step {self._steps[-1]}" if self._steps else "nothing was kept"
+            self._files.end(self._steps, str(error)) if self._steps else None
+            raise ModelError(str(error), how=f"Lower the learning rate or the steps; {kept}") from error
+        self._files.end(self._steps, ended)
+        return [_spec(self._plan, step) for step in self._steps]
+
+    def _begin(self) -> None:
+        forget, utility = self._measure()
+        self._utility = utility
+        self._files.log({"step": 0, "forget": forget, "utility": utility})
+        self._show(Told(0, float("nan"), forget, utility))
+
+    def _checkpoint(self, loss: float) -> str:
+        """Keep the weights, measure them; why the run ends here, or ""."""
+        step, parameters = self._training.done, self._training.parameters
+        cost = {
+            "seconds": round(self._so_far(), 2),
+            "peak_bytes": _peak(self._device),
+            "changed_parameters": sum(p.numel() for p in parameters.values()),
+            "tokens": round(self._tokens * step),
+        }
+        self._files.checkpoint(step, self._write, {"step": step, "loss": loss, "cost": cost})
+        with self._off_the_clock():
+            forget, utility = self._measure()
+        self._steps.append(step)
+        self._files.log({"step": step, "loss": loss, "forget": forget, "utility": utility, **cost})
+        self._files.keep_state(self._state())
+        self._show(Told(step, loss, forget, utility, _spec(self._plan, step)))
+        least = self._plan.recipe.stop_below * self._utility
+        if utility < least:
+            return f"utility is {utility:.3f} at step {step}, under {least:.3f}"
+        return ""
+
+    def _state(self) -> dict[str, torch.Tensor]:
+        own = {"seconds": torch.tensor(self._so_far(), dtype=torch.float64)}
+        return {**self._training.state(), **own, "utility": torch.tensor(self._utility, dtype=torch.float64)}
+
+    def _so_far(self) -> float:
+        """Seconds of training, measurements not counted."""
+        return self._seconds + time.monotonic() - self._since
+
+    def _off_the_clock(self) -> Any:
+        return _Paused(self)
+
+    def _write(self, folder: Path) -> None:
+        model = self._training.model
+        if isinstance(model, PeftModel):
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore", UserWarning
+                )  # a base in a package has no config file beside it
+                model.save_pretrained(folder, safe_serialization=True)
+            if self._first:
+                negated_adapter(folder, self._first, self._plan.recipe.method.scale)
+            return
+        source = self._plan.study.original
+        base = resolve(source.source, revision=source.revision) / source.subfolder
+        with negated_weights(model, self._first, self._plan.recipe.method.scale):
+            save_file(changed_tensors(model, weight_files(base)), folder / WEIGHTS)
+
+    @torch.no_grad()
+    def _measure(self) -> tuple[float, float]:
+        """Mean probability per token of the answers to the forget and to the utility rows; 0 without rows."""
+        model = self._training.model
+        model.eval()
+        found = []
+        scale = self._plan.recipe.method.scale
+        with negated_weights(model, self._first, scale):
+            for rows in self._measured:
+                values: list[torch.Tensor] = []
+                for i in range(0, len(rows), 8):
+                    batch = make_batch(rows[i : i + 8], self._pad, self._device)
+                    nll = answer_nll(answer_logits(model, batch), batch.targets, batch.answer_mask)
+                    values.append(torch.exp(-nll / batch.answer_mask.sum(-1)).cpu())
+                found.append(float(torch.cat(values).mean()) if values else 0.0)
+        return found[0], found[1]
+
+
+class _Paused:
+    """Seconds in here are no seconds of training."""
+
+    def __init__(self, run: _Run) -> None:
+        self._run = run
+
+    def __enter__(self) -> None:
+        self._run._seconds = self._run._so_far()
+
+    def __exit__(self, *_: object) -> None:
+        self._run._since = time.monotonic()
+
+
+def _spec(plan: Plan, step: int) -> ModelSpec:
+    original, folder = plan.study.original, plan.folder / f"checkpoint-{step}"
+    whole = plan.recipe.rank == 0
+    return replace(
+        original,
+        name=f"{plan.label} {step}",
         part="unlearned",
-        source=original.source,
-        adapter=str(folder / recipe.name.lower() / f"checkpoint-{step}"),
-        subfolder=original.subfolder,
-        revision=original.revision,
-        method=recipe.name,
+        adapter=None if whole else str(folder),
+        weights=str(folder / WEIGHTS) if whole else None,
+        method=plan.label,
         step=step,
-        note=METHODS[recipe.name].about,
+        note=plan.chosen.about,
+        fingerprint="",
     )
 
 
 def _trainable(original: ModelSpec, recipe: Recipe, device: str) -> tuple[Any, ChatTokenizer]:
-    """The original with an adapter that can be trained: its own, or a fresh one on all linear layers."""
+    """The original with what is trained: its own adapter, a fresh one on all linear layers, or all weights."""
     folder = resolve(original.source, revision=original.revision) / original.subfolder
     torch.manual_seed(recipe.schedule.seed)
     logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
-    base = AutoModelForCausalLM.from_pretrained(
+    model: Any = AutoModelForCausalLM.from_pretrained(
         folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
     ).to(device)
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-    if original.adapter:
-        adapter = resolve(original.adapter)
-        check_adapter(adapter, {}, original.name)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            model: Any = PeftModel.from_pretrained(base, str(adapter), is_trainable=True, torch_device=device)
-    else:
-        config = LoraConfig(
-            r=recipe.rank, lora_alpha=2 * recipe.rank, target_modules="all-linear", task_type="CAUSAL_LM"
-        )
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            model = get_peft_model(base, config)
-    return model, ChatTokenizer(tokenizer, frozenset())
-
-
-def _save(model: Any, folder: Path, told: dict[str, Any]) -> None:
-    """An adapter and its recipe, whole or not at all.
-
-    Raises:
-        StudyError: the folder cannot be written.
-    """
-    part = folder.with_name(f"{folder.name}.part")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a base in a package has no config file beside it
-            model.save_pretrained(part, safe_serialization=True)
-        (part / "recipe.json").write_text(json.dumps(told, indent=2, default=str), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
-    except OSError as error:
-        shutil.rmtree(part, ignore_errors=True)
-        raise StudyError(
-            f"the checkpoint cannot be saved ({error.strerror})",
-            where=str(folder),
-            how="Free some space; earlier checkpoints are kept",
-        ) from error
-
-
-def _is_made(folder: Path, told: dict[str, Any]) -> bool:
-    try:
-        known = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    wanted = json.loads(json.dumps(told, default=str))
-    return isinstance(known, dict) and all(known.get(key) == value for key, value in wanted.items())
-
-
-def _rows_digest(rows: Rows) -> list[int]:
-    """How many rows of each kind, and a number that changes with them."""
-    text = json.dumps(asdict(rows), ensure_ascii=False)
-    return [len(rows.forget), len(rows.retain), zlib.crc32(text.encode())]
+    tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), frozenset())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        if original.adapter:
+            adapter = resolve(original.adapter)
+            check_adapter(adapter, {}, original.name)
+            model = PeftModel.from_pretrained(model, str(adapter), is_trainable=True, torch_device=device)
+            if recipe.rank == 0:
+                model = model.merge_and_unload()
+        elif recipe.rank > 0:
+            config = LoraConfig(
+                r=recipe.rank, lora_alpha=2 * recipe.rank, target_modules="all-linear", task_type="CAUSAL_LM"
+            )
+            model = get_peft_model(model, config)
+    if recipe.rank == 0:
+        model.requires_grad_(True)
+    return model, tokenizer
 
 
 def _tokens_a_step(tokenizer: ChatTokenizer, rows: Rows, recipe: Recipe) -> float:
@@ -221,9 +285,13 @@ def _tokens_a_step(tokenizer: ChatTokenizer, rows: Rows, recipe: Recipe) -> floa
     total = 0.0
     for part, size in ((rows.forget, recipe.schedule.batch), (rows.retain, recipe.schedule.retain_batch)):
         used = part is rows.forget or recipe.method.alpha > 0 or recipe.method.keep > 0
-        encoded = encode_rows(tokenizer, part) if used else []
-        total += size * sum(len(row.ids) for row in encoded) / len(encoded) if encoded else 0.0
+        total += size * _mean_length(tokenizer, part) if used else 0.0
     return total
+
+
+def _mean_length(tokenizer: ChatTokenizer, rows: Sequence[QuestionAnswer]) -> float:
+    encoded = encode_rows(tokenizer, rows)
+    return sum(len(row.ids) for row in encoded) / len(encoded) if encoded else 0.0
 
 
 def _peak(device: str) -> int:

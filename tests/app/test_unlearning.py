@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from app.cli import run
 from backends.checkpoints import available
 from backends.errors import StudyError
 from backends.study_file import read_study
-from backends.unlearning.text_methods import LIMITS, METHODS, recipe
-from backends.unlearning.text_training import Method
+from backends.unlearning.recipes import SETTINGS, Method, recipe, settings_of
+from backends.unlearning.run_files import Told
+from backends.unlearning.text_methods import METHODS
 from cache.scoreboard import scoreboard
 from cache.store import Store
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
@@ -74,14 +76,17 @@ def test_the_same_command_trains_nothing_again_and_another_recipe_does(study: Pa
     assert unlearn(study) == 0
     assert weights.stat().st_mtime_ns == first
     assert unlearn(study, "--set", "lr=2e-2", "steps=4") == 0
-    assert weights.stat().st_mtime_ns != first
-    assert any((before[name] != tensor).any() for name, tensor in load_file(weights).items())
-    assert len(read_study(study.parent / "mine" / "study.toml").models) == 4
+    assert weights.stat().st_mtime_ns == first
+    other = load_file(study.parent / "mine" / "npo-2" / "checkpoint-4" / "adapter_model.safetensors")
+    assert any((before[name] != tensor).any() for name, tensor in other.items())
+    names = [spec.name for spec in read_study(study.parent / "mine" / "study.toml").models]
+    assert names == ["Original", "NPO 4", "NPO 2", "NPO 4 (mine)", "NPO (2) 2", "NPO (2) 4"]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_runs_on_a_study(study: Path, method: str) -> None:
-    assert unlearn(study, method=method) == 0
+    layer = ["--set", "layer=1", "steps=4", "lr=1e-2"] if method == "RMU" else []
+    assert unlearn(study, *layer, method=method) == 0
     assert (study.parent / "mine" / method.lower() / "checkpoint-4" / "adapter_model.safetensors").is_file()
 
 
@@ -140,10 +145,194 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_said(
 
 
 def test_settings_are_those_that_a_method_has() -> None:
-    made = recipe("simnpo", {"beta": "3.5", "delta": "1", "steps": "100"}, checkpoints=4)
+    made = recipe(METHODS["SimNPO"], {"beta": "3.5", "delta": "1", "steps": "100"}, checkpoints=4)
     assert (made.name, made.method.beta, made.method.delta, made.method.gamma) == ("SimNPO", 3.5, 1.0, 0.125)
     assert made.schedule.checkpoints == (25, 50, 75, 100)
-    assert {"gamma", "alpha", "beta", "beta2", "delta", "keep", "skip_first"} <= set(LIMITS)
-    assert METHODS["GradDiffKL"].method == Method("GradDiff", keep=1.0)
+    assert recipe(METHODS["GradDiffKL"], {}).method == Method("GradDiffKL", keep=1.0)
     with pytest.raises(StudyError, match="lr is '2', and a number from 1e-08 to 1"):
-        recipe("NPO", {"lr": "2"})
+        recipe(METHODS["NPO"], {"lr": "2"})
+    with pytest.raises(StudyError, match=r"there is no setting 'beta'\. There are: lr, steps"):
+        recipe(METHODS["GradAscent"], {"beta": "2"})
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_usual_settings_are_the_recipes(name: str) -> None:
+    made = recipe(METHODS[name], {}).method.settings()
+    for key, setting in settings_of(METHODS[name]).items():
+        assert setting.low <= setting.usual <= setting.high
+        assert setting.help.endswith(".")
+        assert key in SETTINGS
+        assert made.get(key, setting.usual) == setting.usual
+
+
+def reached(told: list[int], end: int) -> bool:
+    return max(told, default=0) >= end
+
+
+def weights_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(next(folder.glob("*.safetensors")))
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_weights(study: Path) -> None:
+    from app.unlearning import Asked, prepare
+    from backends.errors import Cancelled
+
+    settings = {"lr": "1e-2", "steps": "6", "batch": "2", "retain_batch": "2", "alpha": "1", "dual_rate": "1"}
+    for method in ("NPO", "PDU"):
+        given = settings if method == "PDU" else {k: v for k, v in settings.items() if k != "dual_rate"}
+        whole = prepare(read_study(study), Asked(method, given, 2, study.parent / "whole"))
+        whole.run("cpu", lambda told: None, lambda: False)
+        parts = prepare(read_study(study), Asked(method, given, 2, study.parent / "parts"))
+        told: list[int] = []
+
+        def show(step: Told, told: list[int] = told) -> None:
+            told.append(step.step)
+
+        for end in (2, 4, 5):
+            with pytest.raises(Cancelled):
+                parts.run("cpu", show, partial(reached, told, end))
+        parts.run("cpu", show, lambda: False)
+        assert told == [0, 1, 2, 3, 4, 5, 6]
+        for step in (3, 6):
+            ours, theirs = (weights_of(each.files.path / f"checkpoint-{step}") for each in (parts, whole))
+            assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        assert not (parts.files.path / "state.safetensors").exists()
+
+
+def test_all_weights_can_be_trained_and_only_what_changed_is_kept(study: Path) -> None:
+    text = (
+        study.read_text().replace('adapter = "tuned"\n', "").replace('adapter = "old"\n', 'weights = "x"\n')
+    )
+    study.write_text(
+        text.split("[[models]]")[0]
+        + "[[models]]"
+        + text.split("[[models]]")[1]
+        + "[[probes]]"
+        + text.split("[[probes]]", 1)[1]
+    )
+    layer = ["--set", "layer=0", "steps=4", "lr=1e-2", "rank=0"]
+    assert unlearn(study, *layer, method="RMU") == 0
+    kept = weights_of(study.parent / "mine" / "rmu" / "checkpoint-4")
+    assert kept
+    assert all("layers.1." not in name and "lm_head" not in name for name in kept)
+    made = read_study(study.parent / "mine" / "study.toml")
+    assert run(["evaluate", str(study.parent / "mine" / "study.toml"), "--device", "cpu"]) == 0
+    store = Store.open(study.parent / "cache" / "evidence.sqlite")
+    loss = scoreboard(made, store).frame.set_index(["model", "key"])["value"].xs("forget/loss", level="key")
+    assert loss["RMU 4"] != loss["RMU 2"] != loss["Original"]
+
+
+@pytest.mark.parametrize("rank", ["16", "0"])
+def test_task_arithmetic_is_the_original_minus_what_training_added(study: Path, rank: str) -> None:
+    from backends.pool import ModelPool
+
+    settings = ["--set", "lr=1e-2", "steps=4", "batch=2", f"rank={rank}"]
+    assert unlearn(study, *settings, "scale=0.5", method="TaskArithmetic") == 0
+    assert unlearn(study, *settings, "scale=0", method="TaskArithmetic") == 0
+    assert unlearn(study, *settings, "alpha=0", method="IdkNLL") == 0
+    made = read_study(study.parent / "mine" / "study.toml")
+    found = {}
+    for name in ("Original", "TaskArithmetic 4", "TaskArithmetic (2) 4"):
+        models = ModelPool("cpu").text([made.model(name)])
+        from backends.interfaces import ScoreItem
+
+        items = [ScoreItem("Who is forget 1?", "It is Ada 1.")]
+        (scored,) = list(models.score(name, items, lambda: False))
+        found[name] = float(scored.scores.logprobs.mean())
+    assert found["TaskArithmetic (2) 4"] == pytest.approx(found["Original"], abs=1e-5)
+    assert found["TaskArithmetic 4"] < found["Original"]
+
+
+OWN = """
+from backends.unlearning.text_losses import cross_entropy
+from backends.unlearning.text_method import Seen, Setting, Settings, TextMethod
+
+def loss(seen: Seen, use: Settings):
+    return -use["force"] * cross_entropy(seen.nll, seen.n)
+
+METHOD = TextMethod("Mine", "Ascent with a factor.", "nobody 2026", loss, own={"force": Setting(0, 10, "How hard.", 2)})
+"""
+
+
+def test_a_method_of_ones_own_is_one_file(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = study.parent / "mine.py"
+    own.write_text(OWN)
+    assert unlearn(study, "--set", "force=3", "steps=4", "lr=1e-2", method=str(own)) == 0
+    recipe_file = study.parent / "mine" / "mine" / "checkpoint-4" / "recipe.json"
+    assert json.loads(recipe_file.read_text())["recipe"]["method"]["own"] == [["force", 3.0]]
+    assert "Mine: Ascent with a factor. (nobody 2026)" in capsys.readouterr().out
+    own.write_text(OWN + "# changed")
+    assert unlearn(study, "--set", "force=3", "steps=4", "lr=1e-2", method=str(own)) == 0
+    assert (study.parent / "mine" / "mine-2").is_dir()
+    for text, words in [
+        ("x = 1", "has no METHOD"),
+        ("1 / 0", "cannot be run (ZeroDivisionError"),
+        (OWN.replace('"Mine"', '"NPO"'), "'NPO' cannot be its name"),
+    ]:
+        own.write_text(text)
+        assert unlearn(study, method=str(own)) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_loss_that_uses_what_it_did_not_ask_for_is_told_so(study: Path) -> None:
+    own = study.parent / "mine.py"
+    own.write_text(OWN.replace("seen.nll, seen.n", "seen.reference_nll, seen.n"))
+    with pytest.raises(ValueError, match="uses 'reference', which its method does not ask for"):
+        unlearn(study, method=str(own))
+
+
+def test_a_grid_is_a_run_for_every_combination(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert unlearn(study, "--grid", "beta=0.1,0.5", "alpha=0,1") == 0
+    made = read_study(study.parent / "mine" / "study.toml")
+    methods = {spec.method for spec in made.models}
+    assert {"NPO beta=0.1 alpha=0", "NPO beta=0.5 alpha=1"} < methods
+    assert len(made.models) == 2 + 4 * 2
+    assert unlearn(study, "--grid", "beta") == 2
+    assert "no NAME=VALUE,VALUE" in capsys.readouterr().err
+
+
+def test_the_run_ends_when_utility_is_too_low(study: Path) -> None:
+    assert (
+        unlearn(
+            study, "--set", "lr=0.3", "steps=8", "stop_below=0.95", "--checkpoints", "4", method="GradAscent"
+        )
+        == 0
+    )
+    folder = study.parent / "mine" / "gradascent"
+    told = json.loads((folder / "run.json").read_text())
+    assert told["ended"].startswith("utility is ")
+    assert len(told["steps"]) < 4
+    assert (
+        unlearn(
+            study, "--set", "lr=0.3", "steps=8", "stop_below=0.95", "--checkpoints", "4", method="GradAscent"
+        )
+        == 0
+    )
+    assert json.loads((folder / "run.json").read_text()) == told
+
+
+def test_a_full_disk_keeps_what_was_saved(
+    study: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from backends.unlearning import run_files
+
+    write = run_files._write
+
+    def full(path: Path, value: object) -> None:
+        if "checkpoint-4" in str(path):
+            raise OSError(28, "No space left on device")
+        write(path, value)
+
+    monkeypatch.setattr(run_files, "_write", full)
+    assert unlearn(study) == 2
+    said = capsys.readouterr().err
+    assert "the checkpoint cannot be saved (No space left on device)" in said
+    assert "the same command goes on" in said
+    folder = study.parent / "mine" / "npo"
+    assert (folder / "checkpoint-2" / "recipe.json").is_file()
+    assert not list(folder.glob("*.part"))
+    monkeypatch.undo()
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(study.parent / "cache"))
+    first = (folder / "checkpoint-2" / "recipe.json").stat().st_mtime_ns
+    assert unlearn(study) == 0
+    assert (folder / "checkpoint-2" / "recipe.json").stat().st_mtime_ns == first

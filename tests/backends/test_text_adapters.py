@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -234,9 +235,12 @@ def test_the_transposed_layers_of_gpt2_take_an_adapter(tmp_path: Path) -> None:
 
 
 def test_parts_of_the_other_kind_of_model_are_refused(base: Path, adapter: Path) -> None:
-    weights = ModelSpec("Model", "unlearned", str(base), weights=str(base / "model.safetensors"))
-    with pytest.raises(CheckpointError, match="single files of weights are for image models"):
+    weights = ModelSpec("Model", "unlearned", str(base), weights=str(base / "model.bin"))
+    with pytest.raises(CheckpointError, match=r"read from a \.safetensors file only"):
         inspect(weights, "text")
+    both = replace(weights, weights=str(base / "model.safetensors"), adapter=str(adapter))
+    with pytest.raises(CheckpointError, match="changed weights go on a plain base"):
+        inspect(both, "text")
     with pytest.raises(CheckpointError, match="PEFT adapters are for language models"):
         inspect(spec(base, adapter), "image")
 
