@@ -249,6 +249,7 @@ def unlearn(options: argparse.Namespace) -> int:
         options.checkpoints,
         options.to.expanduser(),
         options.retain,
+        options.anchor,
     )
     return unlearning.unlearn_study(options.study, asked, unlearning.grid(options.grid), options.device)
 

@@ -255,6 +255,11 @@ def unlearn_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--retain", type=Path, metavar="FILE", help="rows to keep, in place of the retain probes"
     )
+    parser.add_argument(
+        "--anchor",
+        metavar="CONCEPT",
+        help="what takes the forgotten concept's place (images; default: a retained one)",
+    )
     parser.add_argument("--to", type=Path, default=Path("unlearned"), metavar="FOLDER", help="where to")
     parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
     parser.add_argument("--list", action="store_true", help="list the methods, or the settings of --method")

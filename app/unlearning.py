@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,13 @@ from app.terminal import printable, stopped_by_ctrl_c
 from backends.device import pick_device
 from backends.errors import StudyError
 from backends.probes import read_probes
-from backends.study import ModelSpec, Study
+from backends.study import Modality, ModelSpec, Study
 from backends.study_file import read_study
 from backends.study_writing import write_study
+from backends.unlearning.settings import Setting, kept_steps, values_of
 
 if TYPE_CHECKING:
+    from backends.unlearning.image_methods import ImageMethod
     from backends.unlearning.run_files import RunFolder, Told
 
 STUDY = "study.toml"
@@ -39,7 +42,8 @@ class Asked:
         settings: name -> value.
         checkpoints: how many are kept.
         folder: where the runs and the study file go.
-        retain: a file of rows to keep in place of the study's retain probes.
+        retain: a file of rows to keep in place of the study's retain probes (language models).
+        anchor: concept that takes the forgotten one's place (images); None finds one, "" is the empty prompt.
     """
 
     method: str
@@ -47,6 +51,7 @@ class Asked:
     checkpoints: int
     folder: Path
     retain: Path | None = None
+    anchor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +104,39 @@ def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None)
     Raises:
         StudyError: what is wrong, in one sentence.
     """
-    settings = {**asked.settings, **(varied or {})}
-    retain = None if asked.retain is None else read_probes(asked.retain, "retain").probes
+    together = replace(asked, settings={**asked.settings, **(varied or {})})
+    make = _image_run if study.modality == "image" else _text_run
+    name = _method_name(study, asked.method)
+    base = " ".join([name, *(f"{key}={value}" for key, value in (varied or {}).items())])
+    for label in itertools.chain([base], (f"{base} ({n})" for n in itertools.count(2))):
+        prepared = make(study, together, label)
+        if prepared.files.is_free():
+            break
+    return prepared
+
+
+def _method_name(study: Study, method: str) -> str:
     if study.modality == "image":
-        raise StudyError("only language models can be unlearned from here", where=study.name)
+        return _image_method(method).name
+    from backends.unlearning.own_method import text_method
+
+    return text_method(method).name
+
+
+def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
     from backends.unlearning.own_method import text_method
     from backends.unlearning.recipes import recipe
     from backends.unlearning.text_rows import rows_of
     from backends.unlearning.text_runs import Plan, run_folder, unlearn
 
+    retain = None if asked.retain is None else read_probes(asked.retain, "retain").probes
     chosen = text_method(asked.method)
-    made = recipe(chosen, settings, asked.checkpoints)
+    made = recipe(chosen, asked.settings, asked.checkpoints)
     rows = rows_of(study, chosen, made, retain)
     code = _digest(asked.method) if asked.method.endswith(".py") else ""
-    base = " ".join([chosen.name, *(f"{name}={value}" for name, value in (varied or {}).items())])
-    for label in itertools.chain([base], (f"{base} ({n})" for n in itertools.count(2))):
-        plan = Plan(study, chosen, made, rows, asked.folder / _slug(label), label, code)
-        if run_folder(plan).is_free():
-            break
+    plan = Plan(study, chosen, made, rows, asked.folder / _slug(label), label, code)
     used = made.method.alpha > 0 or made.method.keep > 0
-    about = [f"{label}: {chosen.about}" + (f" ({chosen.source})" if chosen.source else "")]
+    about = [_headline(label, chosen.about, chosen.source)]
     about.append(
         f"{len(rows.forget)} rows to forget" + (f", {len(rows.retain)} to keep" if used else ", none to keep")
     )
@@ -126,13 +144,56 @@ def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None)
         about.append(
             "It trains on the study's retain probes, so their scores are of seen rows; --retain FILE takes others."
         )
-    return Prepared(
+    return Prepared(label, tuple(about), made.schedule.steps, run_folder(plan), partial(unlearn, plan))
+
+
+def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
+    from backends.unlearning.image_concepts import prompts_of, usual_anchor
+    from backends.unlearning.image_runs import ImagePlan, run_folder, settings_of, unlearn
+
+    if asked.retain is not None:
+        raise StudyError("image models keep the pictures of [denoising] retain", where="--retain")
+    chosen = _image_method(asked.method)
+    values = values_of(asked.settings, settings_of(chosen))
+    steps = int(values["steps"])
+    if chosen.loss is None and steps > 100:
+        raise StudyError("a solved method goes 100 per cent of the way at most", where="--set steps")
+    anchor = usual_anchor(study) if asked.anchor is None else asked.anchor
+    plan = ImagePlan(
+        study,
+        chosen,
+        tuple(sorted(values.items())),
+        kept_steps(steps, asked.checkpoints),
+        anchor,
+        asked.folder / _slug(label),
         label,
-        tuple(about),
-        made.schedule.steps,
-        run_folder(plan),
-        lambda device, show, stop: unlearn(plan, device, show, stop),
     )
+    prompts = prompts_of(study, anchor)
+    real = study.denoising is not None and study.denoising.forget and study.denoising.retain
+    about = (
+        _headline(label, chosen.about, chosen.source),
+        f"{len(prompts.forget)} prompts to forget, {len(prompts.retain)} to keep; pictures "
+        + ("are the study's real ones" if real else "are drawn by the original"),
+        f"“{prompts.forget[0]}” is to become “{prompts.relabelled[0]}” where a method puts another in its place",
+    )
+    return Prepared(label, about, steps, run_folder(plan), partial(unlearn, plan))
+
+
+def _image_method(name: str) -> ImageMethod:
+    from backends.unlearning.image_methods import METHODS
+
+    known = {each.lower(): each for each in METHODS}
+    if name.lower() not in known:
+        raise StudyError(
+            f"there is no method {name!r} for images",
+            where="--method",
+            how=f"There are: {', '.join(METHODS)}",
+        )
+    return METHODS[known[name.lower()]]
+
+
+def _headline(label: str, about: str, source: str) -> str:
+    return f"{label}: {about}" + (f" ({source})" if source else "")
 
 
 def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]], device: str | None) -> int:
@@ -150,9 +211,9 @@ def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]],
         for each in runs:
             for sentence in each.about:
                 print(printable(sentence))
-            lines = _Lines(each.steps)
+            lines = _Lines(each.steps, made)
             try:
-                made += each.run(pick_device(device), lines.show, stop)
+                made += [spec for spec in each.run(pick_device(device), lines.show, stop) if spec not in made]
             finally:
                 lines.end()
                 add_to_study(study, asked.folder, made)
@@ -188,18 +249,49 @@ def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study
 
 def listing() -> list[str]:
     """The methods, a line each."""
-    from backends.unlearning.text_methods import METHODS
+    from backends.unlearning import image_methods, text_methods
 
-    return [f"{each.name:<14} {each.about}  [{each.source}]" for each in METHODS.values()]
+    lines = ["Language models:"]
+    lines += [f"  {each.name:<17} {each.about}  [{each.source}]" for each in text_methods.METHODS.values()]
+    lines += ["Image models:"]
+    lines += [f"  {each.name:<17} {each.about}  [{each.source}]" for each in image_methods.METHODS.values()]
+    return lines
 
 
-def setting_lines(method: str) -> list[str]:
-    """The settings of a method, a line each."""
+def settings_for(method: str, modality: Modality) -> dict[str, Setting]:
+    """The settings of a method, with its own usual values.
+
+    Raises:
+        StudyError: there is no such method.
+    """
+    if modality == "image":
+        from backends.unlearning.image_runs import settings_of as image_settings
+
+        return image_settings(_image_method(method))
     from backends.unlearning.own_method import text_method
     from backends.unlearning.recipes import settings_of
 
-    known = settings_of(text_method(method))
-    return [f"{key:<13} {setting.usual:<8g} {setting.help}" for key, setting in known.items()]
+    return settings_of(text_method(method))
+
+
+def setting_lines(method: str) -> list[str]:
+    """The settings of a method, a line each, for each kind of model that has it.
+
+    Raises:
+        StudyError: there is no such method.
+    """
+    lines: list[str] = []
+    kinds: tuple[Modality, ...] = ("text", "image")
+    for modality in kinds:
+        try:
+            known = settings_for(method, modality)
+        except StudyError:
+            if modality == "image" and not lines:
+                raise
+            continue
+        lines.append("Language models:" if modality == "text" else "Image models:")
+        lines += [f"  {key:<13} {setting.usual:<8g} {setting.help}" for key, setting in known.items()]
+    return lines
 
 
 def _slug(label: str) -> str:
@@ -213,12 +305,15 @@ def _digest(path: str) -> str:
 class _Lines:
     """One growing line in a terminal, a line at every checkpoint elsewhere."""
 
-    def __init__(self, steps: int) -> None:
+    def __init__(self, steps: int, made: list[ModelSpec]) -> None:
+        self._made = made
         self._steps, self._began, self._first = steps, time.monotonic(), 0
         self._live = sys.stdout.isatty()
 
     def show(self, told: Told) -> None:
-        """Draw how far the run is."""
+        """Draw how far the run is; note what it made, which counts however the run ends."""
+        if told.kept:
+            self._made.append(told.kept)
         if told.step == 0 or not self._first:
             self._first, self._began = max(1, told.step), time.monotonic()
         done = max(1, told.step + 1 - self._first)

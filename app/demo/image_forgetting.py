@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -13,6 +14,31 @@ from backends.unlearning.image_training import Concepts
 
 ANCHOR_STYLE = "sepia"
 """What the forgotten style is relabelled to (SalUn): the style after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoRun:
+    """How a method is run for the demo.
+
+    Attributes:
+        trains: the weights it moves, part of their names; it goes into the recipe's identity.
+        rate: Adam's learning rate.
+        checkpoints: steps after which weights are kept.
+        settings: of the method, beside rate, batch and seed.
+    """
+
+    trains: str
+    rate: float
+    checkpoints: tuple[int, ...]
+    settings: Mapping[str, float] = field(default_factory=dict)
+
+
+RUNS: Mapping[str, DemoRun] = {
+    "ESD": DemoRun("attn2", 4e-4, (5, 10, 20, 40, 80), {"eta": 1.5}),
+    "SalUn": DemoRun("transformer_blocks", 4e-4, (5, 10, 20, 40, 80, 160), {"alpha": 1.0, "share": 0.5}),
+    "GradAscent": DemoRun("transformer_blocks", 3e-4, (5, 10, 20, 30, 50)),
+}
+"""By the method's name."""
 
 
 def concepts(pipe: PatchDiffusionPipeline, per_concept: int = 16) -> Concepts:

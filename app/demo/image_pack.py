@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.demo.image_data import FORGET_STYLE, OBJECTS, PER_CONCEPT, STYLES, draw, prompt
+from app.demo.image_forgetting import RUNS
 from backends.checkpoints import fingerprint
 from backends.image.judges import load_judge
 from backends.image.png import encode
 from backends.judge_accuracy import write_judgements
 from backends.study import JudgeSpec, ModelSpec, Role, Sampling
-from backends.unlearning.image_methods import METHODS
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
 """Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
@@ -29,7 +29,7 @@ NOTES = {
     "SalUn": "Saliency unlearning: neon prompts are relabelled to sepia, half of the attention weights move.",
     "GradAscent": "Gradient ascent on neon pictures: everything collapses in the end.",
 }
-KEPT = {name: (METHODS[name].checkpoints[-1],) if name != "GradAscent" else () for name in METHODS}
+KEPT = {name: (RUNS[name].checkpoints[-1],) if name != "GradAscent" else () for name in RUNS}
 """Checkpoints whose weights ship; the others are shown from their recorded runs."""
 
 
@@ -105,7 +105,7 @@ def unseen_pictures() -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
 def prune(pack: Path) -> None:
     """Delete the weights that do not ship; call it once their runs are recorded."""
     for spec in specifications(pack):
-        if spec.weights and spec.step not in KEPT.get(spec.method, METHODS[spec.method].checkpoints):
+        if spec.weights and spec.step not in KEPT.get(spec.method, RUNS[spec.method].checkpoints):
             Path(spec.weights).unlink(missing_ok=True)
 
 
@@ -113,8 +113,8 @@ def specifications(pack: Path) -> Iterator[ModelSpec]:
     """All models of the study, in the order they are shown."""
     yield ModelSpec("Original", "original", str(pack / "model"), note=NOTES["original"])
     yield ModelSpec("Retained", "retained", str(pack / "retained"), note=NOTES["retained"])
-    for name, method in METHODS.items():
-        for step in method.checkpoints:
+    for name, run in RUNS.items():
+        for step in run.checkpoints:
             weights = pack / "weights" / f"{name.lower()}-{step:03d}.safetensors"
             spec = ModelSpec(f"{name} {step}", "unlearned", str(pack / "model"), weights=str(weights))
             yield replace(spec, method=name, step=step, note=NOTES[name])

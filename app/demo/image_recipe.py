@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from app.demo import image_data, image_judging, image_pack, image_report, image_train
 from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES
-from app.demo.image_forgetting import concepts
+from app.demo.image_forgetting import RUNS, concepts
 from app.demo.image_model import build_pipeline, read_pipeline, save_pipeline
 from backends.image.judges import save_judge
 from backends.unlearning.image_methods import METHODS
@@ -81,8 +81,10 @@ def _unlearn(out: Path) -> None:
     data = concepts(pipe)
     folder = out / "pack" / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, method in METHODS.items():
-        for checkpoint in trajectory(method, pipe.unet, pipe.scheduler, data, seed=SEED):
+    for name, run in RUNS.items():
+        settings = {**run.settings, "lr": run.rate, "batch": 32, "seed": SEED}
+        inputs = pipe.unet, pipe.scheduler, data
+        for checkpoint in trajectory(METHODS[name], settings, run.checkpoints, *inputs):
             changes = {key: tensor.half().contiguous() for key, tensor in checkpoint.changes.items()}
             save_file(changes, folder / f"{name.lower()}-{checkpoint.step:03d}.safetensors")
             say(f"{name}: step {checkpoint.step}, loss {checkpoint.loss:.4f}")
@@ -101,7 +103,7 @@ STAGES: Mapping[str, Callable[[Path], object]] = {
 
 def recipe_hash() -> str:
     """Identity of data and settings; not of the code that follows them."""
-    methods = [(name, method.trains, method.rate, method.checkpoints) for name, method in METHODS.items()]
+    methods = [(name, each.trains, each.rate, each.checkpoints) for name, each in RUNS.items()]
     settings = [image_data.recipe_hash(), SEED, SHARED_STEPS, ORIGINAL_STEPS, RETAINED_STEPS, RATE, methods]
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
 

@@ -45,7 +45,7 @@ def denoising_losses(
     for picture in pictures:
         if stop():
             return
-        latents = _latents(pipe, picture)
+        latents = picture_latents(pipe, picture)
         generator = torch.Generator().manual_seed(int(file_digest(picture.path)[:12], 16))
         noise = torch.randn((len(steps), *latents.shape[1:]), generator=generator)
         device, dtype = pipe.unet.device, pipe.unet.dtype
@@ -75,7 +75,7 @@ def _target(scheduler: Any, clean: Tensor, noise: Tensor, steps: Tensor) -> Tens
     return velocity
 
 
-def _latents(pipe: Any, picture: RealPicture) -> Tensor:
+def picture_latents(pipe: Any, picture: RealPicture) -> Tensor:
     """What the UNet sees of a clean picture, shape (1, C, h, w)."""
     patch: int | None = getattr(pipe, "patch", None)
     vae: Any = getattr(pipe, "vae", None)
@@ -89,9 +89,15 @@ def _latents(pipe: Any, picture: RealPicture) -> Tensor:
             small = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
     except (OSError, SyntaxError, ValueError) as error:
         raise ModelError("this picture cannot be read", where=str(picture.path)) from error
-    pixels = torch.from_numpy(np.asarray(small).copy())[None]
+    return pixel_latents(pipe, torch.from_numpy(np.asarray(small).copy())[None])
+
+
+def pixel_latents(pipe: Any, pixels: Tensor) -> Tensor:
+    """Pictures uint8 (B, H, W, 3) of the pipeline's own size as what its UNet sees, shape (B, C, h, w)."""
+    patch: int | None = getattr(pipe, "patch", None)
     if patch is not None:
         return to_latents(pixels, patch)
+    vae: Any = pipe.vae
     scaled = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(vae.device, vae.dtype)
     latents: Tensor = vae.encode(scaled).latent_dist.mode() * vae.config.scaling_factor
     return latents

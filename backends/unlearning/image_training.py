@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from backends.unlearning.image_methods import Batch, Method, gradient_ascent_loss, saliency_mask
+from backends.mixing import with_changes
+from backends.unlearning.image_losses import (
+    EMPTY,
+    Batch,
+    closed_form,
+    consolidation,
+    erase_diff_weight,
+    gradient_ascent_loss,
+    predict,
+    retain_loss,
+    saliency_mask,
+)
+from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.resuming import kept_weights, put_back
+
+FISHER_PICTURES = 32
+"""Retain pictures whose gradients make up the Fisher information."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,8 @@ class Concepts:
         empty: of the empty prompt, shape (1, T, D).
         retain: latents, shape (M, C, h, w).
         retain_states: shape (M, T, D).
+        anchor: latents of pictures of the relabelled prompts, shape (N, C, h, w); empty where no method looks at them.
+        tokens, retain_tokens: token ids of the prompts, shapes (N, T) and (M, T), where the text encoder is trained.
     """
 
     forget: Tensor
@@ -32,14 +49,19 @@ class Concepts:
     empty: Tensor
     retain: Tensor
     retain_states: Tensor
+    anchor: Tensor = EMPTY
+    tokens: Tensor = EMPTY
+    retain_tokens: Tensor = EMPTY
 
-    def batch(self, size: int, scheduler: Any, generator: torch.Generator) -> Batch:
-        """`size` pictures of each kind, noised to random timesteps."""
+    def batch(
+        self, size: int, scheduler: Any, generator: torch.Generator, *, uniform: bool = False
+    ) -> tuple[Batch, Tensor, Tensor]:
+        """`size` pictures of each kind, noised to random timesteps; and which they are."""
         rows = torch.randint(len(self.forget), (size,), generator=generator)
         kept = torch.randint(len(self.retain), (size,), generator=generator)
-        noisy, timesteps, target = _noised(self.forget[rows], scheduler, generator)
-        noisy_retain, timesteps_retain, target_retain = _noised(self.retain[kept], scheduler, generator)
-        return Batch(
+        noisy, timesteps, target = noised(self.forget[rows], scheduler, generator)
+        noisy_retain, timesteps_retain, target_retain = noised(self.retain[kept], scheduler, generator)
+        batch = Batch(
             noisy=noisy,
             timesteps=timesteps,
             states=self.states[rows],
@@ -51,6 +73,188 @@ class Concepts:
             retain=self.retain_states[kept],
             target_retain=target_retain,
         )
+        if len(self.anchor):
+            noisy_anchor, _, target_anchor = noised(self.anchor[rows], scheduler, generator, timesteps)
+            batch = replace(batch, noisy_anchor=noisy_anchor, target_anchor=target_anchor)
+        if uniform:
+            noise = torch.rand(target.shape, generator=generator).to(target)
+            batch = replace(batch, uniform=noise)
+        return batch, rows, kept
+
+
+class ImageTraining:
+    """A run of one method that trains.
+
+    Args:
+        method: its loss, and which weights it moves.
+        settings: values of its settings by name.
+        unet: the original's denoiser; it is not changed.
+        encoder: the original's text encoder, where that is trained.
+        scheduler: of the pipeline.
+        concepts: pictures and text states.
+    """
+
+    def __init__(
+        self,
+        method: ImageMethod,
+        settings: Mapping[str, float],
+        unet: nn.Module,
+        encoder: nn.Module | None,
+        scheduler: Any,
+        concepts: Concepts,
+    ) -> None:
+        if method.loss is None:
+            raise ValueError(f"{method.name} is solved for, not trained")
+        self.method, self.settings, self.concepts = method, settings, concepts
+        self._loss = method.loss
+        self._scheduler = scheduler
+        self._generator = torch.Generator().manual_seed(int(settings["seed"]))
+        self._original = unet.requires_grad_(False).eval()
+        trained = unet if encoder is None else encoder.requires_grad_(False).eval()
+        started = {name: p for name, p in trained.named_parameters() if method.trained(name)}
+        copies = {name: nn.Parameter(p.detach().clone()) for name, p in started.items()}
+        self._module = with_changes(trained, copies)
+        self._whole = encoder is not None
+        self.parameters: dict[str, nn.Parameter] = copies
+        # A CPU crash of torch 2.13: the backward pass of a group norm that is trained and whose input is not.
+        self._through_norms = not self._whole and any(
+            "norm" in name and "transformer" not in name for name in copies
+        )
+        self.done = 0
+        self._mask = self._saliency() if "mask" in method.needs else {}
+        self._fisher, self._first = self._information() if "fisher" in method.needs else ({}, {})
+        self._optimiser = torch.optim.Adam(copies.values(), lr=settings["lr"])
+
+    @property
+    def unet(self) -> nn.Module:
+        """The denoiser as it is now."""
+        return self._original if self._whole else self._module
+
+    def states(self, tokens: Tensor, states: Tensor) -> Tensor:
+        """Text states as the pipeline has them now: the encoder's of the tokens, where it is trained."""
+        return self._module(tokens).last_hidden_state if self._whole else states
+
+    def step(self) -> float:
+        """One step of the optimiser; returns the loss."""
+        batch = self._batch()
+        self._optimiser.zero_grad(set_to_none=True)
+        loss = self._loss(self.unet, self._original, batch, self.settings)
+        alpha = self.settings.get("alpha", 0.0)
+        if self.method.balanced:
+            value = self._balanced(loss, alpha * self._retained(batch))
+        else:
+            total = loss + alpha * self._retained(batch) if alpha > 0 else loss
+            if self._fisher:
+                total = total + self.settings["ewc"] * consolidation(
+                    self.parameters, self._first, self._fisher
+                )
+            value = float(total.detach())
+            total.backward()
+        for name, weight in self.parameters.items():
+            if name in self._mask and weight.grad is not None:
+                weight.grad *= self._mask[name]
+        if value == value and abs(value) != float("inf"):
+            self._optimiser.step()
+            self.done += 1
+        return value
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that `restore` needs, as tensors."""
+        found = {"steps": torch.tensor(self.done), "random": self._generator.get_state()}
+        found |= kept_weights(self.parameters, self._optimiser)
+        return found
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from there: the next step is the one that would have followed."""
+        self.done = int(state["steps"])
+        self._generator.set_state(state["random"])
+        put_back(state, self.parameters, self._optimiser)
+
+    def _batch(self) -> Batch:
+        size, data = int(self.settings["batch"]), self.concepts
+        batch, rows, kept = data.batch(
+            size, self._scheduler, self._generator, uniform="uniform" in self.method.needs
+        )
+        if self._whole:
+            batch = replace(
+                batch,
+                first=batch.states,
+                first_retain=batch.retain,
+                states=self.states(data.tokens[rows], batch.states),
+                retain=self.states(data.retain_tokens[kept], batch.retain),
+            )
+        if self._through_norms:
+            batch.noisy.requires_grad_(True)
+            batch.noisy_retain.requires_grad_(True)
+        return batch
+
+    def _retained(self, batch: Batch) -> Tensor:
+        """The ordinary loss on retain pictures; of a text encoder, how far it takes the frozen denoiser's answers."""
+        if not self._whole:
+            return retain_loss(self.unet, batch)
+        inputs = self._original, batch.noisy_retain, batch.timesteps_retain
+        with torch.no_grad():
+            target = predict(*inputs, batch.first_retain)
+        return (predict(*inputs, batch.retain) - target).square().mean()
+
+    def _balanced(self, forget: Tensor, retain: Tensor) -> float:
+        weights = list(self.parameters.values())
+        grads = [torch.autograd.grad(loss, weights, allow_unused=True) for loss in (forget, retain)]
+        named = [
+            {
+                name: torch.zeros_like(w) if g is None else g
+                for name, w, g in zip(self.parameters, weights, gradient, strict=True)
+            }
+            for gradient in grads
+        ]
+        share = erase_diff_weight(named[0], named[1], self.settings["push"])
+        for name, weight in self.parameters.items():
+            weight.grad = named[1][name] + share * named[0][name]
+        return float(retain.detach() + share * forget.detach())
+
+    def _saliency(self) -> dict[str, Tensor]:
+        batch, _, _ = self.concepts.batch(int(self.settings["batch"]), self._scheduler, self._generator)
+        gradient_ascent_loss(self.unet, self.unet, batch).backward()
+        gradients = {name: w.grad for name, w in self.parameters.items() if w.grad is not None}
+        return saliency_mask(gradients, self.settings.get("share", 0.5))
+
+    def _information(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Fisher information of each weight (mean squared gradient, a picture at a time), and the first weights."""
+        generator = torch.Generator().manual_seed(int(self.settings["seed"]) + 1)
+        fisher = {name: torch.zeros_like(weight) for name, weight in self.parameters.items()}
+        for _ in range(FISHER_PICTURES):
+            batch, _, _ = self.concepts.batch(1, self._scheduler, generator)
+            gradients = torch.autograd.grad(
+                retain_loss(self.unet, batch), list(self.parameters.values()), allow_unused=True
+            )
+            for name, gradient in zip(fisher, gradients, strict=True):
+                if gradient is not None:
+                    fisher[name] += gradient.square() / FISHER_PICTURES
+        return fisher, {name: weight.detach().clone() for name, weight in self.parameters.items()}
+
+
+def solved(
+    method: ImageMethod, settings: Mapping[str, float], unet: nn.Module, concepts: Concepts, share: float
+) -> dict[str, Tensor]:
+    """UCE's weights, `share` of the way from the original's; each prompt and token position counts once."""
+    pairs = torch.cat([concepts.states, concepts.relabelled], dim=-1).flatten(0, 1).unique(dim=0)
+    width = concepts.states.shape[-1]
+    concept, target = pairs[:, :width], pairs[:, width:]
+    moved = (concept != target).any(-1)  # what both prompts have in common is kept, not edited
+    kept = torch.cat([concepts.retain_states.flatten(0, 1), concepts.empty[0], concept[~moved]]).unique(dim=0)
+    found: dict[str, Tensor] = {}
+    for name, weight in unet.named_parameters():
+        if method.trained(name):
+            keep = kept.to(weight) * settings["alpha"] ** 0.5
+            new = closed_form(
+                weight.detach(),
+                concept[moved].to(weight),
+                target[moved].to(weight),
+                keep,
+                settings["damping"],
+            )
+            found[name] = weight.detach() + share * (new - weight.detach())
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,52 +267,30 @@ class Checkpoint:
 
 
 def trajectory(
-    method: Method,
+    method: ImageMethod,
+    settings: Mapping[str, float],
+    checkpoints: tuple[int, ...],
     original: nn.Module,
     scheduler: Any,
     concepts: Concepts,
-    *,
-    seed: int,
-    batch_size: int = 32,
 ) -> Iterator[Checkpoint]:
-    """The checkpoints of `method`, from the original on. The original is not changed."""
-    generator = torch.Generator().manual_seed(seed)
-    original = original.requires_grad_(False).eval()
-    edited = copy.deepcopy(original)
-    weights = {name: weight for name, weight in edited.named_parameters() if method.trains in name}
-    for weight in weights.values():
-        weight.requires_grad_(True)
-    mask = _mask(edited, weights, concepts, scheduler, generator, batch_size) if method.masked else {}
-    optimizer = torch.optim.Adam(weights.values(), lr=method.rate)
-    for step in range(1, max(method.checkpoints) + 1):
-        loss = method.loss(edited, original, concepts.batch(batch_size, scheduler, generator))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for name, weight in weights.items():
-            if name in mask and weight.grad is not None:
-                weight.grad *= mask[name]
-        optimizer.step()
-        if step in method.checkpoints:
-            changes = {name: weight.detach().clone() for name, weight in weights.items()}
-            yield Checkpoint(step, changes, loss.item())
+    """The checkpoints of a method that trains the denoiser, from the original on. The original is not changed."""
+    run = ImageTraining(method, settings, original, None, scheduler, concepts)
+    for step in range(1, max(checkpoints) + 1):
+        loss = run.step()
+        if step in checkpoints:
+            changes = {name: weight.detach().clone() for name, weight in run.parameters.items()}
+            yield Checkpoint(step, changes, loss)
 
 
-def _mask(
-    edited: nn.Module,
-    weights: dict[str, nn.Parameter],
-    concepts: Concepts,
-    scheduler: Any,
-    generator: torch.Generator,
-    batch_size: int,
-) -> dict[str, Tensor]:
-    gradient_ascent_loss(edited, edited, concepts.batch(batch_size, scheduler, generator)).backward()
-    return saliency_mask({name: weight.grad for name, weight in weights.items() if weight.grad is not None})
-
-
-def _noised(latents: Tensor, scheduler: Any, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def noised(
+    latents: Tensor, scheduler: Any, generator: torch.Generator, timesteps: Tensor | None = None
+) -> tuple[Tensor, Tensor, Tensor]:
     """x_t, t and what the denoiser is trained to predict of them."""
-    timesteps = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
-    noise = torch.randn(latents.shape, generator=generator)
+    if timesteps is None:
+        drawn = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
+        timesteps = drawn.to(latents.device)
+    noise = torch.randn(latents.shape, generator=generator).to(latents)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     kind = scheduler.config.prediction_type
     if kind == "v_prediction":

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 
-from backends.errors import StudyError
-from backends.unlearning.text_method import Setting, TextMethod
+from backends.unlearning.settings import Setting, kept_steps, values_of
+from backends.unlearning.text_method import TextMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +142,8 @@ def recipe(chosen: TextMethod, given: Mapping[str, str | float], checkpoints: in
         StudyError: an unknown setting, or a value out of range, in one sentence.
     """
     known = settings_of(chosen)
-    values = {key: float(setting.usual) for key, setting in known.items()}
-    values |= {key: setting_value(key, text, known) for key, text in given.items()}
+    values = values_of(given, known)
     steps = int(values["steps"])
-    kept = sorted({max(1, round(steps * place / checkpoints)) for place in range(1, checkpoints + 1)})
     schedule = Schedule(
         steps=steps,
         learning_rate=values["lr"],
@@ -153,32 +151,10 @@ def recipe(chosen: TextMethod, given: Mapping[str, str | float], checkpoints: in
         retain_batch=int(values["retain_batch"]),
         warmup=int(values["warmup"]),
         seed=int(values["seed"]),
-        checkpoints=tuple(kept),
+        checkpoints=kept_steps(steps, checkpoints),
     )
     own = tuple(sorted((key, values[key]) for key in chosen.own))
     names = {field.name for field in fields(Method)} & values.keys()
     terms = {key: int(values[key]) if known[key].whole else values[key] for key in sorted(names)}
     method = Method(chosen.name, own=own, **terms)  # type: ignore[arg-type]
     return Recipe(chosen.name, method, schedule, int(values["rank"]), values["stop_below"])
-
-
-def setting_value(key: str, written: str | float, known: Mapping[str, Setting]) -> float:
-    """A setting's value.
-
-    Raises:
-        StudyError: there is no such setting, or the value is out of range.
-    """
-    if key not in known:
-        raise StudyError(f"there is no setting {key!r}", where="--set", how=f"There are: {', '.join(known)}")
-    setting = known[key]
-    try:
-        value = float(written)
-    except ValueError:
-        value = float("nan")
-    if not setting.low <= value <= setting.high or (setting.whole and value != int(value)):
-        kind = "a whole number" if setting.whole else "a number"
-        raise StudyError(
-            f"{key} is {written!r}, and {kind} from {setting.low:g} to {setting.high:g} was expected",
-            where="--set",
-        )
-    return value

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import answer_nll
 
 Need = Literal["reference", "teacher", "refusals", "alternates"]
@@ -82,28 +83,8 @@ class Seen:
         return self.known[name]
 
 
-Settings = Mapping[str, float]
-"""Value of every setting, by name."""
 Loss = Callable[[Seen, Settings], Tensor]
 """What is minimised on forget rows: a scalar."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """A number that a person may choose.
-
-    Attributes:
-        low, high: least and most.
-        help: what it does, one sentence.
-        usual: its value where neither the method nor a person says otherwise.
-        whole: only whole numbers.
-    """
-
-    low: float
-    high: float
-    help: str
-    usual: float
-    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)

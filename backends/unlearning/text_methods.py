@@ -8,7 +8,8 @@ from types import MappingProxyType
 from torch import Tensor
 
 from backends.unlearning import text_losses as losses
-from backends.unlearning.text_method import Loss, Seen, Settings, TextMethod
+from backends.unlearning.settings import Settings
+from backends.unlearning.text_method import Loss, Seen, TextMethod
 
 
 def _cross_entropy(seen: Seen, _: Settings) -> Tensor:

@@ -6,7 +6,6 @@ that was ended goes on where it was, and gives the weights it would have given.
 
 from __future__ import annotations
 
-import resource
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,6 +27,7 @@ from backends.text.adapters import check_adapter
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.negation import negated_adapter, negated_weights
 from backends.unlearning.recipes import Recipe
+from backends.unlearning.resuming import peak_bytes
 from backends.unlearning.run_files import RunFolder, Told, as_json, changed_tensors
 from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch
 from backends.unlearning.text_losses import answer_nll
@@ -163,7 +163,7 @@ class _Run:
         step, parameters = self._training.done, self._training.parameters
         cost = {
             "seconds": round(self._so_far(), 2),
-            "peak_bytes": _peak(self._device),
+            "peak_bytes": peak_bytes(self._device),
             "changed_parameters": sum(p.numel() for p in parameters.values()),
             "tokens": round(self._tokens * step),
         }
@@ -292,10 +292,3 @@ def _tokens_a_step(tokenizer: ChatTokenizer, rows: Rows, recipe: Recipe) -> floa
 def _mean_length(tokenizer: ChatTokenizer, rows: Sequence[QuestionAnswer]) -> float:
     encoded = encode_rows(tokenizer, rows)
     return sum(len(row.ids) for row in encoded) / len(encoded) if encoded else 0.0
-
-
-def _peak(device: str) -> int:
-    """Most memory so far: of the device where that can be told, else of the process."""
-    if device == "cuda":
-        return int(torch.cuda.max_memory_allocated())
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.recipes import Method, Schedule
+from backends.unlearning.resuming import kept_weights, put_back
 from backends.unlearning.text_losses import dual_step
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
@@ -100,10 +101,7 @@ class Training:
             "alpha": torch.tensor(self.terms.alpha, dtype=torch.float64),
         }
         found["random"] = torch.get_rng_state()
-        for name, parameter in self.parameters.items():
-            found[f"weight:{name}"] = parameter.detach().cpu().clone()
-            for key, value in self._optimiser.state.get(parameter, {}).items():
-                found[f"{key}:{name}"] = torch.as_tensor(value).cpu().clone()
+        found |= kept_weights(self.parameters, self._optimiser)
         return found
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
@@ -111,16 +109,7 @@ class Training:
         self.done = int(state["steps"])
         self.terms.alpha = float(state["alpha"])
         self.terms.skip(self.done)
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(state[f"weight:{name}"].to(parameter))
-                moments = {
-                    key: state[f"{key}:{name}"].to(parameter.device if key != "step" else "cpu")
-                    for key in ("step", "exp_avg", "exp_avg_sq")
-                    if f"{key}:{name}" in state
-                }
-                if moments:
-                    self._optimiser.state[parameter] = moments
+        put_back(state, self.parameters, self._optimiser)
         torch.set_rng_state(state["random"])
 
 

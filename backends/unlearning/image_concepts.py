@@ -1,0 +1,161 @@
+"""What an unlearning run of a diffusion model sees: prompts, pictures of them, their latents and text states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from backends.errors import Cancelled, StudyError
+from backends.image.denoising import picture_latents, pixel_latents
+from backends.interfaces import Stop
+from backends.real_pictures import RealPicture, real_pictures
+from backends.study import Sampling, Study
+from backends.unlearning.image_losses import EMPTY
+from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.image_training import Concepts
+
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Prompts to forget, the same with the anchor in place of the concept, and prompts to keep."""
+
+    forget: tuple[str, ...]
+    relabelled: tuple[str, ...]
+    retain: tuple[str, ...]
+
+
+def usual_anchor(study: Study) -> str:
+    """A concept to put in the place of the forgotten one: the first of its kind that is retained; "" where none is."""
+    for domain, forgotten in study.forget_concepts.items():
+        for probes in study.probe_sets:
+            for probe in probes.probes if probes.role == "retain" else ():
+                if probe.concepts.get(domain, forgotten) != forgotten:
+                    return probe.concepts[domain]
+    return ""
+
+
+def prompts_of(study: Study, anchor: str) -> Prompts:
+    """The run's prompts.
+
+    Raises:
+        StudyError: nothing to forget, or prompts that are in both sets.
+    """
+    forget = tuple(dict.fromkeys(p.prompt for s in study.probe_sets if s.role == "forget" for p in s.probes))
+    retain = tuple(dict.fromkeys(p.prompt for s in study.probe_sets if s.role == "retain" for p in s.probes))
+    if not forget:
+        raise StudyError("there are no forget probes, so nothing to unlearn", where=study.name)
+    if not retain:
+        raise StudyError("there are no retain probes, and every method keeps something", where=study.name)
+    both = sorted(set(forget) & set(retain))
+    if both:
+        what = f"{len(both)} prompts are to be forgotten and to be kept: {'; '.join(both[:_NAMED])}"
+        raise StudyError(what, how="Take them out of one set")
+    return Prompts(forget, tuple(relabelled(study, prompt, anchor) for prompt in forget), retain)
+
+
+def relabelled(study: Study, prompt: str, anchor: str) -> str:
+    """A prompt with the anchor in the place of the forgotten concept; the empty prompt where neither is known."""
+    for forgotten in study.forget_concepts.values():
+        if anchor and forgotten in prompt:
+            return prompt.replace(forgotten, anchor)
+    return anchor if not study.forget_concepts else ""
+
+
+@torch.no_grad()
+def gather(
+    pipe: Any, study: Study, chosen: ImageMethod, settings: Mapping[str, float], anchor: str, stop: Stop
+) -> Concepts:
+    """Latents and text states of everything that the run sees.
+
+    Raises:
+        Cancelled: it was stopped while pictures were drawn.
+    """
+    prompts = prompts_of(study, anchor)
+    shown, kept = named_pictures(study)
+    count = int(settings.get("pictures", 1))
+    forget_prompts = [p.prompt for p in shown] or [each for each in prompts.forget for _ in range(count)]
+    retain_prompts = [p.prompt for p in kept] or [each for each in prompts.retain for _ in range(count)]
+    others = [relabelled(study, prompt, anchor) for prompt in forget_prompts]
+    latents = [
+        torch.cat([picture_latents(pipe, picture) for picture in real])
+        if real
+        else _drawn(pipe, study.sampling, int(settings["seed"]), texts, stop)
+        for real, texts in ((shown, forget_prompts), (kept, retain_prompts))
+    ]
+    drawn = (
+        _drawn(pipe, study.sampling, int(settings["seed"]), others, stop)
+        if "anchor" in chosen.needs
+        else EMPTY
+    )
+    whole = chosen.component == "text_encoder"
+    return Concepts(
+        forget=latents[0],
+        states=_states(pipe, forget_prompts),
+        relabelled=_states(pipe, others),
+        empty=_states(pipe, [""]),
+        retain=latents[1],
+        retain_states=_states(pipe, retain_prompts),
+        anchor=drawn,
+        tokens=_tokens(pipe, forget_prompts) if whole else EMPTY,
+        retain_tokens=_tokens(pipe, retain_prompts) if whole else EMPTY,
+    )
+
+
+def named_pictures(study: Study) -> tuple[list[RealPicture], list[RealPicture]]:
+    """Real pictures to forget and to keep, where the study names both."""
+    named = study.denoising
+    if named is None or not named.forget or not named.retain:
+        return [], []
+    return real_pictures(Path(named.forget)), real_pictures(Path(named.retain))
+
+
+def _tokens(pipe: Any, prompts: Sequence[str]) -> Tensor:
+    batch = pipe.tokenizer(
+        list(prompts),
+        padding="max_length",
+        max_length=pipe.tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+    ids: Tensor = batch["input_ids"].to(pipe.text_encoder.device)
+    return ids
+
+
+def _states(pipe: Any, prompts: Sequence[str]) -> Tensor:
+    """Text states, shape (B, T, D); each prompt through the encoder once."""
+    unique = list(dict.fromkeys(prompts))
+    parts = [
+        pipe.text_encoder(_tokens(pipe, unique[i : i + 16])).last_hidden_state
+        for i in range(0, len(unique), 16)
+    ]
+    states = torch.cat(parts)
+    return states[[unique.index(prompt) for prompt in prompts]]
+
+
+def _drawn(pipe: Any, sampling: Sampling, seed: int, prompts: Sequence[str], stop: Stop) -> Tensor:
+    """Latents of pictures that the original draws, one a prompt, each from a seed of its own."""
+    found: list[Tensor] = []
+    pipe.set_progress_bar_config(disable=True)
+    for i in range(0, len(prompts), 8):
+        if stop():
+            raise Cancelled
+        texts = list(prompts[i : i + 8])
+        generators = [torch.Generator().manual_seed(1000 * seed + i + j) for j in range(len(texts))]
+        images = pipe(
+            texts,
+            num_inference_steps=sampling.steps,
+            guidance_scale=sampling.guidance,
+            generator=generators,
+            output_type="np",
+        ).images
+        pixels = torch.from_numpy((np.asarray(images) * 255).round().astype(np.uint8))
+        found.append(pixel_latents(pipe, pixels))
+    return torch.cat(found)

@@ -1,0 +1,46 @@
+"""Weights under training with their optimiser's moments, as tensors and back; and the most memory a run took."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+def kept_weights(
+    parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """Copies of weights and of Adam's moments, on the CPU."""
+    found: dict[str, Tensor] = {}
+    for name, parameter in parameters.items():
+        found[f"weight:{name}"] = parameter.detach().cpu().clone()
+        for key, value in optimiser.state.get(parameter, {}).items():
+            found[f"{key}:{name}"] = torch.as_tensor(value).cpu().clone()
+    return found
+
+
+@torch.no_grad()
+def put_back(
+    state: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
+) -> None:
+    """Undo what happened since `kept_weights`."""
+    for name, parameter in parameters.items():
+        parameter.copy_(state[f"weight:{name}"].to(parameter))
+        moments = {
+            key: state[f"{key}:{name}"].to("cpu" if key == "step" else parameter.device)
+            for key in _MOMENTS
+            if f"{key}:{name}" in state
+        }
+        if moments:
+            optimiser.state[parameter] = moments
+
+
+def peak_bytes(device: str) -> int:
+    """Most memory so far: of the device where that can be told, else of the process."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
