@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from app.built import built_folder, with_built
 from app.jobs import Runner
 from app.settings import open_store, study_paths
 from backends.pool import ModelPool
@@ -44,13 +45,16 @@ def store() -> Store:
 def studies() -> Mapping[str, Study]:
     """The studies of this process by the short name that stands in a link, in the order they were given.
 
+    Models that were made on the Build page are in them; clear this when there are new ones.
+
     Raises:
         StudyError: a study file is not usable.
     """
     found: dict[str, Study] = {}
     for path in study_paths():
         study = read_study(path)
-        found[_short_name(study.name, taken=found)] = study
+        name = _short_name(study.name, taken=found)
+        found[name] = with_built(study, built_folder(name))
     return found
 
 

@@ -30,6 +30,12 @@ PAGES = (
         ":material/list_alt:",
         "Every probe behind the numbers, all models side by side",
     ),
+    (
+        "views/build.py",
+        "Build",
+        ":material/construction:",
+        "Make unlearned versions of the original, and watch what each step costs",
+    ),
     ("views/runs.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
 )
 MODALITY_NAMES = {"text": "Text", "image": "Image"}

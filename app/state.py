@@ -14,12 +14,14 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from app.built import is_built
 from app.look import family
 from app.resources import studies
 from backends.errors import StudyError
 from backends.strength import LIMIT, dialled, is_dialled
 from backends.study import PROTOCOLS, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 
+BUILD_PAGE = "views/build.py"
 COMPARE_PAGE = "views/compare.py"
 EXAMPLES_PAGE = "views/examples.py"
 MINE = "mine"
@@ -132,7 +134,8 @@ def show_protocol(name: ProtocolName) -> None:
 def board_name() -> str:
     """Short name of the study, its protocol and a chosen retained model: what numbers, runs and plans are of."""
     between = " ".join(f"{name} × {strength:g}" for name, strength in dials())
-    return f"{study_name()} {protocol()} {retained()} {between}".rstrip()
+    built = "".join(f" +{spec.name}" for spec in study().models if is_built(spec, study_name()))
+    return f"{study_name()} {protocol()} {retained()} {between}{built}".rstrip()
 
 
 def show_study(name: str) -> None:

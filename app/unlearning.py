@@ -108,11 +108,17 @@ def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None)
     make = _image_run if study.modality == "image" else _text_run
     name = _method_name(study, asked.method)
     base = " ".join([name, *(f"{key}={value}" for key, value in (varied or {}).items())])
+    # A trajectory of the study keeps its name for itself.
+    taken = {spec.method for spec in study.models if not _lies_in(spec, asked.folder)}
     for label in itertools.chain([base], (f"{base} ({n})" for n in itertools.count(2))):
         prepared = make(study, together, label)
-        if prepared.files.is_free():
+        if label not in taken and prepared.files.is_free():
             break
     return prepared
+
+
+def _lies_in(spec: ModelSpec, folder: Path) -> bool:
+    return Path(spec.adapter or spec.weights or "").is_relative_to(folder)
 
 
 def _method_name(study: Study, method: str) -> str:
@@ -148,7 +154,7 @@ def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
 
 
 def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
-    from backends.unlearning.image_concepts import prompts_of, usual_anchor
+    from backends.unlearning.image_prompts import prompts_of, usual_anchor
     from backends.unlearning.image_runs import ImagePlan, run_folder, settings_of, unlearn
 
     if asked.retain is not None:
@@ -227,7 +233,7 @@ def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]],
 def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study | None:
     """Write the study file of a folder of runs, with these models in it; None where there are none.
 
-    A model whose weights it has already is replaced, other names stay as they are.
+    A model whose weights it has already is replaced.
     """
     if not made:
         return None
@@ -235,14 +241,7 @@ def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study
     before = read_study(written) if written.is_file() else study
     weights = {(spec.adapter, spec.weights) for spec in made}
     others = [spec for spec in before.models if (spec.adapter, spec.weights) not in weights]
-    taken = {spec.name for spec in others}
-    named = [
-        replace(spec, name=f"{spec.name} (mine)", method=f"{spec.method} (mine)")
-        if spec.name in taken
-        else spec
-        for spec in made
-    ]
-    result = replace(before, models=(*others, *named))
+    result = replace(before, models=(*others, *made))
     write_study(result, written)
     return result
 
@@ -256,6 +255,15 @@ def listing() -> list[str]:
     lines += ["Image models:"]
     lines += [f"  {each.name:<17} {each.about}  [{each.source}]" for each in image_methods.METHODS.values()]
     return lines
+
+
+def methods_of(modality: Modality) -> dict[str, str]:
+    """Name and description of every method for a kind of model."""
+    from backends.unlearning import image_methods, text_methods
+
+    if modality == "image":
+        return {each.name: f"{each.about} {each.source}" for each in image_methods.METHODS.values()}
+    return {each.name: f"{each.about} {each.source}" for each in text_methods.METHODS.values()}
 
 
 def settings_for(method: str, modality: Modality) -> dict[str, Setting]:

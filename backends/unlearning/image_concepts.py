@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,62 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from backends.errors import Cancelled, StudyError
+from backends.errors import Cancelled
 from backends.image.denoising import picture_latents, pixel_latents
 from backends.interfaces import Stop
 from backends.real_pictures import RealPicture, real_pictures
 from backends.study import Sampling, Study
 from backends.unlearning.image_losses import EMPTY
 from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.image_prompts import prompts_of, relabelled
 from backends.unlearning.image_training import Concepts
-
-_NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """Prompts to forget, the same with the anchor in place of the concept, and prompts to keep."""
-
-    forget: tuple[str, ...]
-    relabelled: tuple[str, ...]
-    retain: tuple[str, ...]
-
-
-def usual_anchor(study: Study) -> str:
-    """A concept to put in the place of the forgotten one: the first of its kind that is retained; "" where none is."""
-    for domain, forgotten in study.forget_concepts.items():
-        for probes in study.probe_sets:
-            for probe in probes.probes if probes.role == "retain" else ():
-                if probe.concepts.get(domain, forgotten) != forgotten:
-                    return probe.concepts[domain]
-    return ""
-
-
-def prompts_of(study: Study, anchor: str) -> Prompts:
-    """The run's prompts.
-
-    Raises:
-        StudyError: nothing to forget, or prompts that are in both sets.
-    """
-    forget = tuple(dict.fromkeys(p.prompt for s in study.probe_sets if s.role == "forget" for p in s.probes))
-    retain = tuple(dict.fromkeys(p.prompt for s in study.probe_sets if s.role == "retain" for p in s.probes))
-    if not forget:
-        raise StudyError("there are no forget probes, so nothing to unlearn", where=study.name)
-    if not retain:
-        raise StudyError("there are no retain probes, and every method keeps something", where=study.name)
-    both = sorted(set(forget) & set(retain))
-    if both:
-        what = f"{len(both)} prompts are to be forgotten and to be kept: {'; '.join(both[:_NAMED])}"
-        raise StudyError(what, how="Take them out of one set")
-    return Prompts(forget, tuple(relabelled(study, prompt, anchor) for prompt in forget), retain)
-
-
-def relabelled(study: Study, prompt: str, anchor: str) -> str:
-    """A prompt with the anchor in the place of the forgotten concept; the empty prompt where neither is known."""
-    for forgotten in study.forget_concepts.values():
-        if anchor and forgotten in prompt:
-            return prompt.replace(forgotten, anchor)
-    return anchor if not study.forget_concepts else ""
 
 
 @torch.no_grad()

@@ -24,9 +24,10 @@ from backends.errors import Cancelled, ModelError, StudyError
 from backends.image.folders import load_pipeline
 from backends.mixing import with_changes
 from backends.study import ModelSpec, Study
-from backends.unlearning.image_concepts import gather, named_pictures, prompts_of
+from backends.unlearning.image_concepts import gather, named_pictures
 from backends.unlearning.image_losses import predict
 from backends.unlearning.image_methods import SETTINGS, ImageMethod
+from backends.unlearning.image_prompts import prompts_of
 from backends.unlearning.image_training import Concepts, ImageTraining, noised, solved
 from backends.unlearning.resuming import peak_bytes
 from backends.unlearning.run_files import RunFolder, Told, as_json

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 
 from backends.errors import StudyError
 from backends.study import ModelSpec
+from backends.unlearning.run_log import LOG, RUN, read_json
 
-RUN, LOG, STATE, RECIPE = "run.json", "log.jsonl", "state.safetensors", "recipe.json"
+STATE, RECIPE = "state.safetensors", "recipe.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class RunFolder:
 
     def made(self) -> list[int] | None:
         """Steps of the checkpoints of a run that has ended; None where it has not."""
-        known = _read(self.path / RUN)
+        known = read_json(self.path / RUN)
         if known.get("told") != self.told or not isinstance(known.get("steps"), list):
             return None
         steps = [int(step) for step in known["steps"]]
@@ -65,7 +66,7 @@ class RunFolder:
 
     def is_free(self) -> bool:
         """Whether the folder has nothing of another run, or nothing that anybody would miss."""
-        if _read(self.path / RUN).get("told") == self.told:
+        if read_json(self.path / RUN).get("told") == self.told:
             return True
         return not any((self.path / name).exists() for name in (STATE, RECIPE)) and not any(
             self.path.glob("checkpoint-*")
@@ -80,8 +81,9 @@ class RunFolder:
         with saved(self.path):
             if not self.is_free():
                 raise FileExistsError(17, "another run is in this folder")
-            if _read(self.path / RUN).get("told") != self.told:
-                shutil.rmtree(self.path, ignore_errors=True)
+            if read_json(self.path / RUN).get("told") != self.told:
+                for name in (LOG, STATE):
+                    (self.path / name).unlink(missing_ok=True)
             self.path.mkdir(parents=True, exist_ok=True)
             _write(self.path / RUN, {"told": self.told})
 
@@ -148,23 +150,6 @@ class RunFolder:
             (self.path / STATE).unlink(missing_ok=True)
 
 
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's log, a step once: what was done again after a kill counts as it was done last."""
-    try:
-        text = (path / LOG).read_text(encoding="utf-8")
-    except OSError:
-        return []
-    found: dict[int, dict[str, Any]] = {}
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue  # a line that a kill cut off
-        if isinstance(value, dict) and isinstance(value.get("step"), int):
-            found[value["step"]] = value
-    return [found[step] for step in sorted(found)]
-
-
 def as_json(value: Any) -> Any:
     """A value as it will be read back."""
     return json.loads(json.dumps(value, default=str))
@@ -202,14 +187,6 @@ def changed_tensors(model: torch.nn.Module, files: list[Path]) -> dict[str, torc
                 if name in own and torch.equal(handle.get_tensor(name).to(own[name]), own[name].detach()):
                     del changed[name]
     return {name: tensor.detach().cpu().contiguous() for name, tensor in changed.items()}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _write(path: Path, value: Any) -> None:

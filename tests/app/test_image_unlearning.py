@@ -16,7 +16,8 @@ from backends.errors import Cancelled
 from backends.pool import ModelPool
 from backends.study_file import read_study
 from backends.unlearning.image_methods import METHODS
-from backends.unlearning.run_files import Told, read_log
+from backends.unlearning.run_files import Told
+from backends.unlearning.run_log import read_log
 from tests.tiny_image import write_tiny_pipeline, write_tiny_stable_diffusion
 
 SMALL = ["--set", "batch=2", "pictures=1"]

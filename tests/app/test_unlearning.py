@@ -56,7 +56,7 @@ def test_checkpoints_are_adapters_with_recipes_in_a_study_that_can_be_evaluated(
     assert unlearn(study) == 0
     made = read_study(study.parent / "mine" / "study.toml")
     names = [spec.name for spec in made.models]
-    assert names == ["Original", "NPO 4", "NPO 2", "NPO 4 (mine)"]
+    assert names == ["Original", "NPO 4", "NPO (2) 2", "NPO (2) 4"]
     assert all(available(spec) for spec in made.models)
     told = json.loads((Path(made.models[-1].adapter or "") / "recipe.json").read_text())
     assert told["recipe"]["method"]["beta"] == 0.1
@@ -65,29 +65,30 @@ def test_checkpoints_are_adapters_with_recipes_in_a_study_that_can_be_evaluated(
     assert run(["evaluate", str(study.parent / "mine" / "study.toml"), "--device", "cpu"]) == 0
     store = Store.open(study.parent / "cache" / "evidence.sqlite")
     loss = scoreboard(made, store).frame.set_index(["model", "key"])["value"].xs("forget/loss", level="key")
-    assert loss["NPO 4 (mine)"] > loss["NPO 2"] > loss["Original"]
+    assert loss["NPO (2) 4"] > loss["NPO (2) 2"] > loss["Original"]
     assert "It trains on the study's retain probes" in capsys.readouterr().out
 
 
 def test_the_same_command_trains_nothing_again_and_another_recipe_does(study: Path) -> None:
-    weights = study.parent / "mine" / "npo" / "checkpoint-4" / "adapter_model.safetensors"
+    weights = study.parent / "mine" / "npo-2" / "checkpoint-4" / "adapter_model.safetensors"
     assert unlearn(study) == 0
     first, before = weights.stat().st_mtime_ns, load_file(weights)
     assert unlearn(study) == 0
     assert weights.stat().st_mtime_ns == first
     assert unlearn(study, "--set", "lr=2e-2", "steps=4") == 0
     assert weights.stat().st_mtime_ns == first
-    other = load_file(study.parent / "mine" / "npo-2" / "checkpoint-4" / "adapter_model.safetensors")
+    other = load_file(study.parent / "mine" / "npo-3" / "checkpoint-4" / "adapter_model.safetensors")
     assert any((before[name] != tensor).any() for name, tensor in other.items())
     names = [spec.name for spec in read_study(study.parent / "mine" / "study.toml").models]
-    assert names == ["Original", "NPO 4", "NPO 2", "NPO 4 (mine)", "NPO (2) 2", "NPO (2) 4"]
+    assert names == ["Original", "NPO 4", "NPO (2) 2", "NPO (2) 4", "NPO (3) 2", "NPO (3) 4"]
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_runs_on_a_study(study: Path, method: str) -> None:
     layer = ["--set", "layer=1", "steps=4", "lr=1e-2"] if method == "RMU" else []
     assert unlearn(study, *layer, method=method) == 0
-    assert (study.parent / "mine" / method.lower() / "checkpoint-4" / "adapter_model.safetensors").is_file()
+    folder = "npo-2" if method == "NPO" else method.lower()  # the study has an NPO of its own
+    assert (study.parent / "mine" / folder / "checkpoint-4" / "adapter_model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
@@ -328,7 +329,7 @@ def test_a_full_disk_keeps_what_was_saved(
     said = capsys.readouterr().err
     assert "the checkpoint cannot be saved (No space left on device)" in said
     assert "the same command goes on" in said
-    folder = study.parent / "mine" / "npo"
+    folder = study.parent / "mine" / "npo-2"
     assert (folder / "checkpoint-2" / "recipe.json").is_file()
     assert not list(folder.glob("*.part"))
     monkeypatch.undo()

@@ -1,0 +1,28 @@
+"""Build: make unlearned versions of the original, watch them forget, and go on to what it cost."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app import state
+from app.build_form import build_form
+from app.build_runs import runs_panel
+from app.resources import studies
+from backends.checkpoints import available
+
+
+def page() -> None:
+    """The form, and the runs that were made of this study."""
+    st.title("Build", anchor=False)
+    study = studies()[state.study_name()]
+    if not available(study.original):
+        st.info(
+            "The original's weights are not on this machine, so nothing can be made of it here.",
+            icon=":material/construction:",
+        )
+        return
+    build_form(study)
+    runs_panel(study)
+
+
+page()
