@@ -16,7 +16,7 @@ from app.charts.building import Trace, Words, building_figure
 from app.components.model_picker import is_dark
 from app.figure_export import figure_config
 from app.jobs import Job
-from app.look import METHODS
+from app.look import METHODS, families
 from app.plain_text import visible
 from app.resources import runner, studies
 from app.run_bar import literal
@@ -68,8 +68,11 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
         "Runs", labels, default=labels[-SHOWN:], format_func=visible, key=f"build_shown_{name}_{len(labels)}",
         placeholder="Choose runs", label_visibility="collapsed",
     )  # fmt: skip
+    # The look that the run's models have on all pages, or will have once there are any.
+    known = families(studies()[name])
+    order = [*known, *(label for label in labels if label not in known)]
     traces = [
-        _trace(run, METHODS[labels.index(run.label) % len(METHODS)]) for run in runs if run.label in chosen
+        _trace(run, METHODS[order.index(run.label) % len(METHODS)]) for run in runs if run.label in chosen
     ]
     st.plotly_chart(
         building_figure(traces, WORDS[study.modality], dark=is_dark()),

@@ -21,6 +21,7 @@ from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.versions import versions
 from cache import keys
 from cache.compare import compare_images, compare_text
+from cache.costs import keep_costs
 from cache.denoising import gather_denoising
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
@@ -100,6 +101,7 @@ def evaluate(
         if last is not None and last.source != spec.source:
             pool.release()  # models of another base share nothing with those loaded
         last = spec
+        keep_costs(study, store, [spec.name])
         refused.extend(_Evaluation(study, store, pool, spec, on_progress, stop).run())
 
         def tell(role: str, done: int, total: int) -> None:

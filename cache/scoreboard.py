@@ -20,6 +20,7 @@ from backends.metrics import METRICS, METRICS_VERSION
 from backends.study import Study
 from cache import denoising, derive, keys
 from cache.arrow import packed, unpacked
+from cache.costs import costs
 from cache.derive import Values
 from cache.model_checks import model_check
 from cache.reading import evidence_for, images_for
@@ -128,14 +129,15 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     All numbers come from evidence of one arithmetic, the one with most evidence: two kinds never share an axis.
     """
     numerics, stamps = _evidence(study, store)
-    shares = _changed_shares(study, store)
+    shares = _whole(study, store)
     losses = denoising.stamp(study, store)
-    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, sorted(shares.items()), losses])
+    held = sorted((name, sorted(of.items())) for name, of in shares.items())
+    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses])
     kept = store.memo(key)
     parts = utility_parts(study)
     if kept is None:
-        held = [spec for spec in study.models if stamps.get(spec.name)]
-        values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in held}
+        known = [spec for spec in study.models if stamps.get(spec.name)]
+        values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in known}
         more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
         frame = _frame(study, values, parts, shares, more)
         store.put_memo(key, _pack(frame, parts))
@@ -170,19 +172,21 @@ def _described(study: Study) -> list[object]:
     return [models, probes, sets, sorted(study.forget_concepts.items()), study.protocol]
 
 
-def _changed_shares(study: Study, store: Store) -> dict[str, float]:
-    """What of each image model differs from the original, where it was loaded here once."""
-    if study.modality != "image":
-        return {}
-    checks = {spec.name: model_check(study, store, spec.name) for spec in study.models}
-    return {name: c.report.share for name, c in checks.items() if c is not None and c.report is not None}
+def _whole(study: Study, store: Store) -> dict[str, dict[str, float]]:
+    """Metrics of models as a whole: what of each image model differs from the original, and what a model cost."""
+    found = costs(study, store)
+    for spec in study.models if study.modality == "image" else ():
+        check = model_check(study, store, spec.name)
+        if check is not None and check.report is not None:
+            found.setdefault(spec.name, {})["changed_share"] = check.report.share
+    return found
 
 
 def _frame(
     study: Study,
     values: Mapping[str, Values],
     parts: tuple[str, ...],
-    shares: Mapping[str, float],
+    shares: Mapping[str, Mapping[str, float]],
     more: Mapping[str, list[Row]],
 ) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
@@ -196,9 +200,8 @@ def _frame(
         head = (spec.name, spec.part, spec.method, spec.step)
         rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
         rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
-        if spec.name in shares:
-            whole = ("changed_share", "all", "all/changed_share", shares[spec.name], np.nan, np.nan, 1)
-            rows.append((*head, *whole))
+        for metric, value in shares.get(spec.name, {}).items():
+            rows.append((*head, metric, "all", f"all/{metric}", value, np.nan, np.nan, 1))
         rows += [(*head, *row) for row in more.get(spec.name, [])]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})

@@ -53,6 +53,7 @@ from backends.metrics.privacy import (
 from backends.metrics.retained_privacy import MATCHES, PRIVACY, PRIVLEAK, REL_DIFF
 from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
+from backends.metrics.training_cost import TRAINING_COSTS
 from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
 
 METRICS_VERSION = 8
@@ -108,6 +109,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "changed_share": CHANGED_SHARE,
         "denoising_difference": DENOISING_DIFFERENCE,
         "denoising_auc": DENOISING_AUC,
+        **TRAINING_COSTS,
     }
 )
 """All metrics by key, the most trusted first."""

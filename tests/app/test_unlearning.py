@@ -64,7 +64,18 @@ def test_checkpoints_are_adapters_with_recipes_in_a_study_that_can_be_evaluated(
     assert told["cost"]["tokens"] > 0 < told["cost"]["changed_parameters"]
     assert run(["evaluate", str(study.parent / "mine" / "study.toml"), "--device", "cpu"]) == 0
     store = Store.open(study.parent / "cache" / "evidence.sqlite")
-    loss = scoreboard(made, store).frame.set_index(["model", "key"])["value"].xs("forget/loss", level="key")
+    values = scoreboard(made, store).frame.set_index(["model", "key"])["value"]
+    loss = values.xs("forget/loss", level="key")
+    assert values["NPO (2) 4", "all/training_tokens"] == pytest.approx(
+        2 * values["NPO (2) 2", "all/training_tokens"]
+    )
+    assert values["NPO (2) 4", "all/training_seconds"] >= values["NPO (2) 2", "all/training_seconds"] > 0
+    trained = told["cost"]["changed_parameters"] / 1e6
+    assert values["NPO (2) 4", "all/training_changed_parameters"] == pytest.approx(trained)
+    assert ("NPO 4", "all/training_seconds") not in values
+    (Path(made.models[-1].adapter or "") / "recipe.json").unlink()  # what it cost is in the cache as well
+    again = scoreboard(made, Store.open(store.path)).frame.set_index(["model", "key"])["value"]
+    assert again["NPO (2) 4", "all/training_tokens"] == values["NPO (2) 4", "all/training_tokens"]
     assert loss["NPO (2) 4"] > loss["NPO (2) 2"] > loss["Original"]
     assert "It trains on the study's retain probes" in capsys.readouterr().out
 
