@@ -26,7 +26,6 @@ from backends.study_writing import write_study
 from backends.unlearning.settings import Setting, kept_steps, values_of
 
 if TYPE_CHECKING:
-    from backends.unlearning.image_methods import ImageMethod
     from backends.unlearning.run_files import RunFolder, Told
 
 STUDY = "study.toml"
@@ -122,11 +121,9 @@ def _lies_in(spec: ModelSpec, folder: Path) -> bool:
 
 
 def _method_name(study: Study, method: str) -> str:
-    if study.modality == "image":
-        return _image_method(method).name
-    from backends.unlearning.own_method import text_method
+    from backends.unlearning.own_method import image_method, text_method
 
-    return text_method(method).name
+    return (image_method if study.modality == "image" else text_method)(method).name
 
 
 def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
@@ -156,10 +153,11 @@ def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
 def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
     from backends.unlearning.image_prompts import prompts_of, usual_anchor
     from backends.unlearning.image_runs import ImagePlan, run_folder, settings_of, unlearn
+    from backends.unlearning.own_method import image_method
 
     if asked.retain is not None:
         raise StudyError("image models keep the pictures of [denoising] retain", where="--retain")
-    chosen = _image_method(asked.method)
+    chosen = image_method(asked.method)
     values = values_of(asked.settings, settings_of(chosen))
     steps = int(values["steps"])
     if chosen.loss is None and steps > 100:
@@ -173,6 +171,7 @@ def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
         anchor,
         asked.folder / _slug(label),
         label,
+        _digest(asked.method) if asked.method.endswith(".py") else "",
     )
     prompts = prompts_of(study, anchor)
     real = study.denoising is not None and study.denoising.forget and study.denoising.retain
@@ -183,19 +182,6 @@ def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
         f"“{prompts.forget[0]}” is to become “{prompts.relabelled[0]}” where a method puts another in its place",
     )
     return Prepared(label, about, steps, run_folder(plan), partial(unlearn, plan))
-
-
-def _image_method(name: str) -> ImageMethod:
-    from backends.unlearning.image_methods import METHODS
-
-    known = {each.lower(): each for each in METHODS}
-    if name.lower() not in known:
-        raise StudyError(
-            f"there is no method {name!r} for images",
-            where="--method",
-            how=f"There are: {', '.join(METHODS)}",
-        )
-    return METHODS[known[name.lower()]]
 
 
 def _headline(label: str, about: str, source: str) -> str:
@@ -274,8 +260,9 @@ def settings_for(method: str, modality: Modality) -> dict[str, Setting]:
     """
     if modality == "image":
         from backends.unlearning.image_runs import settings_of as image_settings
+        from backends.unlearning.own_method import image_method
 
-        return image_settings(_image_method(method))
+        return image_settings(image_method(method))
     from backends.unlearning.own_method import text_method
     from backends.unlearning.recipes import settings_of
 

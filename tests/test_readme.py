@@ -110,6 +110,23 @@ def test_the_study_file_is_read(folder: Path) -> None:
     inspect_study(study)
 
 
+def test_the_method_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.cli import run
+
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "fade.py").write_text(next(block for block in blocks("python") if "METHOD" in block))
+    write_tiny_model(tmp_path / "base")
+    text = 'name = "Tiny"\nmodality = "text"\n[[models]]\nname = "Original"\npart = "original"\nsource = "base"\n'
+    for role in ("forget", "retain"):
+        rows = [json.dumps({"prompt": f"Who is {role} {n}?", "answer": f"It is Ada {n}."}) for n in range(4)]
+        (tmp_path / f"{role}.jsonl").write_text("\n".join(rows))
+        text += f'[[probes]]\nfile = "{role}.jsonl"\nrole = "{role}"\n'
+    (tmp_path / "study.toml").write_text(text)
+    given = ["--method", str(tmp_path / "fade.py"), "--set", "steps=4", "lr=1e-2", "log_share=-1"]
+    assert run(["unlearn", str(tmp_path / "study.toml"), *given, "--to", str(tmp_path / "mine")]) == 0
+    assert read_study(tmp_path / "mine" / "study.toml").models[-1].name == "Fade 4"
+
+
 def test_the_probe_is_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(blocks("json")[0])
     (probe,) = read_probes(tmp_path / "a.jsonl", "forget").probes

@@ -51,6 +51,7 @@ class ImagePlan:
         anchor: what stands in the place of the forgotten concept in a prompt; "" for the empty prompt.
         folder: where its checkpoints go, a folder of its own.
         label: name of the trajectory on every page.
+        code: digest of the method's own file, "" for our methods.
     """
 
     study: Study
@@ -60,6 +61,7 @@ class ImagePlan:
     anchor: str
     folder: Path
     label: str
+    code: str = ""
 
 
 def settings_of(chosen: ImageMethod) -> dict[str, Setting]:
@@ -80,6 +82,7 @@ def run_folder(plan: ImagePlan) -> RunFolder:
         "settings": dict(plan.settings),
         "checkpoints": plan.checkpoints,
         "anchor": plan.anchor,
+        "code": plan.code,
         "prompts": [prompts_of(plan.study, plan.anchor).forget, prompts_of(plan.study, plan.anchor).retain],
         "pictures": [picture.name for part in named_pictures(plan.study) for picture in part],
     }

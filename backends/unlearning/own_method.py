@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeVar
 
 from backends.errors import StudyError
+from backends.unlearning import image_methods, text_methods
+from backends.unlearning.image_methods import ImageMethod
 from backends.unlearning.text_method import TextMethod
-from backends.unlearning.text_methods import METHODS
+
+M = TypeVar("M", TextMethod, ImageMethod)
 
 
 def text_method(name: str) -> TextMethod:
-    """One of our methods by name (case does not matter), or the `METHOD` of a Python file.
+    """One of our methods for language models by name (case does not matter), or the `METHOD` of a Python file.
 
     The file is run: naming it is what allows that.
 
     Raises:
         StudyError: there is no such method or file, or the file has no usable METHOD.
     """
+    return _found(name, text_methods.METHODS, TextMethod)
+
+
+def image_method(name: str) -> ImageMethod:
+    """The same for image models.
+
+    Raises:
+        StudyError: there is no such method or file, or the file has no usable METHOD.
+    """
+    return _found(name, image_methods.METHODS, ImageMethod)
+
+
+def _found(name: str, ours: Mapping[str, M], kind: type[M]) -> M:
     if name.endswith(".py"):
-        return _from_file(Path(name).expanduser())
-    known = {each.lower(): each for each in METHODS}
+        return _from_file(Path(name).expanduser(), ours, kind)
+    known = {each.lower(): each for each in ours}
     if name.lower() not in known:
+        what = "images" if kind is ImageMethod else "language models"
         raise StudyError(
-            f"there is no method {name!r}",
+            f"there is no method {name!r} for {what}",
             where="--method",
-            how=f"There are: {', '.join(METHODS)}; or name a Python file",
+            how=f"There are: {', '.join(ours)}; or name a Python file",
         )
-    return METHODS[known[name.lower()]]
+    return ours[known[name.lower()]]
 
 
-def _from_file(path: Path) -> TextMethod:
+def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
     if not path.is_file():
         raise StudyError("there is no such file", where=f"--method {path}")
     spec = importlib.util.spec_from_file_location(f"own_method_{path.stem}", path)
@@ -44,13 +63,13 @@ def _from_file(path: Path) -> TextMethod:
             f"the file cannot be run ({type(error).__name__}: {str(error)[:200]})", where=f"--method {path}"
         ) from error
     found = getattr(module, "METHOD", None)
-    if not isinstance(found, TextMethod):
+    if not isinstance(found, kind):
         raise StudyError(
-            "the file has no METHOD = TextMethod(...)",
+            f"the file has no METHOD = {kind.__name__}(...)",
             where=f"--method {path}",
             how='The README shows one, under "A method of your own"',
         )
-    if found.name in METHODS or not found.name.isidentifier():
+    if found.name in ours or not found.name.isidentifier():
         raise StudyError(
             f"{found.name!r} cannot be its name",
             where=f"--method {path}",

@@ -162,3 +162,21 @@ def test_a_step_whose_loss_is_no_number_changes_nothing(tmp_path: Path) -> None:
     assert training.step() != training.step()
     assert training.done == 0
     assert all(torch.equal(weight, before[name]) for name, weight in training.parameters.items())
+
+
+OWN = """
+from backends.unlearning.image_losses import predict
+from backends.unlearning.image_methods import ImageMethod
+
+def loss(edited, original, batch, use):
+    return predict(edited, batch.noisy, batch.timesteps, batch.states).square().mean()
+
+METHOD = ImageMethod("Blank", "Predicts nothing.", "nobody 2026", loss, trains=("attn2",))
+"""
+
+
+def test_a_method_of_ones_own_is_one_file(tmp_path: Path) -> None:
+    study = write_study(tmp_path, pictures=True)
+    (tmp_path / "blank.py").write_text(OWN)
+    assert unlearn(study, str(tmp_path / "blank.py")) == 0
+    assert read_study(tmp_path / "mine" / "study.toml").models[-1].name == "Blank 2"

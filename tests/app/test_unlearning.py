@@ -105,7 +105,7 @@ def test_every_method_runs_on_a_study(study: Path, method: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--method", "Nothing"], "there is no method 'Nothing'. There are: GradAscent"),
+        (["--method", "Nothing"], "there is no method 'Nothing' for language models. There are: GradAscent"),
         (["--set", "lr=fast"], "lr is 'fast', and a number from"),
         (["--set", "steps=2.5"], "a whole number from"),
         (["--set", "speed=1"], "there is no setting 'speed'"),

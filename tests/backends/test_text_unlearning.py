@@ -18,7 +18,7 @@ from backends.unlearning import text_losses as losses
 from backends.unlearning.recipes import Method, Schedule
 from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch, shuffled
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
-from backends.unlearning.text_terms import Rows
+from backends.unlearning.text_terms import Rows, Terms
 from backends.unlearning.text_training import Diverged, train
 from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
 from tests.tiny_text import write_tiny_model
@@ -201,3 +201,65 @@ def test_batches_show_every_row_before_any_row_twice() -> None:
     draw = shuffled(5, 2, torch.Generator().manual_seed(0))
     seen = [i for _ in range(5) for i in next(draw)]
     assert sorted(seen[:5]) == sorted(seen[5:]) == list(range(5))
+
+
+def test_a_reference_that_is_not_kept_is_computed_anew_and_the_same(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loss() -> float:
+        model, tokenizer, _ = adapted(base)
+        method = Method("UNDIAL", beta=5.0, keep=1.0)
+        schedule = Schedule(1, 1e-2, batch=2, retain_batch=2)
+        terms = Terms(model, tokenizer, METHODS["UNDIAL"], method, schedule, ROWS, "cpu", None)
+        draw = torch.Generator().manual_seed(0)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter += 0.1 * torch.randn(parameter.shape, generator=draw)
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        value = float(terms.loss().detach())
+        assert all(torch.equal(p, was) for p, was in zip(model.parameters(), before, strict=True))
+        return value
+
+    kept = loss()
+    monkeypatch.setattr("backends.unlearning.text_terms.KEPT_BYTES", 0)
+    assert loss() == pytest.approx(kept, rel=1e-3)  # what is kept is kept in float16
+
+
+def test_undial_everywhere_counts_the_prompt_as_open_unlearning_does(base: Path) -> None:
+    model, tokenizer, _ = adapted(base)
+    method = Method("UNDIAL", beta=10.0, everywhere=1)
+    terms = Terms(model, tokenizer, METHODS["UNDIAL"], method, Schedule(1, 1e-2, batch=2), ROWS, "cpu", None)
+    rows = encode_rows(tokenizer, FORGET)
+    model.eval()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for row in rows[:2]:
+            logits = model(input_ids=torch.tensor([row.ids])).logits[0, :-1].double()
+            labels = [-100] * (len(row.prompt) - 1) + row.answer
+            for position, label in enumerate(labels):
+                wanted = logits[position].clone()
+                wanted[label] -= 10.0  # -100 is the vocabulary's 100th entry from the end, as theirs has it
+                total -= float((wanted.softmax(-1) * logits[position].log_softmax(-1)).sum())
+                count += 1
+        ours = float(terms._forget_loss([0, 1]))
+    assert ours == pytest.approx(total / count, abs=2e-3)  # the teacher is kept in float16
+
+
+def test_rmu_steers_the_layers_output_and_holds_the_retain_rows(base: Path) -> None:
+    model, tokenizer, _ = adapted(base)
+    method = Method("RMU", layer=1, scale=3.0, alpha=0.5)
+    schedule = Schedule(1, 1e-2, batch=2, retain_batch=2, seed=4)
+    terms = Terms(model, tokenizer, METHODS["RMU"], method, schedule, ROWS, "cpu", None)
+    model.eval()
+    direction = torch.rand(32, generator=torch.Generator().manual_seed(4))
+    direction = direction / direction.norm()
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for row in encode_rows(tokenizer, FORGET)[:2]:
+            states = model(input_ids=torch.tensor([row.ids]), output_hidden_states=True).hidden_states[2][0]
+            for state in states[len(row.prompt) :]:
+                total += float((state - 3.0 * direction).square().mean())
+                count += 1
+        assert float(terms._forget_loss([0, 1])) == pytest.approx(total / count, rel=1e-4)
+        assert float(terms._retain_loss([0, 1])) == pytest.approx(0.0, abs=1e-9)
