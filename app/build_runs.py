@@ -26,8 +26,12 @@ POLL_SECONDS = 1.0
 SHOWN = 4
 """Runs that are drawn until somebody chooses others: the last ones."""
 WORDS = {
-    "text": Words("P(answer) to forget probes", "P(answer) to utility probes"),
-    "image": Words("loss on forget pictures / original's", "original's loss on retain pictures / now"),
+    "text": Words(
+        "P(answer), forget probes (lower is better)", "P(answer), utility probes (higher is better)"
+    ),
+    "image": Words(
+        "forget loss / original's (higher is better)", "original's retain loss / now (higher is better)"
+    ),
 }
 SAID = {
     "text": "Forget and utility are the mean probability per token of the reference answers to at most 32 probes of "

@@ -22,7 +22,7 @@ class Trace(NamedTuple):
 
 
 class Words(NamedTuple):
-    """What the measurements are called, and which way is better: "lower" or "higher"."""
+    """What the measurements are called, with the way that is better."""
 
     forget: str
     utility: str
@@ -38,7 +38,7 @@ def building_figure(traces: Sequence[Trace], words: Words, *, dark: bool) -> go.
     """
     ink = DARK if dark else LIGHT
     titles = ["Loss of each step", "Measured at checkpoints", "Trade-off"]
-    figure = make_subplots(rows=1, cols=3, subplot_titles=titles, horizontal_spacing=0.07)
+    figure = make_subplots(rows=1, cols=3, subplot_titles=titles, horizontal_spacing=0.1)
     for trace in traces:
         colour, name = trace.look.on(dark), plain(trace.label)
         line = {"color": colour, "width": 1.6}
@@ -69,7 +69,7 @@ def building_figure(traces: Sequence[Trace], words: Words, *, dark: bool) -> go.
     figure.update_yaxes(gridcolor=ink.grid, zerolinecolor=ink.grid, linecolor=ink.muted, automargin=True)
     for column in (1, 2):
         figure.update_xaxes(title={"text": "Step", "standoff": 4}, row=1, col=column)
-    figure.update_yaxes(title={"text": "solid: forget, dotted: utility", "standoff": 4}, row=1, col=2)
+    figure.update_yaxes(title={"text": "solid: forget, dotted: utility", "standoff": 14}, row=1, col=2)
     figure.update_xaxes(title={"text": plain(words.utility), "standoff": 4}, row=1, col=3)
-    figure.update_yaxes(title={"text": plain(words.forget), "standoff": 4}, row=1, col=3)
+    figure.update_yaxes(title={"text": plain(words.forget), "standoff": 14}, row=1, col=3)
     return figure
