@@ -23,6 +23,7 @@ from backends.probes import read_probes
 from backends.study import Modality, ModelSpec, Study
 from backends.study_file import read_study
 from backends.study_writing import write_study
+from backends.unlearning.run_log import RUN, read_json
 from backends.unlearning.settings import Setting, kept_steps, values_of
 
 if TYPE_CHECKING:
@@ -209,6 +210,9 @@ def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]],
             finally:
                 lines.end()
                 add_to_study(study, asked.folder, made)
+            early = read_json(each.files.path / RUN).get("ended")
+            if early:
+                print(printable(f"{each.label} ended early: {early}"))
     written = asked.folder / STUDY
     print(f"{len(made)} checkpoints are in {printable(str(asked.folder))}. See what they cost with:")
     print(f"  unlearnboard evaluate {printable(str(written))}")

@@ -29,7 +29,7 @@ from backends.unlearning.image_losses import predict
 from backends.unlearning.image_methods import SETTINGS, ImageMethod
 from backends.unlearning.image_prompts import prompts_of
 from backends.unlearning.image_training import Concepts, ImageTraining, noised, solved
-from backends.unlearning.resuming import peak_bytes
+from backends.unlearning.resuming import count_memory, peak_bytes
 from backends.unlearning.run_files import RunFolder, Told, as_json
 from backends.unlearning.settings import Setting
 
@@ -111,6 +111,7 @@ def unlearn(
     pipe = load_pipeline(resolve(original.source, revision=original.revision), torch.float32).to(device)
     check_pipeline(pipe, plan.chosen, original.name)
     files.begin()
+    count_memory(device)
     concepts = gather(pipe, plan.study, plan.chosen, dict(plan.settings), plan.anchor, stop)
     return _Run(plan, files, pipe, concepts, device, show).until_done(stop)
 

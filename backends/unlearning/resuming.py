@@ -39,6 +39,12 @@ def put_back(
             optimiser.state[parameter] = moments
 
 
+def count_memory(device: str) -> None:
+    """Count the device's peak from here on, where that is possible."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_bytes(device: str) -> int:
     """Most memory so far: of the device where that can be told, else of the process."""
     if device == "cuda":

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from backends.text.adapters import check_adapter
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.negation import negated_adapter, negated_weights
 from backends.unlearning.recipes import Recipe
-from backends.unlearning.resuming import peak_bytes
+from backends.unlearning.resuming import count_memory, peak_bytes
 from backends.unlearning.run_files import RunFolder, Told, as_json, changed_tensors
 from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch
 from backends.unlearning.text_losses import answer_nll
@@ -83,6 +84,7 @@ def unlearn(
     if made is not None:
         return [_spec(plan, step) for step in made]
     files.begin()
+    count_memory(device)
     model, tokenizer = _trainable(original, recipe, device)
     run = Training(model, tokenizer, recipe.method, recipe.schedule, plan.rows, device, chosen=plan.chosen)
     work = _Run(plan, files, run, tokenizer, device, show)
@@ -147,13 +149,15 @@ class _Run:
                     self._show(Told(done.step, done.loss))
         except Diverged as error:
             kept = f"kept up to step {self._steps[-1]}" if self._steps else "nothing was kept"
-            self._files.end(self._steps, str(error)) if self._steps else None
+            if self._steps:
+                self._files.end(self._steps, str(error))
             raise ModelError(str(error), how=f"Lower the learning rate or the steps; {kept}") from error
         self._files.end(self._steps, ended)
         return [_spec(self._plan, step) for step in self._steps]
 
     def _begin(self) -> None:
-        forget, utility = self._measure()
+        with self._off_the_clock():
+            forget, utility = self._measure()
         self._utility = utility
         self._files.log({"step": 0, "forget": forget, "utility": utility})
         self._show(Told(0, float("nan"), forget, utility))
@@ -187,16 +191,21 @@ class _Run:
         """Seconds of training, measurements not counted."""
         return self._seconds + time.monotonic() - self._since
 
-    def _off_the_clock(self) -> Any:
-        return _Paused(self)
+    @contextmanager
+    def _off_the_clock(self) -> Iterator[None]:
+        """Seconds in here are no seconds of training."""
+        self._seconds = self._so_far()
+        try:
+            yield
+        finally:
+            self._since = time.monotonic()
 
     def _write(self, folder: Path) -> None:
         model = self._training.model
         if isinstance(model, PeftModel):
             with warnings.catch_warnings():
-                warnings.simplefilter(
-                    "ignore", UserWarning
-                )  # a base in a package has no config file beside it
+                # A base in a package has no config file beside it.
+                warnings.simplefilter("ignore", UserWarning)
                 model.save_pretrained(folder, safe_serialization=True)
             if self._first:
                 negated_adapter(folder, self._first, self._plan.recipe.method.scale)
@@ -222,19 +231,6 @@ class _Run:
                     values.append(torch.exp(-nll / batch.answer_mask.sum(-1)).cpu())
                 found.append(float(torch.cat(values).mean()) if values else 0.0)
         return found[0], found[1]
-
-
-class _Paused:
-    """Seconds in here are no seconds of training."""
-
-    def __init__(self, run: _Run) -> None:
-        self._run = run
-
-    def __enter__(self) -> None:
-        self._run._seconds = self._run._so_far()
-
-    def __exit__(self, *_: object) -> None:
-        self._run._since = time.monotonic()
 
 
 def _spec(plan: Plan, step: int) -> ModelSpec:

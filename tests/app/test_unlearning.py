@@ -303,7 +303,7 @@ def test_a_grid_is_a_run_for_every_combination(study: Path, capsys: pytest.Captu
     assert "no NAME=VALUE,VALUE" in capsys.readouterr().err
 
 
-def test_the_run_ends_when_utility_is_too_low(study: Path) -> None:
+def test_the_run_ends_when_utility_is_too_low(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         unlearn(
             study, "--set", "lr=0.3", "steps=8", "stop_below=0.95", "--checkpoints", "4", method="GradAscent"
@@ -313,6 +313,7 @@ def test_the_run_ends_when_utility_is_too_low(study: Path) -> None:
     folder = study.parent / "mine" / "gradascent"
     told = json.loads((folder / "run.json").read_text())
     assert told["ended"].startswith("utility is ")
+    assert f"GradAscent ended early: {told['ended']}" in capsys.readouterr().out
     assert len(told["steps"]) < 4
     assert (
         unlearn(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import Tensor
 
 from app.demo.image_model import build_pipeline
+from backends.errors import StudyError
 from backends.unlearning.image_losses import (
     Batch,
     adversarial_loss,
@@ -26,7 +28,7 @@ from backends.unlearning.image_losses import (
     salun_loss,
 )
 from backends.unlearning.image_methods import METHODS
-from backends.unlearning.image_runs import settings_of
+from backends.unlearning.image_runs import check_pipeline, settings_of
 from backends.unlearning.image_training import Concepts, ImageTraining, solved, trajectory
 from tests.tiny_image import SIDE, WORDS
 
@@ -281,3 +283,20 @@ def test_training_that_is_restored_goes_on_to_the_same_weights(
     again.step()
     assert again.done == 3
     assert all(torch.equal(again.parameters[key], value) for key, value in whole.parameters.items())
+
+
+def test_models_that_no_method_here_trains_are_refused() -> None:
+    pipe = build_pipeline(WORDS, seed=0, side=SIDE, channels=(8, 16), width=16, groups=4)
+    for method in METHODS.values():
+        check_pipeline(pipe, method, "Original")
+    plain = SimpleNamespace(
+        unet=torch.nn.Linear(2, 2), text_encoder=pipe.text_encoder, tokenizer=pipe.tokenizer
+    )
+    with pytest.raises(StudyError, match="ESD trains attn2, and the model has no such weights"):
+        check_pipeline(plain, METHODS["ESD"], "Original")
+    check_pipeline(plain, METHODS["ESDu"], "Original")
+    with pytest.raises(StudyError, match="cannot be unlearned here"):
+        check_pipeline(SimpleNamespace(unet=pipe.unet), METHODS["ESD"], "Original")
+    two = SimpleNamespace(**vars(plain), text_encoder_2=pipe.text_encoder)
+    with pytest.raises(StudyError, match="It takes a UNet and one text encoder"):
+        check_pipeline(two, METHODS["ESDu"], "Original")
