@@ -119,26 +119,34 @@ class Terms:
                 if draws is not None:
                     next(draws)
 
-    def loss(self) -> Tensor:
-        """The whole objective on freshly drawn rows.
+    def parts(self) -> Iterator[Tensor]:
+        """The terms of the objective on freshly drawn rows, one after another, so that no two need be held at once."""
+        if self.draws[0] is not None:
+            yield self.method.gamma * self._forget_loss(next(self.draws[0]))
+        if self.draws[1] is not None:
+            yield self._retain_loss(next(self.draws[1]))
+        if self.draws[2] is not None:
+            yield self.method.kappa * self._kl(next(self.draws[2]))
+
+    def backward(self) -> float:
+        """Adds the gradients of all terms to the weights'; returns the objective.
 
         Raises:
             StudyError: nothing that is trained changes it.
         """
-        total = torch.zeros((), device=self.device)
-        if self.draws[0] is not None:
-            total = total + self.method.gamma * self._forget_loss(next(self.draws[0]))
-        if self.draws[1] is not None:
-            total = total + self._retain_loss(next(self.draws[1]))
-        if self.draws[2] is not None:
-            total = total + self.method.kappa * self._kl(next(self.draws[2]))
-        if not total.requires_grad:
+        value, moved = 0.0, False
+        for part in self.parts():
+            value += float(part.detach())
+            if part.requires_grad:
+                part.backward()
+                moved = True
+        if not moved:
             raise StudyError(
                 f"no trained weights are at or below layer {self.method.layer}",
                 where=self.chosen.name,
                 how="Choose a later layer, or rank=0 for all weights",
             )
-        return total
+        return value
 
     def _forget_loss(self, indices: list[int]) -> Tensor:
         if self.chosen.sees == "refusals":

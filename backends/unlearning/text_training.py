@@ -79,12 +79,10 @@ class Training:
         step = self.done + 1
         for group in self._optimiser.param_groups:
             group["lr"] = self.schedule.learning_rate * _rate(step, self.schedule)
-        loss = self.terms.loss()
-        value = float(loss.detach())
+        self._optimiser.zero_grad()
+        value = self.terms.backward()
         if not math.isfinite(value):
             raise Diverged(f"{self.method.name}: the loss is {value} at step {step}")
-        self._optimiser.zero_grad()
-        loss.backward()
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
         self._optimiser.step()
         self.done = step

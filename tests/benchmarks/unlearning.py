@@ -2,7 +2,7 @@
 
 Each way runs in a process of its own and reports processor seconds a step and the most memory it held; the figures are
 ratios of one run. Bare arithmetic is a forward and a backward pass of the same forget and retain batches with
-cross-entropy, which is also plain LoRA fine-tuning.
+cross-entropy, added up before the backward pass: plain LoRA fine-tuning on a mixed batch.
 
 Run: python -m tests.benchmarks.unlearning [--all] [--steps 4]
 """
@@ -97,7 +97,24 @@ def _ours(way: str, steps: int) -> Callable[[], object]:
     settings = {"layer": "20"} if way == "RMU" else {}
     method = Method("FineTune", alpha=1.0) if way == "bare" else recipe(METHODS[way], settings).method
     schedule = Schedule(steps + 1, 1e-5, batch=BATCH, retain_batch=BATCH)
-    return Training(model, tokenizer, method, schedule, rows, "cpu").step
+    run = Training(model, tokenizer, method, schedule, rows, "cpu")
+    return _together(run) if way == "bare" else run.step
+
+
+def _together(run: Any) -> Callable[[], object]:
+    """A step whose terms are added before one backward pass, as fine-tuning on a mixed batch is."""
+    import torch
+
+    optimiser = torch.optim.AdamW(run.parameters.values(), lr=1e-5, weight_decay=0.0)
+
+    def step() -> None:
+        optimiser.zero_grad()
+        run.model.train()
+        torch.stack(list(run.terms.parts())).sum().backward()
+        torch.nn.utils.clip_grad_norm_(list(run.parameters.values()), 1.0)
+        optimiser.step()
+
+    return step
 
 
 def _field(steps: int) -> Callable[[], object]:
