@@ -68,7 +68,7 @@ def is_built(spec: ModelSpec, study: str) -> bool:
 
 
 def with_built(study: Study, folder: Path) -> Study:
-    """The study with the models that were made of it; a folder that cannot be read adds none."""
+    """The study with the models that were made of its original; a folder that cannot be read adds none."""
     try:
         made = read_study(folder / STUDY).models if (folder / STUDY).is_file() else ()
     except BoardError:
@@ -77,7 +77,10 @@ def with_built(study: Study, folder: Path) -> Study:
     new = [
         spec
         for spec in made
-        if Path(spec.adapter or spec.weights or "").is_relative_to(folder) and spec.name not in taken
+        if Path(spec.adapter or spec.weights or "").is_relative_to(folder)
+        and spec.part == "unlearned"
+        and (spec.source, spec.subfolder) == (study.original.source, study.original.subfolder)
+        and spec.name not in taken
     ]
     return replace(study, models=(*study.models, *new)) if new else study
 
