@@ -102,7 +102,7 @@ def relabelling_loss(edited: Denoiser, original: Denoiser, batch: Batch) -> Tens
 def concept_ablation_loss(edited: Denoiser, original: Denoiser, batch: Batch) -> Tensor:
     """Concept Ablation, model-based: || e(x_t, c) - sg e(x_t, c*) ||^2 with x_t a noised picture of the anchor c*.
 
-    Kumari et al. 2023, arXiv 2303.13516, eq. 5; sg is a stop of the gradient, so the target is the edited model's own.
+    Kumari et al. 2023, arXiv 2303.13516; sg is a stop of the gradient, so the target is the edited model's own.
     """
     with torch.no_grad():
         target = predict(edited, batch.noisy_anchor, batch.timesteps, batch.relabelled)
@@ -112,7 +112,7 @@ def concept_ablation_loss(edited: Denoiser, original: Denoiser, batch: Batch) ->
 def amnesia_loss(edited: Denoiser, original: Denoiser, batch: Batch) -> Tensor:
     """Selective Amnesia's forgetting term: the ordinary loss on surrogate pictures under the prompt c.
 
-    Heng and Soh 2023, arXiv 2305.10120, eq. 9; the retain term and `consolidation` are added to it.
+    Heng and Soh 2023, arXiv 2305.10120; the retain term and `consolidation` are added to it.
     """
     predicted = predict(edited, batch.noisy_anchor, batch.timesteps, batch.states)
     return (predicted - batch.target_anchor).square().mean()
@@ -121,7 +121,7 @@ def amnesia_loss(edited: Denoiser, original: Denoiser, batch: Batch) -> Tensor:
 def consolidation(
     weights: Mapping[str, Tensor], first: Mapping[str, Tensor], fisher: Mapping[str, Tensor]
 ) -> Tensor:
-    """Elastic weight consolidation: sum over weights of F (theta - theta_0)^2 (Kirkpatrick et al. 2017, eq. 3).
+    """Elastic weight consolidation: sum over weights of F (theta - theta_0)^2 (Kirkpatrick et al. 2017).
 
     Args:
         weights: now.
@@ -144,7 +144,7 @@ def erase_diff_loss(edited: Denoiser, original: Denoiser, batch: Batch) -> Tenso
 def erase_diff_weight(forget: Mapping[str, Tensor], retain: Mapping[str, Tensor], eta: float) -> float:
     """Weight of the forgetting gradient that makes progress on it whatever the retain gradient wants.
 
-    max(0, eta - <g_r, g_f> / |g_f|^2): the first-order solution of the bi-level problem (BOME, Ye et al. 2022, eq. 6,
+    max(0, eta - <g_r, g_f> / |g_f|^2): the first-order solution of the bi-level problem (BOME, Ye et al. 2022,
     with phi = eta |g_f|^2). The optimum of the lower level enters that direction only as a constant, so no inner steps
     are taken.
     """
@@ -187,7 +187,7 @@ def closed_form(
     """UCE: the projection that sends concepts where their targets went, and moves nothing else more than it must.
 
     W = (damping W0 + sum v c^T + sum W0 p p^T) (damping I + sum c c^T + sum p p^T)^-1 with v = W0 target; it minimises
-    sum |W c - v|^2 + sum |W p - W0 p|^2 + damping |W - W0|^2 (Gandikota et al. 2024, arXiv 2308.14761, eq. 7).
+    sum |W c - v|^2 + sum |W p - W0 p|^2 + damping |W - W0|^2 (Gandikota et al. 2024, arXiv 2308.14761).
 
     Args:
         weight: W0, shape (out, in).
