@@ -9,13 +9,16 @@ from typing import TypeVar
 import numpy as np
 
 from backends.errors import Cancelled, ModelError
-from backends.evidence import ANSWER, PARAPHRASE, Answer, TextEvidence, TokenScores, option, perturbed
+from backends.evidence import ANSWER, PARAPHRASE, TextEvidence, TokenScores, option, perturbed
 from backends.interfaces import GenerationRequest, ScoreItem, Stop, TextModels
 from backends.study import Decoding, Probe, ProtocolName
 from cache.store import Store
 
 CELL = 16
 """Probes in one cell: what a kill can lose, and the unit of reading."""
+
+WRITTEN_AT_ONCE = 32
+"""Answers that a model writes in one batch: each step of a small batch costs as much as one of a larger."""
 
 MORE_LIKELY_THAN_NOT = math.log(0.5)
 
@@ -121,29 +124,58 @@ class TextGatherer:
         """
         source = scored if decoding.temperature == 0 and self._protocol != "open-unlearning" else ""
         for seed, context in contexts.items():
+            for waiting, known in self._cells(context, probes[seed], WRITTEN_AT_ONCE):
+                on_done(known + len(waiting) - len({probe.digest() for probe in waiting}))
+                self._write_and_keep(context, waiting, seed, decoding, source, on_done)
 
-            def write(part: Sequence[Probe], seed: int = seed, source: str = source) -> Rows:
-                begun = self._begun(source, part)
-                requests = [
-                    GenerationRequest(
-                        self._model, probe.prompt, seed, probe.format, *begun.get(probe.digest(), ())
-                    )
-                    for probe in part
-                ]
-                written = self._write(requests, decoding)
-                return [(part[i].digest(), TextEvidence({}, (answer,))) for i, answer in written.items()]
+    def _write_and_keep(
+        self,
+        context: str,
+        probes: Sequence[Probe],
+        seed: int,
+        decoding: Decoding,
+        scored: str,
+        on_done: OnDone,
+    ) -> None:
+        """Answers of one batch; a cell is stored as soon as so many have ended, so that a kill loses no more."""
+        waiting = {probe.digest(): probe for probe in probes}
+        begun = self._begun(scored, list(waiting.values()))
+        left = dict(waiting)
+        ready: Rows = []
 
-            for cell, known in self._cells(context, probes[seed]):
-                before = len(self.refused)
-                rows = all_that_fit(cell, write, self._refuse)
-                self._store.put_text(context, rows)
-                on_done(known + len(rows))
-                if len(rows) + len(self.refused) - before < len(cell):
-                    raise Cancelled
+        def keep(least: int) -> None:
+            if len(ready) >= least:
+                self._store.put_text(context, ready)
+                on_done(len(ready))
+                ready.clear()
 
-    def _cells(self, context: str, probes: Sequence[Probe]) -> Iterator[tuple[Sequence[Probe], int]]:
+        def write(part: Sequence[str]) -> list[str]:
+            asked = [waiting[digest] for digest in part if digest in left]
+            requests = [
+                GenerationRequest(self._model, each.prompt, seed, each.format, *begun.get(each.digest(), ()))
+                for each in asked
+            ]
+            for partial in self._models.generate(requests, decoding, self._stop, self._protocol):
+                if partial.done and partial.answer.finish != "cancelled":
+                    digest = asked[partial.index].digest()
+                    ready.append((digest, TextEvidence({}, (partial.answer,))))
+                    del left[digest]
+                    keep(CELL)
+            return list(part)
+
+        def refuse(digest: str, error: ModelError) -> None:
+            self._refuse(left.pop(digest), error)
+
+        all_that_fit(list(waiting), write, refuse)
+        keep(1)
+        if left:
+            raise Cancelled
+
+    def _cells(
+        self, context: str, probes: Sequence[Probe], size: int = CELL
+    ) -> Iterator[tuple[Sequence[Probe], int]]:
         """Cells without what another process has stored by now, and how many probes that was."""
-        for cell in in_cells(probes):
+        for cell in in_cells(probes, size):
             missing = set(self._store.missing(context, [probe.digest() for probe in cell]))
             todo = [probe for probe in cell if probe.digest() in missing]
             yield todo, len(cell) - len(todo)
@@ -189,13 +221,6 @@ class TextGatherer:
     def _is_new(self, item: ScoreItem) -> bool:
         known = self._scored.get(_asked(item))
         return known is None or (item.rivals and known.top_logprobs.shape[1] == 0)
-
-    def _write(self, requests: Sequence[GenerationRequest], decoding: Decoding) -> dict[int, Answer]:
-        return {
-            partial.index: partial.answer
-            for partial in self._models.generate(requests, decoding, self._stop, self._protocol)
-            if partial.done and partial.answer.finish != "cancelled"
-        }
 
 
 def greedy_beginning(scores: TokenScores, ends: frozenset[int]) -> tuple[tuple[int, ...], bool]:

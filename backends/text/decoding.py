@@ -16,7 +16,8 @@ from transformers import DynamicCache, TemperatureLogitsWarper, TopPLogitsWarper
 from backends.errors import ModelError
 from backends.interfaces import Stop
 from backends.study import Decoding
-from backends.text.scoring import left_padded, without
+from backends.text.padding import left_padded_after, without
+from backends.text.prompt_pass import next_token_pass, prompt_pass, shared_beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +71,21 @@ def decode(
             rows.append(row)
     if not rows:
         return
-    ids, mask, positions = left_padded([asked[row].prompt + written[row] for row in rows], pad_id, device)
+    texts = [asked[row].prompt + written[row] for row in rows]
+    names = [adapters[row] for row in rows] if adapters is not None else None
+    width = max(map(len, texts)) + decoding.max_new_tokens
+    begin = shared_beginning(model, texts, len(set(names)) if names is not None else 1, width)
+    ids, mask, positions = left_padded_after(texts, begin, pad_id, device)
     if unseen:
         mask = without(ids, mask, unseen)
         positions = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 1)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    names = [adapters[row] for row in rows] if adapters is not None else None
     cache = DynamicCache()
     with torch.inference_mode():
-        while rows and not stop():
-            extra = {} if names is None else {"adapter_names": names}
-            output = model(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-                logits_to_keep=1,
-                **extra,
-            )
-            logits = output.logits[:, -1].float()
+        if stop():
+            return
+        logits = prompt_pass(model, ids, mask, positions, begin, cache, names).float()
+        while True:
             if not torch.isfinite(logits.max(dim=-1).values).all():
                 raise ModelError(
                     "the model's output is not a finite number (NaN or infinite logits), so it cannot answer",
@@ -106,17 +102,16 @@ def decode(
                 if not finish:
                     keep.append(place)
                 yield Step(row, list(written[row]), finish)
-            if not keep:
+            if not keep or stop():
                 return
             if len(keep) < len(rows):
                 index = torch.tensor(keep, device=device)
                 cache.batch_select_indices(index)
-                mask, positions, chosen = mask[index], positions[index], chosen[index]
+                mask, chosen = mask[index], chosen[index]
                 rows = [rows[place] for place in keep]
                 names = None if names is None else [names[place] for place in keep]
-            ids = chosen[:, None]
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=-1)
-            positions = mask.sum(-1, keepdim=True) - 1
+            logits = next_token_pass(model, chosen[:, None], mask, cache, names).float()
 
 
 def _choose(logits: torch.Tensor, decoding: Decoding, generators: Sequence[torch.Generator]) -> torch.Tensor:

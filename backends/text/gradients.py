@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from backends.errors import ModelError
-from backends.text.scoring import without
+from backends.text.padding import without
 from backends.text.tokens import EncodedAnswer
 
 

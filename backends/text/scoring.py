@@ -30,16 +30,19 @@ class TokenStatistics:
     top_logprobs: torch.Tensor
 
 
-def token_statistics(logits: torch.Tensor, targets: torch.Tensor, chunk: int = 64) -> TokenStatistics:
+def token_statistics(logits: torch.Tensor, targets: torch.Tensor, chunk: int = 16) -> TokenStatistics:
     """Statistics of the next-token distribution at each position.
 
     Args:
         logits: shape (tokens, vocabulary), any float type; computed in float32.
         targets: shape (tokens,), the ids whose log-probability is asked.
-        chunk: positions at a time, bounds the memory to a few times chunk x vocabulary floats.
+        chunk: positions at a time, bounds the memory to a few times chunk x vocabulary floats; few stay in the
+            processor's cache.
     """
+    # One round even without a target, so that there are columns to join.
     parts = [
-        _chunk(logits[i : i + chunk].float(), targets[i : i + chunk]) for i in range(0, len(targets), chunk)
+        _chunk(logits[i : i + chunk][: len(targets)].float(), targets[i : i + chunk])
+        for i in range(0, max(len(targets), 1), chunk)
     ]
     return TokenStatistics(*(torch.cat(column).cpu() for column in zip(*parts, strict=True)))
 
@@ -63,6 +66,11 @@ def joined(parts: Sequence[TokenStatistics]) -> TokenStatistics:
     )
 
 
+def beginning_of(statistics: TokenStatistics, count: int) -> TokenStatistics:
+    """Statistics of the first `count` tokens."""
+    return TokenStatistics(*(getattr(statistics, field.name)[:count] for field in fields(TokenStatistics)))
+
+
 def batches_by_length(lengths: Sequence[int], max_rows: int, max_tokens: int) -> list[list[int]]:
     """Indices in batches of similar length, so that little is padded: at most max_rows rows and max_tokens tokens."""
     order = sorted(range(len(lengths)), key=lambda index: (lengths[index], index))
@@ -74,32 +82,6 @@ def batches_by_length(lengths: Sequence[int], max_rows: int, max_tokens: int) ->
         else:
             batch.append(index)
     return batches
-
-
-def left_padded(
-    rows: Sequence[list[int]], pad_id: int, device: str
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Ids, true padding mask and positions, each (rows, longest): the end of every row is at the right edge."""
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([[pad_id] * (width - len(row)) + row for row in rows], device=device)
-    mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=device)
-    positions = (mask.cumsum(-1) - 1).clamp_min(0)
-    return ids, mask, positions
-
-
-def without(ids: torch.Tensor, mask: torch.Tensor, unseen: frozenset[int]) -> torch.Tensor:
-    """The attention mask, shape as `mask`, that also hides every token with one of these ids."""
-    if not unseen:
-        return mask
-    return mask * (~torch.isin(ids, torch.tensor(sorted(unseen), device=ids.device))).to(mask.dtype)
-
-
-def right_padded(rows: Sequence[list[int]], pad_id: int, device: str) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and mask, each (rows, longest): every row starts at the left edge."""
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([row + [pad_id] * (width - len(row)) for row in rows], device=device)
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
-    return ids, mask
 
 
 def prompt_groups(

@@ -1,29 +1,81 @@
-"""Answers of some prompts through a model: each prompt once, its answers on from its key/value cache, by length.
+"""Answers of some prompts through a model, each token once: neither what prompts nor what answers begin with alike is
+computed again.
 
-Knows nothing about where models come from; `scoring.py` makes the statistics.
+Answers go on from the key/value cache of their prompt. Where several answers of a prompt begin alike, as a true answer
+and wrong ones of the same form do, one of them, the trunk, runs first; the others, its branches, go on from where they
+part from it. Knows nothing about where models come from; `scoring.py` makes the statistics.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
-from backends.text.scoring import (
-    TokenStatistics,
-    joined,
-    left_padded,
-    right_padded,
-    token_statistics,
-    without,
-)
+from backends.text.padding import in_common, left_padded_after, right_padded, without
+from backends.text.prompt_pass import counts_by_position, prompt_pass, shared_beginning
+from backends.text.scoring import TokenStatistics, beginning_of, joined, token_statistics
 from backends.text.tokens import EncodedAnswer
 
 SEGMENT = 256
 """Answer positions that go through the model at once: the logits of a long text would not fit into memory."""
+SHARE_OF_TRUNK = 1 / 16
+"""Of a trunk's tokens: an answer that has less in common with it pays more for skipping the rest than it gains."""
+MOST_ALIKE = 32
+"""Answers of one prompt among which a trunk is looked for: each is compared with each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What has gone through the model, a row for each answer that goes on from there.
+
+    Attributes:
+        cache: keys and values; grows as the answers run.
+        seen: attention mask over them, shape (rows, width).
+        following: logits of each answer's first token, shape (rows, vocabulary).
+        start: position of that token, shape (rows, 1).
+    """
+
+    cache: DynamicCache
+    seen: torch.Tensor
+    following: torch.Tensor
+    start: torch.Tensor
+
+    def rows(self, places: Sequence[int], *, last: bool) -> Held:
+        """Some of the rows, each as often as it is named; `last` says that nobody needs this one any more."""
+        index = torch.tensor(places, device=self.seen.device)
+        cache = self.cache if last else copy.deepcopy(self.cache)
+        cache.batch_select_indices(index)
+        return Held(cache, self.seen[index], self.following[index], self.start[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a model thought of some answers, and what it held then.
+
+    Attributes:
+        found: statistics of each answer.
+        forks: (row, tokens) to the logits of what follows so many tokens of that row's answer.
+        held: with the answers in the cache; `following` and `start` are still those of before.
+        before: width of what was held before the answers.
+    """
+
+    found: list[TokenStatistics]
+    forks: dict[tuple[int, int], torch.Tensor]
+    held: Held
+    before: int
+
+    def after(self, places: Sequence[int], counts: Sequence[int], *, last: bool) -> Held:
+        """Where some rows are after so many tokens of their answer; the tokens behind stay in the cache, unseen."""
+        held = self.held.rows(places, last=last)
+        count = torch.tensor([[each] for each in counts], device=held.seen.device)
+        column = torch.arange(held.seen.shape[1], device=held.seen.device) - self.before
+        following = torch.stack([self.forks[fork] for fork in zip(places, counts, strict=True)])
+        return Held(held.cache, held.seen * (column < count), following, held.start + count)
 
 
 def score_answers(
@@ -45,72 +97,138 @@ def score_answers(
         pad_id: any id; padding is masked.
         unseen: ids that attention skips.
         device: of the model.
-        most_rows: answers that run at once; those of similar length run together.
+        most_rows: answers that run at once where all are as long as the longest.
     """
-    prompts = [encoded[indices[0]].prompt_ids for indices in group]
-    ids, padding, positions = left_padded(prompts, pad_id, device)
-    seen = without(ids, padding, unseen)
     owner = {index: place for place, indices in enumerate(group) for index in indices}
-    rows = sorted(owner, key=lambda index: (len(encoded[index].answer_ids), index))
-    parts = [rows[start : start + most_rows] for start in range(0, len(rows), most_rows)]
+    longest = max(len(encoded[index].answer_ids) for index in owner)
+    room = most_rows * (longest + 1)
+    prompts = [encoded[indices[0]].prompt_ids for indices in group]
+    width = 2 * (max(map(len, prompts)) + longest)
+    shares = counts_by_position(module, width)
+    branches: dict[int, dict[int, int]] = {}
+    for indices in group if shares else ():
+        branches |= _branches(indices, encoded)
+    apart = {index for found in branches.values() for index in found}
     with torch.inference_mode():
-        cache = DynamicCache()
-        first = module(
-            input_ids=ids,
-            attention_mask=seen,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        begin = shared_beginning(module, prompts, 1, width)
+        ids, padding, positions = left_padded_after(prompts, begin, pad_id, device)
+        seen, cache = without(ids, padding, unseen), DynamicCache()
+        following = prompt_pass(module, ids, seen, positions, begin, cache)
+        asked = Held(cache, seen, following, positions[:, -1:] + 1)
+        parts = _parts({index: len(encoded[index].answer_ids) for index in owner if index not in apart}, room)
         for part in parts:
-            owners = torch.tensor([owner[index] for index in part], device=device)
-            own = cache if part is parts[-1] else copy.deepcopy(cache)
-            own.batch_select_indices(owners)  # one row of the prompt's cache for each of its answers
-            start = positions[:, -1:][owners] + 1
+            held = asked.rows([owner[index] for index in part], last=part is parts[-1])
             answers = [encoded[index] for index in part]
-            found = _go_on(module, answers, first[owners], own, seen[owners], start, pad_id, unseen)
-            yield from zip(part, found, strict=True)
+            points = [sorted(set(branches.get(index, {}).values())) for index in part]
+            ran = _run(module, held, answers, points, pad_id, unseen)
+            yield from zip(part, ran.found, strict=True)
+            grown = [(place, branches[index]) for place, index in enumerate(part) if index in branches]
+            yield from _go_apart(module, ran, grown, encoded, room, pad_id, unseen)
 
 
-def _go_on(
+def _go_apart(
     module: Any,
-    answers: Sequence[EncodedAnswer],
-    first: torch.Tensor,
-    cache: DynamicCache,
-    seen: torch.Tensor,
-    start: torch.Tensor,
+    ran: Ran,
+    grown: Sequence[tuple[int, Mapping[int, int]]],
+    encoded: Sequence[EncodedAnswer],
+    room: int,
     pad_id: int,
     unseen: frozenset[int],
-) -> list[TokenStatistics]:
-    """Statistics of answers after prompts that are in the cache.
+) -> Iterator[tuple[int, TokenStatistics]]:
+    """Statistics of the branches of trunks that ran.
 
     Args:
         module: the language model.
-        answers: one a row.
-        first: logits after each prompt, shape (rows, vocabulary).
-        cache: keys and values of the prompts; grows.
-        seen: attention mask of the prompts, shape (rows, prompt).
-        start: position of each first answer token, shape (rows, 1).
+        ran: with the trunks among its rows.
+        grown: row of each trunk and its branches, index to tokens in common.
+        encoded: prompts and answers.
+        room: tokens at once.
         pad_id: any id.
         unseen: ids that attention skips.
     """
-    device = str(first.device)
+    trunk = {index: place for place, branches in grown for index in branches}
+    common = {index: count for _, branches in grown for index, count in branches.items()}
+    parts = _parts({index: len(encoded[index].answer_ids) - common[index] for index in common}, room)
+    for part in parts:
+        held = ran.after(
+            [trunk[index] for index in part], [common[index] for index in part], last=part is parts[-1]
+        )
+        answers = [_without_first(encoded[index], common[index]) for index in part]
+        ends = _run(module, held, answers, [()] * len(part), pad_id, unseen)
+        for index, end in zip(part, ends.found, strict=True):
+            yield index, joined([beginning_of(ran.found[trunk[index]], common[index]), end])
+
+
+def _branches(indices: Sequence[int], encoded: Sequence[EncodedAnswer]) -> dict[int, dict[int, int]]:
+    """The answer of a prompt with which the others have most in common, and how many tokens each of them has.
+
+    Empty where no answer has enough in common with another one.
+    """
+    if not 1 < len(indices) <= MOST_ALIKE:
+        return {}
+
+    def of(trunk: int) -> dict[int, int]:
+        ids = encoded[trunk].answer_ids
+        shared = {i: in_common(ids, encoded[i].answer_ids) for i in indices if i != trunk}
+        return {i: count for i, count in shared.items() if count and count >= SHARE_OF_TRUNK * len(ids)}
+
+    best = max(((index, of(index)) for index in indices), key=lambda each: sum(each[1].values()))
+    return {best[0]: best[1]} if best[1] else {}
+
+
+def _without_first(answer: EncodedAnswer, count: int) -> EncodedAnswer:
+    return replace(answer, answer_ids=answer.answer_ids[count:], pieces=answer.pieces[count:])
+
+
+def _parts(lengths: Mapping[int, int], room: int) -> list[list[int]]:
+    """Answers of similar length together, as many as `room` has places for with the token after each."""
+    parts: list[list[int]] = []
+    for index in sorted(lengths, key=lambda index: (lengths[index], index)):
+        if not parts or (len(parts[-1]) + 1) * (lengths[index] + 1) > room:
+            parts.append([])
+        parts[-1].append(index)
+    return parts
+
+
+def _run(
+    module: Any,
+    held: Held,
+    answers: Sequence[EncodedAnswer],
+    points: Sequence[Sequence[int]],
+    pad_id: int,
+    unseen: frozenset[int],
+) -> Ran:
+    """Answers through the model, after what is held.
+
+    Args:
+        module: the language model.
+        held: its cache grows.
+        answers: one a row.
+        points: of each row, the numbers of tokens after which the prediction is kept; none of them is 0.
+        pad_id: any id.
+        unseen: ids that attention skips.
+    """
+    device, before = str(held.seen.device), held.seen.shape[1]
     ids, padding = right_padded([answer.answer_ids for answer in answers], pad_id, device)
-    mask = torch.cat([seen, without(ids, padding, unseen)], dim=-1)
+    mask = torch.cat([held.seen, without(ids, padding, unseen)], dim=-1)
     targets = [torch.tensor([*answer.answer_ids, *answer.end_ids], device=device) for answer in answers]
-    found = [[token_statistics(first[row][None], target[:1])] for row, target in enumerate(targets)]
+    found = [[token_statistics(held.following[row][None], target[:1])] for row, target in enumerate(targets)]
+    forks: dict[tuple[int, int], torch.Tensor] = {}
     for begin in range(0, ids.shape[1], SEGMENT):
         end = min(begin + SEGMENT, ids.shape[1])
         logits = module(
             input_ids=ids[:, begin:end],
-            attention_mask=mask[:, : seen.shape[1] + end],
-            position_ids=start + torch.arange(begin, end, device=first.device),
-            past_key_values=cache,
+            attention_mask=mask[:, : before + end],
+            position_ids=held.start + torch.arange(begin, end, device=device),
+            past_key_values=held.cache,
             use_cache=True,
         ).logits
         for row, target in enumerate(targets):
             wanted = target[begin + 1 : end + 1]
             if len(wanted):
                 found[row].append(token_statistics(logits[row, : len(wanted)], wanted))
-    return [joined(parts) for parts in found]
+            for count in points[row]:
+                if begin < count <= end:
+                    forks[row, count] = logits[row, count - 1 - begin].clone()
+    statistics = [joined(parts) for parts in found]
+    return Ran(statistics, forks, replace(held, seen=mask), before)

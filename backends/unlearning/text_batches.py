@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from backends.text.scoring import left_padded
+from backends.text.padding import left_padded
 from backends.text.tokens import ChatTokenizer
 
 

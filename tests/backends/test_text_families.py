@@ -49,6 +49,11 @@ ITEMS = [
     ScoreItem("Who wrote it?", "Ada Quill."),
     ScoreItem("Who wrote it?", "It was Ben, of all people, in a moored barge."),
     ScoreItem("Where was she born, and on which day of the week was it?", "In Zürich."),
+    # These begin like others: what they have in common with them runs once.
+    ScoreItem("Who wrote it?", "Ada Quill. Nobody else."),
+    ScoreItem("Who wrote it?", "Ada"),
+    ScoreItem("Who wrote it?", "Ada Quail, of all people."),
+    ScoreItem("Where was she born, and on which day of the week was it?", "In Zug, on a Monday."),
 ]
 
 

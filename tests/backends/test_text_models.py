@@ -14,6 +14,8 @@ from backends.errors import CheckpointError, ModelError
 from backends.interfaces import GenerationRequest, ScoreItem
 from backends.study import Decoding, ModelSpec
 from backends.text.models import LanguageModels
+from backends.text.padding import common_beginning, in_common
+from backends.text.prompt_pass import WORTH_SHARING, counts_by_position
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 ITEMS = [
@@ -90,20 +92,61 @@ def test_rivals_are_kept_only_where_asked(models: LanguageModels) -> None:
     assert scored[1].top_logprobs.shape[1] == 0
 
 
-def test_every_prompt_and_every_answer_runs_once(models: LanguageModels) -> None:
+def tokens_run(models: LanguageModels, items: Sequence[ScoreItem]) -> int:
+    """How many tokens, padding counted, go through the model to score the items."""
     family = next(iter(models._families.values()))
     tokens: list[int] = []
     embedding = family.module.get_input_embeddings()
     hook = embedding.register_forward_hook(lambda _m, inputs, _o: tokens.append(inputs[0].numel()))
     try:
-        list(models.score("base", ITEMS, never))
+        list(models.score("base", items, never))
     finally:
         hook.remove()
+    return sum(tokens)
+
+
+def test_every_prompt_and_every_answer_runs_once(models: LanguageModels) -> None:
+    family = next(iter(models._families.values()))
     encoded = [family.tokenizer.encode(item.prompt, item.answer) for item in ITEMS]
     prompts = {tuple(row.prompt_ids) for row in encoded}
-    padded_prompts = len(prompts) * max(len(p) for p in prompts)
+    begin = common_beginning(sorted(prompts))
+    assert begin >= WORTH_SHARING, "the chat template begins all prompts"
+    padded_prompts = begin + len(prompts) * (max(map(len, prompts)) - begin)
     padded_answers = len(encoded) * max(len(row.answer_ids) for row in encoded)
-    assert sum(tokens) == padded_prompts + padded_answers
+    assert tokens_run(models, ITEMS) == padded_prompts + padded_answers
+
+
+def test_what_answers_of_a_prompt_begin_with_alike_runs_once(models: LanguageModels) -> None:
+    family = next(iter(models._families.values()))
+    answers = [
+        "She was born in Porto.",
+        "She was born in Paris.",
+        "She was born in Zug, in May.",
+        "She was born",
+    ]
+    items = [ScoreItem("Where was she born?", text) for text in answers]
+    rows = [family.tokenizer.encode(item.prompt, item.answer).answer_ids for item in items]
+    alone = tokens_run(models, items[:1])
+    common = [in_common(rows[0], row) for row in rows[1:]]
+    widest = max(len(row) - count for row, count in zip(rows[1:], common, strict=True))
+    assert min(common) > 5
+    assert tokens_run(models, items) == alone + 3 * widest
+    together = {part.index: part.scores for part in models.score("base", items, never)}
+    for index, item in enumerate(items):
+        (one,) = models.score("base", [item], never)
+        for name in ("logprobs", "mean", "variance", "end_logprob"):
+            np.testing.assert_allclose(getattr(together[index], name), getattr(one.scores, name), atol=2e-5)
+        assert together[index].argmax_ids.tolist() == one.scores.argmax_ids.tolist()
+        assert together[index].pieces == one.scores.pieces
+
+
+def test_windows_of_attention_share_only_what_fits_into_them(tmp_path: Path) -> None:
+    from transformers import MistralConfig, MistralForCausalLM
+
+    shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    model = MistralForCausalLM(MistralConfig(vocab_size=64, sliding_window=40, **shape))
+    assert counts_by_position(model, 40)
+    assert not counts_by_position(model, 41)
 
 
 def test_adapters_score_like_themselves_and_unlike_the_base(models: LanguageModels, base: Path) -> None:

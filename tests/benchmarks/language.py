@@ -27,7 +27,8 @@ from backends.interfaces import GenerationRequest, ScoreItem
 from backends.study import Decoding, ModelSpec, Probe, Study
 from backends.study_file import read_study
 from backends.text.models import LanguageModels
-from backends.text.scoring import batches_by_length, left_padded, token_statistics
+from backends.text.padding import left_padded
+from backends.text.scoring import batches_by_length, token_statistics
 from cache.gather_text import greedy_beginning, score_items
 from tests import field_way
 
