@@ -57,7 +57,7 @@ def in_common(first: Sequence[int], second: Sequence[int]) -> int:
     return min(len(first), len(second))
 
 
-def common_beginning(rows: Sequence[Sequence[int]]) -> int:
+def common_beginning(rows: Sequence[list[int]]) -> int:
     """How many ids all rows begin with alike, at least one id of each row left over."""
     first, last = min(rows), max(rows)  # as in a dictionary: no two rows differ earlier than these
     return min(in_common(first, last), *(len(row) - 1 for row in rows))

@@ -37,7 +37,7 @@ def counts_by_position(module: Any, width: int) -> bool:
     return all(not isinstance(window, int) or window >= width for window in windows)
 
 
-def shared_beginning(module: Any, rows: Sequence[Sequence[int]], runs: int, width: int) -> int:
+def shared_beginning(module: Any, rows: Sequence[list[int]], runs: int, width: int) -> int:
     """How many ids of the rows are to go through once: 0 where that gains nothing or is not safe.
 
     Args:

@@ -108,8 +108,8 @@ def tokens_run(models: LanguageModels, items: Sequence[ScoreItem]) -> int:
 def test_every_prompt_and_every_answer_runs_once(models: LanguageModels) -> None:
     family = next(iter(models._families.values()))
     encoded = [family.tokenizer.encode(item.prompt, item.answer) for item in ITEMS]
-    prompts = {tuple(row.prompt_ids) for row in encoded}
-    begin = common_beginning(sorted(prompts))
+    prompts = [list(ids) for ids in {tuple(row.prompt_ids) for row in encoded}]
+    begin = common_beginning(prompts)
     assert begin >= WORTH_SHARING, "the chat template begins all prompts"
     padded_prompts = begin + len(prompts) * (max(map(len, prompts)) - begin)
     padded_answers = len(encoded) * max(len(row.answer_ids) for row in encoded)

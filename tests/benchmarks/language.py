@@ -29,11 +29,40 @@ from backends.study_file import read_study
 from backends.text.models import LanguageModels
 from backends.text.padding import left_padded
 from backends.text.scoring import batches_by_length, token_statistics
-from cache.gather_text import greedy_beginning, score_items
+from cache.gather_text import WRITTEN_AT_ONCE, greedy_beginning, score_items
 from tests import field_way
 
 MOST = 200
 BATCH = 32
+ATTACKS = {
+    "loss": ("everybody",),
+    "zlib": ("everybody",),
+    "min-k": ("everybody",),
+    "min-k++": ("everybody", "everybody"),
+    "reference": ("everybody",),
+}
+SHARED = {
+    "probability": ("true",),
+    "truth ratio": ("paraphrased", "perturbed"),
+    "exact memorisation": ("true",),
+    "extraction strength": ("true",),
+    "perplexity": ("true",),
+    **ATTACKS,
+    "ROUGE": ("generation",),
+}
+FIELD: dict[str, dict[str, tuple[str, ...]]] = {
+    "each metric its own pass, each text metric its own generation": {
+        **SHARED,
+        "normalised probability": ("true", "perturbed"),
+        "forget quality": ("paraphrased", "perturbed"),
+        "privleak": ("everybody",),
+        "verbatim memorisation": ("generation",),
+        "knowledge memorisation": ("generation",),
+        "gibberish": ("generation",),
+    },
+    "with what open-unlearning shares by the names of metrics": SHARED,
+}
+"""Metrics and the passes over the data that each takes."""
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
@@ -46,7 +75,7 @@ def cpu_seconds(work: Callable[[], object]) -> float:
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--probes", type=int, default=12, help="forget probes, and as many held out")
+    parser.add_argument("--probes", type=int, default=32, help="forget probes, and as many held out")
     parser.add_argument("--memory", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--metrics", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -106,46 +135,36 @@ def _limits() -> None:
 def _whole(
     name: str, ours: LanguageModels, model: Any, tokenizer: Any, probes: dict[str, list[Probe]]
 ) -> None:
-    """(a) All metrics of the field's tools on forget and holdout probes."""
+    """(a) All metrics of the field's tools on forget and holdout probes, all answers of the forget probes."""
     pad = tokenizer.eos_token_id
-    everybody = [*probes["forget"], *probes["holdout"]]
-    true = field_way.rows_of(tokenizer, [(p.prompt, p.answer) for p in everybody])
-    forget_true = true[: len(probes["forget"])]
-    others = {
-        "paraphrased": [[(p.prompt, p.paraphrased_answer) for p in probes["forget"]]],
+    forget = probes["forget"]
+    everybody = [*forget, *probes["holdout"]]
+    kinds: dict[str, list[list[tuple[str, str]]]] = {
+        "true": [[(p.prompt, p.answer) for p in forget]],
+        "everybody": [[(p.prompt, p.answer) for p in everybody]],
+        "paraphrased": [[(p.prompt, p.paraphrased_answer) for p in forget]],
         "perturbed": [
-            [(p.prompt, p.perturbed_answers[i]) for p in probes["forget"]]
-            for i in range(len(probes["forget"][0].perturbed_answers))
+            [(p.prompt, p.perturbed_answers[i]) for p in forget]
+            for i in range(len(forget[0].perturbed_answers))
         ],
     }
 
-    def a_pass(rows: Sequence[field_way.Row]) -> None:
-        for batch in field_way.batches(rows, BATCH):
-            field_way.vocabulary_logprobs(model, batch, pad)
-
-    def likelihoods() -> None:
-        for _ in ("probability", "extraction strength", "exact memorisation", "perplexity"):
-            a_pass(forget_true)
-        for kinds in others.values():
-            for pairs in kinds:
-                a_pass(field_way.rows_of(tokenizer, pairs))
-        for _ in ("loss", "zlib", "min-k", "min-k++", "min-k++ again", "reference"):
-            a_pass(true)
-
-    def seven() -> None:
-        for _ in range(8):  # Min-K %++ takes two
-            a_pass(forget_true)
+    def a_pass(kind: str) -> None:
+        for pairs in kinds[kind]:
+            for batch in field_way.batches(field_way.rows_of(tokenizer, pairs), BATCH):
+                field_way.vocabulary_logprobs(model, batch, pad)
 
     def a_generation() -> None:
-        for batch in field_way.batches(forget_true, BATCH):
+        for batch in field_way.batches(field_way.rows_of(tokenizer, kinds["true"][0]), BATCH):
             field_way.generate(model, tokenizer, batch, MOST)
 
-    their_scores, their_generation = cpu_seconds(likelihoods), cpu_seconds(a_generation)
+    theirs = {kind: cpu_seconds(lambda kind=kind: a_pass(kind)) for kind in kinds}  # type: ignore[misc]
+    theirs["generation"] = cpu_seconds(a_generation)
     items = [
         item
         for p in everybody
-        for name, item in score_items(p).items()
-        if p.role == "forget" or name == "answer"
+        for key, item in score_items(p).items()
+        if p.role == "forget" or key == "answer"
     ]
     scores: dict[int, Any] = {}
 
@@ -153,41 +172,40 @@ def _whole(
         scores.update((part.index, part.scores) for part in ours.score("base", items, lambda: False))
 
     our_scores = cpu_seconds(score)
-    true_answers = [i for i, item in enumerate(items) if item.rivals][: len(probes["forget"])]
+    true_answers = [i for i, item in enumerate(items) if item.rivals][: len(forget)]
     ends = ours.end_ids("base")
     requests = [
         GenerationRequest("base", items[i].prompt, 0, "", *greedy_beginning(scores[i], ends))
         for i in true_answers
     ]
     decoding = Decoding(max_new_tokens=MOST)
-    our_generation = cpu_seconds(lambda: list(ours.generate(requests, decoding, lambda: False)))
+
+    def write() -> None:
+        for start in range(0, len(requests), WRITTEN_AT_ONCE):
+            list(ours.generate(requests[start : start + WRITTEN_AT_ONCE], decoding, lambda: False))
+
+    our_generation = cpu_seconds(write)
+    total = our_scores + our_generation
     print(
-        f"(a) {name}: {len(everybody)} questions, {len(items)} answers: likelihood metrics {their_scores:.1f} s the "
-        f"field's way, {our_scores:.1f} s here: {their_scores / our_scores:.1f} x less CPU time"
+        f"(a) {name}: {len(everybody)} questions, {len(items)} answers: here {our_scores:.1f} s for token scores and "
+        f"{our_generation:.1f} s for answers; the field's way a pass takes "
+        + ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in theirs.items())
     )
-    alone = [item for item in items if item.rivals][: len(probes["forget"])]
-    their_seven = cpu_seconds(seven)
-    our_seven = cpu_seconds(lambda: list(ours.score("base", alone, lambda: False)))
-    print(
-        f"  seven likelihood metrics of the true answers alone: {their_seven:.1f} s, here {our_seven:.1f} s: "
-        f"{their_seven / our_seven:.1f} x"
-    )
-    print(
-        f"  one generation of at most {MOST} tokens: {their_generation:.1f} s, here {our_generation:.1f} s: "
-        f"{their_generation / our_generation:.1f} x"
-    )
-    for count, why in (
-        (1, "one generation shared by its text metrics"),
-        (3, "ROUGE, gibberish and fluency each their own generation"),
-        (7, "each of seven text metrics its own generation"),
-    ):
-        theirs = their_scores + count * their_generation
-        both = their_seven + count * their_generation
+    for how, metrics in FIELD.items():
+        seconds = sum(theirs[kind] for passes in metrics.values() for kind in passes)
+        likelihoods = sum(theirs[k] for passes in metrics.values() for k in passes if k != "generation")
         print(
-            f"  the true answers alone, {why}: {both / (our_seven + our_generation):.1f} x; all answers, "
-            f"{why} ({count} the field's way): {theirs / (our_scores + our_generation):.1f} x",
+            f"  {how}: {seconds:.1f} s = {seconds / total:.1f} x (likelihoods alone {likelihoods:.1f} s = "
+            f"{likelihoods / our_scores:.1f} x)",
             flush=True,
         )
+    alone = [items[i] for i in true_answers]
+    our_seven = cpu_seconds(lambda: list(ours.score("base", alone, lambda: False)))
+    print(
+        f"  seven likelihood metrics of the true answers alone, eight passes: {8 * theirs['true']:.1f} s, here "
+        f"{our_seven:.1f} s = {8 * theirs['true'] / our_seven:.1f} x; one generation of at most {MOST} tokens: "
+        f"{theirs['generation'] / our_generation:.1f} x"
+    )
 
 
 def _parts(ours: LanguageModels, model: Any, tokenizer: Any, probes: list[Probe]) -> None:
@@ -223,7 +241,7 @@ def _parts(ours: LanguageModels, model: Any, tokenizer: Any, probes: list[Probe]
         "one pass for all metrics, all logits, order of the file": cpu_seconds(full_logits),
         "+ logits at the answer only, in chunks": cpu_seconds(answers_only(field_way.batches(rows, BATCH))),
         "+ batches by length": cpu_seconds(answers_only(by_length)),
-        "+ one prompt for all its answers (as it is)": cpu_seconds(
+        "+ one prompt for all its answers, beginnings once (as it is)": cpu_seconds(
             lambda: list(ours.score("base", shared, lambda: False))
         ),
     }
