@@ -81,7 +81,7 @@ def _evaluate(study: Study, label: str, kept: Store, models: ModelPool, job: Job
 
     names = [spec.name for spec in study.models if spec.method == label]
     if names:
-        evaluate_models(study, kept, models, names, plan(study, kept, numerics(), names), job)
+        evaluate_models(study, kept, models, names, plan(study, kept, numerics(study), names), job)
 
 
 def go_on(

@@ -19,9 +19,10 @@ from app.plain_text import visible
 from app.resources import pool, runner, store
 from app.run_bar import literal
 from backends.pool import ModelPool
+from backends.precision import stored_in_halves
 from backends.study import Study
 from cache import keys
-from cache.evaluation import Progress
+from cache.evaluation import Progress, numerics_of
 from cache.plan import Plan, plan
 from cache.store import Store
 
@@ -38,19 +39,24 @@ def evaluation_panel() -> None:
     study = state.study()
     job = _latest_job()
     active = job is not None and job.active
-    known = _plan(state.board_name(), store().version(), numerics(), study, store())
+    known = _plan(state.board_name(), store().version(), numerics(study), study, store())
     if not active:
         _start_form(known, study)
     st.fragment(run_every=POLL_SECONDS if active else None)(_progress)(known, study, job, active)
     _problems(known)
 
 
-def numerics() -> str:
-    """Name of the arithmetic this machine evaluates with; imports torch only where the device matters (Apple's MPS)."""
+def numerics(study: Study) -> str:
+    """Name of the arithmetic this machine evaluates a study with; imports torch only where the device matters.
+
+    CPU and CUDA share a name in float32, and other systems than Apple's have no third device; half precision is for
+    models that are stored in it.
+    """
     here = pool()
-    # CPU and CUDA share a name in float32, and other systems have no third device.
-    device = "cpu" if here.dtype == "float32" and sys.platform != "darwin" else here.device
-    return keys.numerics(device, here.dtype)
+    halves = study.modality == "text" and stored_in_halves(study)
+    if here.dtype == "float32" and sys.platform != "darwin" and not halves:
+        return keys.numerics("cpu", here.dtype)
+    return numerics_of(here, study)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Looking at what is in the cache …")

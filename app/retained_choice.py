@@ -51,7 +51,7 @@ def _evaluate(study: Study, name: str) -> None:
     spec = study.model(name)
     if not available(spec):
         return
-    known = plan(study, store(), numerics(), [name])
+    known = plan(study, store(), numerics(study), [name])
     if not known.missing:
         return
     with st.container(horizontal=True, vertical_alignment="center"):

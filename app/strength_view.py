@@ -103,7 +103,7 @@ def _evaluate(name: str, strengths: list[float]) -> None:
     state.set_dials([*others, *kept, *((name, strength) for strength in strengths)])
     study = state.study()
     names = [model_at(study.original, study.model(name), strength) for strength in strengths]
-    known = plan(study, store(), numerics(), names)
+    known = plan(study, store(), numerics(study), names)
     if known.missing:
         work = partial(evaluate_models, study, store(), pool(), names, known)
         title = f"Evaluating {len(names)} strengths of {name}"

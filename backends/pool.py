@@ -47,13 +47,15 @@ class ModelPool:
         self._device = self._device or pick_device(self._wanted)
         return self._device
 
-    def text(self, specs: Sequence[ModelSpec]) -> TextModels:
-        """Language models with these specs, loading what is not loaded."""
+    def text(self, specs: Sequence[ModelSpec], dtype: str = "") -> TextModels:
+        """Language models with these specs in this number format (the pool's own), loading what is not loaded."""
         from backends.text.models import LanguageModels
 
         self._forget_renamed(specs)
+        if self._text is not None and self._text.dtype != (dtype or self.dtype):
+            self.release()  # a study in another number format
         if self._text is None:
-            self._text = LanguageModels(self.device, self.dtype)
+            self._text = LanguageModels(self.device, dtype or self.dtype)
         for spec in specs:
             self._text.add(spec)
             self._specs[spec.name] = spec

@@ -9,6 +9,7 @@ from backends.errors import Cancelled
 from backends.evidence import Answer, TextEvidence
 from backends.interfaces import GenerationRequest, PartialImage, Stop
 from backends.pool import ModelPool
+from backends.precision import dtype_for
 from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
 from cache import keys
 from cache.gather_images import ImageGatherer, Wanted
@@ -47,7 +48,7 @@ def compare_text(
         ModelError: the prompt is empty or too long.
     """
     specs = [study.model(name) for name in models]
-    numerics = keys.numerics(pool.device, pool.dtype)
+    numerics = keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
     contexts: dict[GenerationRequest, str] = {}
     for spec in specs if probe.prompt or not probe.answer else ():  # a text by itself is scored, not answered
         found = identity(spec)
@@ -140,7 +141,8 @@ def _generate(
     if not contexts:
         return
     requests = list(contexts)
-    loaded = pool.text([study.model(name) for name in dict.fromkeys(each.model for each in requests)])
+    specs = [study.model(name) for name in dict.fromkeys(each.model for each in requests)]
+    loaded = pool.text(specs, dtype_for(study, pool.device, pool.dtype))
     ended = 0
     for partial in loaded.generate(requests, decoding, stop, study.protocol):
         request = requests[partial.index]
@@ -166,7 +168,8 @@ def _score(
         found = identity(spec)
         context = keys.scores_context(found.fingerprint, found.tokenizer, numerics, study.protocol)
         if store.missing(store.register(context), [probe.digest()]):
-            gatherer = TextGatherer(store, pool.text([spec]), spec.name, stop, study.protocol)
+            loaded = pool.text([spec], dtype_for(study, pool.device, pool.dtype))
+            gatherer = TextGatherer(store, loaded, spec.name, stop, study.protocol)
             gatherer.scores(context.key, [probe], lambda _: None)
             if gatherer.refused:
                 raise gatherer.refused[0][1]

@@ -17,6 +17,7 @@ from backends.errors import Cancelled, CheckpointError, ModelError
 from backends.interfaces import ImageModels, Stop, TextModels
 from backends.picture_folders import is_pictures
 from backends.pool import ModelPool
+from backends.precision import dtype_for
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.versions import versions
 from cache import keys
@@ -52,9 +53,9 @@ class Progress:
 OnProgress = Callable[[Progress], None]
 
 
-def numerics_of(pool: ModelPool) -> str:
-    """Name of the pool's arithmetic, as evidence is keyed by it."""
-    return keys.numerics(pool.device, pool.dtype)
+def numerics_of(pool: ModelPool, study: Study) -> str:
+    """Name of the arithmetic in which the pool runs a study's models, as evidence is keyed by it."""
+    return keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
 
 
 def evaluate(
@@ -111,7 +112,7 @@ def evaluate(
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
-        for item in plan(study, store, numerics_of(pool), [spec.name]).items:
+        for item in plan(study, store, numerics_of(pool, study), [spec.name]).items:
             if item.missing:
                 on_progress(Progress(spec.name, item.probe_set, item.kind, item.cached, item.total))
                 return
@@ -171,7 +172,9 @@ class _Evaluation:
         self._on_progress = on_progress
         self._stop = stop
         self._identity: ModelIdentity = identity(spec)
-        self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
+        self._contexts: dict[Kind, dict[int, Context]] = contexts(
+            study, self._identity, numerics_of(pool, study)
+        )
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
         self._found: list[str] = []  # what checking an image model found
@@ -231,7 +234,7 @@ class _Evaluation:
                 self._pool,
                 wanted,
                 self._study.sampling,
-                numerics_of(self._pool),
+                numerics_of(self._pool, self._study),
                 on_done,
                 self._stop,
             )
@@ -245,7 +248,9 @@ class _Evaluation:
             pictures.gather(wanted, on_done)
             return pictures.refused
         if self._text is None:
-            models = self._pool.text([self._spec])
+            models = self._pool.text(
+                [self._spec], dtype_for(self._study, self._pool.device, self._pool.dtype)
+            )
             self._models, self._noted = models, len(models.notes)
             self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
         self._text.refused.clear()
@@ -316,9 +321,9 @@ class _Evaluation:
                 probe_set=probe_set.name,
                 role=probe_set.role,
                 settings=_settings(self._contexts) | ({"notes": notes} if notes else {}),
-                numerics=numerics_of(self._pool),
+                numerics=numerics_of(self._pool, self._study),
                 device=self._pool.device,
-                dtype=self._pool.dtype,
+                dtype=dtype_for(self._study, self._pool.device, self._pool.dtype),
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=seconds + (known.seconds if known is not None and known.status == "partial" else 0.0),
                 n_probes=total,

@@ -50,6 +50,7 @@ class LanguageModels:
     def __init__(self, device: str, dtype: str = "float32") -> None:
         logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
         self.device = device
+        self.dtype = dtype
         self._dtype = getattr(torch, dtype)
         self._families: dict[str, Family] = {}
         self._family_of: dict[str, str] = {}

@@ -77,8 +77,8 @@ class CountingPool(ModelPool):
         self.generated: list[GenerationRequest] = []
         self.scored: list[tuple[str, str, str]] = []
 
-    def text(self, specs: Sequence[ModelSpec]) -> TextModels:
-        return CountingModels(super().text(specs), self)
+    def text(self, specs: Sequence[ModelSpec], dtype: str = "") -> TextModels:
+        return CountingModels(super().text(specs, dtype), self)
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_an_evaluation_runs_each_prompt_and_answer_through_the_model_once(
         assert sorted(row for row in pool.scored if row[0] == model) == sorted(all_pairs(tiny_study, model))
         asked = [request.prompt for request in pool.generated if request.model == model]
         assert len(asked) == len(set(asked)) == 25
-    assert plan(tiny_study, store, numerics_of(pool)).missing == 0
+    assert plan(tiny_study, store, numerics_of(pool, tiny_study)).missing == 0
     last = {(p.model, p.probe_set, p.kind): (p.done, p.total) for p in said}
     assert last["Original", "forget", "scores"] == (20, 20)
     assert last["NPO 2", "retain", "answers"] == (4, 4)
@@ -162,7 +162,7 @@ def test_a_stopped_evaluation_keeps_its_cells_and_the_next_one_goes_on(
     said: list[Progress] = []
     with pytest.raises(Cancelled):
         evaluate(tiny_study, store, pool, ["Original"], said.append, stop=lambda: any(p.done for p in said))
-    kept = plan(tiny_study, store, numerics_of(pool), ["Original"]).of("Original")[0]
+    kept = plan(tiny_study, store, numerics_of(pool, tiny_study), ["Original"]).of("Original")[0]
     assert (kept.kind, kept.cached) == ("scores", 16)
     assert [(run.probe_set, run.status, run.n_done) for run in store.runs()] == [("forget", "partial", 0)]
     pool.scored.clear()
@@ -312,7 +312,7 @@ def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
         ) as e:
             evaluate(study, store, pool, ["Original"], on_progress=seen.append)
         assert "context" in str(e.value)
-        plans = plan(study, store, numerics_of(pool), ["Original"])
+        plans = plan(study, store, numerics_of(pool, study), ["Original"])
         assert plans.missing == 2  # its scores and its answer
     assert all(request.prompt == long.prompt for request in pool.generated)
     assert pool.scored == [("Original", long.prompt, "Yes.")]
