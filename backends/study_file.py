@@ -37,6 +37,7 @@ from backends.study import (
     Study,
 )
 from backends.study_table import LARGEST, Table, shown
+from backends.worked_examples import format_with_examples
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -160,18 +161,18 @@ def _place(table: Table, key: str) -> str:
 def _probe_sets(top: Table) -> tuple[ProbeSet, ...]:
     sets = []
     for table in top.tables("probes"):
-        table.only(("file", "role", "name", *READING), "probe set")
+        table.only(("file", "role", "name", "examples", *READING), "probe set")
         role = cast(Any, table.choice("role", ROLES))
-        found = read_probes(probe_file(_file(table)), role, _reading(table))
+        found = read_probes(probe_file(_on_hub_or_local(table, "file")), role, _reading(table))
         name = table.need("name") if "name" in table.values else found.name
         sets.append(replace(found, name=name))
         _unique([probe_set.name for probe_set in sets], table, "name" if "name" in table.values else "file")
     return _own_ids(sets)
 
 
-def _file(table: Table) -> str:
-    value = table.need("file")
-    return value if is_on_hub(value) else table.local("file")
+def _on_hub_or_local(table: Table, key: str) -> str:
+    value = table.need(key)
+    return value if is_on_hub(value) else table.local(key)
 
 
 def _reading(table: Table) -> Reading:
@@ -183,6 +184,8 @@ def _reading(table: Table) -> Reading:
             where=table.where("format"),
             how='Write it as "Question: {prompt}\\nAnswer:"',
         )
+    if "examples" in table.values:
+        form = format_with_examples(probe_file(_on_hub_or_local(table, "examples")), form)
     return Reading(
         {name: columns.get(name, str, "") for name in columns.values},
         form,

@@ -118,6 +118,42 @@ def test_a_study_says_how_its_probes_are_read_and_keeps_it_when_written(tmp_path
     assert read_study(tmp_path / "again.toml").probe_sets == study.probe_sets
 
 
+def test_worked_examples_go_before_every_prompt_as_in_muse(tmp_path: Path) -> None:
+    csv(tmp_path, "prompt,answer\nWho?,Ada\n")
+    (tmp_path / "icl.json").write_text(
+        '[{"question": "When?", "answer": "Now."}, {"question": "Where?", "answer": "Here."}]'
+    )
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY + 'examples = "icl.json"\n')
+    study = read_study(path)
+    (probe,) = study.probe_sets[0].probes
+    assert probe.format == (
+        "Question: When?\nAnswer: Now.\n\nQuestion: Where?\nAnswer: Here.\n\nQuestion: {prompt}\nAnswer: "
+    )
+    write_study(study, tmp_path / "again.toml")
+    assert read_study(tmp_path / "again.toml").probe_sets == study.probe_sets
+    path.write_text(STUDY + 'examples = "icl.json"\nformat = "Q: {prompt} A: "\n')
+    assert read_study(path).probe_sets[0].probes[0].format == (
+        "Q: When? A: Now.\n\nQ: Where? A: Here.\n\nQ: {prompt} A: "
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ('{"question": "When?"}', "has no answer"),
+        ('{"question": "{prompt}?", "answer": "x"}', "holds {prompt}"),
+    ],
+)
+def test_worked_examples_that_are_none_are_named(tmp_path: Path, row: str, words: str) -> None:
+    csv(tmp_path, "prompt,answer\nWho?,Ada\n")
+    (tmp_path / "icl.jsonl").write_text(row)
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY + 'examples = "icl.jsonl"\n')
+    with pytest.raises(StudyError, match=words):
+        read_study(path)
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
