@@ -16,6 +16,7 @@ from typing import Any
 
 from blake3 import blake3
 
+from backends.compressed import is_here, unpacked
 from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
@@ -72,7 +73,7 @@ def resolve(source: str, *, revision: str = "") -> Path:
         return _converted(source)
     path = Path(source).expanduser()
     if path.exists():
-        return path
+        return unpacked(path)
     if HUB_ID.match(source):
         return from_hub(source.removeprefix(HUB), revision)
     raise CheckpointError(
@@ -354,7 +355,7 @@ def _no_package(source: str) -> CheckpointError:
 def _is_here(source: str, revision: str) -> bool:
     if is_package(source):
         return package_file(source) is not None
-    if Path(source).expanduser().exists():
+    if is_here(Path(source).expanduser()):
         return True
     if source.startswith(HUB) and not HUB_ID.match(source):
         try:

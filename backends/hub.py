@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from backends.compressed import unpacked
 from backends.errors import CheckpointError
 
 HUB = "hf://"
@@ -20,7 +21,7 @@ def version_path(weights: str, *, fetch: bool = True) -> Path:
         CheckpointError: the hub is out of reach or has no such file.
     """
     if not weights.startswith(HUB):
-        return Path(weights)
+        return unpacked(Path(weights))
     owner, _, rest = weights.removeprefix(HUB).partition("/")
     name, _, inside = rest.partition("/")
     return from_hub(f"{owner}/{name}", "", [inside, f"{inside}/*"] if inside else None, fetch=fetch) / inside
