@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from blake3 import blake3
 from numpy.typing import NDArray
 
 from backends.evidence import Answer, ImageEvidence, Judgement, TextEvidence, TokenScores
@@ -240,10 +241,28 @@ def _column(batch: Any, name: str) -> _ListColumn:
     return _ListColumn(column.offsets.to_numpy(), flat)
 
 
+def checksum(payload: bytes) -> str:
+    """What tells whether a cell's bytes are those that were written."""
+    return blake3(payload).hexdigest()
+
+
+def uncompressed(payload: bytes) -> bytes:
+    """The same cell without compression of its own: many cells in one compressed file are smaller so.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    return _stream(_read(payload), None)
+
+
 def _write(columns: dict[str, Any]) -> bytes:
-    batch = pa.record_batch(list(columns.values()), names=list(columns))
+    return _stream(pa.record_batch(list(columns.values()), names=list(columns)), "zstd")
+
+
+def _stream(batch: Any, compression: str | None) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
-from blake3 import blake3
 from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import DatabaseError
@@ -231,11 +230,11 @@ class Store:
         query = select(schema.memos.c.checksum, schema.memos.c.payload).where(schema.memos.c.key == key)
         with self.reading() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None or _checksum(row.payload) != row.checksum else bytes(row.payload)
+        return None if row is None or codec.checksum(row.payload) != row.checksum else bytes(row.payload)
 
     def put_memo(self, key: str, payload: bytes) -> None:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
-        row = {"key": key, "checksum": _checksum(payload), "payload": payload}
+        row = {"key": key, "checksum": codec.checksum(payload), "payload": payload}
         with self.writing(news=False) as connection:
             connection.execute(delete(schema.memos).where(schema.memos.c.key == key))
             connection.execute(insert(schema.memos), row)
@@ -303,7 +302,9 @@ class Store:
         with self.writing() as connection:
             row = {"context": owner, "created": time.time(), "payload": payload}
             made = (
-                insert(schema.cells).values(checksum=_checksum(payload), **row).returning(schema.cells.c.id)
+                insert(schema.cells)
+                .values(checksum=codec.checksum(payload), **row)
+                .returning(schema.cells.c.id)
             )
             cell = int(connection.execute(made).scalar_one())
             newest = {digest: row for row, digest in enumerate(digests)}
@@ -357,7 +358,7 @@ class Store:
         """Payloads of the cells whose checksum holds; the others are marked as damaged."""
         broken: list[int] = []
         for cell, checksum, payload in self._rows(cells):
-            if payload is not None and _checksum(payload) == checksum:
+            if payload is not None and codec.checksum(payload) == checksum:
                 self._verified.add(cell)
                 yield cell, payload
             else:
@@ -394,7 +395,3 @@ class Store:
             known = sqlite_insert(schema.damage).on_conflict_do_nothing()
             connection.execute(known, [{"cell": cell} for cell in cells])
         self._verified.difference_update(cells)
-
-
-def _checksum(payload: bytes) -> str:
-    return blake3(payload).hexdigest()

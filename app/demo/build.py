@@ -9,15 +9,19 @@ from __future__ import annotations
 import argparse
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from app.demo.recorded import compress, keep_files
 from app.settings import PACK
+from backends import compressed
 from backends.device import pick_device
 from backends.pool import ModelPool
 from backends.study import Study
 from backends.study_file import read_study
 from cache.evaluation import Progress, evaluate
+from cache.scoreboard import scoreboard
+from cache.shipping import loosen
 from cache.store import Store
 
 _STARTED = time.perf_counter()
@@ -48,6 +52,16 @@ def main() -> None:
         assemble(folder, PACK)
 
 
+def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
+    """A store as the pack has it: small when compressed, with the numbers of the studies derived."""
+    loosen(path)
+    store = Store.open(path)
+    for study in studies:
+        scoreboard(study, store)
+    store.seal()
+    store.close()
+
+
 def build_text(folder: Path, pool: ModelPool, store: Store) -> None:
     """Trains and evaluates the language models."""
     from app.demo.text_pack import text_study
@@ -73,7 +87,11 @@ def assemble(folder: Path, pack: Path) -> None:
 
     share = text_recipe.base_world_share(folder / "text", pick_device())
     text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
+    ready_to_ship(
+        folder / "evidence.sqlite", [read_study(path) for path in sorted(pack.glob("*/study.toml"))]
+    )
     compress(folder / "evidence.sqlite", pack)
+    compress_weights(pack)
     keep_files(folder, pack)
     images = pack / "images"
     shutil.rmtree(images, ignore_errors=True)
@@ -81,6 +99,13 @@ def assemble(folder: Path, pack: Path) -> None:
         shutil.copytree(folder / "images", images)
     size = sum(path.stat().st_size for path in pack.rglob("*") if path.is_file())
     _say(f"pack: {size / 1e6:.1f} MB in {pack}")
+
+
+def compress_weights(pack: Path) -> None:
+    """Compresses the weights of models in the pack; judges are small and read from where they lie."""
+    for path in sorted(pack.rglob("*.safetensors")):
+        if "judges" not in path.parts:
+            compressed.compress(path)
 
 
 def _evaluate(study: Study, pool: ModelPool, store: Store) -> None:

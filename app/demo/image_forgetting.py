@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -10,7 +10,8 @@ from torch import Tensor
 
 from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES, Pictures, data_set, prompt
 from backends.image.patch_pipeline import PatchDiffusionPipeline, to_latents
-from backends.unlearning.image_training import Concepts
+from backends.unlearning.image_methods import METHODS
+from backends.unlearning.image_training import Checkpoint, Concepts, solved, trajectory
 
 ANCHOR_STYLE = "sepia"
 """What the forgotten style is relabelled to (SalUn): the style after it."""
@@ -37,8 +38,20 @@ RUNS: Mapping[str, DemoRun] = {
     "ESD": DemoRun("attn2", 4e-4, (5, 10, 20, 40, 80), {"eta": 1.5}),
     "SalUn": DemoRun("transformer_blocks", 4e-4, (5, 10, 20, 40, 80, 160), {"alpha": 1.0, "share": 0.5}),
     "GradAscent": DemoRun("transformer_blocks", 3e-4, (5, 10, 20, 30, 50)),
+    "UCE": DemoRun("attn2.to_", 0.0, (20, 40, 60, 80, 100), {"alpha": 1.0, "damping": 0.5}),
 }
-"""By the method's name."""
+"""By the method's name. UCE is solved for: its checkpoints are per cent of the way."""
+
+
+def checkpoints(name: str, pipe: PatchDiffusionPipeline, data: Concepts, seed: int) -> Iterator[Checkpoint]:
+    """What a method makes of the demo's original on the way."""
+    run, method = RUNS[name], METHODS[name]
+    settings = {**run.settings, "lr": run.rate, "batch": 32, "seed": seed}
+    if method.loss is None:
+        for step in run.checkpoints:
+            yield Checkpoint(step, solved(method, settings, pipe.unet, data, step / 100), 0.0)
+    else:
+        yield from trajectory(method, settings, run.checkpoints, pipe.unet, pipe.scheduler, data)
 
 
 def concepts(pipe: PatchDiffusionPipeline, per_concept: int = 16) -> Concepts:

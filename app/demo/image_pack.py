@@ -28,9 +28,12 @@ NOTES = {
     "ESD": "Erased Stable Diffusion: cross-attention is trained away from the style.",
     "SalUn": "Saliency unlearning: neon prompts are relabelled to sepia, half of the attention weights move.",
     "GradAscent": "Gradient ascent on neon pictures: everything collapses in the end.",
+    "UCE": "Unified concept editing: solved for, neon is taken for sepia; the number says how far, in per cent.",
 }
-KEPT = {name: (RUNS[name].checkpoints[-1],) if name != "GradAscent" else () for name in RUNS}
-"""Checkpoints whose weights ship; the others are shown from their recorded runs."""
+BEST = {"UCE": 60, "GradAscent": None}
+"""Checkpoint of a method whose weights ship, where it is not the last; none of GradAscent, which is noise by then."""
+KEPT = {name: BEST.get(name, run.checkpoints[-1]) for name, run in RUNS.items()}
+"""Checkpoint of each method whose weights ship; the others are shown from their recorded runs."""
 
 
 DESCRIPTION = (
@@ -105,7 +108,7 @@ def unseen_pictures() -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
 def prune(pack: Path) -> None:
     """Delete the weights that do not ship; call it once their runs are recorded."""
     for spec in specifications(pack):
-        if spec.weights and spec.step not in KEPT.get(spec.method, RUNS[spec.method].checkpoints):
+        if spec.weights and spec.step != KEPT[spec.method]:
             Path(spec.weights).unlink(missing_ok=True)
 
 

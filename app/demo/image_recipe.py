@@ -21,11 +21,9 @@ from safetensors.torch import save_file
 
 from app.demo import image_data, image_judging, image_pack, image_report, image_train
 from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES
-from app.demo.image_forgetting import RUNS, concepts
+from app.demo.image_forgetting import RUNS, checkpoints, concepts
 from app.demo.image_model import build_pipeline, read_pipeline, save_pipeline
 from backends.image.judges import save_judge
-from backends.unlearning.image_methods import METHODS
-from backends.unlearning.image_training import trajectory
 
 SEED = 20
 SHARED_STEPS = 2000
@@ -81,10 +79,8 @@ def _unlearn(out: Path) -> None:
     data = concepts(pipe)
     folder = out / "pack" / "weights"
     folder.mkdir(parents=True, exist_ok=True)
-    for name, run in RUNS.items():
-        settings = {**run.settings, "lr": run.rate, "batch": 32, "seed": SEED}
-        inputs = pipe.unet, pipe.scheduler, data
-        for checkpoint in trajectory(METHODS[name], settings, run.checkpoints, *inputs):
+    for name in RUNS:
+        for checkpoint in checkpoints(name, pipe, data, SEED):
             changes = {key: tensor.half().contiguous() for key, tensor in checkpoint.changes.items()}
             save_file(changes, folder / f"{name.lower()}-{checkpoint.step:03d}.safetensors")
             say(f"{name}: step {checkpoint.step}, loss {checkpoint.loss:.4f}")
