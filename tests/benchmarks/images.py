@@ -9,6 +9,8 @@ from __future__ import annotations
 import argparse
 import gc
 import resource
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from app.settings import PACK
+from backends.checkpoints import available, resolve
+from backends.hub import version_path
 from backends.image.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels
 from backends.interfaces import ImageRequest
@@ -29,6 +33,7 @@ from backends.study_file import read_study
 from tests.tiny_image import tiny_clip_tokenizer
 
 VERSIONS = 9
+SAMPLING = Sampling(steps=10, guidance=2.0, seeds=(1, 2))
 GB = 2**30
 
 
@@ -36,7 +41,13 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="SD 1.4's own width: 1.07 billion parameters")
-    full = parser.parse_args().full
+    parser.add_argument("--peak", type=int, default=0, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    full = options.full
+    if options.peak:
+        _print_peak(options.folder, options.peak)
+        return
     with tempfile.TemporaryDirectory() as folder:
         _memory(Path(folder), full)
     with tempfile.TemporaryDirectory() as folder:
@@ -74,11 +85,11 @@ def _memory(folder: Path, full: bool) -> None:
 def _grid(folder: Path) -> None:
     """The demo's forget prompts for six models: ours, and six pipelines one after another, prompt by prompt."""
     study = read_study(PACK / "image" / "study.toml")
-    pack = PACK / "image"
-    weights = sorted((pack / "weights").glob("*.safetensors"))
-    base = load_pipeline(pack / "model", torch.float32)
+    source = resolve(study.original.source)
+    weights = [version_path(spec.weights) for spec in study.models if spec.weights and available(spec)]
+    base = load_pipeline(source, torch.float32)
     original = base.unet.state_dict()
-    specs = [ModelSpec("Original", "original", str(pack / "model"))]
+    specs = [ModelSpec("Original", "original", str(source))]
     for number in range(5):
         found = load_file(weights[number % len(weights)])
         share = 1 - 0.15 * number
@@ -87,9 +98,9 @@ def _grid(folder: Path) -> None:
             {n: (original[n] + share * (t.float() - original[n])).contiguous() for n, t in found.items()},
             path,
         )
-        specs.append(ModelSpec(f"Version {number}", "unlearned", str(pack / "model"), weights=str(path)))
+        specs.append(ModelSpec(f"Version {number}", "unlearned", str(source), weights=str(path)))
     prompts = [probe.prompt for probe in study.probe_sets[0].probes]
-    sampling = Sampling(steps=10, guidance=2.0, seeds=(1, 2))
+    sampling = SAMPLING
     requests = [ImageRequest(s.name, p, seed) for s in specs for p in prompts for seed in sampling.seeds]
 
     models = DiffusionModels("cpu", "float32")
@@ -118,6 +129,46 @@ def _grid(folder: Path) -> None:
         f"another {alone_seconds:.1f} s (and {theirs_loading:.1f} s): {alone_seconds / ours:.2f} x without loading, "
         f"{theirs / (ours + loading):.2f} x with it; weights {models.bytes() / alone.bytes():.3f} x those of one"
     )
+    one, six = (_peak(folder, count) for count in (1, len(specs)))
+    print(
+        f"  most memory while drawing, above a process that has loaded the libraries: one model {one / 1e6:.0f} MB, "
+        f"{len(specs)} models {six / 1e6:.0f} MB = {six / one:.2f} x"
+    )
+
+
+def _peak(folder: Path, models: int) -> int:
+    """Bytes that drawing with so many models takes at most, in a process of its own."""
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.images",
+        "--peak",
+        str(models),
+        "--folder",
+        str(folder),
+    ]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def _print_peak(folder: Path, count: int) -> None:
+    study = read_study(PACK / "image" / "study.toml")
+    source = str(resolve(study.original.source))
+    specs = [ModelSpec("Original", "original", source)]
+    specs += [
+        ModelSpec(str(n), "unlearned", source, weights=str(folder / f"{n}.safetensors"))
+        for n in range(count - 1)
+    ]
+    prompts = [probe.prompt for probe in study.probe_sets[0].probes]
+    requests = [ImageRequest(s.name, p, seed) for s in specs for p in prompts for seed in SAMPLING.seeds]
+    models = DiffusionModels("cpu", "float32")
+    before = _resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here on
+    _add_all(models, specs)
+    drawn = sum(part.done for part in models.sample(requests, SAMPLING, lambda: False))
+    assert drawn == len(requests)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+    print(peak - before)
 
 
 def _add_all(models: DiffusionModels, specs: Sequence[ModelSpec]) -> None:

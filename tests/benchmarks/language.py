@@ -109,7 +109,7 @@ def _merged(spec: ModelSpec, folder: Path) -> tuple[LanguageModels, Any, Any]:
     base = resolve(spec.source)
     model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     assert spec.adapter is not None
-    model = PeftModel.from_pretrained(model, spec.adapter).merge_and_unload().eval()
+    model = PeftModel.from_pretrained(model, resolve(spec.adapter)).merge_and_unload().eval()
     model.save_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(base)
     tokenizer.save_pretrained(folder)

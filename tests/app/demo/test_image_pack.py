@@ -46,7 +46,8 @@ def test_the_study_file_names_what_the_manifest_names() -> None:
 
 def test_what_ships_is_small() -> None:
     shipped = [spec.weights for spec in specifications(PACK) if spec.weights and available(spec)]
-    assert {"esd-080.safetensors", "salun-160.safetensors"} <= {path.rsplit("/", 1)[1] for path in shipped}
+    expected = {"esd-080.safetensors", "salun-160.safetensors", "uce-060.safetensors"}
+    assert {path.rsplit("/", 1)[1] for path in shipped} == expected
 
 
 def test_pictures_are_the_same_every_time_and_differ_by_index() -> None:
@@ -106,7 +107,7 @@ def test_what_the_judges_said_of_unseen_pictures_is_what_they_say() -> None:
 
 def test_no_machine_is_told_that_it_draws_the_same_twice() -> None:
     checks = [json.loads(path.read_text()) for path in (PACK.parent / "checks").glob("*.json")]
-    assert len(checks) == 3 and all(check["report"] is not None for check in checks)
+    assert len(checks) == 8 and all(check["report"] is not None for check in checks)
 
 
 def test_the_kept_losses_are_those_of_the_shipped_pictures() -> None:
@@ -117,7 +118,7 @@ def test_the_kept_losses_are_those_of_the_shipped_pictures() -> None:
         for role, folder in study.denoising.folders().items()
     }
     files = list((PACK.parent / "denoising").glob("*.jsonl"))
-    assert len(files) == 4
+    assert len(files) == 9
     for path in files:
         found: dict[str, set[str]] = {}
         for line in path.read_text().splitlines():

@@ -44,7 +44,7 @@ def theirs(study: Study) -> tuple[Any, Any]:
     folder = resolve(study.original.source)
     assert study.original.adapter is not None
     model = PeftModel.from_pretrained(
-        AutoModelForCausalLM.from_pretrained(folder, dtype="float32"), study.original.adapter
+        AutoModelForCausalLM.from_pretrained(folder, dtype="float32"), resolve(study.original.adapter)
     )
     return AutoTokenizer.from_pretrained(folder), model.eval()
 
