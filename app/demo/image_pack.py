@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,10 +30,10 @@ NOTES = {
     "GradAscent": "Gradient ascent on neon pictures: everything collapses in the end.",
     "UCE": "Unified concept editing: solved for, neon is taken for sepia; the number says how far, in per cent.",
 }
-BEST = {"UCE": 60, "GradAscent": None}
-"""Checkpoint of a method whose weights ship, where it is not the last; none of GradAscent, which is noise by then."""
-KEPT = {name: BEST.get(name, run.checkpoints[-1]) for name, run in RUNS.items()}
-"""Checkpoint of each method whose weights ship; the others are shown from their recorded runs."""
+SHIPPED: Mapping[str, tuple[int, ...]] = {"UCE": (60, 100), "GradAscent": ()}
+"""Checkpoints of a method whose weights ship, where it is not the last alone; GradAscent is noise by then."""
+KEPT = {name: SHIPPED.get(name, run.checkpoints[-1:]) for name, run in RUNS.items()}
+"""Checkpoints of each method whose weights ship; the others are shown from their recorded runs."""
 
 
 DESCRIPTION = (
@@ -108,7 +108,7 @@ def unseen_pictures() -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
 def prune(pack: Path) -> None:
     """Delete the weights that do not ship; call it once their runs are recorded."""
     for spec in specifications(pack):
-        if spec.weights and spec.step != KEPT[spec.method]:
+        if spec.weights and spec.step not in KEPT[spec.method]:
             Path(spec.weights).unlink(missing_ok=True)
 
 

@@ -18,14 +18,14 @@ def test_compare_is_filled_before_any_model_is_loaded(
     for view in (page, dark_page):
         view.goto(dashboard.url)
         wait_ready(view)
-        expect(view.get_by_role("article")).to_have_count(6)
+        expect(view.get_by_role("article")).to_have_count(8)
         expect(view.get_by_role("article", name="Original", exact=True)).to_contain_text("from cache")
         expect(view.get_by_text("No model loaded")).to_be_visible()
         screenshot(view, "demo-compare")
 
 
 def test_trade_offs_of_both_studies(page: Page, dashboard: Dashboard) -> None:
-    for study, points in (("fictitious-people", 22), ("neon-pictures", 18)):
+    for study, points in (("fictitious-people", 32), ("neon-pictures", 23)):
         page.goto(f"{dashboard.url}/tradeoffs?study={study}")
         wait_ready(page)
         expect(page.locator(".js-plotly-plot .scatterlayer .point").first).to_be_visible()

@@ -46,7 +46,7 @@ def test_the_study_file_names_what_the_manifest_names() -> None:
 
 def test_what_ships_is_small() -> None:
     shipped = [spec.weights for spec in specifications(PACK) if spec.weights and available(spec)]
-    expected = {"esd-080.safetensors", "salun-160.safetensors", "uce-060.safetensors"}
+    expected = {"esd-080.safetensors", "salun-160.safetensors", "uce-060.safetensors", "uce-100.safetensors"}
     assert {path.rsplit("/", 1)[1] for path in shipped} == expected
 
 
