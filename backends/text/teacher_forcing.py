@@ -25,6 +25,10 @@ SEGMENT = 256
 """Answer positions that go through the model at once: the logits of a long text would not fit into memory."""
 SHARE_OF_TRUNK = 1 / 16
 """Of a trunk's tokens: an answer that has less in common with it pays more for skipping the rest than it gains."""
+BUSY = 192
+"""Tokens in a batch beyond which more of them cost as much each."""
+MOST_PADDED = 1.15
+"""Places in such a batch for each token in it."""
 MOST_ALIKE = 32
 """Answers of one prompt among which a trunk is looked for: each is compared with each."""
 
@@ -181,12 +185,20 @@ def _without_first(answer: EncodedAnswer, count: int) -> EncodedAnswer:
 
 
 def _parts(lengths: Mapping[int, int], room: int) -> list[list[int]]:
-    """Answers of similar length together, as many as `room` has places for with the token after each."""
+    """Answers of similar length together, as many as `room` has places for with the token after each.
+
+    A part that keeps the processor busy ends where going on would pad it by more than it gains.
+    """
     parts: list[list[int]] = []
+    tokens = 0  # of the last part, without padding
     for index in sorted(lengths, key=lambda index: (lengths[index], index)):
-        if not parts or (len(parts[-1]) + 1) * (lengths[index] + 1) > room:
+        length = lengths[index]
+        places = (len(parts[-1]) + 1) * (length + 1) if parts else 0
+        if not parts or places > room or (tokens >= BUSY and length * len(parts[-1]) > MOST_PADDED * tokens):
             parts.append([])
+            tokens = 0
         parts[-1].append(index)
+        tokens += length
     return parts
 
 
