@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import Cancelled, CheckpointError, ModelError
@@ -28,6 +27,7 @@ from cache.gather_text import TextGatherer
 from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind
+from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
 from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.runs import RunRecord, RunStatus
@@ -78,12 +78,14 @@ def evaluate(
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
         CheckpointError: a named model's weights are not here, or are not those the study declares.
-        ModelError: some probes are too long for a model; everything else was evaluated and stored.
+        ModelError: some probes are too long for a model, or a model's denoising losses cannot be had; everything else
+            was evaluated and stored.
         StoreError: the store cannot be written.
     """
     judges_are_here(study)
     last: ModelSpec | None = None
     refused: list[Refusal] = []
+    losses: list[LossesLeftOut] = []
     specs: list[ModelSpec] = []
     for spec in chosen(study, models):
         if not can_be_evaluated(spec):
@@ -102,12 +104,9 @@ def evaluate(
             pool.release()  # models of another base share nothing with those loaded
         last = spec
         keep_costs(study, store, [spec.name])
-        refused.extend(_Evaluation(study, store, pool, spec, on_progress, stop).run())
-
-        def tell(role: str, done: int, total: int) -> None:
-            on_progress(Progress(spec.name, f"losses on {role}", "images", done, total))
-
-        gather_denoising(study, store, pool, spec, tell, stop)
+        evaluation = _Evaluation(study, store, pool, spec, on_progress, stop)
+        refused.extend(evaluation.run())
+        losses.extend(evaluation.losses())
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
@@ -125,31 +124,8 @@ def evaluate(
         follow,
     )
     scoreboard(study, store)
-    if refused:
-        raise _left_out(refused)
-
-
-class Refusal(NamedTuple):
-    """A probe that a model cannot serve."""
-
-    model: str
-    probe_set: str
-    probe: Probe
-    error: ModelError
-
-
-def _left_out(refused: Sequence[Refusal]) -> ModelError:
-    """One sentence about all probes that were left out; the first's reason stands for the others'."""
-    first = refused[0]
-    models = list(dict.fromkeys(each.model for each in refused))
-    probes = list(dict.fromkeys(f"{each.probe_set}, probe {each.probe.id}" for each in refused))
-    count = f"{len(probes)} probe{'s' if len(probes) > 1 else ''}"
-    return ModelError(
-        f"{count} left out with {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, everything else is "
-        f"evaluated: {first.error.what}",
-        where="; ".join(probes[:3]) + (f"; {len(probes) - 3} more" if len(probes) > 3 else ""),
-        how=first.error.how,
-    )
+    if refused or losses:
+        raise left_out(refused, losses)
 
 
 class _Evaluation:
@@ -194,6 +170,24 @@ class _Evaluation:
                 # Written also when the work was cancelled or failed: a run says truthfully how far it came.
                 self._record(probe_set, time.perf_counter() - started)
         return list(self._refused.values())
+
+    def losses(self) -> list[LossesLeftOut]:
+        """Gathers denoising losses, where there are any to have; of what cannot be had, the model's runs tell why."""
+
+        def tell(role: str, done: int, total: int) -> None:
+            self._on_progress(Progress(self._spec.name, f"losses on {role}", "images", done, total))
+
+        found: list[LossesLeftOut] = []
+        try:
+            gather_denoising(self._study, self._store, self._pool, self._spec, tell, self._stop)
+        except (ModelError, CheckpointError) as error:
+            found.append(LossesLeftOut(self._spec.name, error))
+        mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
+        for run in self._store.runs(self._study.name) if self._study.denoising is not None else ():
+            noted = with_losses_noted(run, found[0].why if found else "")
+            if run.key in mine and noted != run:
+                self._store.put_run(noted)
+        return found
 
     def _gather(self, probe_set: ProbeSet) -> None:
         for kind, seeds in self._contexts.items():
