@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -105,6 +105,12 @@ def _with_values(template: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda place: values[place[1]], template)
 
 
+def without_own(probe: Probe, axes: Collection[Axis]) -> Probe:
+    """The probe without its own seed or guidance where an axis runs over them."""
+    seed = None if not {"seed", "pair"}.isdisjoint(axes) else probe.seed
+    return replace(probe, seed=seed, guidance=None if "guidance" in axes else probe.guidance)
+
+
 def label(axis: Axis, value: object) -> str:
     """Words for one value of an axis."""
     if isinstance(value, tuple):
@@ -139,7 +145,7 @@ def _cell(chosen: Mapping[Axis, object], base: Sampling) -> Cell:
     steps, guidance = chosen["steps"], chosen["guidance"]
     assert isinstance(model, str) and isinstance(probe, Probe) and isinstance(seed, int)
     assert isinstance(steps, int) and isinstance(guidance, float)
-    return Cell(model, probe, replace(base, steps=steps, guidance=guidance, seeds=(seed,)))
+    return Cell(model, probe, replace(base, steps=steps, guidance=guidance, seeds=(seed,)).of(probe))
 
 
 def batches(wanted: Sequence[Cell]) -> list[tuple[Probe, Sampling, tuple[str, ...]]]:

@@ -88,7 +88,7 @@ def read_study(path: Path) -> Study:
         modality=modality,
         description=top.get("description", str, ""),
         models=_models(top),
-        probe_sets=_probe_sets(top),
+        probe_sets=_probe_sets(top, pictures=modality == "image"),
         decoding=_decoding(top),
         sampling=_sampling(top),
         judges=_judges(top),
@@ -157,12 +157,12 @@ def _place(table: Table, key: str) -> str:
     return value if value.startswith(HUB) else table.local(key)
 
 
-def _probe_sets(top: Table) -> tuple[ProbeSet, ...]:
+def _probe_sets(top: Table, *, pictures: bool) -> tuple[ProbeSet, ...]:
     sets = []
     for table in top.tables("probes"):
         table.only(("file", "role", "name", *READING), "probe set")
         role = cast(Any, table.choice("role", ROLES))
-        found = read_probes(probe_file(_file(table)), role, _reading(table))
+        found = read_probes(probe_file(_file(table)), role, _reading(table), pictures=pictures)
         name = table.need("name") if "name" in table.values else found.name
         sets.append(replace(found, name=name))
         _unique([probe_set.name for probe_set in sets], table, "name" if "name" in table.values else "file")
@@ -187,6 +187,7 @@ def _reading(table: Table) -> Reading:
         {name: columns.get(name, str, "") for name in columns.values},
         form,
         table.get("skip_bad_rows", bool, False),
+        table.get("own_seeds", bool, True),
     )
 
 

@@ -60,6 +60,7 @@ def _judge(judge: JudgeSpec) -> list[str]:
 def _reading(reading: Reading) -> list[str]:
     lines = [f"format = {_toml(reading.format)}"] if reading.format else []
     lines += ["skip_bad_rows = true"] if reading.skip_bad_rows else []
+    lines += [] if reading.own_seeds else ["own_seeds = false"]
     pairs = ", ".join(f"{_key(theirs)} = {_toml(ours)}" for theirs, ours in reading.columns.items())
     return [*lines, f"columns = {{ {pairs} }}"] if pairs else lines
 

@@ -26,7 +26,7 @@ from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
 from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
-from cache.keys import Context, Kind
+from cache.keys import Context, Kind, Way
 from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
 from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
@@ -147,7 +147,6 @@ class _Evaluation:
         self._on_progress = on_progress
         self._stop = stop
         self._identity: ModelIdentity = identity(spec)
-        self._contexts: dict[Kind, dict[int, Context]] = contexts(study, self._identity, numerics_of(pool))
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
         self._found: list[str] = []  # what checking an image model found
@@ -157,9 +156,10 @@ class _Evaluation:
 
     def run(self) -> list[Refusal]:
         """Evaluates what is missing; returns what the model cannot serve."""
-        for seeds in self._contexts.values():
-            for context in seeds.values():
-                self._store.register(context)
+        for probe_set in self._study.probe_sets:
+            for ways in self._contexts(probe_set).values():
+                for context in ways.values():
+                    self._store.register(context)
         for probe_set in self._study.probe_sets:
             started = time.perf_counter()
             self._gathered = 0
@@ -190,19 +190,19 @@ class _Evaluation:
         return found
 
     def _gather(self, probe_set: ProbeSet) -> None:
-        for kind, seeds in self._contexts.items():
-            probes = asked_of(kind, probe_set.probes)
-            if not probes:
+        for kind, ways in self._contexts(probe_set).items():
+            asked = {way: asked_of(kind, probe_set.probes, way) for way in ways}
+            total = sum(map(len, asked.values()))
+            if not total:
                 continue
-            todo = {seed: self._todo(context, probes) for seed, context in seeds.items()}
-            total = len(probes) * len(seeds)
+            todo = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
             counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
             if any(todo.values()):
                 if self._stop():
                     raise Cancelled
                 try:
                     refused = self._compute(
-                        kind, {seed: context.key for seed, context in seeds.items()}, todo, counter.add
+                        kind, {way: context.key for way, context in ways.items()}, todo, counter.add
                     )
                     for probe, error in refused:
                         self._refused[probe.digest()] = Refusal(self._spec.name, probe_set.name, probe, error)
@@ -210,12 +210,14 @@ class _Evaluation:
                     self._gathered += counter.added
 
     def _compute(
-        self, kind: Kind, found: dict[int, str], todo: dict[int, list[Probe]], on_done: Callable[[int], None]
+        self, kind: Kind, found: dict[Way, str], todo: dict[Way, list[Probe]], on_done: Callable[[int], None]
     ) -> list[tuple[Probe, ModelError]]:
         """Gathers one kind of evidence; returns the probes that the model cannot serve, and why."""
         if kind == "images":
             wanted = [
-                Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
+                Wanted(self._spec.name, p, way.seed if p.seed is None else p.seed, found[way])
+                for way, probes in todo.items()
+                for p in probes
             ]
             if is_pictures(self._spec.source):
                 return self._import(wanted, on_done)
@@ -244,12 +246,14 @@ class _Evaluation:
             self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
         self._text.refused.clear()
         if kind == "scores":
-            self._text.scores(found[0], todo[0], on_done)
+            self._text.scores(found[Way(0)], todo[Way(0)], on_done)
         elif kind == "gradients":
-            self._text.gradients(found[0], todo[0], on_done)
+            self._text.gradients(found[Way(0)], todo[Way(0)], on_done)
         else:
-            scored = self._contexts["scores"][0].key
-            self._text.answers(found, todo, self._study.decoding, on_done, scored)
+            scored = self._contexts(self._study.probe_sets[0])["scores"][Way(0)].key
+            by_seed = {way.seed: key for way, key in found.items()}
+            asked = {way.seed: probes for way, probes in todo.items()}
+            self._text.answers(by_seed, asked, self._study.decoding, on_done, scored)
         return self._text.refused
 
     def _import(self, wanted: list[Wanted], on_done: Callable[[int], None]) -> list[tuple[Probe, ModelError]]:
@@ -260,6 +264,9 @@ class _Evaluation:
         )
         return refused
 
+    def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[Way, Context]]:
+        return contexts(self._study, self._identity, numerics_of(self._pool), probe_set.probes)
+
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
         missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
         return [probe for probe in probes if probe.digest() in missing]
@@ -267,9 +274,9 @@ class _Evaluation:
     def _missing(self, probe_set: ProbeSet) -> set[str]:
         """Digests of the set's probes that lack any evidence."""
         missing: set[str] = set()
-        for kind, seeds in self._contexts.items():
-            digests = [probe.digest() for probe in asked_of(kind, probe_set.probes)]
-            for context in seeds.values():
+        for kind, ways in self._contexts(probe_set).items():
+            for way, context in ways.items():
+                digests = [probe.digest() for probe in asked_of(kind, probe_set.probes, way)]
                 missing |= set(self._store.missing(context.key, digests))
         return missing
 
@@ -309,7 +316,7 @@ class _Evaluation:
                 fingerprint=self._identity.declared(),
                 probe_set=probe_set.name,
                 role=probe_set.role,
-                settings=_settings(self._contexts) | ({"notes": notes} if notes else {}),
+                settings=_settings(self._contexts(probe_set)) | ({"notes": notes} if notes else {}),
                 numerics=numerics_of(self._pool),
                 device=self._pool.device,
                 dtype=self._pool.dtype,
@@ -324,7 +331,7 @@ class _Evaluation:
 
     def _run_key(self, probe_set: ProbeSet) -> str:
         digests = sorted({probe.digest() for probe in probe_set.probes})
-        found = [context.key for seeds in self._contexts.values() for context in seeds.values()]
+        found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
         return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
 
 
@@ -343,7 +350,7 @@ class _Counter:
         self._report(self._done + self.added, self._total)
 
 
-def _settings(found: dict[Kind, dict[int, Context]]) -> dict[str, object]:
+def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:
     """Protocol and settings of every kind, seeds as a list of their settings."""
     return {
         kind: {

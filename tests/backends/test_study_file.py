@@ -303,6 +303,21 @@ def test_a_written_study_is_read_back_the_same(
     assert read_study(study.path) == study
 
 
+def test_a_probe_set_may_leave_its_own_seeds_aside(folder: Path, tmp_path: Path) -> None:
+    (folder / "list.csv").write_text("prompt,seed\nA cat,77\n")
+    text = (
+        'name = "S"\nmodality = "image"\n[[models]]\nname = "O"\npart = "original"\nsource = "o"\n'
+        '[[probes]]\nfile = "list.csv"\nrole = "forget"\n'
+    )
+    assert read(folder, text).probe_sets[0].probes[0].seed == 77
+    without = read(folder, text + "own_seeds = false\n")
+    assert without.probe_sets[0].probes[0].own == ()
+    write_study(without, tmp_path / "again.toml")
+    assert read_study(tmp_path / "again.toml").probe_sets == without.probe_sets
+    as_text = text.replace('"image"', '"text"')
+    assert read(folder, as_text).probe_sets[0].probes[0].own == ()
+
+
 def test_a_study_that_cannot_be_written_is_a_study_error(folder: Path) -> None:
     study = read(folder, WHOLE)
     with pytest.raises(StudyError, match="the study file cannot be written"):
