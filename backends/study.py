@@ -49,6 +49,7 @@ class ModelSpec:
         strength: how far to go from the origin to this model: origin + strength (model - origin); 1 is the model.
         origin: source of the origin, where strength is not 1; made by `backends.strength.dialled`.
         origin_adapter: PEFT folder on top of the origin, or "".
+        forget: domain and concept that an image model was made to forget, where it is not the study's target.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ModelSpec:
     strength: float = 1.0
     origin: str = ""
     origin_adapter: str = ""
+    forget: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,8 @@ class Denoising:
 class Study:
     """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
 
-    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe.
+    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe. `forget_concepts`
+    is the target of every model that names none, see `backends/targets.py`.
     """
 
     name: str
@@ -272,7 +275,10 @@ class Study:
 
 def spec_digest(spec: ModelSpec) -> str:
     """Identity of the *description* of a model (not of its weights)."""
-    return _digest(asdict(spec))
+    described = asdict(spec)
+    return _digest(
+        described if spec.forget else {name: v for name, v in described.items() if name != "forget"}
+    )
 
 
 def _digest(value: object) -> str:

@@ -145,6 +145,7 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
                     table.choice("quantization", QUANTIZATIONS[1:]) if "quantization" in table.values else "",
                 ),
                 ema=table.get("ema", bool, False),
+                forget=tuple(_concepts(table).items()),
             )
         )
         _unique([model.name for model in models], table, "name")
@@ -294,8 +295,8 @@ def _names(table: Table, key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _concepts(top: Table) -> dict[str, str]:
-    table = top.table("forget")
+def _concepts(within: Table) -> dict[str, str]:
+    table = within.table("forget")
     return {domain: table.need(domain) for domain in table.values}
 
 
@@ -321,6 +322,16 @@ def _check_whole(study: Study, top: Table) -> None:
             where=str(top.path),
             how="Keep one, or make two studies",
         )
+    for number, model in enumerate(study.models):
+        if model.forget and (model.part == "original" or study.modality == "text"):
+            text = study.modality == "text"
+            raise StudyError(
+                "language models have no target concept" if text else "the original forgets nothing",
+                where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(
+                    "forget"
+                ),
+                how="Remove it" if text else "Name what it is read against in the table [forget]",
+            )
     if study.modality == "text" and (study.judges or study.forget_concepts or study.denoising):
         key = "judges" if study.judges else "forget" if study.forget_concepts else "denoising"
         raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")
