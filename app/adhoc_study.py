@@ -94,7 +94,7 @@ def adhoc_study(choice: Choice) -> Study:
         name=choice.name or f"{_short_name(choice.original)}, {len(choice.unlearned)} unlearned",
         modality=modality,
         models=tuple(models),
-        probe_sets=_probe_sets(choice.probes),
+        probe_sets=_probe_sets(choice.probes, pictures=modality == "image"),
         judges=tuple(JudgeSpec(domain, str(_absolute(path))) for domain, path in choice.judges.items()),
         forget_concepts=choice.concepts,
     )
@@ -168,11 +168,11 @@ def _own_names(specs: Sequence[ModelSpec]) -> list[ModelSpec]:
     return result
 
 
-def _probe_sets(files: Mapping[Role, Sequence[str]]) -> tuple[ProbeSet, ...]:
+def _probe_sets(files: Mapping[Role, Sequence[str]], *, pictures: bool) -> tuple[ProbeSet, ...]:
     sets: list[ProbeSet] = []
     for role, paths in files.items():
         for path in paths:
-            found = read_probes(_absolute(path), role)
+            found = read_probes(_absolute(path), role, pictures=pictures)
             if any(found.name == other.name for other in sets):
                 found = replace(found, name=f"{found.name} ({role})")
             sets.append(found)

@@ -19,6 +19,7 @@ from app.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer, TokenScores
 from backends.metrics.outcome import outcome
 from backends.study import ModelSpec, Probe, Study
+from backends.targets import target_name
 
 View = Literal["answers", "diff_original", "diff_reference", "leak"]
 VIEW_NAMES: dict[str, str] = {
@@ -62,7 +63,8 @@ def detail_of(spec: ModelSpec) -> str:
     step = f"step {spec.step}" if spec.step is not None and not spec.name.endswith(f" {spec.step}") else ""
     part = PART_NAMES[spec.part] if spec.part != "unlearned" or not (method or step) else ""
     part = "" if part == spec.name else part
-    words = [word for word in (part, method, step) if word]
+    target = target_name(dict(spec.forget))
+    words = [word for word in (part, method, step, f"forgets {target}" if target else "") if word]
     roles = {"original": "the baseline", "retained": "never saw the forget set"}
     return " · ".join(words) or roles.get(spec.part, "")
 

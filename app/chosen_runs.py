@@ -20,6 +20,7 @@ from app.resources import store
 from app.selected_model import selected_model
 from app.tradeoff_link import RUNS
 from backends.study import Study
+from backends.targets import target_name
 from cache.board import Board
 from cache.differences import Difference, difference, differing
 from cache.results import result
@@ -192,6 +193,7 @@ def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
             key: value for key, value in asdict(spec).items() if key not in ("name", "note", "fingerprint")
         }
         more |= {
+            "forget": target_name(dict(spec.forget)),
             "adapter": _short(spec.adapter),
             "weights": _short(spec.weights),
             "source": _short(spec.source),

@@ -10,7 +10,7 @@ from app import state
 from app.comparison import image_columns
 from app.components.image_board import asked_image, image_board
 from app.components.model_picker import is_dark
-from app.decoding_menu import sampling_menu
+from app.decoding_menu import own_settings_in_a_line, sampling_menu
 from app.jobs import Job, Work
 from app.judge_panel import judges_in_a_line
 from app.picture_export import export_buttons
@@ -44,6 +44,8 @@ def panel() -> None:
     if view == "sheet":
         sheet_panel(probe)
         return
+    if said := own_settings_in_a_line(probe):
+        st.caption(said)
     if view == "steps":
         steps_panel(probe)
         return
@@ -69,7 +71,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         forming = job.partial() if active else {}
         if was_active and not active:
             st.rerun()
-    study, sampling = state.study(), state.sampling()
+    study, sampling = state.study(), state.sampling().of(probe)
     columns = image_columns(study, store(), probe, state.chosen_models(), sampling)
     view = state.view(list(VIEW_NAMES))
     drawn = board(
@@ -93,7 +95,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
 
 
 def _work_for(names: list[str], probe: Probe) -> Work:
-    return partial(_sample_all, state.study(), store(), pool(), names, probe, state.sampling())
+    return partial(_sample_all, state.study(), store(), pool(), names, probe, state.sampling().of(probe))
 
 
 def _sample_all(

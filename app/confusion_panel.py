@@ -11,6 +11,7 @@ from app.components.model_picker import is_dark
 from app.plain_text import visible
 from app.resources import store
 from app.scales import ROCKET
+from backends.targets import target_of
 from cache.confusion import Confusion, Drift, confusion, domains, drift
 
 CELL = 44
@@ -44,7 +45,7 @@ def confusion_panel() -> None:
         with left:
             _heat_map(found, model, domain)
         with right:
-            _ranking(drift(study, store(), model, domain), study.forget_concepts.get(domain))
+            _ranking(drift(study, store(), model, domain), target_of(study, model).get(domain))
 
 
 def _heat_map(found: Confusion, model: str, domain: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app import state
-from backends.study import Decoding, Sampling
+from backends.study import Decoding, Probe, Sampling
 
 DIGITS = 6
 """Decimals that a slider's value keeps: its steps add up to 0.30000000000000004."""
@@ -71,6 +71,13 @@ def sampling_name(sampling: Sampling) -> str:
     """The settings in a few words: "25 steps · guidance 4 · 3 seeds"."""
     steps, seeds = _count(sampling.steps, "step"), _count(len(sampling.seeds), "seed")
     return f"{steps} · guidance {sampling.guidance:g} · {seeds}"
+
+
+def own_settings_in_a_line(probe: Probe) -> str:
+    """What of the menu's settings a probe's own take the place of; "" where it brings none."""
+    seed = [] if probe.seed is None else [f"seed {probe.seed}"]
+    named = " and ".join(seed + ([] if probe.guidance is None else [f"guidance {probe.guidance:g}"]))
+    return f"This prompt is drawn with its own {named}, whatever the menu says." if named else ""
 
 
 def _count(number: int, noun: str) -> str:

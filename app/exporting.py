@@ -17,11 +17,13 @@ from app.look import looks_of
 from app.study_page import study_page
 from backends.errors import StoreError
 from backends.study import Study
+from backends.targets import target_names
 from cache.board import board_of
 from cache.exporters.open_unlearning import write_runs
 from cache.exporters.tables import to_csv, to_json, to_latex, to_markdown
 from cache.scoreboard import Scoreboard, scoreboard
 from cache.store import Store
+from cache.target_means import over_targets
 
 
 def export_study(study: Study, store: Store, folder: Path, *, figures: bool = True) -> list[Path]:
@@ -42,6 +44,7 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "study.html").write_text(page, encoding="utf-8")
         written = [folder / "study.html", *_tables(board, folder)]
+        written += _target_means(study, board, folder)
         written += _figures(study, board, folder, pictures=figures and browser_found())
         if study.modality == "text":
             write_runs(study, store, board, folder / "open-unlearning")
@@ -77,9 +80,18 @@ def _tables(board: Scoreboard, folder: Path) -> list[Path]:
     return [folder / name for name in texts]
 
 
+def _target_means(study: Study, board: Scoreboard, folder: Path) -> list[Path]:
+    """Means over targets, where models were made to forget different ones."""
+    means = over_targets(study, board)
+    if means.empty:
+        return []
+    (folder / "targets.csv").write_text(to_csv(means), encoding="utf-8")
+    return [folder / "targets.csv"]
+
+
 def _figures(study: Study, board: Scoreboard, folder: Path, *, pictures: bool) -> list[Path]:
     protocol = study.protocol if study.modality == "text" else OWN_PICTURES
-    runs = board_of(board.frame, protocol, STUDY)
+    runs = board_of(board.frame, protocol, STUDY, target_names(study))
     keys = in_order(runs.known())
     pairs = [(each.title, each.x, each.y) for each in presets(keys, study.modality)]
     written = []

@@ -15,6 +15,7 @@ from app import state
 from app.resources import store
 from app.scoreboards import current_scoreboard
 from backends.study import Study
+from backends.targets import target_names
 from cache.board import Board, board_of, joined
 from cache.published import Published, published
 from cache.results import Collection, collections, results_board
@@ -92,7 +93,7 @@ def _whole(name: str, version: int, names: tuple[str, ...], _study: Study, _stor
 
 
 def _study_board(study: Study) -> Board:
-    return board_of(current_scoreboard().frame, _protocol(study), STUDY)
+    return board_of(current_scoreboard().frame, _protocol(study), STUDY, target_names(study))
 
 
 def _protocol(study: Study) -> str:

@@ -10,6 +10,7 @@ from app.demo.recorded import take_in
 from app.settings import PACK, cache_folder, demo_studies
 from backends.errors import StoreError
 from backends.study_file import read_study
+from backends.targets import target_names
 from cache.board import board_of
 from cache.results import collections, results_board
 from cache.scoreboard import scoreboard
@@ -41,7 +42,7 @@ def frame(cache: Path | None, study: Path | None) -> pd.DataFrame:
     for path in [study] if study is not None else demo_studies():
         read = read_study(path)
         protocol = read.protocol if read.modality == "text" else ""
-        board = board_of(scoreboard(read, store).frame, protocol, "study")
+        board = board_of(scoreboard(read, store).frame, protocol, "study", target_names(read))
         pieces.append(board.frame().assign(study=read.name))
     for each in collections(store):
         pieces.append(results_board(store, [each.name]).frame().assign(study=""))

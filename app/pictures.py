@@ -29,6 +29,7 @@ from backends.evidence import ImageEvidence
 from backends.interfaces import PartialImage
 from backends.metrics.pictures import NONE
 from backends.study import Part, Probe, Study
+from backends.targets import has_targets, role_under, target_of
 from cache.films import Film, distances, parting
 from cache.store import Store
 
@@ -70,12 +71,12 @@ def board(
         dark: the theme.
     """
     base = next((column for column in columns if column.spec.part == "original"), None)
-    unwanted = to_be_gone(study, probe)
     pairs = view in ("slider", "blink")
     drawn = []
     for column in columns:
         look = look_of(column.spec, study)
         name = column.spec.name
+        unwanted = to_be_gone(study, probe, name)
         cells = [
             _cell(store, probe, unwanted, column, seed, partial.get((name, seed)), name in awaited, pairs)
             for seed in seeds
@@ -132,7 +133,7 @@ def sheet_board(
             missing = None if mine is None else {cell.seed: mine}
             own = ImageColumn(study.model(cell.model), missing or {}, replay=False)
             forming = partial.get((cell.model, cell.probe.digest(), cell.sampling.key(cell.seed)))
-            unwanted = to_be_gone(study, cell.probe)
+            unwanted = to_be_gone(study, cell.probe, cell.model)
             one = _cell(store, cell.probe, unwanted, own, cell.seed, forming, False)
             one["label"] = visible(label(down, values.of(down)[column.index(cell)]))
             one["settings"] = visible(
@@ -205,15 +206,12 @@ def enlarged(store: Store, image: str) -> dict[str, str]:
         return {}
 
 
-def to_be_gone(study: Study, probe: Probe) -> dict[str, str]:
-    """Concepts by domain that a forget probe asks for and that unlearned models should no longer draw."""
-    if probe.role != "forget":
+def to_be_gone(study: Study, probe: Probe, model: str) -> dict[str, str]:
+    """Concepts by domain that a probe, a forget probe to this model, asks for and that it should no longer draw."""
+    target = target_of(study, model)
+    if (role_under(probe, target) if has_targets(study) else probe.role) != "forget":
         return {}
-    return {
-        domain: concept
-        for domain, concept in study.forget_concepts.items()
-        if probe.concepts.get(domain) == concept
-    }
+    return {domain: concept for domain, concept in target.items() if probe.concepts.get(domain) == concept}
 
 
 def _cell(

@@ -28,15 +28,15 @@ def selected_model(board: Scoreboard, study: Study, name: str, x: Axis, y: Axis)
     """One of the study's models: who it is, its values against the original, where they come from."""
     spec = study.model(name)
     st.text(visible(detail_of(spec)) + (f"\n{visible(spec.note)}" if spec.note else ""))
-    changes = against_original(board.frame, study, name)
+    changes = against_original(board.frame, name, board.original_beside(name))
     for axis in (x, y):
         headline(changes, axis)
     changes_table(changes)
     _provenance(study, spec)
 
 
-def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFrame:
-    """Every metric of a model beside the original's.
+def against_original(frame: pd.DataFrame, model: str, theirs: pd.Series) -> pd.DataFrame:
+    """Every metric of a model beside the original's, which are given by key.
 
     Returns:
         Columns key, metric, original, value, low, high, change, verdict ("better", "worse", "same" as far as three
@@ -44,7 +44,6 @@ def against_original(frame: pd.DataFrame, study: Study, model: str) -> pd.DataFr
     """
     columns = ["key", "value", "low", "high"]
     ours = frame.loc[frame["model"] == model, columns].set_index("key")
-    theirs = frame.loc[frame["model"] == study.original.name, ["key", "value"]].set_index("key")["value"]
     keys = [key for key in available(frame) if key in ours.index]
     table = ours.loc[keys].reset_index()
     table.insert(1, "metric", [title(key) for key in keys])
@@ -167,7 +166,7 @@ def changes_table(changes: pd.DataFrame) -> None:
 
 def _provenance(study: Study, spec: ModelSpec) -> None:
     """What the model is made of and which runs its values come from."""
-    facts = {name: value for name, value in asdict(spec).items() if value not in ("", None)}
+    facts = {name: value for name, value in asdict(spec).items() if value not in ("", None, ())}
     runs = [asdict(run) for run in store().runs(study.name) if run.model == spec.name]
     with st.expander("Provenance"):
         st.code(visible_json({"model": facts, "runs": runs}), language=None, height=320)

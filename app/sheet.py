@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from backends.study import Probe, Sampling, Study
+from backends.targets import concepts_to_forget
 
 Axis = Literal["model", "prompt", "seed", "pair", "steps", "guidance"]
 AXES: tuple[Axis, ...] = get_args(Axis)
@@ -88,14 +89,14 @@ def prompts(study: Study, template: str, values: Mapping[str, Sequence[str]]) ->
     """
     names = places(template)
     known = {probe.prompt: probe for each in study.probe_sets for probe in each.probes}
-    domains = {judge.domain for judge in study.judges} | set(study.forget_concepts)
+    domains = {judge.domain for judge in study.judges} | {domain for domain, _ in concepts_to_forget(study)}
     found: dict[str, Probe] = {}
     for combination in itertools.product(*(values.get(name) or ("{" + name + "}",) for name in names)):
         filled = dict(zip(names, combination, strict=True))
         prompt = _with_values(template, filled)
         concepts = {name: value for name, value in filled.items() if name in domains}
         # What asks for the forgotten concept is judged by its absence, as the study's own forget probes are.
-        forgotten = any(study.forget_concepts.get(name) == value for name, value in concepts.items())
+        forgotten = not concepts_to_forget(study).isdisjoint(concepts.items())
         own = Probe(id=prompt, role="forget" if forgotten else "mine", prompt=prompt, concepts=concepts)
         found[prompt] = known.get(prompt, own)
     return tuple(found.values())
@@ -103,6 +104,12 @@ def prompts(study: Study, template: str, values: Mapping[str, Sequence[str]]) ->
 
 def _with_values(template: str, values: Mapping[str, str]) -> str:
     return _PLACE.sub(lambda place: values[place[1]], template)
+
+
+def without_own(probe: Probe, axes: Collection[Axis]) -> Probe:
+    """The probe without its own seed or guidance where an axis runs over them."""
+    seed = None if not {"seed", "pair"}.isdisjoint(axes) else probe.seed
+    return replace(probe, seed=seed, guidance=None if "guidance" in axes else probe.guidance)
 
 
 def label(axis: Axis, value: object) -> str:
@@ -139,7 +146,7 @@ def _cell(chosen: Mapping[Axis, object], base: Sampling) -> Cell:
     steps, guidance = chosen["steps"], chosen["guidance"]
     assert isinstance(model, str) and isinstance(probe, Probe) and isinstance(seed, int)
     assert isinstance(steps, int) and isinstance(guidance, float)
-    return Cell(model, probe, replace(base, steps=steps, guidance=guidance, seeds=(seed,)))
+    return Cell(model, probe, replace(base, steps=steps, guidance=guidance, seeds=(seed,)).of(probe))
 
 
 def batches(wanted: Sequence[Cell]) -> list[tuple[Probe, Sampling, tuple[str, ...]]]:

@@ -30,6 +30,7 @@ from app.sheet import (
     numbers,
     places,
     prompts,
+    without_own,
 )
 from backends.checkpoints import available
 from backends.evidence import ImageEvidence
@@ -119,6 +120,7 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
         if filled
         else _asked(probe, not {"prompt", "pair"}.isdisjoint((columns, rows)))
     )
+    asked = tuple(without_own(each, (columns, rows)) for each in asked)
     models = tuple(state.chosen_models())
     values = Values(models, asked, sampling.seeds, tuple(int(step) for step in steps), guidance)
     return columns, rows, values

@@ -28,7 +28,7 @@ POLL_SECONDS = 0.7
 
 def steps_panel(probe: Probe) -> None:
     """Choice of the other model and the seed, the run that draws both, and the frames."""
-    study, sampling = state.study(), state.sampling()
+    study, sampling = state.study(), state.sampling().of(probe)
     others = [name for name in state.chosen_models() if name != study.original.name]
     if not others:
         st.info(

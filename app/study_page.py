@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.cards import detail_of
-from app.charts.choices import axis, card_of, first_axes, in_order, presets, role_of, title
+from app.charts.choices import axis, card_of, first_axes, in_order, presets, title
 from app.charts.marks import Marks
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
@@ -26,9 +26,9 @@ from app.plain_text import visible, visible_json
 from backends.errors import StoreError
 from backends.metrics import METRICS, StudyMetric
 from backends.study import Study
+from backends.targets import target_names
 from backends.versions import own_version
 from cache.board import Board, board_of
-from cache.derive import role_probes
 from cache.reading import evidence_for, images_for
 from cache.scoreboard import Scoreboard
 from cache.store import Store
@@ -59,7 +59,7 @@ def study_page(study: Study, store: Store, board: Scoreboard) -> str:
         StoreError: nothing is evaluated.
     """
     protocol = study.protocol if study.modality == "text" else OWN_PICTURES
-    runs = board_of(board.frame, protocol, STUDY)
+    runs = board_of(board.frame, protocol, STUDY, target_names(study))
     keys = in_order(runs.known())
     if len(keys) < 2:
         raise StoreError(f"nothing of {study.name!r} is evaluated, so there is nothing to export")
@@ -144,7 +144,7 @@ def _examples(study: Study, store: Store, board: Scoreboard, key: str) -> str:
     names = [spec.name for spec in study.models if spec.name in last.values()]
     moved = [board.most_changed(name, key, 4)["probe"] for name in names if name != study.original.name]
     chosen = list(dict.fromkeys(probe for column in moved for probe in column))[:MOST_EXAMPLES]
-    probes = [probe for probe in role_probes(study).get(role_of(key), []) if probe.id in chosen]
+    probes = [probe for each in study.probe_sets for probe in each.probes if probe.id in chosen]
     told: dict[str, dict[str, str]] = {}
     for name in names:
         if study.modality == "text":

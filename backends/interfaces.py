@@ -106,11 +106,12 @@ class TextModels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One picture to be made: by which model, from which prompt and seed."""
+    """One picture to be made: by which model, from which prompt and seed; `guidance` None is that of the sampling."""
 
     model: str
     prompt: str
     seed: int
+    guidance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from backends.errors import CheckpointError
-from backends.study import Probe
+from backends.study import Probe, Sampling
 from backends.tensors import file_digest
 
 PICTURES = "pictures:"
@@ -53,7 +53,7 @@ def folder_digest(folder: Path, files: Sequence[Path]) -> str:
 
 
 def placed(
-    folder: Path, files: Sequence[Path], probes: Sequence[Probe], seeds: Sequence[int]
+    folder: Path, files: Sequence[Path], probes: Sequence[Probe], sampling: Sampling
 ) -> tuple[Mapping[tuple[str, int], Path], list[Path]]:
     """Which file is the picture of which probe and seed.
 
@@ -64,6 +64,7 @@ def placed(
     names |= {_plain(path.stem): path for path in files if _plain(path.stem) not in names}
     found: dict[tuple[str, int], Path] = {}
     for number, probe in enumerate(probes):
+        seeds = sampling.of(probe).seeds
         for seed in seeds:
             file = next((names[name] for name in _names(probe, number, seed, seeds) if name in names), None)
             if file is not None:

@@ -6,7 +6,7 @@ change but for `option1` to `option4`. Pure functions on rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -73,8 +73,8 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "MUSE VerbMem": _shape("prompt gt", {"gt": "answer"}, format=RAW_TEXT),
         "RWKU": _shape("query answer", {"query": "prompt"}, "level", "type"),
         "LUME": _shape("input output task", {"input": "prompt", "output": "answer"}, "task"),
-        # I2P and the lists of UnlearnDiffAtk, Ring-A-Bell and Six-CD; their seeds and guidance become tags, since a
-        # study draws all its prompts with the same settings
+        # I2P and the lists of UnlearnDiffAtk, Ring-A-Bell and Six-CD; their seeds and guidance become tags where they
+        # are not what the pictures are drawn with (see `probe_settings`)
         "prompts of UnlearnDiffAtk, I2P or Six-CD": _shape(
             "case_number prompt evaluation_seed",
             {"case_number": "id", "target": "subject"},
@@ -91,8 +91,11 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
 """By name; the first whose columns are all there and whose names are not taken fits."""
 
 
-def in_our_columns(values: Mapping[str, Any]) -> Shaped:
-    """The row with a recognised benchmark's columns renamed; as it is where none is recognised."""
+def in_our_columns(values: Mapping[str, Any], used: Collection[str] = ()) -> Shaped:
+    """The row with a recognised benchmark's columns renamed; as it is where none is recognised.
+
+    Columns that are used otherwise take part in recognising the row, and are left out of it.
+    """
     for name, shape in SHAPES.items():
         taken = set(shape.names.values()) & values.keys()
         if shape.needs <= values.keys() and not taken and not shape.forbids & values.keys():
@@ -100,13 +103,14 @@ def in_our_columns(values: Mapping[str, Any]) -> Shaped:
             row = {
                 column: v
                 for column, v in row.items()
-                if column not in shape.tags and column not in shape.drops
+                if column not in shape.tags and column not in shape.drops and column not in used
             }
-            tags = [f"{tag} {values[tag]}" for tag in shape.tags if values.get(tag) not in (None, "")]
+            told = [tag for tag in shape.tags if tag not in used and values.get(tag) not in (None, "")]
+            tags = [f"{tag} {values[tag]}" for tag in told]
             row |= {"tags": tags} if tags and "tags" not in row else {}
             row |= {"prompt": ""} if "prompt" not in row else {}
             return Shaped(row, shape.format, name)
-    return Shaped(values)
+    return Shaped({column: v for column, v in values.items() if column not in used})
 
 
 def shape_column(shape: str, column: str) -> str:

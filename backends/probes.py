@@ -14,6 +14,8 @@ from typing import Any
 
 from backends.errors import StudyError
 from backends.probe_rows import TABLES, Row, read_rows, shown
+from backends.probe_settings import COLUMNS as SETTINGS
+from backends.probe_settings import OwnSettings, own_settings
 from backends.probe_shapes import CHOICES, RowProblem, in_our_columns, shape_column, with_choices
 from backends.study import AS_IS, RAW_TEXT, Probe, ProbeSet, Reading, Role
 
@@ -53,23 +55,25 @@ class ProbeFile:
     problems: tuple[str, ...]
 
 
-def read_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeSet:
+def read_probes(path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool = True) -> ProbeSet:
     """The probes of one file, in its order.
 
     Columns: prompt (or question), answer, paraphrased_question, paraphrased_answer, perturbed_answer (list),
-    options (list, the wrong ones), key_fact, subject, tags (list), id. Every other column is a concept of a picture
-    (object, style). Rows of MUSE, WMDP, MMLU, RWKU and LUME work as they are (see `probe_shapes`). In CSV a list is
-    written as JSON or with `|` between its items.
+    options (list, the wrong ones), key_fact, subject, tags (list), id. For pictures, seed or evaluation_seed and
+    guidance or evaluation_guidance are what the row's picture is drawn with (see `Reading.own_seeds`). Every other
+    column is a concept of a picture (object, style). Rows of MUSE, WMDP, MMLU, RWKU and LUME work as they are (see
+    `probe_shapes`). In CSV a list is written as JSON or with `|` between its items.
 
     Args:
         path: the file.
         role: of all its probes.
         reading: a mapping of columns, a prompt format, and whether rows that cannot be used may be left out.
+        pictures: the prompts are for image models; to others a seed is a column like any.
 
     Raises:
         StudyError: the file is missing, empty, not in one of the formats, or has rows that cannot be used.
     """
-    found = inspect_probes(path, role, reading)
+    found = inspect_probes(path, role, reading, pictures=pictures)
     if found.problems and not (reading.skip_bad_rows and found.probe_set.probes):
         listed = "; ".join(found.problems[:SHOWN_PROBLEMS])
         more = len(found.problems) - SHOWN_PROBLEMS
@@ -84,7 +88,7 @@ def read_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeSet:
     return found.probe_set
 
 
-def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeFile:
+def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool = True) -> ProbeFile:
     """What `read_probes` would make of a file, with every row that cannot be used; arguments as there.
 
     Raises:
@@ -97,7 +101,8 @@ def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeFil
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")
     _check_mapping(path, found, called)
     rows = [_mapped(row, called) for row in found]
-    shaped = [in_our_columns(row.values) for row in rows]
+    used = SETTINGS if pictures and reading.own_seeds else {}
+    shaped = [in_our_columns(row.values, used) for row in rows]
     ours = [Row(row.where, each.values) for row, each in zip(rows, shaped, strict=True)]
     _check_columns(path, ours)
     probes: list[Probe] = []
@@ -107,7 +112,8 @@ def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeFil
         try:
             values, own_format = with_choices(row.values)
             form = reading.format or own_format or shape.format
-            probe = _probe(values, role, f"{path.stem}-{number:03d}", form)
+            drawn_with = own_settings(rows[number - 1].values) if used else OwnSettings()
+            probe = _probe(values, role, f"{path.stem}-{number:03d}", form, drawn_with)
             if probe.id in places:
                 raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
         except RowProblem as problem:
@@ -117,7 +123,11 @@ def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS) -> ProbeFil
             probes.append(probe)
     probe_set = ProbeSet(path.stem, role, tuple(probes), str(path), reading, tuple(problems))
     names = dict.fromkeys(each.shape for each in shaped if each.shape)
-    columns = {column: _taken_for(column, called, shaped[0].shape) for row in rows for column in row.values}
+    columns = {
+        column: used.get(column) or _taken_for(column, called, shaped[0].shape)
+        for row in rows
+        for column in row.values
+    }
     theirs = {ours: name for name, ours in called.items()}
     return ProbeFile(
         probe_set,
@@ -196,7 +206,9 @@ def _meant(column: str) -> str:
     return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=cutoff)), "")
 
 
-def _probe(values: Mapping[str, Any], role: Role, default_id: str, form: str) -> Probe:
+def _probe(
+    values: Mapping[str, Any], role: Role, default_id: str, form: str, drawn_with: OwnSettings
+) -> Probe:
     texts: dict[str, str] = {}
     lists: dict[str, tuple[str, ...]] = {}
     concepts: dict[str, str] = {}
@@ -234,6 +246,8 @@ def _probe(values: Mapping[str, Any], role: Role, default_id: str, form: str) ->
         tags=lists.get("tags", ()),
         concepts=concepts,
         format=form,
+        seed=drawn_with.seed,
+        guidance=drawn_with.guidance,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -49,6 +49,7 @@ class ModelSpec:
         strength: how far to go from the origin to this model: origin + strength (model - origin); 1 is the model.
         origin: source of the origin, where strength is not 1; made by `backends.strength.dialled`.
         origin_adapter: PEFT folder on top of the origin, or "".
+        forget: domain and concept that an image model was made to forget, where it is not the study's target.
     """
 
     name: str
@@ -67,6 +68,7 @@ class ModelSpec:
     strength: float = 1.0
     origin: str = ""
     origin_adapter: str = ""
+    forget: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Probe:
     Attributes:
         format: what is put around the prompt instead of the model's chat template, "{prompt}" standing for the prompt;
             "" is the protocol's own way. An empty prompt means that the answer is text by itself.
+        seed, guidance: that its picture is drawn with instead of the study's seeds and guidance; None for the study's.
     """
 
     id: str
@@ -91,6 +94,13 @@ class Probe:
     tags: tuple[str, ...] = ()
     concepts: Mapping[str, str] = field(default_factory=dict)
     format: str = ""
+    seed: int | None = None
+    guidance: float | None = None
+
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Names of the settings that it brings along, "seed" and "guidance" at most."""
+        return tuple(name for name in ("seed", "guidance") if getattr(self, name) is not None)
 
     @property
     def label(self) -> str:
@@ -104,6 +114,7 @@ class Probe:
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
                 *(list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))),
                 *([self.format] if self.format else []),
+                *([{name: getattr(self, name) for name in self.own}] if self.own else []),
             ]
         )
 
@@ -116,11 +127,13 @@ class Reading:
         columns: column of the file -> ours ("prompt"), or "" for one to be left out.
         format: of all prompts, see `Probe`; "" is what the rows bring along.
         skip_bad_rows: rows that cannot be used are left out, listed by number, instead of refusing the file.
+        own_seeds: pictures are drawn with the seeds and guidance that rows bring along, where they do.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     format: str = ""
     skip_bad_rows: bool = False
+    own_seeds: bool = True
 
 
 AS_IS = Reading()
@@ -162,6 +175,13 @@ class Sampling:
     guidance: float = 4.0
     size: int | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
+
+    def of(self, probe: Probe) -> Sampling:
+        """The settings that a probe is drawn with: these, but for what it brings along."""
+        seeds = self.seeds if probe.seed is None else (probe.seed,)
+        return replace(
+            self, seeds=seeds, guidance=self.guidance if probe.guidance is None else probe.guidance
+        )
 
     def key(self, seed: int) -> str:
         """Identity of the settings for one seed."""
@@ -217,7 +237,8 @@ class Denoising:
 class Study:
     """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
 
-    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe.
+    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe. `forget_concepts`
+    is the target of every model that names none, see `backends/targets.py`.
     """
 
     name: str
@@ -254,7 +275,10 @@ class Study:
 
 def spec_digest(spec: ModelSpec) -> str:
     """Identity of the *description* of a model (not of its weights)."""
-    return _digest(asdict(spec))
+    described = asdict(spec)
+    return _digest(
+        described if spec.forget else {name: v for name, v in described.items() if name != "forget"}
+    )
 
 
 def _digest(value: object) -> str:

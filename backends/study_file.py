@@ -89,7 +89,7 @@ def read_study(path: Path) -> Study:
         modality=modality,
         description=top.get("description", str, ""),
         models=_models(top),
-        probe_sets=_probe_sets(top),
+        probe_sets=_probe_sets(top, pictures=modality == "image"),
         decoding=_decoding(top),
         sampling=_sampling(top),
         judges=_judges(top),
@@ -146,6 +146,7 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
                     table.choice("quantization", QUANTIZATIONS[1:]) if "quantization" in table.values else "",
                 ),
                 ema=table.get("ema", bool, False),
+                forget=tuple(_concepts(table).items()),
             )
         )
         _unique([model.name for model in models], table, "name")
@@ -158,12 +159,14 @@ def _place(table: Table, key: str) -> str:
     return value if value.startswith(HUB) else table.local(key)
 
 
-def _probe_sets(top: Table) -> tuple[ProbeSet, ...]:
+def _probe_sets(top: Table, *, pictures: bool) -> tuple[ProbeSet, ...]:
     sets = []
     for table in top.tables("probes"):
         table.only(("file", "role", "name", "examples", *READING), "probe set")
         role = cast(Any, table.choice("role", ROLES))
-        found = read_probes(probe_file(_on_hub_or_local(table, "file")), role, _reading(table))
+        found = read_probes(
+            probe_file(_on_hub_or_local(table, "file")), role, _reading(table), pictures=pictures
+        )
         name = table.need("name") if "name" in table.values else found.name
         sets.append(replace(found, name=name))
         _unique([probe_set.name for probe_set in sets], table, "name" if "name" in table.values else "file")
@@ -190,6 +193,7 @@ def _reading(table: Table) -> Reading:
         {name: columns.get(name, str, "") for name in columns.values},
         form,
         table.get("skip_bad_rows", bool, False),
+        table.get("own_seeds", bool, True),
     )
 
 
@@ -296,8 +300,8 @@ def _names(table: Table, key: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value))
 
 
-def _concepts(top: Table) -> dict[str, str]:
-    table = top.table("forget")
+def _concepts(within: Table) -> dict[str, str]:
+    table = within.table("forget")
     return {domain: table.need(domain) for domain in table.values}
 
 
@@ -323,6 +327,16 @@ def _check_whole(study: Study, top: Table) -> None:
             where=str(top.path),
             how="Keep one, or make two studies",
         )
+    for number, model in enumerate(study.models):
+        if model.forget and (model.part == "original" or study.modality == "text"):
+            text = study.modality == "text"
+            raise StudyError(
+                "language models have no target concept" if text else "the original forgets nothing",
+                where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(
+                    "forget"
+                ),
+                how="Remove it" if text else "Name what it is read against in the table [forget]",
+            )
     if study.modality == "text" and (study.judges or study.forget_concepts or study.denoising):
         key = "judges" if study.judges else "forget" if study.forget_concepts else "denoising"
         raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")

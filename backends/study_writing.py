@@ -23,8 +23,9 @@ def write_study(study: Study, path: Path) -> None:
     for name, settings in (("decoding", study.decoding), ("sampling", study.sampling)):
         lines += ["", f"[{name}]", *_assignments(asdict(settings))]
     for model in study.models:
-        values = {key: value for key, value in asdict(model).items() if key not in DIALLED}
+        values = {key: value for key, value in asdict(model).items() if key not in (*DIALLED, "forget")}
         lines += ["", "[[models]]", *_assignments(values)]
+        lines += [f"forget = {_inline(dict(model.forget))}"] if model.forget else []
     for probe_set in study.probe_sets:
         lines += ["", "[[probes]]"]
         lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})
@@ -53,15 +54,18 @@ def _top_values(study: Study) -> dict[str, Any]:
 def _judge(judge: JudgeSpec) -> list[str]:
     default = asdict(JudgeSpec("", ""))
     values = {key: value for key, value in asdict(judge).items() if value != default[key] and key != "labels"}
-    pairs = ", ".join(f"{_key(theirs)} = {_toml(ours)}" for theirs, ours in judge.labels)
-    return [*_assignments(values), *([f"labels = {{ {pairs} }}"] if pairs else [])]
+    return [*_assignments(values), *([f"labels = {_inline(dict(judge.labels))}"] if judge.labels else [])]
 
 
 def _reading(reading: Reading) -> list[str]:
     lines = [f"format = {_toml(reading.format)}"] if reading.format else []
     lines += ["skip_bad_rows = true"] if reading.skip_bad_rows else []
-    pairs = ", ".join(f"{_key(theirs)} = {_toml(ours)}" for theirs, ours in reading.columns.items())
-    return [*lines, f"columns = {{ {pairs} }}"] if pairs else lines
+    lines += [] if reading.own_seeds else ["own_seeds = false"]
+    return [*lines, f"columns = {_inline(reading.columns)}"] if reading.columns else lines
+
+
+def _inline(values: Mapping[str, str]) -> str:
+    return "{ " + ", ".join(f"{_key(name)} = {_toml(value)}" for name, value in values.items()) + " }"
 
 
 def _assignments(values: Mapping[str, Any]) -> list[str]:

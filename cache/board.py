@@ -6,8 +6,9 @@ arrays, not in rows of a frame, so that ten thousand runs are joined and cut in 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -71,10 +72,16 @@ class Board:
         return pd.concat(pieces or [empty], ignore_index=True)
 
 
-def board_of(frame: pd.DataFrame, protocol: str, layer: str) -> Board:
-    """A scoreboard's frame as a board."""
+def board_of(
+    frame: pd.DataFrame, protocol: str, layer: str, targets: Mapping[str, str] = MappingProxyType({})
+) -> Board:
+    """A scoreboard's frame as a board; `targets` of models, where they differ, part a method's lines."""
     heads = frame[["model", "part", "method", "step"]].drop_duplicates("model").reset_index(drop=True)
-    heads = heads.assign(protocol=protocol, layer=layer, line=heads["method"], created="")
+    parted = heads["method"] + heads["model"].map(
+        lambda name: f" · {targets[name]}" if name in targets else ""
+    )
+    line = heads["method"].where(heads["method"] == "", parted)
+    heads = heads.assign(protocol=protocol, layer=layer, line=line, created="")
     keys = tuple(dict.fromkeys(frame["key"]))
     rows = pd.Index(heads["model"]).get_indexer(frame["model"])
     columns = pd.Index(list(keys)).get_indexer(frame["key"])

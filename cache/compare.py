@@ -87,7 +87,7 @@ def compare_images(
         pool: loads and runs models and judges.
         models: names in the study.
         probe: of the study, or a person's own with only a prompt.
-        sampling: settings and seeds.
+        sampling: settings and seeds, but for those that the probe brings along.
         on_partial: told model, seed and the picture so far; not called for pictures that were stored.
         stop: asked between steps.
         on_note: told what a person should know of the models and the prompt, in sentences.
@@ -96,13 +96,14 @@ def compare_images(
         Cancelled: stopped; pictures that were done are stored.
         ModelError: the prompt is empty or too long.
     """
+    sampling = sampling.of(probe)
     numerics = keys.numerics(pool.device, pool.dtype)
     judged_by = judges_digest(study.judges)
     wanted: list[Wanted] = []
     for name in models:
         found = identity(study.model(name))
         for seed in sampling.seeds:
-            context = keys.images_context(found.fingerprint, sampling, seed, judged_by, numerics)
+            context = keys.images_context(found.fingerprint, sampling, seed, judged_by, numerics, probe.own)
             if store.missing(store.register(context), [probe.digest()]):
                 wanted.append(Wanted(name, probe, seed, context.key))
     wanted = judged_again(study, store, pool, wanted, sampling, numerics, lambda _: None, stop)

@@ -11,6 +11,7 @@ import numpy as np
 from backends.errors import CheckpointError
 from backends.metrics.pictures import NONE
 from backends.study import Probe, Study
+from backends.targets import target_of
 from cache.reading import images_for
 from cache.statistics import bootstrap_means, percentile_interval
 from cache.store import Store
@@ -78,7 +79,7 @@ def confusion(study: Study, store: Store, model: str, domain: str) -> Confusion:
     for probe, labels in zip(probes, _labels(study, store, model, domain, probes), strict=True):
         for label in labels.values():
             found.setdefault((probe.concepts[domain], label), []).append(probe.id)
-    forgotten = study.forget_concepts.get(domain)
+    forgotten = target_of(study, model).get(domain)
     asked = sorted(
         dict.fromkeys(probe.concepts[domain] for probe in probes), key=lambda name: name != forgotten
     )

@@ -209,8 +209,8 @@ def _image_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Co
     judges = reading.judges_digest(study.judges)
     return [
         context
-        for seed in study.sampling.seeds
-        for context in reading.image_contexts(store, model, study.sampling, seed, judges)
+        for way in keys.image_ways(study.sampling, [probe for s in study.probe_sets for probe in s.probes])
+        for context in reading.image_contexts(store, model, study.sampling, way, judges)
     ]
 
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
 
 from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import Cancelled, CheckpointError, ModelError
@@ -28,7 +27,8 @@ from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
 from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
-from cache.keys import Context, Kind
+from cache.keys import Context, Kind, Way
+from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
 from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.runs import RunRecord, RunStatus
@@ -79,12 +79,14 @@ def evaluate(
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
         CheckpointError: a named model's weights are not here, or are not those the study declares.
-        ModelError: some probes are too long for a model; everything else was evaluated and stored.
+        ModelError: some probes are too long for a model, or a model's denoising losses cannot be had; everything else
+            was evaluated and stored.
         StoreError: the store cannot be written.
     """
     judges_are_here(study)
     last: ModelSpec | None = None
     refused: list[Refusal] = []
+    losses: list[LossesLeftOut] = []
     specs: list[ModelSpec] = []
     for spec in chosen(study, models):
         if not can_be_evaluated(spec):
@@ -103,12 +105,9 @@ def evaluate(
             pool.release()  # models of another base share nothing with those loaded
         last = spec
         keep_costs(study, store, [spec.name])
-        refused.extend(_Evaluation(study, store, pool, spec, on_progress, stop).run())
-
-        def tell(role: str, done: int, total: int) -> None:
-            on_progress(Progress(spec.name, f"losses on {role}", "images", done, total))
-
-        gather_denoising(study, store, pool, spec, tell, stop)
+        evaluation = _Evaluation(study, store, pool, spec, on_progress, stop)
+        refused.extend(evaluation.run())
+        losses.extend(evaluation.losses())
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
@@ -126,31 +125,8 @@ def evaluate(
         follow,
     )
     scoreboard(study, store)
-    if refused:
-        raise _left_out(refused)
-
-
-class Refusal(NamedTuple):
-    """A probe that a model cannot serve."""
-
-    model: str
-    probe_set: str
-    probe: Probe
-    error: ModelError
-
-
-def _left_out(refused: Sequence[Refusal]) -> ModelError:
-    """One sentence about all probes that were left out; the first's reason stands for the others'."""
-    first = refused[0]
-    models = list(dict.fromkeys(each.model for each in refused))
-    probes = list(dict.fromkeys(f"{each.probe_set}, probe {each.probe.id}" for each in refused))
-    count = f"{len(probes)} probe{'s' if len(probes) > 1 else ''}"
-    return ModelError(
-        f"{count} left out with {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, everything else is "
-        f"evaluated: {first.error.what}",
-        where="; ".join(probes[:3]) + (f"; {len(probes) - 3} more" if len(probes) > 3 else ""),
-        how=first.error.how,
-    )
+    if refused or losses:
+        raise left_out(refused, losses)
 
 
 class _Evaluation:
@@ -172,9 +148,6 @@ class _Evaluation:
         self._on_progress = on_progress
         self._stop = stop
         self._identity: ModelIdentity = identity(spec)
-        self._contexts: dict[Kind, dict[int, Context]] = contexts(
-            study, self._identity, numerics_of(pool, study)
-        )
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
         self._found: list[str] = []  # what checking an image model found
@@ -184,9 +157,10 @@ class _Evaluation:
 
     def run(self) -> list[Refusal]:
         """Evaluates what is missing; returns what the model cannot serve."""
-        for seeds in self._contexts.values():
-            for context in seeds.values():
-                self._store.register(context)
+        for probe_set in self._study.probe_sets:
+            for ways in self._contexts(probe_set).values():
+                for context in ways.values():
+                    self._store.register(context)
         for probe_set in self._study.probe_sets:
             started = time.perf_counter()
             self._gathered = 0
@@ -198,20 +172,38 @@ class _Evaluation:
                 self._record(probe_set, time.perf_counter() - started)
         return list(self._refused.values())
 
+    def losses(self) -> list[LossesLeftOut]:
+        """Gathers denoising losses, where there are any to have; of what cannot be had, the model's runs tell why."""
+
+        def tell(role: str, done: int, total: int) -> None:
+            self._on_progress(Progress(self._spec.name, f"losses on {role}", "images", done, total))
+
+        found: list[LossesLeftOut] = []
+        try:
+            gather_denoising(self._study, self._store, self._pool, self._spec, tell, self._stop)
+        except (ModelError, CheckpointError) as error:
+            found.append(LossesLeftOut(self._spec.name, error))
+        mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
+        for run in self._store.runs(self._study.name) if self._study.denoising is not None else ():
+            noted = with_losses_noted(run, found[0].why if found else "")
+            if run.key in mine and noted != run:
+                self._store.put_run(noted)
+        return found
+
     def _gather(self, probe_set: ProbeSet) -> None:
-        for kind, seeds in self._contexts.items():
-            probes = asked_of(kind, probe_set.probes)
-            if not probes:
+        for kind, ways in self._contexts(probe_set).items():
+            asked = {way: asked_of(kind, probe_set.probes, way) for way in ways}
+            total = sum(map(len, asked.values()))
+            if not total:
                 continue
-            todo = {seed: self._todo(context, probes) for seed, context in seeds.items()}
-            total = len(probes) * len(seeds)
+            todo = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
             counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
             if any(todo.values()):
                 if self._stop():
                     raise Cancelled
                 try:
                     refused = self._compute(
-                        kind, {seed: context.key for seed, context in seeds.items()}, todo, counter.add
+                        kind, {way: context.key for way, context in ways.items()}, todo, counter.add
                     )
                     for probe, error in refused:
                         self._refused[probe.digest()] = Refusal(self._spec.name, probe_set.name, probe, error)
@@ -219,12 +211,14 @@ class _Evaluation:
                     self._gathered += counter.added
 
     def _compute(
-        self, kind: Kind, found: dict[int, str], todo: dict[int, list[Probe]], on_done: Callable[[int], None]
+        self, kind: Kind, found: dict[Way, str], todo: dict[Way, list[Probe]], on_done: Callable[[int], None]
     ) -> list[tuple[Probe, ModelError]]:
         """Gathers one kind of evidence; returns the probes that the model cannot serve, and why."""
         if kind == "images":
             wanted = [
-                Wanted(self._spec.name, p, seed, found[seed]) for seed, probes in todo.items() for p in probes
+                Wanted(self._spec.name, p, way.seed if p.seed is None else p.seed, found[way])
+                for way, probes in todo.items()
+                for p in probes
             ]
             if is_pictures(self._spec.source):
                 return self._import(wanted, on_done)
@@ -255,12 +249,14 @@ class _Evaluation:
             self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
         self._text.refused.clear()
         if kind == "scores":
-            self._text.scores(found[0], todo[0], on_done)
+            self._text.scores(found[Way(0)], todo[Way(0)], on_done)
         elif kind == "gradients":
-            self._text.gradients(found[0], todo[0], on_done)
+            self._text.gradients(found[Way(0)], todo[Way(0)], on_done)
         else:
-            scored = self._contexts["scores"][0].key
-            self._text.answers(found, todo, self._study.decoding, on_done, scored)
+            scored = self._contexts(self._study.probe_sets[0])["scores"][Way(0)].key
+            by_seed = {way.seed: key for way, key in found.items()}
+            asked = {way.seed: probes for way, probes in todo.items()}
+            self._text.answers(by_seed, asked, self._study.decoding, on_done, scored)
         return self._text.refused
 
     def _import(self, wanted: list[Wanted], on_done: Callable[[int], None]) -> list[tuple[Probe, ModelError]]:
@@ -271,6 +267,9 @@ class _Evaluation:
         )
         return refused
 
+    def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[Way, Context]]:
+        return contexts(self._study, self._identity, numerics_of(self._pool, self._study), probe_set.probes)
+
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
         missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
         return [probe for probe in probes if probe.digest() in missing]
@@ -278,9 +277,9 @@ class _Evaluation:
     def _missing(self, probe_set: ProbeSet) -> set[str]:
         """Digests of the set's probes that lack any evidence."""
         missing: set[str] = set()
-        for kind, seeds in self._contexts.items():
-            digests = [probe.digest() for probe in asked_of(kind, probe_set.probes)]
-            for context in seeds.values():
+        for kind, ways in self._contexts(probe_set).items():
+            for way, context in ways.items():
+                digests = [probe.digest() for probe in asked_of(kind, probe_set.probes, way)]
                 missing |= set(self._store.missing(context.key, digests))
         return missing
 
@@ -320,7 +319,7 @@ class _Evaluation:
                 fingerprint=self._identity.declared(),
                 probe_set=probe_set.name,
                 role=probe_set.role,
-                settings=_settings(self._contexts) | ({"notes": notes} if notes else {}),
+                settings=_settings(self._contexts(probe_set)) | ({"notes": notes} if notes else {}),
                 numerics=numerics_of(self._pool, self._study),
                 device=self._pool.device,
                 dtype=dtype_for(self._study, self._pool.device, self._pool.dtype),
@@ -335,7 +334,7 @@ class _Evaluation:
 
     def _run_key(self, probe_set: ProbeSet) -> str:
         digests = sorted({probe.digest() for probe in probe_set.probes})
-        found = [context.key for seeds in self._contexts.values() for context in seeds.values()]
+        found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
         return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
 
 
@@ -354,7 +353,7 @@ class _Counter:
         self._report(self._done + self.added, self._total)
 
 
-def _settings(found: dict[Kind, dict[int, Context]]) -> dict[str, object]:
+def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:
     """Protocol and settings of every kind, seeds as a list of their settings."""
     return {
         kind: {

@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backends.metrics.outcome import OUTCOMES, SAME_ANSWER
-from backends.study import Study
+from backends.study import Probe, Study
+from backends.targets import has_targets, targeted
 from cache import derive
 from cache.reading import answers_for
 from cache.scoreboard import Scoreboard
@@ -61,11 +62,11 @@ def examples(
         higher: higher values of it are better on this role.
     """
     role = key.partition("/")[0]
-    found = derive.role_probes(study).get(role, [])
+    found = _asked(study, models, role)
     ids = [probe.id for probe in found]
     values = pd.DataFrame({name: board.per_probe(name, key).reindex(ids) for name in models}, index=ids)
-    original = board.per_probe(study.original.name, key).reindex(ids)
-    changes = values.sub(original, axis=0)
+    before = {name: board.per_probe(study.original.name, key, under=name).reindex(ids) for name in models}
+    changes = values - pd.DataFrame(before, index=ids)
     text = study.modality == "text"
     return Examples(
         original=study.original.name,
@@ -90,6 +91,18 @@ def examples(
         changes=changes,
         gains=changes if higher else -changes,
     )
+
+
+def _asked(study: Study, models: Sequence[str], role: str) -> list[Probe]:
+    """Probes that have the role to any of the models, in the order of the study."""
+    found: dict[str, Probe] = {}
+    for name in models or [study.original.name]:
+        for probe in derive.role_probes(targeted(study, name)).get(role, []):
+            found.setdefault(probe.id, probe)
+    if not has_targets(study):
+        return list(found.values())
+    order = [probe.id for each in study.probe_sets for probe in each.probes]
+    return sorted(found.values(), key=lambda probe: order.index(probe.id))
 
 
 def outcomes_of(board: Scoreboard, model: str, role: str) -> pd.Series[str]:

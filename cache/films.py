@@ -52,13 +52,13 @@ def make_film(
     on_step: Callable[[PartialImage], None] = lambda _: None,
     stop: Stop = lambda: False,
 ) -> None:
-    """Draw one picture (the first seed of `sampling`) and keep how it formed, where that is not kept yet.
+    """Draw one picture (first seed, or the probe's own) and keep how it formed, where that is not kept yet.
 
     Raises:
         Cancelled: stopped; nothing is kept.
         StoreError: the strip cannot be written.
     """
-    sampling = replace(sampling, seeds=sampling.seeds[:1])
+    sampling = replace(sampling, seeds=sampling.seeds[:1]).of(probe)
     path = _path(store, identity(study.model(model)), probe, sampling, keys.numerics(pool.device, pool.dtype))
     if path.is_file():
         return
@@ -80,7 +80,7 @@ def film(study: Study, store: Store, model: str, probe: Probe, sampling: Samplin
         mine = identity_to_read(study.model(model))
     except CheckpointError:
         return None
-    pattern = _path(store, mine, probe, replace(sampling, seeds=sampling.seeds[:1]), "*")
+    pattern = _path(store, mine, probe, replace(sampling, seeds=sampling.seeds[:1]).of(probe), "*")
     found = sorted(
         pattern.parent.glob(pattern.name), key=lambda path: ("float32" not in path.name, path.name)
     )

@@ -87,7 +87,9 @@ class ImageGatherer:
 
     def sample(self, wanted: Sequence[Wanted]) -> Iterator[PartialImage]:
         """Pictures as they form, from the same noise for the same seed."""
-        requests = [ImageRequest(each.model, each.probe.prompt, each.seed) for each in wanted]
+        requests = [
+            ImageRequest(each.model, each.probe.prompt, each.seed, each.probe.guidance) for each in wanted
+        ]
         yield from self._models.sample(requests, self._sampling, self._stop)
 
     def keep(self, pictures: Sequence[tuple[Wanted, PartialImage]]) -> None:
@@ -140,7 +142,9 @@ def judge_and_store(store: Store, judges: Sequence[Judge], made: Sequence[Made])
 def _caption(wanted: Wanted, sampling: Sampling) -> dict[str, str]:
     """All that the picture depends on, so that a file that was copied away still says how to make it again."""
     settings = {
-        key: "" if value is None else str(value) for key, value in asdict(sampling).items() if key != "seeds"
+        key: "" if value is None else str(value)
+        for key, value in asdict(sampling.of(wanted.probe)).items()
+        if key != "seeds"
     }
     return {
         "prompt": wanted.probe.prompt,

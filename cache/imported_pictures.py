@@ -45,7 +45,7 @@ def import_pictures(
     check_judges(study, store, pool)
     folder = pictures_folder(spec.source)
     probes = [probe for each in study.probe_sets for probe in each.probes]
-    files, unused = placed(folder, pictures_in(folder), probes, study.sampling.seeds)
+    files, unused = placed(folder, pictures_in(folder), probes, study.sampling)
     refused: list[tuple[Probe, ModelError]] = []
     for cell in in_cells(wanted, CELL_IMAGES):
         made = []

@@ -10,6 +10,7 @@ from backends.hub import HUB
 from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
 from backends.pool import ModelPool
 from backends.study import JudgeSpec, Study
+from backends.targets import concepts_to_forget
 from cache import keys
 from cache.reading import judges_digest
 from cache.store import Store
@@ -55,7 +56,7 @@ def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None
     domain = spec.domain
     probes = [probe for each in study.probe_sets for probe in each.probes]
     asked = {probe.concepts[domain] for probe in probes if domain in probe.concepts}
-    asked |= {concept for name, concept in study.forget_concepts.items() if name == domain}
+    asked |= {concept for name, concept in concepts_to_forget(study) if name == domain}
     if asked and classes and asked.isdisjoint(classes):
         raise StudyError(
             f"the judge of {domain} knows none of the study's concepts: it says {', '.join(list(classes)[:3])}, "

@@ -18,6 +18,7 @@ from cache import reading
 from cache.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
 from cache.gather_text import OnDone, in_cells
 from cache.judge_checks import check_judges
+from cache.keys import Way
 from cache.store import Store
 
 
@@ -66,13 +67,14 @@ def _stored(
     study: Study, store: Store, wanted: Sequence[Wanted], sampling: Sampling, numerics: str
 ) -> dict[tuple[str, str], tuple[str, float]]:
     """Each picture that is stored: the hash of its file and the seconds it took."""
-    groups: dict[tuple[str, int], list[Wanted]] = {}
+    groups: dict[tuple[str, Way], list[Wanted]] = {}
     for each in wanted:
-        groups.setdefault((each.model, each.seed), []).append(each)
+        way = Way(0 if "seed" in each.probe.own else each.seed, each.probe.own)
+        groups.setdefault((each.model, way), []).append(each)
     found: dict[tuple[str, str], tuple[str, float]] = {}
-    for (model, seed), group in groups.items():
+    for (model, way), group in groups.items():
         mine = replace(identity(study.model(model)), tokenizer="")
-        for context in reading.image_contexts(store, mine, sampling, seed, ""):
+        for context in reading.image_contexts(store, mine, sampling, way, ""):
             if context.numerics != numerics or context.key == group[0].context:
                 continue
             pictures = store.images(context.key, [each.probe.digest() for each in group])

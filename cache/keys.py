@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from blake3 import blake3
 
-from backends.study import Decoding, ProtocolName, Sampling
+from backends.study import Decoding, Probe, ProtocolName, Sampling
 
 Kind = Literal["scores", "answers", "gradients", "images"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,6 +30,17 @@ TEXT_PROTOCOLS: Mapping[ProtocolName, str] = MappingProxyType(
 
 IMAGE_PROTOCOL = "same-noise/1"
 """One CPU generator for each image, seeded with its seed: equal seeds start from equal noise in every model."""
+
+
+OWN = "own"
+"""In the place of a setting that each probe brings along: its value is then part of the probe's digest."""
+
+
+class Way(NamedTuple):
+    """How evidence of one kind is asked for: with a seed, or with settings that probes bring along (`Probe.own`)."""
+
+    seed: int
+    own: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +132,16 @@ def gradients_context(
     )
 
 
-def images_context(fingerprint: str, sampling: Sampling, seed: int, judges: str, numerics: str) -> Context:
-    """Images sampled with one seed and judged by the judges of that digest."""
-    settings = canonical(sampling_settings(sampling, seed) | {"judges": judges})
+def images_context(
+    fingerprint: str,
+    sampling: Sampling,
+    seed: int,
+    judges: str,
+    numerics: str,
+    own: Sequence[str] = (),
+) -> Context:
+    """Images sampled with one seed, but for what probes bring along, and judged by the judges of that digest."""
+    settings = canonical(sampling_settings(sampling, seed, own) | {"judges": judges})
     return Context("images", fingerprint, "", IMAGE_PROTOCOL, settings, numerics, CODE_VERSION["images"])
 
 
@@ -134,14 +152,21 @@ def decoding_settings(decoding: Decoding, seed: int) -> dict[str, object]:
     return {key: value for key, value in asdict(decoding).items() if key != "seeds"} | {"seed": seed}
 
 
-def sampling_settings(sampling: Sampling, seed: int) -> dict[str, object]:
-    """What matters of the sampling for one seed."""
-    return {
+def sampling_settings(sampling: Sampling, seed: int, own: Sequence[str] = ()) -> dict[str, object]:
+    """What matters of the sampling for one seed; `OWN` for what each probe brings along."""
+    settings: dict[str, object] = {
         "steps": sampling.steps,
         "guidance": float(sampling.guidance),
         "size": sampling.size,
         "seed": seed,
     }
+    return settings | dict.fromkeys(own, OWN)
+
+
+def image_ways(sampling: Sampling, probes: Sequence[Probe]) -> list[Way]:
+    """All ways in which pictures of these probes are drawn; one for all seeds that probes bring along."""
+    kinds = dict.fromkeys(probe.own for probe in probes) or {(): None}
+    return [Way(seed, own) for own in kinds for seed in ((0,) if "seed" in own else sampling.seeds)]
 
 
 def decoding_seeds(decoding: Decoding) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from backends.evidence import TextEvidence
 from backends.metrics import METRICS, ImageMetric, Pictures
 from backends.metrics.protocols import values_of
 from backends.study import Probe, Study
+from backends.targets import targeted
 from cache.derive import role_probes
 from cache.reading import evidence_for, images_for
 from cache.statistics import bootstrap_means
@@ -41,6 +42,7 @@ def noise_band(study: Study, store: Store, key: str, numerics: str) -> NoiseBand
         not depend on the seed: its value is then the same every time.
     """
     role, _, metric = key.partition("/")
+    study = targeted(study, study.original.name)
     probes = role_probes(study).get(role, [])
     by_seed = (
         _image_values(study, store, probes, metric, numerics)

@@ -10,7 +10,7 @@ from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from cache import keys
-from cache.keys import Context, Kind
+from cache.keys import Context, Kind, Way
 from cache.reading import judges_digest
 from cache.store import Store
 
@@ -85,7 +85,9 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
                 f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
             )
         for probe_set in study.probe_sets:
-            items += _items(study, store, spec, probe_set, contexts(study, found, pool_numerics))
+            items += _items(
+                study, store, spec, probe_set, contexts(study, found, pool_numerics, probe_set.probes)
+            )
     return Plan(tuple(items), problems)
 
 
@@ -95,31 +97,37 @@ def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
     return [spec for spec in study.models if wanted is None or spec.name in wanted]
 
 
-def asked_of(kind: Kind, probes: Sequence[Probe]) -> list[Probe]:
-    """Probes that can have evidence of a kind, equal ones once.
+def asked_of(kind: Kind, probes: Sequence[Probe], way: Way) -> list[Probe]:
+    """Probes that can have evidence of a kind asked for in that way, equal ones once.
 
     A text by itself is scored, not answered; gradients are of the true answers that membership attacks look at.
     """
     unique = {probe.digest(): probe for probe in probes}.values()
     if kind == "gradients":
         return [probe for probe in unique if probe.role in FORGOTTEN_ROLES and probe.answer.strip()]
+    if kind == "images":
+        return [probe for probe in unique if probe.own == way.own]
     return [probe for probe in unique if probe.prompt or kind != "answers"]
 
 
-def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, dict[int, Context]]:
-    """Contexts that an evaluation fills: kind -> seed -> context; scores know no seed and have 0."""
+def contexts(
+    study: Study, model: ModelIdentity, numerics: str, probes: Sequence[Probe]
+) -> dict[Kind, dict[Way, Context]]:
+    """Contexts that an evaluation of these probes fills: kind -> way -> context; scores know no seed and have 0."""
     if study.modality == "image":
         judges = judges_digest(study.judges)
         return {
             "images": {
-                seed: keys.images_context(model.fingerprint, study.sampling, seed, judges, numerics)
-                for seed in study.sampling.seeds
+                way: keys.images_context(
+                    model.fingerprint, study.sampling, way.seed, judges, numerics, way.own
+                )
+                for way in keys.image_ways(study.sampling, probes)
             }
         }
-    found: dict[Kind, dict[int, Context]] = {
-        "scores": {0: keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol)},
+    found: dict[Kind, dict[Way, Context]] = {
+        "scores": {Way(0): keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol)},
         "answers": {
-            seed: keys.answers_context(
+            Way(seed): keys.answers_context(
                 model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol
             )
             for seed in keys.decoding_seeds(study.decoding)
@@ -127,17 +135,19 @@ def contexts(study: Study, model: ModelIdentity, numerics: str) -> dict[Kind, di
     }
     if study.gradients:
         context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol)
-        found["gradients"] = {0: context}
+        found["gradients"] = {Way(0): context}
     return found
 
 
 def _items(
-    study: Study, store: Store, spec: ModelSpec, probe_set: ProbeSet, wanted: dict[Kind, dict[int, Context]]
+    study: Study, store: Store, spec: ModelSpec, probe_set: ProbeSet, wanted: dict[Kind, dict[Way, Context]]
 ) -> list[PlanItem]:
     items = []
-    for kind, seeds in wanted.items():
-        digests = [probe.digest() for probe in asked_of(kind, probe_set.probes)]
-        missing = sum(len(store.missing(context.key, digests)) for context in seeds.values())
-        total = len(digests) * len(seeds)
+    for kind, ways in wanted.items():
+        total = missing = 0
+        for way, context in ways.items():
+            digests = [probe.digest() for probe in asked_of(kind, probe_set.probes, way)]
+            missing += len(store.missing(context.key, digests))
+            total += len(digests)
         items.append(PlanItem(spec.name, probe_set.name, probe_set.role, kind, total, missing))
     return items

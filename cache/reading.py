@@ -20,7 +20,7 @@ from backends.hub import HUB
 from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from backends.tensors import file_digest
 from cache import keys
-from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOLS, Context, Kind
+from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOLS, Context, Kind, Way
 from cache.store import Store
 
 
@@ -87,10 +87,10 @@ def gradient_contexts(
 
 
 def image_contexts(
-    store: Store, model: ModelIdentity, sampling: Sampling, seed: int, judges: str
+    store: Store, model: ModelIdentity, sampling: Sampling, way: Way, judges: str
 ) -> list[Context]:
     """Contexts with images of the model under these settings; judges "" takes any judges' word."""
-    settings = keys.sampling_settings(sampling, seed) | ({"judges": judges} if judges else {})
+    settings = keys.sampling_settings(sampling, *way) | ({"judges": judges} if judges else {})
     return _found(store, "images", replace(model, tokenizer=""), IMAGE_PROTOCOL, settings)
 
 
@@ -190,7 +190,8 @@ def images_for(
     """What is stored of an image model on these probes; arguments as for `evidence_for`.
 
     Returns:
-        Probe id -> seed -> evidence, seeds in the order of the settings; a probe without any is left out.
+        Probe id -> seed -> evidence, seeds in the order of the settings, or the one that the probe brings along; a
+        probe without any is left out.
 
     Raises:
         CheckpointError: the model's identity is neither declared nor to be had from files.
@@ -198,14 +199,15 @@ def images_for(
     found = identity_to_read(study.model(model))
     sampling = sampling or study.sampling
     judges = judges_digest(study.judges)
-    digests = [probe.digest() for probe in probes]
     merged: dict[str, dict[int, ImageEvidence]] = {}
-    for seed in sampling.seeds:
+    for way in keys.image_ways(sampling, probes):
+        asked = [(probe, probe.digest()) for probe in probes if probe.own == way.own]
         pictures: dict[str, ImageEvidence] = {}
-        for context in _of(numerics, image_contexts(store, found, sampling, seed, judges)):
-            pictures = store.images(context.key, digests) | pictures
-        for probe, digest in zip(probes, digests, strict=True):
+        for context in _of(numerics, image_contexts(store, found, sampling, way, judges)):
+            pictures = store.images(context.key, [digest for _, digest in asked]) | pictures
+        for probe, digest in asked:
             if digest in pictures:
+                seed = way.seed if probe.seed is None else probe.seed
                 merged.setdefault(probe.id, {})[seed] = replace(pictures[digest], seed=seed)
     return merged
 

@@ -16,8 +16,9 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from backends.metrics import METRICS, METRICS_VERSION
+from backends.metrics import METRICS, METRICS_VERSION, ImageMetric
 from backends.study import Study
+from backends.targets import has_targets, targeted, with_some_target
 from cache import denoising, derive, keys
 from cache.arrow import packed, unpacked
 from cache.costs import costs
@@ -60,18 +61,23 @@ class Scoreboard:
     _stamps: Mapping[str, str]
     _drawn: dict[str, dict[str, Drawn]] = field(default_factory=dict)
 
-    def per_probe(self, model: str, key: str) -> pd.Series[float]:
-        """Values of one metric ("forget/probability") by probe id; empty where the model has none."""
+    def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
+        """Values of one metric ("forget/probability") by probe id; empty where the model has none.
+
+        `under` is the model whose target says what the prompts are (see `backends.targets`); "" is the model itself.
+        """
         role = key.partition("/")[0]
-        probes = derive.role_probes(self._study).get(role, [])
-        values = self._values(model).get(key)
+        probes = derive.role_probes(targeted(self._study, under or model)).get(role, [])
+        values = self._values(model, under).get(key)
         index = pd.Index(
             [probe.id for probe in probes] if values is not None else [], name="probe", dtype=object
         )
         return pd.Series([] if values is None else values, index=index, name=key, dtype=float)
 
-    def drawn(self, models: Sequence[str], key: str) -> Drawn:
+    def drawn(self, models: Sequence[str], key: str, under: str = "") -> Drawn:
         """A metric of several models in the same resamples of the probes, so that differences are paired.
+
+        `under`: as for `per_probe`.
 
         Returns:
             Shape (models, 1 + RESAMPLES): the value, then what each resample gives; NaN where it is not known.
@@ -79,12 +85,23 @@ class Scoreboard:
         role = key.partition("/")[0]
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
-            values = self._values(model)
+            values = self._values(model, under)
             if key in values:
                 found[place] = drawn_mean(values[key], role)
             elif values:
                 found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
         return found
+
+    def original_beside(self, model: str) -> pd.Series[float]:
+        """The original's value of every metric by key, on the prompts that have the metric's role to this model."""
+        name = self._study.original.name
+        rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
+        if not has_targets(self._study):
+            return rows
+        keys = [key for key in self._values(name, under=model) if _is_metric(key)]
+        told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
+        whole = rows[[not isinstance(METRICS.get(key.partition("/")[2]), ImageMetric) for key in rows.index]]
+        return pd.concat([told, whole])
 
     def _whole(self, model: str) -> dict[str, Drawn]:
         """Metrics of a whole model, drawn: computed once for each model."""
@@ -106,21 +123,22 @@ class Scoreboard:
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
         role = key.partition("/")[0]
-        prompts = {probe.id: probe.label for probe in derive.role_probes(self._study).get(role, [])}
-        frame = pd.DataFrame(
-            {"original": self.per_probe(self._study.original.name, key), "value": self.per_probe(model, key)}
-        ).dropna()
+        probes = derive.role_probes(targeted(self._study, model)).get(role, [])
+        prompts = {probe.id: probe.label for probe in probes}
+        original = self.per_probe(self._study.original.name, key, under=model)
+        frame = pd.DataFrame({"original": original, "value": self.per_probe(model, key)}).dropna()
         frame["change"] = frame["value"] - frame["original"]
         frame = frame.rename_axis("probe").reset_index()
         frame.insert(1, "prompt", frame["probe"].map(prompts))
         order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
         return frame.loc[order].head(count).reset_index(drop=True)
 
-    def _values(self, model: str) -> Values:
+    def _values(self, model: str, under: str = "") -> Values:
         stamp = self._stamps.get(model, "")
         if not stamp:
             return {}
-        return derive.model_values(self._study, self._store, self._study.model(model), self.numerics, stamp)
+        study = targeted(self._study, under or model)
+        return derive.model_values(study, self._store, study.model(model), self.numerics, stamp)
 
 
 def scoreboard(study: Study, store: Store) -> Scoreboard:
@@ -134,10 +152,13 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses])
     kept = store.memo(key)
-    parts = utility_parts(study)
+    parts = utility_parts(with_some_target(study))
     if kept is None:
         known = [spec for spec in study.models if stamps.get(spec.name)]
-        values = {s.name: derive.model_values(study, store, s, numerics, stamps[s.name]) for s in known}
+        values = {
+            s.name: derive.model_values(targeted(study, s.name), store, s, numerics, stamps[s.name])
+            for s in known
+        }
         more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
         frame = _frame(study, values, parts, shares, more)
         store.put_memo(key, _pack(frame, parts))
@@ -162,7 +183,10 @@ def _evidence(study: Study, store: Store) -> tuple[str, dict[str, str]]:
 
 
 def _described(study: Study) -> list[object]:
-    models = [[spec.name, spec.part, spec.method, spec.step] for spec in study.models]
+    models = [
+        [spec.name, spec.part, spec.method, spec.step, *([spec.forget] if spec.forget else [])]
+        for spec in study.models
+    ]
     probes = [
         [probe_set.role, probe.id, probe.digest(), probe.key_fact]
         for probe_set in study.probe_sets

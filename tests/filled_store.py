@@ -16,7 +16,7 @@ import io
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +95,21 @@ def image_study() -> Study:
     )
 
 
+OTHER = next(style for style in STYLES if style != "neon")
+TARGETS = {"ESD 10": {"style": "neon"}, "ESD 10 b": {"style": OTHER}, "ESD 10 c": {"object": OBJECTS[0]}}
+
+
+def several_targets(study: Study) -> Study:
+    """ESD at step 10 for three targets, and a second model of the last; SalUn forgets what the study says."""
+    base = study.model("ESD 10")
+    own = [
+        replace(base, name=name, fingerprint=f"{base.fingerprint}{number}", forget=tuple(target.items()))
+        for number, (name, target) in enumerate((*TARGETS.items(), ("ESD 10 d", TARGETS["ESD 10 c"])))
+    ]
+    kept = [spec for spec in study.models if spec.method != "ESD"]
+    return replace(study, models=(*kept, *own))
+
+
 def fill_text(study: Study, store: Store) -> None:
     """Random scores and answers for every model and probe, and a run for every model and probe set."""
     for spec in study.models:
@@ -129,7 +144,9 @@ def write_study(study: Study, folder: Path) -> Path:
     lines.append(f"max_new_tokens = {study.decoding.max_new_tokens}")
     for spec in study.models:
         lines.append("[[models]]")
-        values = {key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0)}
+        values = {
+            key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0, ())
+        }
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     for probes in study.probe_sets:
         lines += ["[[probes]]", f'file = "probes/{probes.name}.jsonl"', f'role = "{probes.role}"']

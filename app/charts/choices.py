@@ -15,6 +15,7 @@ from app.charts.points import Axis
 from backends.metrics import METRICS, MetricCard, StudyMetric
 from backends.metrics.foreign import FOREIGN, foreign_card
 from backends.study import ROLES, Modality, Study
+from backends.targets import concepts_to_forget
 
 WHOLE_MODEL = "all"
 """Role of metrics that are made of several roles' values, such as model utility."""
@@ -156,7 +157,7 @@ def _lacking(card: MetricCard, study: Study) -> str:
         return "; this study has no retained model"
     if not study.judges and any("judge" in need for need in card.needs):
         return "; the study file names no [[judges]]"
-    if not study.forget_concepts and "forget concept" in card.needs:
+    if not concepts_to_forget(study) and "forget concept" in card.needs:
         return "; the study file has no table [forget] that names the concept"
     wanted = card.roles - {WHOLE_MODEL}
     if wanted and not wanted & {probes.role for probes in study.probe_sets}:

@@ -35,6 +35,7 @@ from app.scoreboards import current_scoreboard
 from app.selected_model import most_changed
 from app.share_panel import published_sources, whole_study
 from app.table_export import table_export
+from app.targets_panel import targets_panel
 from app.tradeoff_link import NO_SIZE, RUNS, Setting
 from backends.study import Study
 from cache.board import Board
@@ -156,6 +157,7 @@ def _frontier(
         most_changed(board, study, chosen[0], axes.x, axes.y)
     frontier_panel(found, axes.x, axes.y, state.study_name())
     _table(found.points, axes)
+    targets_panel(study, board)
     _not_shown(points, runs, keys, study)
     published_sources(shown.board)
     whole_study(study, board)

@@ -144,15 +144,19 @@ class DiffusionModels:
             if not request.prompt.strip():
                 raise ModelError("the prompt is empty", how="Write what the picture should show")
             self._note_what_is_cut(request)
-        by_model: dict[str, list[int]] = {}
+        # A pipeline takes one guidance scale for all pictures of a call.
+        groups: dict[tuple[str, float], list[int]] = {}
         for index, request in enumerate(requests):
-            by_model.setdefault(request.model, []).append(index)
-        for model, indices in by_model.items():
+            guidance = sampling.guidance if request.guidance is None else request.guidance
+            groups.setdefault((request.model, guidance), []).append(index)
+        models = list(dict.fromkeys(model for model, _ in groups))
+        for (model, guidance), indices in sorted(groups.items(), key=lambda item: models.index(item[0][0])):
             for start in range(0, len(indices), BATCH):
                 if stop():
                     return
                 batch = indices[start : start + BATCH]
-                yield from self._batch(self._pipes[model], requests, batch, sampling, stop)
+                settings = replace(sampling, guidance=guidance)
+                yield from self._batch(self._pipes[model], requests, batch, settings, stop)
 
     def _batch(
         self,

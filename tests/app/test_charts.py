@@ -279,21 +279,26 @@ def test_names_show_control_and_direction_characters() -> None:
     assert plain("a\u202eb\x07<i>") == "a⟨U+202E⟩b␇&lt;i>"
 
 
+def of_original(rows: pd.DataFrame) -> pd.Series[float]:
+    return rows[rows["model"] == "Original"].set_index("key")["value"]
+
+
 def test_a_change_too_small_to_be_seen_is_neither_better_nor_worse() -> None:
     rows = frame(["Original", "NPO 4", "GA 2"])
     original = rows["model"] == "Original"
     npo, utility = rows["model"] == "NPO 4", rows["key"] == "all/model_utility"
     rows.loc[npo & utility, "value"] = 0.7 - 0.0004
-    table = against_original(rows, STUDY, "NPO 4").set_index("key")
+    table = against_original(rows, "NPO 4", of_original(rows)).set_index("key")
     assert table["verdict"].to_dict() == {"forget/probability": "better", "all/model_utility": "same"}
-    unknown = against_original(rows[~(original & utility)], STUDY, "NPO 4").set_index("key")
+    known = rows[~(original & utility)]
+    unknown = against_original(known, "NPO 4", of_original(known)).set_index("key")
     assert unknown["verdict"]["all/model_utility"] == ""
     assert "0.300" in worded(table.reset_index()).to_html()
 
 
 def test_small_p_values_are_written_as_powers_of_ten_in_the_table() -> None:
     rows = with_p_values({"Original": 1e-9, "Retained": 1.0, "NPO 4": 0.02, "NPO 2": 0.02, "GA 2": 0.02})
-    html = worded(against_original(rows, STUDY, "NPO 4")).to_html()
+    html = worded(against_original(rows, "NPO 4", of_original(rows))).to_html()
     assert "1.0e-09" in html and "0.020" in html
 
 

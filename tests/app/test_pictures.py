@@ -42,8 +42,8 @@ def drawn(tmp_path: Path, part: Part, probe: Probe, *styles: str) -> dict[str, A
 
 
 def test_only_the_forgotten_concept_of_a_forget_probe_should_be_gone() -> None:
-    assert to_be_gone(STUDY, FORGET) == {"style": "neon"}
-    assert to_be_gone(STUDY, RETAIN) == {}
+    assert to_be_gone(STUDY, FORGET, STUDY.models[-1].name) == {"style": "neon"}
+    assert to_be_gone(STUDY, RETAIN, STUDY.models[-1].name) == {}
 
 
 def test_a_forgotten_concept_that_is_gone_is_a_success_and_a_picture_of_nothing_is_not(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from app.picture_export import as_html, as_png
-from app.sheet import Values, batches, cells, label, listed, numbers, places, prompts
+from app.sheet import Values, batches, cells, label, listed, numbers, places, prompts, without_own
 from backends.study import JudgeSpec, ModelSpec, Probe, ProbeSet, Sampling, Study
 
 KNOWN = Probe("n1", "forget", "A cat in neon style", concepts={"object": "cat", "style": "neon"})
@@ -142,3 +143,14 @@ def test_the_png_shows_every_picture_at_a_whole_scale(side: int) -> None:
     shown = int((picture == 90).all(axis=2).sum())
     assert shown >= 3 * (side * scale) ** 2
     assert shown <= 3 * (side * scale) ** 2 + 500  # apart from a few pixels of the lettering
+
+
+def test_a_prompts_own_seed_and_guidance_are_used_where_no_axis_runs_over_them() -> None:
+    own = replace(KNOWN, seed=77, guidance=7.5)
+    sheet = cells("model", "steps", values(prompt=(own,), steps=(5, 10)), BASE)
+    assert {(c.seed, c.sampling.guidance) for column in sheet for c in column} == {(77, 7.5)}
+    free = without_own(own, ("model", "seed"))
+    assert (free.seed, free.guidance) == (None, 7.5)
+    assert without_own(own, ("pair", "guidance")) == KNOWN
+    sheet = cells("model", "seed", values(prompt=(free,)), BASE)
+    assert {(c.seed, c.sampling.guidance) for column in sheet for c in column} == {(1, 7.5), (2, 7.5)}

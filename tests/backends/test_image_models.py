@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,20 @@ def test_a_picture_does_not_depend_on_the_batch_it_is_made_in(models: DiffusionM
     alone = [finished(models, request)[0] for request in requests]
     assert all(close(one, other) for one, other in zip(together, alone, strict=True))
     assert not close(together[0], together[1])
+
+
+def test_a_request_may_have_a_guidance_of_its_own(models: DiffusionModels) -> None:
+    requests = [
+        ImageRequest(name, "a neon cat", seed, guidance)
+        for seed, guidance in ((1, 1.0), (2, None), (1, 7.5), (2, 1.0))
+        for name in ("Original", "ESD")
+    ]
+    together = finished(models, *requests)
+    for request, picture in zip(requests, together, strict=True):
+        settings = SAMPLING if request.guidance is None else replace(SAMPLING, guidance=request.guidance)
+        (alone,) = finished(models, replace(request, guidance=None), sampling=settings)
+        assert close(picture, alone)
+    assert not close(together[0], together[4])
 
 
 def test_models_start_from_the_same_noise(folder: Path) -> None:

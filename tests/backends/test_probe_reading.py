@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from backends.errors import StudyError
 from backends.probe_sources import probe_file
 from backends.probes import inspect_probes, read_probes
-from backends.study import RAW_TEXT, Reading
+from backends.study import RAW_TEXT, Probe, Reading, Sampling
 from backends.study_file import read_study
 from backends.study_writing import write_study
 
@@ -216,11 +218,67 @@ def test_prompt_lists_of_attacks_on_image_models_are_read_as_they_are(tmp_path: 
     found = inspect_probes(path, "forget")
     first, second = found.probe_set.probes
     assert (first.id, first.prompt, first.concepts) == ("12", "a, b", {})
-    assert first.tags == ("evaluation_seed 2487", "evaluation_guidance 7.5", "categories violence")
-    assert second.tags == ("evaluation_seed 11", "evaluation_guidance 7.5")
+    assert (first.seed, first.guidance, first.tags) == (2487, 7.5, ("categories violence",))
+    assert (second.seed, second.guidance, second.tags) == (11, 7.5, ())
     assert "UnlearnDiffAtk" in found.shape
+    assert found.columns["evaluation_seed"] == "seed" and found.columns["evaluation_guidance"] == "guidance"
+    studys = read_probes(path, "forget", Reading(own_seeds=False)).probes[0]
+    assert studys.tags == ("evaluation_seed 2487", "evaluation_guidance 7.5", "categories violence")
+    assert studys.own == () and studys.digest() == Probe("x", "forget", "a, b").digest()
     assert found.columns["hard"] == "not used" and found.columns["case_number"] == "id"
 
     path.write_text("case_number,evaluation_seed,target,prompt\n1,5,Elon Musk,a photo of Elon Musk\n")
     (six,) = inspect_probes(path, "forget").probe_set.probes
-    assert (six.subject, six.prompt) == ("Elon Musk", "a photo of Elon Musk")
+    assert (six.subject, six.prompt, six.seed) == ("Elon Musk", "a photo of Elon Musk", 5)
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.parquet"])
+def test_any_file_may_bring_seeds_and_guidance_along(tmp_path: Path, name: str) -> None:
+    rows = [
+        {"prompt": "a", "seed": 4294967296, "guidance": 3, "style": "neon"},
+        {"prompt": "b", "seed": None, "guidance": 7.5, "style": "ink"},
+    ]
+    frame = pd.DataFrame(rows)
+    if name.endswith("csv"):
+        frame.to_csv(tmp_path / name, index=False)
+    elif name.endswith("parquet"):
+        frame.to_parquet(tmp_path / name)  # a column with gaps: its whole numbers become 4294967296.0
+    else:
+        (tmp_path / name).write_text("\n".join(json.dumps(row) for row in rows))
+    first, second = read_probes(tmp_path / name, "forget").probes
+    assert (first.seed, first.guidance, first.concepts) == (4294967296, 3.0, {"style": "neon"})
+    assert (second.seed, second.guidance, second.own) == (None, 7.5, ("guidance",))
+    text = read_probes(tmp_path / name, "forget", pictures=False).probes[0]
+    assert text.own == () and "seed" in text.concepts
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"seed": "soon"}, r"`seed` must be a whole number from 0 to 9223372036854775807, not \"soon\""),
+        ({"seed": -1}, "`seed` must be a whole number"),
+        ({"seed": 1.5}, "`seed` must be a whole number"),
+        ({"seed": True}, "`seed` must be a whole number"),
+        ({"guidance": "NaN"}, "`guidance` must be a number from 0 to 100"),
+        ({"seed": 1, "evaluation_seed": 2}, "both `seed` and `evaluation_seed` are given"),
+    ],
+)
+def test_a_setting_that_is_none_is_a_row_that_cannot_be_used(
+    tmp_path: Path, row: dict[str, object], said: str
+) -> None:
+    path = jsonl(tmp_path, {"prompt": "fine"}, {"prompt": "a"} | row)
+    with pytest.raises(StudyError, match=said):
+        read_probes(path, "forget")
+    assert len(read_probes(path, "forget", Reading(skip_bad_rows=True)).probes) == 1
+
+
+def test_only_settings_that_are_there_change_what_a_probe_is() -> None:
+    plain = Probe("a", "forget", "A cat")
+    assert (
+        plain.digest() == "0faf127a30a6617291e005f6cfc0cd6d"
+    )  # as recorded before probes had settings of their own
+    own = [replace(plain, seed=1), replace(plain, guidance=1.0), replace(plain, seed=1, guidance=1.0)]
+    assert len({plain.digest(), *(each.digest() for each in own)}) == 4
+    base = Sampling(5, 2.0, seeds=(1, 2))
+    assert base.of(plain) == base
+    assert base.of(replace(plain, seed=9, guidance=7.5)) == Sampling(5, 7.5, seeds=(9,))

@@ -109,6 +109,29 @@ def test_an_image_study_has_judges_and_a_concept_to_forget(folder: Path) -> None
     assert study.sampling.steps == 9
 
 
+def test_a_model_may_name_its_own_target(folder: Path, tmp_path: Path) -> None:
+    text = (
+        'name = "S"\nmodality = "image"\n[[models]]\nname = "O"\npart = "original"\nsource = "o"\n'
+        '[[models]]\nname = "A"\npart = "unlearned"\nsource = "a"\n'
+        'forget = { style = "ink \\"2\\"", object = "cat" }\n'
+    )
+    study = read(folder, text)
+    assert study.model("A").forget == (("style", 'ink "2"'), ("object", "cat"))
+    write_study(study, tmp_path / "again.toml")
+    assert read_study(tmp_path / "again.toml").models == study.models
+    for old, new, expected in (
+        (
+            '[[models]]\nname = "A"',
+            'forget = { style = "x" }\n[[models]]\nname = "A"',
+            "line 7.*the original forgets",
+        ),
+        ('"image"', '"text"', "line 11.*language models have no target concept"),
+        ("forget = {", "forget = 3 #", "line 11, key `forget`: "),
+    ):
+        with pytest.raises(StudyError, match=expected):
+            read(folder, text.replace(old, new))
+
+
 def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
     for name in ("forget", "retain"):
         (folder / "probes" / f"{name}.jsonl").write_text('{"id": 0, "prompt": "a"}\n{"id": 1, "prompt": "b"}')
@@ -301,6 +324,21 @@ def test_a_written_study_is_read_back_the_same(
     assert study.path is not None
     write_study(study, study.path)
     assert read_study(study.path) == study
+
+
+def test_a_probe_set_may_leave_its_own_seeds_aside(folder: Path, tmp_path: Path) -> None:
+    (folder / "list.csv").write_text("prompt,seed\nA cat,77\n")
+    text = (
+        'name = "S"\nmodality = "image"\n[[models]]\nname = "O"\npart = "original"\nsource = "o"\n'
+        '[[probes]]\nfile = "list.csv"\nrole = "forget"\n'
+    )
+    assert read(folder, text).probe_sets[0].probes[0].seed == 77
+    without = read(folder, text + "own_seeds = false\n")
+    assert without.probe_sets[0].probes[0].own == ()
+    write_study(without, tmp_path / "again.toml")
+    assert read_study(tmp_path / "again.toml").probe_sets == without.probe_sets
+    as_text = text.replace('"image"', '"text"')
+    assert read(folder, as_text).probe_sets[0].probes[0].own == ()
 
 
 def test_a_study_that_cannot_be_written_is_a_study_error(folder: Path) -> None:

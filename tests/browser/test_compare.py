@@ -45,7 +45,9 @@ def write_image_study(study: Study, folder: Path) -> Path:
     (folder / "probes").mkdir(parents=True)
     lines = [f'name = "{study.name}"', 'modality = "image"', "[sampling]", "steps = 10", "seeds = [1, 2]"]
     for spec in study.models:
-        values = {key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0)}
+        values = {
+            key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0, ())
+        }
         lines += ["[[models]]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
     for probes in study.probe_sets:
         rows = [json.dumps({"id": p.id, "prompt": p.prompt, **p.concepts}) for p in probes.probes]

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch.nn.functional import pixel_unshuffle
 
-from backends.errors import Cancelled, StudyError
+from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.image.denoising import denoising_losses
 from backends.image.folders import load_pipeline
 from backends.metrics.denoising import loss_difference, membership_wins
@@ -23,7 +23,7 @@ from backends.study_file import read_study
 from backends.study_writing import write_study
 from backends.tensors import file_digest
 from cache.denoising import denoising_of, denoising_rows, gather_denoising
-from cache.evaluation import evaluate
+from cache.evaluation import evaluate, plan
 from cache.scoreboard import scoreboard
 from cache.store import Store
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_stable_diffusion, write_tiny_weights
@@ -165,3 +165,58 @@ def test_folders_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_text("file_name,text\nnot-there.png,cat\n")
     with pytest.raises(StudyError, match="row 1 needs a file_name that is there"):
         real_pictures(tmp_path)
+
+
+def test_losses_that_cannot_be_had_are_named_and_everything_else_is_evaluated(
+    study: Study, tmp_path: Path
+) -> None:
+    store = Store.open(tmp_path / "evidence.sqlite")
+    bad = write_pictures(tmp_path / "bad", 2, 5)
+    (bad / "1.png").write_bytes(b"no picture")
+    assert study.denoising is not None
+    broken = replace(study, denoising=replace(study.denoising, forget=str(bad), holdout=""))
+    with pytest.raises(ModelError) as e:
+        evaluate(broken, store, ModelPool("cpu"))
+    assert str(e.value).startswith(
+        "Denoising losses left out of Original, ESD, everything else is evaluated: "
+    )
+    assert "1.png: this picture cannot be read" in str(e.value)
+    assert plan(broken, store, "float32").missing == 0
+    assert {run.status for run in store.runs(study.name)} == {"complete"}
+    notes = [[note for note in run.notes if "losses left out" in note] for run in store.runs(study.name)]
+    assert [len(each) for each in notes] == [1, 1] and "1.png" in notes[0][0]
+
+    Image.new("RGB", (SIDE, SIDE)).save(bad / "1.png")
+    evaluate(broken, store, ModelPool("cpu"))
+    assert not [note for run in store.runs(study.name) for note in run.notes if "losses left out" in note]
+    assert len(denoising_of(broken, store, "ESD")["forget"]) == 2
+
+
+def test_one_model_without_losses_does_not_keep_another_from_having_them(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    real = pool.image_pipeline
+
+    def choosy(spec: ModelSpec) -> object:
+        if spec.part == "original":
+            raise CheckpointError("half of it is missing", where="unet", how="Fetch it")
+        return real(spec)
+
+    monkeypatch.setattr(pool, "image_pipeline", choosy)
+    odd = replace(study.probe_sets[0].probes[0], id="odd", prompt=" ")
+    two = replace(
+        study, probe_sets=(replace(study.probe_sets[0], probes=(*study.probe_sets[0].probes, odd)),)
+    )
+    with pytest.raises(ModelError) as e:
+        evaluate(two, store, pool)
+    assert str(e.value) == (
+        "f, probe odd: 1 probe left out with Original, ESD and denoising losses left out of Original, "
+        "everything else is evaluated: the prompt is empty; unet: half of it is missing. "
+        "Write what the picture should show"
+    )
+    assert denoising_of(two, store, "Original") == {}
+    assert {role: len(rows) for role, rows in denoising_of(two, store, "ESD").items()} == {
+        "forget": 4,
+        "holdout": 3,
+    }

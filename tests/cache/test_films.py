@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_a_damaged_film_counts_as_none(study: Study, tmp_path: Path) -> None:
     make_film(study, store, ModelPool("cpu"), "ESD", PROBE, sampling)
     (path,) = (tmp_path / "films").glob("*.png")
     path.write_bytes(path.read_bytes()[:60])
+    assert film(study, store, "ESD", PROBE, sampling) is None
+
+
+def test_a_film_has_the_seed_and_guidance_that_its_probe_brings_along(study: Study, tmp_path: Path) -> None:
+    store, sampling = Store.open(tmp_path / "evidence.sqlite"), Sampling(steps=2, seeds=(1,))
+    own = replace(PROBE, seed=5, guidance=1.0)
+    make_film(study, store, ModelPool("cpu"), "ESD", own, sampling)
+    same = Sampling(steps=2, guidance=1.0, seeds=(5,))
+    make_film(study, store, ModelPool("cpu"), "ESD", PROBE, same)
+    found, asked = film(study, store, "ESD", own, sampling), film(study, store, "ESD", PROBE, same)
+    assert found is not None and asked is not None
+    assert np.array_equal(found.frames[-1], asked.frames[-1])
     assert film(study, store, "ESD", PROBE, sampling) is None
 
 

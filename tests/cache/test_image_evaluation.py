@@ -323,3 +323,84 @@ def test_another_judge_looks_at_the_pictures_that_are_there(
     assert [(each.model, each.prompt, each.seed) for each in redrawn.painter.asked] == [
         ("ESD", probe.prompt, 1)
     ]
+
+
+def with_own(study: Study) -> Study:
+    """A list of prompts that bring seeds and guidance along, beside the study's own prompts."""
+    own = (
+        Probe("12", "forget", "A cat in neon style", concepts={"style": "neon"}, seed=77, guidance=7.5),
+        Probe("13", "forget", "A dog in neon style", concepts={"style": "neon"}, seed=88, guidance=1.0),
+        Probe("14", "forget", "A fox in neon style", concepts={"style": "neon"}, guidance=3.0),
+    )
+    return replace(study, probe_sets=(*study.probe_sets, ProbeSet("attack", "forget", own)))
+
+
+def test_probes_are_drawn_with_the_seeds_and_guidance_that_they_bring_along(
+    study: Study, store: Store
+) -> None:
+    mixed, pool, said = with_own(study), PaintingPool(), list[Progress]()
+    assert plan(mixed, store, "float32", ["ESD"]).missing == 18 + 1 + 1 + 2
+    evaluate(mixed, store, pool, on_progress=said.append)
+    asked = {(each.model, each.prompt[2:5], each.seed, each.guidance) for each in pool.painter.asked}
+    for name in ("Original", "ESD"):
+        assert {
+            (name, "cat", 77, 7.5),
+            (name, "dog", 88, 1.0),
+            (name, "fox", 1, 3.0),
+            (name, "fox", 2, 3.0),
+        } <= asked
+        assert (name, "3 i", 1, None) in asked
+    assert len(pool.painter.asked) == 2 * (18 + 4)
+    assert [(p.done, p.total) for p in said if p.probe_set == "attack"][-1] == (4, 4)
+    assert plan(mixed, store, "float32").missing == 0
+    again = PaintingPool()
+    evaluate(mixed, store, again)
+    assert again.painter.asked == []
+
+    found = images_for(mixed, store, "ESD", mixed.probe_sets[2].probes)
+    assert {probe: list(seeds) for probe, seeds in found.items()} == {"12": [77], "13": [88], "14": [1, 2]}
+    with Image.open(store.image_path(found["12"][77].image)) as picture:
+        assert (picture.info["seed"], picture.info["guidance"]) == ("77", "7.5")
+    board = scoreboard(mixed, store)
+    assert board.per_probe("Original", "forget/distance_to_original").max() == pytest.approx(0.0, abs=1e-9)
+    apart = board.per_probe("ESD", "forget/distance_to_original")
+    assert apart["12"] > 0 and apart["14"] > 0 and apart.notna().all()
+    row = board.frame.set_index(["model", "key"]).loc[("ESD", "forget/distance_to_original")]
+    assert row["n"] == 7 + 3
+
+
+def test_a_list_of_prompts_changes_no_run_of_other_probe_sets(study: Study, store: Store) -> None:
+    evaluate(study, store, PaintingPool())
+    before = {run.key for run in store.runs()}
+    evaluate(with_own(study), store, PaintingPool())
+    assert len({run.key for run in store.runs()} - before) == 2  # the list's, one for each model
+    (run,) = (run for run in store.runs() if run.probe_set == "attack" and run.model == "ESD")
+    assert (run.n_done, run.status) == (3, "complete")
+
+
+def test_pictures_of_own_seeds_are_judged_again_not_drawn_again(
+    study: Study, store: Store, tmp_path: Path
+) -> None:
+    mixed = with_own(study)
+    evaluate(mixed, store, PaintingPool())
+    other = tmp_path / "judge2"
+    other.mkdir()
+    (other / "weights").write_text("2")
+    again = PaintingPool()
+    judged = replace(mixed, judges=(JudgeSpec("style", str(other)),))
+    evaluate(judged, store, again)
+    assert again.painter.asked == [] and plan(judged, store, "float32").missing == 0
+
+
+def test_compare_draws_with_what_a_probe_brings_along(study: Study, store: Store) -> None:
+    pool, probe = PaintingPool(), with_own(study).probe_sets[2].probes[0]
+    told: list[tuple[str, int]] = []
+    compare_images(
+        study, store, pool, ["ESD"], probe, study.sampling, lambda name, seed, _: told.append((name, seed))
+    )
+    assert [(each.seed, each.guidance) for each in pool.painter.asked] == [(77, 7.5)]
+    assert set(told) == {("ESD", 77)}
+    other = replace(study.sampling, guidance=1.0, seeds=(5,))
+    assert list(images_for(study, store, "ESD", [probe], other)["12"]) == [77]
+    compare_images(study, store, pool, ["ESD"], probe, other)
+    assert len(pool.painter.asked) == 1

@@ -50,7 +50,7 @@ def test_files_are_found_by_the_names_of_the_field(
 ) -> None:
     for name in names:
         paint(tmp_path / name, 9)
-    found, rest = placed(tmp_path, pictures_in(tmp_path), PROBES, (188, 288))
+    found, rest = placed(tmp_path, pictures_in(tmp_path), PROBES, Sampling(seeds=(188, 288)))
     expected = {place: tmp_path / name for name, place in names.items() if place is not None}
     assert dict(found) == expected
     assert rest == [tmp_path / name for name, place in names.items() if place is None]
@@ -59,10 +59,10 @@ def test_files_are_found_by_the_names_of_the_field(
 def test_numbers_are_taken_in_the_order_of_the_probes_where_there_is_one_seed(tmp_path: Path) -> None:
     for name in ("0.jpg", "1.jpg", "2.jpg"):
         paint(tmp_path / "target" / name, 9)
-    found, rest = placed(tmp_path, pictures_in(tmp_path), PROBES, (1,))
+    found, rest = placed(tmp_path, pictures_in(tmp_path), PROBES, Sampling(seeds=(1,)))
     assert {place: path.name for place, path in found.items()} == {("a", 1): "0.jpg", ("b", 1): "1.jpg"}
     assert [path.name for path in rest] == ["2.jpg"]
-    assert not placed(tmp_path, pictures_in(tmp_path), PROBES, (1, 2))[0]
+    assert not placed(tmp_path, pictures_in(tmp_path), PROBES, Sampling(seeds=(1, 2)))[0]
 
 
 @pytest.fixture

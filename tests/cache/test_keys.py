@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backends.study import Decoding, Sampling
+from backends.study import Decoding, Probe, Sampling
 from cache import keys
 from cache.keys import Context
 
@@ -99,6 +99,27 @@ def test_each_sampling_setting_and_the_judges_change_the_key(
 ) -> None:
     base = keys.images_context("w", Sampling(10, 4.0, 64), 1, "j", "float32")
     assert keys.images_context("w", sampling, seed, judges, "float32").key != base.key
+
+
+def test_settings_that_probes_bring_along_have_one_key_for_all_their_values() -> None:
+    base, other = Sampling(10, 4.0, 64, (1, 2)), Sampling(10, 5.0, 64, (3,))
+    plain, seeded = Probe("a", "forget", "A"), Probe("b", "forget", "B", seed=7)
+    both = Probe("c", "forget", "C", seed=8, guidance=7.5)
+    assert keys.image_ways(base, [plain]) == keys.image_ways(base, []) == [keys.Way(1), keys.Way(2)]
+    assert keys.image_ways(base, [seeded, plain, both, replace(both, seed=9)]) == [
+        keys.Way(0, ("seed",)),
+        keys.Way(1),
+        keys.Way(2),
+        keys.Way(0, ("seed", "guidance")),
+    ]
+    found = {
+        keys.images_context("w", sampling, seed, "j", "float32", both.own).key
+        for sampling in (base, other)
+        for seed in sampling.seeds
+    }
+    assert len(found) == 1
+    assert len({keys.images_context("w", s, 1, "j", "float32", seeded.own).key for s in (base, other)}) == 2
+    assert keys.images_context("w", base, 1, "j", "float32").key == "22478fbcfa4f53949d6cfac53d658596"
 
 
 def test_float32_on_cpu_and_cuda_is_one_arithmetic_and_everything_else_another() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,15 @@ def test_every_model_is_recorded_whole_and_every_shipped_weight_is_the_declared_
     found = plan(study, store, "float32")
     assert found.total > 0
     assert [item for item in found.items if item.missing] == []
+
+
+def test_the_probes_are_the_ones_that_were_recorded(text: Study, image: Study) -> None:
+    """Digests are part of what evidence is found by: who changes them loses all that was ever recorded."""
+    found = []
+    for study in (image, text):
+        digests = sorted(probe.digest() for each in study.probe_sets for probe in each.probes)
+        found.append((len(digests), hashlib.sha256(" ".join(digests).encode()).hexdigest()[:16]))
+    assert found == [(40, "24382204fbf07b39"), (136, "1e2f1887afb787de")]
 
 
 def test_each_method_has_five_checkpoints(text: Study, image: Study) -> None:

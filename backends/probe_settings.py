@@ -1,0 +1,74 @@
+"""Seeds and guidance that rows of prompts bring along, as the lists of UnlearnDiffAtk do. Pure functions on rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from backends.probe_rows import shown
+from backends.probe_shapes import RowProblem
+from backends.study_table import LARGEST
+
+COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        "seed": "seed",
+        "evaluation_seed": "seed",
+        "guidance": "guidance",
+        "evaluation_guidance": "guidance",
+    }
+)
+"""Column -> the setting that it holds."""
+
+
+class OwnSettings(NamedTuple):
+    """What one row's picture is drawn with; None where the row does not say."""
+
+    seed: int | None = None
+    guidance: float | None = None
+
+
+def own_settings(values: Mapping[str, Any]) -> OwnSettings:
+    """The settings that a row brings along.
+
+    Raises:
+        RowProblem: a value that is none of these settings, or two columns of one setting.
+    """
+    said: dict[str, str] = {}
+    for column, setting in COLUMNS.items():
+        if values.get(column) in (None, ""):
+            continue
+        if setting in said:
+            raise RowProblem(f"both `{said[setting]}` and `{column}` are given")
+        said[setting] = column
+    seed = _number(values, said.get("seed"), f"a whole number from 0 to {LARGEST}", _is_seed)
+    guidance = _number(values, said.get("guidance"), "a number from 0 to 100", lambda n: 0 <= n <= 100)
+    return OwnSettings(None if seed is None else int(seed), None if guidance is None else float(guidance))
+
+
+def _is_seed(number: int | float) -> bool:
+    return 0 <= number <= LARGEST and number == int(number)
+
+
+def _number(
+    values: Mapping[str, Any], column: str | None, wanted: str, fits: Callable[[int | float], bool]
+) -> int | float | None:
+    """A number as JSON, CSV (text) or Parquet (7.0 for 7, where some rows are empty) has it."""
+    if column is None:
+        return None
+    value = values[column]
+    number: int | float | None = None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str):
+        number = _read(value.strip())
+    if number is None or not fits(number):
+        raise RowProblem(f"`{column}` must be {wanted}, not {shown(value)}")
+    return number
+
+
+def _read(text: str) -> int | float | None:
+    try:
+        return int(text) if text.isdecimal() and len(text) < 40 else float(text)
+    except ValueError:
+        return None
