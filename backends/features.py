@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
@@ -82,8 +81,8 @@ def pair_subject(ours: str, theirs: str) -> str:
 
 def network(kind: str, source: str) -> Network:
     """The network that a study names; without a digest where its files are not here. Fetches nothing."""
-    if kind == LPIPS:
-        return Network(kind, source, _digest([LPIPS, source, _package_version("lpips")]))
+    if kind == LPIPS:  # its package has one set of weights for each name
+        return Network(kind, source, _digest([LPIPS, "0.1", source]))
     name = source.removeprefix(HUB) if HUB_ID.match(source) else Path(source).name
     try:
         found = files_of(kind, source, fetch=False)
@@ -106,20 +105,14 @@ def files_of(kind: str, source: str, *, fetch: bool = True) -> list[Path]:
     else:
         path = resolve(source)
     if path.is_file():
-        refuse_pickle(path)
+        if kind != INCEPTION:  # whose best known weights are a .pth; it is read as nothing but tensors
+            refuse_pickle(path)
         return [path]
     weights = weight_files(path)
     if kind == INCEPTION:
         return weights
     others = [each for each in path.iterdir() if each.suffix in _FILES and each.suffix != ".safetensors"]
     return sorted({*weights, *others})
-
-
-def _package_version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return ""
 
 
 def _digest(parts: Sequence[str]) -> str:
