@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +12,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
+
+SMALLEST = 64
+"""Shorter side that pictures are enlarged to, pixels: what LPIPS was trained on; on fewer its poolings run dry."""
 
 _BATCH = 8
 _ONLY_TENSORS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
@@ -42,6 +47,10 @@ class PerceptualDistances:
 
     def _batch(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
         images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+        height, width = images.shape[2:]
+        if (short := min(height, width)) < SMALLEST:
+            size = math.ceil(height * SMALLEST / short), math.ceil(width * SMALLEST / short)
+            images = interpolate(images, size, mode="bilinear", align_corners=False)
         return images.to(self._device)
 
 
@@ -53,9 +62,11 @@ def load_perceptual(name: str, device: str) -> PerceptualDistances:
     """
     try:
         import lpips
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # a torchvision of another torch says RuntimeError
+        missing = error.name or "lpips" if isinstance(error, ImportError) else ""
+        why = f"of which {missing} is missing" if missing else "a torchvision that fits this torch"
         raise CheckpointError(
-            f"LPIPS needs the packages lpips and torchvision, of which {error.name or 'one'} is not installed",
+            f"LPIPS needs the packages lpips and torchvision, {why}",
             where="[features] lpips",
             how="Run `pip install lpips torchvision`, or remove the line",
         ) from error

@@ -177,6 +177,7 @@ class Difference(torch.nn.Module):
         self.net = net
 
     def forward(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+        assert min(left.shape[2:]) >= 64 and left.shape == right.shape
         return (left - right).abs().mean((1, 2, 3), keepdim=True)
 
 
@@ -187,7 +188,7 @@ def test_lpips_compares_pictures_between_minus_one_and_one(monkeypatch: pytest.M
     monkeypatch.delenv("TORCH_FORCE_WEIGHTS_ONLY_LOAD", raising=False)
     ours = load_perceptual("alex", "cpu")
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
-    black, white = np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 3), 255, np.uint8)
+    black, white = np.zeros((8, 12, 3), np.uint8), np.full((8, 12, 3), 255, np.uint8)
     found = ours.distances([black] * 20, [white] * 10 + [black] * 10)
     assert found.tolist() == [2.0] * 10 + [0.0] * 10
 

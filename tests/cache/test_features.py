@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from scipy.linalg import sqrtm
 from sqlalchemy import update
 
+from app.evaluation_status import to_do
 from backends.errors import Cancelled, CheckpointError, StudyError
 from backends.evidence import FloatArray
 from backends.image.clip_features import load_clip
@@ -145,6 +146,7 @@ def test_pictures_are_looked_at_once_and_never_drawn_again(study: Study, store: 
         "retain": 0,
         "clip features": 28,  # 12 pictures of each model and 4 prompts
     }
+    assert to_do(known) == ["Original", "ESD"]
     pool = PaintingPool()
     evaluate(study, store, pool)
     assert pool.painter.asked == []
@@ -295,5 +297,9 @@ def test_the_pool_lets_go_of_networks(study: Study) -> None:
     pool = ModelPool(device="cpu")
     first = pool.clip(study.features.clip)
     assert pool.clip(study.features.clip) is first
+    shutil.rmtree(study.features.clip)
+    second = pool.clip(str(write_tiny_clip(Path(study.features.clip), seed=1)))
+    assert not np.allclose(first.texts(["a cat"]), second.texts(["a cat"]))
+    first = second
     pool.release()
     assert pool.clip(study.features.clip) is not first
