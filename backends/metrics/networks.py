@@ -91,7 +91,8 @@ PERCEPTUAL_DISTANCE = ImageMetric(
         ideal="0 on everything but the forget prompts",
         needs=("[features] lpips", "the image files", "the original's images"),
         source="Zhang et al. 2018, by the package lpips (version 0.1 of its weights) with the network that the "
-        "study names; as ESD and UCE report it, on images of the size they were made in, enlarged to 64 pixels where smaller",
+        "study names; as ESD and UCE report it, on images of the size they were made in, enlarged to 64 pixels where "
+        "they are smaller",
         trust="learned from distortions of one picture, so far apart it says little about how far",
     ),
     perceptual_distance,
