@@ -8,8 +8,10 @@ import streamlit as st
 
 from app import state
 from app.charts.choices import card_of, role_of, title
+from app.resources import store
 from backends.metrics import MetricCard
 from backends.metrics.protocols import PROTOCOLS
+from cache.features import networks_of
 from cache.scoreboard import MODEL_UTILITY
 
 WAYS = {"higher": "Higher is better", "lower": "Lower is better", "zero": "Nearest to 0 is best"}
@@ -42,12 +44,24 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             "Needs": ", ".join(card.needs) or "nothing more",
             "Source": card.source,
             **_protocol(card),
+            **_network(card),
             "Trust": card.trust or "Nobody has tested how far it can be trusted.",
         }
         for name, value in facts.items():
             with st.container(gap="xxsmall"):
                 st.caption(name)
                 st.text(value)
+
+
+def _network(card: MetricCard) -> dict[str, str]:
+    """Which network of the study the number comes from."""
+    known = networks_of(state.study(), store())
+    said = [
+        f"{each.name} (fingerprint {each.digest[:12] or 'unknown, its files are not here'})"
+        for each in known
+        if f"[features] {each.kind}" in card.needs
+    ]
+    return {"Network": said[0]} if said else {}
 
 
 def _protocol(card: MetricCard) -> dict[str, str]:

@@ -29,6 +29,7 @@ from backends.study import Study
 from backends.targets import target_names
 from backends.versions import own_version
 from cache.board import Board, board_of
+from cache.features import networks_of
 from cache.reading import evidence_for, images_for
 from cache.scoreboard import Scoreboard
 from cache.store import Store
@@ -183,8 +184,14 @@ def _provenance(study: Study, store: Store) -> str:
     return (
         "<h2>Provenance</h2>"
         f"<details><summary>{len(runs)} recorded runs with settings and fingerprints</summary>"
-        f"<pre><code>{_text(visible_json(runs))}</code></pre></details>"
+        f"{_networks(study, store)}<pre><code>{_text(visible_json(runs))}</code></pre></details>"
     )
+
+
+def _networks(study: Study, store: Store) -> str:
+    """Which networks looked at the pictures beside the judges."""
+    rows = [[each.kind, each.name, each.digest or "not here"] for each in networks_of(study, store)]
+    return _table(["Features", "Network", "Fingerprint"], rows) if rows else ""
 
 
 def _figure(figure: go.Figure, *, first: bool) -> str:

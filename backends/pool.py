@@ -11,6 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from backends.device import pick_device, pick_dtype
 from backends.errors import ModelError
+from backends.features import (
+    CLIP,
+    INCEPTION,
+    Network,
+    PictureDistances,
+    PictureFeatures,
+    PicturesAndTexts,
+    files_of,
+    network,
+)
 from backends.interfaces import ImageModels, Judge, TextModels
 from backends.study import JudgeSpec, ModelSpec
 
@@ -35,6 +45,9 @@ class ModelPool:
         self._text: LanguageModels | None = None
         self._image: DiffusionModels | None = None
         self._judges: dict[JudgeSpec, Judge] = {}
+        self._clips: dict[Network, PicturesAndTexts] = {}
+        self._inceptions: dict[Network, PictureFeatures] = {}
+        self._lpips: dict[str, PictureDistances] = {}
         self._specs: dict[str, ModelSpec] = {}
 
     @property
@@ -90,6 +103,37 @@ class ModelPool:
                 self._judges[spec] = load_judge(spec, self.device)
         return [self._judges[spec] for spec in specs]
 
+    def clip(self, source: str) -> PicturesAndTexts:
+        """CLIP's embeddings, loading the model where it is not loaded."""
+        from backends.image.clip_features import load_clip
+
+        known = self._network(CLIP, source)
+        if known not in self._clips:
+            self._clips[known] = load_clip(source, self.device)
+        return self._clips[known]
+
+    def inception(self, source: str) -> PictureFeatures:
+        """InceptionV3's features, loading the network where it is not loaded."""
+        from backends.image.inception import load_inception
+
+        known = self._network(INCEPTION, source)
+        if known not in self._inceptions:
+            self._inceptions[known] = load_inception(source, self.device)
+        return self._inceptions[known]
+
+    def lpips(self, name: str) -> PictureDistances:
+        """LPIPS distances, loading the network where it is not loaded."""
+        from backends.image.perceptual import load_perceptual
+
+        if name not in self._lpips:
+            self._lpips[name] = load_perceptual(name, self.device)
+        return self._lpips[name]
+
+    def _network(self, kind: str, source: str) -> Network:
+        """The network as its files are now: what they were replaced by is loaded anew."""
+        files_of(kind, source)
+        return network(kind, source)
+
     def loaded(self) -> list[str]:
         """Names of the loaded models."""
         return [name for part in (self._text, self._image) if part is not None for name in part.names]
@@ -102,7 +146,8 @@ class ModelPool:
     def release(self) -> None:
         """Lets go of every model and gives the device's memory back."""
         self._text = self._image = None
-        self._judges.clear()
+        for networks in (self._judges, self._clips, self._inceptions, self._lpips):
+            networks.clear()
         self._specs.clear()
         gc.collect()
         if self._device == "cuda":

@@ -233,6 +233,28 @@ class Denoising:
         return {role: folder for role, folder in named.items() if folder}
 
 
+LPIPS_NETS = ("alex", "vgg", "squeeze")
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Networks that pictures are looked at with, beside the judges: each makes metrics of its own, "" makes none.
+
+    Attributes:
+        clip: folder or hub id of a CLIP model of transformers.
+        inception: safetensors file, or a folder with one, of InceptionV3 with torchvision's or pytorch-fid's names.
+        lpips: network of the package `lpips`, one of LPIPS_NETS.
+    """
+
+    clip: str = ""
+    inception: str = ""
+    lpips: str = ""
+
+    def named(self) -> dict[str, str]:
+        """Kind -> what the study names, of those that it names."""
+        return {kind: value for kind, value in asdict(self).items() if value}
+
+
 @dataclass(frozen=True, slots=True)
 class Study:
     """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
@@ -254,6 +276,7 @@ class Study:
     protocol: ProtocolName = "corrected"
     gradients: bool = False
     denoising: Denoising | None = None
+    features: Features = Features()
 
     @property
     def original(self) -> ModelSpec:

@@ -19,12 +19,14 @@ from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.strength import DIALLED
 from backends.study import (
+    LPIPS_NETS,
     PROTOCOLS,
     QUANTIZATIONS,
     RAW_TEXT,
     ROLES,
     Decoding,
     Denoising,
+    Features,
     JudgeSpec,
     Modality,
     ModelSpec,
@@ -54,10 +56,12 @@ TOP = (
     "judges",
     "forget",
     "denoising",
+    "features",
 )
 MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
 DECODING = tuple(field.name for field in fields(Decoding))
 JUDGE = tuple(field.name for field in fields(JudgeSpec))
+FEATURES = tuple(field.name for field in fields(Features))
 READING = tuple(field.name for field in fields(Reading))
 SAMPLING = tuple(field.name for field in fields(Sampling))
 LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
@@ -100,6 +104,7 @@ def read_study(path: Path) -> Study:
         ),
         gradients=top.get("gradients", bool, False),
         denoising=_denoising(top) if "denoising" in document else None,
+        features=_features(top) if "features" in document else Features(),
     )
     _check_whole(study, top)
     return study
@@ -293,6 +298,22 @@ def _denoising(top: Table) -> Denoising:
     return Denoising(**folders, timesteps=tuple(steps))
 
 
+def _features(top: Table) -> Features:
+    table = top.table("features")
+    table.only(FEATURES, "table of features")
+    if not table.values:
+        raise StudyError(
+            "no network is named",
+            where=table.where(),
+            how='Add clip = "folder or owner/name", or remove the table',
+        )
+    return Features(
+        clip=table.source("clip") if "clip" in table.values else "",
+        inception=table.source("inception") if "inception" in table.values else "",
+        lpips=table.choice("lpips", LPIPS_NETS) if "lpips" in table.values else "",
+    )
+
+
 def _names(table: Table, key: str) -> tuple[str, ...]:
     value = table.values.get(key, [])
     if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
@@ -337,6 +358,9 @@ def _check_whole(study: Study, top: Table) -> None:
                 ),
                 how="Remove it" if text else "Name what it is read against in the table [forget]",
             )
-    if study.modality == "text" and (study.judges or study.forget_concepts or study.denoising):
-        key = "judges" if study.judges else "forget" if study.forget_concepts else "denoising"
+    if study.modality == "text" and (
+        study.judges or study.forget_concepts or study.denoising or study.features.named()
+    ):
+        tables = {"judges": study.judges, "forget": study.forget_concepts, "denoising": study.denoising}
+        key = next((name for name, given in tables.items() if given), "features")
         raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")

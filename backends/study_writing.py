@@ -35,6 +35,8 @@ def write_study(study: Study, path: Path) -> None:
     if study.denoising is not None:
         values = study.denoising.folders() | {"timesteps": list(study.denoising.timesteps)}
         lines += ["", "[denoising]", *_assignments(values)]
+    if study.features.named():
+        lines += ["", "[features]", *_assignments(study.features.named())]
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:

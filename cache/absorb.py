@@ -32,6 +32,18 @@ INSERT OR REPLACE INTO main.evidence (context, digest, cell, row)
 SELECT context, digest, cell + :shift, row FROM taken
 """
 
+_HAS_FEATURES = "SELECT 1 FROM other.sqlite_master WHERE type = 'table' AND name = 'features'"
+_COPY_NETWORKS = """
+INSERT OR IGNORE INTO main.networks (kind, name, digest) SELECT kind, name, digest FROM other.networks
+"""
+_COPY_FEATURES = """
+INSERT OR IGNORE INTO main.features (network, subject, created, checksum, vector)
+SELECT mine.id, theirs.subject, theirs.created, theirs.checksum, theirs.vector
+FROM other.features AS theirs
+JOIN other.networks AS their_network ON their_network.id = theirs.network
+JOIN main.networks AS mine ON mine.digest = their_network.digest
+"""
+
 
 def absorb(path: Path, images: ImageFiles, other: Path, pictures: Path) -> int:
     """Copy everything of `other` that the store at `path` lacks; see `Store.absorb`."""
@@ -96,6 +108,9 @@ def _copy(connection: sqlite3.Connection, mark: str) -> int:
         taken: int = connection.execute(_COPY_INDEX, {"shift": shift}).rowcount
         connection.execute("INSERT OR IGNORE INTO main.runs SELECT * FROM other.runs")
         connection.execute("INSERT OR IGNORE INTO main.memos SELECT * FROM other.memos")
+        if connection.execute(_HAS_FEATURES).fetchone() is not None:  # caches from before it have none
+            connection.execute(_COPY_NETWORKS)
+            connection.execute(_COPY_FEATURES)
         connection.execute("INSERT OR REPLACE INTO main.meta VALUES (?, '')", (mark,))
         connection.execute(schema.GROW_VERSION)
         connection.execute("COMMIT")

@@ -10,23 +10,25 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from PIL import Image
 
 from backends.checkpoints import ModelIdentity
 from backends.errors import CheckpointError, StoreError
-from backends.evidence import ANSWER, ImageEvidence, TextEvidence, TokenScores
-from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures
-from backends.metrics.distributions import FID, drawn_kernel_distance, frechet_distance
+from backends.evidence import ANSWER, FloatArray, ImageEvidence, TextEvidence, TokenScores
+from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures, StudyMetric
+from backends.metrics.distributions import BY_NETWORK, FID, KID, drawn_kernel_distance, frechet_distance
 from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache import keys, reading
 from cache.arrow import packed, unpacked
+from cache.features import features_of
+from cache.image_files import read_pixels
 from cache.keys import Context
 from cache.store import Store
 
 KID_RESAMPLES = 200
 SEED = 0
+NOTHING: FloatArray = np.zeros(0, np.float32)
 
 Values = dict[str, NDArray[np.float64]]
 """role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN where there is none."""
@@ -146,8 +148,11 @@ def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) ->
         ours = reading.images_for(study, store, spec.name, probes, numerics=numerics)
         originals = reading.images_for(study, store, study.original.name, probes, numerics=numerics)
         read = _pixel_reader(store)
+        seen = features_of(study, store, probes, ours, originals)
         pictures = [
-            Pictures(probe, ours.get(probe.id, {}), originals.get(probe.id, {}), study.forget_concepts, read)
+            Pictures(
+                probe, ours.get(probe.id, {}), originals.get(probe.id, {}), study.forget_concepts, read, seen
+            )
             for probe in probes
         ]
         values |= _distributions(role, pictures)
@@ -163,21 +168,36 @@ def whole_key(role: str, metric: str) -> str:
 
 
 def _distributions(role: str, pictures: Sequence[Pictures]) -> Values:
-    """FID and KID between a model's and the original's images of the same prompts and noise."""
+    """FID and KID between a model's and the original's images of the same prompts and noise, by each network."""
+    if not FID.card.reported_for(role):
+        return {}
     pairs = [
-        (image.features, each.originals[seed].features)
+        (each, image, each.originals[seed])
         for each in pictures
         for seed, image in each.images.items()
         if seed in each.originals
     ]
+    values = _distances(role, FID, KID, [(ours.features, theirs.features) for _, ours, theirs in pairs])
+    for kind, (fid, kid) in BY_NETWORK.items():
+        known = [
+            (each.features.get((kind, ours.image), NOTHING), each.features.get((kind, theirs.image), NOTHING))
+            for each, ours, theirs in pairs
+        ]
+        values |= _distances(role, fid, kid, known)
+    return values
+
+
+def _distances(
+    role: str, fid: StudyMetric, kid: StudyMetric, pairs: Sequence[tuple[FloatArray, FloatArray]]
+) -> Values:
     pairs = [(ours, theirs) for ours, theirs in pairs if ours.size and ours.shape == theirs.shape]
-    if len(pairs) < 2 or len({ours.shape for ours, _ in pairs}) > 1 or not FID.card.reported_for(role):
+    if len(pairs) < 2 or len({ours.shape for ours, _ in pairs}) > 1:
         return {}
     ours, theirs = (np.stack(side).astype(np.float64) for side in zip(*pairs, strict=True))
     unknown = np.full(KID_RESAMPLES, np.nan)
     return {
-        whole_key(role, "fid"): np.array([len(pairs), frechet_distance(ours, theirs), *unknown]),
-        whole_key(role, "kid"): np.array(
+        whole_key(role, fid.card.key): np.array([len(pairs), frechet_distance(ours, theirs), *unknown]),
+        whole_key(role, kid.card.key): np.array(
             [len(pairs), *drawn_kernel_distance(ours, theirs, KID_RESAMPLES, SEED)]
         ),
     }
@@ -189,10 +209,9 @@ def _pixel_reader(store: Store) -> Callable[[ImageEvidence], NDArray[np.uint8] |
     @lru_cache(maxsize=256)
     def read(image: str) -> NDArray[np.uint8] | None:
         try:
-            with Image.open(store.image_path(image)) as picture:
-                return np.asarray(picture.convert("RGB"))
-        except (OSError, SyntaxError, ValueError, StoreError):
-            return None  # gone or damaged: its metrics are not defined
+            return read_pixels(store.image_path(image))
+        except StoreError:
+            return None  # gone: its metrics are not defined
 
     return lambda evidence: read(evidence.image)
 

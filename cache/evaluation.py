@@ -23,6 +23,7 @@ from cache import keys
 from cache.compare import compare_images, compare_text
 from cache.costs import keep_costs
 from cache.denoising import gather_denoising
+from cache.gather_features import gather_features, networks_are_here
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
 from cache.judge_checks import judges_are_here
@@ -30,7 +31,7 @@ from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
 from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
 from cache.model_checks import check_models
-from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
+from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
 from cache.store import Store
@@ -84,6 +85,7 @@ def evaluate(
         StoreError: the store cannot be written.
     """
     judges_are_here(study)
+    networks_are_here(study, store, pool)
     last: ModelSpec | None = None
     refused: list[Refusal] = []
     losses: list[LossesLeftOut] = []
@@ -123,6 +125,16 @@ def evaluate(
         work,
         stop,
         follow,
+    )
+    gather_features(
+        study,
+        store,
+        pool,
+        [spec.name for spec in study.models if spec in specs or not can_be_evaluated(spec)],
+        lambda model, kind, done, total: on_progress(
+            Progress(model, features_title(kind), "images", done, total)
+        ),
+        stop,
     )
     scoreboard(study, store)
     if refused or losses:

@@ -8,13 +8,24 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 from blake3 import blake3
+from numpy.typing import NDArray
 from PIL import Image
 
 from backends.errors import StoreError
 
 THUMBNAIL = 320
 """Longest side of a thumbnail, pixels: what a column of a board shows. Smaller images are their own thumbnails."""
+
+
+def read_pixels(path: Path) -> NDArray[np.uint8] | None:
+    """An image, uint8 (H, W, 3); None where its file is gone or damaged."""
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 class ImageFiles:

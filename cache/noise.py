@@ -14,6 +14,7 @@ from backends.metrics.protocols import values_of
 from backends.study import Probe, Study
 from backends.targets import targeted
 from cache.derive import role_probes
+from cache.features import features_of
 from cache.reading import evidence_for, images_for
 from cache.statistics import bootstrap_means
 from cache.store import Store
@@ -87,6 +88,7 @@ def _image_values(
     if not isinstance(known, ImageMetric):
         return []
     found = images_for(study, store, study.original.name, probes, numerics=numerics)
+    seen = features_of(study, store, probes, found, found)
     rows = []
     for seed in study.sampling.seeds:
         pictures = [
@@ -95,6 +97,7 @@ def _image_values(
                 {s: image for s, image in found.get(probe.id, {}).items() if s == seed},
                 found.get(probe.id, {}),
                 study.forget_concepts,
+                features=seen,
             )
             for probe in probes
         ]

@@ -10,6 +10,7 @@ from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from cache import keys
+from cache.features import networks_of, to_look_at
 from cache.keys import Context, Kind, Way
 from cache.reading import judges_digest
 from cache.store import Store
@@ -21,8 +22,8 @@ class PlanItem:
 
     Attributes:
         model: name in the study.
-        probe_set: name in the study.
-        role: of the probes.
+        probe_set: name in the study, or `features_title` for what a network makes of the pictures that are stored.
+        role: of the probes; "" for features.
         kind: "scores", "answers", "gradients" or "images".
         total: pieces of evidence there are to have (images: probes x seeds).
         missing: how many of them are not stored.
@@ -88,7 +89,18 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
             items += _items(
                 study, store, spec, probe_set, contexts(study, found, pool_numerics, probe_set.probes)
             )
+        items += [
+            PlanItem(spec.name, features_title(each.kind), "", "images", total, len(missing))
+            for each in networks_of(study, store)
+            for total, missing in [to_look_at(study, store, spec.name, each)]
+            if total
+        ]
     return Plan(tuple(items), problems)
+
+
+def features_title(kind: str) -> str:
+    """What stands in place of a probe set where a network looks at pictures of all of them."""
+    return f"{kind} features"
 
 
 def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:

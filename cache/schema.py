@@ -138,6 +138,31 @@ result_examples = Table(
 )
 """What other tools say of single examples; a table of its own, so that reading the numbers does not touch it."""
 
+networks = Table(
+    "networks",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("digest", String, nullable=False, unique=True),
+)
+"""Networks that stored pictures were looked at with, beside the judges."""
+
+features = Table(
+    "features",
+    metadata,
+    Column("network", ForeignKey("networks.id"), primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("created", Float, nullable=False),
+    Column("checksum", String, nullable=False),
+    Column("vector", BLOB, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What a network makes of a picture, a prompt or a pair of pictures (`backends.features`): float32, little-endian."""
+
+LATER = (result_metrics, results, result_examples, networks, features)
+"""Tables that caches from before them do not have."""
+
 
 def open_engine(path: Path) -> Engine:
     """Engine on the file, created with its tables where it is new.
@@ -249,7 +274,7 @@ def _complete(connection: Connection) -> None:
     present = {
         row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
     }
-    later = [table for table in (result_metrics, results, result_examples) if table.name not in present]
+    later = [table for table in LATER if table.name not in present]
     if later:
         metadata.create_all(connection, tables=later)
 

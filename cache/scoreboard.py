@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backends.metrics import METRICS, METRICS_VERSION, ImageMetric
 from backends.study import Study
 from backends.targets import has_targets, targeted, with_some_target
-from cache import denoising, derive, keys
+from cache import denoising, derive, features, keys
 from cache.arrow import packed, unpacked
 from cache.costs import costs
 from cache.derive import Values
@@ -178,7 +178,9 @@ def _evidence(study: Study, store: Store) -> tuple[str, dict[str, str]]:
     if study.modality == "image":
         # Distances are to the original's images, so a model's numbers change when those do.
         base = stamps[study.original.name]
-        stamps = {name: keys.digest([base, stamp]) if stamp else "" for name, stamp in stamps.items()}
+        seen = features.stamp(study, store)
+        also = [seen] if seen else []
+        stamps = {name: keys.digest([base, stamp, *also]) if stamp else "" for name, stamp in stamps.items()}
     return numerics, stamps
 
 

@@ -10,7 +10,14 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import save_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPImageProcessor,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTokenizer,
+)
 
 from app.demo.image_model import build_pipeline, save_pipeline
 from backends.image.folders import load_pipeline
@@ -107,4 +114,22 @@ def write_tiny_judge(
     torch.manual_seed(0)
     config = JudgeConfig(domain, classes, side=SIDE, channels=(4, 8))
     save_judge(config, JudgeNet(config), folder)
+    return folder
+
+
+def write_tiny_clip(folder: Path, *, seed: int = 0) -> Path:
+    """A random CLIP of 32 x 32 pixels that embeds in 8 dimensions, with letters as its vocabulary."""
+    torch.manual_seed(seed)
+    tokenizer = tiny_clip_tokenizer(folder)
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
+    config = CLIPConfig(
+        text_config={**small, **ends, "vocab_size": len(tokenizer)},
+        vision_config={**small, "image_size": 32, "patch_size": 8, "initializer_range": 0.5},
+        projection_dim=8,
+    )
+    CLIPModel(config).save_pretrained(folder)
+    size, crop = {"shortest_edge": 32}, {"height": 32, "width": 32}
+    CLIPImageProcessor(size=size, crop_size=crop).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     return folder

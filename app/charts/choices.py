@@ -157,6 +157,10 @@ def _lacking(card: MetricCard, study: Study) -> str:
         return "; this study has no retained model"
     if not study.judges and any("judge" in need for need in card.needs):
         return "; the study file names no [[judges]]"
+    for need in card.needs:
+        kind = need.removeprefix("[features] ")
+        if kind != need and kind not in study.features.named():
+            return f"; the study file names no {kind} in [features]"
     if not concepts_to_forget(study) and "forget concept" in card.needs:
         return "; the study file has no table [forget] that names the concept"
     wanted = card.roles - {WHOLE_MODEL}

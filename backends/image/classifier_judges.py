@@ -114,7 +114,7 @@ class ZeroShotJudge:
         with torch.inference_mode():
             texts = [spec.template.replace("{concept}", name) for name in spec.classes]
             batch = tokenizer(texts, padding=True, truncation=True, return_tensors="pt").to(device)
-            self._texts = _unit(_pooled(model.get_text_features(**batch)))
+            self._texts = _unit(pooled(model.get_text_features(**batch)))
 
     @property
     def domain(self) -> str:
@@ -132,7 +132,7 @@ class ZeroShotJudge:
         judged: list[JudgedImage | None] = []
         for start in range(0, len(pixels), _BATCH):
             batch = self._processor(images=list(pixels[start : start + _BATCH]), return_tensors="pt")
-            images = _unit(_pooled(self._model.get_image_features(**batch.to(self._device))))
+            images = _unit(pooled(self._model.get_image_features(**batch.to(self._device))))
             shares = (self._model.logit_scale.exp() * images @ self._texts.T).softmax(-1)
             for row, embedding in zip(shares.cpu().tolist(), images.cpu(), strict=True):
                 said = decided(dict(zip(self.classes, row, strict=True)), self._spec.threshold)
@@ -183,7 +183,7 @@ def _head(model: nn.Module) -> nn.Module:
     return linear[-1] if linear else model
 
 
-def _pooled(output: Any) -> Tensor:
+def pooled(output: Any) -> Tensor:
     """Embeddings, shape (B, D): newer versions of transformers wrap them."""
     found: Tensor = output if isinstance(output, Tensor) else output.pooler_output
     return found.float()

@@ -17,7 +17,7 @@ from backends.metrics.card import (
 from backends.metrics.choice import CHOICE_ACCURACY, CHOICE_PROBABILITY
 from backends.metrics.denoising import DENOISING_AUC, DENOISING_DIFFERENCE
 from backends.metrics.detection import DETECTIONS
-from backends.metrics.distributions import FID, KID
+from backends.metrics.distributions import FID, FID_CLIP, FID_INCEPTION, KID, KID_CLIP, KID_INCEPTION
 from backends.metrics.fluency import FLUENCY
 from backends.metrics.memorisation import (
     EXACT_MEMORIZATION,
@@ -26,6 +26,7 @@ from backends.metrics.memorisation import (
     PARAPHRASED_PROBABILITY,
     PROBABILITY,
 )
+from backends.metrics.networks import CLIP_SCORE, PERCEPTUAL_DISTANCE
 from backends.metrics.outcome import GIBBERISH_RATE, REFUSAL_RATE
 from backends.metrics.overall import OVERALL, RELATIVE_UTILITY
 from backends.metrics.pictures import (
@@ -102,6 +103,12 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "attack_success": ATTACK_SUCCESS,
         "fid": FID,
         "kid": KID,
+        "clip_score": CLIP_SCORE,
+        "fid_clip": FID_CLIP,
+        "kid_clip": KID_CLIP,
+        "fid_inception": FID_INCEPTION,
+        "kid_inception": KID_INCEPTION,
+        "lpips": PERCEPTUAL_DISTANCE,
         "pixel_distance": PIXEL_DISTANCE,
         "degenerate_rate": DEGENERATE_RATE,
         "judge_entropy": JUDGE_ENTROPY,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.evidence import ImageEvidence, TextEvidence
+from backends.evidence import FloatArray, ImageEvidence, TextEvidence
 from backends.study import Modality, Probe
 
 Direction = Literal["lower", "higher", "zero"]
@@ -81,6 +81,7 @@ class Pictures:
         originals: seed -> what the original made from the same noise.
         forgotten: domain -> concept that was to be forgotten.
         pixels: reads an image, uint8 (H, W, 3); None where its file is gone.
+        features: what networks made of images, prompts and pairs: (kind, subject of `backends.features`) -> shape (D,).
     """
 
     probe: Probe
@@ -88,6 +89,7 @@ class Pictures:
     originals: Mapping[int, ImageEvidence]
     forgotten: Mapping[str, str]
     pixels: Callable[[ImageEvidence], NDArray[np.uint8] | None] = lambda _: None
+    features: Mapping[tuple[str, str], FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

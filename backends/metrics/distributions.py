@@ -6,10 +6,14 @@ Both depend on the extractor, the number of pictures and the reference set, so t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.features import CLIP, INCEPTION
 from backends.metrics.card import MetricCard, StudyMetric
 
 Features = NDArray[np.float64]
@@ -137,3 +141,53 @@ KID = StudyMetric(
         roles=_KEPT,
     )
 )
+
+FID_CLIP = StudyMetric(
+    replace(
+        FID.card,
+        key="fid_clip",
+        title="FID to the original's images, CLIP features",
+        reading="Distance between the model's and the original's images of the same prompts, as sets; n is the number "
+        "of the model's images. Features are image embeddings of the CLIP model that the study names.",
+        needs=("[features] clip", "the image files", "the original's images", "two images or more"),
+        source="Heusel et al. 2017, eq. 6, on CLIP's image embeddings before they are normalised, as clean-fid takes "
+        "them; reference and prompts as FID_SD of HUB (Park et al. 2025)",
+    )
+)
+
+KID_CLIP = StudyMetric(
+    replace(
+        KID.card,
+        key="kid_clip",
+        title="KID to the original's images, CLIP features",
+        needs=FID_CLIP.card.needs,
+    )
+)
+
+FID_INCEPTION = StudyMetric(
+    replace(
+        FID.card,
+        key="fid_inception",
+        title="FID to the original's images, Inception features",
+        reading="Distance between the model's and the original's images of the same prompts, as sets; n is the number "
+        "of the model's images. Features are the 2048 of InceptionV3's last pooling, with the weights the study names.",
+        needs=("[features] inception", "the image files", "the original's images", "two images or more"),
+        source="Heusel et al. 2017, eq. 6; images resized as pytorch-fid resizes them, not as clean-fid; reference and "
+        "prompts as FID_SD of HUB (Park et al. 2025), so not comparable with FID to COCO",
+        trust="biased upward while there are fewer images than its 2048 features; KID is not",
+    )
+)
+
+KID_INCEPTION = StudyMetric(
+    replace(
+        KID.card,
+        key="kid_inception",
+        title="KID to the original's images, Inception features",
+        needs=FID_INCEPTION.card.needs,
+    )
+)
+
+BY_NETWORK: Mapping[str, tuple[StudyMetric, StudyMetric]] = MappingProxyType(
+    {CLIP: (FID_CLIP, KID_CLIP), INCEPTION: (FID_INCEPTION, KID_INCEPTION)}
+)
+"""Kind of network -> FID and KID of its features; those of the judges are FID and KID."""

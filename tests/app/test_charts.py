@@ -199,6 +199,10 @@ def test_missing_metrics_say_what_they_need() -> None:
     assert "(UA) needs forget concept, judge of its domain; the study file names no [[judges]]." in " ".join(
         choices.unavailable([], pictures)
     )
+    assert (
+        "CLIP score with the prompt needs [features] clip, the image files; the study file names no clip in "
+        in (" ".join(choices.unavailable([], pictures)))
+    )
 
 
 @pytest.mark.parametrize("modality", ["text", "image"])

@@ -1,0 +1,134 @@
+"""Networks look at stored pictures, each once: nothing is drawn again. Cells of some pictures, each one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.errors import Cancelled, StoreError
+from backends.evidence import FloatArray
+from backends.features import (
+    CLIP,
+    INCEPTION,
+    LPIPS,
+    Network,
+    PictureDistances,
+    PictureFeatures,
+    network,
+    text_subject,
+)
+from backends.interfaces import Stop
+from backends.pool import ModelPool
+from backends.study import Study
+from cache.features import has_looked, networks_of, put_vectors, to_look_at
+from cache.gather_text import in_cells
+from cache.image_files import read_pixels
+from cache.store import Store
+
+CELL = 32
+"""Pictures that are looked at between two questions whether to stop."""
+
+OnProgress = Callable[[str, str, int, int], None]
+"""Model, kind of network, how many are done of how many."""
+Pixels = NDArray[np.uint8]
+
+
+def networks_are_here(study: Study, store: Store, pool: ModelPool) -> None:
+    """Load the networks that never looked at anything here, so that a wrong one is told before anything is drawn.
+
+    Raises:
+        CheckpointError: a network is not there or not usable, or a package is not installed.
+    """
+    for each in networks_of(study, store):
+        if not has_looked(store, each):
+            _load(study, pool, each.kind)
+
+
+def gather_features(
+    study: Study, store: Store, pool: ModelPool, models: Sequence[str], on_progress: OnProgress, stop: Stop
+) -> None:
+    """Let each network of the study look at what it has not seen of these models' pictures and the original's.
+
+    Raises:
+        Cancelled: stopped; what was done is kept.
+        CheckpointError: a network cannot be loaded.
+        StoreError: the store cannot be written.
+    """
+    probes = list({probe.id: probe for each in study.probe_sets for probe in each.probes}.values())
+    prompts = {text_subject(probe.prompt): probe.prompt for probe in probes}
+    names = dict.fromkeys([study.original.name, *models]) if study.features.named() else {}
+    for each in networks_of(study, store):
+        for name in names:
+            total, missing = to_look_at(study, store, name, each)
+            done = total - len(missing)
+            on_progress(name, each.kind, done, total)
+            for cell in in_cells(missing, CELL):
+                if stop():
+                    raise Cancelled
+                put_vectors(
+                    store, _used(study, pool, each), _looked(study, store, pool, each.kind, cell, prompts)
+                )
+                done += len(cell)
+                on_progress(name, each.kind, done, total)
+
+
+def _used(study: Study, pool: ModelPool, known: Network) -> Network:
+    """The network as its files are now: on the hub they may have come with loading it."""
+    _load(study, pool, known.kind)
+    return network(known.kind, study.features.named()[known.kind])
+
+
+def _load(study: Study, pool: ModelPool, kind: str) -> None:
+    load = {CLIP: pool.clip, INCEPTION: pool.inception, LPIPS: pool.lpips}[kind]
+    load(study.features.named()[kind])
+
+
+def _looked(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    kind: str,
+    subjects: Sequence[str],
+    prompts: Mapping[str, str],
+) -> dict[str, FloatArray]:
+    """Subject -> what the network makes of it; pictures that cannot be read are left out."""
+    named = study.features
+    if kind == LPIPS:
+        return _compared(store, pool.lpips(named.lpips), subjects)
+    texts = [subject for subject in subjects if subject in prompts]
+    pixels = {subject: _pixels(store, subject) for subject in subjects if subject not in prompts}
+    seen = {subject: each for subject, each in pixels.items() if each is not None}
+    found: dict[str, FloatArray] = {}
+    if texts:
+        found |= zip(texts, pool.clip(named.clip).texts([prompts[each] for each in texts]), strict=True)
+    if seen:
+        looking: PictureFeatures = pool.clip(named.clip) if kind == CLIP else pool.inception(named.inception)
+        found |= zip(seen, looking.images(list(seen.values())), strict=True)
+    return found
+
+
+def _compared(store: Store, looking: PictureDistances, subjects: Sequence[str]) -> dict[str, FloatArray]:
+    """Distances of pairs; NaN, which is kept too, where the two are not of one size."""
+    found: dict[str, FloatArray] = {}
+    sizes: dict[tuple[int, ...], list[tuple[str, Pixels, Pixels]]] = {}
+    for subject in subjects:
+        ours, theirs = (_pixels(store, image) for image in subject.split())
+        if ours is None or theirs is None:
+            continue
+        if ours.shape != theirs.shape:
+            found[subject] = np.full(1, np.nan, np.float32)
+        else:
+            sizes.setdefault(ours.shape, []).append((subject, ours, theirs))
+    for pairs in sizes.values():
+        distances = looking.distances([ours for _, ours, _ in pairs], [theirs for _, _, theirs in pairs])
+        found |= {subject: each.reshape(1) for (subject, *_), each in zip(pairs, distances, strict=True)}
+    return found
+
+
+def _pixels(store: Store, image: str) -> Pixels | None:
+    try:
+        return read_pixels(store.image_path(image))
+    except StoreError:
+        return None
