@@ -67,7 +67,9 @@ def to_look_at(study: Study, store: Store, model: str, of: Network) -> tuple[int
     subjects: dict[str, None] = {}
     for numerics in sorted(_arithmetics(study, store, model)):
         ours = reading.images_for(study, store, model, probes, numerics=numerics)
-        theirs = reading.images_for(study, store, study.original.name, probes, numerics=numerics)
+        base = study.original.name if of.kind == LPIPS else ""
+        # Only distances are of pairs: the original's own pictures are counted with the original, once.
+        theirs = reading.images_for(study, store, base, probes, numerics=numerics) if base else {}
         subjects |= dict.fromkeys(subjects_of(of.kind, probes, ours, theirs))
     kept = vectors(store, of, list(subjects))
     return len(subjects), [subject for subject in subjects if subject not in kept]
