@@ -26,6 +26,7 @@ from backends.hub import version_path
 from backends.image.comparing import differences, loader_report
 from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline
+from backends.image.prompts import short, what_is_cut
 from backends.image.steps import Step, preview, run_in_steps
 from backends.image.version_shapes import Version, denoiser_of
 from backends.image.weights import part_of_the_way, read_version, share_equal
@@ -143,7 +144,9 @@ class DiffusionModels:
         for request in requests:
             if not request.prompt.strip():
                 raise ModelError("the prompt is empty", how="Write what the picture should show")
-            self._note_what_is_cut(request)
+            note = what_is_cut(self._pipes[request.model], request.prompt)
+            if note and note not in self.notes:
+                self.notes.append(note)
         by_model: dict[str, list[int]] = {}
         for index, request in enumerate(requests):
             by_model.setdefault(request.model, []).append(index)
@@ -220,22 +223,6 @@ class DiffusionModels:
             self._bases[folder] = pipe
         return self._bases[folder]
 
-    def _note_what_is_cut(self, request: ImageRequest) -> None:
-        """CLIP reads 77 tokens; diffusers drops the rest with a log line, so it is said here."""
-        tokenizer = getattr(self._pipes[request.model], "tokenizer", None)
-        if tokenizer is None:
-            return
-        ids, longest = tokenizer(request.prompt)["input_ids"], tokenizer.model_max_length
-        if len(ids) > longest:
-            # The last of the tokens that are read is the end mark.
-            cut = tokenizer.decode(ids[longest - 1 :], skip_special_tokens=True).strip()
-            note = (
-                f"the prompt is {len(ids)} tokens long and the model reads {longest}: "
-                f'"{_short(cut)}" is cut off ({_short(request.prompt, 60)})'
-            )
-            if note not in self.notes:
-                self.notes.append(note)
-
 
 def _modules(pipe: Any) -> Mapping[str, nn.Module]:
     return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
@@ -272,13 +259,9 @@ def _class_label(pipe: Any, prompt: str) -> int:
         return int(word)
     some = f", such as {', '.join(list(names)[:3])}" if names else ""
     raise ModelError(
-        f"{_short(word, 60)!r} is none of this model's classes{some}",
+        f"{short(word, 60)!r} is none of this model's classes{some}",
         how="Ask for a class by its number or name",
     )
-
-
-def _short(text: str, length: int = 200) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _shown(pipe: Any, step: Step, count: int) -> np.ndarray[Any, np.dtype[np.uint8]] | None:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from backends.errors import ModelError
+from backends.image.clean import clean_of, given
+from backends.image.predicting import unpacked
 from backends.interfaces import Stop
 
 
@@ -73,12 +75,29 @@ def preview(pipe: Any, clean: Tensor | None) -> Any:
     vae = getattr(pipe, "vae", None)
     if vae is None and clean.ndim == 4 and clean.shape[1] == 3:  # diffusion on pixels
         return (clean.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-    if vae is None or clean.ndim != 4 or clean.shape[1] != getattr(vae.config, "latent_channels", None):
+    if vae is None:
         return None
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    if vae.dtype == torch.float16 and hasattr(pipe, "upcast_vae"):
+        # SDXL's VAE overflows in float16; at the end its pipeline widens it, and two threads must not do that at once.
+        return None
+    latents = unpacked(clean)
+    if latents.ndim != 4 or latents.shape[1] != getattr(vae.config, "latent_channels", None):
+        return None
     with torch.no_grad():
-        pixels = vae.decode((clean / vae.config.scaling_factor + shift).to(vae.dtype)).sample
+        pixels = vae.decode(_unscaled(vae, latents).to(vae.dtype), return_dict=False)[0]
     return (pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _unscaled(vae: Any, latents: Tensor) -> Tensor:
+    """Latents as the VAE made them; pipelines work with ones of mean 0 and deviation 1."""
+    mean, deviation = (getattr(vae.config, key, None) for key in ("latents_mean", "latents_std"))
+    scaled = latents / (getattr(vae.config, "scaling_factor", None) or 1.0)
+    if mean is not None and deviation is not None:
+        shape = (1, -1, 1, 1)
+        return scaled * torch.tensor(deviation).view(shape).to(scaled) + torch.tensor(mean).view(shape).to(
+            scaled
+        )
+    return scaled + (getattr(vae.config, "shift_factor", None) or 0.0)
 
 
 def _work(
@@ -111,7 +130,7 @@ def _work(
 
 @contextmanager
 def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterator[None]:
-    """Tells the clean prediction after every `scheduler.step`; x_t where the scheduler does not tell it.
+    """Tells the clean prediction after every `scheduler.step`.
 
     Every pipeline steps its scheduler; not every one has a callback.
     """
@@ -119,10 +138,9 @@ def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterat
 
     @functools.wraps(original)  # pipelines read its signature
     def step(*args: Any, **kwargs: Any) -> Any:
+        before = given(scheduler, original, args, kwargs)
         output = original(*args, **kwargs)
-        parts = tuple(output.values()) if isinstance(output, dict) else tuple(output)
-        tensors = [part for part in parts if isinstance(part, Tensor)]
-        on_step(tensors[-1] if tensors else None)
+        on_step(clean_of(scheduler, output, before))
         return output
 
     scheduler.step = step
