@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,6 +213,17 @@ def test_a_lora_in_stabilitys_names_is_that_in_diffusers_names(tmp_path: Path) -
     found = models.versions["K"].tensors["unet"]
     assert set(found) == {f"{ours}.weight" for ours in pairs.values()}
     assert all(torch.allclose(tensor, unet[name] + 1) for name, tensor in found.items())
+
+
+def test_settings_of_a_pipeline_are_kept(tmp_path: Path) -> None:
+    """SDXL's own: whether no negative prompt means zeros, or the states of an empty text."""
+    folder = FAMILIES["sdxl"](tmp_path / "sdxl")
+    index = folder / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "force_zeros_for_empty_prompt": False}))
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    assert models.pipeline("Original").config.force_zeros_for_empty_prompt is False
+    assert models.identity_check("Original", SAMPLING) == ""
 
 
 def real_picture(tmp_path: Path) -> RealPicture:
