@@ -11,10 +11,13 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    PixArtSigmaPipeline,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionPipeline,
@@ -144,6 +147,32 @@ def write_tiny_flux(folder: Path) -> Path:
     return folder
 
 
+def write_tiny_pixart(folder: Path) -> Path:
+    """PixArt-Sigma's shape: a transformer that attends to a T5's states, and DPM-Solver."""
+    torch.manual_seed(0)
+    tokenizer = tiny_t5_tokenizer()
+    pipe = PixArtSigmaPipeline(
+        tokenizer=tokenizer,
+        text_encoder=_t5(WIDTH),
+        vae=_vae(4, levels=4),
+        transformer=PixArtTransformer2DModel(
+            num_attention_heads=2,
+            attention_head_dim=8,
+            in_channels=4,
+            out_channels=8,
+            num_layers=1,
+            cross_attention_dim=16,
+            sample_size=32,  # it knows some sizes only
+            patch_size=2,
+            caption_channels=WIDTH,
+            use_additional_conditions=False,
+        ),
+        scheduler=DPMSolverMultistepScheduler(),
+    )
+    pipe.save_pretrained(folder)
+    return folder
+
+
 FAMILIES: Mapping[str, Callable[[Path], Path]] = {
     "sd2": write_tiny_sd2,
     "sdxl": write_tiny_sdxl,
@@ -189,11 +218,11 @@ def _unet(**settings: Any) -> UNet2DConditionModel:
     )
 
 
-def _vae(latent_channels: int, **settings: Any) -> AutoencoderKL:
+def _vae(latent_channels: int, levels: int = 2, **settings: Any) -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8,) * levels,
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
         latent_channels=latent_channels,
         norm_num_groups=4,
         sample_size=16,

@@ -17,10 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backends.errors import ModelError
+from backends.errors import BoardError, ModelError
 from backends.image.clean import clean_of, given
 from backends.image.predicting import unpacked
 from backends.interfaces import Stop
+
+REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError)
+"""What pipelines raise where they are asked for what they cannot do; few check it and say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
     """Call the pipeline and yield its steps; nothing more is yielded after `stop` says so.
 
     Raises:
-        ModelError: the pipeline refuses the arguments (a size it cannot draw).
+        ModelError: the pipeline refuses the arguments (a size it cannot draw), or the device's memory is full.
     """
     steps: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
     left = threading.Event()
@@ -56,8 +59,13 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
     worker.start()
     try:
         while (item := steps.get()) is not None:
-            if isinstance(item, ValueError):
-                raise ModelError(f"the pipeline refuses this request ({str(item).strip()})") from item
+            if isinstance(item, torch.OutOfMemoryError):
+                raise ModelError(
+                    "the device's memory is full", how="Draw smaller pictures, or tick fewer models"
+                ) from item
+            if isinstance(item, REFUSALS) and not isinstance(item, BoardError):
+                said = (str(item).strip().splitlines() or [type(item).__name__])[0]
+                raise ModelError(f"the pipeline refuses this request ({said[:300]})") from item
             if isinstance(item, BaseException):
                 raise item
             yield item
