@@ -30,7 +30,7 @@ from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline
 from backends.image.prompts import short, what_is_cut
 from backends.image.steps import Step, preview, run_in_steps
-from backends.image.turns import SHARE, Kept, inside, keep, tensors_of
+from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
 from backends.image.version_shapes import States, Version, denoiser_of
 from backends.image.weights import part_of_the_way, read_version, share_equal
 from backends.interfaces import ImageRequest, PartialImage, Stop
@@ -82,15 +82,23 @@ class DiffusionModels:
         if spec.name in self._pipes:
             return
         self._end_what_is_under_way()
-        folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
-        base = self._base(folder)
-        components = dict(base.components)
+        folder = (resolve(spec.source, revision=spec.revision) / spec.subfolder).resolve()
         if spec.weights:
-            self._change(components, base, spec)
+            pipe = self._base(folder)
+            components = dict(pipe.components)
+            self._change(components, pipe, spec)
         elif spec.strength != 1.0:
-            self._mix(components, self._base(resolve(spec.origin) / spec.subfolder), spec)
+            origin = self._base((resolve(spec.origin) / spec.subfolder).resolve())
+            pipe = self._bases.get(folder) or self._loaded(folder)
+            components = dict(pipe.components)
+            self._mix(components, origin, spec)
+        else:
+            pipe = self._bases.get(folder) or self._loaded(folder)
+            components = dict(pipe.components)
+            if folder not in self._bases and not self._beside(components, pipe, spec):
+                self._bases[folder] = self._shared(pipe)
         components["scheduler"] = copy.deepcopy(components["scheduler"])
-        self._pipes[spec.name] = _with_components(base, components)
+        self._pipes[spec.name] = _with_components(pipe, components)
         self._folders[spec.name] = folder
 
     def pipeline(self, name: str) -> Any:
@@ -115,9 +123,7 @@ class DiffusionModels:
         the folder is in memory twice. Only for models that are a folder by themselves, as originals are.
         """
         pipe = self.pipeline(name)
-        again = load_pipeline(self._folders[name], self._dtype).to(self._device)
-        for module in _modules(again).values():
-            module.requires_grad_(False).eval()
+        again = self._loaded(self._folders[name])
         request = [ImageRequest(name, "a picture", 1)]
         if "class_labels" in inspect.signature(pipe.__call__).parameters:
             request = [ImageRequest(name, "0", 1)]
@@ -254,32 +260,51 @@ class DiffusionModels:
     def _put(self, components: dict[str, Any], spec: ModelSpec, changes: States, base: Any) -> bool:
         """Changed tensors into components, or onto the disk where they take more memory than they may."""
         modules = {name: part for name, part in components.items() if isinstance(part, nn.Module)}
-        room = SHARE * sum(_bytes_of(modules.values()).values()) - self._held.get(id(base), 0)
-        size = sum(
-            tensor.numel() * tensor.element_size() for held in changes.values() for tensor in held.values()
-        )
-        kept = keep(modules, changes) if size > room else None
+        kept = keep(modules, changes) if self._exceeds(base, changes) else None
         if kept is not None:
             self._kept[spec.name] = kept
             return False
-        self._held[id(base)] = self._held.get(id(base), 0) + size
+        self._held[id(base)] = self._held.get(id(base), 0) + _size_of(changes)
         for name, tensors in changes.items():
             components[name] = with_changes(components[name], tensors)
         return True
 
+    def _exceeds(self, base: Any, changes: States) -> bool:
+        """Whether these tensors take more memory than is left to versions of a base."""
+        room = SHARE * sum(_bytes_of(_modules(base).values()).values()) - self._held.get(id(base), 0)
+        return _size_of(changes) > room
+
+    def _beside(self, components: dict[str, Any], pipe: Any, spec: ModelSpec) -> bool:
+        """Let a folder take turns in the modules of a base that it differs from in its tensors only."""
+        for base in self._bases.values():
+            changes = changes_between(_modules(base), _modules(pipe)) if type(base) is type(pipe) else None
+            if changes is not None and self._exceeds(base, changes):
+                kept = keep(_modules(base), changes)
+                if kept is not None:
+                    self._kept[spec.name] = kept
+                    components.update(_modules(base))
+                    return True
+        return False
+
     def _base(self, folder: Path) -> Any:
-        folder = folder.resolve()
         if folder not in self._bases:
-            pipe = load_pipeline(folder, self._dtype).to(self._device)
-            for module in _modules(pipe).values():
-                module.requires_grad_(False).eval()
-            for other in self._bases.values():
-                theirs = _modules(other)
-                for name, module in _modules(pipe).items():
-                    if name in theirs:
-                        share_equal(module, theirs[name])
-            self._bases[folder] = pipe
+            self._bases[folder] = self._shared(self._loaded(folder))
         return self._bases[folder]
+
+    def _loaded(self, folder: Path) -> Any:
+        pipe = load_pipeline(folder, self._dtype).to(self._device)
+        for module in _modules(pipe).values():
+            module.requires_grad_(False).eval()
+        return pipe
+
+    def _shared(self, pipe: Any) -> Any:
+        """The pipeline, with the tensors of those loaded before wherever they are equal."""
+        for other in self._bases.values():
+            theirs = _modules(other)
+            for name, module in _modules(pipe).items():
+                if name in theirs:
+                    share_equal(module, theirs[name])
+        return pipe
 
 
 def _modules(pipe: Any) -> Mapping[str, nn.Module]:
@@ -290,6 +315,12 @@ def _bytes_of(modules: Iterable[nn.Module]) -> dict[int, int]:
     """Size of every parameter and buffer, by where it lies."""
     tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
     return {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
+
+
+def _size_of(changes: States) -> int:
+    return sum(
+        tensor.numel() * tensor.element_size() for tensors in changes.values() for tensor in tensors.values()
+    )
 
 
 def _with_components(pipe: Any, components: Mapping[str, Any]) -> Any:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +74,24 @@ def keep(modules: Mapping[str, nn.Module], changes: States) -> Kept | None:
         return None
 
 
+def changes_between(
+    base: Mapping[str, nn.Module], other: Mapping[str, nn.Module]
+) -> dict[str, dict[str, Tensor]] | None:
+    """The tensors in which modules differ from the base's; None where anything else differs, too."""
+    if base.keys() != other.keys():
+        return None
+    changes: dict[str, dict[str, Tensor]] = {}
+    for component, module in base.items():
+        ours, theirs = module.state_dict(), other[component].state_dict()
+        alike = type(module) is type(other[component]) and _settings(module) == _settings(other[component])
+        if not alike or _layout(ours) != _layout(theirs):
+            return None
+        for name, tensor in ours.items():
+            if not torch.equal(tensor, theirs[name]):
+                changes.setdefault(component, {})[name] = theirs[name]
+    return changes
+
+
 def tensors_of(kept: Kept) -> dict[str, dict[str, Tensor]]:
     """The version's changed tensors, as new ones; the modules stay the original's."""
     found: dict[str, dict[str, Tensor]] = {}
@@ -95,6 +114,18 @@ def inside(kept: Kept) -> Iterator[None]:
     finally:
         for part in applied:
             _bits(part.tensor).bitwise_xor_(_read(kept, part))
+
+
+def _layout(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """What a module was made with, without where it was read from."""
+    config: Any = getattr(module, "config", {})
+    found = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    no_part = ("transformers_version", "architectures", "dtype", "torch_dtype")
+    return {key: value for key, value in found.items() if not key.startswith("_") and key not in no_part}
 
 
 def _bits(tensor: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -85,6 +86,44 @@ def test_the_pipeline_of_a_version_is_whole_and_its_original_untouched(
     assert (report.matched, report.changed) == (len(expected), len(expected))
     assert models.identity_check("Original", SAMPLING) == ""
     assert models.identity_check("One", SAMPLING) != ""  # its folder is the original's
+
+
+def test_a_folder_that_differs_in_its_tensors_only_takes_turns_too(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = write_tiny_pipeline(tmp_path / "retained", seed=1)
+    retained, half = ModelSpec("R", "retained", str(other)), dialled(specs(folder)[0], "R", str(other))
+    drawings = []
+    for share in (9.0, 0.25):
+        monkeypatch.setattr(pipelines, "SHARE", share)
+        models = DiffusionModels("cpu", "float32")
+        models.add(specs(folder)[0])
+        alone = models.bytes()
+        for spec in (retained, half):
+            models.add(spec)
+        assert (models.bytes() == alone) == (share < 1)
+        assert models.identity_check("R", SAMPLING) == ""
+        assert models.report("R", "Original").differences == ()
+        drawings.append(drawn(models, "R", "Original", half.name))
+    assert all(np.array_equal(one, two) for one, two in zip(*drawings, strict=True))
+    assert not np.array_equal(drawings[0][0], drawings[0][2])
+
+
+def test_a_folder_with_other_settings_keeps_modules_of_its_own(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = write_tiny_pipeline(tmp_path / "other", seed=1)
+    path = other / "unet" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "act_fn": "gelu"}))
+    models = loaded(folder, 0.25, monkeypatch)
+    alone = models.bytes()
+    models.add(ModelSpec("Other", "unlearned", str(other)))
+    assert models.bytes() > 1.5 * alone
+    assert models.pipeline("Other").unet.config.act_fn == "gelu"
+
+
+def dialled(original: ModelSpec, name: str, source: str) -> ModelSpec:
+    return ModelSpec(f"{name} half", "unlearned", source, strength=0.5, origin=original.source)
 
 
 @pytest.mark.parametrize("how", ["close", "forget", "error", "stop"])
