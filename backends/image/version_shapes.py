@@ -16,6 +16,7 @@ from diffusers.loaders import single_file_utils
 from torch import Tensor
 
 from backends.errors import CheckpointError
+from backends.image.compvis_text import CONDITIONS, PLACES, text_encoders
 from backends.image.lora import is_lora, lora_changes
 from backends.image.version_files import tensors_in
 
@@ -24,7 +25,6 @@ States = Mapping[str, Mapping[str, Tensor]]
 
 COMPVIS_UNET = "model.diffusion_model."
 COMPVIS_VAE = "first_stage_model."
-COMPVIS_TEXT = "cond_stage_model.transformer."
 COMPVIS_EMA = "model_ema."
 DENOISERS = ("unet", "transformer")
 _NO_WEIGHTS = ("position_ids", "num_batches_tracked")
@@ -224,11 +224,8 @@ def _compvis(
     }
     found = {"unet": _converted(single_file_utils.convert_ldm_unet_checkpoint, unet, configs, "unet", path)}
     notes = [*_which(ema, averaged)]
-    text = {name.removeprefix(COMPVIS_TEXT): t for name, t in flat.items() if name.startswith(COMPVIS_TEXT)}
-    if text and "text_encoder" in base:
-        placed = _placed(text, {"text_encoder": base["text_encoder"]}, path)
-        found["text_encoder"] = next(iter(placed.values()), {})
-    elif any(name.startswith("cond_stage_model.") for name in flat):
+    found |= text_encoders(flat, base)
+    if len(found) == 1 and any(name.startswith(CONDITIONS) for name in flat):
         notes.append("its text encoder has another layout and is not read: the base's is used")
     vae = {name: tensor for name, tensor in flat.items() if name.startswith(COMPVIS_VAE)}
     if vae and "vae" in base:
@@ -236,7 +233,7 @@ def _compvis(
             single_file_utils.convert_ldm_vae_checkpoint, vae, configs, "vae", path, base["vae"]
         )
         found["vae"] = {name: tensor for name, tensor in converted.items() if name in base["vae"]}
-    used = (COMPVIS_UNET, COMPVIS_VAE, COMPVIS_TEXT)
+    used = (COMPVIS_UNET, COMPVIS_VAE, *(place.prefix for place in PLACES))
     rest = tuple(name for name in flat if not name.startswith(used))
     return Version("CompVis checkpoint", found, ignored=rest, notes=tuple(notes), averaged=averaged)
 

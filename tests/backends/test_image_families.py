@@ -188,6 +188,28 @@ def test_tensors_that_fit_two_text_encoders_are_not_guessed_at(tmp_path: Path) -
     assert set(models.versions["B"].tensors) == {"text_encoder_2"}
 
 
+@pytest.mark.parametrize("name", ["sd2", "sdxl"])
+def test_a_checkpoint_of_stabilitys_code_gives_its_unet_and_text_encoders(name: str, tmp_path: Path) -> None:
+    folder = FAMILIES[name](tmp_path / name)
+    states = tiny.states_of(load_pipeline(folder, torch.float32))
+    moved = {part: tiny.moved(state, "", 0.5) for part, state in states.items()}
+    names = tiny.compvis_names(list(moved["unet"]), levels=2, layers=1)
+    content = {f"model.diffusion_model.{names[key]}": tensor for key, tensor in moved["unet"].items()}
+    if name == "sd2":
+        content |= tiny.openclip(moved["text_encoder"], "cond_stage_model.model.")
+    else:
+        content |= tiny.prefixed(moved["text_encoder"], "conditioner.embedders.0.transformer.")
+        content |= tiny.openclip(moved["text_encoder_2"], "conditioner.embedders.1.model.")
+    save_file({key: tensor.contiguous() for key, tensor in content.items()}, tmp_path / "all.safetensors")
+    models = DiffusionModels("cpu", "float32")
+    models.add(ModelSpec("Original", "original", str(folder)))
+    models.add(ModelSpec("All", "unlearned", str(folder), weights=str(tmp_path / "all.safetensors")))
+    assert models.versions["All"].notes == ()
+    for part in states.keys() - {"vae"}:
+        found = getattr(models.pipeline("All"), part).state_dict()
+        assert all(torch.equal(found[key], tensor) for key, tensor in moved[part].items()), part
+
+
 def test_a_lora_in_stabilitys_names_is_that_in_diffusers_names(tmp_path: Path) -> None:
     """Names from sgm's UNet: input blocks 1 to 3 are level 0 (3 halves it), 4 and 5 level 1."""
     folder = FAMILIES["sdxl"](tmp_path / "sdxl")
