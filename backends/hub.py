@@ -24,7 +24,15 @@ def version_path(weights: str, *, fetch: bool = True) -> Path:
         return unpacked(Path(weights))
     owner, _, rest = weights.removeprefix(HUB).partition("/")
     name, _, inside = rest.partition("/")
-    return from_hub(f"{owner}/{name}", "", [inside, f"{inside}/*"] if inside else None, fetch=fetch) / inside
+    wanted = [inside, f"{inside}/*"] if inside else None
+    path = from_hub(f"{owner}/{name}", "", wanted, fetch=fetch) / inside
+    if not path.exists():
+        raise CheckpointError(
+            f"the repository {owner}/{name} has no such file or folder",
+            where=weights,
+            how="Check its spelling on the repository's page, Files and versions",
+        )
+    return path
 
 
 def from_hub(repository: str, revision: str, files: list[str] | None = None, *, fetch: bool = True) -> Path:

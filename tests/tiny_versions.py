@@ -44,6 +44,8 @@ def compvis_names(names: list[str], levels: int, layers: int) -> dict[str, str]:
     heads = {
         "time_embedding.linear_1": "time_embed.0",
         "time_embedding.linear_2": "time_embed.2",
+        "add_embedding.linear_1": "label_emb.0.0",
+        "add_embedding.linear_2": "label_emb.0.2",
         "conv_in": "input_blocks.0.0",
         "conv_norm_out": "out.0",
         "conv_out": "out.2",
@@ -94,6 +96,39 @@ def compvis(
         state["model_ema." + f"diffusion_model.{names[name]}".replace(".", "")] = tensor
     state["model_ema.decay"] = torch.tensor(0.9999)
     return {"epoch": 3, "global_step": 100, "state_dict": state}
+
+
+def openclip(text: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """A text encoder of transformers as OpenCLIP lays it out: queries, keys and values in one matrix."""
+    names = {
+        "embeddings.token_embedding.weight": "token_embedding.weight",
+        "embeddings.position_embedding.weight": "positional_embedding",
+        "layer_norm1": "ln_1",
+        "layer_norm2": "ln_2",
+        "mlp.fc1": "mlp.c_fc",
+        "mlp.fc2": "mlp.c_proj",
+        "self_attn.out_proj": "attn.out_proj",
+        "encoder.layers": "transformer.resblocks",
+        "final_layer_norm": "ln_final",
+    }
+    found: dict[str, Tensor] = {}
+    for name, tensor in text.items():
+        own = name.removeprefix("text_model.")
+        if own == "text_projection.weight":
+            found[f"{prefix}text_projection"] = tensor.T.contiguous()
+        elif ".q_proj." in own:
+            joined = torch.cat(
+                [text[name.replace("q_proj", part)] for part in ("q_proj", "k_proj", "v_proj")]
+            )
+            where, _, kind = own.replace("encoder.layers", "transformer.resblocks").partition(
+                ".self_attn.q_proj."
+            )
+            found[f"{prefix}{where}.attn.in_proj_{kind}"] = joined
+        elif ".k_proj." not in own and ".v_proj." not in own:
+            for ours, theirs in names.items():
+                own = own.replace(ours, theirs)
+            found[prefix + own] = tensor
+    return found
 
 
 def kohya(unet: Mapping[str, Tensor], seed: int = 0) -> dict[str, Tensor]:

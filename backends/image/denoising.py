@@ -15,7 +15,9 @@ from PIL import Image
 from torch import Tensor
 
 from backends.errors import ModelError
+from backends.image.clean import is_flow
 from backends.image.patch_pipeline import to_latents
+from backends.image.predicting import denoiser, predictor, vae_factor
 from backends.interfaces import Stop
 from backends.real_pictures import RealPicture
 from backends.tensors import file_digest
@@ -29,13 +31,14 @@ def denoising_losses(
 
     The noise of a picture comes from the processor, seeded by what the file holds, so it is the same for every model
     and in every order. Without guidance, as in training (Ho et al. 2020, eq. 14); the target is what the scheduler's
-    prediction_type says.
+    prediction_type says, and noise - picture for flow matching (Lipman et al. 2023), where timestep t of T means a
+    share t / T of noise.
 
     Raises:
         ModelError: a pipeline whose latents are not known here, a picture that cannot be read, or a loss that is no
             number.
     """
-    training = pipe.scheduler
+    training, predict, model = pipe.scheduler, predictor(pipe), denoiser(pipe)
     steps = torch.tensor(list(timesteps), dtype=torch.long)
     if int(steps.max()) >= training.config.num_train_timesteps:
         raise ModelError(
@@ -48,42 +51,41 @@ def denoising_losses(
         latents = picture_latents(pipe, picture)
         generator = torch.Generator().manual_seed(int(file_digest(picture.path)[:12], 16))
         noise = torch.randn((len(steps), *latents.shape[1:]), generator=generator)
-        device, dtype = pipe.unet.device, pipe.unet.dtype
         clean = latents.cpu().float().expand_as(noise)
-        noisy = training.add_noise(clean, noise, steps)
-        states = _states(pipe, picture.prompt)
-        predicted = pipe.unet(
-            noisy.to(device, dtype),
-            steps.to(device),
-            encoder_hidden_states=states.expand(len(steps), *states.shape[1:]),
-        ).sample
-        target = _target(training, clean, noise, steps)
+        noisy, target = _noisy_and_target(training, clean, noise, steps)
+        predicted = predict(pipe, noisy.to(model.device, model.dtype), steps.to(model.device), picture.prompt)
         losses = (predicted.float().cpu() - target).square().flatten(1).mean(1)
         if not losses.isfinite().all():
             raise ModelError("the loss of a picture is no number", where=picture.name)
         yield picture, losses.tolist()
 
 
-def _target(scheduler: Any, clean: Tensor, noise: Tensor, steps: Tensor) -> Tensor:
-    """What the UNet was trained to say: the noise, the clean picture or the velocity, shape (T, C, h, w)."""
-    kind = scheduler.config.prediction_type
-    if kind == "epsilon":
-        return noise
-    if kind == "sample":
-        return clean
-    velocity: Tensor = scheduler.get_velocity(clean, noise, steps)
-    return velocity
+def _noisy_and_target(scheduler: Any, clean: Tensor, noise: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
+    """x_t, and what the denoiser was trained to say of it, both of shape (T, C, h, w).
+
+    Written out, because `add_noise` of some schedulers depends on the steps they were last set to.
+    """
+    shape = (-1, 1, 1, 1)
+    if is_flow(scheduler):
+        share = (steps / scheduler.config.num_train_timesteps).view(shape)
+        return (1 - share) * clean + share * noise, noise - clean
+    kind = scheduler.config.get("prediction_type")
+    if not hasattr(scheduler, "alphas_cumprod") or kind not in ("epsilon", "sample", "v_prediction"):
+        raise ModelError(
+            f"denoising losses with a {type(scheduler).__name__} are not known here",
+            how="Leave out [denoising]",
+        )
+    kept = scheduler.alphas_cumprod.cpu().float()[steps].view(shape)
+    alpha, sigma = kept**0.5, (1 - kept) ** 0.5
+    targets = {"epsilon": noise, "sample": clean, "v_prediction": alpha * noise - sigma * clean}
+    return alpha * clean + sigma * noise, targets[kind]
 
 
 def picture_latents(pipe: Any, picture: RealPicture) -> Tensor:
-    """What the UNet sees of a clean picture, shape (1, C, h, w)."""
-    patch: int | None = getattr(pipe, "patch", None)
-    vae: Any = getattr(pipe, "vae", None)
-    if not hasattr(pipe, "unet") or (patch is None and vae is None) or hasattr(pipe, "text_encoder_2"):
-        raise ModelError(
-            f"denoising losses of a {type(pipe).__name__} are not known here", how="Leave out [denoising]"
-        )
-    side = int(pipe.unet.config.sample_size) * (patch or 2 ** (len(vae.config.block_out_channels) - 1))
+    """What the denoiser sees of a clean picture, shape (1, C, h, w)."""
+    predictor(pipe)
+    size = denoiser(pipe).config.get("sample_size") or getattr(pipe, "default_sample_size", 128)
+    side = int(size) * vae_factor(pipe)
     try:
         with Image.open(picture.path) as image:
             small = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
@@ -93,20 +95,11 @@ def picture_latents(pipe: Any, picture: RealPicture) -> Tensor:
 
 
 def pixel_latents(pipe: Any, pixels: Tensor) -> Tensor:
-    """Pictures uint8 (B, H, W, 3) of the pipeline's own size as what its UNet sees, shape (B, C, h, w)."""
+    """Pictures uint8 (B, H, W, 3) of the pipeline's own size as what its denoiser sees, shape (B, C, h, w)."""
     patch: int | None = getattr(pipe, "patch", None)
     if patch is not None:
         return to_latents(pixels, patch)
     vae: Any = pipe.vae
     scaled = (pixels.permute(0, 3, 1, 2).float() / 127.5 - 1).to(vae.device, vae.dtype)
-    latents: Tensor = vae.encode(scaled).latent_dist.mode() * vae.config.scaling_factor
-    return latents
-
-
-def _states(pipe: Any, prompt: str) -> Tensor:
-    """Text states of one prompt, shape (1, T, D)."""
-    if hasattr(pipe, "encode"):
-        states: Tensor = pipe.encode([prompt])
-        return states
-    found: Tensor = pipe.encode_prompt(prompt, pipe.unet.device, 1, False)[0]
-    return found
+    latents: Tensor = vae.encode(scaled).latent_dist.mode() - (vae.config.get("shift_factor") or 0.0)
+    return latents * vae.config.scaling_factor

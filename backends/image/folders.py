@@ -9,6 +9,11 @@ from typing import Any
 
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.pipelines.auto_pipeline import (
+    AUTO_IMAGE2IMAGE_PIPELINES_MAPPING,
+    AUTO_INPAINT_PIPELINES_MAPPING,
+    AUTO_TEXT2IMAGE_PIPELINES_MAPPING,
+)
 from safetensors import SafetensorError
 
 from backends.errors import CheckpointError
@@ -64,11 +69,26 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
             f"{type(pipe).__name__} makes no pictures from text, from class labels or from noise alone",
             where=str(folder),
         )
+    if _needs_a_picture(pipe):
+        raise CheckpointError(
+            f"{type(pipe).__name__} makes pictures of other pictures, not from text alone",
+            where=str(folder),
+            how="Save the model as the text-to-image pipeline of its family",
+        )
     if getattr(pipe, "safety_checker", None) is not None:
         # It blackens pictures, and it is no part of what a model learned or forgot.
         pipe.register_modules(safety_checker=None)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _needs_a_picture(pipe: Any) -> bool:
+    """Control nets, and pipelines that diffusers lists as image-to-image or inpainting only."""
+    wanted = inspect.signature(pipe.__call__).parameters
+    if "controlnet" in pipe.components or "control_image" in wanted:
+        return True
+    others = {*AUTO_IMAGE2IMAGE_PIPELINES_MAPPING.values(), *AUTO_INPAINT_PIPELINES_MAPPING.values()}
+    return type(pipe) in others - set(AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values())
 
 
 def _first_line(error: Exception) -> str:

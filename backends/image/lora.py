@@ -13,12 +13,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from backends.image.sgm_names import diffusers_name, layers_of
+
 _MARKS = ("lora_down", "lora_up", "lora_A", "lora_B", "lora.down", "lora.up")
 _SPLIT = re.compile(r"[._](?:lora_(down|up|A|B)|lora\.(down|up))(?:\.default)?(?:\.weight)?$")
 _OLD = re.compile(r"\.processor\.(to_q|to_k|to_v|to_out)_lora\.(down|up)\.weight$")
 _ROOTS = (
     *(("lora_unet_", "unet"), ("lora_te1_", "text_encoder"), ("lora_te2_", "text_encoder_2")),
-    *(("lora_te_", "text_encoder"), ("unet.", "unet"), ("text_encoder_2.", "text_encoder_2")),
+    *(("lora_te3_", "text_encoder_3"), ("lora_te_", "text_encoder"), ("unet.", "unet")),
+    *(("text_encoder_2.", "text_encoder_2"), ("text_encoder_3.", "text_encoder_3")),
     *(
         ("text_encoder.", "text_encoder"),
         ("transformer.", "transformer"),
@@ -62,10 +65,14 @@ def lora_changes(
         elif what in ("up", "B"):
             pair.up = tensor
     modules = {component: _weights(states) for component, states in base.items()}
+    layers = layers_of(base.get("unet", ()))
     changes: dict[str, dict[str, Tensor]] = {}
     unplaced = []
     for (component, module), pair in pairs.items():
-        name = modules.get(component, {}).get(_plain(module), "")
+        if component == "unet" and "unet" not in base and "transformer" in base:
+            component = "transformer"  # kohya writes lora_unet_ whatever the denoiser is
+        held = modules.get(component, {})
+        name = held.get(_plain(module), "") or held.get(diffusers_name(_plain(module), layers), "")
         if not name or pair.down is None or pair.up is None:
             unplaced.append(f"{component}.{module}")
             continue

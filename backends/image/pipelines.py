@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import inspect
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,10 @@ from backends.hub import version_path
 from backends.image.comparing import differences, loader_report
 from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline
+from backends.image.prompts import short, what_is_cut
 from backends.image.steps import Step, preview, run_in_steps
-from backends.image.version_shapes import Version, denoiser_of
+from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
+from backends.image.version_shapes import States, Version, denoiser_of
 from backends.image.weights import part_of_the_way, read_version, share_equal
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.loader_report import LoaderReport
@@ -56,6 +60,9 @@ class DiffusionModels:
         self._bases: dict[Path, Any] = {}
         self._pipes: dict[str, Any] = {}
         self._folders: dict[str, Path] = {}
+        self._kept: dict[str, Kept] = {}
+        self._held: dict[int, int] = {}
+        self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
         self.versions: dict[str, Version] = {}
         self.notes: list[str] = []
         torch.backends.cuda.matmul.allow_tf32 = False
@@ -74,26 +81,40 @@ class DiffusionModels:
         """
         if spec.name in self._pipes:
             return
-        folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
-        base = self._base(folder)
-        components = dict(base.components)
+        self._end_what_is_under_way()
+        folder = (resolve(spec.source, revision=spec.revision) / spec.subfolder).resolve()
         if spec.weights:
-            self._change(components, spec)
+            pipe = self._base(folder)
+            components = dict(pipe.components)
+            self._change(components, pipe, spec)
         elif spec.strength != 1.0:
-            self._mix(components, self._base(resolve(spec.origin) / spec.subfolder), spec)
+            origin = self._base((resolve(spec.origin) / spec.subfolder).resolve())
+            pipe = self._bases.get(folder) or self._loaded(folder)
+            components = dict(pipe.components)
+            self._mix(components, origin, spec)
+        else:
+            pipe = self._bases.get(folder) or self._loaded(folder)
+            components = dict(pipe.components)
+            if folder not in self._bases and not self._beside(components, pipe, spec):
+                self._bases[folder] = self._shared(pipe)
         components["scheduler"] = copy.deepcopy(components["scheduler"])
-        pipe = type(base)(**components)
-        pipe.set_progress_bar_config(disable=True)
-        self._pipes[spec.name] = pipe
+        self._pipes[spec.name] = _with_components(pipe, components)
         self._folders[spec.name] = folder
 
     def pipeline(self, name: str) -> Any:
-        """The loaded pipeline of a model."""
-        return self._pipes[name]
+        """The loaded pipeline of a model; what it changes is read for as long as the caller holds it, where on disk."""
+        self._end_what_is_under_way()
+        pipe, kept = self._pipes[name], self._kept.get(name)
+        if kept is None:
+            return pipe
+        components = dict(pipe.components)
+        for component, tensors in tensors_of(kept).items():
+            components[component] = with_changes(components[component], tensors)
+        return _with_components(pipe, components)
 
     def report(self, name: str, original: str) -> LoaderReport:
         """What of a loaded model differs from the original, which is loaded too."""
-        return loader_report(self._pipes[original], self._pipes[name], self.versions.get(name))
+        return loader_report(self.pipeline(original), self.pipeline(name), self.versions.get(name))
 
     def identity_check(self, name: str, sampling: Sampling) -> str:
         """Load a folder once more and draw one picture with each: "" where they agree bit for bit.
@@ -101,10 +122,8 @@ class DiffusionModels:
         Two steps suffice: what would differ (noise, scheduler, types, weights) differs from the first. For that long
         the folder is in memory twice. Only for models that are a folder by themselves, as originals are.
         """
-        pipe = self._pipes[name]
-        again = load_pipeline(self._folders[name], self._dtype).to(self._device)
-        for module in _modules(again).values():
-            module.requires_grad_(False).eval()
+        pipe = self.pipeline(name)
+        again = self._loaded(self._folders[name])
         request = [ImageRequest(name, "a picture", 1)]
         if "class_labels" in inspect.signature(pipe.__call__).parameters:
             request = [ImageRequest(name, "0", 1)]
@@ -125,38 +144,68 @@ class DiffusionModels:
 
     def bytes(self) -> int:
         """Memory of all loaded parameters and buffers; shared ones count once."""
-        sizes: dict[int, int] = {}
-        for pipe in [*self._bases.values(), *self._pipes.values()]:
-            for module in _modules(pipe).values():
-                for tensor in (*module.parameters(), *module.buffers()):
-                    sizes[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
-        return sum(sizes.values())
+        pipes = [*self._bases.values(), *self._pipes.values()]
+        return sum(_bytes_of(module for pipe in pipes for module in _modules(pipe).values()).values())
 
     def sample(
         self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
     ) -> Iterator[PartialImage]:
         """Pictures as they form, one model after another; ends at once, without the rest, when stopped.
 
+        Where versions take turns in the original's modules, a later call ends one that was left half-way.
+
         Raises:
             ModelError: an empty prompt, one that is too long, or a size that the model cannot draw.
         """
+        own: list[weakref.ref[Iterator[PartialImage]]] = []
+        pictures = self._pictures(requests, sampling, stop, own)
+        own.append(weakref.ref(pictures))
+        return pictures
+
+    def _pictures(
+        self,
+        requests: Sequence[ImageRequest],
+        sampling: Sampling,
+        stop: Stop,
+        own: Sequence[weakref.ref[Iterator[PartialImage]]],
+    ) -> Iterator[PartialImage]:
         for request in requests:
             if not request.prompt.strip():
                 raise ModelError("the prompt is empty", how="Write what the picture should show")
-            self._note_what_is_cut(request)
+            note = what_is_cut(self._pipes[request.model], request.prompt)
+            if note and note not in self.notes:
+                self.notes.append(note)
         # A pipeline takes one guidance scale for all pictures of a call.
-        groups: dict[tuple[str, float], list[int]] = {}
+        by_model: dict[str, dict[float, list[int]]] = {}
         for index, request in enumerate(requests):
             guidance = sampling.guidance if request.guidance is None else request.guidance
-            groups.setdefault((request.model, guidance), []).append(index)
-        models = list(dict.fromkeys(model for model, _ in groups))
-        for (model, guidance), indices in sorted(groups.items(), key=lambda item: models.index(item[0][0])):
-            for start in range(0, len(indices), BATCH):
-                if stop():
-                    return
-                batch = indices[start : start + BATCH]
-                settings = replace(sampling, guidance=guidance)
-                yield from self._batch(self._pipes[model], requests, batch, settings, stop)
+            by_model.setdefault(request.model, {}).setdefault(guidance, []).append(index)
+        for model, groups in by_model.items():
+            if stop():
+                return
+            self._end_what_is_under_way()
+            kept = self._kept.get(model)
+            with inside(kept) if kept is not None else nullcontext():
+                self._under_way = own[0] if kept is not None else None
+                try:
+                    for guidance, indices in groups.items():
+                        settings = replace(sampling, guidance=guidance)
+                        for start in range(0, len(indices), BATCH):
+                            if stop():
+                                return
+                            batch = indices[start : start + BATCH]
+                            yield from self._batch(self._pipes[model], requests, batch, settings, stop)
+                finally:
+                    self._under_way = None
+
+    def _end_what_is_under_way(self) -> None:
+        """A version in the original's modules would be drawn, reported or built upon as the original."""
+        pictures = self._under_way() if self._under_way is not None else None
+        if isinstance(pictures, Generator):
+            try:
+                pictures.close()
+            except ValueError as error:  # it is running: in another thread
+                raise ModelError("these models are drawing", how="Wait until they are done") from error
 
     def _batch(
         self,
@@ -187,7 +236,7 @@ class DiffusionModels:
                 number = sampling.steps if step.done else min(step.number, sampling.steps)
                 yield PartialImage(index, number, sampling.steps, pixels, step.done, seconds)
 
-    def _change(self, components: dict[str, Any], spec: ModelSpec) -> None:
+    def _change(self, components: dict[str, Any], base: Any, spec: ModelSpec) -> None:
         """Put the version's tensors and erasers into components of a pipeline."""
         modules = {name: part for name, part in components.items() if isinstance(part, nn.Module)}
         states = {name: module.state_dict() for name, module in modules.items()}
@@ -195,54 +244,96 @@ class DiffusionModels:
         version = read_version(version_path(spec.weights or ""), states, configs, ema=spec.ema)
         if spec.strength != 1.0:
             version = part_of_the_way(version, states, spec.strength)
-        for name, tensors in version.tensors.items():
-            components[name] = with_changes(components[name], tensors)
+        held = self._put(components, spec, version.tensors, base)
         if version.erasers:
             name = denoiser_of(states)
             components[name] = with_changes(components[name], {})
             add_erasers(components[name], version.erasers)
-        self.versions[spec.name] = version
+        self.versions[spec.name] = version if held else replace(version, tensors={})
 
     def _mix(self, components: dict[str, Any], origin: Any, spec: ModelSpec) -> None:
         """Put what lies between two folders into components of a pipeline; what is equal stays shared."""
+        changes = {}
         for name, module in _modules(origin).items():
             end = components.get(name)
             if isinstance(end, nn.Module):
-                components[name] = with_changes(module, mixed(module, end, spec.strength, where=spec.name))
+                changes[name] = mixed(module, end, spec.strength, where=spec.name)
+                components[name] = module
+        self._put(components, spec, changes, origin)
+
+    def _put(self, components: dict[str, Any], spec: ModelSpec, changes: States, base: Any) -> bool:
+        """Changed tensors into components, or onto the disk where they take more memory than they may."""
+        modules = {name: part for name, part in components.items() if isinstance(part, nn.Module)}
+        kept = keep(modules, changes) if self._exceeds(base, changes) else None
+        if kept is not None:
+            self._kept[spec.name] = kept
+            return False
+        self._held[id(base)] = self._held.get(id(base), 0) + _size_of(changes)
+        for name, tensors in changes.items():
+            components[name] = with_changes(components[name], tensors)
+        return True
+
+    def _exceeds(self, base: Any, changes: States) -> bool:
+        """Whether these tensors take more memory than is left to versions of a base."""
+        room = SHARE * sum(_bytes_of(_modules(base).values()).values()) - self._held.get(id(base), 0)
+        return _size_of(changes) > room
+
+    def _beside(self, components: dict[str, Any], pipe: Any, spec: ModelSpec) -> bool:
+        """Let a folder take turns in the modules of a base that it differs from in its tensors only."""
+        for base in self._bases.values():
+            changes = changes_between(_modules(base), _modules(pipe)) if type(base) is type(pipe) else None
+            if changes is not None and self._exceeds(base, changes):
+                kept = keep(_modules(base), changes)
+                if kept is not None:
+                    self._kept[spec.name] = kept
+                    components.update(_modules(base))
+                    return True
+        return False
 
     def _base(self, folder: Path) -> Any:
-        folder = folder.resolve()
         if folder not in self._bases:
-            pipe = load_pipeline(folder, self._dtype).to(self._device)
-            for module in _modules(pipe).values():
-                module.requires_grad_(False).eval()
-            for other in self._bases.values():
-                theirs = _modules(other)
-                for name, module in _modules(pipe).items():
-                    if name in theirs:
-                        share_equal(module, theirs[name])
-            self._bases[folder] = pipe
+            self._bases[folder] = self._shared(self._loaded(folder))
         return self._bases[folder]
 
-    def _note_what_is_cut(self, request: ImageRequest) -> None:
-        """CLIP reads 77 tokens; diffusers drops the rest with a log line, so it is said here."""
-        tokenizer = getattr(self._pipes[request.model], "tokenizer", None)
-        if tokenizer is None:
-            return
-        ids, longest = tokenizer(request.prompt)["input_ids"], tokenizer.model_max_length
-        if len(ids) > longest:
-            # The last of the tokens that are read is the end mark.
-            cut = tokenizer.decode(ids[longest - 1 :], skip_special_tokens=True).strip()
-            note = (
-                f"the prompt is {len(ids)} tokens long and the model reads {longest}: "
-                f'"{_short(cut)}" is cut off ({_short(request.prompt, 60)})'
-            )
-            if note not in self.notes:
-                self.notes.append(note)
+    def _loaded(self, folder: Path) -> Any:
+        pipe = load_pipeline(folder, self._dtype).to(self._device)
+        for module in _modules(pipe).values():
+            module.requires_grad_(False).eval()
+        return pipe
+
+    def _shared(self, pipe: Any) -> Any:
+        """The pipeline, with the tensors of those loaded before wherever they are equal."""
+        for other in self._bases.values():
+            theirs = _modules(other)
+            for name, module in _modules(pipe).items():
+                if name in theirs:
+                    share_equal(module, theirs[name])
+        return pipe
 
 
 def _modules(pipe: Any) -> Mapping[str, nn.Module]:
     return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
+
+
+def _bytes_of(modules: Iterable[nn.Module]) -> dict[int, int]:
+    """Size of every parameter and buffer, by where it lies."""
+    tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
+    return {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
+
+
+def _size_of(changes: States) -> int:
+    return sum(
+        tensor.numel() * tensor.element_size() for tensors in changes.values() for tensor in tensors.values()
+    )
+
+
+def _with_components(pipe: Any, components: Mapping[str, Any]) -> Any:
+    """A pipeline of the same kind and settings with other parts."""
+    known = inspect.signature(type(pipe).__init__).parameters
+    settings = {key: value for key, value in pipe.config.items() if key in known and key not in components}
+    other = type(pipe)(**settings, **components)
+    other.set_progress_bar_config(disable=True)
+    return other
 
 
 def _arguments(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) -> dict[str, Any]:
@@ -276,13 +367,9 @@ def _class_label(pipe: Any, prompt: str) -> int:
         return int(word)
     some = f", such as {', '.join(list(names)[:3])}" if names else ""
     raise ModelError(
-        f"{_short(word, 60)!r} is none of this model's classes{some}",
+        f"{short(word, 60)!r} is none of this model's classes{some}",
         how="Ask for a class by its number or name",
     )
-
-
-def _short(text: str, length: int = 200) -> str:
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _shown(pipe: Any, step: Step, count: int) -> np.ndarray[Any, np.dtype[np.uint8]] | None:

@@ -17,8 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from backends.errors import ModelError
+from backends.errors import BoardError, ModelError
+from backends.image.clean import clean_of, given
+from backends.image.predicting import unpacked
 from backends.interfaces import Stop
+
+REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError)
+"""What pipelines raise where they are asked for what they cannot do; few check it and say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
     """Call the pipeline and yield its steps; nothing more is yielded after `stop` says so.
 
     Raises:
-        ModelError: the pipeline refuses the arguments (a size it cannot draw).
+        ModelError: the pipeline refuses the arguments (a size it cannot draw), or the device's memory is full.
     """
     steps: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
     left = threading.Event()
@@ -54,8 +59,13 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
     worker.start()
     try:
         while (item := steps.get()) is not None:
-            if isinstance(item, ValueError):
-                raise ModelError(f"the pipeline refuses this request ({str(item).strip()})") from item
+            if isinstance(item, torch.OutOfMemoryError):
+                raise ModelError(
+                    "the device's memory is full", how="Draw smaller pictures, or tick fewer models"
+                ) from item
+            if isinstance(item, REFUSALS) and not isinstance(item, BoardError):
+                said = (str(item).strip().splitlines() or [type(item).__name__])[0]
+                raise ModelError(f"the pipeline refuses this request ({said[:300]})") from item
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -73,12 +83,29 @@ def preview(pipe: Any, clean: Tensor | None) -> Any:
     vae = getattr(pipe, "vae", None)
     if vae is None and clean.ndim == 4 and clean.shape[1] == 3:  # diffusion on pixels
         return (clean.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
-    if vae is None or clean.ndim != 4 or clean.shape[1] != getattr(vae.config, "latent_channels", None):
+    if vae is None:
         return None
-    shift = getattr(vae.config, "shift_factor", None) or 0.0
+    if vae.dtype == torch.float16 and hasattr(pipe, "upcast_vae"):
+        # SDXL's VAE overflows in float16; at the end its pipeline widens it, and two threads must not do that at once.
+        return None
+    latents = unpacked(clean)
+    if latents.ndim != 4 or latents.shape[1] != getattr(vae.config, "latent_channels", None):
+        return None
     with torch.no_grad():
-        pixels = vae.decode((clean / vae.config.scaling_factor + shift).to(vae.dtype)).sample
+        pixels = vae.decode(_unscaled(vae, latents).to(vae.dtype), return_dict=False)[0]
     return (pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _unscaled(vae: Any, latents: Tensor) -> Tensor:
+    """Latents as the VAE made them; pipelines work with ones of mean 0 and deviation 1."""
+    mean, deviation = (getattr(vae.config, key, None) for key in ("latents_mean", "latents_std"))
+    scaled = latents / (getattr(vae.config, "scaling_factor", None) or 1.0)
+    if mean is not None and deviation is not None:
+        shape = (1, -1, 1, 1)
+        return scaled * torch.tensor(deviation).view(shape).to(scaled) + torch.tensor(mean).view(shape).to(
+            scaled
+        )
+    return scaled + (getattr(vae.config, "shift_factor", None) or 0.0)
 
 
 def _work(
@@ -111,7 +138,7 @@ def _work(
 
 @contextmanager
 def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterator[None]:
-    """Tells the clean prediction after every `scheduler.step`; x_t where the scheduler does not tell it.
+    """Tells the clean prediction after every `scheduler.step`.
 
     Every pipeline steps its scheduler; not every one has a callback.
     """
@@ -119,10 +146,9 @@ def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterat
 
     @functools.wraps(original)  # pipelines read its signature
     def step(*args: Any, **kwargs: Any) -> Any:
+        before = given(scheduler, original, args, kwargs)
         output = original(*args, **kwargs)
-        parts = tuple(output.values()) if isinstance(output, dict) else tuple(output)
-        tensors = [part for part in parts if isinstance(part, Tensor)]
-        on_step(tensors[-1] if tensors else None)
+        on_step(clean_of(scheduler, output, before))
         return output
 
     scheduler.step = step

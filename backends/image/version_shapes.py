@@ -7,7 +7,7 @@ functions on tensors; knows no pipelines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from diffusers.loaders import single_file_utils
 from torch import Tensor
 
 from backends.errors import CheckpointError
+from backends.image.compvis_text import CONDITIONS, PLACES, text_encoders
 from backends.image.lora import is_lora, lora_changes
 from backends.image.version_files import tensors_in
 
@@ -24,7 +25,6 @@ States = Mapping[str, Mapping[str, Tensor]]
 
 COMPVIS_UNET = "model.diffusion_model."
 COMPVIS_VAE = "first_stage_model."
-COMPVIS_TEXT = "cond_stage_model.transformer."
 COMPVIS_EMA = "model_ema."
 DENOISERS = ("unet", "transformer")
 _NO_WEIGHTS = ("position_ids", "num_batches_tracked")
@@ -99,7 +99,7 @@ def _recognised(
         return Version(f"LoRA of {sum(map(len, changes.values()))} modules, merged", changes)
     if not flat:
         raise CheckpointError("it holds no tensors by name", where=str(path))
-    found = _placed(flat, base)
+    found = _placed(flat, base, path)
     part = " and ".join(found)
     whole_part = all(len(found[name]) >= len(base[name]) for name in found if name in base)
     return _checked(
@@ -114,30 +114,63 @@ def denoiser_of(base: States) -> str:
     return next((name for name in DENOISERS if name in base), next(iter(base)))
 
 
-def _placed(flat: Mapping[str, Tensor], base: States) -> dict[str, dict[str, Tensor]]:
+def _placed(flat: Mapping[str, Tensor], base: States, path: Path) -> dict[str, dict[str, Tensor]]:
     """Tensors by component; one that fits nowhere goes to the denoiser, where it is named as unexpected."""
     found: dict[str, dict[str, Tensor]] = {}
     main = denoiser_of(base)
-    for name, tensor in flat.items():
-        if name.endswith(_NO_WEIGHTS):
-            continue
-        component, bare = _place(name.removeprefix("module."), base) or (main, name)
-        found.setdefault(component, {})[bare] = tensor
+    bare = {name: tensor for name, tensor in flat.items() if not name.endswith(_NO_WEIGHTS)}
+    parts = _likeliest({name.removeprefix("module."): tensor for name, tensor in bare.items()}, base, path)
+    for name, tensor in bare.items():
+        component, own = _place(name.removeprefix("module."), base, parts) or (main, name)
+        found.setdefault(component, {})[own] = tensor
     return found
 
 
-def _place(name: str, base: States) -> tuple[str, str] | None:
-    component, _, rest = name.partition(".")
-    if component in base and rest in base[component]:
-        return component, rest
+def _likeliest(flat: Mapping[str, Tensor], base: States, path: Path) -> list[str]:
+    """Components by how many of the tensors fit them by name and shape, the likeliest first.
+
+    SDXL and SD 3 have several text encoders whose tensors are named alike; where their shapes are alike too, the name
+    of the file or folder decides.
+
+    Raises:
+        CheckpointError: nothing decides.
+    """
+    fitting = {
+        part: sum(
+            any(own in state and state[own].shape == tensor.shape for own in _spellings(name))
+            for name, tensor in flat.items()
+        )
+        for part, state in base.items()
+    }
     main = denoiser_of(base)
-    # Text encoders are saved with and without the name of their one part, depending on the library's version.
-    spellings = (name, name.removeprefix("text_model."), f"text_model.{name}")
-    for component in (main, *(part for part in base if part != main)):
-        for spelling in spellings:
-            if spelling in base[component]:
-                return component, spelling
+    named = {part for part in base if part in (path.name, path.stem, path.parent.name)}
+    ranked = sorted(base, key=lambda part: (-fitting[part], part not in named, part != main))
+    best = [part for part in ranked if fitting[part] == fitting[ranked[0]]]
+    if len(best) > 1 and fitting[best[0]] and main not in best and not named & set(best):
+        raise CheckpointError(
+            f"its tensors fit {' and '.join(best)} alike",
+            where=str(path),
+            how=f"Put the part before their names ({best[0]}.{next(iter(flat))}), or name the file after it",
+        )
+    return ranked
+
+
+def _place(name: str, base: States, parts: Sequence[str]) -> tuple[str, str] | None:
+    component, _, rest = name.partition(".")
+    if component in base:
+        for own in _spellings(rest):
+            if own in base[component]:
+                return component, own
+    for component in parts:
+        for own in _spellings(name):
+            if own in base[component]:
+                return component, own
     return None
+
+
+def _spellings(name: str) -> tuple[str, str, str]:
+    # Text encoders are saved with and without the name of their one part, depending on the library's version.
+    return name, name.removeprefix("text_model."), f"text_model.{name}"
 
 
 def _ignored(flat: Mapping[str, Tensor], found: States) -> tuple[str, ...]:
@@ -151,7 +184,7 @@ def _delta(raw: Mapping[str, Any], base: States) -> Version:
     for component in base:
         for name, tensor in tensors_in(raw.get(component)).items():
             if not name.endswith(_NO_WEIGHTS):
-                placed = _place(f"{component}.{name}", base)
+                placed = _place(f"{component}.{name}", base, ())
                 found.setdefault(component, {})[placed[1] if placed else name] = tensor
     rest = tuple(str(key) for key in raw if key not in found)
     notes = (f"not used of the file: {', '.join(rest[:5])}",) if rest else ()
@@ -168,7 +201,7 @@ def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: 
     notes = _which(ema, averaged)
     return Version(
         "DDPM list checkpoint",
-        _placed(flat, base),
+        _placed(flat, base, path),
         ignored=("the rest of the list",),
         notes=notes,
         averaged=averaged,
@@ -191,11 +224,8 @@ def _compvis(
     }
     found = {"unet": _converted(single_file_utils.convert_ldm_unet_checkpoint, unet, configs, "unet", path)}
     notes = [*_which(ema, averaged)]
-    text = {name.removeprefix(COMPVIS_TEXT): t for name, t in flat.items() if name.startswith(COMPVIS_TEXT)}
-    if text and "text_encoder" in base:
-        placed = _placed(text, {"text_encoder": base["text_encoder"]})
-        found["text_encoder"] = next(iter(placed.values()), {})
-    elif any(name.startswith("cond_stage_model.") for name in flat):
+    found |= text_encoders(flat, base)
+    if len(found) == 1 and any(name.startswith(CONDITIONS) for name in flat):
         notes.append("its text encoder has another layout and is not read: the base's is used")
     vae = {name: tensor for name, tensor in flat.items() if name.startswith(COMPVIS_VAE)}
     if vae and "vae" in base:
@@ -203,7 +233,7 @@ def _compvis(
             single_file_utils.convert_ldm_vae_checkpoint, vae, configs, "vae", path, base["vae"]
         )
         found["vae"] = {name: tensor for name, tensor in converted.items() if name in base["vae"]}
-    used = (COMPVIS_UNET, COMPVIS_VAE, COMPVIS_TEXT)
+    used = (COMPVIS_UNET, COMPVIS_VAE, *(place.prefix for place in PLACES))
     rest = tuple(name for name in flat if not name.startswith(used))
     return Version("CompVis checkpoint", found, ignored=rest, notes=tuple(notes), averaged=averaged)
 

@@ -1,0 +1,140 @@
+"""Versions that take turns in one set of modules: what they change lies on disk, and is in memory while they draw.
+
+A file holds, bit by bit, where the version's tensors differ from the original's (exclusive or). Applied once, in place,
+it makes the original the version; applied again, the version the original, both exactly. Knows modules and tensors;
+nothing about pipelines.
+"""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from backends.image.version_shapes import States
+from backends.places import cache_folder
+
+SHARE = 0.25
+"""How much of an original's bytes all the tensors that versions change may take; further versions take turns."""
+
+_BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where the bits of one tensor differ: its place in the file, and the tensor that it is applied to."""
+
+    component: str
+    name: str
+    start: int
+    tensor: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A version on disk.
+
+    Attributes:
+        file: mapped; without a name in its folder, so that it is gone however the process ends.
+        parts: of the file.
+    """
+
+    file: mmap.mmap
+    parts: tuple[Difference, ...]
+
+
+def keep(modules: Mapping[str, nn.Module], changes: States) -> Kept | None:
+    """Write what a version changes of an original's modules; None where it cannot take turns.
+
+    That is where the disk does not take it, or where it gives one tensor with two names two values.
+    """
+    pairs: dict[int, tuple[str, str, Tensor, Tensor]] = {}
+    for component, tensors in changes.items():
+        state = modules[component].state_dict()
+        for name, changed in tensors.items():
+            pair = pairs.setdefault(state[name].data_ptr(), (component, name, state[name], changed))
+            if pair[3] is not changed and not torch.equal(pair[3], changed):
+                return None
+    parts = []
+    try:
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_folder()) as file:
+            for component, name, tensor, changed in pairs.values():
+                parts.append(Difference(component, name, file.tell(), tensor))
+                file.write(memoryview((_bits(tensor) ^ _bits(changed)).cpu().contiguous().numpy()))
+            file.flush()
+            return Kept(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), tuple(parts))
+    except OSError:
+        return None
+
+
+def changes_between(
+    base: Mapping[str, nn.Module], other: Mapping[str, nn.Module]
+) -> dict[str, dict[str, Tensor]] | None:
+    """The tensors in which modules differ from the base's; None where anything else differs, too."""
+    if base.keys() != other.keys():
+        return None
+    changes: dict[str, dict[str, Tensor]] = {}
+    for component, module in base.items():
+        ours, theirs = module.state_dict(), other[component].state_dict()
+        alike = type(module) is type(other[component]) and _settings(module) == _settings(other[component])
+        if not alike or _layout(ours) != _layout(theirs):
+            return None
+        for name, tensor in ours.items():
+            if not torch.equal(tensor, theirs[name]):
+                changes.setdefault(component, {})[name] = theirs[name]
+    return changes
+
+
+def tensors_of(kept: Kept) -> dict[str, dict[str, Tensor]]:
+    """The version's changed tensors, as new ones; the modules stay the original's."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for part in kept.parts:
+        bits = _bits(part.tensor) ^ _read(kept, part)
+        found.setdefault(part.component, {})[part.name] = bits.view(part.tensor.dtype)
+    return found
+
+
+@contextmanager
+def inside(kept: Kept) -> Iterator[None]:
+    """The modules are the version's meanwhile, and the original's afterwards, to the bit."""
+    applied: list[Difference] = []
+    try:
+        for part in kept.parts:
+            difference = _read(kept, part)
+            applied.append(part)
+            _bits(part.tensor).bitwise_xor_(difference)
+        yield
+    finally:
+        for part in applied:
+            _bits(part.tensor).bitwise_xor_(_read(kept, part))
+
+
+def _layout(state: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
+
+
+def _settings(module: nn.Module) -> dict[str, Any]:
+    """What a module was made with, without where it was read from."""
+    config: Any = getattr(module, "config", {})
+    found = config.to_dict() if hasattr(config, "to_dict") else dict(config)
+    no_part = ("transformers_version", "architectures", "dtype", "torch_dtype")
+    return {key: value for key, value in found.items() if not key.startswith("_") and key not in no_part}
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    """The tensor's own memory as whole numbers."""
+    return tensor.detach().view(_BITS[tensor.element_size()])
+
+
+def _read(kept: Kept, part: Difference) -> Tensor:
+    tensor = part.tensor
+    end = part.start + tensor.numel() * tensor.element_size()
+    bits = torch.frombuffer(bytearray(kept.file[part.start : end]), dtype=_BITS[tensor.element_size()])
+    return bits.view(tensor.shape).to(tensor.device)
