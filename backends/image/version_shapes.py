@@ -27,6 +27,7 @@ COMPVIS_UNET = "model.diffusion_model."
 COMPVIS_VAE = "first_stage_model."
 COMPVIS_EMA = "model_ema."
 DENOISERS = ("unet", "transformer")
+_OWN_LAYOUTS = (COMPVIS_UNET, "double_blocks", "single_blocks", "joint_blocks")
 _NO_WEIGHTS = ("position_ids", "num_batches_tracked")
 
 
@@ -88,6 +89,13 @@ def _recognised(
         return _checked(_ddpm_list(raw, path, base, ema), path, base)
     whole = raw["state_dict"] if isinstance(raw, Mapping) and "state_dict" in raw else raw
     flat = tensors_in(whole)
+    if "unet" not in base and any(mark in name for name in flat for mark in _OWN_LAYOUTS):
+        raise CheckpointError(
+            "its tensors are laid out as the model family's own code does, which is read for Stable Diffusion 1, 2 "
+            "and XL only",
+            where=str(path),
+            how="Load it with diffusers (from_single_file, or load_lora_weights) and save it again with diffusers",
+        )
     if any(name.startswith(COMPVIS_UNET) for name in flat):
         return _checked(_compvis(flat, path, base, configs, ema), path, base)
     if isinstance(raw, Mapping) and any(isinstance(raw.get(part), Mapping) for part in base):

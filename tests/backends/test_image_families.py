@@ -237,6 +237,23 @@ def test_a_lora_in_stabilitys_names_is_that_in_diffusers_names(tmp_path: Path) -
     assert all(torch.allclose(tensor, unet[name] + 1) for name, tensor in found.items())
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "double_blocks.0.img_attn.qkv.weight",
+        "model.diffusion_model.joint_blocks.0.x_block.attn.qkv.weight",
+        "lora_unet_single_blocks_0_linear1.lora_up.weight",
+    ],
+)
+def test_the_layout_of_fluxs_own_code_is_named(tmp_path: Path, name: str) -> None:
+    folder = FAMILIES["flux"](tmp_path / "flux")
+    save_file({name: torch.ones(2, 2)}, tmp_path / "own.safetensors")
+    with pytest.raises(CheckpointError, match="laid out as the model family's own code does"):
+        DiffusionModels("cpu", "float32").add(
+            ModelSpec("X", "unlearned", str(folder), weights=str(tmp_path / "own.safetensors"))
+        )
+
+
 def test_settings_of_a_pipeline_are_kept(tmp_path: Path) -> None:
     """SDXL's own: whether no negative prompt means zeros, or the states of an empty text."""
     folder = FAMILIES["sdxl"](tmp_path / "sdxl")
