@@ -41,7 +41,8 @@ def targets_panel(study: Study, board: Scoreboard) -> None:
 
 
 def means_table(means: pd.DataFrame) -> pd.DataFrame:
-    """The means with columns for people."""
+    """The means with columns for people, those over most targets first."""
+    means = means.sort_values("targets", ascending=False, kind="stable", ignore_index=True)
     return pd.DataFrame(
         {
             "Method": means["method"],

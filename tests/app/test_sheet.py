@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.decoding_menu import own_settings_in_a_line
 from app.picture_export import as_html, as_png
 from app.sheet import Values, batches, cells, label, listed, numbers, places, prompts, without_own
 from backends.study import JudgeSpec, ModelSpec, Probe, ProbeSet, Sampling, Study
@@ -154,3 +155,10 @@ def test_a_prompts_own_seed_and_guidance_are_used_where_no_axis_runs_over_them()
     assert without_own(own, ("pair", "guidance")) == KNOWN
     sheet = cells("model", "seed", values(prompt=(free,)), BASE)
     assert {(c.seed, c.sampling.guidance) for column in sheet for c in column} == {(1, 7.5), (2, 7.5)}
+
+
+def test_compare_says_which_settings_a_prompt_brings_along() -> None:
+    said = own_settings_in_a_line(replace(KNOWN, seed=4242, guidance=7.5))
+    assert said == "This prompt is drawn with its own seed 4242 and guidance 7.5, whatever the menu says."
+    assert "its own guidance 7.5," in own_settings_in_a_line(replace(KNOWN, guidance=7.5))
+    assert own_settings_in_a_line(KNOWN) == ""

@@ -54,11 +54,14 @@ FIELD: dict[str, dict[str, tuple[str, ...]]] = {
     "each metric its own pass, each text metric its own generation": {
         **SHARED,
         "normalised probability": ("true", "perturbed"),
+        "truth ratio of probabilities": ("paraphrased", "perturbed"),
         "forget quality": ("paraphrased", "perturbed"),
         "privleak": ("everybody",),
+        "rel_diff": ("everybody",),
         "verbatim memorisation": ("generation",),
         "knowledge memorisation": ("generation",),
         "gibberish": ("generation",),
+        "fluency": ("generation",),
     },
     "with what open-unlearning shares by the names of metrics": SHARED,
 }

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backends.metrics.pictures import NONE
-from backends.study import Study
+from backends.study import JudgeSpec, Study
 from backends.targets import role_under, target_names, target_of, targeted
 from cache.board import board_of
 from cache.confusion import confusion
@@ -16,6 +16,7 @@ from cache.examples import examples
 from cache.reading import images_for
 from cache.scoreboard import scoreboard
 from cache.store import Store
+from cache.study_rows import utility_parts
 from cache.target_means import over_targets
 from tests.filled_store import OBJECTS, OTHER, STYLES, TARGETS, fill_images, image_study, several_targets
 
@@ -131,3 +132,16 @@ def test_confusion_begins_with_the_models_own_target(filled: tuple[Study, Store]
     study, store = filled
     assert confusion(study, store, "ESD 10 b", "style").asked[0] == OTHER
     assert confusion(study, store, "SalUn 20", "style").asked[0] == "neon"
+
+
+def test_a_study_may_leave_all_targets_to_its_models(filled: tuple[Study, Store]) -> None:
+    study, store = filled
+    judged = replace(study, judges=(JudgeSpec("style", "judges/style"), JudgeSpec("object", "judges/object")))
+    without = replace(judged, forget_concepts={})
+    assert scoreboard(without, store).utility_parts == utility_parts(judged)
+    assert "retain/in_domain_retain" in utility_parts(judged)
+    frame = scoreboard(without, store).frame.set_index(["model", "key"]).value
+    assert frame["ESD 10 b", KEYS["ua"]] == pytest.approx(
+        by_hand(study, store, "ESD 10 b", TARGETS["ESD 10 b"])["ua"]
+    )
+    assert ("Original", KEYS["ua"]) not in frame.index
