@@ -44,10 +44,10 @@ def write_tiny_sd2(folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = tiny_clip_tokenizer(folder / "tokenizer")
     pipe = StableDiffusionPipeline(
-        vae=_vae(4),
-        text_encoder=CLIPTextModel(_clip(tokenizer, hidden_act="gelu")),
+        vae=tiny_vae(4),
+        text_encoder=CLIPTextModel(tiny_clip_config(tokenizer, hidden_act="gelu")),
         tokenizer=tokenizer,
-        unet=_unet(cross_attention_dim=WIDTH, attention_head_dim=(2, 4), use_linear_projection=True),
+        unet=tiny_unet(cross_attention_dim=WIDTH, attention_head_dim=(2, 4), use_linear_projection=True),
         scheduler=DDIMScheduler(
             beta_schedule="scaled_linear",
             prediction_type="v_prediction",
@@ -69,12 +69,14 @@ def write_tiny_sdxl(folder: Path) -> Path:
     first = tiny_clip_tokenizer(folder / "tokenizer")
     second = tiny_clip_tokenizer(folder / "tokenizer_2")
     pipe = StableDiffusionXLPipeline(
-        vae=_vae(4),
-        text_encoder=CLIPTextModel(_clip(first)),
-        text_encoder_2=CLIPTextModelWithProjection(_clip(second, hidden_act="gelu", projection_dim=WIDTH)),
+        vae=tiny_vae(4),
+        text_encoder=CLIPTextModel(tiny_clip_config(first)),
+        text_encoder_2=CLIPTextModelWithProjection(
+            tiny_clip_config(second, hidden_act="gelu", projection_dim=WIDTH)
+        ),
         tokenizer=first,
         tokenizer_2=second,
-        unet=_unet(
+        unet=tiny_unet(
             cross_attention_dim=2 * WIDTH,
             attention_head_dim=(2, 4),
             use_linear_projection=True,
@@ -107,12 +109,14 @@ def write_tiny_sd3(folder: Path) -> Path:
             pooled_projection_dim=2 * WIDTH,
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-        vae=_vae(4, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=CLIPTextModelWithProjection(_clip(first, projection_dim=WIDTH)),
+        vae=tiny_vae(4, shift_factor=0.0609, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=CLIPTextModelWithProjection(tiny_clip_config(first, projection_dim=WIDTH)),
         tokenizer=first,
-        text_encoder_2=CLIPTextModelWithProjection(_clip(second, hidden_act="gelu", projection_dim=WIDTH)),
+        text_encoder_2=CLIPTextModelWithProjection(
+            tiny_clip_config(second, hidden_act="gelu", projection_dim=WIDTH)
+        ),
         tokenizer_2=second,
-        text_encoder_3=_t5(2 * WIDTH),
+        text_encoder_3=tiny_t5(2 * WIDTH),
         tokenizer_3=tiny_t5_tokenizer(),
     )
     pipe.save_pretrained(folder)
@@ -137,10 +141,10 @@ def write_tiny_flux(folder: Path) -> Path:
             guidance_embeds=True,
         ),
         scheduler=FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True),
-        vae=_vae(4, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False),
-        text_encoder=CLIPTextModel(_clip(tokenizer)),
+        vae=tiny_vae(4, shift_factor=0.1159, use_quant_conv=False, use_post_quant_conv=False),
+        text_encoder=CLIPTextModel(tiny_clip_config(tokenizer)),
         tokenizer=tokenizer,
-        text_encoder_2=_t5(WIDTH),
+        text_encoder_2=tiny_t5(WIDTH),
         tokenizer_2=tiny_t5_tokenizer(),
     )
     pipe.save_pretrained(folder)
@@ -153,8 +157,8 @@ def write_tiny_pixart(folder: Path) -> Path:
     tokenizer = tiny_t5_tokenizer()
     pipe = PixArtSigmaPipeline(
         tokenizer=tokenizer,
-        text_encoder=_t5(WIDTH),
-        vae=_vae(4, levels=4),
+        text_encoder=tiny_t5(WIDTH),
+        vae=tiny_vae(4, levels=4),
         transformer=PixArtTransformer2DModel(
             num_attention_heads=2,
             attention_head_dim=8,
@@ -187,13 +191,13 @@ def tiny_t5_tokenizer() -> T5Tokenizer:
     return T5Tokenizer(vocab=pieces + [(letter, -2.0) for letter in string.ascii_lowercase], extra_ids=0)
 
 
-def _t5(width: int) -> T5EncoderModel:
+def tiny_t5(width: int) -> T5EncoderModel:
     return T5EncoderModel(
         T5Config(vocab_size=32, d_model=width, d_kv=4, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0)
     ).eval()
 
 
-def _clip(tokenizer: Any, **settings: Any) -> CLIPTextConfig:
+def tiny_clip_config(tokenizer: Any, **settings: Any) -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
@@ -206,7 +210,7 @@ def _clip(tokenizer: Any, **settings: Any) -> CLIPTextConfig:
     )
 
 
-def _unet(**settings: Any) -> UNet2DConditionModel:
+def tiny_unet(**settings: Any) -> UNet2DConditionModel:
     return UNet2DConditionModel(
         sample_size=8,
         block_out_channels=(8, 16),
@@ -218,7 +222,7 @@ def _unet(**settings: Any) -> UNet2DConditionModel:
     )
 
 
-def _vae(latent_channels: int, levels: int = 2, **settings: Any) -> AutoencoderKL:
+def tiny_vae(latent_channels: int, levels: int = 2, **settings: Any) -> AutoencoderKL:
     return AutoencoderKL(
         block_out_channels=(8,) * levels,
         down_block_types=("DownEncoderBlock2D",) * levels,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     """
     weight_files(folder)
     try:
-        name = json.loads((folder / "model_index.json").read_text())["_class_name"]
+        index = json.loads((folder / "model_index.json").read_text())
+        name = index["_class_name"]
         # A folder may name [file, class] of its own; such code is never run.
         if not isinstance(name, str):
             raise CheckpointError(
@@ -43,7 +45,12 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
             )
         loader = OWN_PIPELINES.get(name, DiffusionPipeline)
         pipe = loader.from_pretrained(
-            folder, dtype=dtype, use_safetensors=True, local_files_only=True, trust_remote_code=False
+            folder,
+            dtype=dtype,
+            use_safetensors=True,
+            local_files_only=True,
+            trust_remote_code=False,
+            **_left_out(index),
         )
     except CheckpointError:
         raise
@@ -80,6 +87,15 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         pipe.register_modules(safety_checker=None)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def _left_out(index: Mapping[str, Any]) -> dict[str, None]:
+    """Text encoders that a folder was saved without, as SD 3 often is; diffusers wants to be told so once more.
+
+    Only these: a folder without its denoiser is damaged, and is refused while it is loaded.
+    """
+    parts = ("text_encoder", "tokenizer")
+    return {name: None for name, kind in index.items() if name.startswith(parts) and kind == [None, None]}
 
 
 def _needs_a_picture(pipe: Any) -> bool:

@@ -190,10 +190,11 @@ class DiffusionModels:
                 try:
                     for guidance, indices in groups.items():
                         settings = replace(sampling, guidance=guidance)
-                        for start in range(0, len(indices), BATCH):
+                        size = BATCH if _takes_generators(self._pipes[model]) else 1
+                        for start in range(0, len(indices), size):
                             if stop():
                                 return
-                            batch = indices[start : start + BATCH]
+                            batch = indices[start : start + size]
                             yield from self._batch(self._pipes[model], requests, batch, settings, stop)
                 finally:
                     self._under_way = None
@@ -347,6 +348,8 @@ def _arguments(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) 
         # On the processor, whatever the device: a seed gives the same noise everywhere and in every batch.
         "generator": [torch.Generator().manual_seed(request.seed) for request in requests],
     }
+    if not _takes_generators(pipe):
+        (wanted["generator"],) = wanted["generator"]
     known = inspect.signature(pipe.__call__).parameters
     arguments = {key: value for key, value in wanted.items() if key in known and value is not None}
     prompts = [request.prompt for request in requests]
@@ -355,6 +358,13 @@ def _arguments(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) 
     if "class_labels" in known:
         return {"class_labels": [_class_label(pipe, prompt) for prompt in prompts], **arguments}
     return {"batch_size": len(requests), **arguments}  # from noise alone, whatever the prompt says
+
+
+def _takes_generators(pipe: Any) -> bool:
+    """Whether a pipeline takes one generator for each picture; aMUSEd, for one, takes one for all."""
+    wanted = inspect.signature(pipe.__call__).parameters.get("generator")
+    said = str(wanted.annotation).lower() if wanted is not None else ""
+    return "generator" not in said or "list" in said or "sequence" in said
 
 
 def _class_label(pipe: Any, prompt: str) -> int:

@@ -1,4 +1,4 @@
-"""SDXL and Flux in a study: drawn, judged, scored, filmed, and their losses kept, like the demo's model."""
+"""Families beside Stable Diffusion 1 in a study: drawn, judged, scored, filmed, and their losses kept."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ from cache.reading import images_for
 from cache.store import Store
 from tests.tiny_families import FAMILIES
 from tests.tiny_image import write_tiny_judge
+from tests.tiny_variants import VARIANTS
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
+WRITERS = {**FAMILIES, **VARIANTS}
 SAMPLING = Sampling(steps=4, guidance=3.0, size=16, seeds=(1, 2))
 
 
@@ -36,11 +38,11 @@ def pictures(folder: Path) -> str:
     return str(folder)
 
 
-@pytest.mark.parametrize("family", ["sdxl", "flux"])
+@pytest.mark.parametrize("family", [*FAMILIES, "sd3 without its T5", "lcm"])
 def test_a_study_of_another_family_is_evaluated_whole(family: str, tmp_path: Path) -> None:
-    folder = FAMILIES[family](tmp_path / family)
+    folder = WRITERS[family](tmp_path / family)
     pipe = load_pipeline(folder, torch.float32)
-    state = (pipe.unet if family == "sdxl" else pipe.transformer).state_dict()
+    state = getattr(pipe, "unet" if hasattr(pipe, "unet") else "transformer").state_dict()
     moved = {name: tensor + 0.3 for name, tensor in state.items() if "attn" in name}
     save_file(moved, tmp_path / "esd.safetensors")
     cat = Probe("p", "forget", "a cat", concepts={"object": "cat"})
