@@ -223,7 +223,7 @@ class DiffusionModels:
         for step in run_in_steps(pipe, arguments, stop):
             if not step.done and step.number % every:
                 continue
-            pictures = _uint8(step.images) if step.done else _shown(pipe, step, len(indices))
+            pictures = _uint8(step.images) if step.done else _shown(pipe, step, len(indices), sampling.size)
             if pictures is None:
                 continue
             if step.done and not np.isfinite(np.asarray(step.images, dtype=np.float32)).all():
@@ -382,9 +382,9 @@ def _class_label(pipe: Any, prompt: str) -> int:
     )
 
 
-def _shown(pipe: Any, step: Step, count: int) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+def _shown(pipe: Any, step: Step, count: int, side: int | None) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
     # Some pipelines (DiT) step the guided and the unguided half together.
-    pictures = preview(pipe, step.clean[:count] if step.clean is not None else None)
+    pictures = preview(pipe, step.clean[:count] if step.clean is not None else None, side)
     return None if pictures is None else _uint8(pictures)
 
 

@@ -74,8 +74,14 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
         worker.join()
 
 
-def preview(pipe: Any, clean: Tensor | None) -> Any:
-    """The clean picture predicted so far, floats, shape (B, H, W, 3); None where the latents cannot be decoded."""
+def preview(pipe: Any, clean: Tensor | None, side: int | None = None) -> Any:
+    """The clean picture predicted so far, floats, shape (B, H, W, 3); None where the latents cannot be decoded.
+
+    Args:
+        pipe: the pipeline.
+        clean: latents, shape (B, C, h, w), or tokens of them.
+        side: what the pipeline was asked for, in pixels. PixArt and Sana draw at a size they know and scale at the end.
+    """
     if clean is None:
         return None
     if hasattr(pipe, "pictures"):
@@ -93,6 +99,9 @@ def preview(pipe: Any, clean: Tensor | None) -> Any:
         return None
     with torch.no_grad():
         pixels = vae.decode(_unscaled(vae, latents).to(vae.dtype), return_dict=False)[0]
+    scale = getattr(getattr(pipe, "image_processor", None), "resize_and_crop_tensor", None)
+    if scale is not None and side is not None:
+        pixels = scale(pixels, side, side)
     return (pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
 
 

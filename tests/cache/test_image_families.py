@@ -20,7 +20,7 @@ from cache.evaluation import evaluate
 from cache.films import film, make_film
 from cache.reading import images_for
 from cache.store import Store
-from tests.tiny_families import FAMILIES
+from tests.tiny_families import FAMILIES, write_tiny_pixart
 from tests.tiny_image import write_tiny_judge
 from tests.tiny_variants import VARIANTS
 
@@ -72,3 +72,26 @@ def test_a_study_of_another_family_is_evaluated_whole(family: str, tmp_path: Pat
         make_film(study, store, pool, name, cat, SAMPLING)
         kept = film(study, store, name, cat, SAMPLING)
         assert kept is not None and kept.steps == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("family", "steps"), [("pixart", (1, 2, 3, 4)), ("deepfloyd", (1, 2, 3, 4)), ("amused", (4,))]
+)
+def test_a_film_is_kept_whatever_size_or_kind_the_pictures_on_the_way_have(
+    family: str, steps: tuple[int, ...], tmp_path: Path
+) -> None:
+    """PixArt draws larger than asked, IF on pixels, and aMUSEd shows nothing before the end."""
+    folder = (write_tiny_pixart if family == "pixart" else VARIANTS[family])(tmp_path / family)
+    cat = Probe("p", "forget", "a cat")
+    study = Study(
+        "Films",
+        "image",
+        (ModelSpec("Original", "original", str(folder)),),
+        (ProbeSet("f", "forget", (cat,)),),
+        sampling=SAMPLING,
+    )
+    store = Store.open(tmp_path / "evidence.sqlite")
+    make_film(study, store, ModelPool("cpu"), "Original", cat, SAMPLING)
+    kept = film(study, store, "Original", cat, SAMPLING)
+    assert kept is not None and kept.steps == steps
+    assert {frame.shape for frame in kept.frames} == {(16, 16, 3)}
