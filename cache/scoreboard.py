@@ -150,9 +150,9 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
-    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses])
-    kept = store.memo(key)
     parts = utility_parts(with_some_target(study))
+    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses, parts])
+    kept = store.memo(key)
     if kept is None:
         known = [spec for spec in study.models if stamps.get(spec.name)]
         values = {

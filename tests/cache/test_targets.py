@@ -145,3 +145,14 @@ def test_a_study_may_leave_all_targets_to_its_models(filled: tuple[Study, Store]
         by_hand(study, store, "ESD 10 b", TARGETS["ESD 10 b"])["ua"]
     )
     assert ("Original", KEYS["ua"]) not in frame.index
+
+
+def test_studies_that_differ_in_their_judges_only_have_each_their_own_utility(
+    filled: tuple[Study, Store],
+) -> None:
+    study, store = filled
+    judged = replace(study, judges=(JudgeSpec("style", "judges/style"), JudgeSpec("object", "judges/object")))
+    plain = replace(study, judges=())
+    assert utility_parts(judged) != utility_parts(plain)
+    for each in (plain, judged, plain):
+        assert scoreboard(each, store).utility_parts == utility_parts(each)
