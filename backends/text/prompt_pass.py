@@ -73,11 +73,14 @@ def prompt_pass(
         adapters: PEFT adapter name of each row, or None.
     """
     if begin:
-        names = list(dict.fromkeys(adapters)) if adapters is not None else None
-        rows = [0] if adapters is None else [adapters.index(name) for name in names or ()]
-        _run(module, ids[rows, :begin], mask[rows, :begin], positions[rows, :begin], cache, names)
-        places = [0] * len(ids) if adapters is None else [(names or []).index(name) for name in adapters]
-        cache.batch_select_indices(torch.tensor(places, device=ids.device))
+        each = list(adapters) if adapters is not None else [""] * len(ids)
+        runs = list(
+            dict.fromkeys(each)
+        )  # all rows begin alike, so one of them stands for those of its adapter
+        names = runs if adapters is not None else None
+        first, seen, places = (part[:1, :begin].expand(len(runs), -1) for part in (ids, mask, positions))
+        _run(module, first, seen, places, cache, names)
+        cache.batch_select_indices(torch.tensor([runs.index(name) for name in each], device=ids.device))
     return _run(module, ids[:, begin:], mask, positions[:, begin:], cache, adapters)
 
 

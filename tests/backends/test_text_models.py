@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from backends.errors import CheckpointError, ModelError
 from backends.interfaces import GenerationRequest, ScoreItem
 from backends.study import Decoding, ModelSpec
 from backends.text.models import LanguageModels
-from backends.text.padding import common_beginning, in_common
-from backends.text.prompt_pass import WORTH_SHARING, counts_by_position
+from backends.text.padding import common_beginning, in_common, left_padded_after
+from backends.text.prompt_pass import WORTH_SHARING, counts_by_position, prompt_pass, shared_beginning
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 ITEMS = [
@@ -140,7 +140,33 @@ def test_what_answers_of_a_prompt_begin_with_alike_runs_once(models: LanguageMod
         assert together[index].pieces == one.scores.pieces
 
 
-def test_windows_of_attention_share_only_what_fits_into_them(tmp_path: Path) -> None:
+def test_prompts_of_several_adapters_share_their_beginning_with_their_own_adapter_only(
+    models: LanguageModels,
+) -> None:
+    family = next(iter(models._families.values()))
+    rows = [family.tokenizer.prompt_ids(f"Tell me: {prompt}") for prompt in PROMPTS]
+    names = list(family.adapters.values())
+    texts, adapters = [*rows, *rows], [*(names[:1] * len(rows)), *(names[1:2] * len(rows))]
+    begin = shared_beginning(family.module, texts, len(set(adapters)), 200)
+    assert begin >= WORTH_SHARING
+    with torch.inference_mode():
+        ids, mask, positions = left_padded_after(texts, begin, 2, "cpu")
+        mixed = prompt_pass(family.module, ids, mask, positions, begin, DynamicCache(), adapters)
+        for place, (text, adapter) in enumerate(zip(texts, adapters, strict=True)):
+            one = left_padded_after([text], 0, 2, "cpu")
+            alone = prompt_pass(family.module, *one, 0, DynamicCache(), [adapter])
+            torch.testing.assert_close(mixed[place], alone[0], atol=2e-5, rtol=0)
+    assert not torch.allclose(mixed[0], mixed[len(rows)], atol=1e-3), "the adapters answer differently"
+
+
+def test_models_that_are_told_no_positions_share_nothing() -> None:
+    from transformers import BloomConfig, BloomForCausalLM
+
+    model = BloomForCausalLM(BloomConfig(vocab_size=64, hidden_size=16, n_layer=1, n_head=2))
+    assert not counts_by_position(model, 40)
+
+
+def test_windows_of_attention_share_only_what_fits_into_them() -> None:
     from transformers import MistralConfig, MistralForCausalLM
 
     shape = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}

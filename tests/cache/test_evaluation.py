@@ -28,7 +28,9 @@ from backends.interfaces import (
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
 from backends.versions import own_version
+from cache import keys
 from cache.evaluation import Progress, compare_text, evaluate, numerics_of, plan
+from cache.gather_text import TextGatherer
 from cache.scoreboard import evidence_for, scoreboard
 from cache.store import Store
 from tests.cache.conftest import at_once, person
@@ -206,6 +208,62 @@ def test_a_killed_evaluation_is_resumed(tiny_study: Study, tmp_path: Path) -> No
         len([row for row in pool.scored if row[0] == "Original"])
         <= len(all_pairs(tiny_study, "Original")) - 16 * 4
     )
+
+
+class Breaking:
+    """The real models, until so many answers have ended."""
+
+    def __init__(self, models: TextModels, after: int, error: Exception) -> None:
+        self._models, self._after, self._error = models, after, error
+        self.asked: list[str] = []
+
+    def end_ids(self, model: str) -> frozenset[int]:
+        return self._models.end_ids(model)
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
+    ) -> Iterator[PartialAnswer]:
+        self.asked += [request.prompt for request in requests]
+        for part in self._models.generate(requests, decoding, stop, protocol):
+            if part.done:
+                if self._after == 0:
+                    self._after = -1
+                    raise self._error
+                self._after -= 1
+            yield part
+
+
+def answered(store: Store, study: Study, models: object, probes: Sequence[Probe]) -> TextGatherer:
+    """Answers of the original to some probes, by these models."""
+    gatherer = TextGatherer(store, models, study.original.name, lambda: False)  # type: ignore[arg-type]
+    context = keys.answers_context("weights", "tokenizer", study.decoding, 0, "float32", "corrected")
+    store.register(context)
+    gatherer.answers({0: context.key}, {0: probes}, study.decoding, lambda _: None)
+    assert store.missing(context.key, [probe.digest() for probe in probes]) == []
+    return gatherer
+
+
+def test_answers_are_kept_by_cells_while_their_batch_goes_on(tiny_study: Study, store: Store) -> None:
+    models = ModelPool("cpu").text([tiny_study.original])
+    probes = [person(number, "retain") for number in range(24)]
+    with pytest.raises(KeyboardInterrupt):
+        answered(store, tiny_study, Breaking(models, 20, KeyboardInterrupt()), probes)  # type: ignore[arg-type]
+    (context,) = [each for each in store.contexts() if each.kind == "answers"]
+    assert len(store.missing(context.key, [probe.digest() for probe in probes])) == 24 - 16
+
+
+def test_answers_that_had_ended_are_not_written_again_after_a_refusal(
+    tiny_study: Study, store: Store
+) -> None:
+    broken = Breaking(ModelPool("cpu").text([tiny_study.original]), 5, ModelError("not a finite number"))
+    probes = [person(number, "retain") for number in range(8)]
+    gatherer = answered(store, tiny_study, broken, probes)
+    assert not gatherer.refused
+    assert len(broken.asked) == 8 + 3, "those that had not ended are asked once more"
 
 
 def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: Store) -> None:

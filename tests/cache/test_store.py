@@ -19,6 +19,7 @@ from backends.evidence import Answer, ImageEvidence, TextEvidence
 from cache.keys import Context
 from cache.runs import RunRecord
 from cache.schema import SCHEMA_VERSION
+from cache.shipping import loosen
 from cache.store import Store
 from tests.filled_store import token_scores
 
@@ -353,6 +354,30 @@ def test_a_sealed_store_is_one_file_and_opens_again(store: Store) -> None:
         )
     connection.close()
     assert Store.open(store.path).missing(SCORES.key, digests(0, 8)) == []
+
+
+def cells_of(path: Path) -> list[bytes]:
+    with sqlite3.connect(path) as connection:
+        found = [payload for (payload,) in connection.execute("SELECT payload FROM cells")]
+    connection.close()
+    return found
+
+
+def test_a_store_that_is_shipped_holds_the_same_in_cells_that_compress_together(store: Store) -> None:
+    fill(store)
+    store.put_memo("numbers", b"1 2 3")
+    kept = store.text(SCORES.key, digests(0, 8))
+    store.seal()
+    zstd = b"\x28\xb5\x2f\xfd"  # what each of its frames begins with
+    assert any(zstd in cell for cell in cells_of(store.path))
+    loosen(store.path)
+    assert not any(zstd in cell for cell in cells_of(store.path))
+    again = Store.open(store.path)
+    assert again.memo("numbers") is None, "it was made of the cells as they were"
+    for digest, evidence in again.text(SCORES.key, digests(0, 8)).items():
+        for name, scores in evidence.scores.items():
+            assert np.array_equal(scores.logprobs, kept[digest].scores[name].logprobs)
+            assert scores.pieces == kept[digest].scores[name].pieces
 
 
 def test_a_damaged_memo_is_forgotten(store: Store) -> None:
