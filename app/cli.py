@@ -323,6 +323,7 @@ def _study_files(options: argparse.Namespace, parser: argparse.ArgumentParser) -
             parser.error(f"--{option} is empty; give a folder, a hub id or a file")
     named = [option for option, value in given.items() if value]
     if not named:
+        _check_no_command_is_meant(options.study)
         return [path.expanduser().absolute() for path in options.study]
     if options.study:
         parser.error(f"give study files or --{named[0]}, not both")
@@ -333,6 +334,16 @@ def _study_files(options: argparse.Namespace, parser: argparse.ArgumentParser) -
     path = write_adhoc(cli_options.choice(options), cache_folder() / "studies")
     print(f"This study is written to {path}; copy and edit it for names, steps and methods.")
     return [path]
+
+
+def _check_no_command_is_meant(given: Sequence[Path]) -> None:
+    """Raises StudyError where the first word is a command misspelt: it would be looked for as a file."""
+    first = str(given[0]) if given else ""
+    close = difflib.get_close_matches(first, cli_options.COMMANDS, n=1)
+    if close and not given[0].exists():
+        raise StudyError(
+            f"there is no command or file {first!r}", how=f"Did you mean `unlearnboard {close[0]}`?"
+        )
 
 
 def _use_cache(folder: Path | None) -> None:

@@ -20,6 +20,18 @@ See what unlearning did to a generative model: the original and unlearned versio
 what each gave up for it. Everything stays on this machine.
 """
 
+COMMANDS = {
+    "evaluate": "run every model of a study on its probes, as far as that was not done before",
+    "metrics": "what can be measured, and how to read it",
+    "probes": "how a file of probes is read: which column became what, and rows that cannot be used",
+    "models": "what loading each model of a study really did, and what differs from the original",
+    "import": "results of other tools, as runs on the Trade-offs page",
+    "unlearn": "make unlearned versions of a study's original with the field's methods",
+    "export": "figures, tables and one page that opens without a server, for a paper or a reviewer",
+    "prepare": "convert the demo's language model once, so that the first fresh prompt needs no wait",
+}
+"""What stands behind `unlearnboard`; everything else opens the dashboard."""
+
 EXAMPLES = """\
 examples:
   unlearnboard
@@ -36,36 +48,36 @@ examples:
   unlearnboard evaluate people/study.toml
       Fill the trade-off curves from a terminal, over night or on a server. What was done before is not done again.
 
-  unlearnboard metrics
-      What can be measured, and how to read it; `unlearnboard metrics truth_ratio` tells all about one.
-
-  unlearnboard models pictures/study.toml
-  unlearnboard import open-unlearning/saves
-      What each unlearned image model changed, tensor by tensor, before you trust its pictures.
+  unlearnboard probes forget.jsonl
+  unlearnboard models people/study.toml
+      Before anything runs: how a probe file is read, and what each model really is beside the original.
 
   unlearnboard import open-unlearning/saves results.csv
       Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
 
   unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
-      Make unlearned versions of the original with the field's methods, and a study file that has them.
-
   unlearnboard export people/study.toml --to paper
-      Figures, tables and one page that opens without a server, for a paper or a reviewer.
 
-  unlearnboard prepare
-      Convert the demo's language model once, so that the first fresh prompt needs no wait.
-
-`unlearnboard evaluate --help` tells more. Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who
-serves on another address passes --server.allowedHosts too.
+Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who serves on another address passes
+--server.allowedHosts too.
 """
+
+
+def _listed_commands() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()]
+    return "\n".join(["commands (each has its own --help):", *lines, "", ""])
 
 
 def show_parser(version: str) -> argparse.ArgumentParser:
     """Parser of `unlearnboard [STUDY ...]` and `unlearnboard --original ...`."""
     parser = argparse.ArgumentParser(
         prog="unlearnboard",
+        usage="%(prog)s [STUDY.toml ...] [options]\n"
+        "       %(prog)s --original MODEL --unlearned MODEL ... --forget FILE ... [options]\n"
+        "       %(prog)s COMMAND ...",
         description=ABOUT,
-        epilog=EXAMPLES,
+        epilog=_listed_commands() + EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -9,11 +12,13 @@ import pandas as pd
 from app.demo.recorded import take_in
 from app.settings import PACK, cache_folder, demo_studies
 from backends.errors import StoreError
+from backends.study import Study
 from backends.study_file import read_study
 from backends.targets import target_names
 from cache.board import board_of
+from cache.known_studies import known_studies
 from cache.results import collections, results_board
-from cache.scoreboard import scoreboard
+from cache.scoreboard import kept_frame, scoreboard
 from cache.store import Store
 
 COLUMNS = (
@@ -35,17 +40,41 @@ def frame(cache: Path | None, study: Path | None) -> pd.DataFrame:
         raise StoreError(
             "there is no cache in this folder", where=str(folder), how="Name one with evidence.sqlite"
         )
-    store = Store.open(file)
-    if study is None:
-        take_in(PACK, store)
-    pieces = []
-    for path in [study] if study is not None else demo_studies():
-        read = read_study(path)
-        protocol = read.protocol if read.modality == "text" else ""
-        board = board_of(scoreboard(read, store).frame, protocol, "study", target_names(read))
-        pieces.append(board.frame().assign(study=read.name))
-    for each in collections(store):
-        pieces.append(results_board(store, [each.name]).frame().assign(study=""))
-    store.close()
+    with closing(Store.open(file)) as store:
+        if study is not None:
+            pieces = [_numbers(read_study(study), store)]
+        else:
+            take_in(PACK, store)
+            demo = [read_study(path) for path in demo_studies()]
+            pieces = [
+                *(_numbers(each, store) for each in demo),
+                *_others(store, {each.name for each in demo}),
+            ]
+        pieces += [results_board(store, [each.name]).frame().assign(study="") for each in collections(store)]
     whole = pd.concat(pieces, ignore_index=True) if pieces else pd.DataFrame(columns=list(COLUMNS))
     return whole[list(COLUMNS)]
+
+
+def _numbers(study: Study, store: Store) -> pd.DataFrame:
+    protocol = study.protocol if study.modality == "text" else ""
+    found = scoreboard(study, store).frame
+    return board_of(found, protocol, "study", target_names(study)).frame().assign(study=study.name)
+
+
+def _others(store: Store, demo: Collection[str]) -> Iterator[pd.DataFrame]:
+    """Numbers of the studies that were evaluated into this cache; what has none is named in a warning."""
+    told = set(demo)
+    for known in known_studies(store):
+        numbers = None if known.study in demo else kept_frame(store, known)
+        if numbers is not None:
+            told.add(known.study)
+            board = board_of(numbers, known.protocol, "study", known.targets)
+            yield board.frame().assign(study=known.study)
+    untold = sorted({run.study for run in store.runs()} - told)
+    if untold:
+        names = ", ".join(repr(name) for name in untold)
+        warnings.warn(
+            f"The cache has runs of {names}, whose numbers need the study file: load(study=...), or open it once in "
+            "the dashboard.",
+            stacklevel=4,
+        )

@@ -23,6 +23,7 @@ from cache import denoising, derive, features, keys
 from cache.arrow import packed, unpacked
 from cache.costs import costs
 from cache.derive import Values
+from cache.known_studies import KnownStudy, note_newest
 from cache.model_checks import model_check
 from cache.reading import evidence_for, images_for
 from cache.statistics import RESAMPLES, percentile_interval
@@ -164,7 +165,14 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
         store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
+    note_newest(study, store, key)
     return Scoreboard(frame, numerics, parts, study, store, MappingProxyType(stamps))
+
+
+def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
+    """The newest numbers of a study whose file is not at hand, or None where they are damaged."""
+    kept = store.memo(known.memo)
+    return None if kept is None else _unpack(kept)[0]
 
 
 def _evidence(study: Study, store: Store) -> tuple[str, dict[str, str]]:
@@ -272,5 +280,6 @@ __all__ = [
     "Scoreboard",
     "evidence_for",
     "images_for",
+    "kept_frame",
     "scoreboard",
 ]

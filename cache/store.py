@@ -232,6 +232,14 @@ class Store:
             row = connection.execute(query).one_or_none()
         return None if row is None or codec.checksum(row.payload) != row.checksum else bytes(row.payload)
 
+    def memo_keys(self, prefix: str) -> list[str]:
+        """Keys of derived numbers that begin so, in order."""
+        column = schema.memos.c.key
+        with self.reading() as connection:
+            return list(
+                connection.execute(select(column).where(column.startswith(prefix)).order_by(column)).scalars()
+            )
+
     def put_memo(self, key: str, payload: bytes) -> None:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
         row = {"key": key, "checksum": codec.checksum(payload), "payload": payload}

@@ -23,7 +23,8 @@ def load(cache: str | Path | None = None, *, study: str | Path | None = None) ->
 
     Args:
         cache: the cache's folder; None is the one that the dashboard uses.
-        study: a study file; None takes the demo's studies.
+        study: a study file, whose numbers are derived anew where evidence was added; None takes the newest numbers of
+            every study that was evaluated into this cache, the demo's included.
 
     Returns:
         Columns study, layer, protocol, model, part, method, step, metric, role, key, value, low, high (95 % interval),
@@ -31,6 +32,9 @@ def load(cache: str | Path | None = None, *, study: str | Path | None = None) ->
 
     Raises:
         BoardError: the cache or the study cannot be read.
+
+    Warns:
+        UserWarning: the cache has runs of studies whose numbers were never derived.
     """
     if str(_ROOT) not in sys.path:
         sys.path.insert(0, str(_ROOT))

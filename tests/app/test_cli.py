@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from app import cli
+from app import cli, cli_options
 from app.__main__ import main
 from app.adhoc_study import Choice, adhoc_study, write_adhoc
 from app.cli_options import without_streamlit_flags
@@ -112,6 +112,19 @@ def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.run(["evaluate", "--help"])
     assert "goes on from there" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", cli_options.COMMANDS)
+def test_every_listed_command_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.run([command, "--help"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: unlearnboard {command} ")
+
+
+def test_a_misspelt_command_is_no_study_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["evalute", "study.toml"]) == 2
+    assert "Did you mean `unlearnboard evaluate`?" in capsys.readouterr().err
 
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:

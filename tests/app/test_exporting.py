@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,41 @@ def test_a_notebook_gets_a_frame(tmp_path: Path, filled: Store) -> None:
     assert frame["value"].notna().all()
     with pytest.raises(StoreError, match="no cache in this folder"):
         load(tmp_path / "nowhere")
+
+
+def test_a_notebook_gets_every_study_of_the_cache_without_its_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook, "demo_studies", list)
+    monkeypatch.setattr(notebook, "take_in", lambda *_: None)
+    text, image = text_study(), image_study()
+    store = Store.open(tmp_path / "evidence.sqlite")
+    fill_text(text, store)
+    fill_images(image, store)
+    with pytest.warns(UserWarning, match=rf"'{text.name}', '{image.name}'"):
+        assert load(tmp_path).empty
+    board = scoreboard(text, store).frame.dropna(subset="value")
+    scoreboard(image, store)
+    frame = load(tmp_path)
+    assert set(frame["study"]) == {text.name, image.name}
+    mine = frame[frame["study"] == text.name].set_index(["model", "key"])["value"]
+    assert mine.sort_index().equals(board.set_index(["model", "key"])["value"].sort_index())
+
+
+def test_a_notebook_gets_the_newest_numbers_of_a_study_that_was_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebook, "demo_studies", list)
+    monkeypatch.setattr(notebook, "take_in", lambda *_: None)
+    study = text_study()
+    store = Store.open(tmp_path / "evidence.sqlite")
+    fill_text(study, store)
+    scoreboard(study, store)
+    smaller = replace(study, models=study.models[:3])
+    scoreboard(smaller, store)
+    assert set(load(tmp_path)["model"]) == {spec.name for spec in smaller.models}
+    scoreboard(study, store)  # derived before: only which one is the newest changes
+    assert set(load(tmp_path)["model"]) == {spec.name for spec in study.models}
 
 
 def test_figures_become_files_at_paper_size(filled: Store) -> None:
