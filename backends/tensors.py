@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -15,8 +16,11 @@ from typing import Any, TypeGuard
 from blake3 import blake3
 
 from backends.errors import CheckpointError
+from backends.plain_files import NotPlain, open_plain, parse_json
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+MOST_WEIGHTS = 2**50
+"""Bytes of a file of weights; they are mapped, never read whole."""
 INDEX = ".safetensors.index.json"
 BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
@@ -53,22 +57,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
     Raises:
         CheckpointError: a pickle, a missing file, no safetensors file, or a truncated one.
     """
-    refuse_pickle(path)
-    try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
-            prefix = file.read(8)
-            length = int.from_bytes(prefix, "little")
-            if len(prefix) < 8 or length > size - 8 or length > 100_000_000:
-                raise _broken(path, size)
-            header = json.loads(file.read(length))
-    except OSError as error:
-        raise CheckpointError(f"cannot be read ({error.strerror})", where=str(path)) from error
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, path.stat().st_size) from error
-    if not isinstance(header, dict):
-        raise _broken(path, size)
-    base = 8 + length
+    header, base, size = _header(path)
     infos: dict[str, TensorInfo] = {}
     for name, entry in header.items():
         if name == "__metadata__":
@@ -89,6 +78,16 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
             how="Copy or download it again",
         )
     return infos
+
+
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """The texts that a safetensors file's writer put beside its tensors; {} where there are none.
+
+    Raises:
+        CheckpointError: as `read_header`.
+    """
+    found = _header(path)[0].get("__metadata__")
+    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -159,6 +158,28 @@ def file_digest(path: Path) -> str:
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return hasher.hexdigest(length=16)
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int, int]:
+    """A safetensors file's header, where its data start, and the file's size in bytes."""
+    refuse_pickle(path)
+    try:
+        with open_plain(path, most=MOST_WEIGHTS) as file:
+            size = os.fstat(file.fileno()).st_size
+            prefix = file.read(8)
+            length = int.from_bytes(prefix, "little")
+            if len(prefix) < 8 or length > size - 8 or length > 100_000_000:
+                raise _broken(path, size)
+            header = parse_json(file.read(length).decode())
+    except NotPlain as error:
+        raise CheckpointError(str(error), where=str(path)) from error
+    except OSError as error:
+        raise CheckpointError(f"cannot be read ({error.strerror})", where=str(path)) from error
+    except ValueError as error:
+        raise _broken(path, size) from error
+    if not isinstance(header, dict):
+        raise _broken(path, size)
+    return header, 8 + length, size
 
 
 def _model_files(folder: Path) -> list[Path]:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from backends.errors import CheckpointError
 from backends.image.compvis_text import CONDITIONS, PLACES, text_encoders
-from backends.image.lora import is_lora, lora_changes
+from backends.image.lora import is_lora, lora_changes, other_adapter
+from backends.image.lora_settings import lora_settings
 from backends.image.version_files import tensors_in
 
 States = Mapping[str, Mapping[str, Tensor]]
@@ -101,10 +102,17 @@ def _recognised(
     if isinstance(raw, Mapping) and any(isinstance(raw.get(part), Mapping) for part in base):
         return _checked(_delta(raw, base), path, base)
     if is_lora(flat):
-        changes, unplaced = lora_changes(flat, base)
-        if unplaced or not changes:
-            raise _unexpected(unplaced, len(flat), path)
-        return Version(f"LoRA of {sum(map(len, changes.values()))} modules, merged", changes)
+        merged = lora_changes(flat, base, lora_settings(path))
+        if merged.unplaced or not merged.changes:
+            raise _unexpected(merged.unplaced, len(flat), path)
+        count = sum(map(len, merged.changes.values()))
+        return Version(f"LoRA of {count} modules, merged", merged.changes, notes=merged.notes)
+    if kind := other_adapter(flat):
+        raise CheckpointError(
+            f"it is a {kind} adapter, and of adapters only LoRA, DoRA and SPM are read",
+            where=str(path),
+            how="Merge it into the model with the tool that made it, and save the changed tensors",
+        )
     if not flat:
         raise CheckpointError("it holds no tensors by name", where=str(path))
     found = _placed(flat, base, path)
