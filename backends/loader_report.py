@@ -47,6 +47,8 @@ class LoaderReport:
         differences: what else differs (scheduler, VAE, types), in sentences.
         notes: how the file was read, in sentences.
         ignored: how many entries of the file are no weights for drawing.
+        rounded: tensors that differ from the original's by rounding to the narrower file's type only; they count as
+            unchanged, and the original's are used.
     """
 
     shape: str
@@ -61,6 +63,7 @@ class LoaderReport:
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     ignored: int = 0
+    rounded: int = 0
 
     @property
     def share(self) -> float:

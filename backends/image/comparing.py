@@ -16,18 +16,30 @@ from torch import Tensor, nn
 from backends.image.version_shapes import Version
 from backends.loader_report import BlockChange, LoaderReport
 
+FAR = 0.9
+"""Relative L2 of a block from which it is doubtful that weights belong to this base; unrelated ones have about 1.4."""
+SMALL = 0.3
+LEAST_SHARE = 0.5
+"""Of a block's numbers that changed: a few biases far off say nothing of where the block is from."""
 _SETTINGS = {"_use_default_values", "_name_or_path", "_diffusers_version", "_class_name"}
 
 
-def loader_report(base: Any, pipe: Any, version: Version | None) -> LoaderReport:
-    """What of a pipeline differs from the base; `version` is what was put into it, None for a folder of its own."""
+def loader_report(base: Any, pipe: Any, version: Version | None, rounded: int = 0) -> LoaderReport:
+    """What of a pipeline differs from the base.
+
+    Args:
+        base: the original's pipeline.
+        pipe: the model's.
+        version: what was put into it; None for a folder of its own.
+        rounded: tensors of a folder that were taken for the base's, as they differ by rounding only.
+    """
     blocks: dict[tuple[str, str], list[float]] = {}
     changed = matched = added = 0
     states, own = _states(base), _states(pipe)
     for component, state in states.items():
         mine = own.get(component, {})
         for name, tensor in state.items():
-            row = blocks.setdefault((component, block_of(name)), [0.0, 0.0, 0.0, 0.0])
+            row = blocks.setdefault((component, block_of(name)), [0.0, 0.0, 0.0, 0.0, 0.0])
             row[0] += tensor.numel()
             other = mine.get(name)
             matched += other is not None
@@ -38,10 +50,11 @@ def loader_report(base: Any, pipe: Any, version: Version | None) -> LoaderReport
                 continue
             changed += 1
             row[1] += tensor.numel()
+            row[4] += float(other.float().square().sum(dtype=torch.float64))
             row[2] += float((other.float() - tensor.float()).square().sum(dtype=torch.float64))
         added += sum(tensor.numel() for name, tensor in mine.items() if name not in state)
     if version is not None:
-        matched = version.matched
+        matched, rounded = version.matched, version.rounded
     touched = [
         component for component, _ in blocks if any(b[1] for k, b in blocks.items() if k[0] == component)
     ]
@@ -60,10 +73,33 @@ def loader_report(base: Any, pipe: Any, version: Version | None) -> LoaderReport
             for (component, block), row in blocks.items()
             if row[1]
         ),
-        differences=differences(base, pipe),
+        differences=(*_doubts(blocks), *differences(base, pipe)),
         notes=version.notes if version is not None else (),
         ignored=len(version.ignored) if version is not None else 0,
+        rounded=rounded,
     )
+
+
+def _doubts(blocks: Mapping[tuple[str, str], list[float]]) -> list[str]:
+    """A warning where blocks are as far from the original's as those are large: no unlearning moves them so far."""
+    far = {
+        block: _ratio(row[2], row[3])
+        for block, row in blocks.items()
+        if row[1] >= LEAST_SHARE * row[0] and _ratio(row[2], row[3]) >= FAR
+    }
+    if not far:
+        return []
+    (component, block), most = max(far.items(), key=lambda item: item[1])
+    size = _ratio(sum(blocks[each][4] for each in far), sum(blocks[each][3] for each in far))
+    what = (
+        "a difference of weights (task vector) or zeros look so"
+        if size < SMALL
+        else "weights of another base model, or a mask, look so"
+    )
+    return [
+        f"{len(far)} of its blocks are as far from the original's as those are large, most {component}.{block} "
+        f"(relative difference {most:.2f}, size {size:.2f} of the original's): {what}, no unlearned model does"
+    ]
 
 
 def differences(base: Any, pipe: Any) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,15 @@ from safetensors import SafetensorError
 
 from backends.errors import CheckpointError
 from backends.image.patch_pipeline import PatchDiffusionPipeline
-from backends.tensors import weight_files
+from backends.tensors import read_header, weight_files
 
 OWN_PIPELINES = {"PatchDiffusionPipeline": PatchDiffusionPipeline}
 """Pipelines that diffusers does not know, by the class name in `model_index.json`."""
+
+_TYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+_VARIANT = re.compile(
+    r"(?:diffusion_pytorch_model|pytorch_model|model)\.(?P<variant>[a-z]\w*)(?:-\d{5}-of-\d{5})?\.safetensors$"
+)
 
 ASKED_BY = {"prompt", "class_labels", "batch_size"}
 """What a pipeline can be asked by: a text, classes, or only how many pictures it should make from noise."""
@@ -35,6 +41,7 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         CheckpointError: no pipeline, no text-to-image pipeline, pickles, or a damaged folder.
     """
     weight_files(folder)
+    variant = _variant(folder)
     try:
         index = json.loads((folder / "model_index.json").read_text())
         name = index["_class_name"]
@@ -50,6 +57,7 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
             use_safetensors=True,
             local_files_only=True,
             trust_remote_code=False,
+            **({"variant": variant} if variant else {}),
             **_left_out(index),
         )
     except CheckpointError:
@@ -87,6 +95,26 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         pipe.register_modules(safety_checker=None)
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def stored_types(folder: Path) -> dict[str, torch.dtype]:
+    """Component -> type in which its files hold floating-point weights, the widest where they hold several."""
+    types: dict[str, torch.dtype] = {}
+    for file in sorted(folder.glob("*/*.safetensors")):
+        for info in read_header(file).values():
+            kind = _TYPES.get(info.dtype)
+            if kind is not None and kind.itemsize >= types.get(file.parent.name, kind).itemsize:
+                types[file.parent.name] = kind
+    return types
+
+
+def _variant(folder: Path) -> str:
+    """Variant ("fp16") that a component has weights of only; "" where all have plain ones."""
+    for part in sorted(path for path in folder.iterdir() if path.is_dir()):
+        found = [_VARIANT.match(file.name) for file in sorted(part.glob("*.safetensors"))]
+        if found and all(each is not None for each in found):
+            return next(each["variant"] for each in found if each is not None)
+    return ""
 
 
 def _left_out(index: Mapping[str, Any]) -> dict[str, None]:

@@ -27,12 +27,12 @@ from backends.errors import ModelError
 from backends.hub import version_path
 from backends.image.comparing import differences, loader_report
 from backends.image.erasers import add_erasers
-from backends.image.folders import load_pipeline
+from backends.image.folders import load_pipeline, stored_types
 from backends.image.prompts import short, what_is_cut
 from backends.image.steps import Step, preview, run_in_steps
 from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
 from backends.image.version_shapes import States, Version, denoiser_of
-from backends.image.weights import part_of_the_way, read_version, share_equal
+from backends.image.weights import narrower, part_of_the_way, read_version, share_equal
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.loader_report import LoaderReport
 from backends.mixing import mixed, with_changes
@@ -62,6 +62,8 @@ class DiffusionModels:
         self._folders: dict[str, Path] = {}
         self._kept: dict[str, Kept] = {}
         self._held: dict[int, int] = {}
+        self._stored: dict[Path, dict[str, torch.dtype]] = {}
+        self._rounded: dict[Path, int] = {}
         self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
         self.versions: dict[str, Version] = {}
         self.notes: list[str] = []
@@ -95,8 +97,8 @@ class DiffusionModels:
         else:
             pipe = self._bases.get(folder) or self._loaded(folder)
             components = dict(pipe.components)
-            if folder not in self._bases and not self._beside(components, pipe, spec):
-                self._bases[folder] = self._shared(pipe)
+            if folder not in self._bases and not self._beside(components, pipe, folder, spec):
+                self._bases[folder] = self._shared(pipe, folder)
         components["scheduler"] = copy.deepcopy(components["scheduler"])
         self._pipes[spec.name] = _with_components(pipe, components)
         self._folders[spec.name] = folder
@@ -114,7 +116,8 @@ class DiffusionModels:
 
     def report(self, name: str, original: str) -> LoaderReport:
         """What of a loaded model differs from the original, which is loaded too."""
-        return loader_report(self.pipeline(original), self.pipeline(name), self.versions.get(name))
+        version, rounded = self.versions.get(name), self._rounded.get(self._folders[name], 0)
+        return loader_report(self.pipeline(original), self.pipeline(name), version, rounded)
 
     def identity_check(self, name: str, sampling: Sampling) -> str:
         """Load a folder once more and draw one picture with each: "" where they agree bit for bit.
@@ -242,7 +245,9 @@ class DiffusionModels:
         modules = {name: part for name, part in components.items() if isinstance(part, nn.Module)}
         states = {name: module.state_dict() for name, module in modules.items()}
         configs = {name: module.config for name, module in modules.items() if name in ("unet", "vae")}
-        version = read_version(version_path(spec.weights or ""), states, configs, ema=spec.ema)
+        folder = next(folder for folder, each in self._bases.items() if each is base)
+        stored = self._types_of(folder)
+        version = read_version(version_path(spec.weights or ""), states, configs, ema=spec.ema, stored=stored)
         if spec.strength != 1.0:
             version = part_of_the_way(version, states, spec.strength)
         held = self._put(components, spec, version.tensors, base)
@@ -279,21 +284,37 @@ class DiffusionModels:
         room = SHARE * sum(_bytes_of(_modules(base).values()).values()) - self._held.get(id(base), 0)
         return _size_of(changes) > room
 
-    def _beside(self, components: dict[str, Any], pipe: Any, spec: ModelSpec) -> bool:
+    def _beside(self, components: dict[str, Any], pipe: Any, folder: Path, spec: ModelSpec) -> bool:
         """Let a folder take turns in the modules of a base that it differs from in its tensors only."""
-        for base in self._bases.values():
-            changes = changes_between(_modules(base), _modules(pipe)) if type(base) is type(pipe) else None
-            if changes is not None and self._exceeds(base, changes):
-                kept = keep(_modules(base), changes)
+        for beside, base in self._bases.items():
+            alike = type(base) is type(pipe)
+            found = (
+                changes_between(_modules(base), _modules(pipe), self._narrower(beside, folder))
+                if alike
+                else None
+            )
+            if found is not None and self._exceeds(base, found.tensors):
+                kept = keep(_modules(base), found.tensors)
                 if kept is not None:
                     self._kept[spec.name] = kept
+                    self._rounded[folder] = found.rounded
                     components.update(_modules(base))
                     return True
         return False
 
+    def _narrower(self, one: Path, other: Path) -> dict[str, torch.dtype]:
+        """Component -> the narrower of the types that two folders' files have."""
+        left, right = self._types_of(one), self._types_of(other)
+        return {part: narrower(left[part], right[part]) for part in left.keys() & right.keys()}
+
+    def _types_of(self, folder: Path) -> dict[str, torch.dtype]:
+        if folder not in self._stored:
+            self._stored[folder] = stored_types(folder)
+        return self._stored[folder]
+
     def _base(self, folder: Path) -> Any:
         if folder not in self._bases:
-            self._bases[folder] = self._shared(self._loaded(folder))
+            self._bases[folder] = self._shared(self._loaded(folder), folder)
         return self._bases[folder]
 
     def _loaded(self, folder: Path) -> Any:
@@ -302,13 +323,14 @@ class DiffusionModels:
             module.requires_grad_(False).eval()
         return pipe
 
-    def _shared(self, pipe: Any) -> Any:
+    def _shared(self, pipe: Any, folder: Path) -> Any:
         """The pipeline, with the tensors of those loaded before wherever they are equal."""
-        for other in self._bases.values():
-            theirs = _modules(other)
+        for beside, other in self._bases.items():
+            theirs, types = _modules(other), self._narrower(beside, folder)
             for name, module in _modules(pipe).items():
                 if name in theirs:
-                    share_equal(module, theirs[name])
+                    shared = share_equal(module, theirs[name], types.get(name, torch.float64))
+                    self._rounded[folder] = self._rounded.get(folder, 0) + shared.rounded
         return pipe
 
 

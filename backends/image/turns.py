@@ -12,12 +12,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from backends.image.version_shapes import States
+from backends.image.weights import alike
 from backends.places import cache_folder
 
 SHARE = 0.25
@@ -74,22 +76,40 @@ def keep(modules: Mapping[str, nn.Module], changes: States) -> Kept | None:
         return None
 
 
+class Changes(NamedTuple):
+    """The tensors in which modules differ from a base's, and how many more differ by rounding only."""
+
+    tensors: dict[str, dict[str, Tensor]]
+    rounded: int
+
+
 def changes_between(
-    base: Mapping[str, nn.Module], other: Mapping[str, nn.Module]
-) -> dict[str, dict[str, Tensor]] | None:
-    """The tensors in which modules differ from the base's; None where anything else differs, too."""
+    base: Mapping[str, nn.Module],
+    other: Mapping[str, nn.Module],
+    stored: Mapping[str, torch.dtype] = MappingProxyType({}),
+) -> Changes | None:
+    """What of modules differs from the base's in its tensors; None where anything else differs, too.
+
+    Args:
+        base: modules by component.
+        other: the same of the version.
+        stored: component -> the narrower of the types that the two files have.
+    """
     if base.keys() != other.keys():
         return None
     changes: dict[str, dict[str, Tensor]] = {}
+    rounded = 0
     for component, module in base.items():
         ours, theirs = module.state_dict(), other[component].state_dict()
-        alike = type(module) is type(other[component]) and _settings(module) == _settings(other[component])
-        if not alike or _layout(ours) != _layout(theirs):
+        same = type(module) is type(other[component]) and _settings(module) == _settings(other[component])
+        if not same or _layout(ours) != _layout(theirs):
             return None
         for name, tensor in ours.items():
-            if not torch.equal(tensor, theirs[name]):
+            if not alike(tensor, theirs[name], stored.get(component, tensor.dtype)):
                 changes.setdefault(component, {})[name] = theirs[name]
-    return changes
+            elif not torch.equal(tensor, theirs[name]):
+                rounded += 1
+    return Changes(changes, rounded)
 
 
 def tensors_of(kept: Kept) -> dict[str, dict[str, Tensor]]:

@@ -8,7 +8,7 @@ functions on tensors; knows no pipelines.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from backends.errors import CheckpointError
 from backends.image.compvis_text import CONDITIONS, PLACES, text_encoders
+from backends.image.containers import Unwrapped, bare_names, unwrapped
 from backends.image.lora import is_lora, lora_changes, other_adapter
 from backends.image.lora_settings import lora_settings
 from backends.image.version_files import tensors_in
@@ -44,6 +45,7 @@ class Version:
         notes: what a person should know of how it was read, in sentences.
         averaged: the file holds an averaged (EMA) copy too.
         matched: how many tensors of the file found their place, changed or not.
+        rounded: how many of these differ from the base's by rounding only, so that the base's are used.
     """
 
     shape: str
@@ -53,6 +55,7 @@ class Version:
     notes: tuple[str, ...] = ()
     averaged: bool = False
     matched: int = 0
+    rounded: int = 0
 
 
 def recognised(
@@ -88,8 +91,22 @@ def _recognised(
         return _with_erasers(erasers, path, base)
     if isinstance(raw, list | tuple):
         return _checked(_ddpm_list(raw, path, base, ema), path, base)
-    whole = raw["state_dict"] if isinstance(raw, Mapping) and "state_dict" in raw else raw
-    flat = tensors_in(whole)
+    found = unwrapped(raw, path, base)
+    version = _shaped(found, path, base, configs, ema)
+    averaged = bool(found.averaged)
+    return replace(
+        version,
+        ignored=(*version.ignored, *found.left_out),
+        notes=(*found.notes, *(_which(ema, averaged)), *version.notes),
+        averaged=version.averaged or averaged,
+    )
+
+
+def _shaped(
+    wrapped: Unwrapped, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], ema: bool
+) -> Version:
+    """What tensors by name are, once nothing is around them."""
+    flat = wrapped.averaged if ema and wrapped.averaged else wrapped.flat
     if "unet" not in base and any(mark in name for name in flat for mark in _OWN_LAYOUTS):
         raise CheckpointError(
             "its tensors are laid out as the model family's own code does, which is read for Stable Diffusion 1, 2 "
@@ -99,8 +116,8 @@ def _recognised(
         )
     if any(name.startswith(COMPVIS_UNET) for name in flat):
         return _checked(_compvis(flat, path, base, configs, ema), path, base)
-    if isinstance(raw, Mapping) and any(isinstance(raw.get(part), Mapping) for part in base):
-        return _checked(_delta(raw, base), path, base)
+    if any(isinstance(wrapped.inside.get(part), Mapping) for part in base):
+        return _checked(_delta(wrapped.inside, base, path), path, base)
     if is_lora(flat):
         merged = lora_changes(flat, base, lora_settings(path))
         if merged.unplaced or not merged.changes:
@@ -134,10 +151,10 @@ def _placed(flat: Mapping[str, Tensor], base: States, path: Path) -> dict[str, d
     """Tensors by component; one that fits nowhere goes to the denoiser, where it is named as unexpected."""
     found: dict[str, dict[str, Tensor]] = {}
     main = denoiser_of(base)
-    bare = {name: tensor for name, tensor in flat.items() if not name.endswith(_NO_WEIGHTS)}
-    parts = _likeliest({name.removeprefix("module."): tensor for name, tensor in bare.items()}, base, path)
+    bare = {name: tensor for name, tensor in bare_names(flat).items() if not name.endswith(_NO_WEIGHTS)}
+    parts = _likeliest(bare, base, path)
     for name, tensor in bare.items():
-        component, own = _place(name.removeprefix("module."), base, parts) or (main, name)
+        component, own = _place(name, base, parts) or (main, name)
         found.setdefault(component, {})[own] = tensor
     return found
 
@@ -194,11 +211,12 @@ def _ignored(flat: Mapping[str, Tensor], found: States) -> tuple[str, ...]:
     return tuple(name for name in flat if name.endswith(_NO_WEIGHTS)) if kept < len(flat) else ()
 
 
-def _delta(raw: Mapping[str, Any], base: States) -> Version:
+def _delta(raw: Mapping[str, Any], base: States, path: Path) -> Version:
     """Concept Ablation's `delta.bin`: {"unet": {...}, "text_encoder": {...}}."""
     found: dict[str, dict[str, Tensor]] = {}
     for component in base:
-        for name, tensor in tensors_in(raw.get(component)).items():
+        held = raw.get(component)
+        for name, tensor in unwrapped(held, path, ()).flat.items() if isinstance(held, Mapping) else ():
             if not name.endswith(_NO_WEIGHTS):
                 placed = _place(f"{component}.{name}", base, ())
                 found.setdefault(component, {})[placed[1] if placed else name] = tensor

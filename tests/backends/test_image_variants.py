@@ -111,7 +111,8 @@ def test_a_part_of_the_denoiser_changes_the_tensors_that_it_names_and_no_other(l
         assert changed == {(loaded.denoiser, key) for key in loaded.part}
         report = loaded.models.report(version, "Original")
         assert (report.matched, report.changed, report.unchanged) == (len(loaded.part), len(loaded.part), 0)
-        assert report.differences == ()
+        # Half is more than some of these random weights are large, and that is said; nothing else differs.
+        assert not [said for said in report.differences if "relative difference" not in said]
     one, plain, prefixed = drawn(loaded, ("Original", 1), ("plain", 1), ("prefixed", 1))
     assert not np.array_equal(one, plain) and np.array_equal(plain, prefixed)
 

@@ -103,7 +103,8 @@ def test_a_folder_that_differs_in_its_tensors_only_takes_turns_too(
             models.add(spec)
         assert (models.bytes() == alone) == (share < 1)
         assert models.identity_check("R", SAMPLING) == ""
-        assert models.report("R", "Original").differences == ()
+        (doubt,) = models.report("R", "Original").differences  # it is another random model
+        assert "another base model" in doubt
         drawings.append(drawn(models, "R", "Original", half.name))
     assert all(np.array_equal(one, two) for one, two in zip(*drawings, strict=True))
     assert not np.array_equal(drawings[0][0], drawings[0][2])
