@@ -101,7 +101,7 @@ def unwrapped(raw: Any, path: Path, parts: Collection[str]) -> Unwrapped:
     flat = _flat(training, path)
     names = bare_names(flat)
     notes = [f"read from {' / '.join(keys)} in the file"] if keys else []
-    prefixes = [prefix for prefix in PREFIXES if any(_has(prefix, name) for name in flat)]
+    prefixes = [prefix for prefix in PREFIXES if any(prefix in _wrapping(name) for name in flat)]
     if prefixes:
         notes.append(f"{' and '.join(prefixes)} taken off its tensors' names")
     return Unwrapped(training, names, averaged, tuple(left_out), tuple(notes))
@@ -135,17 +135,23 @@ def _tensors(inside: Mapping[Any, Any], before: str, depth: int, path: Path) -> 
             yield from _tensors(value, f"{before}{key}.", depth + 1, path)
 
 
-def _has(prefix: str, name: str) -> bool:
-    return name.startswith(prefix) or (prefix != PREFIXES[0] and f".{prefix}" in name)
+def _wrapping(name: str) -> str:
+    """The prefixes of wrapped modules in a name, one after the other."""
+    inner = "".join(prefix for prefix in PREFIXES[1:] if f".{prefix}" in f".{name}")
+    return inner + (PREFIXES[0] if _unwrapped_inside(name).startswith(PREFIXES[0]) else "")
+
+
+def _unwrapped_inside(name: str) -> str:
+    for prefix in PREFIXES[1:]:
+        name = f".{name}".replace(f".{prefix}", ".").removeprefix(".")
+    return name
 
 
 def bare_names(flat: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under their names without prefixes, wherever a wrapped module begins."""
     found = {}
     for name, tensor in flat.items():
-        short = name
-        for prefix in PREFIXES[1:]:
-            short = short.replace(prefix, "")
+        short = _unwrapped_inside(name)
         while short.startswith(PREFIXES[0]):
             short = short.removeprefix(PREFIXES[0])
         found[short] = tensor

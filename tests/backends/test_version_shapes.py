@@ -247,3 +247,76 @@ def pictures(models: DiffusionModels, *names: str) -> list[Any]:
     requests = [ImageRequest(name, "a cat", 1) for name in names]
     found = [p for p in models.sample(requests, Sampling(steps=2, guidance=3.0), lambda: False) if p.done]
     return [p.pixels for p in sorted(found, key=lambda p: p.index)]
+
+
+def wrapped(pipe: Any) -> dict[str, tuple[Any, str]]:
+    """The part that moved, in what training code and savers put around it, and a word of the note that says so."""
+    part = tiny.only(tiny.moved(pipe.unet.state_dict()))
+    modules: dict[str, dict[str, torch.Tensor]] = {}
+    for name, tensor in part.items():
+        module, _, leaf = name.rpartition(".")
+        modules.setdefault(module, {})[leaf] = tensor
+    adam = {
+        "state": {0: {"exp_avg": torch.zeros(3), "step": torch.tensor(1.0)}},
+        "param_groups": [{"lr": 1e-4}],
+    }
+    return {
+        "modules": (modules, ""),
+        "modules under unet": ({f"unet.{name}": leaves for name, leaves in modules.items()}, ""),
+        "compiled": (tiny.prefixed(part, "_orig_mod."), "_orig_mod."),
+        "compiled inside": ({f"unet._orig_mod.{name}": t for name, t in part.items()}, "_orig_mod."),
+        "distributed and compiled": (tiny.prefixed(part, "module._orig_mod."), "module."),
+        "compiled and distributed": (tiny.prefixed(part, "_orig_mod.module."), "module."),
+        "model and step": ({"model": part, "step": 7, "optimizer": adam}, "read from model"),
+        "state_dict at depth": (
+            {"epoch": 1, "model": {"state_dict": {"unet": part}}},
+            "read from model / state_dict",
+        ),
+        "state_dict of a delta": (
+            {"state_dict": {"unet": part, "modifier_token": {}}},
+            "read from state_dict",
+        ),
+        "with an average": (
+            {"model": part, "ema": pipe.unet.state_dict()},
+            "an averaged (EMA) copy is there too",
+        ),
+    }
+
+
+WRAPPED = (
+    *("modules", "modules under unet", "compiled", "compiled inside", "distributed and compiled"),
+    *("compiled and distributed", "model and step", "state_dict at depth", "state_dict of a delta"),
+    *("with an average",),
+)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_whatever_is_around_the_weights_is_taken_off_and_said(name: str, pipe: Any, tmp_path: Path) -> None:
+    content, said = wrapped(pipe)[name]
+    found = version(tiny.write(tmp_path / "file.pt", content), pipe)
+    expected = tiny.only(tiny.moved(pipe.unet.state_dict()))
+    assert found.tensors.keys() == {"unet"}
+    assert found.tensors["unet"].keys() == expected.keys()
+    assert all(torch.equal(found.tensors["unet"][key], tensor) for key, tensor in expected.items())
+    assert said in " ".join(found.notes)
+
+
+def test_an_average_beside_the_weights_is_taken_on_request(pipe: Any, tmp_path: Path) -> None:
+    unet = pipe.unet.state_dict()
+    content = {"model": unet, "ema": tiny.prefixed(tiny.only(tiny.moved(unet)), "module."), "step": 3}
+    path = tiny.write(tmp_path / "both.pt", content)
+    assert set(version(path, pipe, ema=True).tensors["unet"]) == set(tiny.only(unet))
+    with pytest.raises(CheckpointError, match=r"0 % changed.*`ema = true` to take the other copy"):
+        version(path, pipe)
+
+
+def test_containers_without_end_and_tensors_without_memory_are_refused(pipe: Any, tmp_path: Path) -> None:
+    deep: Any = {"weight": torch.zeros(1)}
+    for _ in range(50):
+        deep = {"a": deep}
+    with pytest.raises(CheckpointError, match="nested more than"):
+        version(tiny.write(tmp_path / "deep.pt", deep), pipe)
+    name = next(iter(pipe.unet.state_dict()))
+    huge = {name: torch.zeros(1).expand(10**6, 10**6)}
+    with pytest.raises(CheckpointError, match=r"has the shape \(1000000, 1000000\)"):
+        version(tiny.write(tmp_path / "huge.pt", huge), pipe)
