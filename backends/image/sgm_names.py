@@ -1,4 +1,4 @@
-"""Names of a UNet's modules in Stability's own code (SDXL's LoRAs have them), in diffusers' names.
+"""Names of a UNet's modules in Stability's own code (SDXL's LoRAs and CompVis deltas have them), in diffusers' names.
 
 Both with underscores for dots, as kohya's scripts write them. Knows no tensors.
 """
@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 _BLOCK = re.compile(r"^(?:(input_blocks|output_blocks)_(\d+)_(\d+)|(middle_block)_(\d+))_(.+)$")
 _INSIDE = {
+    "in_layers_0": "norm1",
+    "out_layers_0": "norm2",
     "in_layers_2": "conv1",
     "emb_layers_1": "time_emb_proj",
     "out_layers_3": "conv2",
@@ -17,6 +19,7 @@ _INSIDE = {
 }
 _ALONE = {
     "input_blocks_0_0": "conv_in",
+    "out_0": "conv_norm_out",
     "out_2": "conv_out",
     "time_embed_0": "time_embedding_linear_1",
     "time_embed_2": "time_embedding_linear_2",

@@ -20,6 +20,7 @@ from backends.image.compvis_text import CONDITIONS, PLACES, text_encoders
 from backends.image.containers import Unwrapped, bare_names, unwrapped
 from backends.image.lora import is_lora, lora_changes, other_adapter
 from backends.image.lora_settings import lora_settings
+from backends.image.sgm_names import diffusers_name, layers_of
 from backends.image.version_files import tensors_in
 
 States = Mapping[str, Mapping[str, Tensor]]
@@ -30,6 +31,7 @@ COMPVIS_VAE = "first_stage_model."
 COMPVIS_EMA = "model_ema."
 DENOISERS = ("unet", "transformer")
 _OWN_LAYOUTS = (COMPVIS_UNET, "double_blocks", "single_blocks", "joint_blocks")
+SPARSE_AUTOENCODER = {"W_dec", "b_dec"}
 _NO_WEIGHTS = ("position_ids", "num_batches_tracked")
 
 
@@ -132,6 +134,13 @@ def _shaped(
         )
     if not flat:
         raise CheckpointError("it holds no tensors by name", where=str(path))
+    if {name.rpartition(".")[2] for name in flat} >= SPARSE_AUTOENCODER:
+        raise CheckpointError(
+            "it is a sparse autoencoder (SAeUron), which edits activations while a picture is drawn; only changes of "
+            "weights are read",
+            where=str(path),
+            how="Draw the pictures with its own code, and name their folder as pictures:FOLDER",
+        )
     found = _placed(flat, base, path)
     part = " and ".join(found)
     whole_part = all(len(found[name]) >= len(base[name]) for name in found if name in base)
@@ -256,7 +265,12 @@ def _compvis(
     unet: dict[str, Tensor] = {
         name: flat[average[name]] if ema and average[name] in flat else flat[name] for name in names
     }
-    found = {"unet": _converted(single_file_utils.convert_ldm_unet_checkpoint, unet, configs, "unet", path)}
+    if len(unet) < len(base["unet"]):
+        found = {"unet": _renamed(unet, base["unet"])}
+    else:
+        found = {
+            "unet": _converted(single_file_utils.convert_ldm_unet_checkpoint, unet, configs, "unet", path)
+        }
     notes = [*_which(ema, averaged)]
     found |= text_encoders(flat, base)
     if len(found) == 1 and any(name.startswith(CONDITIONS) for name in flat):
@@ -270,6 +284,21 @@ def _compvis(
     used = (COMPVIS_UNET, COMPVIS_VAE, *(place.prefix for place in PLACES))
     rest = tuple(name for name in flat if not name.startswith(used))
     return Version("CompVis checkpoint", found, ignored=rest, notes=tuple(notes), averaged=averaged)
+
+
+def _renamed(unet: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Part of a CompVis UNet (Concept Ablation's `delta.ckpt`) tensor by tensor; diffusers converts whole ones only."""
+    layers = layers_of(base)
+    names = {name.replace(".", "_"): name for name in base}
+    found = {}
+    for name, tensor in unet.items():
+        module, _, leaf = name.removeprefix(COMPVIS_UNET).rpartition(".")
+        own = names.get(f"{diffusers_name(module.replace('.', '_'), layers)}_{leaf}", name)
+        like = base.get(own)
+        # A 1 x 1 convolution and a linear layer are the same thing in two layouts.
+        same = like is not None and tensor.numel() == like.numel() and len(tensor) == len(like)
+        found[own] = tensor.reshape(like.shape) if same and like is not None else tensor
+    return found
 
 
 def _which(ema: bool, averaged: bool) -> tuple[str, ...]:
