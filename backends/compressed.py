@@ -15,9 +15,11 @@ from blake3 import blake3
 
 from backends.errors import CheckpointError
 from backends.places import cache_folder
+from backends.tensors import MOST_HEADER, stated_bytes
 
 SUFFIX = ".xz"
 WEIGHTS = ".safetensors"
+_CHUNK = 2**20
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 3, "lp": 1, "pb": 1}]
 """Numbers of two bytes: the one with the exponent is told apart from the one without by its place."""
 
@@ -100,8 +102,28 @@ def _unpack(path: Path, target: Path) -> None:
 
 
 def _unpack_file(source: Path, target: Path) -> None:
+    """Unpack as many bytes as the header of the safetensors file inside states, and refuse what is more than that.
+
+    Raises:
+        CheckpointError: no safetensors file is inside, or more than it states.
+    """
     with lzma.open(source, "rb") as packed, target.open("wb") as file:
-        shutil.copyfileobj(packed, file)
+        prefix = packed.read(8)
+        length = int.from_bytes(prefix, "little")
+        head = packed.read(min(length, MOST_HEADER))
+        left = stated_bytes(head) if len(head) == length else None
+        if left is None:
+            raise CheckpointError("no safetensors file is inside", where=str(source), how="Compress it again")
+        file.write(prefix + head)
+        while left and (piece := packed.read(min(left, _CHUNK))):
+            file.write(piece)
+            left -= len(piece)
+        if packed.read(1):
+            raise CheckpointError(
+                "it unpacks to more than the safetensors file inside states",
+                where=str(source),
+                how="Copy or download it again",
+            )
 
 
 def _states(files: list[Path]) -> tuple[tuple[str, int, int], ...]:

@@ -21,6 +21,8 @@ from backends.plain_files import NotPlain, open_plain, parse_json
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 MOST_WEIGHTS = 2**50
 """Bytes of a file of weights; they are mapped, never read whole."""
+MOST_HEADER = 100_000_000
+"""Bytes of a safetensors header, as the format limits it."""
 INDEX = ".safetensors.index.json"
 BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
@@ -88,6 +90,19 @@ def safetensors_metadata(path: Path) -> dict[str, str]:
     """
     found = _header(path)[0].get("__metadata__")
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+
+
+def stated_bytes(header: bytes) -> int | None:
+    """How many bytes of data follow a safetensors header; None where it is none."""
+    try:
+        entries = parse_json(header.decode())
+    except (ValueError, NotPlain):
+        return None
+    if not isinstance(entries, dict):
+        return None
+    infos = [_tensor_info(entry, 0) for name, entry in entries.items() if name != "__metadata__"]
+    ends = [info.end for info in infos if info is not None]
+    return max(ends, default=0) if len(ends) == len(infos) else None
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -168,7 +183,7 @@ def _header(path: Path) -> tuple[dict[str, Any], int, int]:
             size = os.fstat(file.fileno()).st_size
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")
-            if len(prefix) < 8 or length > size - 8 or length > 100_000_000:
+            if len(prefix) < 8 or length > size - 8 or length > MOST_HEADER:
                 raise _broken(path, size)
             header = parse_json(file.read(length).decode())
     except NotPlain as error:

@@ -88,7 +88,9 @@ def unwrapped(raw: Any, path: Path, parts: Collection[str]) -> Unwrapped:
     keys: list[str] = []
     for _ in range(DEEPEST):
         if not averaged:
-            average = next((inside[key] for key in AVERAGES if isinstance(inside.get(key), Mapping)), {})
+            average: Mapping[Any, Any] = next(
+                (inside[key] for key in AVERAGES if isinstance(inside.get(key), Mapping)), {}
+            )
             averaged = bare_names(_flat(average, path)) if average else {}
         key = _wrapper(inside, parts)
         if key is None:

@@ -36,6 +36,14 @@ def read_tensors(path: Path) -> Any:
     if path.is_dir():
         if (path / ERASERS).is_file():
             return _unpickled(path / ERASERS)
+        pickles = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICKLES]
+        if len(pickles) == 1 and not any(path.glob("*.safetensors")):
+            raise CheckpointError(
+                f"the weights in this folder are a pickle ({pickles[0].name}), and folders are read from safetensors "
+                "only",
+                where=str(path),
+                how="Name the file itself: of a single file the tensors are read, and no code is run",
+            )
         return {name: tensor for file in weight_files(path) for name, tensor in _safe(file).items()}
     if path.suffix.lower() in PICKLES:
         return _unpickled(path)

@@ -320,3 +320,12 @@ def test_containers_without_end_and_tensors_without_memory_are_refused(pipe: Any
     huge = {name: torch.zeros(1).expand(10**6, 10**6)}
     with pytest.raises(CheckpointError, match=r"has the shape \(1000000, 1000000\)"):
         version(tiny.write(tmp_path / "huge.pt", huge), pipe)
+
+
+def test_a_folder_with_one_pickle_says_that_the_file_itself_would_be_read(pipe: Any, tmp_path: Path) -> None:
+    (tmp_path / "unet").mkdir()
+    file = tmp_path / "unet" / "diffusion_pytorch_model.bin"
+    tiny.write(file, tiny.moved(pipe.unet.state_dict()))
+    with pytest.raises(CheckpointError, match="Name the file itself"):
+        version(tmp_path / "unet", pipe)
+    assert set(version(file, pipe).tensors["unet"]) == set(tiny.only(pipe.unet.state_dict()))
