@@ -19,6 +19,7 @@ from blake3 import blake3
 from backends.compressed import is_here, unpacked
 from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
+from backends.image.lora_settings import stated_strength
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
 from backends.study import Modality, ModelSpec, Study
@@ -253,6 +254,7 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         files = sorted(file for file in delta.rglob("*") if file.is_file()) if delta.is_dir() else [delta]
         parts.append(_remembered(files, lambda: _version_digest(files)))
         parts += ["ema"] if spec.ema else []
+        parts += [_short(stated)] if (stated := stated_strength(delta)) else []
     if spec.strength != 1.0:
         origin = replace(
             spec, source=spec.origin, adapter=spec.origin_adapter or None, weights=None, strength=1.0

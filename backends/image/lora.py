@@ -15,7 +15,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from backends.image.lora_settings import LoraSettings
+from backends.image.lora_settings import MAGNITUDE, LoraSettings
 from backends.image.sgm_names import diffusers_name, layers_of
 
 _MARKS = (
@@ -25,7 +25,6 @@ _MARKS = (
 _SPLIT = re.compile(
     r"[._](?:lora_(down|up|A|B)|lora(?:_linear_layer)?\.(down|up))(?:\.[A-Za-z]\w*?)?(?:\.weight)?$"
 )
-_DORA = re.compile(r"\.(?:dora_scale|lora_magnitude_vector(?:\.[A-Za-z]\w*?)?(?:\.weight)?)$")
 _OTHER_KINDS = {
     "hada_": "LoHa",
     "lokr_": "LoKr",
@@ -185,7 +184,7 @@ def _taken_apart(name: str) -> tuple[str, str, str]:
         return component, name[: old.start()] + "." + old[1] + (".0" if old[1] == "to_out" else ""), old[2]
     if name.endswith(".alpha"):
         return component, name.removesuffix(".alpha").removesuffix(".lora_linear_layer"), "alpha"
-    if found := _DORA.search(name):
+    if found := MAGNITUDE.search(name):
         return component, name[: found.start()], "magnitude"
     if found := _SPLIT.search(name):
         return component, name[: found.start()], found[1] or found[2]

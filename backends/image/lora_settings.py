@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 
 from backends.errors import CheckpointError
 from backends.plain_files import number
-from backends.tensors import read_json, safetensors_metadata
+from backends.tensors import read_header, read_json, safetensors_metadata
 
 METADATA_KEY = "lora_adapter_metadata"
 """Where diffusers' `save_lora_weights` and `save_lora_adapter` put PEFT's settings, as JSON."""
+MAGNITUDE = re.compile(r"\.(?:dora_scale|lora_magnitude_vector(?:\.[A-Za-z]\w*?)?(?:\.weight)?)$")
+"""Ends of the names of DoRA's magnitudes."""
 _CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga")
 
 
@@ -66,6 +69,22 @@ def lora_settings(path: Path) -> dict[str, LoraSettings]:
     if beside.is_file() and all(file.name.startswith("adapter_model") for file in files):
         return {"": _settings(read_json(beside), beside, "adapter_config.json")}
     return {}
+
+
+def stated_strength(path: Path) -> list[object]:
+    """What of an adapter's strength is not in its low-rank tensors, as plain values; [] for all other weights.
+
+    Part of a model's identity: the same tensors with another alpha are another model.
+    """
+    file = next(iter(sorted(path.glob("*.safetensors"))), path) if path.is_dir() else path
+    if file.suffix != ".safetensors" or not file.is_file():
+        return []
+    found: list[object] = [
+        [part, each.alpha, sorted(each.patterns.items()), each.rank_stabilised]
+        for part, each in sorted(lora_settings(path).items())
+    ]
+    magnitudes = any(MAGNITUDE.search(name) for name in read_header(file))
+    return found + (["DoRA"] if magnitudes else [])
 
 
 def _stated(file: Path) -> dict[str, dict[str, Any]]:

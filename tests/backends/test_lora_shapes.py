@@ -17,6 +17,7 @@ from peft.utils import get_peft_model_state_dict
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from backends.checkpoints import identity
 from backends.errors import CheckpointError
 from backends.image.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels
@@ -217,3 +218,14 @@ def test_settings_that_cannot_be_read_are_refused(folder: Path, tmp_path: Path) 
     )
     with pytest.raises(CheckpointError, match="changed base"):
         drawn_by_us(folder, path)
+
+
+def test_the_same_tensors_with_another_alpha_are_another_model(folder: Path, tmp_path: Path) -> None:
+    path = saved_by_diffusers(folder, tmp_path, LoraConfig(r=4, lora_alpha=16, target_modules=CROSS))
+    spec = ModelSpec("Version", "unlearned", str(folder), weights=str(path))
+    tensors = load_file(path)
+    seen = {identity(spec).fingerprint}
+    for metadata in (None, {"lora_adapter_metadata": json.dumps({"unet.lora_alpha": 4})}):
+        save_file(tensors, path, metadata=metadata)
+        seen.add(identity(spec).fingerprint)
+    assert len(seen) == 3
