@@ -32,6 +32,7 @@ from backends.tensors import (
     weight_files,
 )
 from backends.text.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
+from backends.wrapped_names import unwrapped, unwrapped_part
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
 
@@ -242,6 +243,7 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(_remembered(files, lambda: _weights_digest(folder, files)))
         tokenizer = _tokenizer_digest(folder)
         parts.append(_configs_digest(folder))
+        parts += unwrapped_part(folder, files)
     if spec.adapter:
         adapter = resolve(spec.adapter)
         files = [adapter_file(adapter)]
@@ -328,7 +330,8 @@ def _check_kind(folder: Path, modality: Modality, name: str) -> None:
 
 
 def _all_headers(folder: Path) -> dict[str, TensorInfo]:
-    return {name: info for file in weight_files(folder) for name, info in read_header(file).items()}
+    infos = {name: info for file in weight_files(folder) for name, info in read_header(file).items()}
+    return {plain: infos[name] for name, plain in unwrapped(infos, str(folder)).names.items()}
 
 
 def _converted(source: str) -> Path:

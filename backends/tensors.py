@@ -18,6 +18,7 @@ from backends.errors import CheckpointError
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 INDEX = ".safetensors.index.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -113,14 +114,17 @@ def adapter_file(folder: Path) -> Path:
     Raises:
         CheckpointError: `adapter_model.safetensors` is not at the top of the folder.
     """
-    path = folder / "adapter_model.safetensors"
+    path = folder / ADAPTER_WEIGHTS
     if path.is_file():
         return path
     _refuse_pickles(folder, "adapter")
+    inside = sorted({file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{path.name}")})
     raise CheckpointError(
         "this folder holds no adapter_model.safetensors",
         where=str(folder),
-        how="Save the adapter again with save_pretrained",
+        how=f"Name {inside[-1]} instead, which has one"
+        if inside
+        else "Save the adapter again with save_pretrained",
     )
 
 

@@ -12,15 +12,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers.utils import logging
 
 from backends.checkpoints import resolve
 from backends.errors import CheckpointError, ModelError
-from backends.evidence import Answer, TokenScores
+from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
+from backends.loader_report import Loaded
 from backends.study import Decoding, ModelSpec, ProtocolName
+from backends.text.adapters import shares_base
+from backends.text.beside import with_own_adapter
 from backends.text.between import attach_between, between, with_tensors
 from backends.text.decoding import Begun, decode
 from backends.text.families import Family, attach, load_family, plain_base
@@ -28,7 +30,8 @@ from backends.text.gradients import gradient_norm, weights_of
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
 from backends.text.teacher_forcing import SEGMENT, score_answers
-from backends.text.tokens import ChatTokenizer, EncodedAnswer
+from backends.text.token_scores import check_finite, token_scores
+from backends.text.tokens import EncodedAnswer
 
 NO_ADAPTER = "__base__"
 BATCH_ROWS = 64
@@ -81,11 +84,8 @@ class LanguageModels:
         if spec.strength != 1.0 and not spec.adapter:
             self._add_between(spec, folder)
             return
-        if spec.weights:
-            base = plain_base(self._families, folder, self.device, self._dtype)
-            self._family_of[spec.name] = f"{resolve(spec.weights).resolve()} on {base}"
-            changed = with_tensors(self._families[base], resolve(spec.weights), spec.name)
-            self._families[self._family_of[spec.name]] = changed
+        if spec.weights or (spec.adapter and spec.strength == 1.0 and not shares_base(resolve(spec.adapter))):
+            self._add_on_a_copy(spec, folder)
             return
         if key not in self._families:
             self._families[key] = load_family(folder, self.device, self._dtype, spec.quantization)
@@ -102,6 +102,15 @@ class LanguageModels:
                 raise
         self._family_of[spec.name] = key
 
+    def _add_on_a_copy(self, spec: ModelSpec, folder: Path) -> None:
+        """A base with changed tensors, or with an adapter that changes more than plain LoRA; all else is shared."""
+        path = resolve(spec.weights or spec.adapter or "")
+        base = plain_base(self._families, folder, self.device, self._dtype, spec.quantization)
+        make = with_tensors if spec.weights else with_own_adapter
+        key = f"{path.resolve()} on {base}"
+        self._families[key] = make(self._families[base], path, spec.name, self.device)
+        self._family_of[spec.name] = key
+
     def _add_between(self, spec: ModelSpec, folder: Path) -> None:
         """A full model between two others: only the tensors in which those differ are its own."""
         origin = resolve(spec.origin) / spec.subfolder
@@ -111,6 +120,11 @@ class LanguageModels:
         key = f"{folder.resolve()} {spec.strength!r} from {base}"
         self._families[key] = between(self._families[base], end, spec.strength, where=spec.name)
         self._family_of[spec.name] = key
+
+    def loaded(self, model: str) -> Loaded:
+        """What reading a model's weights did: of its adapter or changed tensors where it has some, else of its base."""
+        family = self._families[self._family_of[model]]
+        return family.parts.get(model, family.loaded)
 
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""
@@ -149,8 +163,8 @@ class LanguageModels:
                     return
                 for index, statistics in self._score(family, group, encoded, protocol, room):
                     where = items[index].prompt or items[index].answer
-                    _check_finite(statistics, where)
-                    scores = _token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
+                    check_finite(statistics, where)
+                    scores = token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
                     yield ScoredItem(index, scores)
 
     def gradient_norms(
@@ -346,7 +360,7 @@ class LanguageModels:
         return row
 
     def _check_ids(self, family: Family, ids: Sequence[int]) -> None:
-        size = family.module.get_input_embeddings().num_embeddings
+        size = family.module.get_input_embeddings().weight.shape[0]
         if ids and max(ids) >= size:
             raise ModelError(
                 f"the tokenizer's token {family.tokenizer.piece(max(ids))!r} has the number {max(ids):,}, but the "
@@ -361,38 +375,3 @@ class LanguageModels:
                 where=f"“{prompt[:40]}…”",
                 how="Shorten the prompt or the reference answer",
             )
-
-
-def _check_finite(statistics: TokenStatistics, prompt: str) -> None:
-    """Raises ModelError where the model's output is no number: no metric may be made of that."""
-    if not torch.isfinite(statistics.logprobs).all() or not torch.isfinite(statistics.mean).all():
-        raise ModelError(
-            "the model's output for this answer is not a finite number (NaN or infinite logits)",
-            where=f"“{prompt[:40]}…”",
-            how="The checkpoint may have diverged in training, or needs another dtype",
-        )
-
-
-def _token_scores(
-    tokenizer: ChatTokenizer, encoded: EncodedAnswer, statistics: TokenStatistics, rivals: bool
-) -> TokenScores:
-    n = len(encoded.answer_ids)
-    top_ids = statistics.top_ids[:n].tolist() if rivals else []
-    end = float(statistics.logprobs[n]) if len(statistics.logprobs) > n else float("nan")
-    return TokenScores(
-        token_ids=np.asarray(encoded.answer_ids, dtype=np.int32),
-        pieces=encoded.pieces,
-        logprobs=_floats(statistics.logprobs[:n]),
-        ranks=statistics.ranks[:n].numpy().astype(np.int32),
-        argmax_ids=statistics.argmax_ids[:n].numpy().astype(np.int32),
-        mean=_floats(statistics.mean[:n]),
-        variance=_floats(statistics.variance[:n]),
-        entropy=_floats(statistics.entropy[:n]),
-        top_pieces=tuple(tuple(tokenizer.piece(i) for i in row) for row in top_ids),
-        top_logprobs=_floats(statistics.top_logprobs[:n]) if rivals else np.zeros((n, 0), dtype=np.float32),
-        end_logprob=end,
-    )
-
-
-def _floats(values: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return values.numpy().astype(np.float32)
