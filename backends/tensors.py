@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -118,14 +119,21 @@ def adapter_file(folder: Path) -> Path:
     if path.is_file():
         return path
     _refuse_pickles(folder, "adapter")
-    inside = sorted({file.parent for depth in ("*", "*/*") for file in folder.glob(f"{depth}/{path.name}")})
     raise CheckpointError(
         "this folder holds no adapter_model.safetensors",
         where=str(folder),
-        how=f"Name {inside[-1]} instead, which has one"
-        if inside
-        else "Save the adapter again with save_pretrained",
+        how=deeper(folder, path.name) or "Save the adapter again with save_pretrained",
     )
+
+
+def deeper(folder: Path, name: str) -> str:
+    """A hint where the file lies in a folder of the folder, as the Trainer's checkpoints do; "" where it does not."""
+    found = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}")]
+    if not found:
+        return ""
+    last = max(found, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.name)], path.name))
+    others = f" (there are {len(found)} such folders)" if len(found) > 1 else ""
+    return f"Name {last} instead, which has one{others}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import CheckpointError
-from backends.tensors import adapter_file, read_header, read_json
+from backends.tensors import adapter_file, deeper, read_header, read_json
 from backends.wrapped_names import unwrapped
 
 NOT_WEIGHTS = frozenset(
@@ -75,16 +75,6 @@ def adapter_settings(folder: Path) -> dict[str, Any]:
             f"this adapter comes with {beyond}, which cannot be loaded exactly", where=str(path), how=_MERGE
         )
     return settings
-
-
-def deeper(folder: Path, name: str) -> str:
-    """A hint where the file lies in a folder of the folder, as the Trainer's checkpoints and named adapters do."""
-    found = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}")]
-    if not found:
-        return ""
-    newest = max(found, key=lambda path: [int(part) for part in re.findall(r"\d+", path.name)] or [0])
-    others = f" (there are {len(found)} such folders)" if len(found) > 1 else ""
-    return f"Name {newest} instead, which has one{others}"
 
 
 def shares_base(folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import shutil
 import tempfile
 import warnings
@@ -38,6 +39,9 @@ _UNFIT = (
     SafetensorError,
 )
 """What transformers and PEFT raise about files that they cannot make a model of."""
+
+_AGAIN = re.compile(r"\.(modules_to_save|original_module)\.")
+"""In names under which PEFT stores retrained layers a second time where embeddings were resized, too."""
 
 
 @dataclass(slots=True)
@@ -185,12 +189,13 @@ def _adapter_loaded(module: Any, adapter: str, folder: Path, names: Unwrapped) -
         warnings.simplefilter("ignore", UserWarning)
         held = set(get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False))
     held |= stored & module.state_dict().keys()  # read into the base itself: biases, embeddings
+    twice = {key for key in stored if _AGAIN.sub(".", key) in held & stored}
     shapes = {names.names[key]: info.shape for key, info in read_header(adapter_file(folder)).items()}
     return Loaded(
         adapter_form(read_json(folder / "adapter_config.json"), shapes),
         len(stored & held),
         tuple(sorted(held - stored)),
-        tuple(sorted(stored - held)),
+        tuple(sorted(stored - held - twice)),
         wrappers=names.wrappers,
     )
 

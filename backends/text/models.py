@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.loader_report import Loaded
 from backends.study import Decoding, ModelSpec, ProtocolName
-from backends.text.adapters import shares_base
+from backends.text.adapters import adapter_settings, base_note, shares_base
 from backends.text.beside import with_own_adapter
 from backends.text.between import attach_between, between, with_tensors
 from backends.text.decoding import Begun, decode
@@ -101,6 +102,7 @@ class LanguageModels:
                 self._drop(key)
                 raise
         self._family_of[spec.name] = key
+        self._note_base(spec, folder)
 
     def _add_on_a_copy(self, spec: ModelSpec, folder: Path) -> None:
         """A base with changed tensors, or with an adapter that changes more than plain LoRA; all else is shared."""
@@ -110,6 +112,15 @@ class LanguageModels:
         key = f"{path.resolve()} on {base}"
         self._families[key] = make(self._families[base], path, spec.name, self.device)
         self._family_of[spec.name] = key
+        self._note_base(spec, folder)
+
+    def _note_base(self, spec: ModelSpec, folder: Path) -> None:
+        """Notes where an adapter says that it was trained on another model than it is put on."""
+        parts = self._families[self._family_of[spec.name]].parts
+        if spec.adapter and spec.name in parts:
+            said = base_note(adapter_settings(resolve(spec.adapter)), spec.source, folder)
+            notes = (*parts[spec.name].notes, *([said] if said else []))
+            parts[spec.name] = replace(parts[spec.name], notes=notes)
 
     def _add_between(self, spec: ModelSpec, folder: Path) -> None:
         """A full model between two others: only the tensors in which those differ are its own."""
