@@ -20,11 +20,12 @@ from backends.checkpoints import resolve
 from backends.errors import CheckpointError, ModelError
 from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
-from backends.loader_report import Loaded
+from backends.loader_report import Loaded, LoaderReport
 from backends.study import Decoding, ModelSpec, ProtocolName
 from backends.text.adapters import adapter_settings, base_note, shares_base
 from backends.text.beside import with_own_adapter
 from backends.text.between import attach_between, between, with_tensors
+from backends.text.comparing import loader_report, loads_of
 from backends.text.decoding import Begun, decode
 from backends.text.families import Family, attach, load_family, plain_base
 from backends.text.gradients import gradient_norm, weights_of
@@ -132,10 +133,20 @@ class LanguageModels:
         self._families[key] = between(self._families[base], end, spec.strength, where=spec.name)
         self._family_of[spec.name] = key
 
-    def loaded(self, model: str) -> Loaded:
-        """What reading a model's weights did: of its adapter or changed tensors where it has some, else of its base."""
-        family = self._families[self._family_of[model]]
-        return family.parts.get(model, family.loaded)
+    def loads(self, model: str) -> tuple[Loaded, ...]:
+        """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
+        return loads_of(self._families[self._family_of[model]], model)
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        """What of a loaded model differs from the original, which is loaded too."""
+        families = [self._families[self._family_of[each]] for each in (original, name)]
+        return loader_report(families[0], original, families[1], name)
+
+    def remove(self, name: str) -> None:
+        """Lets go of a model, and of its weights where no other loaded model is on them."""
+        key = self._family_of.pop(name)
+        if key not in self._family_of.values():
+            del self._families[key]
 
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""

@@ -134,7 +134,7 @@ def test_it_answers_as_plain_peft_does_and_leaves_its_base_alone(tmp_path: Path,
     assert logprobs(models, "L") == pytest.approx(plainly(base, Path(str(lora.adapter))), abs=1e-5)
     assert not np.allclose(expected, plainly(base, None), atol=1e-3), "the adapter changes something"
     assert logprobs(models, "U") == pytest.approx(expected, abs=1e-5)
-    assert "adapter" in models.loaded("U").form
+    assert "adapter" in models.loads("U")[-1].form
     assert identity(original).fingerprint != identity(unlearned).fingerprint
 
 
@@ -292,11 +292,11 @@ def test_the_note_stays_with_what_loading_did(tmp_path: Path) -> None:
     path = adapter / "adapter_config.json"
     models = LanguageModels("cpu")
     models.add(specs(base, adapter)[1])
-    assert models.loaded("U").notes == ()
+    assert models.loads("U")[-1].notes == ()
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "owner/elsewhere"}))
     models = LanguageModels("cpu")
     models.add(specs(base, adapter)[1])
-    assert "trained on owner/elsewhere, loaded on" in models.loaded("U").notes[0]
+    assert "trained on owner/elsewhere, loaded on" in models.loads("U")[-1].notes[0]
 
 
 def change_tensors(

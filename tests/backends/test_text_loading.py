@@ -83,7 +83,7 @@ def logprobs(folder: Path, **more: str) -> list[float]:
 def said(folder: Path) -> str:
     models = LanguageModels("cpu")
     models.add(ModelSpec("Model", "unlearned", str(folder)))
-    return "; ".join(models.loaded("Model").sentences)
+    return "; ".join(each for loaded in models.loads("Model") for each in loaded.sentences)
 
 
 def refused(folder: Path, *sentences: str) -> None:
@@ -250,7 +250,7 @@ def test_a_model_quantised_as_it_is_read_must_be_whole_too(tmp_path: Path, kind:
     folder = write_tiny_model(tmp_path / "m", width=64)
     models = LanguageModels("cpu")
     models.add(ModelSpec("small", "unlearned", str(folder), quantization=kind))  # type: ignore[arg-type]
-    assert "14 linear layers are quantised" in "; ".join(models.loaded("small").sentences)
+    assert "14 linear layers are quantised" in "; ".join(models.loads("small")[-1].sentences)
     rewrite(folder, without("layers.1.mlp"))
     models = LanguageModels("cpu")
     with pytest.raises(CheckpointError, match=r"3 tensors missing: model\.layers\.1\.mlp\.down_proj\.weight"):
