@@ -348,7 +348,7 @@ def _check_names(study: Study, names: Sequence[str] | None) -> None:
 
 
 def _check_models(study: Study) -> None:
-    from backends.checkpoints import inspect_study
+    from backends.usable import inspect_study
 
     print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
     inspect_study(study)

@@ -21,7 +21,7 @@ from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
-from backends.study import Modality, ModelSpec, Study
+from backends.study import Modality, ModelSpec
 from backends.tensors import (
     TensorInfo,
     adapter_file,
@@ -197,23 +197,6 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
             where=f"{spec.name}: {spec.adapter}",
             how="Name a safetensors file with the changed tensors in `weights`",
         )
-
-
-def inspect_study(study: Study) -> None:
-    """Inspects every model of a study, and that all language models share the original's tokenizer."""
-    for spec in study.models:
-        inspect(spec, study.modality)
-    if study.modality != "text":
-        return
-    expected = identity(study.original).tokenizer
-    for spec in study.models:
-        if identity(spec).tokenizer != expected:
-            raise CheckpointError(
-                f"its tokenizer or chat template differs from that of {study.original.name}, so answers cannot be "
-                "compared token by token",
-                where=spec.name,
-                how="Save the original's tokenizer into its folder, or compare the two in separate studies",
-            )
 
 
 def detect_modality(folder: Path) -> Modality:

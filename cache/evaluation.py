@@ -31,6 +31,7 @@ from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
 from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
+from cache.load_notes import load_notes
 from cache.model_checks import check_models, keep_report
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
 from cache.runs import RunRecord, RunStatus
@@ -260,9 +261,7 @@ class _Evaluation:
                 [self._spec], dtype_for(self._study, self._pool.device, self._pool.dtype)
             )
             self._models, self._noted = models, len(models.notes)
-            loads = models.loads(self._spec.name)
-            self._loaded = [loaded.as_json() for loaded in loads]
-            self._found = [f"Loaded: {said}" for loaded in loads for said in loaded.remarkable]
+            self._found, self._loaded = load_notes(self._study, models, self._spec)
             keep_report(self._study, self._store, self._pool, models, self._spec.name)
             self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
         self._text.refused.clear()
