@@ -90,6 +90,10 @@ class TextModels(Protocol):
         """Lets go of a model, and of its weights where no other loaded model is on them."""
         ...
 
+    def share_beyond(self, name: str, size: int) -> float:
+        """Share of a model's probability, 0 to 1, that tokens from the number `size` on have in a short text."""
+        ...
+
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""
         ...

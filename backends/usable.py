@@ -7,7 +7,7 @@ from pathlib import Path
 from backends.checkpoints import available, identity, inspect, resolve
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
-from backends.text.vocabularies import common_vocabulary, difference
+from backends.text.vocabularies import common_vocabulary, difference, outputs
 
 
 def problem(spec: ModelSpec, study: Study) -> CheckpointError | None:
@@ -78,6 +78,12 @@ def vocabulary_note(original: ModelSpec, spec: ModelSpec) -> str:
         return ""
     ours, theirs = _folder(original), _folder(spec)
     return common_vocabulary(ours, theirs, original.name) if ours != theirs else ""
+
+
+def common_tokens(original: ModelSpec, spec: ModelSpec) -> int:
+    """How many numbers of tokens the outputs of two language models have in common; 0 where that is not known."""
+    sizes = [outputs(_folder(each)) for each in (original, spec)]
+    return min(size for size in sizes if size is not None) if None not in sizes else 0
 
 
 def _folder(spec: ModelSpec) -> Path:

@@ -9,31 +9,27 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers.utils import logging
 
-from backends.checkpoints import resolve
-from backends.errors import CheckpointError, ModelError
+from backends.errors import ModelError
 from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.loader_report import Loaded, LoaderReport
 from backends.study import Decoding, ModelSpec, ProtocolName
-from backends.text.adapters import adapter_settings, base_note, shares_base
-from backends.text.beside import with_own_adapter
-from backends.text.between import attach_between, between, with_tensors
 from backends.text.comparing import loader_report, loads_of
 from backends.text.decoding import Begun, decode
-from backends.text.families import Family, attach, load_family, plain_base
+from backends.text.families import Family
 from backends.text.gradients import gradient_norm, weights_of
+from backends.text.loaded_families import LoadedFamilies
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
 from backends.text.teacher_forcing import SEGMENT, score_answers
 from backends.text.token_scores import check_finite, token_scores
 from backends.text.tokens import EncodedAnswer
+from backends.text.vocabulary_share import share_beyond
 
 NO_ADAPTER = "__base__"
 BATCH_ROWS = 64
@@ -56,9 +52,9 @@ class LanguageModels:
         logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
         self.device = device
         self.dtype = dtype
-        self._dtype = getattr(torch, dtype)
-        self._families: dict[str, Family] = {}
-        self._family_of: dict[str, str] = {}
+        self._loaded = LoadedFamilies(device, getattr(torch, dtype))
+        self._families = self._loaded.families
+        self._family_of = self._loaded.family_of
         self.notes: list[str] = []
         """What happened on the way that a person should know, in sentences."""
 
@@ -69,69 +65,11 @@ class LanguageModels:
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
-        return sum(
-            p.numel() * p.element_size() for f in self._families.values() for p in f.module.parameters()
-        )
+        return self._loaded.bytes()
 
     def add(self, spec: ModelSpec) -> None:
-        """Loads one model; its base only if no loaded model has it.
-
-        Raises:
-            CheckpointError: the folder does not load. Models on the same base are let go of, and can be added again.
-        """
-        if spec.name in self._family_of:
-            return
-        folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
-        key = f"{folder.resolve()} {spec.quantization}".rstrip()
-        if spec.strength != 1.0 and not spec.adapter:
-            self._add_between(spec, folder)
-            return
-        if spec.weights or (spec.adapter and spec.strength == 1.0 and not shares_base(resolve(spec.adapter))):
-            self._add_on_a_copy(spec, folder)
-            return
-        if key not in self._families:
-            self._families[key] = load_family(folder, self.device, self._dtype, spec.quantization)
-        if spec.adapter:
-            try:
-                if spec.strength == 1.0:
-                    attach(self._families[key], spec.name, resolve(spec.adapter), self.device)
-                else:
-                    origin = resolve(spec.origin_adapter) if spec.origin_adapter else None
-                    mix = origin, resolve(spec.adapter), spec.strength
-                    attach_between(self._families[key], spec.name, *mix, self.device)
-            except CheckpointError:
-                self._drop(key)
-                raise
-        self._family_of[spec.name] = key
-        self._note_base(spec, folder)
-
-    def _add_on_a_copy(self, spec: ModelSpec, folder: Path) -> None:
-        """A base with changed tensors, or with an adapter that changes more than plain LoRA; all else is shared."""
-        path = resolve(spec.weights or spec.adapter or "")
-        base = plain_base(self._families, folder, self.device, self._dtype, spec.quantization)
-        make = with_tensors if spec.weights else with_own_adapter
-        key = f"{path.resolve()} on {base}"
-        self._families[key] = make(self._families[base], path, spec.name, self.device)
-        self._family_of[spec.name] = key
-        self._note_base(spec, folder)
-
-    def _note_base(self, spec: ModelSpec, folder: Path) -> None:
-        """Notes where an adapter says that it was trained on another model than it is put on."""
-        parts = self._families[self._family_of[spec.name]].parts
-        if spec.adapter and spec.name in parts:
-            said = base_note(adapter_settings(resolve(spec.adapter)), spec.source, folder)
-            notes = (*parts[spec.name].notes, *([said] if said else []))
-            parts[spec.name] = replace(parts[spec.name], notes=notes)
-
-    def _add_between(self, spec: ModelSpec, folder: Path) -> None:
-        """A full model between two others: only the tensors in which those differ are its own."""
-        origin = resolve(spec.origin) / spec.subfolder
-        base = plain_base(self._families, origin, self.device, self._dtype)
-        known = self._families.get(f"{folder.resolve()}")
-        end = known or load_family(folder, self.device, self._dtype)
-        key = f"{folder.resolve()} {spec.strength!r} from {base}"
-        self._families[key] = between(self._families[base], end, spec.strength, where=spec.name)
-        self._family_of[spec.name] = key
+        """Loads one model; its base only if no loaded model has it. See `LoadedFamilies.add`."""
+        self._loaded.add(spec)
 
     def loads(self, model: str) -> tuple[Loaded, ...]:
         """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
@@ -144,9 +82,13 @@ class LanguageModels:
 
     def remove(self, name: str) -> None:
         """Lets go of a model, and of its weights where no other loaded model is on them."""
-        key = self._family_of.pop(name)
-        if key not in self._family_of.values():
-            del self._families[key]
+        self._loaded.remove(name)
+
+    def share_beyond(self, name: str, size: int) -> float:
+        """Share of a model's probability, 0 to 1, that tokens from the number `size` on have. See `interfaces`."""
+        family = self._families[self._family_of[name]]
+        with self._only(family, name):
+            return share_beyond(family, size, self.device)
 
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""
@@ -323,11 +265,6 @@ class LanguageModels:
             text = family.tokenizer.text(step.ids)
             answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
             yield PartialAnswer(index, answer, bool(step.finish))
-
-    def _drop(self, key: str) -> None:
-        # PEFT changes the base in place: with half an adapter in it, it would no longer answer as the original.
-        del self._families[key]
-        self._family_of = {name: of for name, of in self._family_of.items() if of != key}
 
     def _only(self, family: Family, model: str) -> Any:
         """Scoring runs adapter by adapter: mixed batches gain nothing there (0.84 x measured)."""

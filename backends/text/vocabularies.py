@@ -86,7 +86,7 @@ def common_vocabulary(original: Path, folder: Path, name: str) -> str:
         name: of the original.
     """
     found = difference(original, folder)
-    sizes = [_outputs(each) for each in (original, folder)]
+    sizes = [outputs(each) for each in (original, folder)]
     told = [
         f"{len(tokens)} token{'s' if len(tokens) > 1 else ''} {words} than {name}'s ({_listed(tokens)})"
         for tokens, words in ((found.more, "more"), (found.fewer, "fewer"))
@@ -172,7 +172,7 @@ def _laid_out(tokenizer: Any) -> list[str]:
     return found
 
 
-def _outputs(folder: Path) -> int | None:
+def outputs(folder: Path) -> int | None:
     """How many numbers the model gives at every place, as its config.json says."""
     path = folder / "config.json"
     config: Mapping[str, Any] = read_json(path) if path.is_file() else {}

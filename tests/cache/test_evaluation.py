@@ -65,6 +65,9 @@ class CountingModels:
     def remove(self, name: str) -> None:
         self._models.remove(name)
 
+    def share_beyond(self, name: str, size: int) -> float:
+        return self._models.share_beyond(name, size)
+
     def end_ids(self, model: str) -> frozenset[int]:
         return self._models.end_ids(model)
 

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app import cli
 from backends.errors import CheckpointError
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.study_writing import write_study
+from backends.text.vocabulary_share import TEXT
 from cache.evaluation import evaluate
 from cache.model_checks import check_models, model_check
 from cache.store import Store
+from tests.backends.test_vocabularies import with_padding
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 PROBES = (Probe("1", "forget", "Who wrote it?", "Ada Quill"), Probe("2", "forget", "Where?", "In Zug"))
@@ -81,6 +86,27 @@ def test_what_loading_did_stays_with_the_run(base: Path, store: Store, tmp_path:
     assert isinstance(loaded, list)
     assert loaded[0] == {"form": "whole model", "matched": 21}
     assert (loaded[1]["form"], loaded[1]["matched"]) == (form, 12)
+
+
+def test_another_vocabulary_is_said_with_the_share_that_the_added_tokens_take(
+    base: Path, store: Store, tmp_path: Path
+) -> None:
+    study = study_of(base, ModelSpec("Padded", "unlearned", str(with_padding(base, tmp_path / "padded"))))
+    evaluate(study, store, ModelPool("cpu"))
+    runs = {run.model: run for run in store.runs()}
+    assert runs["Original"].notes == ()
+    (note,) = runs["Padded"].notes
+    told = re.fullmatch(
+        r"Vocabulary: its tokenizer has 1 token more than Original's \(<pad>\), .* common vocabulary, .*; this model "
+        r"gives ([\d.]+)% of them to tokens that only it has",
+        note,
+    )
+    assert told is not None
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "padded")
+    ids = AutoTokenizer.from_pretrained(base)(TEXT, return_tensors="pt")["input_ids"]
+    with torch.inference_mode():
+        share = model(ids).logits[0].softmax(-1)[:, 259:].sum(-1).mean()
+    assert float(told[1]) == pytest.approx(100 * float(share), abs=0.01)
 
 
 def test_an_evaluation_compares_what_shares_the_originals_base_and_reads_nothing_for_it(
