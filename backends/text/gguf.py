@@ -42,7 +42,7 @@ def convert(file: Path, target: Path) -> None:
         if target.exists():
             shutil.rmtree(target)
         temporary.rename(target)
-    except OSError as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
         raise CheckpointError(f"the conversion failed ({error})", where=str(file)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

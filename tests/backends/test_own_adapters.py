@@ -20,6 +20,7 @@ from backends.checkpoints import identity, inspect
 from backends.errors import CheckpointError
 from backends.interfaces import GenerationRequest, ScoreItem
 from backends.study import Decoding, ModelSpec
+from backends.text.gradients import weights_of
 from backends.text.models import LanguageModels
 from tests.tiny_text import tiny_tokenizer
 
@@ -234,6 +235,17 @@ def test_it_writes_and_is_differentiated_like_any_model(tmp_path: Path) -> None:
     norms = {name: dict(models.gradient_norms(name, [ITEM], lambda: False))[0] for name in ("O", "U")}
     assert norms["O"] != norms["U"]
     assert models.bytes() > 0
+
+
+@pytest.mark.parametrize("kind", ["IA3", "OFT", "LoHa", "DoRA", "trainable tokens of LoRA"])
+def test_gradients_are_those_of_the_weights_that_it_changes(tmp_path: Path, kind: str) -> None:
+    base = write_base(tmp_path / "base")
+    original, unlearned = specs(base, write_adapter(base, tmp_path / "adapter", kind))
+    models = LanguageModels("cpu")
+    for spec in (original, unlearned):
+        models.add(spec)
+    counts = [len(weights_of(models._families[models._family_of[name]].module)) for name in ("O", "U")]
+    assert counts[0] == counts[1]
 
 
 def test_it_cannot_be_dialled_because_it_is_no_sum_of_products(tmp_path: Path) -> None:
