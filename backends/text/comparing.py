@@ -16,12 +16,15 @@ from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
 from torch import Tensor, nn
+from torch.utils.weak import WeakIdKeyDictionary
 
 from backends.loader_report import BlockChange, Loaded, LoaderReport
 from backends.text.beside import ONLY
 from backends.text.families import Family
 
 COMPONENT = "model"
+_SIZES: WeakIdKeyDictionary = WeakIdKeyDictionary()
+"""Weight -> its sum of squares, for as long as the weight is in memory."""
 
 
 @dataclass(slots=True)
@@ -66,7 +69,7 @@ def loader_report(base: Family, original: str, family: Family, name: str) -> Loa
             tied.add((id(ours), id(theirs)))
         sums = blocks.setdefault(_block_of(key), _Sums())
         sums.parameters += ours.numel()
-        sums.size += _squares(ours)
+        sums.size += _size(ours)
         if equal:
             unchanged += 1
             continue
@@ -147,8 +150,15 @@ def _merged(layer: BaseTunerLayer, adapter: str) -> BaseTunerLayer:
     return mine
 
 
+def _size(tensor: Tensor) -> float:
+    """Sum of squares, worked out once for a weight that stays: it is asked for with every model on one base."""
+    if tensor not in _SIZES:
+        _SIZES[tensor] = _squares(tensor)
+    return float(_SIZES[tensor])
+
+
 def _squares(tensor: Tensor) -> float:
-    return float(tensor.float().square().sum(dtype=torch.float64))
+    return float(torch.linalg.vector_norm(tensor, dtype=torch.float32)) ** 2
 
 
 def _block_of(key: str) -> str:
