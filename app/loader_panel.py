@@ -84,8 +84,14 @@ def _row(name: str, report: LoaderReport) -> dict[str, object]:
         "Matched": report.matched,
         "Equal": report.unchanged,
         "Not in the file": report.missing,
-        "Else": f"{len(report.differences)} differences" if report.differences else "as the original",
+        "Else": _else(report),
     }
+
+
+def _else(report: LoaderReport) -> str:
+    if report.differences:
+        return f"{len(report.differences)} difference{'s' if len(report.differences) > 1 else ''}"
+    return "as the original" if report.parameters else "not compared"
 
 
 def _details(name: str, report: LoaderReport) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backends.checkpoints import ModelIdentity, available, identity
@@ -17,6 +18,7 @@ from backends.loader_report import LoaderReport, ModelCheck, check_from_json
 from backends.pool import ModelPool
 from backends.precision import dtype_for
 from backends.study import ModelSpec, Study
+from backends.usable import vocabulary_note
 from cache import keys
 from cache.reading import identity_to_read
 from cache.store import Store
@@ -69,7 +71,7 @@ def keep_report(study: Study, store: Store, pool: ModelPool, models: TextModels,
     mine = identity(study.model(name))
     path = _path(store, identity(study.original), mine, _numerics(pool, study))
     if _read(path) is None:
-        _write(path, ModelCheck(models.report(name, study.original.name)))
+        _write(path, ModelCheck(_text_report(models, study, study.model(name))))
 
 
 def model_check(study: Study, store: Store, name: str) -> ModelCheck | None:
@@ -89,7 +91,7 @@ def _made(pool: ModelPool, study: Study, spec: ModelSpec) -> ModelCheck:
     original = study.original
     if study.modality == "text":
         models = pool.text([original, spec], dtype_for(study, pool.device, pool.dtype))
-        report = models.report(spec.name, original.name)
+        report = _text_report(models, study, spec)
         if spec.name != original.name:
             models.remove(spec.name)  # two models at a time are enough
         return ModelCheck(report)
@@ -97,6 +99,12 @@ def _made(pool: ModelPool, study: Study, spec: ModelSpec) -> ModelCheck:
     if spec.part == "original":
         return ModelCheck(None, pictures.identity_check(spec.name, study.sampling))
     return ModelCheck(pictures.report(spec.name, original.name))
+
+
+def _text_report(models: TextModels, study: Study, spec: ModelSpec) -> LoaderReport:
+    report = models.report(spec.name, study.original.name)
+    vocabulary = vocabulary_note(study.original, spec)
+    return replace(report, notes=(*report.notes, vocabulary)) if vocabulary else report
 
 
 def _is_the_original(report: LoaderReport) -> bool:

@@ -14,6 +14,7 @@ from backends.text.adapters import adapter_settings, base_note, shares_base
 from backends.text.beside import with_own_adapter
 from backends.text.between import attach_between, between, with_tensors
 from backends.text.families import Family, attach, load_family, plain_base
+from backends.text.vocabularies import unused_template
 
 
 class LoadedFamilies:
@@ -84,11 +85,15 @@ class LoadedFamilies:
         self._note_base(spec, folder)
 
     def _note_base(self, spec: ModelSpec, folder: Path) -> None:
-        """Notes where an adapter says that it was trained on another model than it is put on."""
+        """Notes where an adapter was trained on another model than it is put on, or with another chat template."""
         parts = self.families[self.family_of[spec.name]].parts
         if spec.adapter and spec.name in parts:
-            said = base_note(adapter_settings(resolve(spec.adapter)), spec.source, folder)
-            notes = (*parts[spec.name].notes, *([said] if said else []))
+            adapter = resolve(spec.adapter)
+            said = (
+                base_note(adapter_settings(adapter), spec.source, folder),
+                unused_template(adapter, folder),
+            )
+            notes = (*parts[spec.name].notes, *(sentence for sentence in said if sentence))
             parts[spec.name] = replace(parts[spec.name], notes=notes)
 
     def _add_between(self, spec: ModelSpec, folder: Path) -> None:

@@ -103,6 +103,22 @@ def common_vocabulary(original: Path, folder: Path, name: str) -> str:
     )
 
 
+def unused_template(adapter: Path, base: Path) -> str:
+    """A sentence where an adapter's folder has a chat template other than its base's, which is what is used; or ""."""
+    mine, theirs = _template(adapter), _template(base)
+    if not mine or mine.strip() == theirs.strip():
+        return ""
+    return "its folder has a chat template of its own, which is not used: prompts are laid out by its base's"
+
+
+def _template(folder: Path) -> str:
+    file, settings = folder / "chat_template.jinja", folder / "tokenizer_config.json"
+    if file.is_file():
+        return file.read_text(encoding="utf-8", errors="replace")
+    found = read_json(settings).get("chat_template") if settings.is_file() else None
+    return found if isinstance(found, str) else ""
+
+
 @lru_cache(maxsize=512)
 def _difference(original: Path, folder: Path, _before: object, _after: object) -> Difference:
     ours, theirs = _loaded(original), _loaded(folder)
