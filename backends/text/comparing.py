@@ -37,8 +37,12 @@ class _Sums:
     size: float = 0.0
 
 
+class _NotMerged(Exception):
+    """PEFT cannot say what a layer's weights are with the adapter in them."""
+
+
 def loader_report(base: Family, original: str, family: Family, name: str) -> LoaderReport:
-    """What of a loaded model differs from the original.
+    """What of a loaded model differs from the original; where that cannot be had, what loading it did.
 
     Args:
         base: with the original.
@@ -52,6 +56,15 @@ def loader_report(base: Family, original: str, family: Family, name: str) -> Loa
     quantized = any(not weight.is_floating_point() for each in (base, family) for weight in _plain(each))
     if quantized and (family is not base or name != original):
         return _uncompared(loads, (*notes, "quantised weights are not compared tensor by tensor"))
+    try:
+        return _compared(base, original, family, name, loads, notes)
+    except _NotMerged as error:
+        return _uncompared(loads, (*notes, f"not compared tensor by tensor: {error}"))
+
+
+def _compared(
+    base: Family, original: str, family: Family, name: str, loads: tuple[Loaded, ...], notes: list[str]
+) -> LoaderReport:
     blocks: dict[str, _Sums] = {}
     changed = unchanged = added = 0
     seen: set[int] = set()
@@ -146,7 +159,10 @@ def _merged(layer: BaseTunerLayer, adapter: str) -> BaseTunerLayer:
     if adapter not in layer._get_available_adapters():
         return layer
     mine = copy.deepcopy(layer)
-    mine.merge(adapter_names=[adapter])
+    try:
+        mine.merge(adapter_names=[adapter])
+    except (RuntimeError, ValueError, NotImplementedError, AttributeError, TypeError) as error:
+        raise _NotMerged(str(error).partition("\n")[0][:160] or type(error).__name__) from error
     return mine
 
 

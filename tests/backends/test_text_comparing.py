@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from backends.study import ModelSpec
 from backends.text.models import LanguageModels
-from tests.backends.test_own_adapters import specs, write_adapter, write_base, write_tiny_lora
+from tests.backends.test_own_adapters import KINDS, specs, write_adapter, write_base, write_tiny_lora
 from tests.tiny_text import write_tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -56,6 +56,22 @@ def test_an_adapter_counts_as_what_it_changes(tmp_path: Path, kind: str) -> None
         moved = sum(float((after[name] - before[name]).double().square().sum()) for name in mine)
         size = sum(float(before[name].double().square().sum()) for name in mine)
         assert block.relative_l2 == pytest.approx((moved / size) ** 0.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_a_report_is_made_of_every_kind_and_says_where_nothing_could_be_compared(
+    tmp_path: Path, kind: str
+) -> None:
+    base = write_base(tmp_path / "base")
+    models = loaded(*specs(base, write_adapter(base, tmp_path / "a", kind)))
+    before = models.report("O", "O")
+    report = models.report("U", "O")
+    if report.parameters:
+        assert report.changed > 0
+    else:
+        assert kind == "lora_bias", "PEFT merges no bias into a layer without one"
+        assert report.notes[-1].startswith("not compared tensor by tensor: ")
+    assert models.report("O", "O") == before, "comparing changes nothing"
 
 
 def test_an_original_with_an_adapter_is_compared_with_it(tmp_path: Path) -> None:
