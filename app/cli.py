@@ -266,7 +266,7 @@ def export(path: Path, folder: Path, *, figures: bool) -> int:
 
 
 def models(path: Path, device: str | None, *, as_json: bool) -> int:
-    """Load the image models of a study, once for each, and print what differs from the original."""
+    """Load the models of a study, once for each, and print what loading did and what differs from the original."""
     from app import loader_listing
     from app.terminal import printable
     from backends.checkpoints import available
@@ -274,8 +274,6 @@ def models(path: Path, device: str | None, *, as_json: bool) -> int:
     from cache.model_checks import check_models, model_check
 
     study = read_study(path)
-    if study.modality != "image":
-        raise StudyError("only image models have a loader report", where=str(path))
     _check_models(study)
     store = open_store()
     here = [model.name for model in study.models if available(model)]
@@ -361,7 +359,7 @@ def _check_names(study: Study, names: Sequence[str] | None) -> None:
 
 
 def _check_models(study: Study) -> None:
-    from backends.checkpoints import inspect_study
+    from backends.usable import inspect_study
 
     print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
     inspect_study(study)

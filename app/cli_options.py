@@ -208,9 +208,9 @@ def models_parser() -> argparse.ArgumentParser:
     """Parser of `unlearnboard models`."""
     parser = argparse.ArgumentParser(
         prog="unlearnboard models",
-        description="Load the image models of a study and say of each what kind of checkpoint it is, which tensors "
-        "differ from the original's, how far, and what else differs (scheduler, VAE, types). Exit status 2 where a "
-        "model equals the original, or the original does not draw the same picture twice.",
+        description="Load the models of a study and say of each what kind of checkpoint it is, what loading it really "
+        "did, which tensors differ from the original's, how far, and what else differs (scheduler, VAE, types). Exit "
+        "status 2 where a model equals the original, or the original does not draw the same picture twice.",
         allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")

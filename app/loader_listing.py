@@ -1,4 +1,4 @@
-"""The models of an image study as they were loaded, for the terminal: one line each, or JSON for scripts."""
+"""The models of a study as they were loaded, for the terminal: one line each, or JSON for scripts."""
 
 from __future__ import annotations
 
@@ -37,6 +37,8 @@ def _summary(report: LoaderReport) -> str:
     moved = (
         f", {furthest.component}.{furthest.block} moved most ({furthest.relative_l2:.3f})" if furthest else ""
     )
+    if not report.parameters:
+        return f"{report.shape}: {report.matched} tensors matched, not compared with the original"
     added = f", {report.added:,} parameters added" if report.added else ""
     rounded = f", {report.rounded} more by rounding only" if report.rounded else ""
     if not report.share:

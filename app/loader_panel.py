@@ -1,4 +1,4 @@
-"""The models of an image study as they were loaded: what of each differs from the original, and where."""
+"""The models of a study as they were loaded: what of each differs from the original, and where."""
 
 from __future__ import annotations
 
@@ -38,12 +38,18 @@ def loader_panel() -> None:
     reports = {name: check.report for name, check in checks.items() if check is not None and check.report}
     if not reports:
         st.info(
-            "Nothing was loaded on this machine yet. The first comparison or evaluation checks what of each model "
-            "differs from the original.",
+            "Nothing was compared on this machine yet. "
+            + (
+                "The first comparison or evaluation checks what of each model differs from the original."
+                if study.modality == "image"
+                else "`unlearnboard models` loads each model beside the original and tells what differs; an evaluation "
+                "does so where both share their base."
+            ),
             icon=":material/difference:",
         )
         return
-    _identity(study.original.name, checks.get(study.original.name))
+    if study.modality == "image":
+        _identity(study.original.name, checks.get(study.original.name))
     event = st.dataframe(
         pd.DataFrame([_row(name, report) for name, report in reports.items()]),
         hide_index=True,
@@ -73,13 +79,19 @@ def _row(name: str, report: LoaderReport) -> dict[str, object]:
     return {
         "Model": visible(name),
         "Checkpoint": visible(report.shape),
-        "Changed": 100 * report.share,
-        "Distance": furthest if math.isfinite(furthest) else None,
+        "Changed": 100 * report.share if report.parameters else None,
+        "Distance": furthest if math.isfinite(furthest) and report.parameters else None,
         "Matched": report.matched,
         "Equal": report.unchanged,
         "Not in the file": report.missing,
-        "Else": f"{len(report.differences)} differences" if report.differences else "as the original",
+        "Else": _else(report),
     }
+
+
+def _else(report: LoaderReport) -> str:
+    if report.differences:
+        return f"{len(report.differences)} difference{'s' if len(report.differences) > 1 else ''}"
+    return "as the original" if report.parameters else "not compared"
 
 
 def _details(name: str, report: LoaderReport) -> None:
@@ -90,7 +102,7 @@ def _details(name: str, report: LoaderReport) -> None:
         if report.added:
             st.text(f"• {report.added:,} parameters are in modules that the original does not have")
         if report.ignored:
-            st.text(f"• {report.ignored} entries of the file are no weights for drawing")
+            st.text(f"• {report.ignored} entries of the file are no weights of the model")
         if report.blocks:
             st.dataframe(
                 pd.DataFrame(

@@ -22,7 +22,7 @@ from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.image.lora_settings import stated_strength
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
-from backends.study import Modality, ModelSpec, Study
+from backends.study import Modality, ModelSpec
 from backends.tensors import (
     TensorInfo,
     adapter_file,
@@ -33,6 +33,7 @@ from backends.tensors import (
     weight_files,
 )
 from backends.text.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
+from backends.wrapped_names import unwrapped, unwrapped_part
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
 
@@ -199,23 +200,6 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         )
 
 
-def inspect_study(study: Study) -> None:
-    """Inspects every model of a study, and that all language models share the original's tokenizer."""
-    for spec in study.models:
-        inspect(spec, study.modality)
-    if study.modality != "text":
-        return
-    expected = identity(study.original).tokenizer
-    for spec in study.models:
-        if identity(spec).tokenizer != expected:
-            raise CheckpointError(
-                f"its tokenizer or chat template differs from that of {study.original.name}, so answers cannot be "
-                "compared token by token",
-                where=spec.name,
-                how="Save the original's tokenizer into its folder, or compare the two in separate studies",
-            )
-
-
 def detect_modality(folder: Path) -> Modality:
     """Modality of a model folder: "image" for a diffusers pipeline, "text" for a transformers folder."""
     if (folder / "model_index.json").is_file():
@@ -243,6 +227,7 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(_remembered(files, lambda: _weights_digest(folder, files)))
         tokenizer = _tokenizer_digest(folder)
         parts.append(_configs_digest(folder))
+        parts += unwrapped_part(folder, files)
     if spec.adapter:
         adapter = resolve(spec.adapter)
         files = [adapter_file(adapter)]
@@ -330,7 +315,8 @@ def _check_kind(folder: Path, modality: Modality, name: str) -> None:
 
 
 def _all_headers(folder: Path) -> dict[str, TensorInfo]:
-    return {name: info for file in weight_files(folder) for name, info in read_header(file).items()}
+    infos = {name: info for file in weight_files(folder) for name, info in read_header(file).items()}
+    return {plain: infos[name] for name, plain in unwrapped(infos, str(folder)).names.items()}
 
 
 def _converted(source: str) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
-from backends.loader_report import LoaderReport
+from backends.loader_report import Loaded, LoaderReport
 from backends.study import Decoding, ProtocolName, Sampling
 
 Stop = Callable[[], bool]
@@ -72,6 +72,27 @@ class TextModels(Protocol):
     """
 
     notes: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the loaded models."""
+        ...
+
+    def loads(self, model: str) -> tuple[Loaded, ...]:
+        """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
+        ...
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        """What of a loaded model differs from the original, which is loaded too."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Lets go of a model, and of its weights where no other loaded model is on them."""
+        ...
+
+    def share_beyond(self, name: str, size: int) -> float:
+        """Share of a model's probability, 0 to 1, that tokens from the number `size` on have in a short text."""
+        ...
 
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""

@@ -9,6 +9,7 @@ import json
 import math
 import mmap
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -24,6 +25,7 @@ MOST_WEIGHTS = 2**50
 MOST_HEADER = 100_000_000
 """Bytes of a safetensors header, as the format limits it."""
 INDEX = ".safetensors.index.json"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
 BYTES = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 1),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
@@ -127,15 +129,25 @@ def adapter_file(folder: Path) -> Path:
     Raises:
         CheckpointError: `adapter_model.safetensors` is not at the top of the folder.
     """
-    path = folder / "adapter_model.safetensors"
+    path = folder / ADAPTER_WEIGHTS
     if path.is_file():
         return path
     _refuse_pickles(folder, "adapter")
     raise CheckpointError(
         "this folder holds no adapter_model.safetensors",
         where=str(folder),
-        how="Save the adapter again with save_pretrained",
+        how=deeper(folder, path.name) or "Save the adapter again with save_pretrained",
     )
+
+
+def deeper(folder: Path, name: str) -> str:
+    """A hint where the file lies in a folder of the folder, as the Trainer's checkpoints do; "" where it does not."""
+    found = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}")]
+    if not found:
+        return ""
+    last = max(found, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.name)], path.name))
+    others = f" (there are {len(found)} such folders)" if len(found) > 1 else ""
+    return f"Name {last} instead, which has one{others}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

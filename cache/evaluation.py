@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import Cancelled, CheckpointError, ModelError
@@ -30,7 +31,8 @@ from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
 from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
-from cache.model_checks import check_models
+from cache.load_notes import load_notes
+from cache.model_checks import check_models, keep_report
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
@@ -162,7 +164,8 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
-        self._found: list[str] = []  # what checking an image model found
+        self._found: list[str] = []  # what checking or loading the model found
+        self._loaded: list[dict[str, Any]] = []  # what reading the weights of a language model did
         self._noted = 0  # notes of the models that are of earlier probe sets
         self._refused: dict[str, Refusal] = {}
         self._gathered = 0  # pieces of evidence of the probe set at hand
@@ -258,6 +261,8 @@ class _Evaluation:
                 [self._spec], dtype_for(self._study, self._pool.device, self._pool.dtype)
             )
             self._models, self._noted = models, len(models.notes)
+            self._found, self._loaded = load_notes(self._study, models, self._spec)
+            keep_report(self._study, self._store, self._pool, models, self._spec.name)
             self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
         self._text.refused.clear()
         if kind == "scores":
@@ -331,7 +336,9 @@ class _Evaluation:
                 fingerprint=self._identity.declared(),
                 probe_set=probe_set.name,
                 role=probe_set.role,
-                settings=_settings(self._contexts(probe_set)) | ({"notes": notes} if notes else {}),
+                settings=_settings(self._contexts(probe_set))
+                | ({"notes": notes} if notes else {})
+                | ({"loaded": self._loaded} if self._loaded else {}),
                 numerics=numerics_of(self._pool, self._study),
                 device=self._pool.device,
                 dtype=dtype_for(self._study, self._pool.device, self._pool.dtype),

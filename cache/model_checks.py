@@ -1,4 +1,4 @@
-"""What was found when an image model was first loaded beside the original, kept as one small file for each model.
+"""What was found when a model was first loaded beside the original, kept as one small file for each model.
 
 Made once for a model's weights, before its first comparison; pages read it without weights and without torch.
 """
@@ -8,14 +8,17 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backends.checkpoints import ModelIdentity, available, identity
 from backends.errors import CheckpointError, StoreError
-from backends.interfaces import ImageModels
-from backends.loader_report import ModelCheck, check_from_json
+from backends.interfaces import TextModels
+from backends.loader_report import LoaderReport, ModelCheck, check_from_json
 from backends.pool import ModelPool
+from backends.precision import dtype_for
 from backends.study import ModelSpec, Study
+from backends.usable import vocabulary_note
 from cache import keys
 from cache.reading import identity_to_read
 from cache.store import Store
@@ -25,7 +28,7 @@ VERSION = 1
 
 
 def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[str]) -> list[str]:
-    """Report on these models and test that the original draws the same twice, where that was not done before.
+    """Report on these models, and test that an original that draws does so the same twice, where not done before.
 
     Returns:
         What a person should know, in sentences: the original is not the same twice, a model equals the original, or
@@ -40,19 +43,35 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
         spec = study.model(name)
         if not available(spec) or not available(original):
             continue
-        path = _path(store, identity(original), identity(spec), keys.numerics(pool.device, pool.dtype))
+        path = _path(store, identity(original), identity(spec), _numerics(pool, study))
         check = _read(path)
         if check is None:
-            check = _made(pool.image([original, spec]), study, spec)
+            check = _made(pool, study, spec)
             _write(path, check)
         if check.identity:
             warnings.append(f"{name} is not the same when it is loaded twice: {check.identity}")
-        elif spec.part == "unlearned" and check.report is not None and not check.report.share:
+        elif spec.part == "unlearned" and check.report is not None and _is_the_original(check.report):
             warnings.append(
                 f"{name}: 0 % of its parameters differ from {original.name}, so nothing was unlearned"
             )
         warnings += [f"{name}: {sentence}" for sentence in (check.report.differences if check.report else ())]
     return warnings
+
+
+def keep_report(study: Study, store: Store, pool: ModelPool, models: TextModels, name: str) -> None:
+    """Keeps the report on a language model that an evaluation has loaded, where the original is loaded too.
+
+    Loading the original just for that would be a second read of its weights; `check_models` does so when asked.
+
+    Raises:
+        StoreError: the folder of checks cannot be written.
+    """
+    if study.original.name not in models.names:
+        return
+    mine = identity(study.model(name))
+    path = _path(store, identity(study.original), mine, _numerics(pool, study))
+    if _read(path) is None:
+        _write(path, ModelCheck(_text_report(models, study, study.model(name))))
 
 
 def model_check(study: Study, store: Store, name: str) -> ModelCheck | None:
@@ -68,10 +87,33 @@ def model_check(study: Study, store: Store, name: str) -> ModelCheck | None:
     return next((check for path in found if (check := _read(path)) is not None), None)
 
 
-def _made(models: ImageModels, study: Study, spec: ModelSpec) -> ModelCheck:
+def _made(pool: ModelPool, study: Study, spec: ModelSpec) -> ModelCheck:
+    original = study.original
+    if study.modality == "text":
+        models = pool.text([original, spec], dtype_for(study, pool.device, pool.dtype))
+        report = _text_report(models, study, spec)
+        if spec.name != original.name:
+            models.remove(spec.name)  # two models at a time are enough
+        return ModelCheck(report)
+    pictures = pool.image([original, spec])
     if spec.part == "original":
-        return ModelCheck(None, models.identity_check(spec.name, study.sampling))
-    return ModelCheck(models.report(spec.name, study.original.name))
+        return ModelCheck(None, pictures.identity_check(spec.name, study.sampling))
+    return ModelCheck(pictures.report(spec.name, original.name))
+
+
+def _text_report(models: TextModels, study: Study, spec: ModelSpec) -> LoaderReport:
+    report = models.report(spec.name, study.original.name)
+    vocabulary = vocabulary_note(study.original, spec)
+    return replace(report, notes=(*report.notes, vocabulary)) if vocabulary else report
+
+
+def _is_the_original(report: LoaderReport) -> bool:
+    """Nothing differs; of a model that could not be compared nobody knows."""
+    return report.parameters > 0 and not report.share
+
+
+def _numerics(pool: ModelPool, study: Study) -> str:
+    return keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
 
 
 def _path(store: Store, original: ModelIdentity, mine: ModelIdentity, numerics: str) -> Path:

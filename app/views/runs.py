@@ -28,8 +28,8 @@ def page() -> None:
     evaluation_panel()
     st.subheader("Cached runs", anchor=False)
     _runs(store().runs(state.study().name))
+    loader_panel()
     if state.study().modality == "image":
-        loader_panel()
         judge_panel()
     import_panel()
     _probe_sets(state.study().probe_sets)

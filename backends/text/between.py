@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load_file
 
 from backends.errors import CheckpointError
+from backends.loader_report import Loaded, refuse_unfit
 from backends.mixing import mixed, with_changes
+from backends.tensors import read_header
 from backends.text.families import Family, attach
+from backends.text.loading import WHOLE_NUMBERS, head_is_the_embedding
+from backends.wrapped_names import unwrapped
 
 
 def attach_between(
@@ -56,27 +61,59 @@ def between(origin: Family, end: Family, strength: float, *, where: str) -> Fami
         CheckpointError: the two have not the same tensors.
     """
     changes = mixed(origin.module, end.module, strength, where=where)
-    module = with_changes(origin.module, changes)
-    if hasattr(module, "tie_weights"):
-        module.tie_weights()
-    return Family(module.eval().requires_grad_(False), origin.tokenizer, origin.context)
+    module = _tied_as(origin.module, with_changes(origin.module, changes))
+    return Family(module.eval().requires_grad_(False), origin.tokenizer, origin.context, end.loaded)
 
 
-def with_tensors(base: Family, file: Path, name: str) -> Family:
+def with_tensors(base: Family, file: Path, name: str, device: str) -> Family:
     """A base with the tensors of a file in the place of its own; all others are shared.
 
     Raises:
         CheckpointError: a tensor has no place on the base, or another shape there.
     """
-    ours, changes = base.module.state_dict(), load_file(file)
-    for key, tensor in changes.items():
-        if key not in ours or ours[key].shape != tensor.shape:
-            told = "has no place on the base" if key not in ours else "has another shape on the base"
-            raise CheckpointError(f"the tensor {key[:120]} {told}", where=f"{name}: {file}")
-    module = with_changes(base.module, {key: tensor.to(ours[key]) for key, tensor in changes.items()})
-    if hasattr(module, "tie_weights"):
+    ours, header = base.module.state_dict(), read_header(file)
+    where = f"{name}: {file}"
+    names = unwrapped(header, where)
+    shapes = {plain: header[stored] for stored, plain in names.names.items()}
+    other = {
+        key: f"{key} ({_told(info.shape, info.dtype)}, the model {_told(tuple(ours[key].shape), '')})"
+        for key, info in shapes.items()
+        if key in ours
+        and (tuple(ours[key].shape) != info.shape or (info.dtype in WHOLE_NUMBERS) != _whole(ours[key]))
+    }
+    unexpected = tuple(sorted(shapes.keys() - ours.keys()))
+    count = len(shapes) - len(other) - len(unexpected)
+    loaded = Loaded(
+        f"{count} changed tensors on the base",
+        count,
+        unexpected=unexpected,
+        other_shape=tuple(sorted(other.values())),
+        wrappers=names.wrappers,
+    )
+    refuse_unfit(loaded, where, "Name the base that the file was made from in `source`")
+    changes = {names.names[stored]: tensor for stored, tensor in load_file(file).items()}
+    module = with_changes(
+        base.module, {key: tensor.to(device).to(ours[key]) for key, tensor in changes.items()}
+    )
+    module = _tied_as(base.module, module)
+    return Family(
+        module.eval().requires_grad_(False), base.tokenizer, base.context, base.loaded, parts={name: loaded}
+    )
+
+
+def _tied_as(base: Any, module: Any) -> Any:
+    """The changed copy, its output head tied to its embedding where the base's is; config.json may say otherwise."""
+    if hasattr(module, "tie_weights") and head_is_the_embedding(base):
         module.tie_weights()
-    return Family(module.eval().requires_grad_(False), base.tokenizer, base.context)
+    return module
+
+
+def _whole(tensor: Any) -> bool:
+    return not tensor.is_floating_point()
+
+
+def _told(shape: tuple[int, ...], dtype: str) -> str:
+    return f"{' x '.join(map(str, shape))} {dtype}".rstrip()
 
 
 def _attached(family: Family, folder: Path, device: str) -> str:

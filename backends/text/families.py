@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
+import shutil
+import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +16,17 @@ from typing import Any
 import torch
 from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer, BitsAndBytesConfig
 
 from backends.errors import CheckpointError
+from backends.loader_report import Loaded, refuse_unfit
 from backends.study import Quantization
-from backends.tensors import adapter_file, read_header
-from backends.text.adapters import check_adapter
+from backends.tensors import ADAPTER_WEIGHTS, adapter_file, read_header, read_json
+from backends.text.adapters import adapter_form, check_adapter, shares_base
+from backends.text.loading import load_module
 from backends.text.tokens import ChatTokenizer
+from backends.wrapped_names import Unwrapped, unwrapped
 
 _UNFIT = (
     OSError,
@@ -31,15 +40,29 @@ _UNFIT = (
 )
 """What transformers and PEFT raise about files that they cannot make a model of."""
 
+_AGAIN = re.compile(r"\.(modules_to_save|original_module)\.")
+"""In names under which PEFT stores retrained layers a second time where embeddings were resized, too."""
+
 
 @dataclass(slots=True)
 class Family:
-    """One loaded base with its adapters, and the tokenizer they share."""
+    """One loaded base with its adapters, and the tokenizer they share.
+
+    Attributes:
+        module: the base, with PEFT around it where there are adapters.
+        tokenizer: of all of them.
+        context: most tokens of a row.
+        loaded: what reading the base did.
+        adapters: model name -> PEFT's name of its adapter, where several share the base.
+        parts: model name -> what putting its adapter or changed tensors on the base did.
+    """
 
     module: Any
     tokenizer: ChatTokenizer
     context: int
-    adapters: dict[str, str] = field(default_factory=dict)  # model name -> PEFT adapter name
+    loaded: Loaded
+    adapters: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, Loaded] = field(default_factory=dict)
 
 
 def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:
@@ -50,13 +73,7 @@ def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Qua
     """
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
-        module = AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            **_quantized(quantization, device, dtype),
-        )
+        module, loaded = load_module(folder, dtype, _quantized(quantization, device, dtype))
     except _UNFIT as error:
         raise CheckpointError(
             f"transformers cannot load this model ({_first_line(error)})", where=str(folder)
@@ -72,16 +89,22 @@ def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Qua
     end = module.generation_config.eos_token_id if module.generation_config else None
     ends = frozenset(end if isinstance(end, list) else [end] if end is not None else [])
     context = int(getattr(module.config, "max_position_embeddings", 0) or 2**31)
-    return Family(module, ChatTokenizer(tokenizer, ends), context)
+    return Family(module, ChatTokenizer(tokenizer, ends), context, loaded)
 
 
-def plain_base(families: dict[str, Family], folder: Path, device: str, dtype: torch.dtype) -> str:
+def plain_base(
+    families: dict[str, Family],
+    folder: Path,
+    device: str,
+    dtype: torch.dtype,
+    quantization: Quantization = "",
+) -> str:
     """Key of a loaded base that no adapter is on: PEFT puts itself into the layers of the one it adapts."""
-    key = f"{folder.resolve()}"
+    key = f"{folder.resolve()} {quantization}".rstrip()
     if key in families and families[key].adapters:
         key += " alone"
     if key not in families:
-        families[key] = load_family(folder, device, dtype)
+        families[key] = load_family(folder, device, dtype, quantization)
     return key
 
 
@@ -102,44 +125,93 @@ def _quantized(quantization: Quantization, device: str, dtype: torch.dtype) -> d
 
 
 def attach(family: Family, name: str, folder: Path, device: str) -> None:
-    """Puts an adapter on a loaded base.
+    """Puts a plain LoRA adapter on a loaded base, beside others.
 
     Raises:
-        CheckpointError: it does not fit; the base may hold half of it and must be let go of.
+        CheckpointError: it does not fit, or is of a kind that needs a base of its own; the base may hold half of it
+            and must be let go of.
+    """
+    if not shares_base(folder):
+        raise CheckpointError(
+            "this adapter changes more than plain LoRA does, so it cannot be mixed with others on one base",
+            where=str(folder),
+            how="Merge it into its base with merge_and_unload, save that, and name the folder in `source`",
+        )
+    adapter = f"a{len(family.adapters)}"  # PEFT forbids dots in adapter names; model names may hold them
+    family.module, family.parts[name] = with_adapter(family.module, adapter, folder, name, device)
+    family.adapters[name] = adapter
+
+
+def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str) -> tuple[Any, Loaded]:
+    """The module with a PEFT adapter on it, and what reading that did.
+
+    Args:
+        module: the base, or PEFT around it; changed in place.
+        adapter: PEFT's name for it.
+        folder: of the adapter.
+        name: of the model, for messages.
+        device: where the base is.
+
+    Raises:
+        CheckpointError: it does not fit; the module may hold half of it.
     """
     check_adapter(folder, {}, name)  # again: the files may have changed since the study was read
-    adapter = f"a{len(family.adapters)}"  # PEFT forbids dots in adapter names; model names may hold them
+    names = unwrapped(read_header(adapter_file(folder)), str(folder))
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _plainly_named(folder, names) as source:
             warnings.simplefilter("ignore", UserWarning)  # of missing tensors, which are refused below
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            if not family.adapters:
-                family.module = PeftModel.from_pretrained(
-                    family.module, str(folder), adapter_name=adapter, torch_device=device
-                )
+            if isinstance(module, PeftModel):
+                module.load_adapter(str(source), adapter_name=adapter, torch_device=device)
             else:
-                family.module.load_adapter(str(folder), adapter_name=adapter, torch_device=device)
+                module = PeftModel.from_pretrained(
+                    module, str(source), adapter_name=adapter, torch_device=device
+                )
     except _UNFIT as error:
         raise CheckpointError(
             f"PEFT cannot put this adapter on the base ({_first_line(error)})",
             where=str(folder),
         ) from error
-    _check_loaded(family.module, adapter, folder)
-    family.module.eval().requires_grad_(False)
-    family.adapters[name] = adapter
+    loaded = _adapter_loaded(module, adapter, folder, names)
+    refuse_unfit(
+        loaded,
+        str(folder),
+        "Check target_modules and rank in adapter_config.json, or save the adapter again",
+    )
+    module.eval().requires_grad_(False)
+    return module, loaded
 
 
-def _check_loaded(module: Any, adapter: str, folder: Path) -> None:
-    """Raises CheckpointError where PEFT left out tensors of the file or made some up: it only warns of either."""
-    loaded = set(get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False))
-    stored = set(read_header(adapter_file(folder)))
-    for names, told in ((stored - loaded, "has no place on the base"), (loaded - stored, "is missing")):
-        if names:
-            raise CheckpointError(
-                f"the adapter's tensor {min(names)[:120]} {told}",
-                where=str(folder),
-                how="Check target_modules and rank in adapter_config.json, or save the adapter again",
-            )
+def _adapter_loaded(module: Any, adapter: str, folder: Path, names: Unwrapped) -> Loaded:
+    """What PEFT did: it only warns of tensors of the file that it left out, and of those that it made up."""
+    stored = set(names.names.values())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        held = set(get_peft_model_state_dict(module, adapter_name=adapter, save_embedding_layers=False))
+    held |= stored & module.state_dict().keys()  # read into the base itself: biases, embeddings
+    twice = {key for key in stored if _AGAIN.sub(".", key) in held & stored}
+    shapes = {names.names[key]: info.shape for key, info in read_header(adapter_file(folder)).items()}
+    return Loaded(
+        adapter_form(read_json(folder / "adapter_config.json"), shapes),
+        len(stored & held),
+        tuple(sorted(held - stored)),
+        tuple(sorted(stored - held - twice)),
+        wrappers=names.wrappers,
+    )
+
+
+@contextmanager
+def _plainly_named(folder: Path, names: Unwrapped) -> Iterator[Path]:
+    """The adapter's folder, or for as long as PEFT reads it a copy in which no name is wrapped."""
+    if not names.wrappers:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        copy = Path(temporary)
+        tensors = load_file(adapter_file(folder))
+        save_file({names.names[name]: tensor for name, tensor in tensors.items()}, copy / ADAPTER_WEIGHTS)
+        shutil.copyfile(folder / "adapter_config.json", copy / "adapter_config.json")
+        yield copy
 
 
 def _first_line(error: Exception) -> str:

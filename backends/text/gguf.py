@@ -18,9 +18,14 @@ def convert(file: Path, target: Path) -> None:
     Args:
         file: the .gguf file.
         target: folder to make; it appears only when everything is written.
+
+    Raises:
+        CheckpointError: the file lacks tensors or has some that do not fit, or the folder cannot be written.
     """
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoTokenizer
+
+    from backends.text.loading import load_gguf
 
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -32,16 +37,12 @@ def convert(file: Path, target: Path) -> None:
             how="Set UNLEARNBOARD_CACHE to a folder that can be written",
         ) from error
     try:
-        folder, name = str(file.parent), file.name
-        model = AutoModelForCausalLM.from_pretrained(
-            folder, gguf_file=name, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
-        )
-        model.to(torch.bfloat16).save_pretrained(temporary)
-        AutoTokenizer.from_pretrained(folder, gguf_file=name).save_pretrained(temporary)
+        load_gguf(file).to(torch.bfloat16).save_pretrained(temporary)
+        AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(temporary)
         if target.exists():
             shutil.rmtree(target)
         temporary.rename(target)
-    except OSError as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, ImportError) as error:
         raise CheckpointError(f"the conversion failed ({error})", where=str(file)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

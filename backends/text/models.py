@@ -9,26 +9,27 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from transformers.utils import logging
 
-from backends.checkpoints import resolve
-from backends.errors import CheckpointError, ModelError
-from backends.evidence import Answer, TokenScores
+from backends.errors import ModelError
+from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
+from backends.loader_report import Loaded, LoaderReport
 from backends.study import Decoding, ModelSpec, ProtocolName
-from backends.text.between import attach_between, between, with_tensors
+from backends.text.comparing import loader_report, loads_of
 from backends.text.decoding import Begun, decode
-from backends.text.families import Family, attach, load_family, plain_base
+from backends.text.families import Family
 from backends.text.gradients import gradient_norm, weights_of
+from backends.text.loaded_families import LoadedFamilies
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
 from backends.text.teacher_forcing import SEGMENT, score_answers
-from backends.text.tokens import ChatTokenizer, EncodedAnswer
+from backends.text.token_scores import check_finite, token_scores
+from backends.text.tokens import EncodedAnswer
+from backends.text.vocabulary_share import share_beyond
 
 NO_ADAPTER = "__base__"
 BATCH_ROWS = 64
@@ -51,9 +52,9 @@ class LanguageModels:
         logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
         self.device = device
         self.dtype = dtype
-        self._dtype = getattr(torch, dtype)
-        self._families: dict[str, Family] = {}
-        self._family_of: dict[str, str] = {}
+        self._loaded = LoadedFamilies(device, getattr(torch, dtype))
+        self._families = self._loaded.families
+        self._family_of = self._loaded.family_of
         self.notes: list[str] = []
         """What happened on the way that a person should know, in sentences."""
 
@@ -64,53 +65,30 @@ class LanguageModels:
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
-        return sum(
-            p.numel() * p.element_size() for f in self._families.values() for p in f.module.parameters()
-        )
+        return self._loaded.bytes()
 
     def add(self, spec: ModelSpec) -> None:
-        """Loads one model; its base only if no loaded model has it.
+        """Loads one model; its base only if no loaded model has it. See `LoadedFamilies.add`."""
+        self._loaded.add(spec)
 
-        Raises:
-            CheckpointError: the folder does not load. Models on the same base are let go of, and can be added again.
-        """
-        if spec.name in self._family_of:
-            return
-        folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
-        key = f"{folder.resolve()} {spec.quantization}".rstrip()
-        if spec.strength != 1.0 and not spec.adapter:
-            self._add_between(spec, folder)
-            return
-        if spec.weights:
-            base = plain_base(self._families, folder, self.device, self._dtype)
-            self._family_of[spec.name] = f"{resolve(spec.weights).resolve()} on {base}"
-            changed = with_tensors(self._families[base], resolve(spec.weights), spec.name)
-            self._families[self._family_of[spec.name]] = changed
-            return
-        if key not in self._families:
-            self._families[key] = load_family(folder, self.device, self._dtype, spec.quantization)
-        if spec.adapter:
-            try:
-                if spec.strength == 1.0:
-                    attach(self._families[key], spec.name, resolve(spec.adapter), self.device)
-                else:
-                    origin = resolve(spec.origin_adapter) if spec.origin_adapter else None
-                    mix = origin, resolve(spec.adapter), spec.strength
-                    attach_between(self._families[key], spec.name, *mix, self.device)
-            except CheckpointError:
-                self._drop(key)
-                raise
-        self._family_of[spec.name] = key
+    def loads(self, model: str) -> tuple[Loaded, ...]:
+        """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
+        return loads_of(self._families[self._family_of[model]], model)
 
-    def _add_between(self, spec: ModelSpec, folder: Path) -> None:
-        """A full model between two others: only the tensors in which those differ are its own."""
-        origin = resolve(spec.origin) / spec.subfolder
-        base = plain_base(self._families, origin, self.device, self._dtype)
-        known = self._families.get(f"{folder.resolve()}")
-        end = known or load_family(folder, self.device, self._dtype)
-        key = f"{folder.resolve()} {spec.strength!r} from {base}"
-        self._families[key] = between(self._families[base], end, spec.strength, where=spec.name)
-        self._family_of[spec.name] = key
+    def report(self, name: str, original: str) -> LoaderReport:
+        """What of a loaded model differs from the original, which is loaded too."""
+        families = [self._families[self._family_of[each]] for each in (original, name)]
+        return loader_report(families[0], original, families[1], name)
+
+    def remove(self, name: str) -> None:
+        """Lets go of a model, and of its weights where no other loaded model is on them."""
+        self._loaded.remove(name)
+
+    def share_beyond(self, name: str, size: int) -> float:
+        """Share of a model's probability, 0 to 1, that tokens from the number `size` on have. See `interfaces`."""
+        family = self._families[self._family_of[name]]
+        with self._only(family, name):
+            return share_beyond(family, size, self.device)
 
     def end_ids(self, model: str) -> frozenset[int]:
         """Ids that end a model's answer."""
@@ -149,8 +127,8 @@ class LanguageModels:
                     return
                 for index, statistics in self._score(family, group, encoded, protocol, room):
                     where = items[index].prompt or items[index].answer
-                    _check_finite(statistics, where)
-                    scores = _token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
+                    check_finite(statistics, where)
+                    scores = token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
                     yield ScoredItem(index, scores)
 
     def gradient_norms(
@@ -288,11 +266,6 @@ class LanguageModels:
             answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
             yield PartialAnswer(index, answer, bool(step.finish))
 
-    def _drop(self, key: str) -> None:
-        # PEFT changes the base in place: with half an adapter in it, it would no longer answer as the original.
-        del self._families[key]
-        self._family_of = {name: of for name, of in self._family_of.items() if of != key}
-
     def _only(self, family: Family, model: str) -> Any:
         """Scoring runs adapter by adapter: mixed batches gain nothing there (0.84 x measured)."""
         if not family.adapters:
@@ -346,7 +319,7 @@ class LanguageModels:
         return row
 
     def _check_ids(self, family: Family, ids: Sequence[int]) -> None:
-        size = family.module.get_input_embeddings().num_embeddings
+        size = family.module.get_input_embeddings().weight.shape[0]
         if ids and max(ids) >= size:
             raise ModelError(
                 f"the tokenizer's token {family.tokenizer.piece(max(ids))!r} has the number {max(ids):,}, but the "
@@ -361,38 +334,3 @@ class LanguageModels:
                 where=f"“{prompt[:40]}…”",
                 how="Shorten the prompt or the reference answer",
             )
-
-
-def _check_finite(statistics: TokenStatistics, prompt: str) -> None:
-    """Raises ModelError where the model's output is no number: no metric may be made of that."""
-    if not torch.isfinite(statistics.logprobs).all() or not torch.isfinite(statistics.mean).all():
-        raise ModelError(
-            "the model's output for this answer is not a finite number (NaN or infinite logits)",
-            where=f"“{prompt[:40]}…”",
-            how="The checkpoint may have diverged in training, or needs another dtype",
-        )
-
-
-def _token_scores(
-    tokenizer: ChatTokenizer, encoded: EncodedAnswer, statistics: TokenStatistics, rivals: bool
-) -> TokenScores:
-    n = len(encoded.answer_ids)
-    top_ids = statistics.top_ids[:n].tolist() if rivals else []
-    end = float(statistics.logprobs[n]) if len(statistics.logprobs) > n else float("nan")
-    return TokenScores(
-        token_ids=np.asarray(encoded.answer_ids, dtype=np.int32),
-        pieces=encoded.pieces,
-        logprobs=_floats(statistics.logprobs[:n]),
-        ranks=statistics.ranks[:n].numpy().astype(np.int32),
-        argmax_ids=statistics.argmax_ids[:n].numpy().astype(np.int32),
-        mean=_floats(statistics.mean[:n]),
-        variance=_floats(statistics.variance[:n]),
-        entropy=_floats(statistics.entropy[:n]),
-        top_pieces=tuple(tuple(tokenizer.piece(i) for i in row) for row in top_ids),
-        top_logprobs=_floats(statistics.top_logprobs[:n]) if rivals else np.zeros((n, 0), dtype=np.float32),
-        end_logprob=end,
-    )
-
-
-def _floats(values: torch.Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return values.numpy().astype(np.float32)

@@ -124,6 +124,10 @@ class ChatTokenizer:
         """Generated ids as text, special tokens left out."""
         return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
+    def plain_ids(self, text: str) -> list[int]:
+        """Ids of a text with nothing around it."""
+        return self._ids(text)
+
     def piece(self, token_id: int) -> str:
         """One token as text, its leading space kept."""
         if token_id not in self._pieces:

@@ -17,14 +17,15 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 from transformers.utils import logging
 
 from backends.checkpoints import identity, resolve
-from backends.errors import Cancelled, ModelError, StudyError
+from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.study import ModelSpec, Study
 from backends.tensors import weight_files
-from backends.text.adapters import check_adapter
+from backends.text.adapters import check_adapter, shares_base
+from backends.text.loading import load_module
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.negation import negated_adapter, negated_weights
 from backends.unlearning.recipes import Recipe
@@ -254,15 +255,19 @@ def _trainable(original: ModelSpec, recipe: Recipe, device: str) -> tuple[Any, C
     folder = resolve(original.source, revision=original.revision) / original.subfolder
     torch.manual_seed(recipe.schedule.seed)
     logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
-    ).to(device)
+    model: Any = load_module(folder, torch.float32, {})[0].to(device)
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), frozenset())
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         if original.adapter:
             adapter = resolve(original.adapter)
             check_adapter(adapter, {}, original.name)
+            if not shares_base(adapter):
+                raise CheckpointError(
+                    "unlearning goes on from plain LoRA adapters only, and this one changes more",
+                    where=f"{original.name}: {adapter}",
+                    how="Merge it into its base with merge_and_unload, and name that folder in `source`",
+                )
             model = PeftModel.from_pretrained(model, str(adapter), is_trainable=True, torch_device=device)
             if recipe.rank == 0:
                 model = model.merge_and_unload()

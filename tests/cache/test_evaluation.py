@@ -25,6 +25,7 @@ from backends.interfaces import (
     Stop,
     TextModels,
 )
+from backends.loader_report import Loaded, LoaderReport
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
 from backends.versions import own_version
@@ -50,6 +51,22 @@ class CountingModels:
         self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
     ) -> Iterator[tuple[int, float]]:
         yield from self._models.gradient_norms(model, items, stop, protocol)
+
+    @property
+    def names(self) -> list[str]:
+        return self._models.names
+
+    def loads(self, model: str) -> tuple[Loaded, ...]:
+        return self._models.loads(model)
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        return self._models.report(name, original)
+
+    def remove(self, name: str) -> None:
+        self._models.remove(name)
+
+    def share_beyond(self, name: str, size: int) -> float:
+        return self._models.share_beyond(name, size)
 
     def end_ids(self, model: str) -> frozenset[int]:
         return self._models.end_ids(model)
