@@ -13,7 +13,7 @@ from typing import Any
 from backends.probe_choices import as_letters, as_texts, asked_with, in_columns, of_list, of_targets
 from backends.probe_columns import CHOICE, CONVERSATION, INPUT, LABEL, Plan
 from backends.probe_conversations import conversation, history, is_conversation
-from backends.probe_rows import Repeated, Row, RowProblem, shown
+from backends.probe_rows import NothingAsked, Repeated, Row, RowProblem, shown
 from backends.probe_settings import OwnSettings, own_settings
 from backends.probe_values import Answers, answers_of, list_of, plain_text, text_of, texts_of
 from backends.study import RAW_TEXT, Probe, Role, Turns
@@ -122,9 +122,9 @@ def build(row: Row, default_id: str, way: Way, seen: Seen) -> Probe:
     accepted = tuple(dict.fromkeys(text for text in (*answers.accepted, *more) if text != answers.answer))
     alone = form == RAW_TEXT and not prompt
     if alone and not answers.answer.strip():
-        raise RowProblem("its text is empty")
+        raise NothingAsked("its text is empty")
     if not alone and not prompt.strip():
-        raise RowProblem("its prompt is empty")
+        raise NothingAsked("its prompt is empty")
     own = own_settings(row.values, way.plan.settings) if way.plan.settings else OwnSettings()
     return Probe(
         id=_optional("id", ours, theirs, row, seen) or default_id,

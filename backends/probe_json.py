@@ -271,7 +271,7 @@ def _listed(path: Path, items: list[Any], asked: Asked, said: str, depth: int) -
             rows[0].problem, where=f"{path}, {rows[0].where}", how="Put one object a probe into [ ]"
         )
     texts = bool(rows) and all(row.problem for row in rows)
-    return Rows(_texts_only(rows), f"{said}, a list of texts" if texts else said)
+    return Rows(_texts_only(rows), f"{said}, a list of texts" if texts else said, texts=texts)
 
 
 def _table(path: Path, items: list[list[Any]], said: str) -> Rows:

@@ -28,12 +28,11 @@ def alarms(probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[s
     found = []
     if not any(probe.answer for probe in probes):
         named = labels or list(plan.alike)
-        over = f" Left over: {', '.join(named[:8])}." if named else ""
-        example = named[0] if named else "yours"
-        found.append(
-            f"NO ANSWERS WERE FOUND: these probes are asked, and nothing is scored.{over} If a column holds the "
-            f'answers, say which: columns = {{ "{example}" = "answer" }}'
-        )
+        what = "NO ANSWERS WERE FOUND: these probes are asked, and nothing is scored."
+        if named:
+            what += f" Left over: {', '.join(named[:8])}. If a column holds the answers, say which: "
+            what += f'columns = {{ "{named[0]}" = "answer" }}'
+        found.append(what)
     answered = [probe for probe in probes if probe.answer]
     if answered and all(_LETTER.fullmatch(probe.answer) and not probe.options for probe in answered):
         found.append(

@@ -27,6 +27,10 @@ class RowProblem(Exception):
     """Why one row cannot be used; collected, so that a person sees the first few at once."""
 
 
+class NothingAsked(RowProblem):
+    """A row whose prompt or text is empty."""
+
+
 class Row(NamedTuple):
     """One row of a file: where it stands ("line 3"), its values by column, and why it cannot be read, or ""."""
 
@@ -36,11 +40,12 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """All rows of a file in its order, what held them, and what a person should know of that."""
+    """All rows of a file in its order, what held them, what a person should know of that; `texts`: a list of texts."""
 
     rows: list[Row]
     container: str
     notes: tuple[str, ...] = ()
+    texts: bool = False
 
 
 class Repeated(dict[str, Any]):

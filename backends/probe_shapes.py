@@ -15,6 +15,10 @@ from backends.probe_names import ANSWERS, CONVERSATIONS, LABELS, OTHER_PROMPTS, 
 from backends.study import RAW_TEXT
 
 RAW = "raw text"
+ATTACKS = "prompts of UnlearnDiffAtk, I2P or Six-CD"
+I2P = "I2P"
+HAVE_GAPS = (ATTACKS, I2P)
+"""Published with a prompt here and there that is empty; these rows are left out and listed, the file is no worse."""
 
 
 class Shape(NamedTuple):
@@ -86,14 +90,14 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         "LUME": _shape("input output task", {"input": "prompt", "output": "answer"}, "task"),
         # the lists of UnlearnDiffAtk, Ring-A-Bell and Six-CD, and I2P as they have it; their seeds and guidance become
         # tags where they are not what the pictures are drawn with (see `probe_settings`)
-        "prompts of UnlearnDiffAtk, I2P or Six-CD": _shape(
+        ATTACKS: _shape(
             "case_number prompt evaluation_seed",
             {"case_number": "id", "target": "subject"},
             *("evaluation_seed", "evaluation_guidance", "categories", "class"),
             drops=f"{_OF_PICTURES} sd_seed sd_guidance_scale",
         ),
         # I2P as its authors publish it
-        "I2P": _shape(
+        I2P: _shape(
             "prompt sd_seed sd_guidance_scale",
             {},
             *("sd_seed", "sd_guidance_scale", "categories"),

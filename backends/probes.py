@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from backends.errors import StudyError
 from backends.plain_files import without_compression
@@ -17,7 +18,8 @@ from backends.probe_building import Seen, Way, build
 from backends.probe_columns import LABEL, Ask, Facts, Plan, plan
 from backends.probe_facts import first_number, look_at, options_are_named
 from backends.probe_report import alarms, notes
-from backends.probe_rows import ARROW, TABLES, Asked, Repeated, Row, RowProblem, read_rows
+from backends.probe_rows import ARROW, TABLES, Asked, NothingAsked, Repeated, Row, RowProblem, read_rows
+from backends.probe_shapes import HAVE_GAPS
 from backends.study import AS_IS, HowRead, Probe, ProbeSet, Reading, Role
 
 SHOWN_PROBLEMS = 3
@@ -73,8 +75,9 @@ def read_probes(
         StudyError: the file is missing, empty, not in one of the formats, or has rows that cannot be used.
     """
     found = inspect_probes(path, role, reading, pictures=pictures)
-    if found.problems and not (reading.skip_bad_rows and found.probe_set.probes):
-        raise _unusable(path, found.problems, found.rows, usable=bool(found.probe_set.probes))
+    usable = bool(found.probe_set.probes)
+    if not usable or (found.problems and not reading.skip_bad_rows):
+        raise _unusable(path, found.problems or found.probe_set.left_out, found.rows, usable=usable)
     return found.probe_set
 
 
@@ -115,7 +118,7 @@ def inspect_probes(
         if table or kind in ARROW:
             _check_twice(readable[0], whole)
         seen = Seen()
-        probes, problems = _built(path, rows, ways, seen)
+        probes, problems, gaps = _built(path, rows, ways, seen, texts=held.texts)
     except Ask as ask:
         raise StudyError(ask.what, where=_place(path, readable, ask.column, table), how=ask.how) from None
     shapes = dict.fromkeys(way.plan.shape for way in ways.known() if way.plan.shape)
@@ -128,7 +131,7 @@ def inspect_probes(
         (*held.notes, *notes(probes, whole, facts, seen)),
     )
     name = without_compression(path).stem
-    probe_set = ProbeSet(name, role, tuple(probes), str(path), reading, tuple(problems), how)
+    probe_set = ProbeSet(name, role, tuple(probes), str(path), reading, (*problems, *gaps), how)
     return ProbeFile(probe_set, tuple(problems), facts.pictures)
 
 
@@ -186,9 +189,18 @@ class _Ways:
         return Way(made, self._role, self._form, self._table, choices, first, options, self._facts.pictures)
 
 
-def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen) -> tuple[list[Probe], list[str]]:
+class _Built(NamedTuple):
+    """The probes, the rows that cannot be used, and gaps that a list has as it is published."""
+
+    probes: list[Probe]
+    problems: list[str]
+    gaps: list[str]
+
+
+def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen, *, texts: bool) -> _Built:
     probes: list[Probe] = []
     problems: list[str] = []
+    gaps: list[str] = []
     places: dict[str, str] = {}
     stem = without_compression(path).stem
     for number, row in enumerate(rows, start=1):
@@ -199,11 +211,12 @@ def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen) -> tuple[li
             if probe.id in places:
                 raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
         except RowProblem as problem:
-            problems.append(f"{row.where}: {problem}")
+            gap = isinstance(problem, NothingAsked) and (texts or ways.of(row).plan.shape in HAVE_GAPS)
+            (gaps if gap else problems).append(f"{row.where}: {problem}")
         else:
             places[probe.id] = row.where
             probes.append(probe)
-    return probes, problems
+    return _Built(probes, problems, gaps)
 
 
 def _told(

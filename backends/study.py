@@ -109,6 +109,11 @@ class Probe:
         return tuple(name for name in ("seed", "guidance") if getattr(self, name) is not None)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """All answers that count as the true one in what a model wrote."""
+        return (self.answer, *self.accepted) if self.answer else ()
+
+    @property
     def label(self) -> str:
         """What stands for the probe in lists: its prompt, or the text that it is."""
         return self.prompt or self.answer
