@@ -188,8 +188,11 @@ def evaluate(
         )
     if not wanted:
         raise StudyError("no model of this study has its weights on this machine", where=str(path))
+    for each in study.probe_sets:
+        for row in each.left_out:
+            print(printable(f"{each.name}: left out {row}"), file=sys.stderr)
     for line in of_sets(study.probe_sets):
-        print(printable(line), file=sys.stderr)
+        print(printable(line), file=sys.stdout if as_json is None else sys.stderr)
     started = time.monotonic()
     refused: ModelError | None = None
     lines = ProgressLines(None if as_json is None else sys.stderr)

@@ -61,7 +61,6 @@ def of_sets(sets: Sequence[ProbeSet]) -> Iterator[str]:
         yield f"{each.name}: {len(each.probes):,} of {each.how.rows:,} rows, {each.how.container}{shape}"
         yield from (f"  {line}" for line in _table(each.how.columns))
         yield from (f"  Note: {note}" for note in each.how.notes)
-        yield from (f"  Left out: {row}" for row in each.left_out)
 
 
 def rows_of_sets(sets: Sequence[ProbeSet]) -> list[tuple[str, str, str]]:

@@ -15,6 +15,7 @@ from backends.probe_columns import CHOICE, CONVERSATION, INPUT, LABEL, Plan
 from backends.probe_conversations import conversation, history, is_conversation
 from backends.probe_rows import NothingAsked, Repeated, Row, RowProblem, shown
 from backends.probe_settings import OwnSettings, own_settings
+from backends.probe_shapes import WRITTEN
 from backends.probe_values import Answers, answers_of, list_of, plain_text, text_of, texts_of
 from backends.study import RAW_TEXT, Probe, Role, Turns
 
@@ -63,7 +64,7 @@ class Way:
         choices: columns that hold one choice each, and its name.
         first: the number of the first choice in columns.
         options: the number of the first option, where answers name one; None where they are texts.
-        pictures: the prompts are for image models.
+        by_number: some answers are numbers of choices in columns.
     """
 
     plan: Plan
@@ -73,7 +74,7 @@ class Way:
     choices: Mapping[str, str]
     first: int
     options: int | None
-    pictures: bool
+    by_number: bool
 
     @property
     def asked_from(self) -> str:
@@ -280,7 +281,10 @@ def _list(
         return ()
     if isinstance(ours[name], dict):
         seen.lists.setdefault(theirs[name], row.where)
-    return texts_of(theirs[name], ours[name], table=way.table)
+    value = ours[name]
+    if way.table and way.plan.shape == WRITTEN and isinstance(value, str):
+        value = [text.strip() for text in value.split(";") if text.strip()]
+    return texts_of(theirs[name], value, table=way.table)
 
 
 def _optional(

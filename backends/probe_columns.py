@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from backends.plain_files import storable
 from backends.probe_names import (
     ACCEPTED,
     ANSWER_KEYS,
@@ -265,6 +266,8 @@ class _Draft:
                 self._take(name, "#history")
             elif not column:
                 self._take(name, None, "left out: it has no name")
+            elif storable(column) != column:
+                self._take(name, None, "left out: its name holds half a character")
             elif meant := _meant(column):
                 self._alike[column] = meant
                 self._take(name, None, f"left out: is it `{meant}`?")

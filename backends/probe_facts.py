@@ -58,11 +58,7 @@ def look_at(
         classes=frozenset(
             column for column in columns if canonical(column) in LABELS and _is_class(rows, column)
         ),
-        lists=frozenset(
-            column
-            for column in columns
-            if isinstance(_read(next(_values(rows, column), None), table=table), list)
-        ),
+        lists=frozenset(column for column in columns if _is_plain_list(rows, column, table=table)),
     )
     facts = replace(facts, choices=_choices(rows, facts))
     return replace(facts, pictures=_for_pictures(facts) if pictures is None else pictures)
@@ -179,6 +175,11 @@ def _counts(rows: Sequence[Row], column: str) -> bool:
         if isinstance(value, bool) or not text.removesuffix(".0").isdecimal():
             return False
     return found
+
+
+def _is_plain_list(rows: Sequence[Row], column: str, *, table: bool) -> bool:
+    first = _read(next(_values(rows, column), None), table=table)
+    return isinstance(first, list) and not is_conversation(first)
 
 
 def _is_class(rows: Sequence[Row], column: str) -> bool:

@@ -114,9 +114,11 @@ def _from_lines(path: Path, text: str, lines: Sequence[tuple[int, str]]) -> Rows
         rows.append(Row(where, value) if type(value) is dict else _row(where, value))
     if rows and rows[-1].problem and not text.endswith("\n"):
         rows[-1] = rows[-1]._replace(problem=f"{rows[-1].problem}; the file seems cut off here")
-    if rows and all(row.problem for row in rows):
+    texts = all(row.problem and row.values for row in rows)
+    rows = _texts_only(rows)
+    if all(row.problem for row in rows):
         raise StudyError(rows[0].problem, where=f"{path}, {rows[0].where}", how="Write one object a line")
-    return Rows(_texts_only(rows), _LINES)
+    return Rows(rows, f"{_LINES}, texts" if texts else _LINES, texts=texts)
 
 
 def _from_stream(path: Path, text: str, start: int) -> Rows:
@@ -134,9 +136,10 @@ def _from_stream(path: Path, text: str, start: int) -> Rows:
             break
         rows.append(_row(f"line {line}", value))
         start = _BLANK.match(text, end).end()  # type: ignore[union-attr]
+    rows = _texts_only(rows)
     if all(row.problem for row in rows):
         raise StudyError(rows[0].problem, where=f"{path}, {rows[0].where}")
-    return Rows(_texts_only(rows), "JSON, one object after another")
+    return Rows(rows, "JSON, one object after another")
 
 
 def _row(where: str, value: Any) -> Row:
@@ -168,6 +171,7 @@ def _rescued(path: Path, text: str, start: int, broken: Broken) -> Rows:
     if not rows:
         where = f"{path}, line {broken.line}, column {broken.column}"
         how = "Its first line looks like CSV: let its name end in .csv" if _is_like_csv(text) else ""
+        how = how or ("" if text[start] in "[{" else "Write one object a line")
         raise StudyError(broken.what, where=where, how=how)
     rest = f"{broken.what}; the rest of the file is not read"
     rows.append(Row(f"line {broken.line}, column {broken.column}", {}, rest))
@@ -246,7 +250,7 @@ def _is_whole_row(value: Mapping[str, Any], asked: Asked) -> bool:
 
 def _is_conversation(name: str, value: Any) -> bool:
     return (
-        canonical(name) in CONVERSATIONS
+        (canonical(name) in CONVERSATIONS or canonical(name) in _ASKS)
         and isinstance(value, list)
         and bool(value)
         and isinstance(value[0], dict)

@@ -17,6 +17,8 @@ from backends.study import RAW_TEXT
 RAW = "raw text"
 ATTACKS = "prompts of UnlearnDiffAtk, I2P or Six-CD"
 I2P = "I2P"
+WRITTEN = "TruthfulQA, written answers"
+"""Its CSV has semicolons between the texts of a list."""
 HAVE_GAPS = (ATTACKS, I2P)
 """Published with a prompt here and there that is empty; these rows are left out and listed, the file is no worse."""
 
@@ -78,7 +80,7 @@ SHAPES: Mapping[str, Shape] = MappingProxyType(
         # BBH; `eval_bbh.py` puts `cot`, solved questions, before
         "RWKU, reasoning": _shape("question answer cot task", {"cot": "#worked"}, "task"),
         "TruthfulQA": _shape("question mc1_targets", {"mc1_targets": "#targets"}, drops="mc2_targets"),
-        "TruthfulQA, written answers": _shape(
+        WRITTEN: _shape(
             "question best_answer incorrect_answers",
             {
                 "best_answer": "answer",

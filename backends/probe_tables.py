@@ -89,7 +89,7 @@ def _separator(text: str, usual: str, asked: Asked) -> tuple[str, int]:
 
 def _header(path: Path, cells: list[str], asked: Asked) -> list[str]:
     columns = [column.strip() for column in cells]
-    if len(columns) == 1 and columns[0].startswith(("{", "[")):
+    if columns and columns[0].startswith(("{", '["', "[{")):
         raise StudyError(
             "its first line looks like JSON",
             where=f"{path}, line 1",

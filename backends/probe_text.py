@@ -33,6 +33,7 @@ FOREIGN = (
     (b"\x80\x02", "a pickle", "Save it as JSON Lines"),
     (b"%PDF", "a PDF", "Save it as CSV or JSON Lines"),
 )
+_COMMON = frozenset("äöüßéèêëàâçñáíóúìòùîôûåøæœÄÖÜÉÅØÑ")
 _SAMPLE = 4096
 _SHOWN = 24
 
@@ -128,15 +129,33 @@ def _asking(data: bytes, error: UnicodeDecodeError, what: str) -> NotText:
 
 
 def _likely(text: str) -> float:
-    """Share of the characters beyond ASCII that are letters of one case with their neighbours."""
+    """How much the characters beyond ASCII look like writing: side by side in most scripts, one by one in Latin."""
     odd = [i for i, character in enumerate(text) if ord(character) > 127]
-    good = sum(
-        text[i].isalpha()
-        and (i == 0 or not text[i - 1].islower() or text[i].islower() or ord(text[i]) > 0x24F)
-        for i in odd
-    )
-    common = sum(text[i] in "äöüßéèêàçñáíóúåøæÄÖÜÉ’“”–" for i in odd)
-    return (good + common) / max(1, len(odd))
+    return sum(_plausible(text, i) for i in odd) / max(1, len(odd))
+
+
+def _plausible(text: str, place: int) -> float:
+    script = _script(text[place])
+    beside = [text[i] for i in (place - 1, place + 1) if 0 <= i < len(text)]
+    alone = not any(_script(each) == script for each in beside)
+    if script == "latin":
+        common = 1.0 if text[place] in _COMMON else 0.6
+        capital_inside = text[place].isupper() and bool(beside) and place > 0 and beside[0].islower()
+        return common - (0.0 if alone else 0.7) - (0.5 if capital_inside else 0.0)
+    if script in ("cyrillic", "east"):
+        return 0.2 if alone else (1.1 if script == "cyrillic" else 1.2)
+    return 0.9 if text[place] in "’‘“”–—«»…" else 0.0
+
+
+def _script(character: str) -> str:
+    code = ord(character)
+    if code < 128:
+        return ""
+    if 0x400 <= code < 0x530:
+        return "cyrillic"
+    if code >= 0x3000 and (character.isalpha() or code < 0x3020):
+        return "east"
+    return "latin" if character.isalpha() else "sign"
 
 
 def _wide(data: bytes) -> str:

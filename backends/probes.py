@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from backends.errors import StudyError
-from backends.plain_files import without_compression
+from backends.plain_files import storable, without_compression
 from backends.probe_building import Seen, Way, build
 from backends.probe_columns import LABEL, Ask, Facts, Plan, plan
 from backends.probe_facts import first_number, look_at, options_are_named
@@ -128,7 +128,7 @@ def inspect_probes(
         ", ".join(shapes),
         _told(columns, called, ways, whole, seen),
         alarms(probes, whole, facts, [name for name in named if whole.becomes[name] == LABEL]),
-        (*held.notes, *notes(probes, whole, facts, seen)),
+        (*held.notes, *ways.notes(), *notes(probes, whole, facts, seen)),
     )
     name = without_compression(path).stem
     probe_set = ProbeSet(name, role, tuple(probes), str(path), reading, (*problems, *gaps), how)
@@ -171,6 +171,21 @@ class _Ways:
         """All ways that rows were read in."""
         return list(self._by_columns.values())
 
+    def notes(self) -> list[str]:
+        """How answers name one of the choices, where they do not stand as text."""
+        found = []
+        for way in self.known():
+            if way.options is not None:
+                found.append(
+                    "the answers name one of the options, by letter, or by number from "
+                    f"{way.options} on: the text that they name is scored, the others are the wrong ones"
+                )
+            elif way.by_number:
+                found.append(
+                    f"the answers count the choices from {way.first} on: the text that they name is scored"
+                )
+        return list(dict.fromkeys(found))
+
     def _way(self, columns: tuple[str, ...]) -> Way:
         if columns not in self._by_columns:
             self._by_columns[columns] = self._made(columns)
@@ -181,12 +196,14 @@ class _Ways:
         source = {target: column for column, target in made.becomes.items() if target}
         values = [row.values for row in self._rows]
         choices, first, options = self._facts.choices, 0, None
+        by_number = False
         if "answer" in source and "#choice" in source:
             usual = 1 if "1" in choices.values() else 0
             first = first_number(values, source["answer"], len(choices), usual)
+            by_number = any(str(each.get(source["answer"])).strip().isdecimal() for each in values)
         if "answer" in source and "options" in source:
             options = options_are_named(self._rows, source["options"], source["answer"], table=self._table)
-        return Way(made, self._role, self._form, self._table, choices, first, options, self._facts.pictures)
+        return Way(made, self._role, self._form, self._table, choices, first, options, by_number)
 
 
 class _Built(NamedTuple):
@@ -243,7 +260,7 @@ def _told(
             lost = seen.left_out.get(ours)
             said = f"left out: {lost.what}" if lost else "left out: empty"
         told.append((column, said))
-    return tuple(told)
+    return tuple((storable(column), said) for column, said in told)
 
 
 def _check_mapping(path: Path, columns: Sequence[str], called: Mapping[str, str]) -> None:
