@@ -15,7 +15,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +60,8 @@ def _dispatch(arguments: list[str]) -> int:
         return metrics(options.keys, as_json=options.json)
     if arguments[:1] == ["probes"]:
         options = cli_options.probes_parser().parse_args(arguments[1:])
-        return probes(options.file, cli_options.columns(options), options.role, as_json=options.json)
+        reading = Reading(cli_options.columns(options), encoding=options.encoding, split=options.split)
+        return probes(options.file, reading, options.role, options.modality, as_json=options.json)
     if arguments[:1] == ["models"]:
         options = cli_options.models_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
@@ -132,7 +133,7 @@ def metrics(keys: Sequence[str], *, as_json: bool) -> int:
     return 0
 
 
-def probes(file: str, columns: Mapping[str, str], role: Role, *, as_json: bool) -> int:
+def probes(file: str, reading: Reading, role: Role, modality: str | None, *, as_json: bool) -> int:
     """Print how a file of probes is read; the status says whether all of its rows can be used."""
     from app import probe_listing
     from app.terminal import printable
@@ -140,7 +141,8 @@ def probes(file: str, columns: Mapping[str, str], role: Role, *, as_json: bool) 
     from backends.probes import inspect_probes
 
     path = probe_file(file) if is_on_hub(file) else Path(file).expanduser().absolute()
-    found = inspect_probes(path, role, Reading(columns))
+    pictures = None if modality is None else modality == "image"
+    found = inspect_probes(path, role, reading, pictures=pictures)
     for line in [probe_listing.as_json(found)] if as_json else probe_listing.lines(found):
         print(line if as_json else printable(line))
     return USER_ERROR if found.problems else 0
@@ -162,6 +164,7 @@ def evaluate(
         as_json: keys of the metrics to print as JSON, none for all; None prints a summary for people.
         protocol: how language models are asked; None is what the study says.
     """
+    from app.probe_listing import of_sets
     from app.terminal import ProgressLines, printable, stopped_by_ctrl_c
     from backends.checkpoints import can_be_evaluated
     from backends.pool import ModelPool
@@ -188,6 +191,8 @@ def evaluate(
     for each in study.probe_sets:
         for row in each.left_out:
             print(printable(f"{each.name}: left out {row}"), file=sys.stderr)
+    for line in of_sets(study.probe_sets):
+        print(printable(line), file=sys.stdout if as_json is None else sys.stderr)
     started = time.monotonic()
     refused: ModelError | None = None
     lines = ProgressLines(None if as_json is None else sys.stderr)

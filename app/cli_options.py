@@ -191,7 +191,9 @@ def probes_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "file", metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet; or hf://owner/name/file"
+        "file",
+        metavar="FILE",
+        help="JSONL, JSON, CSV, TSV, Parquet or Arrow, also .gz, .xz, .zst, .bz2; or hf://owner/name/file",
     )
     parser.add_argument(
         "--columns",
@@ -200,6 +202,13 @@ def probes_parser() -> argparse.ArgumentParser:
         help="what your columns are: q=prompt a=answer; yours= leaves one out (in a study: columns = {...})",
     )
     parser.add_argument("--role", choices=ROLES, default="forget", help="default: %(default)s")
+    parser.add_argument(
+        "--modality",
+        choices=["text", "image"],
+        help="of the models that are asked; default: as the columns say",
+    )
+    parser.add_argument("--encoding", default="", help="of a file that is not Unicode, such as cp1252")
+    parser.add_argument("--split", default="", help="which of several splits in one file")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     return parser
 

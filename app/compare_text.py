@@ -14,6 +14,7 @@ from app.components.answer_cards import answer_cards
 from app.components.model_picker import is_dark
 from app.decoding_menu import decoding_menu
 from app.jobs import Job, Work
+from app.plain_text import visible
 from app.plainly import said_plainly
 from app.prompt_form import job_about, models_of, prompt_form
 from app.resources import pool, runner, store
@@ -36,6 +37,10 @@ def panel() -> None:
             "Type a prompt above and press Run: every ticked model will answer it.", icon=":material/edit:"
         )
         return
+    if probe.turns:
+        with st.expander(f"Earlier turns ({len(probe.turns)}), which every model is given before the prompt"):
+            for role, text in probe.turns:
+                st.text(visible(f"{role}: {text}"))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if probe.prompt:
             view_choice(VIEW_NAMES)

@@ -142,7 +142,13 @@ def measures(column: TextColumn, probe: Probe) -> Measures:
     texts = [answer.text for answer in column.answers]
     finished = texts if not column.growing else []
     return Measures(
-        rouge_l=_mean([rouge_l_recall(probe.answer, text) for text in finished if probe.answer]),
+        rouge_l=_mean(
+            [
+                max(rouge_l_recall(true, text) for true in probe.references)
+                for text in finished
+                if probe.answer
+            ]
+        ),
         probability=None if column.scores is None else probability(column.scores.logprobs),
         key_fact=_mean([float(contains_fact(probe.key_fact, text)) for text in finished if probe.key_fact]),
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
 from backends.loader_report import Loaded, LoaderReport
-from backends.study import Decoding, ProtocolName, Sampling
+from backends.study import Decoding, ProtocolName, Sampling, Turns
 
 Stop = Callable[[], bool]
 """Asked between steps; True ends the work at once."""
@@ -23,7 +23,7 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One answer to be written: by which model, to which prompt, with which seed. `format`: see `Probe`.
+    """One answer to be written: by which model, to which prompt, with which seed. `format`, `turns`: see `Probe`.
 
     `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
     scores of a given answer tell about greedy decoding need not be computed again.
@@ -35,6 +35,7 @@ class GenerationRequest:
     format: str = ""
     begun: tuple[int, ...] = ()
     ended: bool = False
+    turns: Turns = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class ScoreItem:
     answer: str
     rivals: bool = False
     format: str = ""
+    turns: Turns = ()
 
 
 @dataclass(frozen=True, slots=True)

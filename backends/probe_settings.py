@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from backends.probe_rows import shown
-from backends.probe_shapes import RowProblem
+from backends.plain_files import number as finite
+from backends.probe_rows import RowProblem, shown
 from backends.study_table import LARGEST
 
 COLUMNS: Mapping[str, str] = MappingProxyType(
@@ -28,21 +30,25 @@ class OwnSettings(NamedTuple):
     guidance: float | None = None
 
 
-def own_settings(values: Mapping[str, Any]) -> OwnSettings:
+def own_settings(values: Mapping[str, Any], columns: Mapping[str, str] = COLUMNS) -> OwnSettings:
     """The settings that a row brings along.
+
+    Args:
+        values: of the row, by column.
+        columns: column -> the setting that it holds.
 
     Raises:
         RowProblem: a value that is none of these settings, or two columns of one setting.
     """
     said: dict[str, str] = {}
-    for column, setting in COLUMNS.items():
+    for column, setting in columns.items():
         if values.get(column) in (None, ""):
             continue
         if setting in said:
             raise RowProblem(f"both `{said[setting]}` and `{column}` are given")
         said[setting] = column
     seed = _number(values, said.get("seed"), f"a whole number from 0 to {LARGEST}", _is_seed)
-    guidance = _number(values, said.get("guidance"), "a number from 0 to 100", lambda n: 0 <= n <= 100)
+    guidance = _number(values, said.get("guidance"), "a number from 0 on", lambda n: n >= 0)
     return OwnSettings(None if seed is None else int(seed), None if guidance is None else float(guidance))
 
 
@@ -57,18 +63,13 @@ def _number(
     if column is None:
         return None
     value = values[column]
-    number: int | float | None = None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = value
-    elif isinstance(value, str):
-        number = _read(value.strip())
-    if number is None or not fits(number):
+    text = value.strip() if isinstance(value, str) else value
+    if isinstance(text, str) and re.fullmatch(r"-?\d+,\d+", text):
+        if re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", text):  # a thousand, or one with three decimals
+            raise RowProblem(f"`{column}` {shown(value)} could be two numbers; write it without a comma")
+        text = text.replace(",", ".")
+    read = int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 40 else finite(text)
+    number = text if isinstance(text, int) else read
+    if math.isnan(read) or not fits(number):
         raise RowProblem(f"`{column}` must be {wanted}, not {shown(value)}")
     return number
-
-
-def _read(text: str) -> int | float | None:
-    try:
-        return int(text) if text.isdecimal() and len(text) < 40 else float(text)
-    except ValueError:
-        return None

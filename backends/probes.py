@@ -1,37 +1,26 @@
-"""Reading probe files: JSONL, JSON, CSV, TSV and Parquet, in TOFU's column names, plainer ones, or a benchmark's.
+"""Reading probe files: what holds the rows, what their columns become, and one probe for each row that can be used.
 
-One row is one probe. What cannot be used is named by its row; nothing is skipped or guessed in silence. Knows nothing
-about models: whether a prompt fits into a context is for the model to say.
+One row is one probe. What cannot be used is named by its row; nothing is skipped or guessed in silence: how a file was
+read stays with its probe set (`HowRead`). Knows nothing about models: whether a prompt fits into a context is for the
+model to say. The forms that are read are listed in `docs/formats.md`.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from backends.errors import StudyError
-from backends.probe_rows import TABLES, Row, read_rows, shown
-from backends.probe_settings import COLUMNS as SETTINGS
-from backends.probe_settings import OwnSettings, own_settings
-from backends.probe_shapes import CHOICES, RowProblem, in_our_columns, shape_column, with_choices
-from backends.study import AS_IS, RAW_TEXT, Probe, ProbeSet, Reading, Role
-
-PROMPT = ("prompt", "question")
-SAME: Mapping[str, str] = {
-    "question": "prompt",
-    "paraphrased_question": "paraphrased_prompt",
-    "perturbed_answer": "perturbed_answers",
-}
-"""TOFU's column names and ours."""
-
-TEXTS = ("prompt", "answer", "paraphrased_prompt", "paraphrased_answer", "key_fact", "subject")
-LISTS = ("perturbed_answers", "options", "tags")
-KNOWN = (*TEXTS, *LISTS, *SAME, *CHOICES, "id")
-SPELT_BY_CHANCE = ("id",)
-"""Too short to tell a misspelling from a word of its own (`idx`)."""
+from backends.plain_files import storable, without_compression
+from backends.probe_building import Seen, Way, build
+from backends.probe_columns import LABEL, Ask, Facts, Plan, plan
+from backends.probe_facts import first_number, look_at, options_are_named
+from backends.probe_report import alarms, notes
+from backends.probe_rows import ARROW, TABLES, Asked, NothingAsked, Repeated, Row, RowProblem, read_rows
+from backends.probe_shapes import HAVE_GAPS
+from backends.study import AS_IS, HowRead, Probe, ProbeSet, Reading, Role
 
 SHOWN_PROBLEMS = 3
 
@@ -41,110 +30,241 @@ class ProbeFile:
     """A file of probes with what its columns were taken for, before anything runs on it.
 
     Attributes:
-        probe_set: the probes that can be used.
-        rows: how many rows the file has.
-        columns: column of the file -> what it is taken for ("prompt", "concept", "tag"), in the order of the file.
-        shape: the benchmark whose columns these are, or "".
+        probe_set: the probes that can be used, and how they were read.
         problems: for each row that cannot be used, where it stands and why.
+        pictures: it was read as prompts for image models.
     """
 
     probe_set: ProbeSet
-    rows: int
-    columns: Mapping[str, str]
-    shape: str
     problems: tuple[str, ...]
+    pictures: bool
+
+    @property
+    def how(self) -> HowRead:
+        """What the file was taken for."""
+        return self.probe_set.how
+
+    @property
+    def rows(self) -> int:
+        """How many rows the file has."""
+        return self.how.rows
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Column of the file -> what it became, in the order of the file."""
+        return dict(self.how.columns)
+
+    @property
+    def shape(self) -> str:
+        """The benchmark whose columns these are, or ""."""
+        return self.how.shape
 
 
-def read_probes(path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool = True) -> ProbeSet:
+def read_probes(
+    path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool | None = None
+) -> ProbeSet:
     """The probes of one file, in its order.
-
-    Columns: prompt (or question), answer, paraphrased_question, paraphrased_answer, perturbed_answer (list),
-    options (list, the wrong ones), key_fact, subject, tags (list), id. For pictures, seed or evaluation_seed and
-    guidance or evaluation_guidance are what the row's picture is drawn with (see `Reading.own_seeds`). Every other
-    column is a concept of a picture (object, style). Rows of MUSE, WMDP, MMLU, RWKU and LUME work as they are (see
-    `probe_shapes`). In CSV a list is written as JSON or with `|` between its items.
 
     Args:
         path: the file.
         role: of all its probes.
         reading: a mapping of columns, a prompt format, and whether rows that cannot be used may be left out.
-        pictures: the prompts are for image models; to others a seed is a column like any.
+        pictures: the prompts are for image models; None asks the columns.
 
     Raises:
         StudyError: the file is missing, empty, not in one of the formats, or has rows that cannot be used.
     """
     found = inspect_probes(path, role, reading, pictures=pictures)
-    if found.problems and not (reading.skip_bad_rows and found.probe_set.probes):
-        listed = "; ".join(found.problems[:SHOWN_PROBLEMS])
-        more = len(found.problems) - SHOWN_PROBLEMS
-        raise StudyError(
-            f"{len(found.problems)} of {found.rows} rows cannot be used: {listed}"
-            + (f"; and {more} more" if more > 0 else ""),
-            where=str(path),
-            how="Mend them, or leave them out with skip_bad_rows = true"
-            if found.probe_set.probes
-            else "Mend them",
-        )
+    usable = bool(found.probe_set.probes)
+    if not usable or (found.problems and not reading.skip_bad_rows):
+        raise _unusable(path, found.problems or found.probe_set.left_out, found.rows, usable=usable)
     return found.probe_set
 
 
-def inspect_probes(path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool = True) -> ProbeFile:
+def inspect_probes(
+    path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool | None = None
+) -> ProbeFile:
     """What `read_probes` would make of a file, with every row that cannot be used; arguments as there.
 
     Raises:
-        StudyError: the file is missing, empty, not in one of the formats, or has no column of prompts.
+        StudyError: the file is missing, empty, not in one of the formats, has no column of prompts, or one of which
+            cannot be told what it is.
     """
     called = reading.columns
-    lists = {theirs for theirs in (*called, *LISTS, *SAME, "choices") if _is_list(called.get(theirs, theirs))}
-    found = read_rows(path, lists)
-    if not found:
+    asked = Asked(reading.encoding, reading.split, reading.skip_bad_rows, frozenset(called))
+    held = read_rows(path, asked)
+    if not held.rows:
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")
-    _check_mapping(path, found, called)
-    rows = [_mapped(row, called) for row in found]
-    used = SETTINGS if pictures and reading.own_seeds else {}
-    shaped = [in_our_columns(row.values, used) for row in rows]
-    ours = [Row(row.where, each.values) for row, each in zip(rows, shaped, strict=True)]
-    _check_columns(path, ours)
-    probes: list[Probe] = []
-    places: dict[str, str] = {}
-    problems: list[str] = []
-    for number, (row, shape) in enumerate(zip(ours, shaped, strict=True), start=1):
-        try:
-            values, own_format = with_choices(row.values)
-            form = reading.format or own_format or shape.format
-            drawn_with = own_settings(rows[number - 1].values) if used else OwnSettings()
-            probe = _probe(values, role, f"{path.stem}-{number:03d}", form, drawn_with)
-            if probe.id in places:
-                raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
-        except RowProblem as problem:
-            problems.append(f"{row.where}: {problem}")
-        else:
-            places[probe.id] = row.where
-            probes.append(probe)
-    probe_set = ProbeSet(path.stem, role, tuple(probes), str(path), reading, tuple(problems))
-    names = dict.fromkeys(each.shape for each in shaped if each.shape)
-    columns = {
-        column: used.get(column) or _taken_for(column, called, shaped[0].shape)
-        for row in rows
-        for column in row.values
-    }
-    theirs = {ours: name for name, ours in called.items()}
-    return ProbeFile(
-        probe_set,
+    kind = without_compression(path).suffix.lower()
+    table = kind in TABLES
+    readable = [row for row in held.rows if not row.problem]
+    columns = list(
+        dict.fromkeys(column for kind in {tuple(row.values): None for row in readable} for column in kind)
+    )
+    if not columns:
+        raise _unusable(
+            path, [f"{row.where}: {row.problem or 'it is empty'}" for row in held.rows], usable=False
+        )
+    _check_mapping(path, columns, called)
+    rows = [_mapped(row, called) for row in held.rows] if called else held.rows
+    readable = [row for row in rows if not row.problem]
+    named = list(dict.fromkeys(called.get(column, column) for column in columns if called.get(column) != ""))
+    try:
+        facts = look_at(readable, named, table=table, pictures=pictures, own_seeds=reading.own_seeds)
+        ways = _Ways(readable, facts, role, reading.format, table)
+        whole = plan(named, facts)
+        _check_prompts(path, readable, whole, ways, table)
+        _check_alike(whole, facts)
+        if table or kind in ARROW:
+            _check_twice(readable[0], whole)
+        seen = Seen()
+        probes, problems, gaps = _built(path, rows, ways, seen, texts=held.texts)
+    except Ask as ask:
+        raise StudyError(ask.what, where=_place(path, readable, ask.column, table), how=ask.how) from None
+    shapes = dict.fromkeys(way.plan.shape for way in ways.known() if way.plan.shape)
+    how = HowRead(
         len(rows),
-        {theirs.get(column, column): meaning for column, meaning in columns.items()},
-        ", ".join(names),
-        tuple(problems),
+        held.container,
+        ", ".join(shapes),
+        _told(columns, called, ways, whole, seen),
+        alarms(probes, whole, facts, [name for name in named if whole.becomes[name] == LABEL]),
+        (*held.notes, *ways.notes(), *notes(probes, whole, facts, seen)),
+    )
+    name = without_compression(path).stem
+    probe_set = ProbeSet(name, role, tuple(probes), str(path), reading, (*problems, *gaps), how)
+    return ProbeFile(probe_set, tuple(problems), facts.pictures)
+
+
+def _unusable(path: Path, problems: Sequence[str], rows: int = 0, *, usable: bool) -> StudyError:
+    listed = "; ".join(problems[:SHOWN_PROBLEMS])
+    more = len(problems) - SHOWN_PROBLEMS
+    return StudyError(
+        f"{len(problems):,} of {rows or len(problems):,} rows cannot be used: {listed}"
+        + (f"; and {more:,} more" if more > 0 else ""),
+        where=str(path),
+        how="Mend them, or leave them out with skip_bad_rows = true" if usable else "Mend them",
     )
 
 
-def _is_list(column: str) -> bool:
-    return SAME.get(column, column) in LISTS or column == "choices"
+class _Ways:
+    """How rows are read, by their columns: a file may mix conversations with questions and answers."""
+
+    def __init__(self, rows: Sequence[Row], facts: Facts, role: Role, form: str, table: bool) -> None:
+        self._rows = rows
+        self._facts = facts
+        self._role: Role = role
+        self._form = form
+        self._table = table
+        self._by_columns: dict[tuple[str, ...], Way] = {}
+
+    def of(self, row: Row) -> Way:
+        """The way of a row. Where the column that it would be asked from is empty, its other columns decide."""
+        way = self._way(tuple(row.values))
+        if row.values.get(way.asked_from) is None:
+            filled = tuple(column for column, value in row.values.items() if value is not None)
+            if len(filled) < len(row.values):
+                other = self._way(filled)
+                return other if other.plan.prompted else way
+        return way
+
+    def known(self) -> Sequence[Way]:
+        """All ways that rows were read in."""
+        return list(self._by_columns.values())
+
+    def notes(self) -> list[str]:
+        """How answers name one of the choices, where they do not stand as text."""
+        found = []
+        for way in self.known():
+            if way.options is not None:
+                found.append(
+                    "the answers name one of the options, by letter, or by number from "
+                    f"{way.options} on: the text that they name is scored, the others are the wrong ones"
+                )
+            elif way.by_number:
+                found.append(
+                    f"the answers count the choices from {way.first} on: the text that they name is scored"
+                )
+        return list(dict.fromkeys(found))
+
+    def _way(self, columns: tuple[str, ...]) -> Way:
+        if columns not in self._by_columns:
+            self._by_columns[columns] = self._made(columns)
+        return self._by_columns[columns]
+
+    def _made(self, columns: tuple[str, ...]) -> Way:
+        made = plan(columns, self._facts)
+        source = {target: column for column, target in made.becomes.items() if target}
+        values = [row.values for row in self._rows]
+        choices, first, options = self._facts.choices, 0, None
+        by_number = False
+        if "answer" in source and "#choice" in source:
+            usual = 1 if "1" in choices.values() else 0
+            first = first_number(values, source["answer"], len(choices), usual)
+            by_number = any(str(each.get(source["answer"])).strip().isdecimal() for each in values)
+        if "answer" in source and "options" in source:
+            options = options_are_named(self._rows, source["options"], source["answer"], table=self._table)
+        return Way(made, self._role, self._form, self._table, choices, first, options, by_number)
 
 
-def _check_mapping(path: Path, rows: Sequence[Row], called: Mapping[str, str]) -> None:
+class _Built(NamedTuple):
+    """The probes, the rows that cannot be used, and gaps that a list has as it is published."""
+
+    probes: list[Probe]
+    problems: list[str]
+    gaps: list[str]
+
+
+def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen, *, texts: bool) -> _Built:
+    probes: list[Probe] = []
+    problems: list[str] = []
+    gaps: list[str] = []
+    places: dict[str, str] = {}
+    stem = without_compression(path).stem
+    for number, row in enumerate(rows, start=1):
+        try:
+            if row.problem:
+                raise RowProblem(row.problem)
+            probe = build(row, f"{stem}-{number:03d}", ways.of(row), seen)
+            if probe.id in places:
+                raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
+        except RowProblem as problem:
+            gap = isinstance(problem, NothingAsked) and (texts or ways.of(row).plan.shape in HAVE_GAPS)
+            (gaps if gap else problems).append(f"{row.where}: {problem}")
+        else:
+            places[probe.id] = row.where
+            probes.append(probe)
+    return _Built(probes, problems, gaps)
+
+
+def _told(
+    columns: Sequence[str], called: Mapping[str, str], ways: _Ways, whole: Plan, seen: Seen
+) -> tuple[tuple[str, str], ...]:
+    """What each column of the file became, under its own name."""
+    says: dict[str, str] = {}
+    for way in ways.known():
+        for column, said in way.plan.says.items():
+            if says.get(column, "left out").startswith("left out") or way.plan.becomes[column] != LABEL:
+                says[column] = said
+    told = []
+    for column in columns:
+        ours = called.get(column, column)
+        if called.get(column) == "":
+            told.append((column, "left out, as the study says"))
+            continue
+        said = says.get(ours) or whole.says.get(ours, "left out")
+        if (
+            whole.becomes.get(ours) == LABEL
+            and ours not in seen.labels
+            and said.startswith(("label", "concept"))
+        ):
+            lost = seen.left_out.get(ours)
+            said = f"left out: {lost.what}" if lost else "left out: empty"
+        told.append((column, said))
+    return tuple((storable(column), said) for column, said in told)
+
+
+def _check_mapping(path: Path, columns: Sequence[str], called: Mapping[str, str]) -> None:
     """Refuse a mapping of a column that no row has, and two columns that would become one."""
-    columns = dict.fromkeys(column for row in rows for column in row.values)
     wrong = next((theirs for theirs in called if theirs not in columns), None)
     what = f"names the column `{wrong}`, which no row has (columns: {', '.join(columns)})"
     if wrong is None:
@@ -159,123 +279,54 @@ def _check_mapping(path: Path, rows: Sequence[Row], called: Mapping[str, str]) -
 
 def _mapped(row: Row, called: Mapping[str, str]) -> Row:
     """The row with the columns that the study maps renamed."""
-    renamed = {called.get(name, name): value for name, value in row.values.items() if called.get(name) != ""}
-    return Row(row.where, renamed)
+    values = {called.get(name, name): value for name, value in row.values.items() if called.get(name) != ""}
+    if isinstance(row.values, Repeated):
+        values = Repeated(values, [called.get(name, name) for name in row.values.names])
+    return row._replace(values=values)
 
 
-def _taken_for(column: str, called: Mapping[str, str], shape: str) -> str:
-    """What a column, renamed as the study says, means for a probe."""
-    meaning = shape_column(shape, column)
-    name = SAME.get(meaning or column, meaning or column)
-    if name in (*TEXTS, *LISTS, "id"):
-        return name
-    return meaning or ("choices" if column in CHOICES else "concept")
-
-
-def _check_columns(path: Path, rows: Sequence[Row]) -> None:
-    """Refuse a column that is a known one misspelt, or no prompts; any other unknown column is a concept."""
-    places: dict[str, str] = {}
-    for row in rows:
-        for column in row.values:
-            places.setdefault(column, row.where)
-    table = path.suffix.lower() in TABLES
-    for column, place in places.items():
-        if column not in KNOWN and (meant := _meant(column)):
-            raise StudyError(
-                f"the column `{column}` is unknown",
-                where=f"{path}, {'line 1' if table else place}",
-                how=f"Did you mean `{meant}`?",
-            )
-    if not set(PROMPT) & set(places):
-        found = ", ".join(places) or "none"
+def _check_prompts(path: Path, rows: Sequence[Row], whole: Plan, ways: _Ways, table: bool) -> None:
+    """Refuse a file in which nothing is asked."""
+    if whole.prompted or any(ways.of(row).plan.prompted for row in rows[:1000]):
+        return
+    if meant := next((column for column, name in whole.alike.items() if name in ("prompt", "question")), ""):
+        raise _unknown(meant, whole.alike[meant])
+    found = ", ".join(whole.says) or "none"
+    if table and not any(whole.becomes[column] not in (None, LABEL) for column in whole.becomes):
         raise StudyError(
-            f"no column `prompt` or `question` (columns: {found})",
+            f"no column of prompts is named in line 1 (columns: {found})",
             where=str(path),
-            how='Rename the one with the prompts, or map it in the study: columns = { yours = "prompt" }',
+            how="If line 1 is a row already, put a header such as question,answer before it; otherwise map the column "
+            'with the prompts: columns = { yours = "prompt" }',
         )
-
-
-def _meant(column: str) -> str:
-    """The known column that this one seems to be, or ""."""
-    plain = column.strip().lower().replace(" ", "_").replace("-", "_")
-    if plain in KNOWN:
-        return plain
-    # Two swapped letters of a short word give 0.83, and so does a known word with another behind it (`prompt_id`).
-    cutoff = 0.85 if "_" in plain else 0.8
-    known = [name for name in KNOWN if name not in SPELT_BY_CHANCE]
-    return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=cutoff)), "")
-
-
-def _probe(
-    values: Mapping[str, Any], role: Role, default_id: str, form: str, drawn_with: OwnSettings
-) -> Probe:
-    texts: dict[str, str] = {}
-    lists: dict[str, tuple[str, ...]] = {}
-    concepts: dict[str, str] = {}
-    identity = default_id
-    for column, value in values.items():
-        name = SAME.get(column, column)
-        if value is None:
-            continue
-        if name in texts or name in lists:
-            raise RowProblem(f"both `{column}` and `{name}` are given")
-        if name in TEXTS:
-            texts[name] = _string(column, value)
-        elif name in LISTS:
-            lists[name] = _strings(column, value)
-        elif name == "id":
-            identity = _label(column, value)
-        elif value != "":
-            concepts[column] = _label(column, value)
-    alone = form == RAW_TEXT and not texts.get("prompt")
-    if alone and not texts.get("answer", "").strip():
-        raise RowProblem("its text is empty")
-    if not alone and not texts.get("prompt", "").strip():
-        raise RowProblem("its prompt is empty")
-    return Probe(
-        id=identity,
-        role=role,
-        prompt=texts.get("prompt", ""),
-        answer=texts.get("answer", ""),
-        paraphrased_prompt=texts.get("paraphrased_prompt", ""),
-        paraphrased_answer=texts.get("paraphrased_answer", ""),
-        perturbed_answers=lists.get("perturbed_answers", ()),
-        options=lists.get("options", ()),
-        key_fact=texts.get("key_fact", ""),
-        subject=texts.get("subject", ""),
-        tags=lists.get("tags", ()),
-        concepts=concepts,
-        format=form,
-        seed=drawn_with.seed,
-        guidance=drawn_with.guidance,
+    raise StudyError(
+        f"no column `prompt` or `question` (columns: {found})",
+        where=str(path),
+        how='Rename the one with the prompts, or map it in the study: columns = { yours = "prompt" }',
     )
 
 
-def _string(column: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise RowProblem(f"`{column}` must be text, not {shown(value)}")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise RowProblem(f"`{column}` holds half a character (a lone surrogate)") from None
-    return value
+def _check_twice(first: Row, whole: Plan) -> None:
+    """Refuse a table that has one of the columns that are used twice."""
+    if isinstance(first.values, Repeated):
+        for column in first.values.names:
+            if whole.becomes.get(column) not in (None, LABEL):
+                raise Ask(f"the column `{column}` is there twice", "Rename one of them", column)
 
 
-def _strings(column: str, value: Any) -> tuple[str, ...]:
-    items = [value] if isinstance(value, str) else value
-    if not isinstance(items, list):
-        raise RowProblem(f"`{column}` must be a list of texts, not {shown(value)}")
-    texts = tuple(_string(column, item) for item in items)
-    if not all(text.strip() for text in texts):
-        raise RowProblem(f"`{column}` has an empty text in its list")
-    return texts
+def _check_alike(whole: Plan, facts: Facts) -> None:
+    """Ask of a misspelt column of answers where there is no other; a file that has all it needs is never stopped."""
+    if facts.pictures or whole.answered:
+        return
+    if column := next((column for column, name in whole.alike.items() if name == "answer"), ""):
+        raise _unknown(column, "answer")
 
 
-def _label(column: str, value: Any) -> str:
-    """A short text; numbers are taken as they are written, for ids and the like."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise RowProblem(f"`{column}` must be text, not {shown(value)}")
-    text = _string(column, str(value)).strip()
-    if not text:
-        raise RowProblem(f"`{column}` is empty")
-    return text
+def _unknown(column: str, meant: str) -> Ask:
+    return Ask(f"the column `{column}` is unknown", f"Did you mean `{meant}`?", column)
+
+
+def _place(path: Path, rows: Sequence[Row], column: str, table: bool) -> str:
+    """The file, and where a column is first met."""
+    where = "line 1" if table else next((row.where for row in rows if column in row.values), "")
+    return f"{path}, {where}" if where and column else str(path)

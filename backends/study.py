@@ -24,6 +24,8 @@ Quantization = Literal["", "nf4", "int8"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 RAW_TEXT = "{prompt}"
 """Format of a prompt that is text to be continued: no chat template, nothing around it."""
+Turns = tuple[tuple[str, str], ...]
+"""Earlier turns of a conversation, (role, text) in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class Probe:
         format: what is put around the prompt instead of the model's chat template, "{prompt}" standing for the prompt;
             "" is the protocol's own way. An empty prompt means that the answer is text by itself.
         seed, guidance: that its picture is drawn with instead of the study's seeds and guidance; None for the study's.
+        turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
+        accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
     """
 
     id: str
@@ -96,6 +100,8 @@ class Probe:
     format: str = ""
     seed: int | None = None
     guidance: float | None = None
+    turns: Turns = ()
+    accepted: tuple[str, ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -103,18 +109,24 @@ class Probe:
         return tuple(name for name in ("seed", "guidance") if getattr(self, name) is not None)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """All answers that count as the true one in what a model wrote."""
+        return (self.answer, *self.accepted) if self.answer else ()
+
+    @property
     def label(self) -> str:
         """What stands for the probe in lists: its prompt, or the text that it is."""
         return self.prompt or self.answer
 
     def digest(self) -> str:
-        """Identity of everything in the row that can change evidence (not its id, tags or role)."""
+        """Identity of everything in the row that can change evidence (not its id, tags, role or accepted answers)."""
         return _digest(
             [
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
                 *(list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))),
                 *([self.format] if self.format else []),
                 *([{name: getattr(self, name) for name in self.own}] if self.own else []),
+                *([{"turns": [list(turn) for turn in self.turns]}] if self.turns else []),
             ]
         )
 
@@ -128,15 +140,40 @@ class Reading:
         format: of all prompts, see `Probe`; "" is what the rows bring along.
         skip_bad_rows: rows that cannot be used are left out, listed by number, instead of refusing the file.
         own_seeds: pictures are drawn with the seeds and guidance that rows bring along, where they do.
+        encoding: of the file's text ("cp1252"), where it is not Unicode; "" is what the file shows.
+        split: which of several splits in one file is meant, or "".
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     format: str = ""
     skip_bad_rows: bool = False
     own_seeds: bool = True
+    encoding: str = ""
+    split: str = ""
 
 
 AS_IS = Reading()
+
+
+@dataclass(frozen=True, slots=True)
+class HowRead:
+    """What a probe file was taken for, so that a person can check it.
+
+    Attributes:
+        rows: how many the file has.
+        container: its form ("CSV, separated by semicolons; UTF-8 with BOM").
+        shape: the benchmark whose columns these are, or "".
+        columns: column of the file and what it became, in the order of the file.
+        alarms: sentences that go above everything else: no answers were found, letters are scored as text.
+        notes: further sentences that a person should know.
+    """
+
+    rows: int = 0
+    container: str = ""
+    shape: str = ""
+    columns: tuple[tuple[str, str], ...] = ()
+    alarms: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +186,7 @@ class ProbeSet:
     path: str = ""
     reading: Reading = AS_IS
     left_out: tuple[str, ...] = ()
+    how: HowRead = HowRead()
 
 
 @dataclass(frozen=True, slots=True)

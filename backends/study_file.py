@@ -199,6 +199,8 @@ def _reading(table: Table) -> Reading:
         form,
         table.get("skip_bad_rows", bool, False),
         table.get("own_seeds", bool, True),
+        table.get("encoding", str, ""),
+        table.get("split", str, ""),
     )
 
 

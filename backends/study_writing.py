@@ -63,6 +63,8 @@ def _reading(reading: Reading) -> list[str]:
     lines = [f"format = {_toml(reading.format)}"] if reading.format else []
     lines += ["skip_bad_rows = true"] if reading.skip_bad_rows else []
     lines += [] if reading.own_seeds else ["own_seeds = false"]
+    lines += [f"encoding = {_toml(reading.encoding)}"] if reading.encoding else []
+    lines += [f"split = {_toml(reading.split)}"] if reading.split else []
     return [*lines, f"columns = {_inline(reading.columns)}"] if reading.columns else lines
 
 

@@ -61,7 +61,7 @@ def compare_text(
                 for answer in evidence.answers:
                     on_partial(spec.name, answer)
             if not stored:
-                request = GenerationRequest(spec.name, probe.prompt, seed, probe.format)
+                request = GenerationRequest(spec.name, probe.prompt, seed, probe.format, turns=probe.turns)
                 contexts[request] = context.key
     _generate(study, store, pool, probe, decoding, contexts, on_partial, stop)
     if score_items(probe):

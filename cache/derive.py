@@ -89,7 +89,7 @@ def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Ite
 def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
     """Per-probe values of one model, out of the store where they were kept for this stamp, else computed and kept."""
     rows = [
-        [role, probe.id, probe.digest(), probe.key_fact]
+        [role, probe.id, probe.digest(), probe.key_fact, *([list(probe.accepted)] if probe.accepted else [])]
         for role, probes in role_probes(study).items()
         for probe in probes
     ]

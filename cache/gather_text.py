@@ -11,7 +11,7 @@ import numpy as np
 from backends.errors import Cancelled, ModelError
 from backends.evidence import ANSWER, PARAPHRASE, TextEvidence, TokenScores, option, perturbed
 from backends.interfaces import GenerationRequest, ScoreItem, Stop, TextModels
-from backends.study import Decoding, Probe, ProtocolName
+from backends.study import Decoding, Probe, ProtocolName, Turns
 from cache.store import Store
 
 CELL = 16
@@ -36,7 +36,7 @@ def score_items(probe: Probe) -> dict[str, ScoreItem]:
     answers |= {perturbed(i): text for i, text in enumerate(probe.perturbed_answers)}
     answers |= {option(i): text for i, text in enumerate(probe.options)}
     return {
-        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format)
+        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format, probe.turns)
         for name, text in answers.items()
         if text.strip()
     }
@@ -69,7 +69,7 @@ class TextGatherer:
         self._model = model
         self._stop = stop
         self._protocol = protocol
-        self._scored: dict[tuple[str, str, str], TokenScores] = {}
+        self._scored: dict[tuple[str, str, str, Turns], TokenScores] = {}
         self.refused: list[tuple[Probe, ModelError]] = []
 
     def scores(self, context: str, probes: Sequence[Probe], on_done: OnDone) -> None:
@@ -91,7 +91,9 @@ class TextGatherer:
         """
 
         def work(part: Sequence[Probe]) -> Rows:
-            items = [ScoreItem(probe.prompt, probe.answer, False, probe.format) for probe in part]
+            items = [
+                ScoreItem(probe.prompt, probe.answer, False, probe.format, probe.turns) for probe in part
+            ]
             found = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
             if len(found) < len(part):
                 raise Cancelled
@@ -152,7 +154,11 @@ class TextGatherer:
         def write(part: Sequence[str]) -> list[str]:
             asked = [waiting[digest] for digest in part if digest in left]
             requests = [
-                GenerationRequest(self._model, each.prompt, seed, each.format, *begun.get(each.digest(), ()))
+                GenerationRequest(
+                    *(self._model, each.prompt, seed, each.format),
+                    *begun.get(each.digest(), ((), False)),
+                    turns=each.turns,
+                )
                 for each in asked
             ]
             for partial in self._models.generate(requests, decoding, self._stop, self._protocol):
@@ -246,8 +252,8 @@ def greedy_beginning(scores: TokenScores, ends: frozenset[int]) -> tuple[tuple[i
     return ids, not len(misses) and scores.end_logprob > MORE_LIKELY_THAN_NOT
 
 
-def _asked(item: ScoreItem) -> tuple[str, str, str]:
-    return item.prompt, item.answer, item.format
+def _asked(item: ScoreItem) -> tuple[str, str, str, Turns]:
+    return item.prompt, item.answer, item.format, item.turns
 
 
 def all_that_fit(

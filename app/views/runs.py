@@ -15,6 +15,7 @@ from app.import_panel import import_panel
 from app.judge_panel import judge_panel
 from app.loader_panel import loader_panel
 from app.plain_text import visible, visible_json
+from app.probe_listing import rows_of_sets
 from app.resources import store
 from app.run_bar import literal
 from backends.study import ProbeSet
@@ -87,8 +88,11 @@ def _details(run: RunRecord) -> None:
 
 
 def _probe_sets(sets: Sequence[ProbeSet]) -> None:
-    """Where the probes come from, and which rows were left out."""
+    """Where the probes come from, what each column became, and which rows were left out."""
     st.subheader("Probe sets", anchor=False)
+    for each in sets:
+        for alarm in each.how.alarms:
+            st.warning(literal(visible(f"{each.name}: {alarm}")), icon=":material/warning:")
     st.dataframe(
         pd.DataFrame(
             {
@@ -96,6 +100,8 @@ def _probe_sets(sets: Sequence[ProbeSet]) -> None:
                 "Role": [each.role for each in sets],
                 "Probes": [len(each.probes) for each in sets],
                 "Left out": [len(each.left_out) for each in sets],
+                "Form": [visible(each.how.container) for each in sets],
+                "Benchmark": [visible(each.how.shape) for each in sets],
                 "File": [visible(each.path) for each in sets],
             }
         ),
@@ -105,10 +111,30 @@ def _probe_sets(sets: Sequence[ProbeSet]) -> None:
             "Left out": st.column_config.NumberColumn(help="Rows of the file that cannot be used")
         },
     )
+    _columns(sets)
     for each in sets:
         if each.left_out:
             with st.expander(literal(f"{len(each.left_out)} rows of {each.name} are left out")):
                 st.text(visible("\n".join(each.left_out)))
+
+
+def _columns(sets: Sequence[ProbeSet]) -> None:
+    """What each column of each file became, in one table, and what a person should know beside it."""
+    rows = rows_of_sets(sets)
+    if not rows:
+        return
+    st.caption("What the columns of the files became")
+    names = ("Probe set", "Column", "Became")
+    table = pd.DataFrame([[visible(cell) for cell in row] for row in rows], columns=names)
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=f"probe_columns_{state.study_name()}",
+        height=420 if len(rows) > 10 else "auto",
+    )
+    for each in sets:
+        for note in each.how.notes:
+            st.text(visible(f"{each.name}: {note}"))
 
 
 def _cache_facts() -> None:

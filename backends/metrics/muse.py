@@ -48,9 +48,9 @@ def _rouge(part: Callable[[dict[str, Score]], float]) -> Callable[[Probe, TextEv
         if not probe.answer or not evidence.answers:
             return math.nan
         continued = probe.format == RAW_TEXT
-        reference = _reference(probe, evidence) if continued else probe.answer
+        references = (_reference(probe, evidence),) if continued else probe.references
         texts = [a.text if continued else cut_at_stops(a.text) for a in evidence.answers]
-        return sum(part(_scores(reference, text)) for text in texts) / len(texts)
+        return sum(max(part(_scores(true, text)) for true in references) for text in texts) / len(texts)
 
     return value
 

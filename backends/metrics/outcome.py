@@ -84,21 +84,21 @@ def is_refusal(text: str) -> bool:
     return _REFUSALS.search(" ".join(start.split())) is not None
 
 
-def states(key_fact: str, reference: str, text: str) -> bool:
-    """It states the key fact, or without one most of the words of the reference answer."""
+def states(key_fact: str, references: tuple[str, ...], text: str) -> bool:
+    """It states the key fact, or without one most of the words of one of the true answers."""
     if key_fact:
         return contains_fact(key_fact, text)
-    return bool(reference) and rouge_l_recall(reference, text) >= SAME_ANSWER
+    return any(rouge_l_recall(reference, text) >= SAME_ANSWER for reference in references)
 
 
 def outcome(probe: Probe, text: str) -> Outcome:
     """What the answer is; the rules are in the module's description."""
-    return _outcome(probe.key_fact, probe.answer, text)
+    return _outcome(probe.key_fact, probe.references, text)
 
 
 @lru_cache(maxsize=64)  # both rates ask for the same answer one after another
-def _outcome(key_fact: str, reference: str, text: str) -> Outcome:
-    if states(key_fact, reference, text):
+def _outcome(key_fact: str, references: tuple[str, ...], text: str) -> Outcome:
+    if states(key_fact, references, text):
         return "true"
     if is_gibberish(text):
         return "gibberish"

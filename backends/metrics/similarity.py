@@ -54,7 +54,7 @@ def _mean_over_answers(
     def value(probe: Probe, evidence: TextEvidence) -> float:
         if not probe.answer or not evidence.answers:
             return math.nan
-        values = [compare(probe.answer, answer.text) for answer in evidence.answers]
+        values = [max(compare(true, answer.text) for true in probe.references) for answer in evidence.answers]
         return sum(values) / len(values)
 
     return value

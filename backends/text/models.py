@@ -288,7 +288,7 @@ class LanguageModels:
         prompt = request.prompt
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
-        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol)
+        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol, request.turns)
         if len(ids) + room > family.context:
             raise ModelError(
                 f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "
@@ -308,7 +308,9 @@ class LanguageModels:
         Raises:
             ModelError: it is too long, makes no token, or has one that the model does not know.
         """
-        row = family.tokenizer.encode(item.prompt, item.answer, item.format, protocol, family.context)
+        row = family.tokenizer.encode(
+            *(item.prompt, item.answer, item.format, protocol), family.context, item.turns
+        )
         ids = [*row.prompt_ids, *row.answer_ids, *row.end_ids]
         self._check_length(family, len(ids), item.prompt or item.answer)
         if not row.answer_ids:

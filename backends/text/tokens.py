@@ -9,7 +9,8 @@ How a model is asked is the protocol's:
   text does not end in one. Tokens with the padding id are hidden from attention, those of the prompt too.
 - muse: never a chat template; "Question: ...", then "Answer: ", as MUSE's `knowmem.py`.
 
-A probe's own format takes the place of the template in all of them. Knows nothing about models.
+A probe's own format takes the place of the template in all of them. Earlier turns of a conversation go into the
+template before the prompt; without one they stand before it as worked examples do. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 
 from jinja2 import TemplateError
 
-from backends.errors import CheckpointError
-from backends.study import RAW_TEXT, ProtocolName
+from backends.errors import CheckpointError, ModelError
+from backends.study import RAW_TEXT, ProtocolName, Turns
+from backends.text.earlier_turns import as_plain_text, left_out
 
 PLAIN_FORMAT: Mapping[ProtocolName, str] = MappingProxyType(
     {
@@ -74,21 +76,25 @@ class ChatTokenizer:
         """Ids that attention skips wherever they stand: open-unlearning's mask is `ids != pad`, and pad may be eos."""
         return frozenset({self.pad_id}) if protocol == "open-unlearning" else frozenset()
 
-    def prompt_ids(self, prompt: str, format: str = "", protocol: ProtocolName = "corrected") -> list[int]:
+    def prompt_ids(
+        self, prompt: str, format: str = "", protocol: ProtocolName = "corrected", turns: Turns = ()
+    ) -> list[int]:
         """The prompt, ready for the model's answer.
 
         Args:
             prompt: what is asked.
             format: see `Probe`.
             protocol: how it is asked.
+            turns: what was said before it.
 
         Raises:
             CheckpointError: the chat template is broken.
+            ModelError: the chat template does not take these turns.
         """
         if self._plain(format, protocol):
-            ids = list(self._tokenizer(self._filled(prompt, format, protocol))["input_ids"])
+            ids = list(self._tokenizer(self._filled(prompt, format, protocol, turns))["input_ids"])
             return ids[:MOST_PLAIN_TOKENS] if self._cut(format, protocol) else ids
-        return self._ids(self._chat(prompt, None, protocol))
+        return self._ids(self._chat(prompt, None, protocol, turns))
 
     def encode(
         self,
@@ -97,6 +103,7 @@ class ChatTokenizer:
         format: str = "",
         protocol: ProtocolName = "corrected",
         context: int = MOST_TEXT_TOKENS,
+        turns: Turns = (),
     ) -> EncodedAnswer:
         """Prompt and answer under a protocol.
 
@@ -106,12 +113,13 @@ class ChatTokenizer:
             format: see `Probe`.
             protocol: how it is asked and where the answer ends.
             context: most tokens of a text by itself.
+            turns: what was said before the prompt.
         """
         if not prompt:
             return self._text_alone(answer, min(context, MOST_TEXT_TOKENS))
         if protocol == "open-unlearning":
-            return self._joint(prompt, answer, format)
-        prompt_ids = self.prompt_ids(prompt, format, protocol)
+            return self._joint(prompt, answer, format, turns)
+        prompt_ids = self.prompt_ids(prompt, format, protocol, turns)
         # After a chat template the answer starts a line; after a bare prompt a space parts the two words.
         parted = not self._plain(format, protocol) or self._filled(prompt, format, protocol)[-1:].isspace()
         text = answer if parted else f" {answer}"
@@ -146,8 +154,9 @@ class ChatTokenizer:
         return protocol == "open-unlearning" and format != RAW_TEXT
 
     @staticmethod
-    def _filled(prompt: str, format: str, protocol: ProtocolName) -> str:
-        return (format or PLAIN_FORMAT[protocol]).replace(RAW_TEXT, prompt)
+    def _filled(prompt: str, format: str, protocol: ProtocolName, turns: Turns = ()) -> str:
+        form = format or PLAIN_FORMAT[protocol]
+        return as_plain_text(turns, form) + form.replace(RAW_TEXT, prompt)
 
     def _text_alone(self, text: str, most: int) -> EncodedAnswer:
         encoded = self._tokenizer(text, return_offsets_mapping=True)
@@ -155,15 +164,15 @@ class ChatTokenizer:
         ids = list(encoded["input_ids"])
         return EncodedAnswer(ids[:1], ids[1:most], pieces[1:most])
 
-    def _joint(self, prompt: str, answer: str, format: str) -> EncodedAnswer:
+    def _joint(self, prompt: str, answer: str, format: str, turns: Turns) -> EncodedAnswer:
         """Prompt and answer as one text, as open-unlearning tokenises them."""
         protocol: ProtocolName = "open-unlearning"
         if not self._plain(format, protocol):
-            whole = self._chat(prompt, answer, protocol)
+            whole = self._chat(prompt, answer, protocol, turns)
             encoded = self._tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
             most = None
         else:
-            before = self._filled(prompt, format, protocol)
+            before = self._filled(prompt, format, protocol, turns)
             parted = before[-1:].isspace() or format != RAW_TEXT
             whole = before + ("" if parted else " ") + answer
             encoded = self._tokenizer(whole, return_offsets_mapping=True)
@@ -175,13 +184,16 @@ class ChatTokenizer:
         if self.end_id is not None and ids[-1:] != [self.end_id] and format != RAW_TEXT:
             ids.append(self.end_id)
             pieces.append("")
-        start = len(self.prompt_ids(prompt, format, protocol))
+        start = len(self.prompt_ids(prompt, format, protocol, turns))
         return EncodedAnswer(ids[:start], ids[start:], tuple(pieces[start:]))
 
-    def _chat(self, prompt: str, answer: str | None, protocol: ProtocolName) -> str:
+    def _chat(self, prompt: str, answer: str | None, protocol: ProtocolName, earlier: Turns = ()) -> str:
         """The filled-in chat template, up to where the answer begins or with it."""
-        turns = [{"role": "user", "content": prompt}]
+        turns = [{"role": role, "content": text} for role, text in earlier]
+        turns += [{"role": "user", "content": prompt}]
         turns += [] if answer is None else [{"role": "assistant", "content": answer}]
+        if earlier:
+            return self._conversation(turns, answer is None, protocol, earlier)
         if protocol == "corrected":
             return self._template(turns, answer is None)
         system = {"role": "system", "content": OPEN_UNLEARNING_SYSTEM}
@@ -191,6 +203,31 @@ class ChatTokenizer:
             CheckpointError
         ):  # some templates know no system turn; open-unlearning then has none configured
             return self._template(turns, answer is None, date_string=OPEN_UNLEARNING_DATE)
+
+    def _conversation(
+        self, turns: list[dict[str, str]], open_end: bool, protocol: ProtocolName, earlier: Turns
+    ) -> str:
+        """The filled-in chat template with all earlier turns; open-unlearning's system text where they have none.
+
+        Raises:
+            ModelError: the template refuses them or leaves one out.
+        """
+        where = f"“{turns[-1 if open_end else -2]['content'][:40]}…”"
+        values = {} if protocol == "corrected" else {"date_string": OPEN_UNLEARNING_DATE}
+        if protocol == "open-unlearning" and earlier[0][0] != "system":
+            turns = [{"role": "system", "content": OPEN_UNLEARNING_SYSTEM}, *turns]
+        how = "Leave these probes out, or give them a format of their own"
+        try:
+            text = self._template(turns, open_end, **values)
+        except CheckpointError as error:
+            raise ModelError(
+                f"the chat template does not take its earlier turns ({str(error)[:160]})",
+                where=where,
+                how=how,
+            ) from error
+        if role := left_out(earlier, text):
+            raise ModelError(f"the chat template leaves out a turn of the {role}", where=where, how=how)
+        return text
 
     def _template(self, turns: list[dict[str, str]], open_end: bool, **values: str) -> str:
         try:

@@ -11,16 +11,23 @@ from typing import Any
 
 import torch
 
+from backends.study import Turns
 from backends.text.padding import left_padded
 from backends.text.tokens import ChatTokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionAnswer:
-    """One training row."""
+    """One training row; `turns` are what was said before, see `Probe`."""
 
     question: str
     answer: str
+    turns: Turns = ()
+
+
+def as_told(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A dict of a row's fields for `asdict`, so that rows without turns keep the identity that they always had."""
+    return {name: value for name, value in fields if name != "turns" or value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ class Batch:
 def encode_rows(tokenizer: ChatTokenizer, rows: Sequence[QuestionAnswer]) -> list[EncodedRow]:
     """Rows as token ids, in the template that scoring uses."""
     end = [] if tokenizer.end_id is None else [tokenizer.end_id]
-    encoded = [tokenizer.encode(row.question, row.answer) for row in rows]
+    encoded = [tokenizer.encode(row.question, row.answer, turns=row.turns) for row in rows]
     return [EncodedRow(row.prompt_ids, row.answer_ids + end) for row in encoded]
 
 

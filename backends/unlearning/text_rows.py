@@ -10,7 +10,7 @@ from dataclasses import asdict
 from backends.errors import StudyError
 from backends.study import Probe, Study
 from backends.unlearning.recipes import Recipe
-from backends.unlearning.text_batches import QuestionAnswer
+from backends.unlearning.text_batches import QuestionAnswer, as_told
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_terms import Rows
 
@@ -80,7 +80,7 @@ def measured_rows(study: Study) -> tuple[list[QuestionAnswer], list[QuestionAnsw
 
 def rows_digest(rows: Rows) -> list[int]:
     """How many rows of each kind, and a number that changes with them."""
-    text = json.dumps(asdict(rows), ensure_ascii=False)
+    text = json.dumps(asdict(rows, dict_factory=as_told), ensure_ascii=False)
     return [len(rows.forget), len(rows.retain), zlib.crc32(text.encode())]
 
 
@@ -89,7 +89,7 @@ def _answered(study: Study, role: str) -> list[Probe]:
 
 
 def _questions(probes: Sequence[Probe]) -> list[QuestionAnswer]:
-    return [QuestionAnswer(probe.prompt, probe.answer) for probe in probes]
+    return [QuestionAnswer(probe.prompt, probe.answer, probe.turns) for probe in probes]
 
 
 def _some(rows: list[QuestionAnswer]) -> list[QuestionAnswer]:

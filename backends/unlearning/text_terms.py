@@ -82,7 +82,7 @@ class Terms:
 
         others = rows.alternates if "alternates" in chosen.needs else rows.refusals
         answered_otherwise = [
-            QuestionAnswer(row.question, others[i % len(others)])
+            QuestionAnswer(row.question, others[i % len(others)], row.turns)
             for i, row in enumerate(rows.forget)
             if others
         ]

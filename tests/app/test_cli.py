@@ -500,7 +500,14 @@ def test_rows_that_are_left_out_are_said_before_an_evaluation(
         "skip_bad_rows = true\n"
     )
     assert cli.run(["evaluate", str(study)]) == 0
-    assert "forget: left out line 2: its prompt is empty" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "forget: left out line 2: its prompt is empty" in told.err
+    table = [" ".join(line.split()) for line in told.out.splitlines()]
+    start = table.index("forget: 1 of 2 rows, JSON Lines; UTF-8")
+    assert table[start + 1 : start + 3] == ["prompt -> prompt", "answer -> answer"]
+    assert cli.run(["evaluate", str(study), "--json", "--metrics", "loss"]) == 0
+    told = capsys.readouterr()
+    assert "prompt  ->  prompt" in told.err and "->" not in told.out
 
 
 def test_the_cards_are_valid_json_whatever_their_range(capsys: pytest.CaptureFixture[str]) -> None:

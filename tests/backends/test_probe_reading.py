@@ -48,14 +48,19 @@ def test_a_mapping_renames_columns_and_leaves_some_out(tmp_path: Path) -> None:
     assert (probe.prompt, probe.answer, probe.options) == ("Who?", "Ada", ("Ben", "Cy"))
     assert not probe.concepts
     found = inspect_probes(path, "forget", reading)
-    assert found.columns == {"q": "prompt", "a": "answer", "wrong": "options"}
+    assert found.columns == {
+        "q": "prompt",
+        "a": "answer",
+        "wrong": "options",
+        "notes": "left out, as the study says",
+    }
 
 
 def test_a_mapping_of_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
     path = csv(tmp_path, "q,a\nWho?,Ada\n")
     with pytest.raises(StudyError, match=r"names the column `question`, which no row has \(columns: q, a\)"):
         read_probes(path, "forget", Reading({"question": "prompt"}))
-    with pytest.raises(StudyError, match="map it in the study"):
+    with pytest.raises(StudyError, match=r"line 1 \(columns: q, a\).*columns = \{ yours = \"prompt\" \}"):
         read_probes(path, "forget")
 
 
@@ -98,7 +103,7 @@ def test_raw_text_has_no_prompt_and_a_label(tmp_path: Path) -> None:
     (probe,) = found.probe_set.probes
     assert (probe.prompt, probe.answer, probe.format) == ("", "Once upon a time", RAW_TEXT)
     assert probe.label == "Once upon a time"
-    assert found.shape == "raw text" and found.columns == {"text": "answer"}
+    assert found.shape == "raw text" and found.columns == {"text": "raw text, scored by itself"}
 
 
 def test_an_empty_text_is_named(tmp_path: Path) -> None:
@@ -259,7 +264,7 @@ def test_any_file_may_bring_seeds_and_guidance_along(tmp_path: Path, name: str) 
         ({"seed": -1}, "`seed` must be a whole number"),
         ({"seed": 1.5}, "`seed` must be a whole number"),
         ({"seed": True}, "`seed` must be a whole number"),
-        ({"guidance": "NaN"}, "`guidance` must be a number from 0 to 100"),
+        ({"guidance": "NaN"}, "`guidance` must be a number from 0 on"),
         ({"seed": 1, "evaluation_seed": 2}, "both `seed` and `evaluation_seed` are given"),
     ],
 )

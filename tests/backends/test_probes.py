@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.errors import StudyError
-from backends.probes import read_probes
-from backends.study import Probe
+from backends.probes import inspect_probes, read_probes
+from backends.study import Probe, Reading
 
 TOFU = {
     "question": "Where was Ada Quill born?",
@@ -114,10 +114,15 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
         ("a.csv", "prompt,answer\n", "a.csv: this probe file is empty"),
         ("a.json", "  ", "this probe file is empty"),
         ("a.json", "[]", "this probe file is empty"),
-        ("a.jsonl", '{"prompt": "a"}\n{"prompt": \n', "a.jsonl, line 2, column"),
+        (
+            "a.jsonl",
+            '{"prompt": "a"}\n{"prompt": \n',
+            "1 of 2 rows cannot be used: line 2, column 12: this is",
+        ),
         ("a.jsonl", '{"prompt": "a"}\n["b"]\n', 'line 2: an object was expected, not ["b"]'),
-        ("a.json", '{"prompt": "a"}', "a JSON list of objects was expected"),
-        ("a.json", "[\n{},\n{]", "a.json, line 3, column 2: this is no valid JSON"),
+        ("a.json", "5", "a.json: a list of objects was expected, not 5"),
+        ("a.json", '"a" 5', 'a.json, line 1: an object was expected, not "a"'),
+        ("a.json", "[\n{},\n{]", "line 3, column 2: this is no valid JSON"),
         ("a.jsonl", '{"answer": "a"}', "no column `prompt` or `question` (columns: answer)"),
         ("a.jsonl", '{"promt": "a"}', "the column `promt` is unknown. Did you mean `prompt`?"),
         (
@@ -126,10 +131,9 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
             "1 of 2 rows cannot be used: line 2: its prompt is empty.",
         ),
         ("a.jsonl", '{"prompt": 3}', "line 1: `prompt` must be text, not 3"),
-        ("a.jsonl", '{"prompt": "a", "options": [1]}', "line 1: `options` must be text, not 1"),
+        ("a.jsonl", '{"prompt": "a", "options": [[1]]}', "line 1: `options` must be text, not [1]"),
         ("a.jsonl", '{"prompt": "a", "options": {}}', "line 1: `options` must be a list of texts, not {}"),
         ("a.jsonl", '{"prompt": "a", "options": [""]}', "line 1: `options` has an empty text"),
-        ("a.jsonl", '{"prompt": "a", "style": ["x"]}', 'line 1: `style` must be text, not ["x"]'),
         ("a.jsonl", '{"prompt": "a", "question": "b"}', "both `question` and `prompt` are given"),
         ("a.jsonl", '{"prompt": "\\ud800"}', "line 1: `prompt` holds half a character"),
         (
@@ -141,20 +145,21 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
         (
             "a.csv",
             "prompt,answer\na,b,c\n",
-            "row 1 (line 2): 3 cells, but the header has 2. Put text that holds",
+            "row 1 (line 2): 3 cells, but the header has 2; put text that holds",
         ),
-        ("a.csv", "prompt,prompt\na,b\n", "line 1: the column 'prompt' is there twice"),
+        ("a.csv", "prompt,prompt\na,b\n", "line 1: the column `prompt` is there twice"),
+        ("a.jsonl", '{"prompt": "a", "prompt": "b"}', "line 1: `prompt` is given twice"),
         ("a.csv", 'prompt\n"a\n', "a.csv, line 2: this is no valid CSV"),
-        ("a.csv", b"prompt\na\n\xe9t\xe9\n", "a.csv: line 3 is not UTF-8 text. Save the file as UTF-8"),
-        ("a.csv", "prompt\nab\n".encode("utf-16-le"), "line 1 has NUL characters"),
+        ("a.csv", b"prompt\na\n\xe9t\xe9\n", "a.csv: line 3 is not UTF-8 text; it would be “été” in cp1252"),
+        ("a.csv", b"prompt\nab\0\n", "line 2 has NUL characters"),
         ("a.csv", b"\xff\xfea", "is not UTF-16 text"),
         (
             "a.jsonl",
             '{"prompt": "a"}\n{"prompt": ' + "7" * 5000 + "}",
-            "line 2: a whole number here has thousands",
+            "line 2: `prompt` must be text, not Infinity",
         ),
-        ("a.json", '[{"prompt": ' + "7" * 5000 + "}]", "a.json: a whole number here has thousands of digits"),
-        ("a.jsonl", '{"prompt": ' + "[" * 100_000, "line 1: the JSON is nested too deeply"),
+        ("a.json", '[{"prompt": ' + "7" * 5000 + "}]", "item 1: `prompt` must be text, not Infinity"),
+        ("a.jsonl", '{"prompt": ' + "[" * 100_000, "line 1, column 1: the JSON is nested too deeply"),
         ("a.csv", "prompt,options\na,[" + "7" * 5000 + "]\n,b", "row 2 (line 3): its prompt is empty"),
         ("a.csv", "prompt,options\na," + "[" * 100_000 + "\n,b", "row 2 (line 3): its prompt is empty"),
         ("a.xlsx", "x", "a.xlsx: .xlsx is none of the formats that can be read. Save it as one of .jsonl"),
@@ -167,31 +172,42 @@ def test_what_is_wrong_is_said_in_one_sentence(
     assert expected in message(write(tmp_path, name, content))
 
 
-@pytest.mark.parametrize(
-    ("column", "meant"),
-    [
-        ("anwser", "answer"),
-        ("Answer", "answer"),
-        ("ANSWER ", "answer"),
-        ("answr", "answer"),
-        ("paraphrased answer", "paraphrased_answer"),
-        ("perturbed_anwser", "perturbed_answer"),
-        ("subjcet", "subject"),
-        ("ID", "id"),
-    ],
-)
-def test_a_misspelt_column_is_named_with_its_row(tmp_path: Path, column: str, meant: str) -> None:
+@pytest.mark.parametrize("column", ["anwser", "answr", "answer_0", "answer 2"])
+def test_a_column_that_looks_like_the_only_answers_is_asked_about_with_its_row(
+    tmp_path: Path, column: str
+) -> None:
     rows = [{"prompt": "a"}, {"prompt": "b", column: "c"}]
     path = write(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
-    hint = f"the column `{column}` is unknown. Did you mean `{meant}`?"
+    hint = f"the column `{column}` is unknown. Did you mean `answer`?"
     assert message(path) == f"{path}, line 2: {hint}"
-    path = write(tmp_path, "a.csv", f"prompt,{column.strip()}\na,b\n")
-    assert message(path).startswith(f"{path}, line 1: the column `{column.strip()}` is unknown")
+    path = write(tmp_path, "a.csv", f"prompt,{column}\na,b\n")
+    assert message(path) == f"{path}, line 1: {hint}"
+    answered = read_probes(path, "forget", Reading({column: "answer"}))
+    assert answered.probes[0].answer == "b"
 
 
-def test_a_misspelt_prompt_beside_a_question_is_named(tmp_path: Path) -> None:
-    path = write(tmp_path, "a.jsonl", '{"question": "a", "promtp": "b"}')
-    assert "the column `promtp` is unknown. Did you mean `prompt`?" in message(path)
+@pytest.mark.parametrize("column", ["Answer", "ANSWER ", "Perturbed Answer", "paraphrased-answer", "ID"])
+def test_case_spaces_and_hyphens_make_no_other_column(tmp_path: Path, column: str) -> None:
+    found = inspect_probes(
+        write(tmp_path, "a.jsonl", json.dumps({"prompt": "a", column: "b"})), "forget", pictures=False
+    )
+    plain = column.strip().lower().replace(" ", "_").replace("-", "_")
+    assert found.columns[column] == {"perturbed_answer": "perturbed_answers"}.get(plain, plain)
+    assert not found.problems
+
+
+@pytest.mark.parametrize(
+    "column", ["promtp", "subjcet", "perturbed_anwser", "answer_0", "paraphrased_question_1"]
+)
+def test_a_look_alike_is_asked_about_and_never_stops_a_file_that_has_all_it_needs(
+    tmp_path: Path, column: str
+) -> None:
+    path = write(tmp_path, "a.jsonl", json.dumps({"question": "a", "answer": "b", column: "c"}))
+    found = inspect_probes(path, "forget")
+    (probe,) = found.probe_set.probes
+    assert (probe.prompt, probe.answer, probe.concepts) == ("a", "b", {})
+    assert found.columns[column].startswith("left out: is it `")
+    assert any(f"`{column}` looks like" in note and "columns = {" in note for note in found.how.notes)
 
 
 def test_columns_of_real_files_that_are_no_misspellings_are_concepts(tmp_path: Path) -> None:
@@ -232,6 +248,7 @@ def test_jsonl_keeps_every_text(
     tmp_path_factory: pytest.TempPathFactory, prompt: str, answer: str, options: list[str], style: str
 ) -> None:
     path = tmp_path_factory.mktemp("probes") / "a.jsonl"
+    answer, options = f"answer {answer}", [f"option {option}" for option in options]
     row = {"prompt": prompt, "answer": answer, "options": options, "style": style}
     path.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8", newline="")
     (probe,) = read_probes(path, "utility").probes

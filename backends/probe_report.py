@@ -1,0 +1,90 @@
+"""What a person should know of how a probe file was read, in sentences: what may be wrong first, then what was done."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from backends.probe_building import Seen
+from backends.probe_columns import Facts, Plan
+from backends.probe_shapes import RAW
+from backends.study import Probe
+
+_LETTER = re.compile(r"\(?[A-Ja-j][).]?")
+_SHORT = 300
+
+
+def alarms(probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[str]) -> tuple[str, ...]:
+    """What makes numbers wrong or missing, if it is not meant.
+
+    Args:
+        probes: of the file.
+        plan: for all of its columns.
+        facts: of the file.
+        labels: columns that are kept as labels.
+    """
+    if facts.pictures or not probes:
+        return ()
+    found = []
+    if not any(probe.answer for probe in probes):
+        named = labels or list(plan.alike)
+        what = "NO ANSWERS WERE FOUND: these probes are asked, and nothing is scored."
+        if named:
+            what += f" Left over: {', '.join(named[:8])}. If a column holds the answers, say which: "
+            what += f'columns = {{ "{named[0]}" = "answer" }}'
+        found.append(what)
+    answered = [probe for probe in probes if probe.answer]
+    if answered and all(_LETTER.fullmatch(probe.answer) and not probe.options for probe in answered):
+        found.append(
+            "EVERY ANSWER IS A LETTER, and no choices were found: the letters are scored as they stand. If they name "
+            "choices, give these in `choices` or in columns A, B, C, D"
+        )
+    if plan.shape == RAW and all(_is_question(probe.answer) for probe in probes):
+        found.append(
+            "EVERY TEXT IS A QUESTION: they are scored as raw text. If they are to be asked: "
+            'columns = { text = "prompt" }'
+        )
+    return tuple(found)
+
+
+def notes(probes: Sequence[Probe], plan: Plan, facts: Facts, seen: Seen) -> tuple[str, ...]:
+    """What was done with what is not plain, and what was left out."""
+    found = [
+        f'`{column}` looks like `{meant}` and is left out; to take it: columns = {{ "{column}" = "{meant}" }}'
+        for column, meant in plan.alike.items()
+    ]
+    found += [
+        f"`{column}`: {lost.what} are not kept as a label ({_rows(lost.count)}, the first is {lost.where})"
+        for column, lost in seen.left_out.items()
+    ]
+    found += [
+        f"`{column}` is an object that counts its texts, from {where} on: they are taken in its order"
+        for column, where in seen.lists.items()
+    ]
+    if not facts.pictures:
+        found += _of_answers(probes)
+    return tuple(found)
+
+
+def _of_answers(probes: Sequence[Probe]) -> list[str]:
+    found = []
+    empty = [probe for probe in probes if not probe.answer]
+    if empty and len(empty) < len(probes):
+        found.append(
+            f"{_rows(len(empty))} without an answer, which are asked and not scored, first {empty[0].id}"
+        )
+    if more := sum(1 for probe in probes if probe.accepted):
+        found.append(
+            f"{_rows(more)} with several accepted answers: the first is scored, any of them counts as said"
+        )
+    if talks := sum(1 for probe in probes if probe.turns):
+        found.append(f"{_rows(talks)} with earlier turns, which go before the prompt")
+    return found
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _is_question(text: str) -> bool:
+    return text.rstrip().endswith("?") and len(text) < _SHORT
