@@ -1,0 +1,179 @@
+"""What Hydra wrote beside open-unlearning's results, `.hydra/config.yaml`: the run's settings, and which metrics were
+measured in another way than usual, so that they are other metrics.
+
+The file has references such as `${eval.tofu.question_key}` in it; they are followed here. Only plain data is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from backends.plain_files import NotPlain, read_plain
+from cache.importers.found import plain_settings
+
+PLACE = Path(".hydra") / "config.yaml"
+MOST_BYTES = 4 * 2**20
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # tens of times faster where libyaml is there
+_REFERENCE = re.compile(r"\$\{([\w.@-]+)\}")
+_DEEPEST, _MOST_LEAVES = 24, 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Settings beside a folder of results; everything is empty where there are none.
+
+    Attributes:
+        evaluation: of the nearest file, which made the results.
+        training: of the nearest file that has a trainer.
+        there: whether there is any such file.
+        problem: why a file that is there could not be read, or "".
+    """
+
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    there: bool = False
+    problem: str = ""
+
+    def text(self, *names: str) -> str:
+        """The first of these settings (`eval.tofu.forget_split`) that is a text, in the evaluation's file."""
+        for name in names:
+            value = _at(self.evaluation, name)
+            if isinstance(value, str) and value and "${" not in value and value != "???":
+                return value
+        return ""
+
+    def settings(self) -> dict[str, object]:
+        """The trainer's settings, flat, and the log that the tool compared with."""
+        trainer = self.training.get("trainer")
+        flat = plain_settings({"trainer": trainer}) if isinstance(trainer, Mapping) else {}
+        log = self.text("eval.tofu.retain_logs_path", "eval.muse.retain_logs_path", "retain_logs_path")
+        return flat | ({"retain_logs_path": log} if log else {})
+
+    def changed(self, benchmark: str, metric: str) -> tuple[str, ...]:
+        """What a metric was told to do otherwise than usual: `aggregator=prob_mean`, each once; () as usual.
+
+        Args:
+            benchmark: tofu or muse.
+            metric: the tool's name of it.
+        """
+        metrics = _at(self.evaluation, f"eval.{benchmark}.metrics")
+        held = metrics.get(metric) if isinstance(metrics, Mapping) else None
+        if not isinstance(held, Mapping):
+            return ()
+        said: dict[str, None] = {}
+        leaves = _leaves(held, metric, self.evaluation, 0)
+        for inner, name, value in islice(leaves, _MOST_LEAVES):
+            if _unusual(benchmark, inner, name, value):
+                said[f"{f'{inner} ' if inner != metric else ''}{name}={value}"] = None
+        return tuple(said)
+
+
+def config_beside(folder: Path) -> Config:
+    """What Hydra wrote in the folder, or up to two above it (`checkpoint-60/evals`)."""
+    evaluation: Mapping[str, Any] = {}
+    training: Mapping[str, Any] = {}
+    problem, there = "", False
+    for place in (folder, folder.parent, folder.parent.parent):
+        try:
+            state = (place / PLACE).stat()
+        except (OSError, ValueError):
+            continue
+        held, why = _read(place / PLACE, state.st_mtime_ns, state.st_size)
+        there, problem = True, problem or why
+        evaluation = evaluation or held
+        if isinstance(held.get("trainer"), Mapping):
+            training = held
+            break
+    return Config(evaluation, training, there, problem)
+
+
+@lru_cache(maxsize=64)
+def _read(path: Path, changed: int, size: int) -> tuple[Mapping[str, Any], str]:
+    """The file, read once for all checkpoints of a task; `changed` and `size` tell when to read it anew."""
+    try:
+        content = yaml.load(read_plain(path, MOST_BYTES), Loader=_LOADER)  # a safe loader
+    except NotPlain as error:
+        return {}, str(error)
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError, OverflowError):
+        return {}, "is not YAML"
+    return (content, "") if isinstance(content, dict) else ({}, "holds no settings")
+
+
+def _at(settings: Mapping[str, Any], name: str) -> Any:
+    """The setting of a dotted name, references followed."""
+    value: Any = settings
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return _followed(value, settings, 0)
+
+
+def _followed(value: Any, settings: Mapping[str, Any], depth: int) -> Any:
+    if depth > _DEEPEST or not isinstance(value, str) or "${" not in value:
+        return value
+    whole = _REFERENCE.fullmatch(value)
+    if whole:
+        found: Any = settings
+        for part in whole[1].split("."):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return _followed(found, settings, depth + 1)
+    return _REFERENCE.sub(lambda match: str(_followed(match[0], settings, depth + 1))[:200], value)
+
+
+def _leaves(
+    held: Mapping[str, Any], metric: str, settings: Mapping[str, Any], depth: int
+) -> Iterator[tuple[str, str, Any]]:
+    """Settings below a metric with the name of the innermost metric that they are of."""
+    if depth > _DEEPEST:
+        return
+    for name, value in held.items():
+        if name == "reference_logs":
+            continue  # of the retained run
+        if isinstance(value, Mapping):
+            yield metric, "", None  # counted, since YAML may hold the same thing many times over
+            if name == "pre_compute":
+                for inner, below in value.items():
+                    if isinstance(below, Mapping):
+                        yield from _leaves(below, str(inner), settings, depth + 1)
+            else:
+                yield from _leaves(value, metric, settings, depth + 1)
+        elif isinstance(name, str):
+            yield metric, name, _followed(value, settings, 0)
+
+
+def _unusual(benchmark: str, metric: str, name: str, value: object) -> bool:
+    """Whether a setting that gives a metric its meaning differs from the tool's own file for it (d3d7cf9)."""
+    if value is None or isinstance(value, Mapping | list):
+        return False
+    lower = metric.lower()
+    if name == "aggregator":
+        usual = "closer_to_1_better" if lower.startswith("forget") else "true_better"
+        return bool(value != usual) and "truth_ratio" in lower
+    if name == "rouge_type":
+        return bool(value != ("rougeL_f1" if benchmark == "muse" else "rougeL_recall"))
+    if name == "question_key":
+        return value not in ("question", "prompt")
+    if name == "answer_key":
+        usual = (
+            "paraphrased_answer"
+            if "_para_" in lower
+            else "perturbed_answer"
+            if "_pert_" in lower
+            else "answer"
+        )
+        return value not in (usual, "gt")
+    if name == "k":
+        return lower.startswith("mia_min_k") and value != 0.4
+    if name == "do_sample":
+        return value is True
+    if name == "max_new_tokens":
+        usual_length = 200 if benchmark == "tofu" else 128 if "verbmem" in lower else 32
+        return "rouge" in lower and value != usual_length
+    return False
