@@ -112,6 +112,8 @@ def number(value: object) -> float:
 
 def storable(text: str) -> str:
     """The text with lone surrogates, which no file or database takes, replaced."""
+    if text.isascii():  # nearly always, and at once
+        return text
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 

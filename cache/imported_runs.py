@@ -18,11 +18,13 @@ from cache.references import NAMED_LOG, Reference
 from cache.results import (
     CHOSEN,
     COMPUTED,
+    NOTES,
     Imported,
     Result,
     collections,
     example_sums,
     examples,
+    has_any,
     put_results,
     runs_of,
     update_results,
@@ -49,15 +51,13 @@ def put_runs(store: Store, results: Sequence[Result]) -> Imported:
 def bring_up_to_date(store: Store, names: Iterable[str]) -> None:
     """Measure the forget quality that files lack against the reference of each collection."""
     for name in sorted(set(names)):
-        held = runs_of(store, name)
-        if not any(each.part == "retained" or COMPUTED in each.settings for each in held.values()):
+        if not has_any(store, name, retained=True, settings=[COMPUTED], not_of=[]):
             continue
+        held = runs_of(store, name)
         keys = {id(each): key for key, each in held.items()}
         done = references.completed(list(held.values()), _reader(store, keys), _identity(keys))
         changed = {
-            key: after
-            for (key, before), after in zip(held.items(), done, strict=True)
-            if after is not before
+            key: after for (key, before), after in zip(held.items(), done, strict=True) if after is not before
         }
         update_results(store, changed)
 
@@ -107,6 +107,8 @@ def choose_reference(store: Store, collection: str, run: str) -> None:
 
 def collection_notes(store: Store, collection: str) -> list[str]:
     """What must be known before runs of a collection are compared: the reference, equal runs, the runs' own notes."""
+    if not has_any(store, collection, retained=True, settings=[COMPUTED, NOTES], not_of=_OF_ROWS):
+        return []
     held = runs_of(store, collection)
     keys = {id(each): key for key, each in held.items()}
     runs = list(held.values())

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from blake3 import blake3
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select
+from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backends.plain_files import storable
@@ -47,6 +47,10 @@ _IDENTITY = (
     "line",
     "settings",
 )
+
+
+_NOTHING = pd.DataFrame()
+"""Examples of a run that has none; one for all, since making one takes longer than anything else about a run."""
 
 
 class Number(NamedTuple):
@@ -92,7 +96,7 @@ class Result:
     source: str = ""
     created: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
-    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
+    examples: pd.DataFrame = field(default_factory=lambda: _NOTHING)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -103,6 +107,10 @@ class Result:
     @property
     def key(self) -> str:
         """Identity of what the run's files say, wherever they lie; what was computed here is no part of it."""
+        return self.key_with(_pack(self.examples))
+
+    def key_with(self, examples: bytes) -> str:
+        """The same, where the examples are packed already."""
         said = [getattr(self, name) for name in _IDENTITY if name != "settings"]
         settings = {name: value for name, value in self.settings.items() if name not in _OURS}
         computed = self.settings.get(COMPUTED)
@@ -112,7 +120,7 @@ class Result:
             if name != computed
         }
         text = json.dumps([said, settings, numbers], sort_keys=True, default=str)
-        return blake3(text.encode() + _pack(self.examples)).hexdigest()[:32]
+        return blake3(text.encode() + examples).hexdigest()[:32]
 
 
 class Imported(NamedTuple):
@@ -129,7 +137,11 @@ def put_results(store: Store, results: Sequence[Result]) -> Imported:
     Raises:
         StoreError: the store cannot be written.
     """
-    keyed = {result.key: result for result in results}
+    keyed, told_examples = {}, {}
+    for each in results:
+        payload = _pack(each.examples)
+        key = each.key_with(payload)
+        keyed[key], told_examples[key] = each, payload
     table = schema.results
     with store.reading() as connection:
         rows = connection.execute(select(table.c.key, table.c.source)).all()
@@ -141,7 +153,9 @@ def put_results(store: Store, results: Sequence[Result]) -> Imported:
         chosen = _chosen_sources(store, outdated)
         with store.writing() as connection:
             _remove(connection, outdated)
-            _insert(connection, {key: _still_chosen(each, chosen) for key, each in new.items()})
+            _insert(
+                connection, {key: _still_chosen(each, chosen) for key, each in new.items()}, told_examples
+            )
     return Imported(len(new) - len(outdated), len(outdated), len(keyed) - len(new))
 
 
@@ -217,6 +231,19 @@ def result(store: Store, key: str) -> Result | None:
     return None if row is None else _read(row)
 
 
+def has_any(
+    store: Store, collection: str, *, retained: bool, settings: Sequence[str], not_of: Sequence[str]
+) -> bool:
+    """Whether a collection has a retained run, one with such a setting, or one of another tool; at once."""
+    table = schema.results.c
+    wanted = [table.settings.like(f'%"{name}":%') for name in settings]
+    wanted += [table.part == "retained"] if retained else []
+    wanted += [table.tool.not_in(list(not_of))] if not_of else []
+    query = select(table.key).where(table.collection == collection, or_(*wanted)).limit(1)
+    with store.reading() as connection:
+        return connection.execute(query).first() is not None
+
+
 def runs_of(store: Store, collection: str) -> dict[str, Result]:
     """All runs of a collection by key, without their examples, in the order of their sources."""
     table = schema.results
@@ -276,13 +303,13 @@ def unique_names(names: pd.Series) -> pd.Series:
     return names.where(count == 0, names + " (" + (count + 1).astype(str) + ")")
 
 
-def _insert(connection: Connection, new: Mapping[str, Result]) -> None:
+def _insert(connection: Connection, new: Mapping[str, Result], payloads: Mapping[str, bytes]) -> None:
     known: dict[str, int] = {}
     rows, told = [], []
     for key, each in new.items():
         rows.append(_row(connection, key, each, known))
-        if len(each.examples):
-            payload = _pack(each.examples)
+        payload = payloads[key]
+        if payload:
             told.append({"key": key, "checksum": _checksum(payload), "payload": payload})
     connection.execute(insert(schema.results), rows)
     if told:

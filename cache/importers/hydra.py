@@ -22,6 +22,7 @@ from cache.importers.found import plain_settings
 PLACE = Path(".hydra") / "config.yaml"
 MOST_BYTES = 4 * 2**20
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # tens of times faster where libyaml is there
+_SECTION = re.compile(r"^(?=[A-Za-z_][\w.-]*:)", re.MULTILINE)
 _REFERENCE = re.compile(r"\$\{([\w.@-]+)\}")
 _DEEPEST, _MOST_LEAVES = 24, 5000
 
@@ -99,12 +100,34 @@ def config_beside(folder: Path) -> Config:
 def _read(path: Path, changed: int, size: int) -> tuple[Mapping[str, Any], str]:
     """The file, read once for all checkpoints of a task; `changed` and `size` tell when to read it anew."""
     try:
-        content = yaml.load(read_plain(path, MOST_BYTES), Loader=_LOADER)  # a safe loader
+        return _sections(read_plain(path, MOST_BYTES).decode("utf-8-sig")), ""
     except NotPlain as error:
         return {}, str(error)
     except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError, OverflowError):
-        return {}, "is not YAML"
-    return (content, "") if isinstance(content, dict) else ({}, "holds no settings")
+        return {}, "is not YAML with settings"
+
+
+def _sections(text: str) -> Mapping[str, Any]:
+    """The settings; each section on its own, because those of a sweep's runs differ in few of their thousand lines."""
+    pieces = [piece for piece in _SECTION.split(text) if piece.strip()]
+    if len(pieces) > 1 and all(_SECTION.match(piece) for piece in pieces):
+        try:
+            return {name: value for piece in pieces for name, value in _section(piece).items()}
+        except (yaml.YAMLError, ValueError):
+            pass  # a section that cannot be read alone
+    return _parsed(text)
+
+
+@lru_cache(maxsize=512)
+def _section(text: str) -> Mapping[str, Any]:
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    content = yaml.load(text, Loader=_LOADER)  # a safe loader, it makes plain data only
+    if not isinstance(content, dict):
+        raise ValueError("no settings")
+    return content
 
 
 def _at(settings: Mapping[str, Any], name: str) -> Any:
