@@ -49,6 +49,7 @@ _IDENTITY = (
 )
 
 
+_TEXTS = ("tool", "collection", "protocol", "model", "method", "line", "source", "created")
 _NOTHING = pd.DataFrame()
 """Examples of a run that has none; one for all, since making one takes longer than anything else about a run."""
 
@@ -97,6 +98,16 @@ class Result:
     created: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
     examples: pd.DataFrame = field(default_factory=lambda: _NOTHING)
+
+    def __post_init__(self) -> None:
+        """Texts come from files and folder names, and may have lone surrogates, which nothing takes."""
+        for name in _TEXTS:
+            text = getattr(self, name)
+            if not text.isascii():
+                object.__setattr__(self, name, storable(text))
+        if not all(name.isascii() for name in self.metrics):
+            clean = {storable(name): number for name, number in self.metrics.items()}
+            object.__setattr__(self, "metrics", clean)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -147,7 +158,7 @@ def put_results(store: Store, results: Sequence[Result]) -> Imported:
         rows = connection.execute(select(table.c.key, table.c.source)).all()
     sources = {row.key: row.source for row in rows}
     new = {key: result for key, result in keyed.items() if key not in sources}
-    told = {storable(result.source) for result in new.values() if result.source}
+    told = {result.source for result in new.values() if result.source}
     outdated = [key for key, source in sources.items() if source in told and key not in keyed]
     if new:
         chosen = _chosen_sources(store, outdated)
@@ -320,12 +331,11 @@ def _row(connection: Connection, key: str, each: Result, known: dict[str, int]) 
     """A run as the table has it; `known` keeps the numbers of lists of metrics, of which few are different."""
     names = sorted(each.metrics)
     numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(NUMBERS)).T
-    listed = storable(json.dumps(names))
+    listed = json.dumps(names)
     if listed not in known:
         known[listed] = _metrics_id(connection, listed)
-    texts = {name: getattr(each, name) for name in (*_IDENTITY, "source", "created") if name != "settings"}
     return {
-        **{name: storable(value) if isinstance(value, str) else value for name, value in texts.items()},
+        **{name: getattr(each, name) for name in (*_IDENTITY, "source", "created") if name != "settings"},
         "key": key,
         "settings": storable(
             json.dumps(dict(each.settings), ensure_ascii=False, default=str, sort_keys=True)
@@ -344,7 +354,7 @@ def _chosen_sources(store: Store, keys: Sequence[str]) -> frozenset[str]:
 
 
 def _still_chosen(each: Result, chosen: frozenset[str]) -> Result:
-    if not chosen or storable(each.source) not in chosen or each.part != "retained":
+    if not chosen or each.source not in chosen or each.part != "retained":
         return each
     return replace(each, settings={**each.settings, CHOSEN: True})
 

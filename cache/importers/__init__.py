@@ -52,7 +52,7 @@ _FILES: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Found]]] = (
 _BESIDE = ("trainer_state.json", "config.json", "metadata.json", "results.json", "generation_config.json",
            "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "adapter_config.json")  # fmt: skip
 """Files that belong to another one, or to no result at all."""
-_DATA = (".json", ".csv", ".tsv", ".pth", ".txt", ".jsonl")
+_DATA = (".json", ".csv", ".tsv", ".pth")
 
 
 def import_results(
@@ -173,9 +173,10 @@ def _is_plain(file: Path, found: Found, *, named: bool) -> bool:
     try:
         mode = file.stat().st_mode
     except (OSError, ValueError):
-        if named or file.suffix in _DATA:
+        if named or (file.suffix in _DATA and file.name not in _BESIDE):
             found.problem(file, "cannot be read, or is a link to nothing")
         return False
-    if not stat.S_ISREG(mode) and (named or without_compression(file).suffix in _DATA):
+    wanted = without_compression(file).suffix in _DATA and file.name not in _BESIDE
+    if not stat.S_ISREG(mode) and (named or wanted):
         found.problem(file, "is no file with data but a pipe, a device or a socket")
     return stat.S_ISREG(mode)

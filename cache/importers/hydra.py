@@ -23,6 +23,11 @@ PLACE = Path(".hydra") / "config.yaml"
 MOST_BYTES = 4 * 2**20
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # tens of times faster where libyaml is there
 _SECTION = re.compile(r"^(?=[A-Za-z_][\w.-]*:)", re.MULTILINE)
+_MOST_NESTED = 100
+_OPENERS = re.compile(r"(?<!\$)[\[{]")
+_DEEP_LINE = re.compile(
+    rf"^(?:[ \t]{{{4 * _MOST_NESTED}}}|(?:[ \t]*[-?:](?=[ \t])){{{_MOST_NESTED}}})", re.MULTILINE
+)
 _REFERENCE = re.compile(r"\$\{([\w.@-]+)\}")
 _DEEPEST, _MOST_LEAVES = 24, 5000
 
@@ -124,10 +129,28 @@ def _section(text: str) -> Mapping[str, Any]:
 
 
 def _parsed(text: str) -> Mapping[str, Any]:
+    if _is_deep(text):
+        raise ValueError("nested too deeply")
     content = yaml.load(text, Loader=_LOADER)  # a safe loader, it makes plain data only
     if not isinstance(content, dict):
         raise ValueError("no settings")
     return content
+
+
+def _is_deep(text: str) -> bool:
+    """Whether the text is nested so deeply that libyaml's composer, which recurses, would bring the process down."""
+    openers = islice(_OPENERS.finditer(text), _MOST_NESTED + 1)
+    if sum(1 for _ in openers) <= _MOST_NESTED and not _DEEP_LINE.search(text):
+        return False
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):  # this part of it does not recurse
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _MOST_NESTED:
+            return True
+    return False
 
 
 def _at(settings: Mapping[str, Any], name: str) -> Any:

@@ -216,14 +216,14 @@ def read_report(path: Path) -> Found:
     technique = content.get("technique_name")
     if not metrics or not isinstance(technique, str):
         raise Unreadable("is no report of eval-unlearn with a known metric")
-    concept = str(content.get("erase_concept", "") or "")
+    concept = str(content.get("erase_concept", "") or "")[:100]
     found.results.append(
         Result(
             tool=REPORTS,
             collection=f"eval-unlearn {concept}".strip(),
             protocol=REPORTS,
             modality="image",
-            model=f"{technique} {content.get('run_id', '')}".strip(),
+            model=f"{technique} {str(content.get('run_id', ''))[:100]}".strip(),
             method=technique,
             source=str(path),
             created=moment(content.get("timestamp")),
@@ -258,9 +258,11 @@ def _reported(name: str, held: object, path: Path, found: Found) -> dict[str, Nu
 
 def _share(value: object) -> float:
     """An accuracy, also as a tensor of one number; float32 sums of shares may pass 1 by a little, which is 1."""
-    count = getattr(value, "numel", None)
-    if callable(count):
-        value = value.item() if count() == 1 else math.nan  # type: ignore[attr-defined]
+    if callable(getattr(value, "item", None)):
+        try:
+            value = value.item()  # type: ignore[attr-defined]
+        except (RuntimeError, ValueError, NotImplementedError):  # many numbers, or a tensor without any
+            return math.nan
     share = number(value)
     return 1.0 if 1 < share <= 1 + ROUNDING else share
 

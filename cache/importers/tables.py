@@ -265,10 +265,11 @@ def _result(
     modality: Modality = "image" if pictures else "text"
     step = number(told["step"])
     leader = "Unlearned_Methods" in row or "Method" in row  # a leaderboard's rows are methods
+    file = without_compression(path)
     return Result(
         tool="MUSE" if muse else "table",
-        collection=told["collection"] or (f"MUSE {path.stem}" if muse else path.stem),
-        protocol=told["protocol"] or ("muse" if muse else f"as in {path.name}"),
+        collection=told["collection"] or (f"MUSE {file.stem}" if muse else file.stem),
+        protocol=told["protocol"] or ("muse" if muse else f"as in {file.name}"),
         modality=modality,
         model=name,
         part=part,
