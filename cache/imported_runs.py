@@ -6,14 +6,17 @@ against it, runs that say the same) is here, and is the same in whatever order t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from backends.errors import StoreError
 from cache import references
+from cache.board import Board
 from cache.references import NAMED_LOG, Reference
 from cache.results import (
     CHOSEN,
@@ -27,6 +30,7 @@ from cache.results import (
     has_any,
     put_results,
     runs_of,
+    settings_of,
     update_results,
 )
 from cache.store import Store
@@ -123,6 +127,35 @@ def collection_notes(store: Store, collection: str) -> list[str]:
             told.setdefault(note, []).append(each.model)
     said += [f"{_counted(names)}: {note}" for note, names in told.items()]
     return [each for each in said if each]
+
+
+def drawn(store: Store, board: Board) -> Board:
+    """A board of imported runs without the steps on the way of a retained model, which are no aim of anything.
+
+    Of every training the last step stays, or the one that was chosen as reference.
+
+    Args:
+        store: knows the choices.
+        board: as `results_board` gives it.
+    """
+    heads = board.heads
+    places = [
+        place
+        for place, (part, line) in enumerate(zip(heads["part"], heads["line"], strict=True))
+        if part == "retained" and line
+    ]
+    settings = settings_of(store, [str(heads["key"].iloc[place]) for place in places])
+    best: dict[tuple[str, str], tuple[bool, float, int]] = {}
+    for place in places:
+        step, key = heads["step"].iloc[place], str(heads["key"].iloc[place])
+        reached = math.inf if pd.isna(step) else float(step)
+        training = str(heads["layer"].iloc[place]), str(heads["line"].iloc[place])
+        found = bool(settings.get(key, {}).get(CHOSEN)), reached, place
+        best[training] = max(best.get(training, found), found)
+    kept = {place for *_, place in best.values()}
+    keep = np.ones(len(board), bool)
+    keep[[place for place in places if place not in kept]] = False
+    return board.only(keep)
 
 
 def _reader(store: Store, keys: dict[int, str]) -> Callable[[Result], Ratios | None]:

@@ -140,7 +140,7 @@ def sentence(collection: str, reference: Reference) -> str:
     others = len(reference.others)
     return (
         f"forget quality is measured against {reference.run.model} ({reference.why}); {others} other retained "
-        f"{'run' if others == 1 else 'runs'} of {collection} can be chosen instead"
+        f"{'run' if others == 1 else 'runs'} of {collection} can be chosen instead, and steps on the way are not drawn"
     )
 
 

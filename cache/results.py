@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from blake3 import blake3
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backends.plain_files import storable
@@ -247,7 +247,7 @@ def has_any(
 ) -> bool:
     """Whether a collection has a retained run, one with such a setting, or one of another tool; at once."""
     table = schema.results.c
-    wanted = [table.settings.like(f'%"{name}":%') for name in settings]
+    wanted: list[ColumnElement[bool]] = [table.settings.like(f'%"{name}":%') for name in settings]
     wanted += [table.part == "retained"] if retained else []
     wanted += [table.tool.not_in(list(not_of))] if not_of else []
     query = select(table.key).where(table.collection == collection, or_(*wanted)).limit(1)
