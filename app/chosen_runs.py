@@ -12,7 +12,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from app import state
 from app.charts.choices import card_of, in_order, per_example, role_of, title
-from app.charts.points import SCIENTIFIC_BELOW, Axis, p_values_shown, short_p_value
+from app.charts.points import Axis, p_value_said, p_values_shown, short_p_value
 from app.foreign_run import foreign_examples, foreign_run
 from app.layers import STUDY
 from app.plain_text import cell_text, visible
@@ -134,12 +134,8 @@ def _worded(found: Difference, names: Sequence[str], key: str) -> str:
     verdict = f"{visible(better)} is better" if better and found.p_value < 0.05 else "No clear difference"
     return (
         f"{verdict}: mean difference {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] over {found.n} probes, "
-        f"paired permutation test p {_small(found.p_value)}, effect size d = {found.effect:.2f}."
+        f"paired permutation test p {p_value_said(found.p_value)}, effect size d = {found.effect:.2f}."
     )
-
-
-def _small(value: float) -> str:
-    return f"= {value:.2g}" if value >= SCIENTIFIC_BELOW else short_p_value(value)
 
 
 def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import in_order, title
-from app.charts.points import SCIENTIFIC_BELOW, Axis, short_p_value
+from app.charts.points import Axis, p_value_said
 from app.layers import tables
 from app.plain_text import cell_text, visible, visible_json
 from app.resources import store
@@ -86,7 +86,7 @@ def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> No
         table = found.table.loc[moved].rename_axis("Example").reset_index()
         table["Example"] = table["Example"].map(cell_text)
         st.caption(
-            f"Changed most on {literal(axis.name)}: p {_worded(found.p_value)}, paired permutation test"
+            f"Changed most on {literal(axis.name)}: p {p_value_said(found.p_value)}, paired permutation test"
         )
         number = st.column_config.NumberColumn(format="%.3f")
         names = {"first": "Original", "second": "This run", "difference": "Change"}
@@ -97,10 +97,6 @@ def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> No
             key=f"foreign_changed_{axis.key}",
         )
         return
-
-
-def _worded(value: float) -> str:
-    return f"= {value:.2g}" if value >= SCIENTIFIC_BELOW else short_p_value(value)
 
 
 def _recorded(key: str) -> None:

@@ -97,6 +97,11 @@ def short_p_value(value: float) -> str:
     return f"{value:.3f}" if value >= SCIENTIFIC_BELOW else "< 0.001"
 
 
+def p_value_said(value: float) -> str:
+    """What stands behind `p` in a sentence: `= 0.02` or `< 0.001`."""
+    return f"= {value:.2g}" if value >= SCIENTIFIC_BELOW else short_p_value(value)
+
+
 def p_values_shown(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame | Styler:
     """The table with its p-values as people read them; they stay numbers, so that they sort.
 

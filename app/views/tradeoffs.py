@@ -355,13 +355,8 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
     powers = [each.name for each in axes if each is not None and each.p_value]
     for name in powers:
         config.pop(name, None)
-    st.dataframe(
-        p_values_shown(shown, powers),
-        hide_index=True,
-        column_config=config,
-        key="plotted_values",
-        placeholder="–",
-    )
+    worded = p_values_shown(shown, powers)
+    st.dataframe(worded, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
     ways = {each.name: each.better for each in (axes.x, axes.y) if each.better != "zero"}
     table_export(
         table,
