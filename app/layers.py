@@ -19,7 +19,8 @@ from backends.targets import target_names
 from cache.board import Board, board_of, joined
 from cache.imported_runs import drawn
 from cache.published import Published, published
-from cache.results import Collection, collections, results_board
+from cache.results import Collection, collections
+from cache.results_board import results_board
 from cache.store import Store
 
 STUDY = "this study"

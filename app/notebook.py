@@ -12,7 +12,8 @@ from backends.errors import StoreError
 from backends.study_file import read_study
 from backends.targets import target_names
 from cache.board import board_of
-from cache.results import collections, results_board
+from cache.results import collections
+from cache.results_board import results_board
 from cache.scoreboard import scoreboard
 from cache.store import Store
 

@@ -6,7 +6,6 @@ import streamlit as st
 
 from app.plain_text import visible
 from app.resources import store
-from app.run_bar import literal
 from cache.imported_runs import choose_reference, collection_notes, reference
 from cache.references import Reference
 from cache.store import Store
@@ -55,7 +54,7 @@ def layer_notes(collections: list[str]) -> None:
 
 
 def _why(found: Reference) -> str:
-    return "the usual one" if found.chosen else literal(found.why)
+    return "the usual one" if found.chosen else found.why
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -23,7 +23,7 @@ from backends.plain_files import storable
 from backends.study import Modality, Part
 from cache import schema
 from cache.arrow import packed, unpacked
-from cache.board import NUMBERS, Board
+from cache.board import NUMBERS
 from cache.store import Store
 
 NOTES = "notes"
@@ -34,7 +34,6 @@ _OURS = frozenset((NOTES, LOG, LOG_KEY, COMPUTED, CHOSEN))
 _AT_ONCE = 500
 """Keys of one query; SQLite takes no more than some thousand."""
 
-_HEAD = ("model", "part", "method", "step", "protocol", "collection", "line", "created", "key")
 _IDENTITY = (
     "tool",
     "collection",
@@ -215,24 +214,6 @@ def collections(store: Store) -> list[Collection]:
         return [Collection(*row) for row in connection.execute(query)]
 
 
-def results_board(store: Store, names: Sequence[str]) -> Board:
-    """All runs of these collections; their heads have the column `key` besides."""
-    columns = schema.results.c
-    chosen = [columns[name] for name in _HEAD]
-    query = select(*chosen, columns.metrics, columns.numbers).where(columns.collection.in_(list(names)))
-    with store.reading() as connection:
-        metrics = {
-            row.id: tuple(json.loads(row.names)) for row in connection.execute(select(schema.result_metrics))
-        }
-        raw = str(query.order_by(columns.model).compile(compile_kwargs={"literal_binds": True}))
-        rows = connection.exec_driver_sql(raw).fetchall()  # without SQLAlchemy's typing of each cell
-    heads = pd.DataFrame([row[: len(_HEAD)] for row in rows], columns=list(_HEAD))
-    heads = heads.rename(columns={"collection": "layer"}).astype({"step": "Float64"})
-    heads["model"] = unique_names(heads["model"])
-    keys = tuple(dict.fromkeys(key for row in {row[-2] for row in rows} for key in metrics[row]))
-    return Board(heads, keys, _numbers([(metrics[row[-2]], row[-1]) for row in rows], keys))
-
-
 def result(store: Store, key: str) -> Result | None:
     """One run with its settings, without its examples; None where it is not here."""
     table = schema.results
@@ -308,12 +289,6 @@ def settings_of(store: Store, keys: Sequence[str]) -> dict[str, dict[str, object
     return found
 
 
-def unique_names(names: pd.Series) -> pd.Series:
-    """Names, numbered from the second of equal ones."""
-    count = names.groupby(names).cumcount()
-    return names.where(count == 0, names + " (" + (count + 1).astype(str) + ")")
-
-
 def _insert(connection: Connection, new: Mapping[str, Result], payloads: Mapping[str, bytes]) -> None:
     known: dict[str, int] = {}
     rows, told = [], []
@@ -370,21 +345,6 @@ def _remove(connection: Connection, keys: Sequence[str]) -> None:
         some = list(keys[start : start + _AT_ONCE])
         connection.execute(delete(schema.result_examples).where(schema.result_examples.c.key.in_(some)))
         connection.execute(delete(schema.results).where(schema.results.c.key.in_(some)))
-
-
-def _numbers(rows: Iterable[tuple[tuple[str, ...], bytes]], keys: tuple[str, ...]) -> np.ndarray:
-    """Packed vectors as shape (4, runs, keys): runs that have the same metrics are unpacked together."""
-    rows = list(rows)
-    numbers = np.full((len(NUMBERS), len(rows), len(keys)), np.nan)
-    order = {key: place for place, key in enumerate(keys)}
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for place, (names, _) in enumerate(rows):
-        groups.setdefault(names, []).append(place)
-    for names, places in groups.items():
-        packed = np.frombuffer(b"".join(rows[place][1] for place in places), np.float64)
-        block = packed.reshape(len(places), len(NUMBERS), len(names)).transpose(1, 0, 2)
-        numbers[np.ix_(range(len(NUMBERS)), places, [order[name] for name in names])] = block
-    return numbers
 
 
 def _plain(number: float) -> float | None:

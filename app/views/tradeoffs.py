@@ -374,9 +374,11 @@ def _lacking(runs: Board, axes: _Axes) -> None:
     count = int(np.isnan(np.stack(list(values.values()))).any(axis=0).sum())
     if not count:
         return
-    told = " and ".join(f"{number} have no {name}" for name, number in missing.items() if number)
-    noun = "run is" if count == 1 else "runs are"
-    st.caption(literal(f"{count} of {len(runs)} {noun} not plotted: {told}."))
+    told = " and ".join(
+        f"{number} {'has' if number == 1 else 'have'} no {name}" for name, number in missing.items() if number
+    )
+    verb = "is" if count == 1 else "are"
+    st.caption(literal(f"{count} of {len(runs)} runs {verb} not plotted: {told}."))
 
 
 def _not_shown(points: pd.DataFrame, runs: Board, keys: list[str], study: Study) -> None:

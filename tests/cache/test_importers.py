@@ -15,7 +15,8 @@ from scipy.stats import hmean, ks_2samp
 from backends.errors import StoreError
 from cache.importers import import_results, read_results
 from cache.importers.task_names import method_of, named
-from cache.results import Result, collections, examples, remove_collection, result, results_board, runs_of
+from cache.results import Result, collections, examples, remove_collection, result, runs_of
+from cache.results_board import results_board
 from cache.store import Store
 from tests.foreign_files import BASE, STEPS, TASKS, tofu_evaluation, write_legacy, write_others, write_saves
 
