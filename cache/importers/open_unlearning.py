@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from backends.metrics import METRICS
-from backends.metrics.foreign import foreign_card
-from backends.metrics.open_unlearning import SMALLEST
 from backends.plain_files import storable, without_compression
-from cache.importers.found import Found, Unreadable, listed, mean_of, number, read_object
+from cache.importers.found import Found, Unreadable, listed, number, read_object
 from cache.importers.hydra import Config, config_beside
+from cache.importers.open_unlearning_metrics import (
+    KEYS,
+    PARTS_OF_OTHERS,
+    Read,
+    columns_of,
+    key_of,
+    read_metric,
+    score_of,
+    value_of,
+)
 from cache.importers.task_names import Named, named, of_task
 from cache.references import RATIO
 from cache.results import NOTES, Number, Result
@@ -30,57 +37,8 @@ DEFAULT_SPLIT = "forget10"
 FILES = tuple(
     f"{name}_{kind}.json" for name in ("TOFU", "MUSE", "LMEval", "WMDP") for kind in ("EVAL", "SUMMARY")
 )
-KEYS: Mapping[str, str] = {
-    "forget_Q_A_Prob": "forget/probability",
-    "forget_Q_A_PARA_Prob": "forget/paraphrased_probability",
-    "forget_Q_A_ROUGE": "forget/rouge_l",
-    "forget_truth_ratio": "forget/truth_ratio",
-    "forget_Truth_Ratio": "forget/truth_ratio",
-    "forget_quality": "forget/forget_quality",
-    "model_utility": "all/model_utility",
-    "extraction_strength": "forget/extraction_strength",
-    "exact_memorization": "forget/exact_memorization",
-    "privleak": "forget/privleak",
-    "rel_diff": "forget/rel_diff",
-    **{f"mia_{name}": f"forget/mia_{name}" for name in ("loss", "zlib", "min_k", "gradnorm", "reference")},
-    "mia_min_k_plus_plus": "forget/mia_min_k_plus_plus",
-    "retain_Q_A_Prob": "retain/probability",
-    "retain_Q_A_ROUGE": "retain/rouge_l",
-    "retain_Truth_Ratio": "retain/truth_ratio",
-    **{
-        f"{short}_{theirs}": f"utility/{ours}@{name}"
-        for short, name in (("ra", "real authors"), ("wf", "world facts"))
-        for theirs, ours in (
-            ("Q_A_Prob_normalised", "choice_probability"),
-            ("Q_A_ROUGE", "rouge_l"),
-            ("Truth_Ratio", "truth_ratio"),
-        )
-    },
-    "forget_Q_A_gibberish": "forget/gibberish_clean",
-    "forget_gibberish": "forget/gibberish_clean",
-    "forget_knowmem_ROUGE": "forget/knowmem_rouge",
-    "retain_knowmem_ROUGE": "retain/knowmem_rouge",
-    "forget_verbmem_ROUGE": "forget/verbmem_rouge",
-}
-"""Their metric -> ours, or another tool's card."""
-PARTS_OF_OTHERS = ("_Prob", "_PERT_ROUGE")
-"""How the names of metrics end that are of no use alone; their values are in the truth ratios and the shares."""
-_SCORES: tuple[str, ...] = ("prob", "rougeL_recall", "score")
-_MUSE_SCORES = ("rougeL_f1", *_SCORES)
-_ROUGE = ("rougeL_recall", "rougeL_f1", "rouge1_recall", "rouge1_f1")
 _SIZES: Mapping[int, str] = {40: "forget01", 200: "forget05", 400: "forget10"}
 """Rows of TOFU's forget sets."""
-_CLOSE = 2e-4
-"""Relative; what a stated mean may differ from that of the rows and still be taken for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """A metric of a file: its number, the values of its examples, and what it was told to do otherwise."""
-
-    number: Number
-    rows: Mapping[str, float]
-    changed: tuple[str, ...] = ()
 
 
 def is_result(path: Path) -> bool:
@@ -113,8 +71,8 @@ def read_folder(folder: Path, files: Sequence[Path]) -> Found:
         for name, value in content.items():
             if name not in KEYS:
                 continue
-            read = _metric(name, value, config, muse=muse)
-            key = _key(KEYS[name], read.changed)
+            read = read_metric(name, content, config, muse=muse)
+            key = key_of(KEYS[name], read.changed)
             _say_what_lacks(found, path, name, value, read)
             if math.isnan(read.number.value):
                 continue
@@ -180,110 +138,7 @@ def _who(
     return replace(who, split=split, base=base, benchmark=benchmark)
 
 
-def _metric(name: str, value: object, config: Config, *, muse: bool) -> _Read:
-    """A metric of a full file (object with `agg_value`) or of a summary (number)."""
-    changed = config.changed("muse" if muse else "tofu", name)
-    if not isinstance(value, dict):
-        return _Read(Number(number(value)), {}, changed)
-    stated = number(value.get("agg_value"))
-    rows = value.get("value_by_index")
-    if isinstance(rows, list):
-        rows = {str(place): row for place, row in enumerate(rows)}
-    if not isinstance(rows, dict):
-        return _Read(Number(stated), {}, changed)
-    key = KEYS[name]
-    usual = _scores(rows, _MUSE_SCORES if muse else _SCORES)
-    if key.partition("@")[0].endswith("/truth_ratio"):
-        aggregator, values = _truth(
-            usual, stated, _named(changed, "aggregator"), forget=key.startswith("forget/")
-        )
-        if aggregator and not _named(changed, "aggregator"):
-            changed = (*changed, f"aggregator={aggregator}")
-        return _Read(mean_of(values.values(), stated), values, changed)
-    column = _named(changed, "rouge_type")
-    if name.endswith("_ROUGE"):
-        default = "rougeL_f1" if muse else "rougeL_recall"
-        column = column or _column(rows, stated, default)
-        if column and column != default:
-            usual = _scores(rows, (column,))
-            changed = changed if _named(changed, "rouge_type") else (*changed, f"rouge_type={column}")
-    return _Read(mean_of(usual.values(), stated), usual, changed)
-
-
-def _named(changed: Iterable[str], setting: str) -> str:
-    """The value that a change of the metric's own setting has, or ""."""
-    return next((each.partition("=")[2] for each in changed if each.startswith(f"{setting}=")), "")
-
-
-def _truth(
-    raw: Mapping[str, float], stated: float, told: str, *, forget: bool
-) -> tuple[str, dict[str, float]]:
-    """How truth ratios were aggregated, "" as usual, and what the aggregate is the mean of.
-
-    The file has r = p_wrong / p_true of every example, or p_true / (p_true + p_wrong) where the aggregator is
-    `prob_mean`; which it is, the settings say, or else the aggregate that the file states.
-    """
-    known = {name: r for name, r in raw.items() if r >= 0}  # not NaN, and no sign that a ratio cannot have
-    missing = {name: math.nan for name in raw if name not in known}
-    ways = {
-        "closer_to_1_better": {name: min(r, 1 / (r + SMALLEST)) for name, r in known.items()} | missing,
-        "true_better": {name: max(0.0, 1 - r) for name, r in known.items()} | missing,
-        "prob_mean": known | missing,
-    }
-    usual = "closer_to_1_better" if forget else "true_better"
-    if told in ways:
-        return told, ways[told]
-    fits = [name for name in (usual, *ways) if _agrees(ways[name].values(), stated)]
-    if math.isnan(stated) or not fits or fits[0] == usual:
-        return "", ways[usual]
-    return fits[0], ways[fits[0]]
-
-
-def _agrees(values: Iterable[float], stated: float) -> bool:
-    held = [value for value in values if not math.isnan(value)]
-    return bool(held) and abs(sum(held) / len(held) - stated) <= _CLOSE * max(abs(stated), 1e-3)
-
-
-def _column(rows: Mapping[str, object], stated: float, default: str) -> str:
-    """Which ROUGE the stated value is the mean of; the default where none or it fits."""
-    if math.isnan(stated) or _agrees(_scores(rows, (default,)).values(), stated):
-        return default
-    fitting = (name for name in _ROUGE if _agrees(_scores(rows, (name,)).values(), stated))
-    return next(fitting, default)
-
-
-def _scores(rows: Mapping[str, object], columns: Sequence[str]) -> dict[str, float]:
-    """The number of each example that the aggregate is the mean of; NaN where it has none."""
-    return {str(index): _score(row, columns) for index, row in rows.items()}
-
-
-def _score(row: object, columns: Sequence[str]) -> float:
-    if not isinstance(row, dict):
-        return math.nan
-    for name in columns:
-        if name in row:
-            value = row[name]
-            if isinstance(value, list):  # several answers: their mean, as the tool takes it
-                numbers = [number(each) for each in value]
-                return sum(numbers) / len(numbers) if numbers else math.nan
-            return number(value)
-    return math.nan
-
-
-def _key(usual: str, changed: Sequence[str]) -> str:
-    """The metric's key; of one that was measured otherwise a key of its own, which says how."""
-    if not changed:
-        return usual
-    role, _, rest = usual.partition("/")
-    metric, _, chosen = rest.partition("@")
-    card = METRICS[metric].card if metric in METRICS else foreign_card(metric)
-    if card is None:
-        return usual
-    title = f"{card.title}{f', {chosen}' if chosen else ''} ({', '.join(changed)})".replace("@", " at ")
-    return f"{role}/{card.direction(role)}:{title}"
-
-
-def _say_what_lacks(found: Found, path: Path, name: str, value: object, read: _Read) -> None:
+def _say_what_lacks(found: Found, path: Path, name: str, value: object, read: Read) -> None:
     """A line for a value that is none, and for examples without one."""
     stated = value.get("agg_value") if isinstance(value, dict) else value
     if math.isnan(number(stated)) and stated is not None:
@@ -294,7 +149,7 @@ def _say_what_lacks(found: Found, path: Path, name: str, value: object, read: _R
 
 
 def _note_examples(
-    columns: dict[str, dict[str, object]], key: str, usual: str, value: object, read: _Read, *, muse: bool
+    columns: dict[str, dict[str, object]], key: str, usual: str, value: object, read: Read, *, muse: bool
 ) -> None:
     """Values and texts of the examples, a row an example."""
     rows = value.get("value_by_index") if isinstance(value, dict) else None
@@ -304,14 +159,14 @@ def _note_examples(
         return
     role = usual.partition("/")[0]
     prefix = usual.partition("@")[2] or role
-    inverted = _named(read.changed, "aggregator") == "prob_mean"
+    inverted = value_of(read.changed, "aggregator") == "prob_mean"
     for index, row in rows.items():
         if not isinstance(row, dict):
             continue
         place = columns.setdefault(storable(f"{prefix} {index}"), {"role": role})
         place[key] = read.rows.get(str(index), math.nan)
         if usual == "forget/truth_ratio":
-            score = _score(row, _MUSE_SCORES if muse else _SCORES)
+            score = score_of(row, columns_of(muse=muse))
             # The test of forget quality sees ranks only; with it, both kinds of ratio can be compared.
             place[RATIO] = (1 / score - 1 if score > 0 else math.nan) if inverted else score
         for theirs, ours in (("input", "prompt"), ("ground_truth", "answer"), ("generation", "generation")):

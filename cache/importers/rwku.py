@@ -6,6 +6,7 @@ Its scripts write them to `results/RWKU/Target/{subject}/{method}/{model}/{subje
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,8 @@ KEYS: Mapping[str, Mapping[str, str]] = {
     "fluency.json": {"entropy": "utility/higher:Fluency (n-gram entropy)"},
 }
 """File -> what it states -> our key."""
+_VARIANT = re.compile(r"^(?P<base>.+?_(?:instruct|chat))_(?P<rest>.+)$")
+"""What people hang on a model's name to tell their runs apart: `llama3_8b_instruct_lowlr`."""
 _METHODS: Mapping[str, str] = {
     "rt": "IdkNLL",
     "icu": "ICU",
@@ -135,6 +138,8 @@ def _result(folder: Path, metrics: Mapping[str, Number], rows: Sequence[Mapping[
     trained = above[-2] if len(above) > 1 else ""
     if len(above) > 2 and above[-3] != target:  # not laid out as its scripts do
         model, trained = "", folder.parent.name
+    variant = _VARIANT.match(model)
+    model = variant["base"] if variant else model
     short, _, kind = trained.partition("_")
     known, settings = method_of(trained)
     method = _METHODS.get(short.lower(), known or trained)
@@ -144,11 +149,14 @@ def _result(folder: Path, metrics: Mapping[str, Number], rows: Sequence[Mapping[
         collection=" · ".join(each for each in ("RWKU", target, model) if each),
         protocol=PROTOCOL,
         modality="text",
-        model=trained or target,
+        model=f"{trained or target} {variant['rest']}" if variant else trained or target,
         part=part,
         method=method if part == "unlearned" else "",
         source=str(folder),
-        settings=settings | ({"trained": kind} if kind else {}) | {"target": target},
+        settings=settings
+        | ({"trained": kind} if kind else {})
+        | ({"variant": variant["rest"]} if variant else {})
+        | {"target": target},
         metrics=metrics,
         examples=pd.DataFrame(list(rows)),
     )

@@ -54,23 +54,33 @@ Floats = NDArray[np.float64]
 
 
 def is_result(path: Path) -> bool:
-    """Whether this is one of its files."""
-    return without_compression(path).name == NAME
+    """Whether this is one of its files: all four evaluations in one, or one of them."""
+    return without_compression(path).name in (NAME, *_SECTIONS)
 
 
 def read_folder(folder: Path, files: Sequence[Path]) -> Found:
-    """The run of a folder; more than one file there is the same one, compressed."""
+    """The run of a folder: of the file with all evaluations, or where there is none, of the single ones."""
     found = Found()
+    names = {without_compression(file).name: file for file in files}
+    whole = names.get(NAME)
+    content: dict[str, Any] = {}
+    for name, file in [(NAME, whole)] if whole else sorted(names.items()):
+        try:
+            held = read_object(file, found)
+        except Unreadable as error:
+            found.problem(file, str(error))
+            continue
+        content |= held if whole else {name: held}
     try:
-        found.add(_read(folder, files[0]))
+        if content:
+            found.add(_read(folder, whole or folder, content))
     except Unreadable as error:
-        found.problem(files[0], str(error))
+        found.problem(whole or folder, str(error))
     return found
 
 
-def _read(folder: Path, path: Path) -> Found:
+def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> Found:
     found = Found()
-    content = read_object(path, found)
     metrics: dict[str, Number] = {}
     frames = []
     parts: list[float] = []
