@@ -243,8 +243,8 @@ def _number(value: float, row: Mapping[str, str], ends: tuple[str, ...], scale: 
 
 
 def _scaled(value: float, scale: float) -> float:
-    """Divided where it is per cent: so 32.1 per cent is the very number that 0.321 is."""
-    return value / 100 if scale == 0.01 else value * scale
+    """Without the rounding of the product: so 32.1 per cent is the very number that 0.321 is."""
+    return value if scale == 1.0 else round(value * scale, 12)
 
 
 @lru_cache(maxsize=4096)
