@@ -58,7 +58,8 @@ def test_what_is_no_number_never_stops_an_import(tmp_path: Path, number: str) ->
         '"forget_Q_A_ROUGE": {"agg_value": N, "value_by_index": {"0": {"rougeL_recall": N, "input": N}}}, '
         '"mia_min_k": N, "privleak": N, "extraction_strength": 0.5}',
         "lm/results_1.json": '{"results": {"t": {"acc,none": N, "acc_stderr,none": N}, "u": N, "x": '
-        '{"acc,none": 0.5}}, "n-samples": {"x": {"effective": N, "original": N}}, "date": N, "config": {"limit": N, "model_args": N, '
+        '{"acc,none": 0.5}}, "n-samples": {"x": {"effective": N, "original": N}}, "date": N, '
+        '"config": {"limit": N, "model_args": N, '
         '"num_fewshot": N}, "model_name": N, "higher_is_better": {"x": N}}',
         "esd/1/report.json": '{"technique_name": "esd", "timestamp": N, "metric_name": "asr_i2p", "seed": N, '
         '"metric_result": {"value": 0.5, "details": N}, "run_id": N, "erase_concept": N}',
@@ -120,11 +121,11 @@ def test_thousands_of_columns_are_one_line(tmp_path: Path) -> None:
     assert len(str(found.left_out[0])) < 1000
 
 
-def test_a_hundred_thousand_rows_are_a_run_each(tmp_path: Path) -> None:
-    rows = "".join(f"run {place},{place / 1e5}\n" for place in range(100_000))
+def test_tens_of_thousands_of_rows_are_a_run_each(tmp_path: Path) -> None:
+    rows = "".join(f"run {place},{place / 2e4}\n" for place in range(20_000))
     put(tmp_path / "a.csv", f"model,forget/probability\n{rows}")
     store = Store.open(tmp_path / "evidence.sqlite")
-    assert import_results(store, [tmp_path / "a.csv"])[1] == (100_000, 0, 0)
+    assert import_results(store, [tmp_path / "a.csv"])[1] == (20_000, 0, 0)
 
 
 def test_a_column_or_name_that_is_there_twice_is_not_chosen_from(tmp_path: Path) -> None:
