@@ -23,7 +23,7 @@ from backends.study import Study
 from backends.targets import target_name
 from cache.board import Board
 from cache.differences import Difference, difference, differing
-from cache.results import result
+from cache.results import LOG_KEY, NOTES, result
 from cache.scoreboard import Scoreboard
 
 MOST_OPTIONS = 400
@@ -208,7 +208,8 @@ def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
             more |= {"device": recorded[0].device, "dtype": recorded[0].dtype}
         return facts | {key: value for key, value in more.items() if value not in (None, "")}
     found = result(store(), str(heads["key"])) if isinstance(heads.get("key"), str) else None
-    return facts | (dict(found.settings) if found else {})
+    settings = found.settings if found else {}
+    return facts | {name: value for name, value in settings.items() if name not in (NOTES, LOG_KEY)}
 
 
 def _short(path: str | None) -> str:

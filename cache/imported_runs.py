@@ -68,6 +68,8 @@ def bring_up_to_date(store: Store, names: Iterable[str]) -> None:
 
 def reference(store: Store, collection: str) -> Reference:
     """The retained run that the runs of a collection are compared with."""
+    if not has_any(store, collection, retained=True, settings=[], not_of=[]):
+        return Reference(None)
     held = runs_of(store, collection)
     return references.reference_of(
         list(held.values()), _reader(store, {id(each): key for key, each in held.items()})

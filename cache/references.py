@@ -123,7 +123,8 @@ def without_computed(result: Result) -> Result:
     """The run as its files have it."""
     if not {LOG, LOG_KEY, COMPUTED} & set(result.settings):
         return result
-    computed = result.settings.get(COMPUTED)
+    # Earlier versions noted the log alone.
+    computed = result.settings.get(COMPUTED, QUALITY if LOG in result.settings else None)
     return replace(
         result,
         metrics={name: number for name, number in result.metrics.items() if name != computed},

@@ -13,13 +13,14 @@ from typing import Any
 
 import pandas as pd
 
-from backends.plain_files import storable, without_compression
+from backends.plain_files import NotPlain, open_plain, storable, without_compression
 from backends.study import Part
-from cache.importers.found import Found, Unreadable, mean_of, number, read_object
+from cache.importers.found import MOST_BYTES, Found, Unreadable, mean_of, number, read_object
 from cache.importers.task_names import method_of
 from cache.results import Number, Result
 
 TOOL = PROTOCOL = "RWKU"
+_BEGINNING = 4096
 _LEVELS = ("forget.json", "neighbor.json")
 KEYS: Mapping[str, Mapping[str, str]] = {
     "forget.json": {f"level_{level}_rouge_l_r": f"forget/rouge_l@level {level}" for level in (1, 2, 3)},
@@ -54,10 +55,17 @@ _METHODS: Mapping[str, str] = {
 
 
 def is_result(path: Path) -> bool:
-    """Whether this is one of its files: the name, and beside it others of that tool."""
+    """Whether this is one of its files: the name, and how it begins or others of that tool beside it."""
     names = list(KEYS)
     if path.name not in names:
         return False
+    if path.name in _LEVELS and path.is_file():
+        try:
+            with open_plain(path, MOST_BYTES) as file:
+                if b'"level_1_rouge_l_r"' in file.read(_BEGINNING):
+                    return True
+        except NotPlain:
+            return False
     return path.name in ("forget_mia.json", "retain_mia.json") or any(
         path.with_name(f"{other}{end}").is_file()
         for other in names

@@ -82,7 +82,7 @@ def read_table(path: Path) -> Found:
     named = next((name for name in NAMES if name in columns), None)
     if not rows or named is None:
         raise Unreadable("needs a row a run, with a column `model` or `name`")
-    muse = set(_MUSE) <= set(columns)
+    muse = named == "name" and not set(_MUSE).isdisjoint(columns)  # `--metrics` may ask for some of them
     keys = _columns(columns, path, found, muse=muse)
     if not keys:
         raise Unreadable("no column is a metric with a key or a direction, as `score (higher)`")
@@ -175,7 +175,7 @@ def _scale_muse(
     known = [value for value in rouges if not math.isnan(value)]
     if not known or max(known) > 1 or max(known) <= 0:
         return
-    for column in _ROUGES:
+    for column in set(_ROUGES) & set(keys):
         keys[column] = (_MUSE[column][0], 1.0)
     said = "no overlap is above 1, so they were read as fractions, not as per cent"
     leaks = [abs(number(row.get("privleak") or "")) for row in rows]

@@ -65,7 +65,10 @@ _PDU = re.compile(
     r"^PDU-(?P<set>TOFU|Muse)(?P<data>retain\d\d|News|Books)-(?P<rest>.*?)-model_?(?P<model>.+)$",
     re.IGNORECASE,
 )
-_GENERIC = re.compile(r"evals?|eval_results?(?:-\d+)?|results?|checkpoints?|final|last|best", re.IGNORECASE)
+_GENERIC = re.compile(
+    r"evals?|eval_results?(?:-\d+)?|results?|checkpoints?|(?:checkpoint[-_])?(?:final|last|best)",
+    re.IGNORECASE,
+)
 _EVALS = re.compile(r"evals?_(?P<split>forget\d\d|news|books)(?:_.*)?", re.IGNORECASE)
 _CHECKPOINT = re.compile(r"(?:checkpoint|step|global_step)[-_=]?(?P<step>\d{1,12})", re.IGNORECASE)
 _ENDS = re.compile(
