@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ MOST_BYTES = 128 * 2**20
 LATEST = 253402300799.0
 """Seconds; the last moment that has a date of four digits."""
 MOST_SETTINGS, MOST_SEEN, MOST_DEPTH, MOST_TEXT = 400, 4000, 8, 500
+
+
+_DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 
 
 class Said(NamedTuple):
@@ -79,15 +83,24 @@ class Unreadable(Exception):
 
 
 def grouped(lines: Sequence[Said]) -> list[str]:
-    """Lines for people: those that say the same of several files become one, with a count and the first file."""
-    places: dict[str, list[str]] = {}
-    for line in lines:
-        places.setdefault(line.what, []).append(line.where)
+    """Lines for people: those of the same kind become one, with a count and the first file.
+
+    Of the same kind are those that differ in numbers and quoted texts only.
+    """
+    kinds: dict[str, list[Said]] = {}
+    for line in dict.fromkeys(lines):
+        kinds.setdefault(_DETAIL.sub("#", line.what), []).append(line)
     said = []
-    for what, where in places.items():
-        others = list(dict.fromkeys(where))
-        count = f"{len(others)} files and folders: {what} (the first: {others[0]})"
-        said.append(f"{others[0]}: {what}" if len(others) == 1 else count)
+    for held in kinds.values():
+        first, places = held[0], {line.where for line in held}
+        if len(places) == 1:
+            said += [str(line) for line in held]
+        elif all(line.what == first.what for line in held):
+            said.append(f"{len(places)} files and folders: {first.what} (the first: {first.where})")
+        else:
+            said.append(
+                f"{len(places)} files and folders, each in its own numbers: {first.what} (the first: {first.where})"
+            )
     return said
 
 

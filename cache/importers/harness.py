@@ -79,8 +79,8 @@ def read_file(path: Path) -> Found:
     arguments = _arguments(config)
     name, adapter = _model(content, arguments, path)
     method, settings = method_of(PurePath(name).name)
-    if not method and adapter:
-        method, settings = method_of("_".join(PurePath(adapter).parts))
+    if not method and (adapter or _CHECKPOINT.search(name)):
+        method, settings = method_of("_".join(PurePath(adapter or name).parts))
     step = _CHECKPOINT.search(adapter or name)
     notes = _notes(config, counts)
     base = str(arguments.get("pretrained", "")) if adapter else ""

@@ -29,6 +29,7 @@ _DEEP_LINE = re.compile(
     rf"^(?:[ \t]{{{4 * _MOST_NESTED}}}|(?:[ \t]*[-?:](?=[ \t])){{{_MOST_NESTED}}})", re.MULTILINE
 )
 _REFERENCE = re.compile(r"\$\{([\w.@-]+)\}")
+_TRAINERS = ("FinetuneTrainer", "Trainer")
 _DEEPEST, _MOST_LEAVES = 24, 5000
 
 
@@ -62,6 +63,12 @@ class Config:
         flat = plain_settings({"trainer": trainer}) if isinstance(trainer, Mapping) else {}
         log = self.text("eval.tofu.retain_logs_path", "eval.muse.retain_logs_path", "retain_logs_path")
         return flat | ({"retain_logs_path": log} if log else {})
+
+    def handler(self) -> str:
+        """The unlearning method that the trainer's settings name; "" for ordinary training."""
+        trainer = self.training.get("trainer")
+        name = trainer.get("handler") if isinstance(trainer, Mapping) else None
+        return name[:80] if isinstance(name, str) and name not in _TRAINERS and "${" not in name else ""
 
     def changed(self, benchmark: str, metric: str) -> tuple[str, ...]:
         """What a metric was told to do otherwise than usual: `aggregator=prob_mean`, each once; () as usual.

@@ -125,6 +125,9 @@ def _who(
             "model.model_args.pretrained_model_name_or_path",
         ).rpartition("/")[2]
     )
+    handler = config.handler()
+    if who.part == "unlearned" and not who.method and handler and "pool" not in who.settings:
+        who = replace(who, method=handler)
     benchmark = "MUSE" if muse else who.benchmark or "TOFU"
     if benchmark == "TOFU" and not split:
         rows = sum(name.startswith("forget ") for name in columns)

@@ -59,6 +59,10 @@ _NUMBER = r"\d*\.?\d+(?:e-?\d+)?"
 _PARAMETER = re.compile(rf"^(?P<name>[a-z]+?)[=\-]?(?P<value>{_NUMBER})$", re.IGNORECASE)
 _TWO_BETAS = re.compile(rf"^(?P<name>beta[12])(?P<value>{_NUMBER})$")
 _SPLIT = re.compile(r"^(?P<kind>forget|retain)(?P<share>\d\d)$")
+_HYPHENS = re.compile(
+    r"-(?=(?:forget\d\d|retain\d\d|full|target|retrain)(?:[-_]|$))|(?<=forget\d\d)-|(?<=retain\d\d)-|(?<=full)-"
+)
+"""Hyphens around what tells data and part, where somebody wrote them for `_`."""
 _DATA = {"news": "News", "books": "Books"}
 _SET = re.compile(r"^(?P<set>scal|sust)$")
 _PDU = re.compile(
@@ -142,13 +146,14 @@ def of_task(task: str, *, evals: str = "", step: float | None = None) -> Named:
             pdu["set"].upper(), task,
         )  # fmt: skip
     pool, text = _without_prefix(task)
-    pieces = text.split("_")
+    pieces = _HYPHENS.sub("_", text).split("_")
     benchmark = pieces[0].upper() if pieces[0].lower() in ("tofu", "muse", "wmdp") else ""
     end = next((place for place, piece in enumerate(pieces) if place and _ENDS.match(piece)), None)
     first_method = next((place for place, piece in enumerate(pieces) if piece.lower() in _ALIASES), None)
     base_end = end if end is not None else first_method if first_method else len(pieces)
     base = "_".join(pieces[1:base_end]) if benchmark else ""
-    rest = pieces[base_end:] if benchmark else pieces
+    behind = pieces[base_end:] if benchmark else pieces
+    rest = [part for piece in behind for part in re.split(r"-(?=[A-Za-z])", piece)]
     splits = [_split_of(piece) for piece in rest]
     split = evals or next((found for found in splits if found), "")
     method, settings = method_of("_".join(rest))

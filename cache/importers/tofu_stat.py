@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from backends.study import Part
 from cache.importers import tofu_legacy
 from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_text
 from cache.importers.task_names import method_of
@@ -42,6 +43,11 @@ KEYS: Mapping[str, str] = {
     },
 }
 """Column -> ours; TOFU has the metric first, NPO the section."""
+_LEAST_COLUMNS = 2
+_PARTS: Mapping[str, Part] = {
+    name: "original" for name in ("full", "finetune", "finetuned", "original", "target", "base")
+}
+"""What the column Method says of models that nobody unlearned."""
 _ABOUT = (
     "Method",
     "Submitted By",
@@ -61,8 +67,8 @@ def is_stat(path: Path) -> bool:
 
 
 def has_columns(columns: Collection[str]) -> bool:
-    """Whether a table's columns are those of TOFU's aggregate."""
-    return {QUALITY, UTILITY} <= set(columns)
+    """Whether a table's columns are those of TOFU's aggregate, or most of them."""
+    return len(set(columns) & set(KEYS)) >= _LEAST_COLUMNS
 
 
 def read_stat(path: Path) -> Found:
@@ -122,13 +128,14 @@ def _result(path: Path, row: Mapping[str, str], metrics: Mapping[str, Number], *
     settings |= {} if math.isnan(seed) else {"seed": f"{seed:g}"}
     if name:
         method, more = method_of(name)
-        kept = bool(re.search(r"retain", name, re.IGNORECASE)) and not method
+        kept = bool(re.search(r"retain|retrain", name, re.IGNORECASE)) and not method
+        part: Part = "retained" if kept else _PARTS.get(name.strip().lower(), "unlearned")
         own = tofu_legacy.told_of(path.parent / name)
         told = replace(
             told,
             name=name if single or told.name == path.parent.name else f"{told.name} {name}",
-            method="" if kept else method or told.method or name,
-            part="retained" if kept else "unlearned",
+            method=(method or told.method or name) if part == "unlearned" else "",
+            part=part,
             collection=own.collection if "forget" in own.collection else told.collection,
         )
         settings |= more

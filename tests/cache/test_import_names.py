@@ -213,6 +213,15 @@ L = "Llama-3.2-1B-Instruct"
             None,
             {"lr": "1e-05"},
         ),
+        (
+            f"saves/unlearn/tofu_{L}-forget05-NPO-seed3/evals",
+            "unlearned",
+            ("TOFU", L, "forget05"),
+            "NPO",
+            None,
+            {"seed": "3"},
+        ),
+        (f"saves/eval/tofu_{L}_full-forget05", "original", ("TOFU", L, "forget05"), "", None, {}),
         ("saves/unlearn/NPO/evals", "unlearned", ("", "", ""), "NPO", None, {}),
         (
             "saves/unlearn/wmdp_zephyr-7b-beta_cyber_RMU/evals",
