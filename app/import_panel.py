@@ -146,7 +146,7 @@ def _say(found: Found, changed: Imported) -> None:
     else:
         st.warning("Nothing that could be understood was found.", icon=":material/help:")
     for title, lines, shown in (
-        ("to know before runs are compared", found.notes, True),
+        ("notes", found.notes, True),
         ("could not be used", found.problems, True),
         ("left out", found.left_out, False),
     ):

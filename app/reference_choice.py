@@ -6,12 +6,14 @@ import streamlit as st
 
 from app.plain_text import visible
 from app.resources import store
+from app.run_bar import literal
 from cache.imported_runs import choose_reference, collection_notes, reference
 from cache.references import Reference
 from cache.store import Store
 
 USUAL = ""
-MOST_NOTES = 4
+MOST_LINES = 30
+MOST_NOTES = 3
 
 
 def reference_choice(collection: str) -> None:
@@ -48,9 +50,10 @@ def layer_notes(collections: list[str]) -> None:
         told = _notes(name, store().version(), store())
         if not told:
             continue
-        with st.expander(f"{len(told)} to know about {visible(name)}", icon=":material/info:"):
-            more = [f"and {len(told) - MOST_NOTES} more"] if len(told) > MOST_NOTES else []
-            st.text(visible("\n".join([*told[:MOST_NOTES], *more])))
+        label = f"Notes on {literal(name)}: {len(told)}"
+        with st.expander(label, icon=":material/info:", expanded=len(told) <= MOST_NOTES):
+            more = [f"and {len(told) - MOST_LINES} more"] if len(told) > MOST_LINES else []
+            st.text(visible("\n".join([*told[:MOST_LINES], *more])))
 
 
 def _why(found: Reference) -> str:

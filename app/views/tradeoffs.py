@@ -152,6 +152,7 @@ def _frontier(
         options = chart_options(points, axes.x, axes.y)
         found = frontier(points, board, axes.x, axes.y)
         _chart(found, runs, axes, options, study)
+        _lacking(runs, axes)
     with right:
         chosen = chosen_runs(runs, board, study, axes.x, axes.y)
         retained_choice(study)
@@ -161,7 +162,6 @@ def _frontier(
     _table(found.points, axes)
     targets_panel(study, board)
     _not_shown(points, runs, keys, study)
-    _lacking(runs, axes)
     layer_notes(
         [layer for layer in dict.fromkeys(runs.heads["layer"]) if layer_names(study).get(layer) == "imported"]
     )

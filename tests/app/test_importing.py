@@ -76,7 +76,7 @@ app.run()
 assert not app.exception and not app.error, (app.exception, app.error)
 captions = " ".join(each.value for each in app.caption)
 assert "runs are not plotted" in captions and "1 has no Forget quality" in captions, captions
-assert any("to know about" in each.label for each in app.expander)
+assert any(each.label.startswith("Notes on") for each in app.expander)
 assert any("measured against " + retained + " step 60" in each.value for each in app.text)
 app.switch_page("views/runs.py").run()
 (choice,) = (each for each in app.selectbox if each.label.startswith("Retained run"))
