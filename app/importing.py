@@ -41,7 +41,11 @@ def list_collections(store: Store) -> int:
     """Print what was imported."""
     held = collections(store)
     for each in held:
-        print(printable(f"{each.runs:6} runs  {each.name}  ({each.tool}, protocol {each.protocol})"))
+        count = f"{each.runs:6} {_noun(each.runs, 'run')}"
+        print(printable(f"{count}  {each.name}  ({each.tool}, protocol {each.protocol})"))
+        found = reference(store, each.name)
+        if found.run is not None:
+            print(printable(f"             forget quality against {found.run.model} ({found.why})"))
     if not held:
         print("Nothing has been imported into this cache.")
     return 0

@@ -53,6 +53,8 @@ def test_the_terminal_says_the_reference_and_takes_another(
     assert f"measured against {RETAINED} step 60 (the last step of the retained run)" in said
     assert run(["import", "--reference", COLLECTION, f"{RETAINED} step 30", *cache]) == 0
     assert f"against {RETAINED} step 30 (chosen)" in capsys.readouterr().out
+    assert run(["import", "--list", *cache]) == 0
+    assert f"forget quality against {RETAINED} step 30 (chosen)" in capsys.readouterr().out
     assert run(["import", "--reference", COLLECTION, "another", *cache]) == 2
     assert f"'{RETAINED} step 60'" in capsys.readouterr().err
     assert run(["import", "--reference", COLLECTION, "", *cache]) == 0
