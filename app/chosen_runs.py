@@ -12,7 +12,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from app import state
 from app.charts.choices import card_of, in_order, per_example, role_of, title
-from app.charts.points import Axis
+from app.charts.points import Axis, p_value_said, p_values_shown, short_p_value
 from app.foreign_run import foreign_examples, foreign_run
 from app.layers import STUDY
 from app.plain_text import cell_text, visible
@@ -23,7 +23,7 @@ from backends.study import Study
 from backends.targets import target_name
 from cache.board import Board
 from cache.differences import Difference, difference, differing
-from cache.results import result
+from cache.results import LOG_KEY, NOTES, result
 from cache.scoreboard import Scoreboard
 
 MOST_OPTIONS = 400
@@ -134,7 +134,7 @@ def _worded(found: Difference, names: Sequence[str], key: str) -> str:
     verdict = f"{visible(better)} is better" if better and found.p_value < 0.05 else "No clear difference"
     return (
         f"{verdict}: mean difference {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] over {found.n} probes, "
-        f"paired permutation test p = {found.p_value:.2g}, effect size d = {found.effect:.2f}."
+        f"paired permutation test p {p_value_said(found.p_value)}, effect size d = {found.effect:.2f}."
     )
 
 
@@ -156,10 +156,15 @@ def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:
     number = st.column_config.NumberColumn(format="%.3f")
     if len(names) <= FEW:  # the names of metrics are long, so they stand in rows
         turned = table.set_index("Run").drop(columns="Layer", errors="ignore").T
-        st.dataframe(turned, column_config=dict.fromkeys(turned.columns, number), key="chosen_few")
+        styled = turned.style.format("{:.3f}", na_rep="–")
+        powers = [each.name for each in (x, y) if each.p_value]
+        styled = styled.format(short_p_value, subset=(powers, list(turned.columns)), na_rep="–")
+        st.dataframe(styled if turned.columns.is_unique else turned, key="chosen_few")
     else:
-        config = {x.name: number, y.name: number}
-        st.dataframe(table, hide_index=True, column_config=config, key="chosen_values")
+        powers = [each.name for each in (x, y) if each.p_value]
+        config = {each.name: number for each in (x, y) if not each.p_value}
+        shown = p_values_shown(table, powers)
+        st.dataframe(shown, hide_index=True, column_config=config, key="chosen_values")
     if len(chosen) > MOST_LISTED:
         st.caption(f"And {len(chosen) - MOST_LISTED} more.")
 
@@ -203,7 +208,8 @@ def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
             more |= {"device": recorded[0].device, "dtype": recorded[0].dtype}
         return facts | {key: value for key, value in more.items() if value not in (None, "")}
     found = result(store(), str(heads["key"])) if isinstance(heads.get("key"), str) else None
-    return facts | (dict(found.settings) if found else {})
+    settings = found.settings if found else {}
+    return facts | {name: value for name, value in settings.items() if name not in (NOTES, LOG_KEY)}
 
 
 def _short(path: str | None) -> str:

@@ -231,9 +231,12 @@ def import_results(options: argparse.Namespace) -> int:
         return importing.remove(open_store(), options.remove)
     if options.list:
         return importing.list_collections(open_store())
+    if options.reference and not options.paths:
+        return importing.choose(open_store(), *options.reference)
     if not options.paths:
         raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
-    return importing.import_paths(open_store(), options.paths, as_json=options.json)
+    status = importing.import_paths(open_store(), options.paths, as_json=options.json)
+    return importing.choose(open_store(), *options.reference) if options.reference and not status else status
 
 
 def unlearn(options: argparse.Namespace) -> int:

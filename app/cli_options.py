@@ -234,14 +234,20 @@ def import_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="unlearnboard import",
         description="Take in results that other tools made, as runs for the Trade-offs page: open-unlearning files and "
-        "whole `saves` folders, TOFU 2024, MUSE CSV, Unlearning Depth Score, lm-evaluation-harness, UnlearnCanvas, "
-        "UnlearnDiffAtk, eval-unlearn, CSV tables. No model is needed. What is not understood is listed; importing "
-        "again changes nothing. Exit status 2 where a file could not be used.",
+        "whole `saves` folders, TOFU 2024, NPO and SimNPO, MUSE CSV, RWKU, Unlearning Depth Score, "
+        "lm-evaluation-harness, UnlearnCanvas, UnlearnDiffAtk, eval-unlearn, CSV tables. No model is needed. What is "
+        "not understood is listed; importing again changes nothing. Exit status 2 where a file could not be used.",
         allow_abbrev=False,
     )
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders")
     parser.add_argument("--list", action="store_true", help="list what was imported")
     parser.add_argument("--remove", metavar="COLLECTION", help="forget the runs of a collection")
+    parser.add_argument(
+        "--reference",
+        nargs=2,
+        metavar=("COLLECTION", "RUN"),
+        help='the retained run that forget quality of a collection is measured against; "" takes the choice back',
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
     _add_cache(parser.add_argument)
     return parser

@@ -6,14 +6,14 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import in_order, title
-from app.charts.points import Axis
+from app.charts.points import Axis, p_value_said
 from app.layers import tables
 from app.plain_text import cell_text, visible, visible_json
 from app.resources import store
 from app.run_bar import literal
 from cache.board import Board
 from cache.differences import difference
-from cache.results import examples, result
+from cache.results import NOTES, examples, result
 
 CHANGED_SHOWN = 6
 SHOWN = ("id", "prompt", "answer", "generation")
@@ -85,7 +85,9 @@ def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> No
         moved = found.table["difference"].abs().sort_values(ascending=False).index[:CHANGED_SHOWN]
         table = found.table.loc[moved].rename_axis("Example").reset_index()
         table["Example"] = table["Example"].map(cell_text)
-        st.caption(f"Changed most on {literal(axis.name)}: p = {found.p_value:.2g}, paired permutation test")
+        st.caption(
+            f"Changed most on {literal(axis.name)}: p {p_value_said(found.p_value)}, paired permutation test"
+        )
         number = st.column_config.NumberColumn(format="%.3f")
         names = {"first": "Original", "second": "This run", "difference": "Change"}
         st.dataframe(
@@ -101,8 +103,11 @@ def _recorded(key: str) -> None:
     found = result(store(), key)
     frame = examples(store(), key)
     if found is not None:
+        for note in found.notes:
+            st.warning(literal(note), icon=":material/info:")
         with st.expander("Provenance and settings"):
-            told = {"tool": found.tool, "source": found.source, "created": found.created, **found.settings}
+            settings = {name: value for name, value in found.settings.items() if name != NOTES}
+            told = {"tool": found.tool, "source": found.source, "created": found.created, **settings}
             st.code(visible_json({name: value for name, value in told.items() if value != ""}), language=None)
     texts = [column for column in SHOWN if column in frame]
     if len(texts) > 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,12 @@ from blake3 import blake3
 
 from app import state
 from app.plain_text import visible
+from app.reference_choice import reference_choice
 from app.resources import store
 from app.run_bar import literal
 from backends.errors import BoardError
-from cache.importers import Found, Imported, read_results
-from cache.results import Result, collections, put_results, remove_collection
+from cache.importers import Found, Imported, Said, grouped, import_results
+from cache.results import Result, collections, remove_collection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +26,9 @@ if TYPE_CHECKING:
     from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 FORMATS = (
-    "open-unlearning (TOFU_EVAL, MUSE_EVAL, LMEval, whole `saves` folders), TOFU 2024, MUSE CSV, "
-    "Unlearning Depth Score, lm-evaluation-harness, UnlearnCanvas `.pth`, UnlearnDiffAtk logs, eval-unlearn "
-    "reports, CSV tables"
+    "open-unlearning (TOFU_EVAL, MUSE_EVAL, LMEval, whole `saves` folders), TOFU 2024, NPO and SimNPO "
+    "(`eval_log_aggregated.json`, `aggregate_stat`), MUSE CSV, RWKU, Unlearning Depth Score, lm-evaluation-harness, "
+    "UnlearnCanvas `.pth`, UnlearnDiffAtk logs, eval-unlearn reports, CSV tables"
 )
 MOST_LINES = 30
 REPORT = "import.report"
@@ -67,14 +69,20 @@ def _import(files: Sequence[UploadedFile], path: str) -> None:
         bar.progress(done / total if total else 1.0, f"Reading {done} of {total} files …")
 
     try:
-        found = Found()
+        found, changed = Found(), Imported(0, 0, 0)
         if files:
             with tempfile.TemporaryDirectory() as folder:
                 _unpack(files, Path(folder))
-                found.add(_relative(read_results([Path(folder)], progress, store()), folder))
+                relabelled = partial(_relative, folder=folder)
+                more, done = import_results(store(), [Path(folder)], progress, relabelled)
+            found.add(more)
+            changed = _sum(changed, done)
         if path:
-            found.add(read_results([Path(path).expanduser()], progress, store()))
-        st.session_state[REPORT] = found, put_results(store(), found.results)
+            more, done = import_results(store(), [Path(path).expanduser()], progress)
+            found.add(more)
+            changed = _sum(changed, done)
+        found.notes = list(dict.fromkeys(found.notes))
+        st.session_state[REPORT] = found, changed
         st.session_state["import.count"] += 1
     except BoardError as error:
         st.session_state[REPORT] = None
@@ -82,6 +90,10 @@ def _import(files: Sequence[UploadedFile], path: str) -> None:
         st.error(literal(str(error)), icon=":material/error:")
         return
     st.rerun()
+
+
+def _sum(one: Imported, other: Imported) -> Imported:
+    return Imported(*(left + right for left, right in zip(one, other, strict=True)))
 
 
 def _unpack(files: Sequence[UploadedFile], folder: Path) -> None:
@@ -107,10 +119,14 @@ def _relative(found: Found, folder: str) -> Found:
     def short(text: str) -> str:
         return text.replace(f"{folder}/", "")
 
+    def shorter(lines: Sequence[Said]) -> list[Said]:
+        return [Said(short(line.where), short(line.what)) for line in lines]
+
     return Found(
         [_uploaded(each, short(each.source)) for each in found.results],
-        [short(line) for line in found.problems],
-        [short(line) for line in found.left_out],
+        shorter(found.problems),
+        shorter(found.left_out),
+        shorter(found.notes),
     )
 
 
@@ -129,11 +145,16 @@ def _say(found: Found, changed: Imported) -> None:
             st.caption(f"Runs of {other} models are shown with the {other} study.")
     else:
         st.warning("Nothing that could be understood was found.", icon=":material/help:")
-    for title, lines in (("could not be used", found.problems), ("left out", found.left_out)):
-        if lines:
-            with st.expander(f"{len(lines)} {title}", expanded=title != "left out"):
-                more = [f"and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
-                st.text(visible("\n".join([*lines[:MOST_LINES], *more])))
+    for title, lines, shown in (
+        ("notes", found.notes, True),
+        ("could not be used", found.problems, True),
+        ("left out", found.left_out, False),
+    ):
+        told = grouped(lines)
+        if told:
+            with st.expander(f"{len(told)} {title}", expanded=shown):
+                more = [f"and {len(told) - MOST_LINES} more"] if len(told) > MOST_LINES else []
+                st.text(visible("\n".join([*told[:MOST_LINES], *more])))
 
 
 def _listed() -> None:
@@ -153,6 +174,8 @@ def _listed() -> None:
                 on_click=_forget,
                 args=(each.name,),
             )
+        if each.modality == "text":
+            reference_choice(each.name)
 
 
 def _forget(name: str) -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from app.terminal import printable
 from backends.errors import StoreError
-from cache.importers import Found, Imported, import_results
+from cache.imported_runs import choose_reference, reference
+from cache.importers import Found, Imported, Said, grouped, import_results
 from cache.results import collections, remove_collection
 from cache.store import Store
 
@@ -40,7 +41,11 @@ def list_collections(store: Store) -> int:
     """Print what was imported."""
     held = collections(store)
     for each in held:
-        print(printable(f"{each.runs:6} runs  {each.name}  ({each.tool}, protocol {each.protocol})"))
+        count = f"{each.runs:6} {_noun(each.runs, 'run')}"
+        print(printable(f"{count}  {each.name}  ({each.tool}, protocol {each.protocol})"))
+        found = reference(store, each.name)
+        if found.run is not None:
+            print(printable(f"             forget quality against {found.run.model} ({found.why})"))
     if not held:
         print("Nothing has been imported into this cache.")
     return 0
@@ -60,23 +65,46 @@ def remove(store: Store, name: str) -> int:
     return 0
 
 
+def choose(store: Store, collection: str, model: str) -> int:
+    """Make a retained run the one that a collection's forget quality is measured against; "" takes it back.
+
+    Raises:
+        StoreError: there is no such collection or retained run.
+    """
+    choose_reference(store, collection, model)
+    found = reference(store, collection)
+    if found.run is None:
+        print(printable(f"No retained run of {collection} has truth ratios, so there is no forget quality."))
+    else:
+        print(printable(f"Forget quality in {collection}: against {found.run.model} ({found.why})."))
+    return 0
+
+
 def lines(found: Found, changed: Imported) -> list[str]:
-    """What an import did, for people: runs by collection, then what was not understood."""
+    """What an import did, for people: runs by collection, what must be known of them, what was not understood."""
     counts: dict[str, int] = {}
     for result in found.results:
         counts[result.collection] = counts.get(result.collection, 0) + 1
-    said = [f"{count:6} runs  {name}" for name, count in sorted(counts.items())]
+    said = [f"{count:6} {_noun(count, 'run')}  {name}" for name, count in sorted(counts.items())]
     said.append(f"{changed.new} new, {changed.replaced} replaced, {changed.known} were known already.")
-    said += _listed(found.problems, "files could not be used")
-    said += _listed(found.left_out, "things were not understood and left out")
+    said += _listed(found.notes, "note")
+    said += _listed(found.problems, "file could not be used", "files could not be used")
+    said += _listed(found.left_out, "thing was not understood", "things were not understood and left out")
     return said
 
 
-def _listed(items: Sequence[str], title: str) -> list[str]:
-    if not items:
+def _noun(count: int, one: str, more: str = "") -> str:
+    return one if count == 1 else more or f"{one}s"
+
+
+def _listed(items: Sequence[Said], one: str, many: str = "") -> list[str]:
+    """A title with how many there are, then a line for each kind."""
+    told = grouped(items)
+    if not told:
         return []
-    more = [f"  and {len(items) - MOST_LINES} more (--json lists all)"] if len(items) > MOST_LINES else []
-    return [f"{len(items)} {title}:", *(f"  {item}" for item in items[:MOST_LINES]), *more]
+    count = len(set(items))
+    more = [f"  and {len(told) - MOST_LINES} more (--json lists all)"] if len(told) > MOST_LINES else []
+    return [f"{count} {_noun(count, one, many)}:", *(f"  {item}" for item in told[:MOST_LINES]), *more]
 
 
 def _described(found: Found, changed: Imported) -> dict[str, object]:
@@ -88,6 +116,7 @@ def _described(found: Found, changed: Imported) -> dict[str, object]:
         "new": changed.new,
         "replaced": changed.replaced,
         "known": changed.known,
-        "problems": found.problems,
-        "left_out": found.left_out,
+        "problems": [str(each) for each in found.problems],
+        "left_out": [str(each) for each in found.left_out],
+        "notes": [str(each) for each in found.notes],
     }

@@ -17,8 +17,10 @@ from app.scoreboards import current_scoreboard
 from backends.study import Study
 from backends.targets import target_names
 from cache.board import Board, board_of, joined
+from cache.imported_runs import drawn
 from cache.published import Published, published
-from cache.results import Collection, collections, results_board
+from cache.results import Collection, collections
+from cache.results_board import results_board
 from cache.store import Store
 
 STUDY = "this study"
@@ -87,7 +89,7 @@ def _whole(name: str, version: int, names: tuple[str, ...], _study: Study, _stor
     known = {each.name for each in collections(_store)}
     boards = [_study_board(_study)] if STUDY in names else []
     imported = [layer for layer in names if layer in known]
-    boards += [results_board(_store, imported)] if imported else []
+    boards += [drawn(_store, results_board(_store, imported))] if imported else []
     boards += [tables()[layer].board for layer in names if layer in tables() and layer not in known]
     return joined(boards)
 

@@ -17,7 +17,8 @@ from backends.study_file import read_study
 from backends.targets import target_names
 from cache.board import board_of
 from cache.known_studies import known_studies
-from cache.results import collections, results_board
+from cache.results import collections
+from cache.results_board import results_board
 from cache.scoreboard import kept_frame, scoreboard
 from cache.store import Store
 

@@ -12,7 +12,7 @@ import streamlit as st
 from app import state
 from app.charts.choices import card_of, role_of, title
 from app.charts.many import Ruler, Scene
-from app.charts.points import Axis
+from app.charts.points import Axis, p_values_shown
 from app.components.model_picker import is_dark
 from app.figure_export import figure_config, figure_export
 from app.frontier_panel import method_labels
@@ -135,11 +135,17 @@ def _with_settings(table: pd.DataFrame, heads: pd.DataFrame) -> pd.DataFrame:
 def show_table(table: pd.DataFrame, name: str, key: str, rulers: Mapping[str, Ruler]) -> None:
     """A table with its downloads; `rulers` says of which columns the best is bold in LaTeX and Markdown."""
     number = st.column_config.NumberColumn(format="%.3f")
-    config = {column: number for column in table if table[column].dtype.kind == "f" and column != "Step"}
+    powers = [label for label, each in rulers.items() if card_of(each.key).p_value]
+    config = {
+        column: number
+        for column in table
+        if table[column].dtype.kind == "f" and column != "Step" and column not in powers
+    }
     shown = table.copy()
     for column in shown:
         if not pd.api.types.is_numeric_dtype(shown[column]):
             shown[column] = shown[column].map(cell_text)
-    st.dataframe(shown, hide_index=True, column_config=config, key=key, placeholder="–")
+    styled = p_values_shown(shown, powers)
+    st.dataframe(styled, hide_index=True, column_config=config, key=key, placeholder="–")
     best = {label: "lower" if each.turned else "higher" for label, each in rulers.items()}
     table_export(table, name, key=key, best=best)

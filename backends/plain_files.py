@@ -80,15 +80,19 @@ def without_compression(path: Path) -> Path:
     return path.with_suffix("") if path.suffix.lower() in COMPRESSED else path
 
 
-def parse_json(text: str) -> Any:
+def parse_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
     """The JSON in a text; whole numbers of more than `MOST_DIGITS` digits become infinite.
+
+    Args:
+        text: of the file.
+        pairs: makes an object of its names and values, as `object_pairs_hook` of `json`; sees names that are twice.
 
     Raises:
         json.JSONDecodeError: it is no JSON; has `lineno` and `colno`.
         NotPlain: it is nested too deeply.
     """
     try:
-        return json.loads(text, parse_int=_whole)
+        return json.loads(text, parse_int=_whole, object_pairs_hook=pairs)
     except RecursionError as error:
         raise NotPlain("is nested too deeply") from error
 
@@ -119,6 +123,8 @@ def number(value: object) -> float:
 
 def storable(text: str) -> str:
     """The text with lone surrogates, which no file or database takes, replaced."""
+    if text.isascii():  # nearly always, and at once
+        return text
     return text.encode("utf-8", errors="replace").decode("utf-8")
 
 

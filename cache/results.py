@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection as Names
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,16 +16,24 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from blake3 import blake3
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from backends.plain_files import storable
 from backends.study import Modality, Part
 from cache import schema
 from cache.arrow import packed, unpacked
-from cache.board import NUMBERS, Board
+from cache.board import NUMBERS
 from cache.store import Store
 
-_HEAD = ("model", "part", "method", "step", "protocol", "collection", "line", "created", "key")
+NOTES = "notes"
+"""Setting with what a reader of the numbers must know; a list of sentences."""
+LOG, LOG_KEY, COMPUTED, CHOSEN = "retained log", "retained run", "computed here", "chosen as reference"
+"""Settings that no file says: what was compared with what, which metric that gave, the person's choice."""
+_OURS = frozenset((NOTES, LOG, LOG_KEY, COMPUTED, CHOSEN))
+_AT_ONCE = 500
+"""Keys of one query; SQLite takes no more than some thousand."""
+
 _IDENTITY = (
     "tool",
     "collection",
@@ -39,6 +46,11 @@ _IDENTITY = (
     "line",
     "settings",
 )
+
+
+_TEXTS = ("tool", "collection", "protocol", "model", "method", "line", "source", "created")
+_NOTHING = pd.DataFrame()
+"""Examples of a run that has none; one for all, since making one takes longer than anything else about a run."""
 
 
 class Number(NamedTuple):
@@ -84,15 +96,41 @@ class Result:
     source: str = ""
     created: str = ""
     settings: Mapping[str, object] = field(default_factory=dict)
-    examples: pd.DataFrame = field(default_factory=pd.DataFrame)
+    examples: pd.DataFrame = field(default_factory=lambda: _NOTHING)
+
+    def __post_init__(self) -> None:
+        """Texts come from files and folder names, and may have lone surrogates, which nothing takes."""
+        for name in _TEXTS:
+            text = getattr(self, name)
+            if not text.isascii():
+                object.__setattr__(self, name, storable(text))
+        if not all(name.isascii() for name in self.metrics):
+            clean = {storable(name): number for name, number in self.metrics.items()}
+            object.__setattr__(self, "metrics", clean)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its numbers must know."""
+        notes = self.settings.get(NOTES)
+        return tuple(map(str, notes)) if isinstance(notes, list) else ()
 
     @property
     def key(self) -> str:
-        """Identity of what the run says, wherever its file lies."""
-        said = [getattr(self, name) for name in _IDENTITY]
-        numbers = {name: [_plain(part) for part in number] for name, number in sorted(self.metrics.items())}
-        text = json.dumps([said, numbers], sort_keys=True, default=str)
-        return blake3(text.encode() + _pack(self.examples)).hexdigest()[:32]
+        """Identity of what the run's files say, wherever they lie; what was computed here is no part of it."""
+        return self.key_with(_pack(self.examples))
+
+    def key_with(self, examples: bytes) -> str:
+        """The same, where the examples are packed already."""
+        said = [getattr(self, name) for name in _IDENTITY if name != "settings"]
+        settings = {name: value for name, value in self.settings.items() if name not in _OURS}
+        computed = self.settings.get(COMPUTED)
+        numbers = {
+            name: [_plain(part) for part in number]
+            for name, number in sorted(self.metrics.items())
+            if name != computed
+        }
+        text = json.dumps([said, settings, numbers], sort_keys=True, default=str)
+        return blake3(text.encode() + examples).hexdigest()[:32]
 
 
 class Imported(NamedTuple):
@@ -109,19 +147,43 @@ def put_results(store: Store, results: Sequence[Result]) -> Imported:
     Raises:
         StoreError: the store cannot be written.
     """
-    keyed = {result.key: result for result in results}
+    keyed, told_examples = {}, {}
+    for each in results:
+        payload = _pack(each.examples)
+        key = each.key_with(payload)
+        keyed[key], told_examples[key] = each, payload
     table = schema.results
     with store.reading() as connection:
-        here = set(connection.execute(select(table.c.key)).scalars())
-        sources = {row.key: row.source for row in connection.execute(select(table.c.key, table.c.source))}
-    new = {key: result for key, result in keyed.items() if key not in here}
+        rows = connection.execute(select(table.c.key, table.c.source)).all()
+    sources = {row.key: row.source for row in rows}
+    new = {key: result for key, result in keyed.items() if key not in sources}
     told = {result.source for result in new.values() if result.source}
     outdated = [key for key, source in sources.items() if source in told and key not in keyed]
     if new:
+        chosen = _chosen_sources(store, outdated)
         with store.writing() as connection:
             _remove(connection, outdated)
-            _insert(connection, new)
+            _insert(
+                connection, {key: _still_chosen(each, chosen) for key, each in new.items()}, told_examples
+            )
     return Imported(len(new) - len(outdated), len(outdated), len(keyed) - len(new))
+
+
+def update_results(store: Store, changed: Mapping[str, Result]) -> None:
+    """Write anew the numbers and settings of runs that are here; what identifies them stays.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    if not changed:
+        return
+    table = schema.results
+    with store.writing() as connection:
+        known: dict[str, int] = {}
+        for key, each in changed.items():
+            row = _row(connection, key, each, known)
+            kept = {name: row[name] for name in ("settings", "metrics", "numbers")}
+            connection.execute(table.update().where(table.c.key == key).values(**kept))
 
 
 def remove_collection(store: Store, collection: str) -> int:
@@ -152,32 +214,50 @@ def collections(store: Store) -> list[Collection]:
         return [Collection(*row) for row in connection.execute(query)]
 
 
-def results_board(store: Store, names: Sequence[str]) -> Board:
-    """All runs of these collections; their heads have the column `key` besides."""
-    columns = schema.results.c
-    chosen = [columns[name] for name in _HEAD]
-    query = select(*chosen, columns.metrics, columns.numbers).where(columns.collection.in_(list(names)))
-    with store.reading() as connection:
-        metrics = {
-            row.id: tuple(json.loads(row.names)) for row in connection.execute(select(schema.result_metrics))
-        }
-        raw = str(query.order_by(columns.model).compile(compile_kwargs={"literal_binds": True}))
-        rows = connection.exec_driver_sql(raw).fetchall()  # without SQLAlchemy's typing of each cell
-    heads = pd.DataFrame([row[: len(_HEAD)] for row in rows], columns=list(_HEAD))
-    heads = heads.rename(columns={"collection": "layer"}).astype({"step": "Float64"})
-    heads["model"] = unique_names(heads["model"])
-    keys = tuple(dict.fromkeys(key for row in {row[-2] for row in rows} for key in metrics[row]))
-    return Board(heads, keys, _numbers([(metrics[row[-2]], row[-1]) for row in rows], keys))
-
-
 def result(store: Store, key: str) -> Result | None:
     """One run with its settings, without its examples; None where it is not here."""
     table = schema.results
     query = select(table, schema.result_metrics.c.names).join(schema.result_metrics).where(table.c.key == key)
     with store.reading() as connection:
         row = connection.execute(query).mappings().one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _read(row)
+
+
+def has_any(
+    store: Store, collection: str, *, retained: bool, settings: Sequence[str], not_of: Sequence[str]
+) -> bool:
+    """Whether a collection has a retained run, one with such a setting, or one of another tool; at once."""
+    table = schema.results.c
+    wanted: list[ColumnElement[bool]] = [table.settings.like(f'%"{name}":%') for name in settings]
+    wanted += [table.part == "retained"] if retained else []
+    wanted += [table.tool.not_in(list(not_of))] if not_of else []
+    query = select(table.key).where(table.collection == collection, or_(*wanted)).limit(1)
+    with store.reading() as connection:
+        return connection.execute(query).first() is not None
+
+
+def runs_of(store: Store, collection: str) -> dict[str, Result]:
+    """All runs of a collection by key, without their examples, in the order of their sources."""
+    table = schema.results
+    query = select(table, schema.result_metrics.c.names).join(schema.result_metrics)
+    query = query.where(table.c.collection == collection).order_by(table.c.source, table.c.model, table.c.key)
+    with store.reading() as connection:
+        return {row["key"]: _read(row) for row in connection.execute(query).mappings()}
+
+
+def example_sums(store: Store, keys: Sequence[str]) -> dict[str, str]:
+    """Checksums of what other tools say of single examples, by run; equal ones are equal examples."""
+    table = schema.result_examples.c
+    found: dict[str, str] = {}
+    with store.reading() as connection:
+        for start in range(0, len(keys), _AT_ONCE):
+            some = list(keys[start : start + _AT_ONCE])
+            query = select(table.key, table.checksum).where(table.key.in_(some))
+            found |= {row.key: row.checksum for row in connection.execute(query)}
+    return found
+
+
+def _read(row: RowMapping) -> Result:
     names = json.loads(row["names"])
     numbers = np.frombuffer(row["numbers"], np.float64).reshape(len(NUMBERS), len(names))
     known = {name: row[name] for name in (*_IDENTITY, "source", "created") if name != "settings"}
@@ -196,56 +276,62 @@ def examples(store: Store, key: str) -> pd.DataFrame:
     return found
 
 
-def retained_results(store: Store, names: Names[str]) -> dict[str, Result]:
-    """The retained run of each of these collections that has one, with its examples."""
-    table = schema.results.c
-    query = select(table.key, table.collection).where(
-        table.part == "retained", table.collection.in_(list(names))
-    )
-    with store.reading() as connection:
-        rows = connection.execute(query.order_by(table.source)).all()
-    found: dict[str, Result] = {}
-    for row in rows:
-        held = result(store, row.key)
-        if held is not None and row.collection not in found:
-            found[row.collection] = replace(held, examples=examples(store, row.key))
-    return found
-
-
 def settings_of(store: Store, keys: Sequence[str]) -> dict[str, dict[str, object]]:
     """Settings of runs, by key."""
     table = schema.results.c
+    found: dict[str, dict[str, object]] = {}
     with store.reading() as connection:
-        rows = connection.execute(select(table.key, table.settings).where(table.key.in_(list(keys)))).all()
-    return {row.key: json.loads(row.settings) for row in rows}
+        for start in range(0, len(keys), _AT_ONCE):
+            query = select(table.key, table.settings).where(
+                table.key.in_(list(keys[start : start + _AT_ONCE]))
+            )
+            found |= {row.key: json.loads(row.settings) for row in connection.execute(query)}
+    return found
 
 
-def unique_names(names: pd.Series) -> pd.Series:
-    """Names, numbered from the second of equal ones."""
-    count = names.groupby(names).cumcount()
-    return names.where(count == 0, names + " (" + (count + 1).astype(str) + ")")
-
-
-def _insert(connection: Connection, new: Mapping[str, Result]) -> None:
+def _insert(connection: Connection, new: Mapping[str, Result], payloads: Mapping[str, bytes]) -> None:
+    known: dict[str, int] = {}
     rows, told = [], []
     for key, each in new.items():
-        names = sorted(each.metrics)
-        numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(NUMBERS)).T
-        rows.append(
-            {name: getattr(each, name) for name in (*_IDENTITY, "source", "created")}
-            | {
-                "key": key,
-                "settings": json.dumps(dict(each.settings), ensure_ascii=False, default=str, sort_keys=True),
-                "metrics": _metrics_id(connection, json.dumps(names)),
-                "numbers": np.ascontiguousarray(numbers).tobytes(),
-            }
-        )
-        if len(each.examples):
-            payload = _pack(each.examples)
+        rows.append(_row(connection, key, each, known))
+        payload = payloads[key]
+        if payload:
             told.append({"key": key, "checksum": _checksum(payload), "payload": payload})
     connection.execute(insert(schema.results), rows)
     if told:
         connection.execute(insert(schema.result_examples), told)
+
+
+def _row(connection: Connection, key: str, each: Result, known: dict[str, int]) -> dict[str, object]:
+    """A run as the table has it; `known` keeps the numbers of lists of metrics, of which few are different."""
+    names = sorted(each.metrics)
+    numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(NUMBERS)).T
+    listed = json.dumps(names)
+    if listed not in known:
+        known[listed] = _metrics_id(connection, listed)
+    return {
+        **{name: getattr(each, name) for name in (*_IDENTITY, "source", "created") if name != "settings"},
+        "key": key,
+        "settings": storable(
+            json.dumps(dict(each.settings), ensure_ascii=False, default=str, sort_keys=True)
+        ),
+        "metrics": known[listed],
+        "numbers": np.ascontiguousarray(numbers).tobytes(),
+    }
+
+
+def _chosen_sources(store: Store, keys: Sequence[str]) -> frozenset[str]:
+    """Sources of runs that a person chose as reference; the choice outlives a changed file."""
+    held = settings_of(store, keys)
+    chosen = [key for key, settings in held.items() if settings.get(CHOSEN)]
+    found = [result(store, key) for key in chosen]
+    return frozenset(each.source for each in found if each is not None)
+
+
+def _still_chosen(each: Result, chosen: frozenset[str]) -> Result:
+    if not chosen or each.source not in chosen or each.part != "retained":
+        return each
+    return replace(each, settings={**each.settings, CHOSEN: True})
 
 
 def _metrics_id(connection: Connection, names: str) -> int:
@@ -255,24 +341,10 @@ def _metrics_id(connection: Connection, names: str) -> int:
 
 
 def _remove(connection: Connection, keys: Sequence[str]) -> None:
-    for key in keys:
-        connection.execute(delete(schema.result_examples).where(schema.result_examples.c.key == key))
-        connection.execute(delete(schema.results).where(schema.results.c.key == key))
-
-
-def _numbers(rows: Iterable[tuple[tuple[str, ...], bytes]], keys: tuple[str, ...]) -> np.ndarray:
-    """Packed vectors as shape (4, runs, keys): runs that have the same metrics are unpacked together."""
-    rows = list(rows)
-    numbers = np.full((len(NUMBERS), len(rows), len(keys)), np.nan)
-    order = {key: place for place, key in enumerate(keys)}
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for place, (names, _) in enumerate(rows):
-        groups.setdefault(names, []).append(place)
-    for names, places in groups.items():
-        packed = np.frombuffer(b"".join(rows[place][1] for place in places), np.float64)
-        block = packed.reshape(len(places), len(NUMBERS), len(names)).transpose(1, 0, 2)
-        numbers[np.ix_(range(len(NUMBERS)), places, [order[name] for name in names])] = block
-    return numbers
+    for start in range(0, len(keys), _AT_ONCE):
+        some = list(keys[start : start + _AT_ONCE])
+        connection.execute(delete(schema.result_examples).where(schema.result_examples.c.key.in_(some)))
+        connection.execute(delete(schema.results).where(schema.results.c.key.in_(some)))
 
 
 def _plain(number: float) -> float | None:
@@ -282,7 +354,11 @@ def _plain(number: float) -> float | None:
 def _pack(frame: pd.DataFrame) -> bytes:
     if not len(frame):
         return b""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+    except UnicodeEncodeError:  # lone surrogates
+        clean = frame.map(lambda value: storable(value) if isinstance(value, str) else value)
+        table = pa.Table.from_pandas(clean.rename(columns=storable), preserve_index=False)
     return packed(table)
 
 

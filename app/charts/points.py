@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import floor, log10
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from backends.metrics.card import Direction
 from cache.frontier import Floats, pareto
@@ -24,6 +25,8 @@ EXTRAS = {
 FACTS = ("model", "part", "method", "step", "protocol", "layer", "line")
 LEAST_POWER = -30  # a logarithmic axis goes no lower
 SCIENTIFIC_BELOW = 0.001
+MOST_STYLED = 2000
+"""Rows of a table whose cells are worded one by one; more would take seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +88,31 @@ class Axis:
 
 
 def p_value(value: float) -> str:
-    """`0.684`, `3.1e-12`, or `0` where it is too small for a number of 64 bits."""
-    return f"{value:.3f}" if value >= SCIENTIFIC_BELOW else f"{value:.1e}" if value > 0 else "0"
+    """`0.684`, `3.1e-12`, or `< 1e-300` where it is too small for a number of 64 bits."""
+    return f"{value:.3f}" if value >= SCIENTIFIC_BELOW else f"{value:.1e}" if value > 0 else "< 1e-300"
+
+
+def short_p_value(value: float) -> str:
+    """`0.684`, or `< 0.001` where three places would show zero."""
+    return f"{value:.3f}" if value >= SCIENTIFIC_BELOW else "< 0.001"
+
+
+def p_value_said(value: float) -> str:
+    """What stands behind `p` in a sentence: `= 0.02` or `< 0.001`."""
+    return f"= {value:.2g}" if value >= SCIENTIFIC_BELOW else short_p_value(value)
+
+
+def p_values_shown(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame | Styler:
+    """The table with its p-values as people read them; they stay numbers, so that they sort.
+
+    Args:
+        table: to be drawn.
+        columns: those of its columns that are p-values.
+    """
+    held = [column for column in columns if column in table]
+    if not held or len(table) > MOST_STYLED:
+        return table
+    return table.style.format(short_p_value, subset=held, na_rep="–")
 
 
 def log_floor(values: pd.Series) -> float:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -15,7 +16,7 @@ from app import state, tradeoff_link
 from app.chart_options import Options, band, chart_options
 from app.charts.choices import SCALES, USUAL_SCALE, axis, first_axes, in_order, presets, title, unavailable
 from app.charts.marks import Marks
-from app.charts.points import Axis, chart_points, points_table
+from app.charts.points import Axis, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
 from app.chosen_runs import chosen_runs, own_runs
 from app.components.model_picker import is_dark
@@ -28,6 +29,7 @@ from app.many_runs import VIEWS, show_view
 from app.metric_card import metric_card
 from app.plain_text import cell_text, visible
 from app.protocol_choice import under_protocol
+from app.reference_choice import layer_notes
 from app.retained_choice import retained_choice
 from app.run_bar import literal
 from app.run_filters import filtered
@@ -150,6 +152,7 @@ def _frontier(
         options = chart_options(points, axes.x, axes.y)
         found = frontier(points, board, axes.x, axes.y)
         _chart(found, runs, axes, options, study)
+        _lacking(runs, axes)
     with right:
         chosen = chosen_runs(runs, board, study, axes.x, axes.y)
         retained_choice(study)
@@ -159,6 +162,9 @@ def _frontier(
     _table(found.points, axes)
     targets_panel(study, board)
     _not_shown(points, runs, keys, study)
+    layer_notes(
+        [layer for layer in dict.fromkeys(runs.heads["layer"]) if layer_names(study).get(layer) == "imported"]
+    )
     published_sources(shown.board)
     whole_study(study, board)
 
@@ -346,7 +352,11 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
         table.insert(1, "Protocol", points["protocol"])
     names = [name for name in ("Model", "Method", "Layer", "Protocol") if name in table]
     shown = table.assign(**{name: table[name].map(cell_text) for name in names})
-    st.dataframe(shown, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
+    powers = [each.name for each in axes if each is not None and each.p_value]
+    for name in powers:
+        config.pop(name, None)
+    worded = p_values_shown(shown, powers)
+    st.dataframe(worded, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
     ways = {each.name: each.better for each in (axes.x, axes.y) if each.better != "zero"}
     table_export(
         table,
@@ -355,6 +365,20 @@ def _table(points: pd.DataFrame, axes: _Axes) -> None:
         best=ways,
         ranked=list(points["part"] == "unlearned"),
     )
+
+
+def _lacking(runs: Board, axes: _Axes) -> None:
+    """How many runs have no point, and on which axis they have no value."""
+    values = {each.name: runs.column(each.key) for each in (axes.x, axes.y)}
+    missing = {name: int(np.isnan(column).sum()) for name, column in values.items()}
+    count = int(np.isnan(np.stack(list(values.values()))).any(axis=0).sum())
+    if not count:
+        return
+    told = " and ".join(
+        f"{number} {'has' if number == 1 else 'have'} no {name}" for name, number in missing.items() if number
+    )
+    verb = "is" if count == 1 else "are"
+    st.caption(literal(f"{count} of {len(runs)} runs {verb} not plotted: {told}."))
 
 
 def _not_shown(points: pd.DataFrame, runs: Board, keys: list[str], study: Study) -> None:

@@ -6,20 +6,41 @@ One module a tool; each has functions that recognise its files and functions tha
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from backends.errors import StoreError
-from cache.importers import harness, open_unlearning, pictures, tables, tofu_legacy, uds
-from cache.importers.found import Found, Unreadable
-from cache.results import Imported, put_results, retained_results
+from backends.plain_files import without_compression
+from cache import references
+from cache.imported_runs import collection_notes, put_runs
+from cache.importers import (
+    harness,
+    open_unlearning,
+    pictures,
+    rwku,
+    tables,
+    tofu_legacy,
+    tofu_stat,
+    uds,
+)
+from cache.importers.found import Found, Said, Unreadable, grouped
+from cache.results import Imported
 from cache.store import Store
 
-__all__ = ["Found", "Imported", "import_results", "read_results"]
+__all__ = ["Found", "Imported", "Said", "grouped", "import_results", "read_results"]
 
 Progress = Callable[[int, int], None]
-_READERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Found]]] = (
-    (tofu_legacy.is_result, tofu_legacy.read_file),
+Folder = Callable[[Path, Sequence[Path]], Found]
+_FOLDERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Path], Folder]] = (
+    (open_unlearning.is_result, lambda file: file.parent, open_unlearning.read_folder),
+    (tofu_legacy.is_result, lambda file: file.parent, tofu_legacy.read_folder),
+    (pictures.is_attack, lambda file: file.parent.parent, pictures.read_attacks),
+    (rwku.is_result, lambda file: file.parent, rwku.read_folder),
+)
+"""What recognises a file, which folder is the run that it belongs to, and what reads that folder's files."""
+_FILES: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Found]]] = (
+    (tofu_stat.is_stat, tofu_stat.read_stat),
     (uds.is_table, uds.read_table),
     (uds.is_summary, uds.read_summary),
     (harness.is_result, harness.read_file),
@@ -28,84 +49,134 @@ _READERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Found]]] = (
     (tables.is_table, tables.read_table),
 )
 """What recognises a file, and what reads it, for files that are a run or more each."""
-_BESIDE = ("trainer_state.json", "config.json", "metadata.json", "results.json")
+_BESIDE = ("trainer_state.json", "config.json", "metadata.json", "results.json", "generation_config.json",
+           "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "adapter_config.json")  # fmt: skip
 """Files that belong to another one, or to no result at all."""
+_DATA = (".json", ".csv", ".tsv", ".pth")
 
 
 def import_results(
-    store: Store, paths: Sequence[Path], on_progress: Progress | None = None
+    store: Store,
+    paths: Sequence[Path],
+    on_progress: Progress | None = None,
+    relabelled: Callable[[Found], Found] | None = None,
 ) -> tuple[Found, Imported]:
     """Read everything under these paths and keep the runs; a second time changes nothing.
+
+    Args:
+        store: keeps them.
+        paths: files and folders.
+        on_progress: told how many files of how many were read.
+        relabelled: changes what was found before it is kept, for uploads that have no place of their own.
+
+    Returns:
+        What was found, with what must be known of each collection among its notes, and what that changed.
 
     Raises:
         StoreError: a path does not exist, or the store cannot be written.
     """
-    found = read_results(paths, on_progress, store)
-    return found, put_results(store, found.results)
+    found = _read_all(paths, on_progress)
+    if relabelled is not None:
+        found = relabelled(found)
+    changed = put_runs(store, found.results)
+    for name in sorted({each.collection for each in found.results}):
+        found.notes += [Said(name, note) for note in collection_notes(store, name)]
+    return found, changed
 
 
-def read_results(
-    paths: Sequence[Path], on_progress: Progress | None = None, store: Store | None = None
-) -> Found:
-    """Runs of all files under these paths, and a line for each that could not be used.
+def read_results(paths: Sequence[Path], on_progress: Progress | None = None) -> Found:
+    """Runs of all files under these paths, compared with the retained runs among them, and what could not be used.
 
     Args:
         paths: files and folders.
         on_progress: told how many files of how many were read.
-        store: where retained runs of earlier imports are looked for.
 
     Raises:
         StoreError: a path does not exist.
     """
+    found = _read_all(paths, on_progress)
+    by_collection: dict[str, list[int]] = {}
+    for place, each in enumerate(found.results):
+        by_collection.setdefault(each.collection, []).append(place)
+    for places in by_collection.values():
+        done = references.completed([found.results[place] for place in places])
+        for place, each in zip(places, done, strict=True):
+            found.results[place] = each
+    return found
+
+
+def _read_all(paths: Sequence[Path], on_progress: Progress | None) -> Found:
     for path in paths:
-        if not path.exists():
+        if not os.path.lexists(path):
             raise StoreError(
                 "there is no such file or folder", where=str(path), how="Name what is to be imported"
             )
-    files = [file for path in paths for file in _files(path)]
     found = Found()
-    folders: dict[Path, list[Path]] = {}
-    attacks: dict[Path, list[Path]] = {}
-    single = {path for path in paths if path.is_file()}
+    files = list(dict.fromkeys(file for path in paths for file in _files(path, found)))
+    folders: dict[tuple[int, Path], list[Path]] = {}
+    single = set(paths)
     for count, file in enumerate(files):
         if on_progress is not None:
             on_progress(count, len(files))
-        if open_unlearning.is_result(file):
-            folders.setdefault(file.parent, []).append(file)
-        elif pictures.is_attack(file):
-            attacks.setdefault(file.parent.parent, []).append(file)
-        else:
-            reader = next((read for recognises, read in _READERS if recognises(file)), None)
+        name = without_compression(file)
+        group = next((place for place, (is_its, _, _) in enumerate(_FOLDERS) if is_its(name)), None)
+        if group is not None:
+            folders.setdefault((group, _FOLDERS[group][1](file)), []).append(file)
+            continue
+        try:
+            reader = next((read for is_its, read in _FILES if is_its(file)), None)
             if reader is not None:
-                _read(reader, file, found)
-            elif file in single or (file.suffix == ".json" and file.name not in _BESIDE):
-                found.left_out.append(f"{file}: is no result file of a known tool")
-    for folder, held in folders.items():
-        found.add(open_unlearning.read_folder(folder, held))
-    for folder, held in attacks.items():
-        found.add(pictures.read_attacks(folder, held))
-    lacking = {each.collection for each in found.results}
-    known = retained_results(store, lacking) if store is not None else {}
-    completed = open_unlearning.with_retained(found.results, known)
-    found.problems += completed.problems
-    found.results = pictures.joined_canvas(completed.results)
+                found.add(reader(file))
+            elif file in single or (name.suffix == ".json" and name.name not in _BESIDE):
+                found.leave_out(file, "is no result file of a known tool")
+        except Unreadable as error:
+            found.problem(file, str(error))
+    for (group, folder), held in folders.items():
+        found.add(_FOLDERS[group][2](folder, held))
+    found.results = tofu_stat.joined(pictures.joined_canvas(found.results))
     if on_progress is not None:
         on_progress(len(files), len(files))
     return found
 
 
-def _read(reader: Callable[[Path], Found], file: Path, found: Found) -> None:
-    try:
-        found.add(reader(file))
-    except Unreadable as error:
-        found.problems.append(f"{file}: {error}")
-
-
-def _files(path: Path) -> Iterator[Path]:
-    """Files under a path, in order; hidden folders are not entered."""
-    if path.is_file():
-        yield path
+def _files(path: Path, found: Found) -> Iterator[Path]:
+    """Plain files under a path, in order; hidden folders are not entered, links to folders are followed once."""
+    if not path.is_dir():
+        if _is_plain(path, found, named=True):
+            yield path
         return
-    for name, inner, names in os.walk(path):
-        inner[:] = sorted(each for each in inner if not each.startswith("."))
-        yield from (Path(name) / each for each in sorted(names))
+    seen: set[tuple[int, int]] = set()
+    for name, inner, names in os.walk(path, followlinks=True):
+        inner[:] = sorted(
+            each for each in inner if not each.startswith(".") and _first(Path(name) / each, seen)
+        )
+        for each in sorted(names):
+            file = Path(name) / each
+            if _is_plain(file, found, named=False):
+                yield file
+
+
+def _first(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether the folder was not entered before: a link may lead back to where it stands."""
+    try:
+        state = folder.stat()
+    except OSError:
+        return False
+    place = (state.st_dev, state.st_ino)
+    new = place not in seen
+    seen.add(place)
+    return new
+
+
+def _is_plain(file: Path, found: Found, *, named: bool) -> bool:
+    """Whether the file may be opened at all: no pipe, no device; said where it has the name of a result file."""
+    try:
+        mode = file.stat().st_mode
+    except (OSError, ValueError):
+        if named or (file.suffix in _DATA and file.name not in _BESIDE):
+            found.problem(file, "cannot be read, or is a link to nothing")
+        return False
+    wanted = without_compression(file).suffix in _DATA and file.name not in _BESIDE
+    if not stat.S_ISREG(mode) and (named or wanted):
+        found.problem(file, "is no file with data but a pipe, a device or a socket")
+    return stat.S_ISREG(mode)

@@ -1,20 +1,45 @@
-"""What reading other tools' files gives: runs, and a line for everything that could not be understood."""
+"""What reading other tools' files gives: runs, and a line for everything that could not be understood.
+
+Files are opened and numbers are told from other things by `backends.plain_files` alone.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from backends.plain_files import NotPlain, number, parse_json, read_plain, storable
 from cache.results import Number, Result
 from cache.statistics import bootstrap_interval
 
-MOST_BYTES = 512 * 2**20
+__all__ = ["Found", "Said", "Unreadable", "mean_of", "moment", "number", "plain_settings", "read_object"]
+
+MOST_BYTES = 128 * 2**20
+"""Of a result file, packed or unpacked; the largest that tools write are about 10 MB."""
+LATEST = 253402300799.0
+"""Seconds; the last moment that has a date of four digits."""
+MOST_SETTINGS, MOST_SEEN, MOST_DEPTH, MOST_TEXT = 400, 4000, 8, 500
+
+
+_DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
+
+
+class Said(NamedTuple):
+    """One thing that a person must know: of which file or folder, and what."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
 
 
 @dataclass(slots=True)
@@ -23,67 +48,132 @@ class Found:
 
     Attributes:
         results: runs.
-        problems: a line for each file that could not be used, and why.
-        left_out: a line for what was not understood in files that could be.
+        problems: files that could not be used, and why.
+        left_out: what was not understood in files that could be.
+        notes: what a reader of the numbers must know.
     """
 
     results: list[Result] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    problems: list[Said] = field(default_factory=list)
+    left_out: list[Said] = field(default_factory=list)
+    notes: list[Said] = field(default_factory=list)
 
     def add(self, other: Found) -> None:
         """Take over what another reader found."""
         self.results += other.results
         self.problems += other.problems
         self.left_out += other.left_out
+        self.notes += other.notes
+
+    def problem(self, where: object, what: str) -> None:
+        """A file that could not be used."""
+        self.problems.append(Said(storable(str(where)), storable(what)))
+
+    def leave_out(self, where: object, what: str) -> None:
+        """Something that was not understood."""
+        self.left_out.append(Said(storable(str(where)), storable(what)))
+
+    def note(self, where: object, what: str) -> None:
+        """Something that a reader of the numbers must know."""
+        self.notes.append(Said(storable(str(where)), storable(what)))
 
 
 class Unreadable(Exception):
     """A file that cannot be used; the message is one line for a person, without the file's name."""
 
 
-def read_json(path: Path) -> Any:
+def grouped(lines: Sequence[Said]) -> list[str]:
+    """Lines for people: those of the same kind become one, with a count and the first file.
+
+    Of the same kind are those that differ in numbers and quoted texts only.
+    """
+    kinds: dict[str, list[Said]] = {}
+    for line in dict.fromkeys(lines):
+        kinds.setdefault(_DETAIL.sub("#", line.what), []).append(line)
+    said = []
+    for held in kinds.values():
+        first, places = held[0], {line.where for line in held}
+        if len(places) == 1:
+            said += [str(line) for line in held]
+        elif all(line.what == first.what for line in held):
+            said.append(f"{len(places)} files and folders: {first.what} (the first: {first.where})")
+        else:
+            said.append(
+                f"{len(places)} files and folders, each in its own numbers: {first.what} (the first: {first.where})"
+            )
+    return said
+
+
+def listed(names: Iterable[str], most: int = 12) -> str:
+    """Names with commas; of many the first ones and how many more there are."""
+    held = [name if len(name) <= 80 else f"{name[:77]}..." for name in names]
+    more = f" and {len(held) - most:,} more" if len(held) > most else ""
+    return ", ".join(held[:most]) + more
+
+
+def read_text(path: Path) -> str:
+    """The file as text, UTF-8 or with a byte order mark.
+
+    Raises:
+        Unreadable: no plain file, too large, not text.
+    """
+    try:
+        content = read_plain(path, MOST_BYTES, MOST_BYTES)
+    except NotPlain as error:
+        raise Unreadable(str(error)) from error
+    try:
+        return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Unreadable("is not text in UTF-8") from error
+
+
+def read_json(path: Path, found: Found | None = None) -> Any:
     """The file's JSON; NaN and Infinity, which other tools write, are taken as such.
+
+    Args:
+        path: of the file.
+        found: told of names that an object holds twice with different values; such names are left out.
 
     Raises:
         Unreadable: half a file, not JSON, not text, too large.
     """
+    text = read_text(path)
+    twice: dict[str, None] = {}
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        held = dict(pairs)
+        if len(held) < len(pairs):
+            for name in {name for name, value in pairs if not _same(value, held[name])}:
+                del held[name]
+                twice[name] = None
+        return held
+
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise Unreadable(f"larger than {MOST_BYTES // 2**20} MB")
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(text, once)
     except json.JSONDecodeError as error:
-        text = path.read_text(encoding="utf-8", errors="replace").rstrip()
-        broken = not text or not text.endswith(("}", "]"))
-        what = (
-            "ends in the middle, as a file that was being written" if broken else f"is not JSON ({error.msg}"
-        )
-        raise Unreadable(what if broken else f"{what}, line {error.lineno})") from error
-    except UnicodeDecodeError as error:
-        raise Unreadable("is not text in UTF-8") from error
-    except RecursionError as error:
-        raise Unreadable("is nested too deeply") from error
-    except OSError as error:
-        raise Unreadable(f"cannot be read ({error.strerror})") from error
+        raise Unreadable(_broken(text, error)) from error
+    except NotPlain as error:
+        raise Unreadable(str(error)) from error
+    if twice and found is not None:
+        found.leave_out(path, f"there twice with different values, so neither is used: {listed(twice)}")
+    return content
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, found: Found | None = None) -> dict[str, Any]:
     """The same, where it must be an object."""
-    found = read_json(path)
-    if not isinstance(found, dict):
-        raise Unreadable(f"holds a {type(found).__name__} where an object is expected")
-    return found
+    content = read_json(path, found)
+    if not isinstance(content, dict):
+        kinds = {list: "a list", str: "a text", bool: "a flag", type(None): "nothing"}
+        raise Unreadable(f"holds {kinds.get(type(content), 'a number')} where an object is expected")
+    return content
 
 
-def number(value: object) -> float:
-    """A finite number, also from a string that is one; NaN where it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return math.nan
-    try:
-        read = float(value)
-    except ValueError:
-        return math.nan
-    return read if math.isfinite(read) else math.nan
+def moment(seconds: object) -> str:
+    """Seconds since 1970 as ISO 8601; "" for what is none (negative, beyond the year 9999)."""
+    value = number(seconds)
+    if math.isnan(value) or not 0 <= value <= LATEST:
+        return ""
+    return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
 
 
 def mean_of(values: Iterable[float], stated: float = math.nan) -> Number:
@@ -94,21 +184,63 @@ def mean_of(values: Iterable[float], stated: float = math.nan) -> Number:
         stated: the value that the file gives. The interval is only that of the mean where the two agree.
     """
     sample = np.array([value for value in values if not math.isnan(value)], np.float64)
-    mean = float(sample.mean()) if len(sample) else math.nan
-    if not math.isnan(stated) and not (abs(stated - mean) <= 1e-6 * max(1.0, abs(stated))):
-        return Number(stated, n=float(len(sample)) if len(sample) else math.nan)
-    low, high = bootstrap_interval(sample)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = float(sample.mean()) if len(sample) else math.nan
+        if not math.isfinite(mean):
+            mean = math.nan
+        if not math.isnan(stated) and not (abs(stated - mean) <= 1e-6 * max(1.0, abs(stated))):
+            return Number(stated, n=float(len(sample)) if len(sample) else math.nan)
+        low, high = bootstrap_interval(sample) if not math.isnan(mean) else (math.nan, math.nan)
     return Number(mean if math.isnan(stated) else stated, low, high, float(len(sample)))
 
 
 def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
-    """Settings that can be shown and compared: numbers, texts, flags; nested ones by dotted names."""
+    """Settings that can be shown and compared: numbers, texts, flags; nested ones by dotted names.
+
+    What is nested deeper than `MOST_DEPTH` or more than `MOST_SETTINGS` is left out: no tool writes that.
+    """
     flat: dict[str, object] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            flat |= {f"{name}.{inner}": each for inner, each in plain_settings(value).items()}
-        elif isinstance(value, str | int | float | bool):
-            flat[str(name)] = value
-        elif isinstance(value, list) and all(isinstance(each, str | int | float) for each in value):
-            flat[str(name)] = ", ".join(map(str, value))
+    _flatten(settings, "", flat, [0])
     return flat
+
+
+def _flatten(
+    settings: Mapping[str, object], before: str, flat: dict[str, object], seen: list[int], depth: int = 0
+) -> None:
+    """Fills `flat`; `seen` counts, since what is nested may be the same thing many times over."""
+    for name, value in settings.items():
+        seen[0] += 1
+        if seen[0] > MOST_SEEN or len(flat) >= MOST_SETTINGS:
+            return
+        key = storable(f"{before}{name}")[:MOST_TEXT]
+        if isinstance(value, Mapping):
+            if depth < MOST_DEPTH:
+                _flatten(value, f"{key}.", flat, seen, depth + 1)
+        elif isinstance(value, list):
+            if len(value) <= MOST_SETTINGS and all(isinstance(each, str | int | float) for each in value):
+                flat[key] = storable(", ".join(map(_short, value)))[:MOST_TEXT]
+        elif isinstance(value, str | int | float | bool):
+            flat[key] = storable(value)[:MOST_TEXT] if isinstance(value, str) else value
+
+
+def _short(value: object) -> str:
+    return str(value)[:MOST_TEXT]
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other) or (one != one and other != other)
+
+
+def _broken(text: str, error: json.JSONDecodeError) -> str:
+    rest = text.rstrip()
+    if not rest or not rest.endswith(("}", "]")):
+        return (
+            "ends in the middle, as a file that was being written"
+            if rest[:1] in ("", "{", "[")
+            else _no(error)
+        )
+    return _no(error)
+
+
+def _no(error: json.JSONDecodeError) -> str:
+    return f"is not JSON ({error.msg}, line {error.lineno}, column {error.colno})"

@@ -1,58 +1,104 @@
-"""lm-evaluation-harness: `results_*.json` with its `samples_{task}_*.jsonl`."""
+"""lm-evaluation-harness: `results_*.json` with its `samples_{task}_*.jsonl`, a single `results.json`, the form of 0.3.
+
+0.4 writes `acc,none` with `acc_stderr,none`, 0.3 plain `acc` with `acc_stderr` into a file of any name. A run with
+`peft=` in its model arguments is named by its adapter.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import pandas as pd
 
 from backends.metrics.foreign import LM_EVAL
-from cache.importers.found import Found, Unreadable, number, plain_settings, read_object
+from backends.plain_files import NotPlain, open_plain, parse_json, storable, without_compression
+from cache.importers.found import (
+    MOST_BYTES,
+    Found,
+    Unreadable,
+    moment,
+    number,
+    plain_settings,
+    read_object,
+    read_text,
+)
 from cache.importers.task_names import method_of
-from cache.results import Number, Result
+from cache.results import NOTES, Number, Result
 
 TOOL = "lm-evaluation-harness"
 _Z = 1.959963984540054
+_BEGINNING = 4096
+_ABOUT = ("alias", "name", "sample_len", "sample_count", "samples")
+"""What stands among the numbers of a task and is none of its measures."""
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")
 
 
 def is_result(path: Path) -> bool:
-    """Whether this is one of its result files, by name."""
-    return path.name.startswith("results_") and path.suffix == ".json"
+    """Whether this is one of its result files: by name, or by how a file of another name begins."""
+    name = without_compression(path)
+    if name.suffix != ".json":
+        return False
+    if name.name.startswith("results_"):
+        return True
+    try:
+        with open_plain(path, MOST_BYTES) as file:
+            beginning = file.read(_BEGINNING).decode("utf-8", errors="ignore")
+    except NotPlain:
+        return name.name == "results.json"
+    return re.match(r'\s*{\s*"results"\s*:\s*{', beginning) is not None
 
 
 def read_file(path: Path) -> Found:
     """The run that the file is of."""
     found = Found()
-    content = read_object(path)
+    content = read_object(path, found)
     tasks = content.get("results")
+    if not without_compression(path).name.startswith("results_") and not {"config", "versions"} & set(
+        content
+    ):
+        found.leave_out(path, "is no result file of a known tool")
+        return found
     if not isinstance(tasks, dict):
         raise Unreadable("has no `results` of lm-evaluation-harness")
-    counts = content.get("n-samples") if isinstance(content.get("n-samples"), dict) else {}
+    groups = content.get("groups")
+    measured = {**(groups if isinstance(groups, dict) else {}), **tasks}
+    counts = _object(content.get("n-samples"))
+    better = _object(content.get("higher_is_better"))
     metrics: dict[str, Number] = {}
-    for task, values in tasks.items():
+    for task, values in measured.items():
         if isinstance(values, dict):
-            metrics |= _numbers(str(task), values, counts if isinstance(counts, dict) else {})
+            metrics |= _numbers(str(task), values, counts, _object(better.get(task)))
     if not metrics:
-        raise Unreadable("holds no number")
-    config = content.get("config") if isinstance(content.get("config"), dict) else {}
-    name = _model(content, config if isinstance(config, dict) else {}, path)
-    method, settings = method_of(name.rpartition("/")[2])
+        raise Unreadable("holds no number of a task")
+    config = _object(content.get("config"))
+    arguments = _arguments(config)
+    name, adapter = _model(content, arguments, path)
+    method, settings = method_of(PurePath(name).name)
+    if not method and (adapter or _CHECKPOINT.search(name)):
+        method, settings = method_of("_".join(PurePath(adapter or name).parts))
+    step = _CHECKPOINT.search(adapter or name)
+    notes = _notes(config, counts)
+    base = str(arguments.get("pretrained", "")) if adapter else ""
+    told = plain_settings({"config": config, "git_hash": content.get("git_hash")})
+    settings |= {"adapter of": base} if base else {}
     found.results.append(
         Result(
             tool=TOOL,
-            collection=f"lm-eval: {', '.join(sorted(tasks))[:60]}",
+            collection=_collection(tasks, config, counts),
             protocol=TOOL,
             modality="text",
             model=name,
             method=method,
+            step=float(step[1]) if step else None,
+            line=_line(adapter or name) if step else "",
             source=str(path),
-            created=_created(content.get("date")),
-            settings=settings | plain_settings({"config": config, "git_hash": content.get("git_hash")}),
+            created=moment(content.get("date")),
+            settings=settings | told | ({NOTES: notes} if notes else {}),
             metrics=metrics,
             examples=_samples(path, list(tasks), found),
         )
@@ -60,76 +106,129 @@ def read_file(path: Path) -> Found:
     return found
 
 
-def _numbers(task: str, values: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Number]:
-    """`acc,none` with `acc_stderr,none` as a number with a normal interval."""
-    role = "forget" if task.startswith("wmdp") else "all"
-    held = counts.get(task)
-    n = number(held.get("effective")) if isinstance(held, dict) else math.nan
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _numbers(
+    task: str, values: Mapping[str, Any], counts: Mapping[str, Any], better: Mapping[str, Any]
+) -> dict[str, Number]:
+    """`acc,none` with `acc_stderr,none`, or `acc` with `acc_stderr`, as a number with a normal interval."""
+    role = _role(task)
+    n = number(_object(counts.get(task)).get("effective"))
     metrics = {}
     for name, value in values.items():
-        measure, _, kind = name.partition(",")
+        measure, comma, kind = name.partition(",")
         stated = number(value)
-        if measure.endswith("_stderr") or math.isnan(stated) or not kind:
+        if measure.endswith("_stderr") or math.isnan(stated) or measure in _ABOUT:
             continue
-        error = number(values.get(f"{measure}_stderr,{kind}"))
-        label = measure if kind == "none" else f"{measure} {kind}"
-        metrics[f"{role}/{LM_EVAL}:{task}:{label}"] = Number(
-            stated, stated - _Z * error, stated + _Z * error, n
-        )
+        error = number(values.get(f"{measure}_stderr{comma}{kind}"))
+        label = measure if kind in ("", "none") else f"{measure} {kind}"
+        key = f"{role}/{LM_EVAL}:{task}:{label}"
+        if better.get(measure) is False and not label.endswith(
+            ("perplexity", "bits_per_byte", "brier_score", "ter")
+        ):
+            key = f"{role}/{'higher' if role == 'forget' else 'lower'}:{task}: {label}"
+        metrics[key] = Number(stated, stated - _Z * error, stated + _Z * error, n)
     return metrics
 
 
-def _model(content: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> str:
+def _role(task: str) -> str:
+    return "forget" if task.startswith("wmdp") else "all"
+
+
+def _arguments(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The model's arguments: an object, or `pretrained=NAME,peft=FOLDER,dtype=bfloat16`."""
+    held = config.get("model_args")
+    if isinstance(held, dict):
+        return held
+    pairs = held.split(",") if isinstance(held, str) else []
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def _model(content: Mapping[str, Any], arguments: Mapping[str, Any], path: Path) -> tuple[str, str]:
+    """The run's name and its adapter: the file names the base for all adapters alike."""
+    adapter = next(
+        (each for name in ("peft", "delta") if isinstance(each := arguments.get(name), str) and each), ""
+    )
+    if adapter:
+        parts = [part for part in PurePath(adapter.replace("\\", "/")).parts if part not in (".", "/", "..")]
+        return "/".join(parts[-2:]) or adapter, adapter
     stated = content.get("model_name")
     if isinstance(stated, str) and stated:
-        return stated
-    arguments = config.get("model_args")
-    if isinstance(arguments, str):
-        pairs = dict(pair.split("=", 1) for pair in arguments.split(",") if "=" in pair)
-        if pairs.get("pretrained"):
-            return pairs["pretrained"]
-    return path.parent.name
+        return stated, ""
+    pretrained = arguments.get("pretrained")
+    if isinstance(pretrained, str) and pretrained:
+        return pretrained, ""
+    return path.parent.name, ""
 
 
-def _created(stated: object) -> str:
-    seconds = number(stated)
-    return "" if math.isnan(seconds) else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+def _line(place: str) -> str:
+    """What the checkpoints of one training share: the path up to the checkpoint."""
+    return re.split(r"checkpoint-\d", place)[0].strip("/. ")
+
+
+def _collection(tasks: Mapping[str, Any], config: Mapping[str, Any], counts: Mapping[str, Any]) -> str:
+    """Runs of the same tasks; a run over the first examples only is compared with its like."""
+    limit = number(config.get("limit"))
+    some = "" if math.isnan(limit) else f", limit {limit:g}"
+    shots = config.get("num_fewshot")
+    few = f", {shots}-shot" if isinstance(shots, int) and not isinstance(shots, bool) and shots > 0 else ""
+    return f"lm-eval: {', '.join(sorted(map(str, tasks)))[:60]}{few}{some}"
+
+
+def _notes(config: Mapping[str, Any], counts: Mapping[str, Any]) -> list[str]:
+    limit = number(config.get("limit"))
+    cut = [
+        task
+        for task, held in counts.items()
+        if number(_object(held).get("effective")) < number(_object(held).get("original"))
+    ]
+    if math.isnan(limit) and not cut:
+        return []
+    of = f" of {', '.join(sorted(cut)[:4])}" if cut else ""
+    return [f"only the first examples{of} were asked (limit), so the numbers are not those of the whole task"]
 
 
 def _samples(path: Path, tasks: list[str], found: Found) -> pd.DataFrame:
     """One row a sample of the files beside the result, of the same moment."""
-    moment = path.stem.removeprefix("results_")
+    moment_of_run = without_compression(path).stem.removeprefix("results_")
     rows: list[dict[str, object]] = []
     for task in tasks:
-        file = path.with_name(f"samples_{task}_{moment}.jsonl")
-        if not file.is_file():
+        try:
+            file = path.with_name(f"samples_{task}_{moment_of_run}.jsonl")
+            if not file.is_file():
+                continue
+            lines = read_text(file).splitlines()
+        except (ValueError, OSError):
+            continue  # a task whose name cannot be a file's
+        except Unreadable as error:
+            found.problem(file, str(error))
             continue
-        role = "forget" if task.startswith("wmdp") else "all"
         bad = 0
-        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in lines:
             try:
-                held = json.loads(line)
-            except json.JSONDecodeError:
+                held = parse_json(line)
+            except (json.JSONDecodeError, NotPlain):
                 bad += 1
                 continue
             if isinstance(held, dict):
-                rows.append(_sample(task, role, held))
+                rows.append(_sample(task, _role(task), held))
         if bad:
-            found.left_out.append(f"{file}: {bad} lines are not JSON")
+            found.leave_out(file, f"{bad} lines are not JSON")
     return pd.DataFrame(rows)
 
 
 def _sample(task: str, role: str, held: Mapping[str, Any]) -> dict[str, object]:
-    document = held.get("doc") if isinstance(held.get("doc"), dict) else {}
-    told = document if isinstance(document, dict) else {}
-    texts = (told.get(name) for name in ("question", "query", "input", "text"))
+    document = _object(held.get("doc"))
+    texts = (document.get(name) for name in ("question", "query", "input", "text"))
     prompt = next((text for text in texts if isinstance(text, str)), "")
     row: dict[str, object] = {
-        "id": f"{task} {held.get('doc_id')}",
+        "id": storable(f"{task} {held.get('doc_id')}"[:200]),
         "role": role,
-        "prompt": prompt,
-        "answer": str(held.get("target", "")),
-        "generation": str(held.get("filtered_resps", ""))[:2000],
+        "prompt": storable(prompt),
+        "answer": storable(str(held.get("target", ""))[:2000]),
+        "generation": storable(str(held.get("filtered_resps", ""))[:2000]),
     }
     for measure in ("acc", "acc_norm", "exact_match", "f1"):
         value = number(held.get(measure))

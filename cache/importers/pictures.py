@@ -6,8 +6,8 @@ A `.pth` is read with torch's restricted unpickler: tensors and plain containers
 from __future__ import annotations
 
 import math
+import zipfile
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,24 @@ import numpy as np
 import pandas as pd
 
 from backends.errors import CheckpointError
-from cache.importers.found import Found, Unreadable, mean_of, number, plain_settings, read_json, read_object
+from backends.plain_files import NotPlain, open_plain, storable
+from cache.importers.found import (
+    Found,
+    Unreadable,
+    mean_of,
+    moment,
+    number,
+    plain_settings,
+    read_json,
+    read_object,
+)
 from cache.results import Number, Result
 from cache.statistics import bootstrap_interval
 
 MOST_CANVAS = 16 * 2**20
 """Bytes; larger files of that kind are weights."""
+ROUNDING = 1e-4
+"""What an accuracy may be above 1, as a sum of float32."""
 CANVAS, ATTACK, REPORTS = "UnlearnCanvas", "UnlearnDiffAtk", "eval-unlearn"
 _REPORT_KEYS: Mapping[str, str] = {
     "asr_i2p": "forget/attack_success",
@@ -40,7 +52,10 @@ def is_canvas(path: Path) -> bool:
     """Whether this may be UnlearnCanvas' evaluation of one theme: small, and no state of a trainer."""
     if path.suffix != ".pth" or path.name.startswith(("rng_state", "optimizer", "scheduler")):
         return False
-    return path.stat().st_size <= MOST_CANVAS
+    try:
+        return path.stat().st_size <= MOST_CANVAS
+    except OSError:
+        return False
 
 
 def read_canvas(path: Path) -> Found:
@@ -48,6 +63,7 @@ def read_canvas(path: Path) -> Found:
     from backends.image.version_files import read_tensors  # only who has such a file pays for torch
 
     found = Found()
+    _refuse_bombs(path)
     try:
         held = read_tensors(path)
     except CheckpointError as error:
@@ -56,7 +72,8 @@ def read_canvas(path: Path) -> Found:
     theme = held.get("test_theme") if isinstance(held, dict) else None
     if not isinstance(accuracies, dict) or not isinstance(theme, str):
         raise Unreadable("has no `test_theme` and `acc`, so it is no result of UnlearnCanvas")
-    shares = {str(name): _share(value) for name, value in accuracies.items()}
+    theme = storable(theme)
+    shares = {storable(str(name)): _share(value) for name, value in accuracies.items()}
     if not shares or any(not 0 <= share <= 1 for share in shares.values()):
         raise Unreadable("its accuracies are not shares between 0 and 1")
     metrics: dict[str, Number] = {}
@@ -140,7 +157,7 @@ def read_attacks(folder: Path, logs: Sequence[Path]) -> Found:
             if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
                 raise Unreadable("is not a list of attack steps")
         except Unreadable as error:
-            found.problems.append(f"{path}: {error}")
+            found.problem(path, str(error))
             continue
         first, last = (entry if isinstance(entry, dict) else {} for entry in (entries[0], entries[-1]))
         before, after = (float(bool(entry.get("success"))) for entry in (first, last))
@@ -148,8 +165,8 @@ def read_attacks(folder: Path, logs: Sequence[Path]) -> Found:
             {
                 "id": path.parent.name.removeprefix("attack_idx_"),
                 "role": "forget",
-                "prompt": str(first.get("prompt", "")),
-                "generation": str(last.get("prompt", "")),
+                "prompt": storable(str(first.get("prompt", ""))),
+                "generation": storable(str(last.get("prompt", ""))),
                 "forget/attack_success": before,
                 "forget/post_asr": max(before, after),
             }
@@ -199,19 +216,17 @@ def read_report(path: Path) -> Found:
     technique = content.get("technique_name")
     if not metrics or not isinstance(technique, str):
         raise Unreadable("is no report of eval-unlearn with a known metric")
-    concept = str(content.get("erase_concept", "") or "")
-    moment = number(content.get("timestamp"))
-    created = "" if math.isnan(moment) else datetime.fromtimestamp(moment, UTC).isoformat(timespec="seconds")
+    concept = str(content.get("erase_concept", "") or "")[:100]
     found.results.append(
         Result(
             tool=REPORTS,
             collection=f"eval-unlearn {concept}".strip(),
             protocol=REPORTS,
             modality="image",
-            model=f"{technique} {content.get('run_id', '')}".strip(),
+            model=f"{technique} {str(content.get('run_id', ''))[:100]}".strip(),
             method=technique,
             source=str(path),
-            created=created,
+            created=moment(content.get("timestamp")),
             settings=plain_settings(
                 {
                     name: content.get(name)
@@ -233,16 +248,43 @@ def _reported(name: str, held: object, path: Path, found: Found) -> dict[str, Nu
         pairs = {short: number(told.get(short, told.get(short.upper()))) for short in ("ua", "ira")}
         return {_REPORT_KEYS[short]: Number(value) for short, value in pairs.items() if not math.isnan(value)}
     if name not in _REPORT_KEYS:
-        found.left_out.append(f"{path}: no metric of that name is known: {name or 'none given'}")
+        found.leave_out(path, f"no metric of that name is known: {name[:80] or 'none given'}")
         return {}
     if math.isnan(number(value)):
-        found.left_out.append(f"{path}: {name} is not a number")
+        found.leave_out(path, f"{name} is not a number")
         return {}
     return {_REPORT_KEYS[name]: Number(number(value))}
 
 
 def _share(value: object) -> float:
-    return number(value.item() if hasattr(value, "item") else value)
+    """An accuracy, also as a tensor of one number; float32 sums of shares may pass 1 by a little, which is 1."""
+    if callable(getattr(value, "item", None)):
+        try:
+            value = value.item()  # type: ignore[attr-defined]
+        except (RuntimeError, ValueError, NotImplementedError):  # many numbers, or a tensor without any
+            return math.nan
+    share = number(value)
+    return 1.0 if 1 < share <= 1 + ROUNDING else share
+
+
+def _refuse_bombs(path: Path) -> None:
+    """A torch file is a zip archive, and may unpack to far more than it is.
+
+    Raises:
+        Unreadable: it does, or is no plain file.
+    """
+    try:
+        with open_plain(path, MOST_CANVAS) as file:
+            if not zipfile.is_zipfile(file):
+                return
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+    except NotPlain as error:
+        raise Unreadable(str(error)) from error
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise Unreadable("is no whole checkpoint file") from error
+    if size > 4 * MOST_CANVAS:
+        raise Unreadable(f"unpacks to {size / 2**20:,.0f} MB, so it is no result of UnlearnCanvas")
 
 
 def _config(path: Path) -> dict[str, object]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import hmean
 
+from backends.plain_files import storable, without_compression
 from backends.study import Part
 from cache.importers.found import Found, Unreadable, mean_of, number, read_object
-from cache.importers.open_unlearning import RATIO
-from cache.importers.task_names import SPLITS, method_of
-from cache.results import Number, Result
+from cache.importers.task_names import forgotten, method_of
+from cache.references import RATIO
+from cache.results import NOTES, Number, Result
 
 TOOL, PROTOCOL = "locuslab/tofu", "tofu-2024"
 NAME = "eval_log_aggregated.json"
@@ -31,34 +33,62 @@ _SECTIONS: Mapping[str, tuple[str, str]] = {
     "eval_real_author_wo_options.json": ("utility", "@real authors"),
     "eval_real_world_wo_options.json": ("utility", "@world facts"),
 }
-_GENERIC = re.compile(r"eval_results?(?:-\d+)?|ds_size\d+|checkpoint-\d+|evals?|data")
+_GENERIC = re.compile(r"eval_results?(?:-\d+)?|ds_size\d+|evals?|data|results?|unlearned|paper_models")
 """Folders that say nothing of which run it is."""
-_METHODS: Mapping[str, str] = {
-    "grad_ascent": "GradAscent",
-    "grad_diff": "GradDiff",
-    "KL": "KL",
-    "idk": "IdkNLL",
-    "dpo": "IdkDPO",
+_CHECKPOINT = re.compile(r"checkpoint-(\d{1,12})")
+_METHODS: Mapping[str, str] = {"DPO": "IdkDPO"}
+"""In 2024 the preferred answers were always refusals."""
+_BASE = re.compile(
+    r"(?:^|_)((?:llama|phi|zephyr|mistral|gemma|qwen|falcon|opt|stablelm)[^_]*)(?:_|$)", re.IGNORECASE
+)
+_FAMILIES: Mapping[str, str] = {
+    "llama": "llama2-7b",
+    "llama2": "llama2-7b",
+    "phi-1.5": "phi",
+    "phi1.5": "phi",
 }
+"""What TOFU's and NPO's folders call the two models of the paper."""
+_ROWS: Mapping[int, str] = {40: "forget01", 200: "forget05", 300: "forget10", 400: "forget10"}
+"""Forget rows that are evaluated, 300 at most."""
 Floats = NDArray[np.float64]
 
 
 def is_result(path: Path) -> bool:
-    """Whether this is one of its files."""
-    return path.name == NAME
+    """Whether this is one of its files: all four evaluations in one, or one of them."""
+    return without_compression(path).name in (NAME, *_SECTIONS)
 
 
-def read_file(path: Path) -> Found:
-    """The run that the file is of; its path says whether it is a retained model."""
+def read_folder(folder: Path, files: Sequence[Path]) -> Found:
+    """The run of a folder: of the file with all evaluations, or where there is none, of the single ones."""
     found = Found()
-    content = read_object(path)
+    names = {without_compression(file).name: file for file in files}
+    whole = names.get(NAME)
+    content: dict[str, Any] = {}
+    for name, file in [(NAME, whole)] if whole else sorted(names.items()):
+        try:
+            held = read_object(file, found)
+        except Unreadable as error:
+            found.problem(file, str(error))
+            continue
+        content |= held if whole else {name: held}
+    try:
+        if content:
+            found.add(_read(folder, whole or folder, content))
+    except Unreadable as error:
+        found.problem(whole or folder, str(error))
+    return found
+
+
+def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> Found:
+    found = Found()
     metrics: dict[str, Number] = {}
     frames = []
     parts: list[float] = []
+    rows = 0
     for section, (role, chosen) in _SECTIONS.items():
         held = content.get(section)
         if not isinstance(held, dict):
-            found.left_out.append(f"{path}: has no {section}")
+            found.leave_out(path, f"has no {section}")
             continue
         values = _values(held, forget=role == "forget", options=role == "utility")
         names = {"probability": "choice_probability"} if role == "utility" else {}
@@ -66,50 +96,102 @@ def read_file(path: Path) -> Found:
             if name != RATIO:
                 metrics[f"{role}/{names.get(name, name)}{chosen}"] = mean_of(column.tolist())
         if role != "forget":
-            parts += [float(np.nanmean(column)) for column in values.values() if len(column)]
+            parts += [float(np.nanmean(column)) for column in values.values() if not np.isnan(column).all()]
+        else:
+            rows = max((len(column) for column in values.values()), default=0)
         renamed = {
             name if name == RATIO else f"{role}/{names.get(name, name)}{chosen}": column
             for name, column in values.items()
         }
         frames.append(_examples(held, f"{chosen[1:] or role}", role, renamed))
+    known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if len(parts) == 9:
-        metrics["all/model_utility"] = Number(float(hmean(parts)) if min(parts) > 0 else 0.0)
-    if not metrics:
+        known["all/model_utility"] = Number(float(hmean(parts)) if min(parts) > 0 else 0.0)
+    if not known:
         raise Unreadable("holds none of TOFU's four evaluations")
-    found.results.append(_result(path, metrics, pd.concat(frames, ignore_index=True)))
+    told = told_of(folder, rows)
+    frame = pd.concat(frames, ignore_index=True)
+    found.results.append(told.result(str(folder), known, frame))
     return found
 
 
-def _result(path: Path, metrics: Mapping[str, Number], examples: pd.DataFrame) -> Result:
-    """What the path says: `ft_epoch5_lr1e-05_llama2-7b_retain90_wd0.01/eval_results/ds_size300/...`."""
-    told = [part for part in path.parent.parts if not _GENERIC.fullmatch(part)]
-    text = "_".join(told[-3:])
-    name = told[-1] if told else path.parent.name
-    retained, split = (re.search(pattern, text) for pattern in (r"retain(?:99|95|90)", r"forget(?:10|05|01)"))
-    spoken = re.search(r"(grad_ascent|grad_diff|KL|idk|dpo)(?=_|$)", text)
-    method, settings = method_of(text.replace("-", "_"))
-    method = _METHODS[spoken.group()] if spoken else method
-    base = re.search(r"lr[\d.e-]+_(.+?)_(?:full|retain\d\d|forget\d\d)", text)
-    step = re.search(r"checkpoint-(\d+)", "_".join(path.parent.parts[-4:]))
-    original = not retained and not method and re.search(r"_full(?:_|$)", text) is not None
-    part: Part = "retained" if retained and not method else "original" if original else "unlearned"
-    about = split.group() if split else SPLITS[retained.group()] if retained else ""
-    return Result(
-        tool=TOOL,
-        collection=" · ".join(
-            each for each in (f"TOFU {about}".strip(), base.group(1) if base else "", "2024") if each
-        ),
-        protocol=PROTOCOL,
-        modality="text",
-        model=f"{name} step {step.group(1)}" if step else name,
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a path of 2024 says of a run: `ft_epoch5_lr1e-05_llama2-7b_retain90_wd0.01/eval_results/ds_size300`.
+
+    Attributes:
+        name: folder of the run.
+        collection: benchmark, split and base model.
+        note: what was not said but taken, or "".
+    """
+
+    name: str
+    collection: str
+    part: Part
+    method: str
+    step: float | None
+    settings: Mapping[str, object]
+    note: str = ""
+
+    def result(
+        self, source: str, metrics: Mapping[str, Number], examples: pd.DataFrame | None = None
+    ) -> Result:
+        """A run with these numbers."""
+        return Result(
+            tool=TOOL,
+            collection=self.collection,
+            protocol=PROTOCOL,
+            modality="text",
+            model=f"{self.name} step {self.step:g}" if self.step is not None else self.name,
+            part=self.part,
+            method=self.method,
+            step=self.step,
+            line=self.name if self.step is not None else "",
+            source=source,
+            settings={**self.settings, **({NOTES: [self.note]} if self.note else {})},
+            metrics=metrics,
+            examples=pd.DataFrame() if examples is None else examples,
+        )
+
+
+def told_of(folder: Path, rows: int = 0) -> Told:
+    """What the path says of the run in a folder.
+
+    Args:
+        folder: with the results.
+        rows: forget examples in them, which tell the split where no folder does; 0 if unknown.
+    """
+    parts = [part for part in folder.parts if part != "/" and not _GENERIC.fullmatch(part)]
+    checkpoint = _CHECKPOINT.fullmatch(parts[-1]) if parts else None
+    above = [part for part in parts if not _CHECKPOINT.fullmatch(part)]
+    name = above[-1] if above else folder.name
+    method, settings = method_of(name)
+    method = _METHODS.get(method, method)
+    if not method and re.search(r"(?:^|_)KL(?:_|$)", name):
+        method = "KL"
+    pieces = name.split("_")
+    retained = next((piece for piece in pieces if re.fullmatch(r"retain\d\d", piece)), "")
+    split = next((piece for piece in pieces if re.fullmatch(r"forget\d\d", piece)), "")
+    part: Part = "unlearned"
+    if not method and retained and not split:
+        part = "retained"
+    elif not method and "full" in pieces:
+        part = "original"
+    split = split or (forgotten(retained) if retained else "")
+    note = ""
+    if not split and rows in _ROWS:
+        split = _ROWS[rows]
+        note = f"no folder names the split; {split} was taken, since its {rows} forget examples are"
+    base = next((found[1] for each in reversed(above[-3:]) if (found := _BASE.search(each))), "")
+    base = _FAMILIES.get(base.lower(), base)
+    return Told(
+        name=name,
+        collection=" · ".join(each for each in (f"TOFU {split}".strip(), base, "2024") if each),
         part=part,
         method=method if part == "unlearned" else "",
-        step=float(step.group(1)) if step else None,
-        line=name if step else "",
-        source=str(path),
+        step=float(checkpoint[1]) if checkpoint and len(above) else None,
         settings=settings,
-        metrics=metrics,
-        examples=examples,
+        note=note,
     )
 
 
@@ -117,18 +199,19 @@ def _values(held: Mapping[str, Any], *, forget: bool, options: bool) -> dict[str
     """Per-example values of one evaluation; those that the file lacks are left out."""
     values: dict[str, Floats] = {}
     true, wrong = _column(held, "avg_gt_loss"), _rows(held, "average_perturb_loss")
-    if true.size and options and len(wrong) == len(true):
-        likely = np.exp(-true)
-        values["probability"] = likely / (likely + np.array([np.exp(-row).sum() for row in wrong]))
-    elif true.size and not options:
-        values["probability"] = np.exp(-true)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if true.size and options and len(wrong) == len(true):
+            likely = np.exp(-true)
+            values["probability"] = likely / (likely + np.array([np.exp(-row).sum() for row in wrong]))
+        elif true.size and not options:
+            values["probability"] = np.exp(-true)
     rouge = _column(held, "rougeL_recall")
     if rouge.size:
         values["rouge_l"] = rouge
     paraphrased = _column(held, "avg_paraphrased_loss")
     if paraphrased.size and len(wrong) == len(paraphrased):
-        ratio = np.exp(np.array([row.mean() for row in wrong]) - paraphrased)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+            ratio = np.exp(np.array([row.mean() for row in wrong]) - paraphrased)
             inverse = 1 / ratio
         values["truth_ratio"] = np.minimum(ratio, inverse) if forget else np.maximum(0, 1 - inverse)
         if forget:
@@ -137,20 +220,21 @@ def _values(held: Mapping[str, Any], *, forget: bool, options: bool) -> dict[str
 
 
 def _column(held: Mapping[str, Any], name: str) -> Floats:
-    column = held.get(name)
-    if not isinstance(column, dict):
-        return np.empty(0)
-    return np.array([number(value) for value in column.values()], np.float64)
+    """A column by index, or as a list, as NPO and SimNPO write it."""
+    return np.array([number(value) for value in _items(held.get(name))], np.float64)
 
 
 def _rows(held: Mapping[str, Any], name: str) -> list[Floats]:
-    column = held.get(name)
-    if not isinstance(column, dict):
-        return []
     return [
-        np.array([number(each) for each in row] if isinstance(row, list) else [math.nan], np.float64)
-        for row in column.values()
+        np.array([number(each) for each in row] if isinstance(row, list) and row else [math.nan], np.float64)
+        for row in _items(held.get(name))
     ]
+
+
+def _items(column: object) -> list[Any]:
+    if isinstance(column, dict):
+        return list(column.values())
+    return column if isinstance(column, list) else []
 
 
 def _examples(held: Mapping[str, Any], prefix: str, role: str, values: Mapping[str, Floats]) -> pd.DataFrame:
@@ -159,11 +243,8 @@ def _examples(held: Mapping[str, Any], prefix: str, role: str, values: Mapping[s
     for name, column in values.items():
         if len(column) == count:
             frame[name] = column
-    texts = held.get("generated_text")
-    if isinstance(texts, list | dict):
-        rows = list(texts.values()) if isinstance(texts, dict) else texts
-        told = [row for row in rows if isinstance(row, list) and len(row) == 3]
-        if len(told) == count:
-            for place, name in enumerate(("prompt", "generation", "answer")):
-                frame[name] = [str(row[place]) for row in told]
+    told = [row for row in _items(held.get("generated_text")) if isinstance(row, list) and len(row) == 3]
+    if len(told) == count:
+        for place, name in enumerate(("prompt", "generation", "answer")):
+            frame[name] = [storable(str(row[place])) for row in told]
     return frame

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.study import Part
-from cache.importers.found import Found, Unreadable, number, plain_settings, read_object
+from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_object
 from cache.importers.task_names import method_of
 from cache.results import Number, Result
 
@@ -71,25 +71,29 @@ def is_summary(path: Path) -> bool:
 def read_table(path: Path) -> Found:
     """A run for each model of the table."""
     found = Found()
-    rows = read_object(path).get("models")
+    rows = read_object(path, found).get("models")
     if not isinstance(rows, list):
         raise Unreadable("has no list `models`")
     unknown: set[str] = set()
     for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("model"), str):
-            found.left_out.append(f"{path}: a row without the name of its model")
+            found.leave_out(path, "a row without the name of its model")
             continue
-        found.results.append(_row(path, row))
+        run = _row(path, row)
+        if not run.metrics:
+            found.leave_out(path, "a row without a number of a known metric")
+            continue
+        found.results.append(run)
         unknown |= {name for name in row if name not in COLUMNS and name not in (*_ABOUT, "alpha", "lr")}
     if unknown:
-        found.left_out.append(f"{path}: no metric of that name is known: {', '.join(sorted(unknown))}")
+        found.leave_out(path, f"no metric of that name is known: {listed(sorted(unknown))}")
     return found
 
 
 def read_summary(path: Path) -> Found:
     """The run whose folder this is."""
     found = Found()
-    content = read_object(path)
+    content = read_object(path, found)
     n = number(content.get("num_examples"))
     metrics = {key: Number(number(content.get(name)), n=n) for name, key in _SUMMARY.items()}
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
@@ -131,6 +135,6 @@ def _row(path: Path, row: Mapping[str, Any]) -> Result:
         part=part,
         method=(method or str(row.get("method", ""))) if part == "unlearned" else "",
         source=str(path),
-        settings=settings | {key: row[key] for key in ("alpha", "lr") if row.get(key) is not None},
+        settings=settings | plain_settings({key: row.get(key) for key in ("alpha", "lr")}),
         metrics=metrics,
     )

@@ -28,7 +28,8 @@ from app.charts.tradeoff import tradeoff_figure
 from app.look import METHODS
 from backends.metrics import METRICS, Direction, TextMetric
 from cache.frontier import hypervolume, pareto
-from cache.results import Number, Result, put_results, results_board
+from cache.results import Number, Result, put_results
+from cache.results_board import results_board
 from cache.statistics import bootstrap_means
 from cache.store import Store
 

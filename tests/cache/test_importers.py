@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy.stats import hmean, ks_2samp
 from backends.errors import StoreError
 from cache.importers import import_results, read_results
 from cache.importers.task_names import method_of, named
-from cache.results import Result, collections, examples, remove_collection, result, results_board
+from cache.results import Result, collections, examples, remove_collection, result, runs_of
+from cache.results_board import results_board
 from cache.store import Store
 from tests.foreign_files import BASE, STEPS, TASKS, tofu_evaluation, write_legacy, write_others, write_saves
 
@@ -38,6 +40,11 @@ def by_tool(path: Path) -> dict[str, list[Result]]:
     for each in read_results([path]).results:
         found.setdefault(each.tool, []).append(each)
     return found
+
+
+def qualities(runs: Iterable[Result]) -> dict[str, float]:
+    """Forget quality by the run's name."""
+    return {each.model: each.metrics["forget/forget_quality"].value for each in runs}
 
 
 def test_a_tree_becomes_trajectories_with_original_and_retained(saves: Path) -> None:
@@ -90,14 +97,15 @@ def test_the_forget_quality_that_a_file_lacks_comes_from_the_retained_log(saves:
     assert retained.metrics["forget/forget_quality"].value == pytest.approx(1.0)
 
 
-def test_retained_logs_that_disagree_are_named(tmp_path: Path) -> None:
+def test_of_retained_logs_that_disagree_it_is_said_which_one_is_used(tmp_path: Path) -> None:
     saves = write_saves(tmp_path)
     second = saves / "eval" / "again" / f"tofu_{BASE}_retain90" / "TOFU_EVAL.json"
     second.parent.mkdir(parents=True)
     second.write_text(json.dumps(tofu_evaluation(77, 0.2, 0.5)))
-    found = read_results([saves])
-    assert len(found.problems) == 1
-    assert "disagrees with the retained log" in found.problems[0]
+    found, _ = import_results(Store.open(tmp_path / "evidence.sqlite"), [saves])
+    assert not found.problems
+    assert f"measured against tofu_{BASE}_retain90" in "\n".join(map(str, found.notes))
+    assert "1 other retained run" in "\n".join(map(str, found.notes))
 
 
 def test_legacy_files_yield_model_utility_and_forget_quality_by_the_scripts_formulas(tmp_path: Path) -> None:
@@ -174,7 +182,7 @@ def test_every_other_tool_is_read(others: Path) -> None:
 
 
 def test_what_is_not_understood_is_listed_and_nothing_is_guessed(others: Path) -> None:
-    said = "\n".join(read_results([others]).left_out)
+    said = "\n".join(map(str, read_results([others]).left_out))
     assert "which way is better" in said
     assert "odd" in said
     assert "line 4: forget/probability is 'abc', not a number" in said
@@ -208,7 +216,7 @@ def test_bad_files_get_a_line_each_and_good_ones_still_land(
     found = read_results([tmp_path / "saves"])
     assert len(found.results) == 11
     assert len(found.problems) == len(bad) + 1
-    said = "\n".join(found.problems)
+    said = "\n".join(map(str, found.problems))
     assert "half/TOFU_EVAL.json: ends in the middle" in said
     assert "Evil.pth: it holds more than tensors and plain containers" in said
     assert not (tmp_path / "ran").exists()
@@ -236,9 +244,11 @@ def test_importing_twice_changes_nothing_and_a_changed_file_replaces(tmp_path: P
 
 def test_a_board_has_the_numbers_and_a_run_its_settings_and_examples(saves: Path, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "evidence.sqlite")
-    found, _ = import_results(store, [saves])
+    import_results(store, [saves])
     board = results_board(store, [TOFU])
-    one = next(each for each in found.results if each.method == "GradDiff" and each.step == 60)
+    one = next(
+        each for each in read_results([saves]).results if each.method == "GradDiff" and each.step == 60
+    )
     place = list(board.heads["model"]).index(one.model)
     for key, number in one.metrics.items():
         column = board.numbers[:, place, board.keys.index(key)]
@@ -256,11 +266,8 @@ def test_a_board_has_the_numbers_and_a_run_its_settings_and_examples(saves: Path
 def test_a_retained_log_that_was_imported_before_is_found(saves: Path, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "evidence.sqlite")
     import_results(store, [saves / "eval"])
-    found, _ = import_results(store, [saves / "unlearn"])
-    together = {each.model: each.metrics["forget/forget_quality"] for each in read_results([saves]).results}
-    assert {
-        each.model: each.metrics["forget/forget_quality"] for each in found.results
-    }.items() <= together.items()
+    import_results(store, [saves / "unlearn"])
+    assert qualities(runs_of(store, TOFU).values()) == qualities(read_results([saves]).results)
     alone = read_results([saves / "unlearn"]).results
     assert all("forget/forget_quality" not in each.metrics for each in alone)
 
