@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,11 +18,12 @@ from typing import Any
 from blake3 import blake3
 
 from backends.compressed import is_here, unpacked
+from backends.disk import write_whole
 from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
-from backends.study import Modality, ModelSpec, Study
+from backends.study import Modality, ModelSpec
 from backends.tensors import (
     TensorInfo,
     adapter_file,
@@ -198,23 +200,6 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         )
 
 
-def inspect_study(study: Study) -> None:
-    """Inspects every model of a study, and that all language models share the original's tokenizer."""
-    for spec in study.models:
-        inspect(spec, study.modality)
-    if study.modality != "text":
-        return
-    expected = identity(study.original).tokenizer
-    for spec in study.models:
-        if identity(spec).tokenizer != expected:
-            raise CheckpointError(
-                f"its tokenizer or chat template differs from that of {study.original.name}, so answers cannot be "
-                "compared token by token",
-                where=spec.name,
-                how="Save the original's tokenizer into its folder, or compare the two in separate studies",
-            )
-
-
 def detect_modality(folder: Path) -> Modality:
     """Modality of a model folder: "image" for a diffusers pipeline, "text" for a transformers folder."""
     if (folder / "model_index.json").is_file():
@@ -382,11 +367,8 @@ def _remembered(files: list[Path], compute: Any) -> str:
     except OSError:
         pass
     digest = str(compute())
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(digest)
-    except OSError:
-        pass  # a read-only cache only costs the time to hash again
+    with suppress(OSError):  # a read-only cache only costs the time to hash again
+        write_whole(note, digest.encode())  # half a digest would be another model's
     return digest
 
 

@@ -18,6 +18,7 @@ from backends.picture_folders import is_pictures
 from backends.pool import ModelPool
 from backends.precision import dtype_for
 from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.usable import problem
 from backends.versions import versions
 from cache import keys
 from cache.compare import compare_images, compare_text
@@ -29,7 +30,7 @@ from cache.gather_text import TextGatherer
 from cache.judge_checks import judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
-from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
+from cache.left_out import LossesLeftOut, Refusal, Unusable, left_out, not_here, with_losses_noted
 from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
 from cache.runs import RunRecord, RunStatus
@@ -79,9 +80,9 @@ def evaluate(
 
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
-        CheckpointError: a named model's weights are not here, or are not those the study declares.
-        ModelError: some probes are too long for a model, or a model's denoising losses cannot be had; everything else
-            was evaluated and stored.
+        CheckpointError: a judge or a network that looks at pictures is not usable.
+        LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses cannot be had;
+            everything else was evaluated and stored.
         StoreError: the store cannot be written.
     """
     judges_are_here(study)
@@ -89,19 +90,26 @@ def evaluate(
     last: ModelSpec | None = None
     refused: list[Refusal] = []
     losses: list[LossesLeftOut] = []
+    unusable: list[Unusable] = []
     specs: list[ModelSpec] = []
     for spec in chosen(study, models):
-        if not can_be_evaluated(spec):
-            if models is None:
-                continue
-            raise CheckpointError(
-                "its weights are not on this machine",
-                where=spec.name,
-                how="Fetch them, or evaluate the other models",
-            )
-        specs.append(spec)
+        if spec.fingerprint and not can_be_evaluated(spec):
+            if models is not None:
+                unusable.append(not_here(spec.name))
+            continue
+        wrong = problem(spec, study)
+        if wrong is None:
+            specs.append(spec)
+        else:
+            unusable.append(Unusable(spec.name, wrong))
 
     def work(spec: ModelSpec) -> None:
+        try:
+            evaluate_one(spec)
+        except (CheckpointError, ModelError) as error:
+            unusable.append(Unusable(spec.name, error))  # the others do not need it
+
+    def evaluate_one(spec: ModelSpec) -> None:
         nonlocal last
         if last is not None and last.source != spec.source:
             pool.release()  # models of another base share nothing with those loaded
@@ -137,8 +145,9 @@ def evaluate(
         stop,
     )
     scoreboard(study, store)
-    if refused or losses:
-        raise left_out(refused, losses)
+    if refused or losses or unusable:
+        order = [spec.name for spec in study.models]
+        raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
 
 
 class _Evaluation:

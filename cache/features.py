@@ -115,7 +115,7 @@ def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> No
     if not of.digest:
         raise ValueError(f"the files of {of.name} are not here, so what it says has no owner")
     known, table = schema.networks, schema.features
-    with store.writing() as connection:
+    with store.writing(size=sum(vector.nbytes for vector in rows.values())) as connection:
         named = {"kind": of.kind, "name": of.name, "digest": of.digest}
         # The name last used is the one that the files' successors are looked for under.
         made = insert(known).values(**named).on_conflict_do_update(index_elements=["digest"], set_=named)

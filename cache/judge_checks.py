@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backends.errors import CheckpointError, StoreError, StudyError
+from backends.disk import kept
+from backends.errors import CheckpointError, StudyError
 from backends.hub import HUB
 from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
 from backends.pool import ModelPool
@@ -42,14 +43,8 @@ def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
         from backends.image.judge_accuracy import judgements_of
 
         said = judgements_of(pool.judges([spec])[0], Path(spec.real))
-        try:
+        with kept("what a judge said of real pictures", store.path.parent):
             write_judgements(_path(store, spec), *said)
-        except OSError as error:
-            raise StoreError(
-                f"what a judge said of real pictures cannot be kept ({error.strerror})",
-                where=str(store.path.parent),
-                how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
-            ) from error
 
 
 def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None:

@@ -9,9 +9,11 @@ from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.usable import problem
 from cache import keys
 from cache.features import networks_of, to_look_at
 from cache.keys import Context, Kind, Way
+from cache.left_out import naming
 from cache.reading import judges_digest
 from cache.store import Store
 
@@ -76,12 +78,14 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
     items: list[PlanItem] = []
     problems: dict[str, str] = {}
     for spec in chosen(study, models):
+        wrong = problem(spec, study)
+        if wrong is not None:
+            problems[spec.name] = naming(spec.name, wrong)
         try:
             found = identity(spec)
-        except CheckpointError as error:
-            problems[spec.name] = str(error)
-            continue
-        if not can_be_evaluated(spec):
+        except CheckpointError:
+            continue  # said above; what is stored of it cannot be found
+        if wrong is None and not can_be_evaluated(spec):
             problems[spec.name] = (
                 f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
             )

@@ -21,9 +21,9 @@ from app.cli_options import (
     show_parser,
     unlearn_parser,
 )
-from backends.checkpoints import inspect_study
 from backends.probes import read_probes
 from backends.study_file import read_study
+from backends.usable import inspect_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 ROOT = Path(__file__).parents[1]

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from backends.disk import kept
 from backends.errors import CheckpointError
 
 
@@ -22,15 +23,9 @@ def convert(file: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    try:
+    with kept("the converted model", target.parent, kind=CheckpointError):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
-    except OSError as error:
-        raise CheckpointError(
-            f"the converted model cannot be written ({error.strerror})",
-            where=str(target.parent),
-            how="Set UNLEARNBOARD_CACHE to a folder that can be written",
-        ) from error
     try:
         folder, name = str(file.parent), file.name
         model = AutoModelForCausalLM.from_pretrained(

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from backends.checkpoints import available, fingerprint, identity, inspect, inspect_study
+from backends.checkpoints import available, fingerprint, identity, inspect
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
+from backends.usable import inspect_study
 from tests.tiny_image import write_tiny_stable_diffusion
 from tests.tiny_text import tiny_tokenizer, write_tiny_adapter, write_tiny_model
 

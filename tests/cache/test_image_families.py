@@ -11,10 +11,10 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from backends.checkpoints import inspect_study
 from backends.image.folders import load_pipeline
 from backends.pool import ModelPool
 from backends.study import Denoising, JudgeSpec, ModelSpec, Probe, ProbeSet, Sampling, Study
+from backends.usable import inspect_study
 from cache.denoising import denoising_of
 from cache.evaluation import evaluate
 from cache.films import film, make_film
