@@ -195,14 +195,18 @@ def evaluate(
             print(printable(f"{each.name}: left out {row}"), file=sys.stderr)
     started = time.monotonic()
     refused: LeftOut | None = None
+    notes: dict[str, None] = {}
     lines = ProgressLines(None if as_json is None else sys.stderr)
     try:
         with stopped_by_ctrl_c() as stop:
-            run_evaluation(study, store, ModelPool(device), models=wanted, on_progress=lines.show, stop=stop)
+            pool = ModelPool(device)
+            run_evaluation(study, store, pool, wanted, lines.show, stop, lambda note: notes.setdefault(note))
     except LeftOut as error:
         refused = error  # said at the end: what could be evaluated has values
     finally:
         lines.close()
+        for note in notes:
+            print(printable(note), file=sys.stderr)
     if as_json is not None:
         from app.metric_listing import json_values
         from cache.scoreboard import scoreboard

@@ -142,7 +142,7 @@ def evaluate_models(
 
     job.report(0, total, "loading models")
     try:
-        evaluate(study, kept, models, names, show, job.interrupted)
+        evaluate(study, kept, models, names, show, job.interrupted, job.remark)
     except LeftOut as error:
         for sentence in error.each:
             job.remark(sentence)
@@ -203,6 +203,8 @@ def _job_line(job: Job) -> None:
         )
     else:
         st.caption(literal(f"{job.title}: done."))
+        for sentence in job.remarks:
+            st.caption(literal(sentence))
 
 
 def _progress_text(job: Job) -> str:

@@ -15,11 +15,14 @@ from typing import Any, cast, get_args
 
 from backends.errors import StudyError
 from backends.hub import HUB
+from backends.judge_classes import with_classes
 from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.strength import DIALLED
 from backends.study import (
     LPIPS_NETS,
+    NUDENET,
+    NUDENET_THRESHOLD,
     PROTOCOLS,
     QUANTIZATIONS,
     RAW_TEXT,
@@ -107,7 +110,7 @@ def read_study(path: Path) -> Study:
         features=_features(top) if "features" in document else Features(),
     )
     _check_whole(study, top)
-    return study
+    return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
 
 
 def _read_text(path: Path) -> str:
@@ -257,12 +260,12 @@ def _judges(top: Table) -> tuple[JudgeSpec, ...]:
     judges = []
     for table in top.tables("judges"):
         table.only(JUDGE, "judge")
-        default = JudgeSpec("", "")
+        default = JudgeSpec("", "", threshold=NUDENET_THRESHOLD if _is_nudenet(table) else 0.0)
         labels = table.table("labels")
         judges.append(
             JudgeSpec(
                 domain=table.need("domain"),
-                path=_place(table, "path"),
+                path=NUDENET if _is_nudenet(table) else _place(table, "path"),
                 classes=_names(table, "classes"),
                 labels=tuple((theirs, labels.need(theirs)) for theirs in labels.values),
                 threshold=table.number(
@@ -274,6 +277,10 @@ def _judges(top: Table) -> tuple[JudgeSpec, ...]:
         )
         _unique([judge.domain for judge in judges], table, "domain")
     return tuple(judges)
+
+
+def _is_nudenet(judge: Table) -> bool:
+    return bool(judge.values.get("path") == NUDENET)
 
 
 def _denoising(top: Table) -> Denoising:

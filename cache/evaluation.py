@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
@@ -27,32 +26,19 @@ from cache.denoising import gather_denoising
 from cache.gather_features import gather_features, networks_are_here
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
-from cache.judge_checks import judges_are_here
+from cache.judge_checks import judge_notes, judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
 from cache.left_out import LossesLeftOut, Refusal, Unusable, left_out, not_here, with_losses_noted
 from cache.model_checks import check_models
 from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
+from cache.progress import Counter, OnProgress, Progress
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
 from cache.store import Store
 from cache.turns import in_turns
 
 PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one kind of evidence of one model on one probe set is; `done` counts what was stored before, too."""
-
-    model: str
-    probe_set: str
-    kind: Kind
-    done: int
-    total: int
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def numerics_of(pool: ModelPool, study: Study) -> str:
@@ -67,6 +53,7 @@ def evaluate(
     models: Sequence[str] | None = None,
     on_progress: OnProgress = lambda _: None,
     stop: Stop = lambda: False,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Gather all evidence that is missing of these models (None: all whose weights are here), then derive the metrics.
 
@@ -77,6 +64,7 @@ def evaluate(
         models: names in the study.
         on_progress: told at the start of every model x probe set x kind, and after every cell.
         stop: asked between steps; True ends the work.
+        on_note: told what loading judges and networks did and left out, in sentences.
 
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
@@ -118,6 +106,8 @@ def evaluate(
         evaluation = _Evaluation(study, store, pool, spec, on_progress, stop)
         refused.extend(evaluation.run())
         losses.extend(evaluation.losses())
+        for sentence in evaluation.judged_by:
+            on_note(sentence)
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
@@ -143,6 +133,7 @@ def evaluate(
             Progress(model, features_title(kind), "images", done, total)
         ),
         stop,
+        on_note,
     )
     scoreboard(study, store)
     if refused or losses or unusable:
@@ -171,6 +162,7 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
+        self.judged_by: list[str] = []  # what loading the judges did
         self._found: list[str] = []  # what checking an image model found
         self._noted = 0  # notes of the models that are of earlier probe sets
         self._refused: dict[str, Refusal] = {}
@@ -218,7 +210,7 @@ class _Evaluation:
             if not total:
                 continue
             todo = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
-            counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
+            counter = Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
             if any(todo.values()):
                 if self._stop():
                     raise Cancelled
@@ -253,10 +245,12 @@ class _Evaluation:
                 on_done,
                 self._stop,
             )
+            self.judged_by = judge_notes(self._pool.judges(self._study.judges))
+            self._found = list(self.judged_by)
             if not wanted:
                 return []
             names = [self._study.original.name, self._spec.name]
-            self._found = check_models(self._study, self._store, self._pool, names)
+            self._found += check_models(self._study, self._store, self._pool, names)
             judges = self._pool.judges(self._study.judges)
             self._models = self._pool.image([self._spec])
             pictures = ImageGatherer(self._store, self._models, judges, self._stop, self._study.sampling)
@@ -357,21 +351,6 @@ class _Evaluation:
         digests = sorted({probe.digest() for probe in probe_set.probes})
         found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
         return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
-
-
-class _Counter:
-    """Counts pieces of evidence of one kind and reports every change."""
-
-    def __init__(self, done: int, total: int, report: Callable[[int, int], None]) -> None:
-        self.added = 0
-        self._done = done
-        self._total = total
-        self._report = report
-        report(done, total)
-
-    def add(self, count: int) -> None:
-        self.added += count
-        self._report(self._done + self.added, self._total)
 
 
 def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:

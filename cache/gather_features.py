@@ -11,7 +11,6 @@ from backends.errors import Cancelled, StoreError
 from backends.evidence import FloatArray
 from backends.features import (
     CLIP,
-    INCEPTION,
     LPIPS,
     Network,
     PictureDistances,
@@ -47,9 +46,24 @@ def networks_are_here(study: Study, store: Store, pool: ModelPool) -> None:
 
 
 def gather_features(
-    study: Study, store: Store, pool: ModelPool, models: Sequence[str], on_progress: OnProgress, stop: Stop
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    models: Sequence[str],
+    on_progress: OnProgress,
+    stop: Stop,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Let each network of the study look at what it has not seen of these models' pictures and the original's.
+
+    Args:
+        study: the study.
+        store: has the pictures, and keeps what the networks make of them.
+        pool: loads the networks.
+        models: names in the study.
+        on_progress: told after every cell.
+        stop: asked between cells.
+        on_note: told what loading a network did, in sentences.
 
     Raises:
         Cancelled: stopped; what was done is kept.
@@ -68,21 +82,31 @@ def gather_features(
                 if stop():
                     raise Cancelled
                 put_vectors(
-                    store, _used(study, pool, each), _looked(study, store, pool, each.kind, cell, prompts)
+                    store,
+                    _used(study, pool, each, on_note),
+                    _looked(study, store, pool, each.kind, cell, prompts),
                 )
                 done += len(cell)
                 on_progress(name, each.kind, done, total)
 
 
-def _used(study: Study, pool: ModelPool, known: Network) -> Network:
+def _used(
+    study: Study, pool: ModelPool, known: Network, on_note: Callable[[str], None] = lambda _: None
+) -> Network:
     """The network as its files are now: on the hub they may have come with loading it."""
-    _load(study, pool, known.kind)
+    for note in _load(study, pool, known.kind):
+        on_note(f"Network {known.name}: {note}")
     return network(known.kind, study.features.named()[known.kind])
 
 
-def _load(study: Study, pool: ModelPool, kind: str) -> None:
-    load = {CLIP: pool.clip, INCEPTION: pool.inception, LPIPS: pool.lpips}[kind]
-    load(study.features.named()[kind])
+def _load(study: Study, pool: ModelPool, kind: str) -> Sequence[str]:
+    """Loads a network; returns what that did, in sentences."""
+    source = study.features.named()[kind]
+    if kind == LPIPS:
+        pool.lpips(source)
+        return ()
+    looking: PictureFeatures = pool.clip(source) if kind == CLIP else pool.inception(source)
+    return looking.notes
 
 
 def _looked(

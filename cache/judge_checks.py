@@ -8,9 +8,10 @@ from pathlib import Path
 from backends.disk import kept
 from backends.errors import CheckpointError, StudyError
 from backends.hub import HUB
+from backends.interfaces import Judge
 from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
 from backends.pool import ModelPool
-from backends.study import JudgeSpec, Study
+from backends.study import NUDENET, JudgeSpec, Study
 from backends.targets import concepts_to_forget
 from cache import keys
 from cache.reading import judges_digest
@@ -20,12 +21,17 @@ from cache.store import Store
 def judges_are_here(study: Study) -> None:
     """Raises CheckpointError where a judge's folder or file is missing: its metrics would silently have no value."""
     for spec in study.judges:
-        if not spec.path.startswith(HUB) and not Path(spec.path).exists():
+        if spec.path != NUDENET and not spec.path.startswith(HUB) and not Path(spec.path).exists():
             raise CheckpointError(
                 f"there is no such judge of {spec.domain}",
                 where=spec.path,
                 how="Check the path in [[judges]]",
             )
+
+
+def judge_notes(judges: Sequence[Judge]) -> list[str]:
+    """What loading the judges did and left out, in sentences that name them."""
+    return [f"Judge of {judge.domain}: {note}" for judge in judges for note in judge.notes]
 
 
 def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
