@@ -241,6 +241,8 @@ class Denoising:
 
 
 LPIPS_NETS = ("alex", "vgg", "squeeze")
+KEPT_ROLES: tuple[Role, ...] = ("retain", "neighbour", "utility")
+"""Whose pictures should stay as they were, and are compared with others as sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,15 +253,22 @@ class Features:
         clip: folder or hub id of a CLIP model of transformers.
         inception: safetensors file, or a folder with one, of InceptionV3 with torchvision's or pytorch-fid's names.
         lpips: network of the package `lpips`, one of LPIPS_NETS.
+        real: role -> folder of real pictures that models' pictures of this role are compared with as a set.
     """
 
     clip: str = ""
     inception: str = ""
     lpips: str = ""
+    real: tuple[tuple[str, str], ...] = ()
 
     def named(self) -> dict[str, str]:
-        """Kind -> what the study names, of those that it names."""
-        return {kind: value for kind, value in asdict(self).items() if value}
+        """Kind -> what the study names, of the networks that it names."""
+        named = {"clip": self.clip, "inception": self.inception, "lpips": self.lpips}
+        return {kind: value for kind, value in named.items() if value}
+
+    def real_for(self, role: str) -> str:
+        """The folder of real pictures for a role, or ""."""
+        return dict(self.real).get(role, "")
 
 
 @dataclass(frozen=True, slots=True)

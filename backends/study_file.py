@@ -20,6 +20,7 @@ from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.strength import DIALLED
 from backends.study import (
+    KEPT_ROLES,
     LPIPS_NETS,
     NUDENET,
     NUDENET_THRESHOLD,
@@ -314,11 +315,26 @@ def _features(top: Table) -> Features:
             where=table.where(),
             how='Add clip = "folder or owner/name", or remove the table',
         )
-    return Features(
-        clip=table.source("clip") if "clip" in table.values else "",
-        inception=table.source("inception") if "inception" in table.values else "",
-        lpips=table.choice("lpips", LPIPS_NETS) if "lpips" in table.values else "",
-    )
+    clip = table.source("clip") if "clip" in table.values else ""
+    inception = table.source("inception") if "inception" in table.values else ""
+    real = _real_pictures(table)
+    if real and not (clip or inception):
+        raise StudyError(
+            "real pictures are compared by a network, and none is named",
+            where=table.where("real"),
+            how='Add inception = "weights.pth" or clip = "folder or owner/name"',
+        )
+    lpips = table.choice("lpips", LPIPS_NETS) if "lpips" in table.values else ""
+    return Features(clip, inception, lpips, real)
+
+
+def _real_pictures(table: Table) -> tuple[tuple[str, str], ...]:
+    """Role -> folder: one folder for all roles that should stay, or a table of them."""
+    if isinstance(table.values.get("real"), str):
+        return tuple((role, table.local("real")) for role in KEPT_ROLES)
+    named = table.table("real")
+    named.only(KEPT_ROLES, "table of real pictures")
+    return tuple((role, named.local(role)) for role in KEPT_ROLES if role in named.values)
 
 
 def _names(table: Table, key: str) -> tuple[str, ...]:

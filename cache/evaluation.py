@@ -31,7 +31,7 @@ from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
 from cache.left_out import LossesLeftOut, Refusal, Unusable, left_out, not_here, with_losses_noted
 from cache.model_checks import check_models
-from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
+from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.progress import Counter, OnProgress, Progress
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
@@ -129,9 +129,7 @@ def evaluate(
         store,
         pool,
         [spec.name for spec in study.models if spec in specs or not can_be_evaluated(spec)],
-        lambda model, kind, done, total: on_progress(
-            Progress(model, features_title(kind), "images", done, total)
-        ),
+        lambda model, title, done, total: on_progress(Progress(model, title, "images", done, total)),
         stop,
         on_note,
     )

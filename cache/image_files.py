@@ -23,7 +23,7 @@ def read_pixels(path: Path) -> NDArray[np.uint8] | None:
     try:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 

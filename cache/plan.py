@@ -11,7 +11,7 @@ from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.usable import problem
 from cache import keys
-from cache.features import networks_of, to_look_at
+from cache.features import networks_of, real_to_look_at, to_look_at
 from cache.keys import Context, Kind, Way
 from cache.left_out import naming
 from cache.reading import judges_digest
@@ -99,12 +99,24 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
             for total, missing in [to_look_at(study, store, spec.name, each)]
             if total
         ]
+        if spec.part == "original":  # real pictures are nobody's; they are counted once
+            items += [
+                PlanItem(spec.name, real_title(each.kind), "", "images", total, len(missing))
+                for each in networks_of(study, store)
+                for total, missing in [real_to_look_at(study, store, each)]
+                if total
+            ]
     return Plan(tuple(items), problems)
 
 
 def features_title(kind: str) -> str:
     """What stands in place of a probe set where a network looks at pictures of all of them."""
     return f"{kind} features"
+
+
+def real_title(kind: str) -> str:
+    """What stands in place of a probe set where a network looks at real pictures."""
+    return f"{kind} features of real pictures"
 
 
 def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
