@@ -20,6 +20,7 @@ from backends.errors import CheckpointError, ModelError, StoreError, StudyError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, Sampling, Study
+from cache.left_out import naming
 from cache.reading import images_for
 from cache.store import Store
 
@@ -83,7 +84,7 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
                 _one(study, probe),
                 show,
                 job.interrupted,
-                on_problem=lambda _, error: job.remark(str(error)),
+                on_problem=lambda model, error: job.remark(naming(model, error)),
             )
         except (CheckpointError, ModelError, StudyError) as error:
             job.remark(str(error))

@@ -5,7 +5,6 @@ Everything else is evaluated and stored first. Knows nothing of how evidence is 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -70,7 +69,7 @@ class LeftOut(ModelError):
 def naming(model: str, error: BoardError) -> str:
     """The error's sentence, with the model's name before it unless it has it already."""
     said = str(error)
-    return said if re.search(rf"(?<!\w){re.escape(model)}(?!\w)", said) else f"{model}: {said}"
+    return said if said.startswith((f"{model}:", f"{model} ")) else f"{model}: {said}"
 
 
 def left_out(

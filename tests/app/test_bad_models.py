@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from backends.study import Study
+from backends.study import ModelSpec, Study
 from backends.study_file import read_study
 from backends.usable import problems
 from cache.evaluation import numerics_of, plan
@@ -249,3 +249,30 @@ def test_where_no_model_can_answer_the_reason_is_raised(text_study: Path, tmp_pa
     store = Store.open(tmp_path / "cache" / "evidence.sqlite")
     with pytest.raises(CheckpointError, match="truncated"):
         compare_text(study, store, ModelPool("cpu"), ["Bad"], study.probe_sets[0].probes[0], study.decoding)
+
+
+def test_a_study_with_a_bad_model_is_exported(text_study: Path, tmp_path: Path) -> None:
+    assert cli.run(["evaluate", str(text_study)]) == 2
+    assert cli.run(["export", str(text_study), "--to", str(tmp_path / "paper"), "--no-figures"]) == 0
+    assert "Good" in (tmp_path / "paper" / "study.html").read_text()
+
+
+def test_a_model_too_large_for_the_memory_lets_the_others_be_evaluated(
+    text_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from backends.text.models import LanguageModels
+
+    load = LanguageModels.add
+
+    def add(self: LanguageModels, spec: ModelSpec) -> None:
+        if spec.name == "Bad":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GB")
+        load(self, spec)
+
+    monkeypatch.setattr(LanguageModels, "add", add)
+    write_tiny_adapter(tmp_path / "base", tmp_path / "bad", seed=3)
+    assert cli.run(["evaluate", str(text_study)]) == 2
+    assert "Bad: the memory of cpu does not suffice to load it" in capsys.readouterr().err
+    assert complete(read_study(text_study), tmp_path) == {"Original", "Good"}
