@@ -11,7 +11,7 @@ from backends.interfaces import GenerationRequest, Judge, PartialImage, Stop
 from backends.pool import ModelPool
 from backends.precision import dtype_for
 from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
-from backends.usable import problem
+from backends.usable import problems
 from cache import keys
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer, score_items
@@ -93,11 +93,7 @@ class _Asked:
         self._study = study
         self._pool = pool
         self._specs = [study.model(name) for name in models]
-        self._wrong: dict[str, BoardError] = {}
-        for spec in self._specs:
-            wrong = problem(spec, study)
-            if wrong is not None:
-                self._wrong[spec.name] = wrong
+        self._wrong: dict[str, BoardError] = {**problems(study, self._specs)}
 
     def usable(self) -> list[ModelSpec]:
         """Models against which nothing is known."""

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
-from backends.errors import Cancelled, CheckpointError, ModelError
+from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.interfaces import ImageModels, Stop, TextModels
 from backends.picture_folders import is_pictures
 from backends.pool import ModelPool
 from backends.precision import dtype_for
 from backends.study import ModelSpec, Probe, ProbeSet, Study
-from backends.usable import problem
+from backends.usable import problems
 from backends.versions import versions
 from cache import keys
 from cache.compare import compare_images, compare_text
@@ -80,16 +80,14 @@ def evaluate(
     losses: list[LossesLeftOut] = []
     unusable: list[Unusable] = []
     specs: list[ModelSpec] = []
+    wrong = problems(study, chosen(study, models))
     for spec in chosen(study, models):
         if spec.fingerprint and not can_be_evaluated(spec):
-            if models is not None:
-                unusable.append(not_here(spec.name))
-            continue
-        wrong = problem(spec, study)
-        if wrong is None:
-            specs.append(spec)
+            unusable += [not_here(spec.name)] if models is not None else []
+        elif spec.name in wrong:
+            unusable.append(Unusable(spec.name, wrong[spec.name]))
         else:
-            unusable.append(Unusable(spec.name, wrong))
+            specs.append(spec)
 
     def work(spec: ModelSpec) -> None:
         try:
@@ -192,7 +190,7 @@ class _Evaluation:
         found: list[LossesLeftOut] = []
         try:
             gather_denoising(self._study, self._store, self._pool, self._spec, tell, self._stop)
-        except (ModelError, CheckpointError) as error:
+        except (ModelError, CheckpointError, StudyError) as error:
             found.append(LossesLeftOut(self._spec.name, error))
         mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
         for run in self._store.runs(self._study.name) if self._study.denoising is not None else ():

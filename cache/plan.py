@@ -9,7 +9,7 @@ from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
-from backends.usable import problem
+from backends.usable import problems as problems_of
 from cache import keys
 from cache.features import networks_of, real_to_look_at, to_look_at
 from cache.keys import Context, Kind, Way
@@ -76,16 +76,14 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
         models: names in the study.
     """
     items: list[PlanItem] = []
-    problems: dict[str, str] = {}
+    wrong = problems_of(study, chosen(study, models))
+    problems = {name: naming(name, error) for name, error in wrong.items()}
     for spec in chosen(study, models):
-        wrong = problem(spec, study)
-        if wrong is not None:
-            problems[spec.name] = naming(spec.name, wrong)
         try:
             found = identity(spec)
         except CheckpointError:
             continue  # said above; what is stored of it cannot be found
-        if wrong is None and not can_be_evaluated(spec):
+        if spec.name not in wrong and not can_be_evaluated(spec):
             problems[spec.name] = (
                 f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
             )
