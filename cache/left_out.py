@@ -58,7 +58,7 @@ class LeftOut(ModelError):
     """Everything that could run did; this says what could not.
 
     Attributes:
-        each: where several models could not be evaluated, a sentence for each, which names it.
+        each: where there are several reasons why models could not be evaluated, a sentence for each, with names.
     """
 
     def __init__(self, what: str, *, where: str = "", how: str = "", each: Sequence[str] = ()) -> None:
@@ -79,10 +79,24 @@ def left_out(
     if not unusable:
         return _parts_left_out(refused, losses)
     parts = str(_parts_left_out(refused, losses)) if refused or losses else ""
-    named = {each.model: naming(each.model, each.error) for each in unusable}
-    count = f"{len(named)} model{'s' if len(named) > 1 else ''} could not be evaluated, everything else is"
-    why = next(iter(named.values())).rstrip(".") if len(named) == 1 else ", ".join(named)
-    return LeftOut(f"{count}: {why}", how=parts, each=tuple(named.values()) if len(named) > 1 else ())
+    names = list(dict.fromkeys(each.model for each in unusable))
+    said = _sentences(unusable)
+    count = f"{len(names)} model{'s' if len(names) > 1 else ''} could not be evaluated, everything else is"
+    why = said[0].rstrip(".") if len(said) == 1 else ", ".join(names)
+    return LeftOut(f"{count}: {why}", how=parts, each=said if len(said) > 1 else ())
+
+
+def _sentences(unusable: Sequence[Unusable]) -> list[str]:
+    """One for each reason, with the names of the models that it keeps away: a judge that fails fails for all."""
+    reasons: dict[str, list[Unusable]] = {}
+    for each in unusable:
+        reasons.setdefault(str(each.error), []).append(each)
+    return [
+        naming(held[0].model, held[0].error)
+        if len(held) == 1
+        else f"{', '.join(each.model for each in held)}: {reason}"
+        for reason, held in reasons.items()
+    ]
 
 
 def _parts_left_out(refused: Sequence[Refusal], losses: Sequence[LossesLeftOut]) -> LeftOut:

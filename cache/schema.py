@@ -217,9 +217,10 @@ def explain_sqlite(error: BaseException, path: Path, needed: int = 0) -> StoreEr
         return StoreError(full(path.parent, wanted, "the cache"), where=where, how=NOTHING_LOST)
     if "disk i/o" in said:
         return StoreError(
-            "the disk is failing, or the cache's folder was taken away",
+            "the disk refuses to be written: a quota or a limit of file sizes is reached, the folder was taken away, "
+            "or it is failing",
             where=where,
-            how="Look after the disk; what was stored stays",
+            how="Mend that, or choose another folder with UNLEARNBOARD_CACHE; what was stored stays",
         )
     if "readonly" in said or "unable to open" in said:
         return StoreError(

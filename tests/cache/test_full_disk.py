@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,26 @@ def test_a_new_cache_on_a_full_disk_says_so(small_disk: Path) -> None:
     fill(small_disk, 0)
     with pytest.raises(StoreError, match=re.compile("disk is full|No space left")):
         Store.open(small_disk / "cache" / "evidence.sqlite")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs limits of a process")
+def test_a_limit_of_file_sizes_is_said_and_what_was_stored_stays(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store.register(CONTEXT)
+    store.put_text(CONTEXT.key, [("first", text_evidence())])
+    store.close()
+    script = (
+        "import resource, sys; from pathlib import Path; from cache.store import Store\n"
+        "store = Store.open(Path(sys.argv[1]))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))\n"
+        "try:\n"
+        "    for n in range(200): store.put_memo(str(n), bytes(range(256)) * 400)\n"
+        "except Exception as error: print(type(error).__name__, error)\n"
+    )
+    root = Path(__file__).parents[2]
+    asked = [sys.executable, "-c", script, str(store.path)]
+    said = subprocess.run(asked, cwd=root, capture_output=True, text=True, check=True).stdout
+    assert (
+        said.startswith("StoreError ") and "limit of file sizes" in said and "what was stored stays" in said
+    )
+    assert Store.open(store.path).missing(CONTEXT.key, ["first"]) == []
