@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +21,12 @@ from backends.metrics.real_distributions import (
     REAL_BY_NETWORK,
     SUBSETS_BY_NETWORK,
     Gaussian,
+    Indices,
+    drawn_subsets,
     frechet,
     gaussian_of,
     subset_kernel_distances,
+    within_subsets,
 )
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
@@ -222,8 +225,10 @@ def _to_real(study: Study, store: Store, role: str, pictures: Sequence[Pictures]
             continue
         ours, theirs = np.stack(held).astype(np.float64), reference.astype(np.float64)
         fid, kid = REAL_BY_NETWORK[network.kind]
-        values |= _whole(role, fid, len(ours), frechet(gaussian_of(ours), _real_gaussian(_Whole(reference))))
-        values |= _whole(role, kid, len(ours), float(subset_kernel_distances(ours, theirs).mean()))
+        real = _Whole(reference)
+        distances = subset_kernel_distances(ours, theirs, within=partial(_within, real))
+        values |= _whole(role, fid, len(ours), frechet(gaussian_of(ours), _real_gaussian(real)))
+        values |= _whole(role, kid, len(ours), float(distances.mean()))
     return values
 
 
@@ -244,6 +249,17 @@ class _Whole:
 def _real_gaussian(of: _Whole) -> Gaussian:
     """Mean and covariance of real pictures, which is worked out once for all models."""
     return gaussian_of(of.array.astype(np.float64))
+
+
+def _within(of: _Whole, chosen: Sequence[Indices]) -> NDArray[np.float64]:
+    """Of subsets of real pictures, which are the same for all models with as many pictures."""
+    return _real_within(of, len(chosen[0]), len(chosen))
+
+
+@lru_cache(maxsize=8)
+def _real_within(of: _Whole, size: int, subsets: int) -> NDArray[np.float64]:
+    chosen = drawn_subsets(len(of.array), size, subsets, 1)
+    return within_subsets(of.array.astype(np.float64), chosen)
 
 
 def _whole(role: str, metric: StudyMetric, n: int, value: float) -> Values:

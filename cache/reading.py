@@ -42,10 +42,9 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
     parts: list[object] = []
     for judge in judges:
         place = _judge_place(judge)
-        pattern = "*.onnx" if judge.path == NUDENET else "*"
-        files = (
-            [place] if place.is_file() else sorted(path for path in place.rglob(pattern) if path.is_file())
-        )
+        files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        if judge.path == NUDENET:  # its network, and the code that reads what that says
+            files = [path for path in files if path.suffix in (".onnx", ".py")]
         if not files:
             return ""
         stats = [(path, path.stat()) for path in files]

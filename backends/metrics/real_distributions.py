@@ -6,7 +6,7 @@ The distances of `distributions.py` compare pictures of the same prompts and noi
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
@@ -28,6 +28,9 @@ SUBSETS = 100
 SUBSET_SIZE = 1000
 """As torch-fidelity and clean-fid draw them by default."""
 SEED = 0
+MOST_KERNEL = 50_000_000
+"""Numbers of a kernel matrix that is worked out whole, of which subsets are then parts; 8 bytes each."""
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,31 @@ def frechet(left: Gaussian, right: Gaussian) -> float:
     return apart + max(0.0, spread)
 
 
+def drawn_subsets(count: int, size: int, subsets: int, side: int, seed: int = SEED) -> list[Indices]:
+    """Which pictures of a set each subset holds; `side` tells the two sets apart, so that neither draws the other's."""
+    generator = np.random.default_rng([seed, side])
+    return [generator.choice(count, size, replace=False) for _ in range(subsets)]
+
+
+def within_subsets(features: Features, chosen: Sequence[Indices]) -> NDArray[np.float64]:
+    """Mean of the kernel over pairs of different pictures of each subset, shape (subsets,)."""
+    whole = kernel_matrix(features, features) if len(features) ** 2 <= MOST_KERNEL else None
+    found = []
+    for places in chosen:
+        part = features[places]
+        kernel = kernel_matrix(part, part) if whole is None else whole[np.ix_(places, places)]
+        n = len(places)
+        found.append(float(kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
+    return np.array(found)
+
+
 def subset_kernel_distances(
     features: Features,
     reference: Features,
     subsets: int = SUBSETS,
     size: int = SUBSET_SIZE,
     seed: int = SEED,
+    within: Callable[[Sequence[Indices]], NDArray[np.float64]] | None = None,
 ) -> NDArray[np.float64]:
     """KID of random subsets of two sets, shape (subsets,); their mean is the KID that is usually told.
 
@@ -81,6 +103,7 @@ def subset_kernel_distances(
         subsets: how many are drawn; one where both sets are used whole.
         size: pictures of each set in a subset, at most the smaller set.
         seed: of the drawing.
+        within: `within_subsets` of the reference, where somebody remembers it for several sets.
 
     Source: Binkowski et al. 2018, section 4.
     """
@@ -89,23 +112,19 @@ def subset_kernel_distances(
         return np.full(1, np.nan)
     if size == len(features) == len(reference):
         subsets = 1
-    generator = np.random.default_rng(seed)
-    return np.array(
-        [
-            _unpaired(
-                features[generator.choice(len(features), size, replace=False)],
-                reference[generator.choice(len(reference), size, replace=False)],
-            )
-            for _ in range(subsets)
-        ]
-    )
-
-
-def _unpaired(left: Features, right: Features) -> float:
-    n = len(left)
-    within = [kernel_matrix(side, side) for side in (left, right)]
-    own, theirs = (float(kernel.sum() - np.trace(kernel)) / (n * (n - 1)) for kernel in within)
-    return own + theirs - 2 * float(kernel_matrix(left, right).mean())
+    ours = drawn_subsets(len(features), size, subsets, 0, seed)
+    theirs = drawn_subsets(len(reference), size, subsets, 1, seed)
+    small = len(features) * len(reference) <= MOST_KERNEL
+    between = kernel_matrix(features, reference) if small else None
+    across = [
+        float(kernel_matrix(features[left], reference[right]).mean())
+        if between is None
+        else float(between[np.ix_(left, right)].mean())
+        for left, right in zip(ours, theirs, strict=True)
+    ]
+    other = within(theirs) if within is not None else within_subsets(reference, theirs)
+    distances: NDArray[np.float64] = within_subsets(features, ours) + other - 2 * np.array(across)
+    return distances
 
 
 _STANDARD = (

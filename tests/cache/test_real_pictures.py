@@ -72,15 +72,22 @@ def test_fid_of_kept_covariances_is_fid(n: int, m: int) -> None:
 def test_kid_over_subsets_is_the_mean_of_unbiased_distances() -> None:
     left, right = sets(30, 22)
     found = subset_kernel_distances(left, right, subsets=7, size=10, seed=5)
-    draw = np.random.default_rng(5)
+    first, second = np.random.default_rng([5, 0]), np.random.default_rng([5, 1])
     expected = [
-        kid_by_hand(left[draw.choice(30, 10, replace=False)], right[draw.choice(22, 10, replace=False)])
+        kid_by_hand(left[first.choice(30, 10, replace=False)], right[second.choice(22, 10, replace=False)])
         for _ in range(7)
     ]
     assert found == pytest.approx(np.array(expected), abs=1e-9)
     whole = subset_kernel_distances(left[:20], right[:20])
     assert whole == pytest.approx([kid_by_hand(left[:20], right[:20])], abs=1e-9)
     assert np.isnan(subset_kernel_distances(left[:1], right)).all()
+
+
+def test_kid_of_large_sets_is_worked_out_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    left, right = sets(30, 22)
+    whole = subset_kernel_distances(left, right, subsets=4, size=10)
+    monkeypatch.setattr("backends.metrics.real_distributions.MOST_KERNEL", 100)
+    assert subset_kernel_distances(left, right, subsets=4, size=10) == pytest.approx(whole, abs=1e-12)
 
 
 def test_kid_over_subsets_is_unbiased() -> None:
@@ -132,11 +139,8 @@ def test_distances_to_real_pictures_are_those_of_the_embeddings(
     for model in ("Original", "ESD"):
         ours = embedded(named, store, model)[0].astype(np.float64)
         assert found[model, "fid_real_clip"] == pytest.approx(fid_by_hand(ours, theirs), rel=1e-4)
-        draw = np.random.default_rng(0)
-        drawn = [
-            kid_by_hand(ours[draw.choice(12, 12, replace=False)], theirs[draw.choice(19, 12, replace=False)])
-            for _ in range(100)
-        ]
+        draw = np.random.default_rng([0, 1])
+        drawn = [kid_by_hand(ours, theirs[draw.choice(19, 12, replace=False)]) for _ in range(100)]
         assert found[model, "kid_real_clip"] == pytest.approx(np.mean(drawn), abs=1e-5)
     assert found["Original", "kid_clip"] == 0.0, "the paired one"
     ours, base = (embedded(named, store, name)[0].astype(np.float64) for name in ("ESD", "Original"))
