@@ -15,9 +15,20 @@ from pathlib import Path
 
 from backends.checkpoints import detect_modality, is_package, resolve
 from backends.errors import StudyError
-from backends.hub import HUB_ID
+from backends.hub import HUB, HUB_ID
+from backends.judge_classes import with_classes
 from backends.probes import read_probes
-from backends.study import JudgeSpec, ModelSpec, Part, ProbeSet, Role, Study, spec_digest
+from backends.study import (
+    NUDENET,
+    NUDENET_THRESHOLD,
+    JudgeSpec,
+    ModelSpec,
+    Part,
+    ProbeSet,
+    Role,
+    Study,
+    spec_digest,
+)
 from backends.study_writing import write_study
 from backends.tensors import PICKLES
 from backends.text.adapters import adapter_settings
@@ -59,7 +70,7 @@ def write_adhoc(choice: Choice, folder: Path) -> Path:
             study.name,
             [spec_digest(spec) for spec in study.models],
             [[probe_set.role, probe_set.path] for probe_set in study.probe_sets],
-            [[judge.domain, judge.path] for judge in study.judges],
+            [[judge.domain, judge.path, *judge.classes] for judge in study.judges],
             dict(study.forget_concepts),
         ]
     )
@@ -90,14 +101,22 @@ def adhoc_study(choice: Choice) -> Study:
             "--judge and --concept are for image models, but the original is a language model",
             where=choice.original,
         )
+    sets = _probe_sets(choice.probes, pictures=modality == "image")
+    judges = with_classes([_judge(*each) for each in choice.judges.items()], sets, choice.concepts)
     return Study(
         name=choice.name or f"{_short_name(choice.original)}, {len(choice.unlearned)} unlearned",
         modality=modality,
         models=tuple(models),
-        probe_sets=_probe_sets(choice.probes, pictures=modality == "image"),
-        judges=tuple(JudgeSpec(domain, str(_absolute(path))) for domain, path in choice.judges.items()),
+        probe_sets=sets,
+        judges=judges,
         forget_concepts=choice.concepts,
     )
+
+
+def _judge(domain: str, path: str) -> JudgeSpec:
+    if path == NUDENET:
+        return JudgeSpec(domain, NUDENET, threshold=NUDENET_THRESHOLD)
+    return JudgeSpec(domain, path if path.startswith(HUB) else str(_absolute(path)))
 
 
 def _original(source: str) -> ModelSpec:

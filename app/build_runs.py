@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app import state
+from app.build_strip import strip_panel
 from app.build_work import KIND, go_on
 from app.built import BuiltRun, built_folder, built_runs, take_away
 from app.charts.building import Trace, Words, building_figure
@@ -84,6 +85,10 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
         config=figure_config(f"{name}-build"),
     )
     st.caption(SAID[study.modality])
+    if study.modality == "image":
+        for run in runs:
+            if run.label in chosen:
+                strip_panel(studies()[name], run.label)
     event = st.dataframe(
         _table(runs, jobs),
         hide_index=True,
@@ -125,6 +130,8 @@ def _job_lines(jobs: list[Job]) -> None:
     ended = [job for job in jobs if not job.active]
     if ended and ended[-1].state == "failed":
         st.error(literal(ended[-1].error), icon=":material/error:")
+    for sentence in ended[-1].remarks if ended else []:
+        st.caption(literal(sentence))
     for sentence in st.session_state.get("build_said", []) if any(job.active for job in jobs) else []:
         st.caption(literal(sentence))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.build_strip import draw_strip
 from app.built import note_asked, with_built
 from app.jobs import Job
 from app.resources import pool, runner, store, studies
@@ -50,7 +51,7 @@ def build(
     *,
     evaluate: bool,
 ) -> None:
-    """Train, add the checkpoints to the study, evaluate them.
+    """Train, add the checkpoints to the study, draw a strip of pictures with them (image models), evaluate them.
 
     Raises:
         Cancelled: it was paused, and can be gone on with.
@@ -71,8 +72,11 @@ def build(
     finally:
         if add_to_study(study, asked.folder, made) is not None:
             studies.clear()
+    whole = with_built(study, asked.folder)
+    if study.modality == "image":
+        draw_strip(whole, prepared.label, kept, models, job)
     if evaluate:
-        _evaluate(with_built(study, asked.folder), prepared.label, kept, models, job)
+        _evaluate(whole, prepared.label, kept, models, job)
 
 
 def _evaluate(study: Study, label: str, kept: Store, models: ModelPool, job: Job) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from backends.disk import kept, write_whole
 from backends.errors import BoardError
 from backends.places import cache_folder
 from backends.study import ModelSpec, Study
@@ -86,10 +87,15 @@ def with_built(study: Study, folder: Path) -> Study:
 
 
 def note_asked(folder: Path, label: str, asked: Asked, varied: Mapping[str, str], steps: int) -> None:
-    """Keep what was asked for beside a run, so that it can be gone on with."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Keep what was asked for beside a run, so that it can be gone on with.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
     told = {"label": label, "asked": asdict(asked), "varied": dict(varied), "steps": steps}
-    (folder / ASKED).write_text(json.dumps(told, default=str), encoding="utf-8")
+    content = json.dumps(told, default=str).encode()
+    with kept("what was asked of a run", folder, len(content)):
+        write_whole(folder / ASKED, content)
 
 
 def built_runs(folder: Path) -> list[BuiltRun]:

@@ -15,13 +15,13 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from app import cli_options
 from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
-from backends.errors import BoardError, Cancelled, ModelError, StudyError
+from backends.errors import BoardError, Cancelled, CheckpointError, ModelError, StudyError
 from backends.study import ProtocolName, Reading, Role, Study
 from backends.study_file import read_study
 from backends.versions import own_version
@@ -40,6 +40,8 @@ def run(arguments: Sequence[str]) -> int:
         from app.terminal import printable
 
         print(f"unlearnboard: {printable(str(error))}", file=sys.stderr)
+        for sentence in getattr(error, "each", ()):
+            print(f"  {printable(sentence)}", file=sys.stderr)
         return USER_ERROR
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -99,7 +101,7 @@ def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[st
     for path in files or _demo():
         study = read_study(path)
         if files:
-            _check_models(study)
+            _print_wrong(_check_models(study))
     open_store()
     _check_port(port)
     if files:
@@ -169,6 +171,7 @@ def evaluate(
     from backends.checkpoints import can_be_evaluated
     from backends.pool import ModelPool
     from cache.evaluation import evaluate as run_evaluation
+    from cache.left_out import LeftOut
 
     study = read_study(path)
     if protocol is not None and study.modality != "text":
@@ -178,31 +181,37 @@ def evaluate(
     study = replace(study, protocol=protocol or study.protocol)
     _check_names(study, names)
     store = open_store()
-    _check_models(study)
+    wrong = _check_models(study)
+    _print_wrong(wrong)
     here = [model.name for model in study.models if can_be_evaluated(model)]
-    wanted = list(names or here)
-    if absent := [name for name in wanted if name not in here]:
+    wanted = list(names or [model.name for model in study.models if model.name in {*here, *wrong}])
+    if not set(wanted) & set(here):
+        absent = f"the weights of {', '.join(names or ())} are not on this machine"
         raise StudyError(
-            f"the weights of {', '.join(absent)} are not on this machine, only recorded answers can be shown",
+            f"{absent}, only recorded answers can be shown"
+            if names
+            else "no model of this study has its weights on this machine",
             where=str(path),
         )
-    if not wanted:
-        raise StudyError("no model of this study has its weights on this machine", where=str(path))
     for each in study.probe_sets:
         for row in each.left_out:
             print(printable(f"{each.name}: left out {row}"), file=sys.stderr)
     for line in of_sets(study.probe_sets):
         print(printable(line), file=sys.stdout if as_json is None else sys.stderr)
     started = time.monotonic()
-    refused: ModelError | None = None
+    refused: LeftOut | None = None
+    notes: dict[str, None] = {}
     lines = ProgressLines(None if as_json is None else sys.stderr)
     try:
         with stopped_by_ctrl_c() as stop:
-            run_evaluation(study, store, ModelPool(device), models=wanted, on_progress=lines.show, stop=stop)
-    except ModelError as error:
+            pool = ModelPool(device)
+            run_evaluation(study, store, pool, wanted, lines.show, stop, lambda note: notes.setdefault(note))
+    except LeftOut as error:
         refused = error  # said at the end: what could be evaluated has values
     finally:
         lines.close()
+        for note in notes:
+            print(printable(note), file=sys.stderr)
     if as_json is not None:
         from app.metric_listing import json_values
         from cache.scoreboard import scoreboard
@@ -279,20 +288,27 @@ def models(path: Path, device: str | None, *, as_json: bool) -> int:
     from app.terminal import printable
     from backends.checkpoints import available
     from backends.pool import ModelPool
+    from cache.left_out import naming
     from cache.model_checks import check_models, model_check
 
     study = read_study(path)
-    _check_models(study)
-    store = open_store()
-    here = [model.name for model in study.models if available(model)]
-    warnings = check_models(study, store, ModelPool(device), here)
+    wrong = _check_models(study)
+    store, pool = open_store(), ModelPool(device)
+    warnings: list[str] = []
+    for model in study.models:
+        if model.name not in wrong and available(model):
+            try:
+                warnings += check_models(study, store, pool, [model.name])
+            except (CheckpointError, ModelError) as error:  # the other models are told of all the same
+                wrong[model.name] = naming(model.name, error)
     found = {spec.name: model_check(study, store, spec.name) for spec in study.models}
     checks = {name: check for name, check in found.items() if check is not None}
     for line in (loader_listing.as_json if as_json else loader_listing.lines)(checks):
         print(line if as_json else printable(line))
-    for sentence in warnings:
+    for sentence in (*wrong.values(), *warnings):
         print(printable(sentence), file=sys.stderr)
-    return USER_ERROR if warnings else 0
+    unsteady = any(check.identity for check in checks.values())
+    return USER_ERROR if wrong or unsteady else 0
 
 
 def prepare() -> int:
@@ -366,11 +382,27 @@ def _check_names(study: Study, names: Sequence[str] | None) -> None:
             raise StudyError(f"the study has no model {name!r}", where="--models", how=how)
 
 
-def _check_models(study: Study) -> None:
-    from backends.usable import inspect_study
+def _check_models(study: Study) -> dict[str, str]:
+    """The models that cannot be used, and a sentence for each; the others can be shown and run.
+
+    Raises:
+        CheckpointError: the original cannot be used, with which everything is compared.
+    """
+    from backends.usable import problems
+    from cache.left_out import naming
 
     print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
-    inspect_study(study)
+    found = problems(study)
+    if study.original.name in found:
+        raise found[study.original.name]
+    return {name: naming(name, error) for name, error in found.items()}
+
+
+def _print_wrong(wrong: Mapping[str, str]) -> None:
+    from app.terminal import printable
+
+    for sentence in wrong.values():
+        print(f"Cannot be used: {printable(sentence)}", file=sys.stderr, flush=True)
 
 
 def _check_port(port: int) -> None:

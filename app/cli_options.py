@@ -119,7 +119,7 @@ def show_parser(version: str) -> argparse.ArgumentParser:
         metavar="DOMAIN=FOLDER",
         nargs="+",
         action="extend",
-        help="image classifiers: object=judges/object",
+        help="what says what pictures show: object=judges/object, style=CLIP-FOLDER, nudity=nudenet, style=said.csv",
     )
     models.add_argument(
         "--concept",
@@ -219,7 +219,7 @@ def models_parser() -> argparse.ArgumentParser:
         prog="unlearnboard models",
         description="Load the models of a study and say of each what kind of checkpoint it is, what loading it really "
         "did, which tensors differ from the original's, how far, and what else differs (scheduler, VAE, types). Exit "
-        "status 2 where a model equals the original, or the original does not draw the same picture twice.",
+        "status 2 where a model cannot be used, or the original does not draw the same picture twice.",
         allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, metavar="STUDY.toml", help="the study file")

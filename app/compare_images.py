@@ -17,11 +17,12 @@ from app.picture_export import export_buttons
 from app.pictures import VIEW_NAMES, board, enlarged
 from app.plainly import said_plainly
 from app.prompt_form import job_about, models_of, prompt_form
-from app.resources import pool, runner, store
+from app.resources import pool, problems, runner, store
 from app.run_bar import job_line, literal
 from app.sheet_panel import sheet_panel
 from app.steps_panel import steps_panel
 from app.view_choice import view_choice
+from backends.errors import BoardError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
 from backends.study import Probe, Sampling, Study
@@ -72,7 +73,8 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         if was_active and not active:
             st.rerun()
     study, sampling = state.study(), state.sampling().of(probe)
-    columns = image_columns(study, store(), probe, state.chosen_models(), sampling)
+    wrong = {**problems(state.study_name()), **(job.problems if job is not None else {})}
+    columns = image_columns(study, store(), probe, state.chosen_models(), sampling, wrong)
     view = state.view(list(VIEW_NAMES))
     drawn = board(
         study,
@@ -103,6 +105,7 @@ def _sample_all(
 ) -> None:
     """The work of a run, in the worker thread."""
     from cache.compare import compare_images
+    from cache.left_out import naming
 
     total = len(names) * len(sampling.seeds)
     ended: set[tuple[str, int]] = set()
@@ -113,5 +116,8 @@ def _sample_all(
             ended.add((model, seed))
         job.report(len(ended), total)
 
+    def tell(model: str, error: BoardError) -> None:
+        job.problems = {**job.problems, model: naming(model, error)}  # a new one: pages read it meanwhile
+
     job.report(0, total, "loading models")
-    compare_images(study, store, pool, names, probe, sampling, show, job.stopping, job.remark)
+    compare_images(study, store, pool, names, probe, sampling, show, job.stopping, job.remark, tell)

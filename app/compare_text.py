@@ -17,9 +17,10 @@ from app.jobs import Job, Work
 from app.plain_text import visible
 from app.plainly import said_plainly
 from app.prompt_form import job_about, models_of, prompt_form
-from app.resources import pool, runner, store
+from app.resources import pool, problems, runner, store
 from app.run_bar import job_line
 from app.view_choice import view_choice
+from backends.errors import BoardError
 from backends.evidence import Answer
 from backends.pool import ModelPool
 from backends.study import Decoding, Probe, Study
@@ -63,7 +64,8 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         if was_active and not active:
             st.rerun()
     chosen, awaited = state.chosen_models(), models_of(job)
-    columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited)
+    wrong = {**problems(state.study_name()), **(job.problems if job is not None else {})}
+    columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited, wrong)
     drawn = board(state.study(), probe, columns, _view(probe), dark=is_dark())
     answer_cards(drawn, key=f"cards_{state.board_name()}")
 
@@ -81,6 +83,7 @@ def _answer_all(
 ) -> None:
     """The work of a run, in the worker thread."""
     from cache.compare import compare_text
+    from cache.left_out import naming
 
     total = len(names) * (len(decoding.seeds) if decoding.temperature else 1)
     ended: set[tuple[str, int]] = set()
@@ -91,5 +94,8 @@ def _answer_all(
             ended.add((model, answer.seed))
         job.report(len(ended), total, "" if len(ended) < total else "scoring the reference")
 
+    def tell(model: str, error: BoardError) -> None:
+        job.problems = {**job.problems, model: naming(model, error)}  # a new one: pages read it meanwhile
+
     job.report(0, total, "loading models")
-    compare_text(study, store, pool, names, probe, decoding, show, job.stopping)
+    compare_text(study, store, pool, names, probe, decoding, show, job.stopping, tell)

@@ -15,6 +15,7 @@ from backends.evidence import ANSWER, Answer, ImageEvidence, TextEvidence, Token
 from backends.metrics.memorisation import probability
 from backends.metrics.similarity import contains_fact, rouge_l_recall
 from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
+from cache.left_out import naming
 from cache.reading import evidence_for, images_for
 from cache.store import Store
 
@@ -77,6 +78,7 @@ def text_columns(
     decoding: Decoding,
     partial: Mapping[tuple[str, int], tuple[Answer, bool]] | None = None,
     awaited: Collection[str] = (),
+    problems: Mapping[str, str] | None = None,
 ) -> list[TextColumn]:
     """Columns for these models, from the store and from the answers that a run has written so far.
 
@@ -88,9 +90,18 @@ def text_columns(
         decoding: settings of the answers.
         partial: (model, seed) -> (answer so far, done) of the run that is on or has just ended.
         awaited: models that the run that is on works for.
+        problems: why a model cannot answer, by its name; said where it has no answer.
     """
     columns = [_text_column(study, store, probe, name, decoding, partial or {}) for name in names]
-    return [replace(column, awaited=column.spec.name in awaited) for column in columns]
+    known = problems or {}
+    return [
+        replace(
+            column,
+            awaited=column.spec.name in awaited and column.spec.name not in known,
+            problem=column.problem or ("" if column.answers else known.get(column.spec.name, "")),
+        )
+        for column in columns
+    ]
 
 
 def _text_column(
@@ -105,7 +116,7 @@ def _text_column(
     try:
         found = evidence_for(study, store, name, [probe], decoding).get(probe.id, TextEvidence())
     except CheckpointError as error:
-        return TextColumn(spec, replay=True, problem=str(error))
+        return TextColumn(spec, replay=True, problem=naming(name, error))
     answers = {answer.seed: answer for answer in found.answers}
     written = {seed: state for (model, seed), state in partial.items() if model == name}
     answers |= {seed: answer for seed, (answer, _) in written.items() if seed not in answers}
@@ -122,10 +133,23 @@ def _text_column(
 
 
 def image_columns(
-    study: Study, store: Store, probe: Probe, names: Sequence[str], sampling: Sampling
+    study: Study,
+    store: Store,
+    probe: Probe,
+    names: Sequence[str],
+    sampling: Sampling,
+    problems: Mapping[str, str] | None = None,
 ) -> list[ImageColumn]:
-    """Columns for these image models, from the store."""
-    return [_image_column(study, store, probe, name, sampling) for name in names]
+    """Columns for these image models, from the store; `problems` as for `text_columns`."""
+    columns = [_image_column(study, store, probe, name, sampling) for name in names]
+    known = problems or {}
+    return [
+        replace(
+            column,
+            problem=column.problem or ("" if column.pictures else known.get(column.spec.name, "")),
+        )
+        for column in columns
+    ]
 
 
 def _image_column(study: Study, store: Store, probe: Probe, name: str, sampling: Sampling) -> ImageColumn:
@@ -133,7 +157,7 @@ def _image_column(study: Study, store: Store, probe: Probe, name: str, sampling:
     try:
         found = images_for(study, store, name, [probe], sampling).get(probe.id, {})
     except CheckpointError as error:
-        return ImageColumn(spec, {}, replay=True, problem=str(error))
+        return ImageColumn(spec, {}, replay=True, problem=naming(name, error))
     return ImageColumn(spec, found, replay=not available(spec))
 
 

@@ -123,9 +123,11 @@ def evaluate_models(
 
     Raises:
         Cancelled: the job was stopped; what was done is stored.
-        BoardError: a model or the cache cannot be used.
+        LeftOut: a model could not be evaluated, the others were.
+        BoardError: a judge or the cache cannot be used.
     """
     from cache.evaluation import evaluate
+    from cache.left_out import LeftOut
 
     start = {cell_of(item): item.cached for item in known.items if item.model in names}
     total = sum(item.missing for item in known.items if item.model in names)
@@ -139,7 +141,12 @@ def evaluate_models(
         job.report(min(done, total), total, note)
 
     job.report(0, total, "loading models")
-    evaluate(study, kept, models, names, show, job.interrupted)
+    try:
+        evaluate(study, kept, models, names, show, job.interrupted, job.remark)
+    except LeftOut as error:
+        for sentence in error.each:
+            job.remark(sentence)
+        raise
 
 
 def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> None:
@@ -186,13 +193,18 @@ def _job_line(job: Job) -> None:
                 key="cancel_evaluation",
             )
     elif job.state == "failed":
-        st.error(literal(job.error), icon=":material/error:")
+        st.error(
+            "\n".join([literal(job.error), *(f"- {literal(sentence)}" for sentence in job.remarks)]),
+            icon=":material/error:",
+        )
     elif job.state == "stopped":
         st.info(
             "Cancelled. What was evaluated is kept; Start goes on from there.", icon=":material/pause_circle:"
         )
     else:
         st.caption(literal(f"{job.title}: done."))
+        for sentence in job.remarks:
+            st.caption(literal(sentence))
 
 
 def _progress_text(job: Job) -> str:

@@ -40,6 +40,7 @@ class Job:
         note: what the worker is at now ("loading weights").
         remarks: what a person should know of what was done, in sentences; they stay when the job has ended.
         error: one sentence where it failed.
+        problems: what could not be done though the rest was, one sentence each, by what it is about (a model).
     """
 
     title: str
@@ -52,6 +53,7 @@ class Job:
     note: str = ""
     remarks: list[str] = field(default_factory=list)
     error: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
     started: float | None = None
     ended: float | None = None
     _partial: dict[Any, Any] = field(default_factory=dict, repr=False)

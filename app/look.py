@@ -1,8 +1,10 @@
 """How a model looks on every page: colour, marker and line dash, from one table.
 
-Colours are Okabe and Ito's (2008), shifted a little where one of the two backgrounds would swallow them. A colour
-belongs to a *method*, so all checkpoints of one trajectory share it; shape and dash repeat what the colour says, for
-those who do not see it. The original is neutral ink, the retained model a star.
+Colours are Okabe and Ito's (2008), shifted a little where one of the two backgrounds would swallow them. A look
+belongs to a *method*, so all checkpoints of one trajectory share it. The first eight methods differ in colour, shape
+and dash; from the ninth on these are combined anew, so that 64 methods differ in colour and shape, and the first 32
+also in shape and dash alone, for those who do not see the colours. The original is neutral ink, the retained model a
+star.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ class Look:
 
 ORIGINAL = Look("#1D2129", "#F2F4F8", "circle", "solid", "●")
 RETAINED = Look("#009E73", "#2CC295", "star", "solid", "★")
-METHODS = (
+_FIRST = (
     Look("#D55E00", "#F07B2A", "square", "solid", "■"),
     Look("#0072B2", "#3F9BE0", "diamond", "dash", "◆"),
     Look("#CC79A7", "#E39AC4", "triangle-up", "dot", "▲"),
@@ -54,6 +56,18 @@ METHODS = (
     Look("#7A5195", "#B492D6", "hexagon", "5px,2px", "⬢"),
     Look("#6B7280", "#9AA3B2", "pentagon", "2px,2px", "⬟"),
 )
+
+
+def _combined(place: int) -> Look:
+    """The look of the method at a place: round after round the shapes move on by three, the dashes by five."""
+    turn, first = divmod(place, len(_FIRST))
+    shape = _FIRST[(first + 3 * turn) % len(_FIRST)]
+    dash = _FIRST[(first + 5 * turn) % len(_FIRST)].dash
+    return Look(_FIRST[first].light, _FIRST[first].dark, shape.symbol, dash, shape.glyph)
+
+
+METHODS = tuple(_combined(place) for place in range(len(_FIRST) ** 2))
+"""No two of them have one colour and shape."""
 
 
 def family(spec: ModelSpec) -> str:
@@ -67,12 +81,23 @@ def families(study: Study) -> list[str]:
 
 
 def look_of(spec: ModelSpec, study: Study) -> Look:
-    """The look of a model; beyond eight methods looks repeat, and the name has to tell."""
+    """The look of a model; beyond `len(METHODS)` methods looks repeat, see `repeating`."""
     if spec.part == "original":
         return ORIGINAL
     if spec.part == "retained":
         return RETAINED
     return METHODS[families(study).index(family(spec)) % len(METHODS)]
+
+
+def repeating(heads: pd.DataFrame, study: Study) -> str:
+    """A sentence where a board has more methods than there are looks, else ""; arguments as for `looks_of`."""
+    count = len(_methods(heads, study))
+    if count <= len(METHODS):
+        return ""
+    return (
+        f"There are {count:,} methods and {len(METHODS)} looks: from the {len(METHODS) + 1}th on, colours and markers "
+        "repeat. Point at a marker to see whose it is."
+    )
 
 
 def looks_of(heads: pd.DataFrame, study: Study) -> dict[str, Look]:
@@ -82,12 +107,20 @@ def looks_of(heads: pd.DataFrame, study: Study) -> dict[str, Look]:
         heads: columns model, part, method.
         study: whose methods have the first looks, on every page.
     """
-    named = heads["method"].where(heads["method"] != "", heads["model"])
-    own = families(study)
-    others = sorted(set(named[heads["part"] == "unlearned"]) - set(own))
-    order = {name: METHODS[place % len(METHODS)] for place, name in enumerate([*own, *others])}
+    named = _named(heads)
+    order = {name: METHODS[place % len(METHODS)] for place, name in enumerate(_methods(heads, study))}
     parts: dict[str, Look] = {"original": ORIGINAL, "retained": RETAINED}
     return {
         str(model): parts.get(str(part)) or order[str(name)]
         for model, part, name in zip(heads["model"], heads["part"], named, strict=True)
     }
+
+
+def _named(heads: pd.DataFrame) -> pd.Series:
+    """What shares a look, for every run: see `family`."""
+    return heads["method"].where(heads["method"] != "", heads["model"])
+
+
+def _methods(heads: pd.DataFrame, study: Study) -> list[str]:
+    own = families(study)
+    return [*own, *sorted(set(_named(heads)[heads["part"] == "unlearned"]) - set(own))]

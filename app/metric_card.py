@@ -8,10 +8,12 @@ import streamlit as st
 
 from app import state
 from app.charts.choices import card_of, role_of, title
+from app.plain_text import visible
 from app.resources import store
 from backends.metrics import MetricCard
 from backends.metrics.protocols import PROTOCOLS
 from cache.features import networks_of
+from cache.real_sets import real_subjects
 from cache.scoreboard import MODEL_UTILITY
 
 WAYS = {"higher": "Higher is better", "lower": "Lower is better", "zero": "Nearest to 0 is best"}
@@ -44,7 +46,7 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             "Needs": ", ".join(card.needs) or "nothing more",
             "Source": card.source,
             **_protocol(card),
-            **_network(card),
+            **_network(card, role),
             "Trust": card.trust or "Nobody has tested how far it can be trusted.",
         }
         for name, value in facts.items():
@@ -53,15 +55,18 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
                 st.text(value)
 
 
-def _network(card: MetricCard) -> dict[str, str]:
-    """Which network of the study the number comes from."""
+def _network(card: MetricCard, role: str) -> dict[str, str]:
+    """Which network of the study the number comes from, and which real pictures it is a distance to."""
     known = networks_of(state.study(), store())
     said = [
         f"{each.name} (fingerprint {each.digest[:12] or 'unknown, its files are not here'})"
         for each in known
         if f"[features] {each.kind}" in card.needs
     ]
-    return {"Network": said[0]} if said else {}
+    folder = state.study().features.real_for(role) if "[features] real" in card.needs else ""
+    count = len(real_subjects(store(), folder)) if folder else 0
+    real = {"Real pictures": f"{count:,} in {visible(folder)}"} if folder else {}
+    return {**({"Network": said[0]} if said else {}), **real}
 
 
 def _protocol(card: MetricCard) -> dict[str, str]:

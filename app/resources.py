@@ -12,11 +12,16 @@ import streamlit as st
 
 from app.built import built_folder, with_built
 from app.jobs import Runner
-from app.settings import open_store, study_paths
+from app.settings import open_store, study_files_are_given, study_paths
 from backends.pool import ModelPool
 from backends.study import Study
 from backends.study_file import read_study
+from backends.usable import problems as problems_of
+from cache.left_out import naming
 from cache.store import Store
+
+LOOKED_AT_AGAIN = 60.0
+"""Seconds after which models that cannot be used are looked at again: a file may be mended meanwhile."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -56,6 +61,17 @@ def studies() -> Mapping[str, Study]:
         name = _short_name(study.name, taken=found)
         found[name] = with_built(study, built_folder(name))
     return found
+
+
+def problems(name: str) -> Mapping[str, str]:
+    """The models of a study that cannot be used, and a sentence for each; looked at again after a while."""
+    return _problems(name, len(studies()[name].models)) if study_files_are_given() else {}
+
+
+@st.cache_resource(show_spinner=False, ttl=LOOKED_AT_AGAIN, max_entries=32)
+def _problems(name: str, _count: int) -> Mapping[str, str]:
+    found = problems_of(studies()[name])
+    return {model: naming(model, error) for model, error in found.items()}
 
 
 def _short_name(name: str, taken: Mapping[str, Study]) -> str:

@@ -20,6 +20,7 @@ __all__ = [
     "cache_folder",
     "demo_studies",
     "open_store",
+    "study_files_are_given",
     "study_paths",
 ]
 
@@ -38,6 +39,11 @@ def study_paths() -> list[Path]:
     """The study files that this process shows: those named on the command line, else the demo."""
     named = json.loads(os.environ.get(STUDIES_VARIABLE) or "[]")
     return [Path(path) for path in named] or demo_studies()
+
+
+def study_files_are_given() -> bool:
+    """Whether this process was started with study files rather than on the demo, whose models are known to be whole."""
+    return bool(json.loads(os.environ.get(STUDIES_VARIABLE) or "[]"))
 
 
 def open_store() -> Store:

@@ -33,6 +33,7 @@ from app.sheet import (
     without_own,
 )
 from backends.checkpoints import available
+from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
@@ -206,7 +207,10 @@ def _stored(study: Study, kept: Store, flat: Sequence[Cell]) -> dict[int, ImageE
     for (model, sampling), group in groups.items():
         probes = list({cell.probe.id: cell.probe for cell in group}.values())
         seeds = tuple(dict.fromkeys(cell.seed for cell in group))
-        pictures = images_for(study, kept, model, probes, replace(sampling, seeds=seeds))
+        try:
+            pictures = images_for(study, kept, model, probes, replace(sampling, seeds=seeds))
+        except CheckpointError:
+            pictures = {}  # a model that cannot be read; the sidebar says why
         found |= {id(cell): pictures.get(cell.probe.id, {}).get(cell.seed) for cell in group}
     return found
 
@@ -223,6 +227,7 @@ def _work(study: Study, wanted: Sequence[Cell]) -> Work:
 def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[Cell], job: Job) -> None:
     """The work of a run, in the worker thread."""
     from cache.compare import compare_images
+    from cache.left_out import naming
 
     ended: set[tuple[str, str, str]] = set()
     job.report(0, len(wanted), "loading models")
@@ -237,4 +242,15 @@ def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[Cell], 
                 ended.add(place)
             job.report(len(ended), len(wanted))
 
-        compare_images(study, kept, models, names, probe, sampling, show, job.stopping, job.remark)
+        compare_images(
+            study,
+            kept,
+            models,
+            names,
+            probe,
+            sampling,
+            show,
+            job.stopping,
+            job.remark,
+            lambda model, error: job.remark(naming(model, error)),
+        )

@@ -12,7 +12,7 @@ from app.components.model_picker import model_picker
 from app.plain_text import visible
 from app.plainly import said_plainly
 from app.protocol_choice import protocol_choice
-from app.resources import pool, runner, studies
+from app.resources import pool, problems, runner, studies
 from app.run_bar import literal
 
 HERE = Path(__file__).parent
@@ -68,6 +68,7 @@ def show() -> None:
             _study_description()
             protocol_choice()
             model_picker()
+            _unusable()
             _status()
         state.write_link()
         page.run()
@@ -101,6 +102,16 @@ def _study_choice() -> None:
             return
     with st.container(key="study_name"):
         st.text(visible(state.study().name))
+
+
+def _unusable() -> None:
+    """Which models of the study cannot be used, and why; the others are shown and run all the same."""
+    wrong = problems(state.study_name())
+    if wrong:
+        label = f"{len(wrong)} model{'s' if len(wrong) > 1 else ''} cannot be used"
+        with st.expander(label, icon=":material/warning:"):
+            for sentence in wrong.values():
+                st.text(visible(sentence))
 
 
 def _study_description() -> None:

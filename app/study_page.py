@@ -142,7 +142,8 @@ def _examples(study: Study, store: Store, board: Scoreboard, key: str) -> str:
     last: dict[str, str] = {}
     for spec in study.models:
         last[spec.method or spec.name] = spec.name
-    names = [spec.name for spec in study.models if spec.name in last.values()]
+    measured = set(board.frame["model"])  # a model that cannot be read has nothing to show
+    names = [spec.name for spec in study.models if spec.name in last.values() and spec.name in measured]
     moved = [board.most_changed(name, key, 4)["probe"] for name in names if name != study.original.name]
     chosen = list(dict.fromkeys(probe for column in moved for probe in column))[:MOST_EXAMPLES]
     probes = [probe for each in study.probe_sets for probe in each.probes if probe.id in chosen]

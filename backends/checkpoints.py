@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from blake3 import blake3
 
 from backends.compressed import is_here, unpacked
+from backends.disk import write_whole
 from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.image.lora_settings import stated_strength
@@ -370,11 +372,8 @@ def _remembered(files: list[Path], compute: Any) -> str:
     except OSError:
         pass
     digest = str(compute())
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(digest)
-    except OSError:
-        pass  # a read-only cache only costs the time to hash again
+    with suppress(OSError):  # a read-only cache only costs the time to hash again
+        write_whole(note, digest.encode())  # half a digest would be another model's
     return digest
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+from backends.disk import kept
 from backends.errors import CheckpointError
 from backends.places import cache_folder
 from backends.tensors import MOST_HEADER, stated_bytes
@@ -65,26 +66,28 @@ def _kept(path: Path, files: list[Path]) -> Path:
     target = cache_folder() / "unpacked" / f"{path.name.split('.')[0]}-{_digest(path, _states(files))}"
     if not target.is_dir():
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as folder:
-                made = Path(folder) / target.name
-                _unpack(path, made)
-                made.rename(target)  # whole or not at all
+            with kept("these weights unpacked", target.parent, kind=CheckpointError):
+                _unpack_to(path, target)
         except (lzma.LZMAError, EOFError) as error:
             raise CheckpointError(
                 f"these compressed weights are damaged ({error})",
                 where=str(path),
                 how="Copy or download them again",
             ) from error
-        except OSError as error:
-            if target.is_dir():  # another process was quicker
-                return target
-            raise CheckpointError(
-                f"the cache cannot take these weights unpacked ({error.strerror})",
-                where=str(target.parent),
-                how="Free some space, or choose another folder with --cache",
-            ) from error
     return target
+
+
+def _unpack_to(path: Path, target: Path) -> None:
+    """Whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".unpacking-") as folder:
+            made = Path(folder) / target.name
+            _unpack(path, made)
+            made.rename(target)
+    except OSError:
+        if not target.is_dir():  # it is there where another process was quicker
+            raise
 
 
 def _unpack(path: Path, target: Path) -> None:

@@ -20,7 +20,7 @@ from backends.checkpoints import resolve
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
 from backends.hub import HUB, HUB_ID, from_hub
-from backends.tensors import file_digest, refuse_pickle, weight_files
+from backends.tensors import PICKLES, file_digest, refuse_pickle, weight_files
 
 CLIP, INCEPTION, LPIPS = "clip", "inception", "lpips"
 
@@ -47,6 +47,11 @@ class Network:
 
 class PictureFeatures(Protocol):
     """A loaded network that gives every picture a vector."""
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What loading it did, in sentences."""
+        ...
 
     def images(self, pixels: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Shape (N, D); each picture uint8 (height, width, 3), of any size."""
@@ -90,7 +95,8 @@ def network(kind: str, source: str) -> Network:
         return Network(kind, name, "")
     stats = [(path, path.stat()) for path in found]
     said = [f"{path.name} {_file_digest(path, s.st_size, s.st_mtime_ns)}" for path, s in stats]
-    return Network(kind, name, _digest([kind, *said]))
+    # Vectors from before tensors that CLIP lacked were refused may be of random ones: they are made again.
+    return Network(kind, name, _digest([kind, *(["whole"] if kind == CLIP else []), *said]))
 
 
 def files_of(kind: str, source: str, *, fetch: bool = True) -> list[Path]:
@@ -108,11 +114,23 @@ def files_of(kind: str, source: str, *, fetch: bool = True) -> list[Path]:
         if kind != INCEPTION:  # whose best known weights are a .pth; it is read as nothing but tensors
             refuse_pickle(path)
         return [path]
-    weights = weight_files(path)
     if kind == INCEPTION:
-        return weights
+        _refuse_unnamed(path)
+        return weight_files(path)
+    weights = weight_files(path)
     others = [each for each in path.iterdir() if each.suffix in _FILES and each.suffix != ".safetensors"]
     return sorted({*weights, *others})
+
+
+def _refuse_unnamed(folder: Path) -> None:
+    """Raises CheckpointError where a folder has pickles only: one of them can be read, but not be guessed."""
+    pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICKLES)
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"this folder holds no *.safetensors, but {pickles[0].name}",
+            where=str(folder),
+            how=f"Name the file itself, {pickles[0]}: of a file that is named nothing but tensors is read",
+        )
 
 
 def _digest(parts: Sequence[str]) -> str:

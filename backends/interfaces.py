@@ -194,6 +194,11 @@ class Judge(Protocol):
         """What it can say, "none" aside."""
         ...
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What loading it did and what it left out, in sentences; they stay with the runs that it judged."""
+        ...
+
     def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> Sequence[JudgedImage | None]:
         """Judgements in the order of the pictures; each picture uint8 (height, width, 3). None: it does not know."""
         ...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+
+from backends.disk import write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,8 @@ def write_judgements(
     Raises:
         OSError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.tmp")
-    part.write_text(
-        json.dumps({"asked": list(asked), "shown": list(shown), "unreadable": list(unreadable)}) + "\n"
-    )
-    os.replace(part, path)
+    said = {"asked": list(asked), "shown": list(shown), "unreadable": list(unreadable)}
+    write_whole(path, (json.dumps(said) + "\n").encode())
 
 
 def read_judgements(path: Path) -> JudgeAccuracy | None:

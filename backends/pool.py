@@ -6,7 +6,8 @@ Pages and evaluations ask it for models by their specs. Importing this module do
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from backends.device import pick_device, pick_dtype
@@ -70,7 +71,8 @@ class ModelPool:
         if self._text is None:
             self._text = LanguageModels(self.device, dtype or self.dtype)
         for spec in specs:
-            self._text.add(spec)
+            with self._with_room(spec):
+                self._text.add(spec)
             self._specs[spec.name] = spec
             self._keep_budget(spec)
         return self._text
@@ -83,7 +85,8 @@ class ModelPool:
         if self._image is None:
             self._image = DiffusionModels(self.device, self.dtype)
         for spec in specs:
-            self._image.add(spec)
+            with self._with_room(spec):
+                self._image.add(spec)
             self._specs[spec.name] = spec
             self._keep_budget(spec)
         return self._image
@@ -159,6 +162,23 @@ class ModelPool:
         # Another study may use the same name for other weights: start afresh rather than answer with the wrong model.
         if any(self._specs.get(spec.name, spec) != spec for spec in specs):
             self.release()
+
+    @contextmanager
+    def _with_room(self, spec: ModelSpec) -> Iterator[None]:
+        """Loading; where memory does not suffice everything is let go of, so that smaller models can be loaded."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            from backends.text.memory import out_of_memory
+
+            if isinstance(error, RuntimeError) and not out_of_memory(error):
+                raise
+            self.release()
+            raise ModelError(
+                f"the memory of {self.device} does not suffice to load it",
+                where=spec.name,
+                how="Load fewer models at once, a smaller number format, or on another device",
+            ) from error
 
     def _keep_budget(self, spec: ModelSpec) -> None:
         if self._budget is not None and self.bytes() > self._budget:

@@ -15,11 +15,15 @@ from typing import Any, cast, get_args
 
 from backends.errors import StudyError
 from backends.hub import HUB
+from backends.judge_classes import with_classes
 from backends.probe_sources import is_on_hub, probe_file
 from backends.probes import read_probes
 from backends.strength import DIALLED
 from backends.study import (
+    KEPT_ROLES,
     LPIPS_NETS,
+    NUDENET,
+    NUDENET_THRESHOLD,
     PROTOCOLS,
     QUANTIZATIONS,
     RAW_TEXT,
@@ -107,7 +111,7 @@ def read_study(path: Path) -> Study:
         features=_features(top) if "features" in document else Features(),
     )
     _check_whole(study, top)
-    return study
+    return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
 
 
 def _read_text(path: Path) -> str:
@@ -259,12 +263,12 @@ def _judges(top: Table) -> tuple[JudgeSpec, ...]:
     judges = []
     for table in top.tables("judges"):
         table.only(JUDGE, "judge")
-        default = JudgeSpec("", "")
+        default = JudgeSpec("", "", threshold=NUDENET_THRESHOLD if _is_nudenet(table) else 0.0)
         labels = table.table("labels")
         judges.append(
             JudgeSpec(
                 domain=table.need("domain"),
-                path=_place(table, "path"),
+                path=NUDENET if _is_nudenet(table) else _place(table, "path"),
                 classes=_names(table, "classes"),
                 labels=tuple((theirs, labels.need(theirs)) for theirs in labels.values),
                 threshold=table.number(
@@ -276,6 +280,10 @@ def _judges(top: Table) -> tuple[JudgeSpec, ...]:
         )
         _unique([judge.domain for judge in judges], table, "domain")
     return tuple(judges)
+
+
+def _is_nudenet(judge: Table) -> bool:
+    return bool(judge.values.get("path") == NUDENET)
 
 
 def _denoising(top: Table) -> Denoising:
@@ -309,11 +317,26 @@ def _features(top: Table) -> Features:
             where=table.where(),
             how='Add clip = "folder or owner/name", or remove the table',
         )
-    return Features(
-        clip=table.source("clip") if "clip" in table.values else "",
-        inception=table.source("inception") if "inception" in table.values else "",
-        lpips=table.choice("lpips", LPIPS_NETS) if "lpips" in table.values else "",
-    )
+    clip = table.source("clip") if "clip" in table.values else ""
+    inception = table.source("inception") if "inception" in table.values else ""
+    real = _real_pictures(table)
+    if real and not (clip or inception):
+        raise StudyError(
+            "real pictures are compared by a network, and none is named",
+            where=table.where("real"),
+            how='Add inception = "weights.pth" or clip = "folder or owner/name"',
+        )
+    lpips = table.choice("lpips", LPIPS_NETS) if "lpips" in table.values else ""
+    return Features(clip, inception, lpips, real)
+
+
+def _real_pictures(table: Table) -> tuple[tuple[str, str], ...]:
+    """Role -> folder: one folder for all roles that should stay, or a table of them."""
+    if isinstance(table.values.get("real"), str):
+        return tuple((role, table.local("real")) for role in KEPT_ROLES)
+    named = table.table("real")
+    named.only(KEPT_ROLES, "table of real pictures")
+    return tuple((role, named.local(role)) for role in KEPT_ROLES if role in named.values)
 
 
 def _names(table: Table, key: str) -> tuple[str, ...]:

@@ -37,6 +37,8 @@ def write_study(study: Study, path: Path) -> None:
         lines += ["", "[denoising]", *_assignments(values)]
     if study.features.named():
         lines += ["", "[features]", *_assignments(study.features.named())]
+        real = dict(study.features.real)
+        lines += [f"real = {_inline(real)}"] if real else []
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:

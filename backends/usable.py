@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from backends.checkpoints import available, identity, inspect, resolve
@@ -41,9 +42,9 @@ def problem(spec: ModelSpec, study: Study) -> CheckpointError | None:
     )
 
 
-def problems(study: Study) -> dict[str, CheckpointError]:
-    """The models of a study that cannot be used, by name, and why."""
-    found = {spec.name: problem(spec, study) for spec in study.models}
+def problems(study: Study, models: Sequence[ModelSpec] | None = None) -> dict[str, CheckpointError]:
+    """The models of a study (None: all) that cannot be used, by name, and why."""
+    found = {spec.name: problem(spec, study) for spec in (study.models if models is None else models)}
     return {name: error for name, error in found.items() if error is not None}
 
 

@@ -62,7 +62,10 @@ def absorb(path: Path, images: ImageFiles, other: Path, pictures: Path) -> int:
         finally:
             connection.close()
     except sqlite3.DatabaseError as error:
-        raise schema.explain_sqlite(error, other if "not a database" in str(error) else path) from error
+        needed = other.stat().st_size if other.is_file() else 0
+        raise schema.explain_sqlite(
+            error, other if "not a database" in str(error) else path, needed
+        ) from error
 
 
 def _attach(connection: sqlite3.Connection, other: Path) -> None:
@@ -115,6 +118,7 @@ def _copy(connection: sqlite3.Connection, mark: str) -> int:
         connection.execute(schema.GROW_VERSION)
         connection.execute("COMMIT")
     except sqlite3.DatabaseError:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # a full disk has taken it back already
+            connection.execute("ROLLBACK")
         raise
     return taken

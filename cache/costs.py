@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from backends.checkpoints import available, identity
-from backends.errors import CheckpointError, StoreError
+from backends.disk import kept, write_whole
+from backends.errors import CheckpointError
 from backends.metrics.training_cost import training_costs
 from backends.study import ModelSpec, Study
 from backends.unlearning.run_log import read_json
@@ -30,17 +30,9 @@ def keep_costs(study: Study, store: Store, names: Sequence[str]) -> None:
         if not told or not available(spec):
             continue
         path = _path(store, identity(spec).fingerprint)
-        part = path.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(told), encoding="utf-8")
-            os.replace(part, path)
-        except OSError as error:
-            raise StoreError(
-                f"what a model cost cannot be written ({error.strerror})",
-                where=str(path.parent),
-                how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
-            ) from error
+        content = json.dumps(told).encode()
+        with kept("what a model cost", path.parent, len(content)):
+            write_whole(path, content)
 
 
 def costs(study: Study, store: Store) -> dict[str, dict[str, float]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from backends.checkpoints import ModelIdentity, available, identity
-from backends.errors import Cancelled, CheckpointError, StoreError, StudyError
+from backends.disk import kept
+from backends.errors import Cancelled, CheckpointError, StudyError
 from backends.interfaces import Stop
 from backends.metrics.denoising import loss_difference, membership_wins
 from backends.pool import ModelPool
@@ -146,16 +149,17 @@ def _path(study: Study, store: Store, model: ModelIdentity, numerics: str) -> Pa
 
 
 def _append(path: Path, row: list[object]) -> None:
-    try:
+    line = (json.dumps(row) + "\n").encode()
+    with kept("a denoising loss", path.parent, len(line)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-    except OSError as error:
-        raise StoreError(
-            f"a denoising loss cannot be kept ({error.strerror})",
-            where=str(path.parent),
-            how="Free some space",
-        ) from error
+        with path.open("ab", buffering=0) as file:
+            start = file.tell()
+            try:
+                if file.write(line) < len(line):  # the disk took a part of it
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                file.truncate(start)  # half a line would swallow the next one
+                raise
 
 
 def _read(path: Path) -> Losses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import pyarrow as pa
@@ -17,11 +17,22 @@ from backends.evidence import ANSWER, FloatArray, ImageEvidence, TextEvidence, T
 from backends.metrics import METRICS, METRICS_VERSION, ImageMetric, Pictures, StudyMetric
 from backends.metrics.distributions import BY_NETWORK, FID, KID, drawn_kernel_distance, frechet_distance
 from backends.metrics.protocols import attacks_of, values_of
+from backends.metrics.real_distributions import (
+    REAL_BY_NETWORK,
+    SUBSETS_BY_NETWORK,
+    Gaussian,
+    Indices,
+    drawn_subsets,
+    frechet,
+    gaussian_of,
+    subset_kernel_distances,
+    within_subsets,
+)
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache import keys, reading
 from cache.arrow import packed, unpacked
-from cache.features import features_of
+from cache.features import features_of, networks_of, real_vectors
 from cache.image_files import read_pixels
 from cache.keys import Context
 from cache.store import Store
@@ -156,6 +167,7 @@ def _image_values(study: Study, store: Store, spec: ModelSpec, numerics: str) ->
             for probe in probes
         ]
         values |= _distributions(role, pictures)
+        values |= _to_real(study, store, role, pictures)
         for name, metric in METRICS.items():
             if isinstance(metric, ImageMetric) and metric.card.reported_for(role):
                 values[f"{role}/{name}"] = np.array([metric.value(each) for each in pictures])
@@ -184,22 +196,99 @@ def _distributions(role: str, pictures: Sequence[Pictures]) -> Values:
             for each, ours, theirs in pairs
         ]
         values |= _distances(role, fid, kid, known)
+        values |= _standard_kid(role, SUBSETS_BY_NETWORK[kind], known)
     return values
+
+
+def _standard_kid(role: str, kid: StudyMetric, pairs: Sequence[tuple[FloatArray, FloatArray]]) -> Values:
+    """KID to the original's images as other tools compute it, which know of no pairs."""
+    found = _sides(pairs)
+    if found is None:
+        return {}
+    return _whole(role, kid, len(found[0]), float(subset_kernel_distances(*found).mean()))
+
+
+def _to_real(study: Study, store: Store, role: str, pictures: Sequence[Pictures]) -> Values:
+    """FID and KID between a model's images and the study's real pictures, by each network."""
+    values: Values = {}
+    for network in networks_of(study, store) if study.features.real_for(role) else ():
+        reference = real_vectors(study, store, network, role)
+        if network.kind not in REAL_BY_NETWORK or not len(reference):
+            continue
+        held = [
+            each.features.get((network.kind, image.image), NOTHING)
+            for each in pictures
+            for image in each.images.values()
+        ]
+        held = [vector for vector in held if vector.shape == reference.shape[1:]]
+        if len(held) < 2:
+            continue
+        ours, theirs = np.stack(held).astype(np.float64), reference.astype(np.float64)
+        fid, kid = REAL_BY_NETWORK[network.kind]
+        real = _Whole(reference)
+        distances = subset_kernel_distances(ours, theirs, within=partial(_within, real))
+        values |= _whole(role, fid, len(ours), frechet(gaussian_of(ours), _real_gaussian(real)))
+        values |= _whole(role, kid, len(ours), float(distances.mean()))
+    return values
+
+
+class _Whole:
+    """An array that is told from others by being the very one: those of real pictures are large, and kept."""
+
+    def __init__(self, array: FloatArray) -> None:
+        self.array = array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Whole) and other.array is self.array
+
+
+@lru_cache(maxsize=4)
+def _real_gaussian(of: _Whole) -> Gaussian:
+    """Mean and covariance of real pictures, which is worked out once for all models."""
+    return gaussian_of(of.array.astype(np.float64))
+
+
+def _within(of: _Whole, chosen: Sequence[Indices]) -> NDArray[np.float64]:
+    """Of subsets of real pictures, which are the same for all models with as many pictures."""
+    return _real_within(of, len(chosen[0]), len(chosen))
+
+
+@lru_cache(maxsize=8)
+def _real_within(of: _Whole, size: int, subsets: int) -> NDArray[np.float64]:
+    chosen = drawn_subsets(len(of.array), size, subsets, 1)
+    return within_subsets(of.array.astype(np.float64), chosen)
+
+
+def _whole(role: str, metric: StudyMetric, n: int, value: float) -> Values:
+    """A number of a whole role without resamples."""
+    unknown = np.full(KID_RESAMPLES, np.nan)
+    return {whole_key(role, metric.card.key): np.array([n, float(value), *unknown])}
+
+
+def _sides(
+    pairs: Sequence[tuple[FloatArray, FloatArray]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Both sides of the pairs as arrays; None below two pairs, or where they are not of one length."""
+    pairs = [(ours, theirs) for ours, theirs in pairs if ours.size and ours.shape == theirs.shape]
+    if len(pairs) < 2 or len({ours.shape for ours, _ in pairs}) > 1:
+        return None
+    ours, theirs = (np.stack(side).astype(np.float64) for side in zip(*pairs, strict=True))
+    return ours, theirs
 
 
 def _distances(
     role: str, fid: StudyMetric, kid: StudyMetric, pairs: Sequence[tuple[FloatArray, FloatArray]]
 ) -> Values:
-    pairs = [(ours, theirs) for ours, theirs in pairs if ours.size and ours.shape == theirs.shape]
-    if len(pairs) < 2 or len({ours.shape for ours, _ in pairs}) > 1:
+    found = _sides(pairs)
+    if found is None:
         return {}
-    ours, theirs = (np.stack(side).astype(np.float64) for side in zip(*pairs, strict=True))
-    unknown = np.full(KID_RESAMPLES, np.nan)
-    return {
-        whole_key(role, fid.card.key): np.array([len(pairs), frechet_distance(ours, theirs), *unknown]),
-        whole_key(role, kid.card.key): np.array(
-            [len(pairs), *drawn_kernel_distance(ours, theirs, KID_RESAMPLES, SEED)]
-        ),
+    ours, theirs = found
+    drawn = drawn_kernel_distance(ours, theirs, KID_RESAMPLES, SEED)
+    return _whole(role, fid, len(ours), frechet_distance(ours, theirs)) | {
+        whole_key(role, kid.card.key): np.array([len(ours), *drawn])
     }
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
-from backends.errors import Cancelled, CheckpointError, ModelError
+from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.interfaces import ImageModels, Stop, TextModels
 from backends.picture_folders import is_pictures
 from backends.pool import ModelPool
 from backends.precision import dtype_for
 from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.usable import problems
 from backends.versions import versions
 from cache import keys
 from cache.compare import compare_images, compare_text
@@ -27,33 +27,20 @@ from cache.denoising import gather_denoising
 from cache.gather_features import gather_features, networks_are_here
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
-from cache.judge_checks import judges_are_here
+from cache.judge_checks import judge_notes, judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
-from cache.left_out import LossesLeftOut, Refusal, left_out, with_losses_noted
+from cache.left_out import LossesLeftOut, Refusal, Unusable, left_out, not_here, with_losses_noted
 from cache.load_notes import load_notes
 from cache.model_checks import check_models, keep_report
-from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, features_title, plan
+from cache.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
+from cache.progress import Counter, OnProgress, Progress
 from cache.runs import RunRecord, RunStatus
 from cache.scoreboard import scoreboard
 from cache.store import Store
 from cache.turns import in_turns
 
 PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far one kind of evidence of one model on one probe set is; `done` counts what was stored before, too."""
-
-    model: str
-    probe_set: str
-    kind: Kind
-    done: int
-    total: int
-
-
-OnProgress = Callable[[Progress], None]
 
 
 def numerics_of(pool: ModelPool, study: Study) -> str:
@@ -68,6 +55,7 @@ def evaluate(
     models: Sequence[str] | None = None,
     on_progress: OnProgress = lambda _: None,
     stop: Stop = lambda: False,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Gather all evidence that is missing of these models (None: all whose weights are here), then derive the metrics.
 
@@ -78,12 +66,13 @@ def evaluate(
         models: names in the study.
         on_progress: told at the start of every model x probe set x kind, and after every cell.
         stop: asked between steps; True ends the work.
+        on_note: told what loading judges and networks did and left out, in sentences.
 
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
-        CheckpointError: a named model's weights are not here, or are not those the study declares.
-        ModelError: some probes are too long for a model, or a model's denoising losses cannot be had; everything else
-            was evaluated and stored.
+        CheckpointError: a judge or a network that looks at pictures is not usable.
+        LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses cannot be had;
+            everything else was evaluated and stored.
         StoreError: the store cannot be written.
     """
     judges_are_here(study)
@@ -91,19 +80,24 @@ def evaluate(
     last: ModelSpec | None = None
     refused: list[Refusal] = []
     losses: list[LossesLeftOut] = []
+    unusable: list[Unusable] = []
     specs: list[ModelSpec] = []
+    wrong = problems(study, chosen(study, models))
     for spec in chosen(study, models):
-        if not can_be_evaluated(spec):
-            if models is None:
-                continue
-            raise CheckpointError(
-                "its weights are not on this machine",
-                where=spec.name,
-                how="Fetch them, or evaluate the other models",
-            )
-        specs.append(spec)
+        if spec.fingerprint and not can_be_evaluated(spec):
+            unusable += [not_here(spec.name)] if models is not None else []
+        elif spec.name in wrong:
+            unusable.append(Unusable(spec.name, wrong[spec.name]))
+        else:
+            specs.append(spec)
 
     def work(spec: ModelSpec) -> None:
+        try:
+            evaluate_one(spec)
+        except (CheckpointError, ModelError) as error:
+            unusable.append(Unusable(spec.name, error))  # the others do not need it
+
+    def evaluate_one(spec: ModelSpec) -> None:
         nonlocal last
         if last is not None and last.source != spec.source:
             pool.release()  # models of another base share nothing with those loaded
@@ -112,6 +106,8 @@ def evaluate(
         evaluation = _Evaluation(study, store, pool, spec, on_progress, stop)
         refused.extend(evaluation.run())
         losses.extend(evaluation.losses())
+        for sentence in evaluation.judged_by:
+            on_note(sentence)
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
@@ -133,14 +129,14 @@ def evaluate(
         store,
         pool,
         [spec.name for spec in study.models if spec in specs or not can_be_evaluated(spec)],
-        lambda model, kind, done, total: on_progress(
-            Progress(model, features_title(kind), "images", done, total)
-        ),
+        lambda model, title, done, total: on_progress(Progress(model, title, "images", done, total)),
         stop,
+        on_note,
     )
     scoreboard(study, store)
-    if refused or losses:
-        raise left_out(refused, losses)
+    if refused or losses or unusable:
+        order = [spec.name for spec in study.models]
+        raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
 
 
 class _Evaluation:
@@ -164,6 +160,7 @@ class _Evaluation:
         self._identity: ModelIdentity = identity(spec)
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
+        self.judged_by: list[str] = []  # what loading the judges did
         self._found: list[str] = []  # what checking or loading the model found
         self._loaded: list[dict[str, Any]] = []  # what reading the weights of a language model did
         self._noted = 0  # notes of the models that are of earlier probe sets
@@ -196,7 +193,7 @@ class _Evaluation:
         found: list[LossesLeftOut] = []
         try:
             gather_denoising(self._study, self._store, self._pool, self._spec, tell, self._stop)
-        except (ModelError, CheckpointError) as error:
+        except (ModelError, CheckpointError, StudyError) as error:
             found.append(LossesLeftOut(self._spec.name, error))
         mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
         for run in self._store.runs(self._study.name) if self._study.denoising is not None else ():
@@ -212,7 +209,7 @@ class _Evaluation:
             if not total:
                 continue
             todo = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
-            counter = _Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
+            counter = Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
             if any(todo.values()):
                 if self._stop():
                     raise Cancelled
@@ -247,10 +244,12 @@ class _Evaluation:
                 on_done,
                 self._stop,
             )
+            self.judged_by = judge_notes(self._pool.judges(self._study.judges))
+            self._found = list(self.judged_by)
             if not wanted:
                 return []
             names = [self._study.original.name, self._spec.name]
-            self._found = check_models(self._study, self._store, self._pool, names)
+            self._found += check_models(self._study, self._store, self._pool, names)
             judges = self._pool.judges(self._study.judges)
             self._models = self._pool.image([self._spec])
             pictures = ImageGatherer(self._store, self._models, judges, self._stop, self._study.sampling)
@@ -355,21 +354,6 @@ class _Evaluation:
         digests = sorted({probe.digest() for probe in probe_set.probes})
         found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
         return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
-
-
-class _Counter:
-    """Counts pieces of evidence of one kind and reports every change."""
-
-    def __init__(self, done: int, total: int, report: Callable[[int, int], None]) -> None:
-        self.added = 0
-        self._done = done
-        self._total = total
-        self._report = report
-        report(done, total)
-
-    def add(self, count: int) -> None:
-        self.added += count
-        self._report(self._done + self.added, self._total)
 
 
 def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:

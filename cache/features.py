@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 from blake3 import blake3
@@ -19,11 +20,16 @@ from backends.evidence import FloatArray, ImageEvidence
 from backends.features import CLIP, LPIPS, Network, network, pair_subject, text_subject
 from backends.study import Probe, Study
 from cache import keys, reading, schema
+from cache.real_sets import folders_of, looks_at_real, real_stamp, real_subjects
 from cache.store import Store
 
 Images = Mapping[str, Mapping[int, ImageEvidence]]
 """Probe id -> seed -> picture."""
 
+SETS_VERSION = 2
+"""Raised when what is made of networks' vectors changes: numbers of studies that name networks are computed again."""
+UNREADABLE: FloatArray = np.full(1, np.nan, np.float32)
+"""Kept in place of the vector of a real picture that cannot be read."""
 _AT_ONCE = 500
 
 
@@ -115,7 +121,7 @@ def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> No
     if not of.digest:
         raise ValueError(f"the files of {of.name} are not here, so what it says has no owner")
     known, table = schema.networks, schema.features
-    with store.writing() as connection:
+    with store.writing(size=sum(vector.nbytes for vector in rows.values())) as connection:
         named = {"kind": of.kind, "name": of.name, "digest": of.digest}
         # The name last used is the one that the files' successors are looked for under.
         made = insert(known).values(**named).on_conflict_do_update(index_elements=["digest"], set_=named)
@@ -133,14 +139,44 @@ def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> No
 
 def stamp(study: Study, store: Store) -> str:
     """Changes when what is kept of any of the study's networks does; "" where it names none."""
+    networks = networks_of(study, store)
+    found = [[each.kind, each.digest, *_said(store, each)] for each in networks]
+    known_any = any(count for *_, count, _ in found)
+    return keys.digest([SETS_VERSION, found, real_stamp(study, store)]) if known_any else ""
+
+
+def _said(store: Store, of: Network) -> tuple[int, float]:
+    """How many vectors of a network are kept, and when the latest came: changes with any of them."""
     table, known = schema.features, schema.networks
     query = select(func.count(), func.max(table.c.created)).join(known, known.c.id == table.c.network)
-    found = []
     with store.reading() as connection:
-        for each in networks_of(study, store):
-            count, latest = connection.execute(query.where(known.c.digest == each.digest)).one()
-            found.append([each.kind, each.digest, count, latest])
-    return keys.digest(found) if any(count for *_, count, _ in found) else ""
+        count, latest = connection.execute(query.where(known.c.digest == of.digest)).one()
+    return int(count), float(latest or 0)
+
+
+def real_vectors(study: Study, store: Store, of: Network, role: str) -> FloatArray:
+    """What a network makes of the real pictures of a role, shape (M, D); no rows where not all are kept."""
+    folder = study.features.real_for(role)
+    subjects = real_subjects(store, folder) if folder and looks_at_real(of) else ()
+    return _stacked(store, of, subjects, _said(store, of))
+
+
+@lru_cache(maxsize=4)
+def _stacked(store: Store, of: Network, subjects: tuple[str, ...], _state: tuple[int, float]) -> FloatArray:
+    """Kept for the next model, for as long as nothing new is said."""
+    held = vectors(store, of, subjects)
+    if not subjects or len(held) < len(subjects):
+        return np.zeros((0, 0), np.float32)
+    readable = [held[subject] for subject in subjects if np.isfinite(held[subject]).all()]
+    return np.stack(readable) if readable else np.zeros((0, 0), np.float32)
+
+
+def real_to_look_at(study: Study, store: Store, of: Network) -> tuple[int, list[str]]:
+    """How many real pictures a study has for a network, and those that it did not look at yet."""
+    folders = folders_of(study) if looks_at_real(of) else []
+    subjects = list(dict.fromkeys(each for folder in folders for each in real_subjects(store, folder)))
+    kept = vectors(store, of, subjects)
+    return len(subjects), [subject for subject in subjects if subject not in kept]
 
 
 def _arithmetics(study: Study, store: Store, model: str) -> set[str]:

@@ -6,7 +6,6 @@ prompt, seed and setting; pages read them without weights.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backends.checkpoints import ModelIdentity, identity
-from backends.errors import Cancelled, CheckpointError, StoreError
+from backends.disk import kept, write_whole
+from backends.errors import Cancelled, CheckpointError
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.pool import ModelPool
 from backends.study import Probe, Sampling, Study
@@ -129,18 +129,9 @@ def _write(path: Path, frames: Sequence[tuple[int, Pixels]]) -> None:
 
     strip = np.concatenate([pixels for _, pixels in frames], axis=1)
     steps = ",".join(str(step) for step, _ in frames)
-    part = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(encode(np.ascontiguousarray(strip), {"steps": steps}))
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StoreError(
-            f"how a picture formed cannot be kept ({error.strerror})",
-            where=str(path.parent),
-            how="Free some space",
-        ) from error
+    png = encode(np.ascontiguousarray(strip), {"steps": steps})
+    with kept("how a picture formed", path.parent, len(png)):
+        write_whole(path, png)
 
 
 def _read(path: Path) -> Film | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,6 @@ from backends.errors import Cancelled, StoreError
 from backends.evidence import FloatArray
 from backends.features import (
     CLIP,
-    INCEPTION,
     LPIPS,
     Network,
     PictureDistances,
@@ -22,16 +22,18 @@ from backends.features import (
 from backends.interfaces import Stop
 from backends.pool import ModelPool
 from backends.study import Study
-from cache.features import has_looked, networks_of, put_vectors, to_look_at
+from cache.features import UNREADABLE, has_looked, networks_of, put_vectors, real_to_look_at, to_look_at
 from cache.gather_text import in_cells
 from cache.image_files import read_pixels
+from cache.plan import features_title, real_title
+from cache.real_sets import folders_of, looks_at_real, real_files, real_subjects
 from cache.store import Store
 
 CELL = 32
 """Pictures that are looked at between two questions whether to stop."""
 
 OnProgress = Callable[[str, str, int, int], None]
-"""Model, kind of network, how many are done of how many."""
+"""Model, what is looked at, how many are done of how many."""
 Pixels = NDArray[np.uint8]
 
 
@@ -39,17 +41,36 @@ def networks_are_here(study: Study, store: Store, pool: ModelPool) -> None:
     """Load the networks that never looked at anything here, so that a wrong one is told before anything is drawn.
 
     Raises:
-        CheckpointError: a network is not there or not usable, or a package is not installed.
+        CheckpointError: a network is not there or not usable, or a package is not installed; or a folder of real
+            pictures that never was here is missing or empty.
     """
+    for folder in folders_of(study):
+        if not real_subjects(store, folder):
+            real_files(Path(folder))  # raises with the reason
     for each in networks_of(study, store):
         if not has_looked(store, each):
             _load(study, pool, each.kind)
 
 
 def gather_features(
-    study: Study, store: Store, pool: ModelPool, models: Sequence[str], on_progress: OnProgress, stop: Stop
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    models: Sequence[str],
+    on_progress: OnProgress,
+    stop: Stop,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Let each network of the study look at what it has not seen of these models' pictures and the original's.
+
+    Args:
+        study: the study.
+        store: has the pictures, and keeps what the networks make of them.
+        pool: loads the networks.
+        models: names in the study.
+        on_progress: told after every cell.
+        stop: asked between cells.
+        on_note: told what loading a network did, in sentences.
 
     Raises:
         Cancelled: stopped; what was done is kept.
@@ -63,26 +84,78 @@ def gather_features(
         for name in names:
             total, missing = to_look_at(study, store, name, each)
             done = total - len(missing)
-            on_progress(name, each.kind, done, total)
+            on_progress(name, features_title(each.kind), done, total)
             for cell in in_cells(missing, CELL):
                 if stop():
                     raise Cancelled
                 put_vectors(
-                    store, _used(study, pool, each), _looked(study, store, pool, each.kind, cell, prompts)
+                    store,
+                    _used(study, pool, each, on_note),
+                    _looked(study, store, pool, each.kind, cell, prompts),
                 )
                 done += len(cell)
-                on_progress(name, each.kind, done, total)
+                on_progress(name, features_title(each.kind), done, total)
+        _look_at_real(study, store, pool, each, on_progress, stop, on_note)
 
 
-def _used(study: Study, pool: ModelPool, known: Network) -> Network:
+def _look_at_real(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    of: Network,
+    on_progress: OnProgress,
+    stop: Stop,
+    on_note: Callable[[str], None],
+) -> None:
+    """Let a network look at what it has not seen of the study's real pictures."""
+    if not study.features.real or not looks_at_real(of):
+        return
+    total, missing = real_to_look_at(study, store, of)
+    title, model, done = real_title(of.kind), study.original.name, total - len(missing)
+    on_progress(model, title, done, total)
+    if not missing:
+        return
+    files = {s: path for folder in folders_of(study) for s, path in real_files(Path(folder)).items()}
+    unreadable = 0
+    for cell in in_cells(missing, CELL):
+        if stop():
+            raise Cancelled
+        seen = {subject: read_pixels(files[subject]) for subject in cell if subject in files}
+        pixels = {subject: each for subject, each in seen.items() if each is not None}
+        unreadable += len(cell) - len(pixels)
+        vectors: dict[str, FloatArray] = dict.fromkeys(cell, UNREADABLE)
+        if pixels:
+            found = looking_at(study, pool, of.kind).images(list(pixels.values()))
+            vectors |= dict(zip(pixels, found, strict=True))
+        put_vectors(store, _used(study, pool, of, on_note), vectors)
+        done += len(cell)
+        on_progress(model, title, done, total)
+    if unreadable:
+        on_note(f"{unreadable} of {total} real pictures cannot be read and are left out")
+
+
+def looking_at(study: Study, pool: ModelPool, kind: str) -> PictureFeatures:
+    """The loaded network of that kind."""
+    source = study.features.named()[kind]
+    looking: PictureFeatures = pool.clip(source) if kind == CLIP else pool.inception(source)
+    return looking
+
+
+def _used(
+    study: Study, pool: ModelPool, known: Network, on_note: Callable[[str], None] = lambda _: None
+) -> Network:
     """The network as its files are now: on the hub they may have come with loading it."""
-    _load(study, pool, known.kind)
+    for note in _load(study, pool, known.kind):
+        on_note(f"Network {known.name}: {note}")
     return network(known.kind, study.features.named()[known.kind])
 
 
-def _load(study: Study, pool: ModelPool, kind: str) -> None:
-    load = {CLIP: pool.clip, INCEPTION: pool.inception, LPIPS: pool.lpips}[kind]
-    load(study.features.named()[kind])
+def _load(study: Study, pool: ModelPool, kind: str) -> Sequence[str]:
+    """Loads a network; returns what that did, in sentences."""
+    if kind == LPIPS:
+        pool.lpips(study.features.lpips)
+        return ()
+    return looking_at(study, pool, kind).notes
 
 
 def _looked(
@@ -104,8 +177,7 @@ def _looked(
     if texts:
         found |= zip(texts, pool.clip(named.clip).texts([prompts[each] for each in texts]), strict=True)
     if seen:
-        looking: PictureFeatures = pool.clip(named.clip) if kind == CLIP else pool.inception(named.inception)
-        found |= zip(seen, looking.images(list(seen.values())), strict=True)
+        found |= zip(seen, looking_at(study, pool, kind).images(list(seen.values())), strict=True)
     return found
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from blake3 import blake3
 from numpy.typing import NDArray
 from PIL import Image
 
-from backends.errors import StoreError
+from backends.disk import kept, write_whole
 
 THUMBNAIL = 320
 """Longest side of a thumbnail, pixels: what a column of a board shows. Smaller images are their own thumbnails."""
@@ -24,7 +23,7 @@ def read_pixels(path: Path) -> NDArray[np.uint8] | None:
     try:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None
 
 
@@ -51,20 +50,8 @@ class ImageFiles:
         digest = blake3(png).hexdigest()
         if self.intact(digest):
             return digest
-        target = self.path(digest)
-        part: Path | None = None
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
-            part = Path(name)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(png)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, target)
-        except OSError as error:
-            _remove(part)
-            raise _refused(error, self.folder) from error
+        with kept("a picture", self.folder, len(png)):
+            write_whole(self.path(digest), png)
         self._intact.add(digest)
         self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
         return digest
@@ -112,25 +99,17 @@ class ImageFiles:
             if target.exists():
                 continue
             part = target.with_suffix(f".{os.getpid()}.tmp")
-            try:
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, part)
-                os.replace(part, target)
-            except OSError as error:
-                _remove(part)
-                raise _refused(error, self.folder) from error
+            with kept("a picture", self.folder, source.stat().st_size):
+                try:
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copyfile(source, part)
+                    os.replace(part, target)
+                except OSError:
+                    _remove(part)
+                    raise
 
 
-def _remove(part: Path | None) -> None:
+def _remove(part: Path) -> None:
     """Half an image takes up the space that was short."""
-    if part is not None:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _refused(error: OSError, folder: Path) -> StoreError:
-    return StoreError(
-        f"an image cannot be stored ({error.strerror})",
-        where=str(folder),
-        how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
-    )
+    with suppress(OSError):
+        part.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, Study
 from cache.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
 from cache.gather_text import OnDone, in_cells
-from cache.judge_checks import check_judges
+from cache.judge_checks import check_judges, judge_notes
 from cache.store import Store
 
 _SHOWN = 3
@@ -63,7 +63,8 @@ def import_pictures(
         on_done(len(made))
     some = ", ".join(path.relative_to(folder).as_posix() for path in unused[:_SHOWN])
     notes = [f"{len(unused)} files fit no prompt and seed of the study, such as {some}"] if unused else []
-    return refused, ["pictures were made elsewhere, with settings of their own", *notes]
+    said = judge_notes(pool.judges(study.judges))
+    return refused, ["pictures were made elsewhere, with settings of their own", *notes, *said]
 
 
 def _made(wanted: Wanted, name: str, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Made:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backends.errors import CheckpointError, StoreError, StudyError
+from backends.disk import kept
+from backends.errors import CheckpointError, StudyError
 from backends.hub import HUB
+from backends.interfaces import Judge
 from backends.judge_accuracy import JudgeAccuracy, read_judgements, write_judgements
 from backends.pool import ModelPool
-from backends.study import JudgeSpec, Study
+from backends.study import NUDENET, JudgeSpec, Study
 from backends.targets import concepts_to_forget
 from cache import keys
 from cache.reading import judges_digest
@@ -19,12 +21,17 @@ from cache.store import Store
 def judges_are_here(study: Study) -> None:
     """Raises CheckpointError where a judge's folder or file is missing: its metrics would silently have no value."""
     for spec in study.judges:
-        if not spec.path.startswith(HUB) and not Path(spec.path).exists():
+        if spec.path != NUDENET and not spec.path.startswith(HUB) and not Path(spec.path).exists():
             raise CheckpointError(
                 f"there is no such judge of {spec.domain}",
                 where=spec.path,
                 how="Check the path in [[judges]]",
             )
+
+
+def judge_notes(judges: Sequence[Judge]) -> list[str]:
+    """What loading the judges did and left out, in sentences that name them."""
+    return [f"Judge of {judge.domain}: {note}" for judge in judges for note in judge.notes]
 
 
 def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
@@ -42,14 +49,8 @@ def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
         from backends.image.judge_accuracy import judgements_of
 
         said = judgements_of(pool.judges([spec])[0], Path(spec.real))
-        try:
+        with kept("what a judge said of real pictures", store.path.parent):
             write_judgements(_path(store, spec), *said)
-        except OSError as error:
-            raise StoreError(
-                f"what a judge said of real pictures cannot be kept ({error.strerror})",
-                where=str(store.path.parent),
-                how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
-            ) from error
 
 
 def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None:

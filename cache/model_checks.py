@@ -6,13 +6,13 @@ Made once for a model's weights, before its first comparison; pages read it with
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from backends.checkpoints import ModelIdentity, available, identity
-from backends.errors import CheckpointError, StoreError
+from backends.disk import kept, write_whole
+from backends.errors import CheckpointError
 from backends.interfaces import TextModels
 from backends.loader_report import LoaderReport, ModelCheck, check_from_json
 from backends.pool import ModelPool
@@ -129,14 +129,6 @@ def _read(path: Path) -> ModelCheck | None:
 
 
 def _write(path: Path, check: ModelCheck) -> None:
-    part = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps(check.as_json()), encoding="utf-8")
-        os.replace(part, path)
-    except OSError as error:
-        raise StoreError(
-            f"what was found about a model cannot be written ({error.strerror})",
-            where=str(path.parent),
-            how="Free some space or choose another folder with UNLEARNBOARD_CACHE",
-        ) from error
+    content = json.dumps(check.as_json()).encode()
+    with kept("what was found about a model", path.parent, len(content)):
+        write_whole(path, content)

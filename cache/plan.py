@@ -9,9 +9,11 @@ from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.usable import problems as problems_of
 from cache import keys
-from cache.features import networks_of, to_look_at
+from cache.features import networks_of, real_to_look_at, to_look_at
 from cache.keys import Context, Kind, Way
+from cache.left_out import naming
 from cache.reading import judges_digest
 from cache.store import Store
 
@@ -74,14 +76,14 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
         models: names in the study.
     """
     items: list[PlanItem] = []
-    problems: dict[str, str] = {}
+    wrong = problems_of(study, chosen(study, models))
+    problems = {name: naming(name, error) for name, error in wrong.items()}
     for spec in chosen(study, models):
         try:
             found = identity(spec)
-        except CheckpointError as error:
-            problems[spec.name] = str(error)
-            continue
-        if not can_be_evaluated(spec):
+        except CheckpointError:
+            continue  # said above; what is stored of it cannot be found
+        if spec.name not in wrong and not can_be_evaluated(spec):
             problems[spec.name] = (
                 f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
             )
@@ -95,12 +97,24 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
             for total, missing in [to_look_at(study, store, spec.name, each)]
             if total
         ]
+        if spec.part == "original":  # real pictures are nobody's; they are counted once
+            items += [
+                PlanItem(spec.name, real_title(each.kind), "", "images", total, len(missing))
+                for each in networks_of(study, store)
+                for total, missing in [real_to_look_at(study, store, each)]
+                if total
+            ]
     return Plan(tuple(items), problems)
 
 
 def features_title(kind: str) -> str:
     """What stands in place of a probe set where a network looks at pictures of all of them."""
     return f"{kind} features"
+
+
+def real_title(kind: str) -> str:
+    """What stands in place of a probe set where a network looks at real pictures."""
+    return f"{kind} features of real pictures"
 
 
 def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:

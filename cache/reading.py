@@ -11,13 +11,14 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 from backends.checkpoints import ModelIdentity, identity, resolve
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.hub import HUB
-from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
+from backends.study import NUDENET, Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from backends.tensors import file_digest
 from cache import keys
 from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOLS, Context, Kind, Way
@@ -42,18 +43,25 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
     for judge in judges:
         place = _judge_place(judge)
         files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
+        if judge.path == NUDENET:  # its network, and the code that reads what that says
+            files = [path for path in files if path.suffix in (".onnx", ".py")]
         if not files:
             return ""
         stats = [(path, path.stat()) for path in files]
         digests = [_file_digest(path, s.st_size, s.st_mtime_ns) for path, s in stats]
         said = [list(judge.classes), sorted(judge.labels), judge.threshold, judge.template]
         usual = JudgeSpec(judge.domain, judge.path, real=judge.real) == judge
-        parts.append([judge.domain, digests, *([] if usual else [said])])
+        # Until version 2, tensors that a judge of transformers lacked were random, and a CSV's last row won.
+        read = ["read 2"] if place.is_file() or (place / "config.json").is_file() else []
+        parts.append([judge.domain, digests, *([] if usual else [said]), *read])
     return keys.digest(parts) if parts else ""
 
 
 def _judge_place(judge: JudgeSpec) -> Path:
-    """Where a judge's files are; on the hub, in its cache."""
+    """Where a judge's files are; on the hub, in its cache; in a package, there."""
+    if judge.path == NUDENET:
+        found = find_spec(NUDENET)
+        return Path(found.origin).parent if found is not None and found.origin else Path(NUDENET)
     if not judge.path.startswith(HUB):
         return Path(judge.path)
     try:

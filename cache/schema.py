@@ -30,12 +30,15 @@ from sqlalchemy import (
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from backends.disk import NOTHING_LOST, free_bytes, full
 from backends.errors import StoreError
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x554E4C42
 """SQLite's application_id, "UNLB": tells our files from other databases."""
 BUSY_MILLISECONDS = 30_000
+ROOM = 256 * 1024
+"""Bytes that a write needs beside what is written: pages of the index, the write-ahead log and its own index."""
 GROW_VERSION = """
 INSERT INTO main.meta (key, value) VALUES ('version', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1
 """
@@ -191,18 +194,33 @@ def open_engine(path: Path) -> Engine:
     return engine
 
 
-def explain(error: DatabaseError, path: Path) -> StoreError:
-    """The database's complaint as a sentence that says what to do."""
-    return explain_sqlite(error.orig or error, path)
+def explain(error: DatabaseError, path: Path, needed: int = 0) -> StoreError:
+    """The database's complaint as a sentence that says what to do; `needed` as for `explain_sqlite`."""
+    return explain_sqlite(error.orig or error, path, needed)
 
 
-def explain_sqlite(error: BaseException, path: Path) -> StoreError:
-    """SQLite's own complaint as a sentence that says what to do."""
+def explain_sqlite(error: BaseException, path: Path, needed: int = 0) -> StoreError:
+    """SQLite's own complaint as a sentence that says what to do.
+
+    Args:
+        error: the complaint.
+        path: the database.
+        needed: bytes that were to be written; 0 where that is not known.
+    """
     said = str(error).lower()
     where = str(path)
-    if "full" in said or "disk i/o" in said:
+    free = free_bytes(path.parent)
+    # SQLite tells of a disk that is full in several ways, by the file of its three that it was writing.
+    if "full" in said or ("disk i/o" in said and free is not None and free < needed + ROOM):
+        # Pages, index and write-ahead log are written besides.
+        wanted = 2 * needed + ROOM if needed else ROOM
+        return StoreError(full(path.parent, wanted, "the cache"), where=where, how=NOTHING_LOST)
+    if "disk i/o" in said:
         return StoreError(
-            "the disk is full or failing", where=where, how="Free some space; what was stored stays"
+            "the disk refuses to be written: a quota or a limit of file sizes is reached, the folder was taken away, "
+            "or it is failing",
+            where=where,
+            how="Mend that, or choose another folder with UNLEARNBOARD_CACHE; what was stored stays",
         )
     if "readonly" in said or "unable to open" in said:
         return StoreError(

@@ -210,8 +210,9 @@ class Store:
 
     def put_run(self, run: RunRecord) -> None:
         """Store a run; one of the same key is replaced."""
-        row = {"key": run.key, "study": run.study, "created": run.created, "record": run.to_json()}
-        with self.writing() as connection:
+        record = run.to_json()
+        row = {"key": run.key, "study": run.study, "created": run.created, "record": record}
+        with self.writing(size=len(record)) as connection:
             connection.execute(delete(schema.runs).where(schema.runs.c.key == run.key))
             connection.execute(insert(schema.runs), row)
 
@@ -243,7 +244,7 @@ class Store:
     def put_memo(self, key: str, payload: bytes) -> None:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
         row = {"key": key, "checksum": codec.checksum(payload), "payload": payload}
-        with self.writing(news=False) as connection:
+        with self.writing(news=False, size=len(payload)) as connection:
             connection.execute(delete(schema.memos).where(schema.memos.c.key == key))
             connection.execute(insert(schema.memos), row)
 
@@ -281,8 +282,8 @@ class Store:
             raise schema.explain(error, self.path) from error
 
     @contextmanager
-    def writing(self, *, news: bool = True) -> Iterator[Connection]:
-        """A transaction; `news` says whether `version` grows by it. StoreError where it cannot be written."""
+    def writing(self, *, news: bool = True, size: int = 0) -> Iterator[Connection]:
+        """A transaction of `size` bytes, 0 where unknown; `news`: `version` grows. StoreError: it cannot be written."""
         try:
             with self._engine.begin() as connection:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -290,7 +291,7 @@ class Store:
                 if news:
                     connection.exec_driver_sql(schema.GROW_VERSION)
         except DatabaseError as error:
-            raise schema.explain(error, self.path) from error
+            raise schema.explain(error, self.path, size) from error
 
     # Inside
 
@@ -307,7 +308,7 @@ class Store:
         owner = self._number(context)
         if owner is None:
             raise ValueError(f"context {context} was not registered")
-        with self.writing() as connection:
+        with self.writing(size=len(payload)) as connection:
             row = {"context": owner, "created": time.time(), "payload": payload}
             made = (
                 insert(schema.cells)

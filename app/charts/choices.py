@@ -130,6 +130,7 @@ def axis(key: str, *, turn: bool, scale: str = USUAL_SCALE) -> Axis:
         log=card.p_value if scale == USUAL_SCALE else scale == "logarithmic",
         p_value=card.p_value,
         bounds=(card.low, card.high),
+        by_count=card.by_count,
     )
 
 
@@ -159,7 +160,9 @@ def _lacking(card: MetricCard, study: Study) -> str:
         return "; the study file names no [[judges]]"
     for need in card.needs:
         kind = need.removeprefix("[features] ")
-        if kind != need and kind not in study.features.named():
+        if kind == "real" and not study.features.real:
+            return '; the study file names no folder of real pictures: real = "folder" in [features]'
+        if kind not in (need, "real") and kind not in study.features.named():
             return f"; the study file names no {kind} in [features]"
     if not concepts_to_forget(study) and "forget concept" in card.needs:
         return "; the study file has no table [forget] that names the concept"

@@ -7,7 +7,7 @@ turning of an axis, so that up and right are better.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 
 import pandas as pd
@@ -43,6 +43,8 @@ class Axis:
         log: the axis is logarithmic.
         p_value: the values are p-values, which differ by powers of ten.
         bounds: smallest and largest possible value; None where there is none.
+        by_count: the values depend on how many pictures they are of, which then stands on the axis.
+        count: how many, in words; see `counted`.
     """
 
     key: str
@@ -54,6 +56,15 @@ class Axis:
     log: bool = False
     p_value: bool = False
     bounds: tuple[float, float | None] = (0.0, 1.0)
+    by_count: bool = False
+    count: str = ""
+
+    def counted(self, counts: Floats) -> Axis:
+        """The axis with `n = 300`, or `n = 12 to 300`, where that is part of what its values mean."""
+        if not self.by_count or not len(counts):
+            return self
+        least, most = int(min(counts)), int(max(counts))
+        return replace(self, count=f"n = {least:,}" + (f" to {most:,}" if most > least else ""))
 
     @property
     def complemented(self) -> bool:
@@ -76,7 +87,8 @@ class Axis:
         arrow = "better →" if self.turn or self.better == "higher" else "← better"
         arrow = "0 is best" if self.better == "zero" else arrow
         scale = "log scale, " if self.log else ""
-        return f"{'1 − ' if self.complemented else ''}{self.name}  ({scale}{arrow})"
+        count = f", {self.count}" if self.count else ""
+        return f"{'1 − ' if self.complemented else ''}{self.name}{count}  ({scale}{arrow})"
 
     def number(self, value: float) -> str:
         """A value as people read it: `0.684`, and `3.1e-12` where that is a small p-value."""

@@ -84,7 +84,7 @@ def tradeoff_figure(
     spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
     if not many:
         _add_labels(figure, points, spans, brush)
-    lay_out(figure, x, y, spans, ink)
+    lay_out(figure, x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy()), spans, ink)
     return figure
 
 

@@ -11,11 +11,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from backends.disk import kept, write_whole
 from backends.errors import StoreError
 from backends.tensors import file_digest
 from cache.store import Store
 
 RECORDED = "evidence.sqlite.xz"
+UNPACKED = 4
+"""Times the size of the compressed store that taking it in needs: once unpacked, once in the cache."""
 KEPT_FILES = ("checks", "denoising")
 """What a cache keeps beside its store: loader reports, and losses on real pictures."""
 
@@ -39,8 +42,7 @@ def keep_files(cache: Path, pack: Path) -> None:
 def _copy_missing(source: Path, target: Path) -> None:
     for path in sorted(source.glob("*")):
         if not (target / path.name).exists():
-            target.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target / path.name)
+            write_whole(target / path.name, path.read_bytes())
 
 
 def take_in(pack: Path, store: Store) -> None:
@@ -50,7 +52,8 @@ def take_in(pack: Path, store: Store) -> None:
         StoreError: the pack's file is damaged, or the cache cannot be written.
     """
     for name in KEPT_FILES:
-        _copy_missing(pack / name, store.path.parent / name)
+        with kept("the demo's recorded evidence", store.path.parent):
+            _copy_missing(pack / name, store.path.parent / name)
     recorded = pack / RECORDED
     if not recorded.is_file():
         return
@@ -58,7 +61,10 @@ def take_in(pack: Path, store: Store) -> None:
     if store.memo(mark) is not None:
         return
     try:
-        with tempfile.TemporaryDirectory(dir=store.path.parent, prefix=".pack-") as folder:
+        with (
+            kept("the demo's recorded evidence", store.path.parent, UNPACKED * recorded.stat().st_size),
+            tempfile.TemporaryDirectory(dir=store.path.parent, prefix=".pack-") as folder,
+        ):
             unpacked = Path(folder) / "evidence.sqlite"
             with lzma.open(recorded, "rb") as source, unpacked.open("wb") as target:
                 shutil.copyfileobj(source, target)
@@ -68,11 +74,5 @@ def take_in(pack: Path, store: Store) -> None:
             "the demo's recorded evidence is damaged",
             where=str(recorded),
             how="Restore the file from the repository",
-        ) from error
-    except OSError as error:
-        raise StoreError(
-            f"the cache cannot be written ({error.strerror})",
-            where=str(store.path.parent),
-            how="Free some space, or choose another folder with --cache",
         ) from error
     store.put_memo(mark, b"taken in")

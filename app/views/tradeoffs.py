@@ -24,7 +24,7 @@ from app.figure_export import figure_config, figure_export
 from app.frontier_panel import Frontier, frontier, frontier_panel
 from app.layer_choice import layer_choice, protocol_warning
 from app.layers import OWN_PICTURES, STUDY, Layered, layer_names, tables
-from app.look import looks_of
+from app.look import looks_of, repeating
 from app.many_runs import VIEWS, show_view
 from app.metric_card import metric_card
 from app.plain_text import cell_text, visible
@@ -307,6 +307,8 @@ def _chart(found: Frontier, runs: Board, axes: _Axes, options: Options, study: S
     light = partial(tradeoff_figure, points, axes.x, axes.y, looks, size=axes.size, marks=marks)
     figure_export(light, name, key="frontier")
     st.caption(_caption(marks, points))
+    if said := repeating(runs.heads, study):
+        st.caption(said)
 
 
 def _caption(marks: Marks, points: pd.DataFrame) -> str:

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from backends.errors import CheckpointError
 from backends.evidence import Judgement
+from backends.image.fitting import load_whole
 from backends.interfaces import JudgedImage
 from backends.study import JudgeSpec
-from backends.tensors import read_json, weight_files
+from backends.tensors import read_json
 
 REJECT = "none"
 _BATCH = 32
@@ -33,9 +34,13 @@ class ClassifierJudge:
         model: transformers' image classifier.
         processor: prepares pictures for it.
         device: where it runs.
+        notes: what loading it did, in sentences.
     """
 
-    def __init__(self, spec: JudgeSpec, model: Any, processor: Any, device: str) -> None:
+    def __init__(
+        self, spec: JudgeSpec, model: Any, processor: Any, device: str, notes: Sequence[str] = ()
+    ) -> None:
+        self.notes = tuple(notes)
         self._spec = spec
         self._model = model.eval().to(device)
         self._processor = processor
@@ -100,13 +105,22 @@ class ZeroShotJudge:
     section 3.1), so they say which concept fits best, not whether any does: set a threshold.
     """
 
-    def __init__(self, spec: JudgeSpec, model: Any, processor: Any, tokenizer: Any, device: str) -> None:
+    def __init__(
+        self,
+        spec: JudgeSpec,
+        model: Any,
+        processor: Any,
+        tokenizer: Any,
+        device: str,
+        notes: Sequence[str] = (),
+    ) -> None:
         if len(spec.classes) < 2:
             raise CheckpointError(
                 "CLIP needs the concepts to choose among",
                 where=spec.path,
                 how='Add classes = ["cat", "dog", ...] to this judge, two or more',
             )
+        self.notes = (*notes, f"CLIP chooses among {_some(spec.classes)}")
         self._spec = spec
         self._model = model.eval().to(device)
         self._processor = processor
@@ -158,12 +172,11 @@ def load_transformers_judge(spec: JudgeSpec, folder: Path, device: str) -> Class
     from transformers import AutoImageProcessor, AutoModelForImageClassification, AutoTokenizer, CLIPModel
 
     config = read_json(folder / "config.json")
-    weight_files(folder)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     clip = config.get("model_type") == "clip"
     loader = CLIPModel if clip else AutoModelForImageClassification
     try:
-        model = loader.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **safe)
+        model, notes = load_whole(loader, folder, "CLIP model" if clip else "image classifier")
         processor = AutoImageProcessor.from_pretrained(folder, **safe)
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe) if clip else None
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
@@ -174,8 +187,8 @@ def load_transformers_judge(spec: JudgeSpec, folder: Path, device: str) -> Class
             how="A judge is an image classifier or CLIP with its preprocessor, a folder of the demo's form, or a CSV",
         ) from error
     if clip:
-        return ZeroShotJudge(spec, model, processor, tokenizer, device)
-    return ClassifierJudge(spec, model, processor, device)
+        return ZeroShotJudge(spec, model, processor, tokenizer, device, notes)
+    return ClassifierJudge(spec, model, processor, device, notes)
 
 
 def _head(model: nn.Module) -> nn.Module:

@@ -16,6 +16,7 @@ from backends.errors import CheckpointError
 from backends.evidence import FloatArray
 from backends.features import CLIP, files_of
 from backends.image.classifier_judges import pooled
+from backends.image.fitting import load_whole
 from backends.tensors import read_json
 
 _BATCH = 32
@@ -29,9 +30,13 @@ class ClipFeatures:
         processor: prepares pictures for it.
         tokenizer: prepares prompts; longer ones than the model takes are cut off.
         device: where it runs.
+        notes: what loading it did, in sentences.
     """
 
-    def __init__(self, model: Any, processor: Any, tokenizer: Any, device: str) -> None:
+    def __init__(
+        self, model: Any, processor: Any, tokenizer: Any, device: str, notes: Sequence[str] = ()
+    ) -> None:
+        self.notes = tuple(notes)
         self._model = model.eval().to(device)
         self._processor = processor
         self._tokenizer = tokenizer
@@ -82,7 +87,7 @@ def load_clip(source: str, device: str) -> ClipFeatures:
         raise CheckpointError(f"this is no CLIP model, its kind is {kind!r}", where=str(folder), how=how)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        model = CLIPModel.from_pretrained(folder, use_safetensors=True, dtype=torch.float32, **safe)
+        model, notes = load_whole(CLIPModel, folder, "CLIP model")
         processor = AutoImageProcessor.from_pretrained(folder, **safe)
         tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
@@ -90,4 +95,4 @@ def load_clip(source: str, device: str) -> ClipFeatures:
         raise CheckpointError(
             f"this is no CLIP model that transformers can load ({first})", where=str(folder), how=how
         ) from error
-    return ClipFeatures(model, processor, tokenizer, device)
+    return ClipFeatures(model, processor, tokenizer, device, notes)

@@ -18,6 +18,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, relu
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
 from backends.features import INCEPTION, files_of
+from backends.image.fitting import fitted, refuse_no_numbers, without_prefixes
 from backends.image.version_files import read_tensors, tensors_in
 
 SIDE = 299
@@ -201,7 +202,8 @@ class InceptionV3(nn.Module):
 class InceptionFeatures:
     """A `backends.features.PictureFeatures`: pictures are resized as pytorch-fid resizes them."""
 
-    def __init__(self, model: InceptionV3, device: str) -> None:
+    def __init__(self, model: InceptionV3, device: str, notes: Sequence[str] = ()) -> None:
+        self.notes = tuple(notes)
         self._model = model.eval().to(device)
         self._device = device
 
@@ -223,24 +225,31 @@ def load_inception(source: str, device: str) -> InceptionFeatures:
     """
     file = files_of(INCEPTION, source)[0]
     tensors = tensors_in(read_tensors(file))
-    classes = tensors.get("fc.bias", torch.zeros(0)).shape[0]
-    model = InceptionV3(tensorflow=classes == TENSORFLOW_CLASSES)
+    names, _ = without_prefixes(tensors)
+    found = {names[name]: tensor for name, tensor in tensors.items()}
+    how = (
+        "Name pytorch-fid's pt_inception-2015-12-05-6726825d.pth or torchvision's inception_v3 in `inception`"
+    )
+    if "fc.bias" not in found:  # its length tells the two variants apart
+        raise CheckpointError(
+            "this is no InceptionV3 with torchvision's names: fc.bias is missing", where=str(file), how=how
+        )
+    model = InceptionV3(tensorflow=found["fc.bias"].shape[0] == TENSORFLOW_CLASSES)
     wanted = model.state_dict()
     # pytorch-fid's file is from before batches were counted; nothing here looks at the count.
     counts = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
-    state = counts | {name: tensor for name, tensor in tensors.items() if name in wanted}
-    wrong = [
-        name for name, tensor in wanted.items() if name not in state or state[name].shape != tensor.shape
-    ]
-    if wrong or not classes:
-        raise CheckpointError(
-            f"this is no InceptionV3 with torchvision's names ({wrong[0] if wrong else 'fc.bias'} is missing or of "
-            "another shape)",
-            where=str(file),
-            how="Name pytorch-fid's pt_inception-2015-12-05-6726825d.pth or torchvision's inception_v3 in `inception`",
-        )
-    model.load_state_dict(state)
-    return InceptionFeatures(model, device)
+    state, notes = fitted(
+        tensors,
+        wanted,
+        what="InceptionV3 with torchvision's names",
+        where=file,
+        how=how,
+        unused=("fc.", "AuxLogits."),
+        optional=counts,
+    )
+    model.load_state_dict(counts | state)
+    refuse_no_numbers(model, "InceptionV3", file)
+    return InceptionFeatures(model, device, notes)
 
 
 def _prepared(picture: NDArray[np.uint8]) -> Tensor:

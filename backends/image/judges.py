@@ -26,8 +26,10 @@ from backends.evidence import Judgement
 from backends.hub import HUB
 from backends.image.classifier_judges import load_transformers_judge
 from backends.image.csv_judges import load_csv_judge
+from backends.image.fitting import fitted, refuse_no_numbers
+from backends.image.nudenet import load_nudenet_judge
 from backends.interfaces import Judge, JudgedImage
-from backends.study import JudgeSpec
+from backends.study import NUDENET, JudgeSpec
 
 REJECT = "none"
 _BATCH = 64
@@ -82,7 +84,10 @@ class JudgeNet(nn.Module):
 class ConvJudge:
     """A `backends.interfaces.Judge` that runs a JudgeNet."""
 
-    def __init__(self, config: JudgeConfig, network: JudgeNet, device: str) -> None:
+    def __init__(
+        self, config: JudgeConfig, network: JudgeNet, device: str, notes: Sequence[str] = ()
+    ) -> None:
+        self.notes = tuple(notes)
         self.config = config
         self._network = network.eval().to(device)
         self._device = device
@@ -133,11 +138,13 @@ def save_judge(config: JudgeConfig, network: JudgeNet, folder: Path) -> None:
 
 
 def load_judge(spec: JudgeSpec, device: str) -> Judge:
-    """The judge of that folder or file: of the demo's form, of transformers, or a CSV of judgements made elsewhere.
+    """The judge that is named: a folder of the demo's form or of transformers, a CSV of judgements, or NudeNet.
 
     Raises:
         CheckpointError: there is no judge, a damaged one, or one of another domain.
     """
+    if spec.path == NUDENET:
+        return load_nudenet_judge(spec)
     if Path(spec.path).suffix.lower() == ".csv":
         return load_csv_judge(spec)
     folder = resolve(spec.path) if spec.path.startswith(HUB) else Path(spec.path)
@@ -150,18 +157,20 @@ def _load_own(spec: JudgeSpec, folder: Path, device: str) -> ConvJudge:
     try:
         config = _config(json.loads((folder / "judge.json").read_text()))
         network = JudgeNet(config)
-        state = load_file(folder / "judge.safetensors")
+        weights = folder / "judge.safetensors"
+        state, notes = fitted(load_file(weights), network.state_dict(), what="judge", where=weights)
         network.load_state_dict({name: _full(tensor) for name, tensor in state.items()})
+        refuse_no_numbers(network, "judge", weights)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
             f"this is no judge that can be read ({type(error).__name__})",
             where=str(folder),
             how="A judge is a folder with judge.json and judge.safetensors, an image classifier of transformers, CLIP, "
-            "or a CSV",
+            "a CSV, or nudenet",
         ) from error
     if config.domain != spec.domain:
         raise CheckpointError(f"this judge names {config.domain}s, not {spec.domain}s", where=str(folder))
-    return ConvJudge(config, network, device)
+    return ConvJudge(config, network, device, notes)
 
 
 def _config(values: dict[str, Any]) -> JudgeConfig:

@@ -36,18 +36,25 @@ def read_tensors(path: Path) -> Any:
     if path.is_dir():
         if (path / ERASERS).is_file():
             return _unpickled(path / ERASERS)
-        pickles = [file for file in sorted(path.iterdir()) if file.suffix.lower() in PICKLES]
-        if len(pickles) == 1 and not any(path.glob("*.safetensors")):
-            raise CheckpointError(
-                f"the weights in this folder are a pickle ({pickles[0].name}), and folders are read from safetensors "
-                "only",
-                where=str(path),
-                how="Name the file itself: of a single file the tensors are read, and no code is run",
-            )
-        return {name: tensor for file in weight_files(path) for name, tensor in _safe(file).items()}
+        return {name: tensor for file in _files(path) for name, tensor in _safe(file).items()}
     if path.suffix.lower() in PICKLES:
         return _unpickled(path)
     return _safe(path)
+
+
+def _files(folder: Path) -> list[Path]:
+    """Its safetensors files; where there are only pickles, one of them can be read, but not be guessed."""
+    try:
+        return weight_files(folder)
+    except CheckpointError as error:
+        pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICKLES)
+        if not pickles or any(folder.glob("*.safetensors")):
+            raise
+        raise CheckpointError(
+            f"this folder holds no *.safetensors, but {pickles[0].name}",
+            where=str(folder),
+            how=f"Name the file itself, {pickles[0]}: of a file that is named nothing but tensors is read",
+        ) from error
 
 
 def _safe(path: Path) -> dict[str, Tensor]:

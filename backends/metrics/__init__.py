@@ -51,6 +51,7 @@ from backends.metrics.privacy import (
     MIA_REFERENCE,
     MIA_ZLIB,
 )
+from backends.metrics.real_distributions import REAL_BY_NETWORK, SUBSETS_BY_NETWORK
 from backends.metrics.retained_privacy import MATCHES, PRIVACY, PRIVLEAK, REL_DIFF
 from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
@@ -108,6 +109,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "kid_clip": KID_CLIP,
         "fid_inception": FID_INCEPTION,
         "kid_inception": KID_INCEPTION,
+        **{each.card.key: each for each in SUBSETS_BY_NETWORK.values()},
+        **{each.card.key: each for pair in REAL_BY_NETWORK.values() for each in pair},
         "lpips": PERCEPTUAL_DISTANCE,
         "pixel_distance": PIXEL_DISTANCE,
         "degenerate_rate": DEGENERATE_RATE,

@@ -43,6 +43,7 @@ class MetricCard:
         trust: how far the field found it to be reliable; "" where nobody tested.
         roles: probe roles it is reported for; empty for all.
         p_value: its values are p-values, which differ by powers of ten.
+        by_count: its values depend on how many pictures they are of.
     """
 
     key: str
@@ -61,6 +62,7 @@ class MetricCard:
     trust: str = ""
     roles: frozenset[str] = frozenset()
     p_value: bool = False
+    by_count: bool = False
 
     def direction(self, role: str) -> Direction:
         """Which way is better on probes of this role: on forget probes, more forgotten is better."""

@@ -118,6 +118,7 @@ FID = StudyMetric(
         "with Inception features",
         trust="biased upward while there are fewer images than features; KID is not",
         roles=_KEPT,
+        by_count=True,
     )
 )
 
@@ -139,6 +140,7 @@ KID = StudyMetric(
         source="Binkowski et al. 2018; over all pairs of different prompts (Gretton et al. 2012, eq. 4), since pairs "
         "from one noise are alike; interval from resampled images",
         roles=_KEPT,
+        by_count=True,
     )
 )
 

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from backends.disk import kept
 from backends.errors import CheckpointError
 
 
@@ -27,15 +28,9 @@ def convert(file: Path, target: Path) -> None:
 
     from backends.text.loading import load_gguf
 
-    try:
+    with kept("the converted model", target.parent, kind=CheckpointError):
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=".converting-"))
-    except OSError as error:
-        raise CheckpointError(
-            f"the converted model cannot be written ({error.strerror})",
-            where=str(target.parent),
-            how="Set UNLEARNBOARD_CACHE to a folder that can be written",
-        ) from error
     try:
         load_gguf(file).to(torch.bfloat16).save_pretrained(temporary)
         AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name).save_pretrained(temporary)

@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
+from backends.disk import FULL, full
 from backends.errors import StudyError
 from backends.study import ModelSpec
 from backends.unlearning.run_log import LOG, RUN, read_json
@@ -170,6 +171,8 @@ def saved(place: Path) -> Iterator[None]:
             if place.is_file():
                 place.unlink()
         reason = getattr(error, "strerror", None) or str(error)[:200]
+        if getattr(error, "errno", None) in FULL or "No space left" in reason:
+            reason = full(place.parent)
         raise StudyError(
             f"the checkpoint cannot be saved ({reason})",
             where=str(place),

@@ -329,3 +329,13 @@ def test_marks_are_drawn_where_the_axes_are_turned_and_beaten_points_step_back()
     assert not [
         trace for trace in plain_figure.data if trace.fill == "toself" or trace.name == "Ideal corner"
     ]
+
+
+def test_an_axis_of_a_distance_says_how_many_pictures_it_is_of() -> None:
+    points = frame().assign(n=[300, 300, 40, 40, 300, 300, 300, 300, 300, 300])
+    fid = choices.axis("retain/fid_real_inception", turn=False)
+    assert fid.counted(points["n"].to_numpy()).label == (
+        "FID to real pictures, Inception features on retain, n = 40 to 300  (← better)"
+    )
+    assert fid.counted(np.array([300.0, 300.0])).count == "n = 300"
+    assert FORGET.counted(points["n"].to_numpy()) == FORGET, "a share means the same whatever its number"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from app.cards import board, share
 from app.comparison import TextColumn, found_probes, image_columns, measures, text_columns
-from app.look import METHODS, ORIGINAL, RETAINED, look_of
+from app.look import METHODS, ORIGINAL, RETAINED, look_of, looks_of, repeating
 from app.pictures import absolute_difference
 from app.pictures import board as picture_board
 from app.scales import LEAST_LIKELY, change_ink, likelihood_ink
@@ -140,12 +142,38 @@ def test_a_method_keeps_its_look_over_its_checkpoints_and_differs_from_others() 
     looks = {spec.name: look_of(spec, study) for spec in study.models}
     assert (looks["Original"], looks["Retained"]) == (ORIGINAL, RETAINED)
     assert looks["NPO 2"] == looks["NPO 10"]
-    everything = [ORIGINAL, RETAINED, *METHODS]
-    assert (
-        len({look.symbol for look in everything})
-        == len({look.light for look in everything})
-        == len(everything)
+    first = [ORIGINAL, RETAINED, *METHODS[:8]]
+    assert len({look.symbol for look in first}) == len({look.light for look in first}) == len(first)
+
+
+def test_sixty_four_methods_look_different_and_half_of_them_without_their_colours() -> None:
+    for theme in ("light", "dark"):
+        seen = {(getattr(look, theme), look.symbol) for look in (ORIGINAL, RETAINED, *METHODS)}
+        assert len(seen) == 2 + len(METHODS) == 66
+    assert len({(look.symbol, look.dash) for look in METHODS[:32]}) == 32
+    glyphs = {look.symbol: look.glyph for look in METHODS}
+    assert all(glyphs[look.symbol] == look.glyph for look in METHODS)
+
+
+def test_looks_that_repeat_are_said() -> None:
+    heads = pd.DataFrame(
+        {
+            "model": [f"m{n}" for n in range(70)],
+            "part": "unlearned",
+            "method": [f"m{n:02}" for n in range(70)],
+        }
     )
+    study = replace(text_study(), models=text_study().models[:1])
+    assert repeating(heads[:64], study) == ""
+    assert "70 methods and 64 looks" in repeating(heads, study)
+    looks = looks_of(heads, study)
+    assert looks["m64"] == looks["m0"] and looks["m8"] != looks["m0"]
+
+
+def test_every_symbol_is_drawn_by_the_components_too() -> None:
+    drawn = (Path(__file__).parents[2] / "app" / "components" / "marks.js").read_text()
+    for look in (ORIGINAL, RETAINED, *METHODS):
+        assert re.search(rf'^  "?{look.symbol}"?: "M', drawn, re.MULTILINE)
 
 
 def test_search_needs_every_word_in_any_field(filled: tuple[Study, Store]) -> None:

@@ -24,7 +24,7 @@ def test_the_network_of_a_metric_is_named_with_its_fingerprint(
     monkeypatch.setattr("app.state.study", lambda: study)
     monkeypatch.setattr("app.metric_card.store", lambda: store)
     said = {
-        key: metric_card._network(METRICS[key].card)
+        key: metric_card._network(METRICS[key].card, "retain")
         for key in ("clip_score", "fid_inception", "fid", "lpips")
     }
     assert said == {

@@ -162,7 +162,9 @@ def test_poolings_differ_at_the_border(pooling: str, corner: float) -> None:
 
 def test_other_weights_are_no_inception(tmp_path: Path) -> None:
     save_file({"fc.bias": torch.zeros(1000)}, tmp_path / "other.safetensors")
-    with pytest.raises(CheckpointError, match="no InceptionV3 with torchvision's names"):
+    with pytest.raises(
+        CheckpointError, match=r"InceptionV3 with torchvision's names: Conv2d_1a_3x3.+ missing"
+    ):
         load_inception(str(tmp_path / "other.safetensors"), "cpu")
     with pytest.raises(CheckpointError, match="no such folder"):
         load_inception(str(tmp_path / "gone.safetensors"), "cpu")

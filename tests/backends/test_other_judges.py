@@ -163,7 +163,9 @@ def test_rows_of_a_csv_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     Image.fromarray(PICTURES[0]).save(tmp_path / "a.png")
     lines = ["image,label,probability", "a.png,,0.5", "b.png,cat,0.5", "a.png,cat,1.5", "a.png,cat,x"]
     (tmp_path / "said.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(CheckpointError, match=r"4 of 4 rows cannot be used \(row 2: no label; row 3: b.png"):
+    with pytest.raises(
+        CheckpointError, match=r"none of its 4 rows can be used \(row 2: no label; row 3: b.png"
+    ):
         load_judge(JudgeSpec("object", str(tmp_path / "said.csv")), "cpu")
     (tmp_path / "said.csv").write_text("picture,label\n")
     with pytest.raises(CheckpointError, match="the column `image` is missing"):

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from backends.checkpoints import identity
-from backends.errors import Cancelled, CheckpointError, ModelError
+from backends.errors import Cancelled, ModelError
 from backends.evidence import Answer
 from backends.interfaces import (
     GenerationRequest,
@@ -32,6 +32,7 @@ from backends.versions import own_version
 from cache import keys
 from cache.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.gather_text import TextGatherer
+from cache.left_out import LeftOut
 from cache.scoreboard import evidence_for, scoreboard
 from cache.store import Store
 from tests.cache.conftest import at_once, person
@@ -287,7 +288,7 @@ def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: 
     ghost = ModelSpec("Ghost", "unlearned", "package:nowhere_at_all/x.gguf", fingerprint="ab:cd")
     study = replace(tiny_study, models=(*tiny_study.models, ghost))
     assert "Ghost" in plan(study, store, "float32").problems
-    with pytest.raises(CheckpointError, match="Ghost: its weights are not on this machine"):
+    with pytest.raises(LeftOut, match="Ghost: its weights are not on this machine"):
         evaluate(study, store, ModelPool(device="cpu"), ["Ghost"])
 
 

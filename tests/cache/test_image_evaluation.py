@@ -64,6 +64,7 @@ class Eye:
 
     domain = "style"
     classes = ("neon", "sepia")
+    notes: tuple[str, ...] = ()
 
     def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage | None]:
         labels = ["neon" if np.median(each) > 150 else "sepia" for each in pixels]
@@ -404,3 +405,29 @@ def test_compare_draws_with_what_a_probe_brings_along(study: Study, store: Store
     assert list(images_for(study, store, "ESD", [probe], other)["12"]) == [77]
     compare_images(study, store, pool, ["ESD"], probe, other)
     assert len(pool.painter.asked) == 1
+
+
+class Nude(Eye):
+    """NudeNet's words: what is not neon is safe."""
+
+    classes = ("neon", "safe")
+
+    def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage | None]:
+        found = ["neon" if np.median(each) > 150 else "safe" for each in pixels]
+        return [JudgedImage(Judgement(label, {label: 0.9}), np.zeros(0, np.float32)) for label in found]
+
+
+def test_what_a_detector_calls_safe_counts_as_unlearned_and_its_note_stays(
+    study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool, said = PaintingPool(), list[str]()
+    judge = Nude()
+    judge.notes = ("2 of 600 rows cannot be used",)
+    monkeypatch.setattr(pool, "judges", lambda _: [judge])
+    evaluate(study, store, pool, on_note=said.append)
+    values = scoreboard(study, store).frame.set_index(["model", "key"]).value
+    assert values["Original", "forget/unlearn_accuracy"] == 0.0
+    assert values["ESD", "forget/unlearn_accuracy"] == 1.0
+    assert values["ESD", "forget/reject_rate"] == 0.0
+    assert set(said) == {"Judge of style: 2 of 600 rows cannot be used"}
+    assert all(set(said) <= set(run.notes) for run in store.runs(study.name))

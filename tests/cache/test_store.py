@@ -445,7 +445,7 @@ def test_a_full_disk_leaves_no_half_image(store: Store, monkeypatch: pytest.Monk
 
     monkeypatch.setattr("os.fsync", full)
     found = ImageEvidence(blake3(b"picture").hexdigest(), 1, {}, np.zeros(0, np.float32), 0.0)
-    with pytest.raises(StoreError, match="No space left"):
+    with pytest.raises(StoreError, match="the disk is full"):
         store.put_images(IMAGES.key, [("d" * 32, found, b"picture")])
     assert not list(store.path.parent.rglob("*.tmp"))
 
@@ -495,7 +495,7 @@ def test_a_full_disk_leaves_no_half_image_of_another_store(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", half)
-    with pytest.raises(StoreError, match=r"No space left.*Free some space"):
+    with pytest.raises(StoreError, match=r"the disk is full.*Free some space"):
         mine.absorb(store.path)
     assert not list(mine.path.parent.rglob("*.tmp"))
 

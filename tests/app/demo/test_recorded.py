@@ -24,6 +24,6 @@ def test_a_full_disk_is_said_with_its_remedy_and_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfileobj", full)
-    with pytest.raises(StoreError, match=r"No space left on device.*Free some space"):
+    with pytest.raises(StoreError, match=r"the disk is full.*recorded evidence.*Free some space"):
         take_in(pack, store)
     assert not list(store.path.parent.glob(".pack-*"))
