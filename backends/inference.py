@@ -121,6 +121,6 @@ def fitting_schedulers(own: Mapping[str, Any]) -> tuple[str, ...]:
     """
     if own.get("_class_name") not in {name for name, _ in SCHEDULERS.values()}:
         return ()
-    without = _NOT_OF_CLEAN if own.get("prediction_type") == "sample" else ()
+    without: tuple[str, ...] = _NOT_OF_CLEAN if own.get("prediction_type") == "sample" else ()
     without += _NOT_OF_COSINE if own.get("beta_schedule") == "squaredcos_cap_v2" else ()
     return tuple(name for name in SCHEDULERS if name not in without)

@@ -47,7 +47,12 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
             _write(path, check)
         if check.identity:
             warnings.append(f"{name} is not the same when it is loaded twice: {check.identity}")
-        elif spec.part == "unlearned" and check.report is not None and not check.report.share:
+        elif (
+            spec.part == "unlearned"
+            and check.report is not None
+            and not check.report.share
+            and not spec.drawn_otherwise
+        ):
             warnings.append(
                 f"{name}: 0 % of its parameters differ from {original.name}, so nothing was unlearned"
             )
