@@ -17,6 +17,7 @@ from app.look import look_of
 from app.plain_text import visible, word_diff
 from app.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer, TokenScores
+from backends.inference import described
 from backends.metrics.outcome import outcome
 from backends.study import ModelSpec, Probe, Study
 from backends.targets import target_name
@@ -65,6 +66,8 @@ def detail_of(spec: ModelSpec) -> str:
     part = "" if part == spec.name else part
     target = target_name(dict(spec.forget))
     words = [word for word in (part, method, step, f"forgets {target}" if target else "") if word]
+    words += [described(spec.inference)] if spec.inference.said else []
+    words += ["learned tokens"] if spec.embeddings else []
     roles = {"original": "the baseline", "retained": "never saw the forget set"}
     return " · ".join(words) or roles.get(spec.part, "")
 

@@ -19,6 +19,7 @@ from app.plain_text import cell_text, visible
 from app.resources import store
 from app.selected_model import selected_model
 from app.tradeoff_link import RUNS
+from backends.inference import described
 from backends.study import Study
 from backends.targets import target_name
 from cache.board import Board
@@ -202,6 +203,8 @@ def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
             "adapter": _short(spec.adapter),
             "weights": _short(spec.weights),
             "source": _short(spec.source),
+            "inference": described(spec.inference),
+            "embeddings": ", ".join(_short(file) for _, file in spec.embeddings),
         }
         recorded = [run for run in store().runs(study.name) if run.model == name]
         if recorded:

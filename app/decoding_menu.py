@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app import state
+from backends.scheduler_choice import schedulers_for
 from backends.study import Decoding, Probe, Sampling
 
 DIGITS = 6
@@ -70,7 +71,11 @@ def decoding_name(decoding: Decoding) -> str:
 def sampling_name(sampling: Sampling) -> str:
     """The settings in a few words: "25 steps · guidance 4 · 3 seeds"."""
     steps, seeds = _count(sampling.steps, "step"), _count(len(sampling.seeds), "seed")
-    return f"{steps} · guidance {sampling.guidance:g} · {seeds}"
+    parts = [steps, f"guidance {sampling.guidance:g}", seeds]
+    parts += [sampling.scheduler] if sampling.scheduler else []
+    parts += [f"{state.size_name(sampling.size)} px"] if sampling.size else []
+    parts += ["negative prompt"] if sampling.negative_prompt else []
+    return " · ".join(parts)
 
 
 def own_settings_in_a_line(probe: Probe) -> str:
@@ -85,7 +90,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def sampling_menu() -> None:
-    """Steps, guidance and seeds of image sampling."""
+    """Steps, guidance, negative prompt, scheduler, size and seeds of image sampling."""
     current = state.sampling()
     with st.popover(sampling_name(current), icon=":material/tune:", help="How images are sampled"):
         least, most = _reach("steps", current.steps)
@@ -97,12 +102,63 @@ def sampling_menu() -> None:
             0.5,
             help="How strongly the prompt pulls; 1 is the plain conditional model.",
         )
+        negative = st.text_input(
+            "Negative prompt",
+            current.negative_prompt,
+            placeholder="none",
+            help="What is guided away from, of all models that have none of their own. It has no effect at guidance 1.",
+        )
+        left, right = st.columns(2)
+        with left:
+            scheduler = _scheduler(current.scheduler)
+        with right:
+            size = _size(current.size)
         seeds = _seeds("Seeds", current.seeds, disabled=False)
-        chosen = replace(current, steps=int(steps), guidance=round(guidance, DIGITS), seeds=seeds)
+        chosen = replace(
+            current,
+            steps=int(steps),
+            guidance=round(guidance, DIGITS),
+            seeds=seeds,
+            negative_prompt=(negative or "").strip(),
+            scheduler=scheduler,
+            size=size,
+        )
         if chosen != current:
             state.set_sampling(chosen)
             st.rerun()
         _reset(chosen != state.study().sampling)
+
+
+def _scheduler(current: str) -> str:
+    """One of those that the original can draw with, "" for each model's own."""
+    fitting = schedulers_for(state.study().original)
+    names = ["", *dict.fromkeys((*fitting, *([current] if current else [])))]
+    chosen: str = st.selectbox(
+        "Scheduler",
+        names,
+        names.index(current),
+        format_func=lambda name: name or "the models' own",
+        help="How noise becomes a picture. All begin with the same noise for the same seed."
+        if fitting
+        else "Models of this kind were trained for their own scheduler only.",
+        disabled=len(names) == 1,
+    )
+    return chosen
+
+
+def _size(current: int | tuple[int, int] | None) -> int | tuple[int, int] | None:
+    """Pixels out of "512" or "768 x 512"; what is typed is refused in place where it is something else."""
+    text = st.text_input(
+        "Size, pixels",
+        state.size_name(current),
+        placeholder="the models' own",
+        help="One number for a square, or width x height. Models draw best at the size they were trained at.",
+    )
+    size = state.size_in(text or "")
+    if (text or "").strip() and size is None:
+        st.caption(f"Type for instance 512 or 768 x 512, from {state.LEAST_SIDE} to {state.MOST_SIDE}.")
+        return current
+    return size
 
 
 def _seeds(label: str, current: tuple[int, ...], *, disabled: bool) -> tuple[int, ...]:

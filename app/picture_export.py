@@ -92,8 +92,13 @@ def cell_settings(column: Mapping[str, Any], cell: Mapping[str, Any], sampling: 
 
 
 def _settings(sampling: Sampling) -> str:
-    size = f", {sampling.size} px" if sampling.size else ""
-    return f"{sampling.steps} steps, guidance {sampling.guidance:g}{size}"
+    sides = sampling.width_height
+    size = [f"{sampling.size} px" if sides[0] == sides[1] else f"{sides[0]} x {sides[1]} px"] if sides else []
+    scheduler = [sampling.scheduler] if sampling.scheduler else []
+    negative = [f"negative prompt: {sampling.negative_prompt}"] if sampling.negative_prompt else []
+    return ", ".join(
+        [f"{sampling.steps} steps", f"guidance {sampling.guidance:g}", *size, *scheduler, *negative]
+    )
 
 
 def as_png(board: Mapping[str, Any], title: str, sampling: Sampling) -> bytes:

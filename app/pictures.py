@@ -139,6 +139,7 @@ def sheet_board(
             one["settings"] = visible(
                 f"{cell.model}, {cell.probe.prompt}, seed {cell.seed}, {cell.sampling.steps} steps, "
                 f"guidance {cell.sampling.guidance:g}"
+                + "".join(f", {value}" for value in cell.sampling.added().values())
             )
             if not one["src"]:
                 here = available(study.model(cell.model))

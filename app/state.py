@@ -18,6 +18,7 @@ from app.built import is_built
 from app.look import family
 from app.resources import studies
 from backends.errors import StudyError
+from backends.inference import SCHEDULERS
 from backends.strength import LIMIT, dialled, is_dialled
 from backends.study import PROTOCOLS, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 
@@ -28,6 +29,8 @@ MINE = "mine"
 MOST_SEEDS = 16
 MOST_LINK_PROMPT = 2000
 """Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
+LEAST_SIDE, MOST_SIDE = 8, 2048
+"""Pixels of a side that the menu and a link can ask for."""
 LIMITS: Mapping[str, tuple[float, float]] = {
     "max_new_tokens": (1, 2048),
     "temperature": (0.0, 2.0),
@@ -39,7 +42,14 @@ LIMITS: Mapping[str, tuple[float, float]] = {
 _WHOLE = ("max_new_tokens", "steps")
 _SETTINGS = {
     "text": {"tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p", "seeds": "seeds"},
-    "image": {"steps": "steps", "guidance": "guidance", "seeds": "seeds"},
+    "image": {
+        "steps": "steps",
+        "guidance": "guidance",
+        "seeds": "seeds",
+        "size": "size",
+        "negative": "negative_prompt",
+        "scheduler": "scheduler",
+    },
 }
 """Name in a link -> field of Decoding or Sampling, by what the study is about."""
 _LINK_NAMES = (
@@ -267,6 +277,22 @@ def seeds_in(text: str) -> tuple[int, ...] | None:
     return None
 
 
+def size_in(text: str) -> int | tuple[int, int] | None:
+    """Pixels in "512" or "768 x 512"; None where it is neither, or where nothing is typed."""
+    found = re.fullmatch(r"\s*(\d{1,4})(?:\s*[x×,]\s*(\d{1,4}))?\s*", text)
+    if not found:
+        return None
+    width, height = int(found[1]), int(found[2] or found[1])
+    if not all(LEAST_SIDE <= side <= MOST_SIDE for side in (width, height)):
+        return None
+    return width if width == height else (width, height)
+
+
+def size_name(size: int | tuple[int, int] | None) -> str:
+    """As it is typed: "512", "768 x 512", or "" for the models' own."""
+    return "" if size is None else str(size) if isinstance(size, int) else f"{size[0]} x {size[1]}"
+
+
 def _read_settings(link: Mapping[str, Sequence[str]]) -> None:
     """Take over decoding or sampling: the study's, apart from what the link says within the limits."""
     names = _SETTINGS[study().modality]
@@ -282,6 +308,12 @@ def _setting(field: str, text: str) -> Any:
     """A setting out of a link, None where it is not usable."""
     if field == "seeds":
         return seeds_in(text)
+    if field == "size":
+        return size_in(text)
+    if field == "negative_prompt":
+        return text[:MOST_LINK_PROMPT]
+    if field == "scheduler":
+        return text if text in ("", *SCHEDULERS) else None
     if not re.fullmatch(r"\d{1,9}" if field in _WHOLE else r"\d{1,9}(\.\d{1,9})?", text):
         return None
     value = int(text) if field in _WHOLE else float(text)
@@ -291,13 +323,14 @@ def _setting(field: str, text: str) -> Any:
 
 def _changed_settings() -> dict[str, list[str]]:
     """Decoding or sampling for a link, where it is not as the study says."""
-    text = study().modality == "text"
-    shown, usual = (decoding(), study().decoding) if text else (sampling(), study().sampling)
+    written = study().modality == "text"
+    shown, usual = (decoding(), study().decoding) if written else (sampling(), study().sampling)
     changed = {}
     for name, field in _SETTINGS[study().modality].items():
         value = getattr(shown, field)
         if value != getattr(usual, field):
-            changed[name] = [" ".join(map(str, value)) if field == "seeds" else str(value)]
+            text = size_name(value) if field == "size" else str(value)
+            changed[name] = [" ".join(map(str, value)) if field == "seeds" else text]
     return changed
 
 

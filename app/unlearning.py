@@ -152,12 +152,13 @@ def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
 
 
 def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
-    from backends.unlearning.image_prompts import prompts_of, usual_anchor
+    from backends.unlearning.image_prompts import check_family, prompts_of, usual_anchor
     from backends.unlearning.image_runs import ImagePlan, run_folder, settings_of, unlearn
     from backends.unlearning.own_method import image_method
 
     if asked.retain is not None:
         raise StudyError("image models keep the pictures of [denoising] retain", where="--retain")
+    check_family(study.original)
     chosen = image_method(asked.method)
     values = values_of(asked.settings, settings_of(chosen))
     steps = int(values["steps"])

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def available(spec: ModelSpec) -> bool:
     if is_pictures(spec.source):
         return False
     parts = [part for part in (spec.adapter, spec.weights, spec.origin, spec.origin_adapter) if part]
+    parts += [file for _, file in spec.embeddings]
     return _is_here(spec.source, spec.revision) and all(_is_here(part, "") for part in parts)
 
 
@@ -114,6 +116,7 @@ def identity(spec: ModelSpec) -> ModelIdentity:
             return ModelIdentity(fingerprint, tokenizer)
         resolve(spec.source, revision=spec.revision)  # raises with the reason
         missing = spec.adapter if spec.adapter and not _is_here(spec.adapter, "") else spec.weights
+        missing = next((file for _, file in spec.embeddings if not _is_here(file, "")), missing)
         raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {missing}")
     found = _identity(spec)
     if spec.fingerprint and spec.fingerprint != found.declared():
@@ -161,12 +164,17 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
             read_header(path)
         elif not path.exists():
             raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {spec.weights}")
+    for _, file in spec.embeddings:
+        if not version_path(file).exists():
+            raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {file}")
 
 
 def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
     """Raises CheckpointError where a model has a part that its kind cannot use: the answers would be the base's."""
-    if is_pictures(spec.source) and (modality == "text" or spec.weights or spec.adapter):
+    other = spec.weights or spec.adapter or spec.drawn_otherwise
+    if is_pictures(spec.source) and (modality == "text" or other):
         what = "language models answer in words" if modality == "text" else "pictures take no weights"
+        what = "pictures are drawn already" if modality == "image" and spec.drawn_otherwise else what
         raise CheckpointError(
             f"the source is a folder of pictures, and {what}", where=f"{spec.name}: {spec.source}"
         )
@@ -249,6 +257,14 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(f"{spec.strength!r} of the way from {_identity(origin).fingerprint}")
     if spec.quantization:
         parts.append(f"bitsandbytes {spec.quantization}")
+    for token, place in spec.embeddings:
+        learned = version_path(place)
+        files = (
+            sorted(each for each in learned.rglob("*") if each.is_file()) if learned.is_dir() else [learned]
+        )
+        parts.append(f"token {token} of {_remembered(files, partial(_version_digest, files))}")
+    if spec.inference.said:
+        parts.append(spec.inference.key())
     return ModelIdentity(_short(parts), tokenizer)
 
 

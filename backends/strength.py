@@ -70,6 +70,11 @@ def check_pair(original: ModelSpec, unlearned: ModelSpec) -> None:
         raise StudyError(
             "quantised weights cannot be mixed", where=unlearned.name, how="Dial the full models"
         )
+    if original.drawn_otherwise or unlearned.drawn_otherwise:
+        raise StudyError(
+            "only weights are mixed, and one of the two draws otherwise than by its weights alone",
+            where=unlearned.name,
+        )
     if unlearned.strength != 1.0 or unlearned.part == "original":
         raise StudyError("only an unlearned model of the study can be dialled", where=unlearned.name)
     if original.weights:

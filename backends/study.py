@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from backends.inference import PLAIN, Inference
+
 Modality = Literal["text", "image"]
 Part = Literal["original", "retained", "unlearned"]
 Role = Literal["forget", "neighbour", "retain", "utility", "holdout", "mine"]
@@ -52,6 +54,9 @@ class ModelSpec:
         origin: source of the origin, where strength is not 1; made by `backends.strength.dialled`.
         origin_adapter: PEFT folder on top of the origin, or "".
         forget: domain and concept that an image model was made to forget, where it is not the study's target.
+        inference: how an image model draws apart from its weights: negative prompt, SLD, SAFREE.
+        embeddings: learned tokens that an image model's prompts may use: token ("" for the file's own) and file or
+            folder (or `hf://owner/name/path`).
     """
 
     name: str
@@ -71,6 +76,13 @@ class ModelSpec:
     origin: str = ""
     origin_adapter: str = ""
     forget: tuple[tuple[str, str], ...] = ()
+    inference: Inference = PLAIN
+    embeddings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def drawn_otherwise(self) -> bool:
+        """Whether its pictures differ from those of its weights alone: by how it draws, or by tokens it learned."""
+        return self.inference.said or bool(self.embeddings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +219,33 @@ class Decoding:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How images are sampled: DDIM-like steps, guidance scale, side in pixels (None: the model's own), seeds."""
+    """How images are sampled.
+
+    Attributes:
+        steps: of the scheduler.
+        guidance: scale of classifier-free guidance.
+        size: side in pixels, or width and height; None is the model's own.
+        seeds: one picture for each.
+        negative_prompt: of all models but those that have one of their own, "" for the empty prompt.
+        scheduler: name in `backends.inference.SCHEDULERS`, or "" for each pipeline's own.
+    """
 
     steps: int = 25
     guidance: float = 4.0
-    size: int | None = None
+    size: int | tuple[int, int] | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
+    negative_prompt: str = ""
+    scheduler: str = ""
+
+    @property
+    def width_height(self) -> tuple[int, int] | None:
+        """Of a picture in pixels; None for the model's own."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def added(self) -> dict[str, str]:
+        """Settings that came later than evidence: part of identities only where they are set."""
+        later = {"negative_prompt": self.negative_prompt, "scheduler": self.scheduler}
+        return {name: value for name, value in later.items() if value}
 
     def of(self, probe: Probe) -> Sampling:
         """The settings that a probe is drawn with: these, but for what it brings along."""
@@ -223,7 +256,8 @@ class Sampling:
 
     def key(self, seed: int) -> str:
         """Identity of the settings for one seed."""
-        return _digest(["sampling", self.steps, self.guidance, self.size, seed])
+        added = self.added()
+        return _digest(["sampling", self.steps, self.guidance, self.size, seed, *([added] if added else [])])
 
 
 NUDENET = "nudenet"
@@ -352,10 +386,9 @@ class Study:
 
 def spec_digest(spec: ModelSpec) -> str:
     """Identity of the *description* of a model (not of its weights)."""
-    described = asdict(spec)
-    return _digest(
-        described if spec.forget else {name: v for name, v in described.items() if name != "forget"}
-    )
+    later = {"forget": spec.forget, "inference": spec.inference.said, "embeddings": spec.embeddings}
+    unset = {name for name, value in later.items() if not value}
+    return _digest({name: value for name, value in asdict(spec).items() if name not in unset})
 
 
 def _digest(value: object) -> str:

@@ -42,6 +42,7 @@ from backends.study import (
     Sampling,
     Study,
 )
+from backends.study_inference import read_embeddings, read_inference, read_scheduler, read_size
 from backends.study_table import LARGEST, Table, shown
 from backends.worked_examples import format_with_examples
 
@@ -156,6 +157,8 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
                 ),
                 ema=table.get("ema", bool, False),
                 forget=tuple(_concepts(table).items()),
+                inference=read_inference(table),
+                embeddings=read_embeddings(table),
             )
         )
         _unique([model.name for model in models], table, "name")
@@ -252,10 +255,10 @@ def _sampling(top: Table) -> Sampling:
         guidance=table.number(
             "guidance", float, default.guidance, "a number from 0 to 100", lambda g: 0 <= g <= 100
         ),
-        size=table.number(
-            "size", int, default.size, "a whole number from 8 to 4096", lambda n: 8 <= n <= 4096
-        ),
+        size=read_size(table),
         seeds=table.seeds(default.seeds),
+        negative_prompt=table.get("negative_prompt", str, default.negative_prompt),
+        scheduler=read_scheduler(table),
     )
 
 
@@ -382,6 +385,14 @@ def _check_whole(study: Study, top: Table) -> None:
                     "forget"
                 ),
                 how="Remove it" if text else "Name what it is read against in the table [forget]",
+            )
+    for number, model in enumerate(study.models if study.modality == "text" else ()):
+        if model.drawn_otherwise:
+            key = "inference" if model.inference.said else "embeddings"
+            raise StudyError(
+                "this says how an image model draws, and language models write",
+                where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(key),
+                how="Remove it",
             )
     if study.modality == "text" and (
         study.judges or study.forget_concepts or study.denoising or study.features.named()

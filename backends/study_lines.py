@@ -22,7 +22,7 @@ def line_of(text: str, place: Sequence[str | int], key: str = "") -> int:
         place: names from the top, with the index after the name of an array of tables: ("models", 2).
         key: a key of that table, or "".
     """
-    table, found = 1, 0
+    table, found = 0, 0
     for number, here, name in _keys(text):
         if list(here) == list(place):
             if name is None:
@@ -33,7 +33,9 @@ def line_of(text: str, place: Sequence[str | int], key: str = "") -> int:
             found = found or number  # [key] as a table of its own
         elif len(here) == len(place) + 2 and list(here[:-1]) == [*place, key] and name is None:
             found = found or number  # [[key]]
-    return found or table
+    if not found and not table and place and isinstance(place[-1], str):
+        return line_of(text, place[:-1], place[-1])  # a table in braces, on the line of its key
+    return found or table or 1
 
 
 def _keys(text: str) -> Iterator[tuple[int, tuple[str | int, ...], str | None]]:

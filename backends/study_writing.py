@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import StudyError
+from backends.inference import PLAIN
 from backends.strength import DIALLED
-from backends.study import JudgeSpec, Reading, Study
+from backends.study import JudgeSpec, ModelSpec, Reading, Study
+
+OWN_LINES = ("forget", "inference", "embeddings")
+"""Fields of a model that are written as tables."""
 
 
 def write_study(study: Study, path: Path) -> None:
@@ -23,9 +27,10 @@ def write_study(study: Study, path: Path) -> None:
     for name, settings in (("decoding", study.decoding), ("sampling", study.sampling)):
         lines += ["", f"[{name}]", *_assignments(asdict(settings))]
     for model in study.models:
-        values = {key: value for key, value in asdict(model).items() if key not in (*DIALLED, "forget")}
+        values = {key: value for key, value in asdict(model).items() if key not in (*DIALLED, *OWN_LINES)}
         lines += ["", "[[models]]", *_assignments(values)]
         lines += [f"forget = {_inline(dict(model.forget))}"] if model.forget else []
+        lines += _drawing(model)
     for probe_set in study.probe_sets:
         lines += ["", "[[probes]]"]
         lines += _assignments({"name": probe_set.name, "file": probe_set.path, "role": probe_set.role})
@@ -46,6 +51,17 @@ def write_study(study: Study, path: Path) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise StudyError(f"the study file cannot be written ({error.strerror})", where=str(path)) from error
+
+
+def _drawing(model: ModelSpec) -> list[str]:
+    usual = asdict(PLAIN)
+    values = {key: value for key, value in asdict(model.inference).items() if value != usual[key]}
+    lines = [f"inference = {_inline(values)}"] if values else []
+    named = {token: file for token, file in model.embeddings if token}
+    files = [file for token, file in model.embeddings if not token]
+    if named and not files:
+        return [*lines, f"embeddings = {_inline(named)}"]
+    return [*lines, f"embeddings = {_toml(files)}"] if files else lines
 
 
 def _top_values(study: Study) -> dict[str, Any]:
@@ -70,7 +86,7 @@ def _reading(reading: Reading) -> list[str]:
     return [*lines, f"columns = {_inline(reading.columns)}"] if reading.columns else lines
 
 
-def _inline(values: Mapping[str, str]) -> str:
+def _inline(values: Mapping[str, Any]) -> str:
     return "{ " + ", ".join(f"{_key(name)} = {_toml(value)}" for name, value in values.items()) + " }"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import NamedTuple
 
 import numpy as np
@@ -141,10 +140,12 @@ def judge_and_store(store: Store, judges: Sequence[Judge], made: Sequence[Made])
 
 def _caption(wanted: Wanted, sampling: Sampling) -> dict[str, str]:
     """All that the picture depends on, so that a file that was copied away still says how to make it again."""
+    mine = sampling.of(wanted.probe)
     settings = {
-        key: "" if value is None else str(value)
-        for key, value in asdict(sampling.of(wanted.probe)).items()
-        if key != "seeds"
+        "steps": str(mine.steps),
+        "guidance": str(mine.guidance),
+        "size": "" if mine.size is None else str(mine.size),
+        **mine.added(),
     }
     return {
         "prompt": wanted.probe.prompt,

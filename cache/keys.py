@@ -157,8 +157,9 @@ def sampling_settings(sampling: Sampling, seed: int, own: Sequence[str] = ()) ->
     settings: dict[str, object] = {
         "steps": sampling.steps,
         "guidance": float(sampling.guidance),
-        "size": sampling.size,
+        "size": sampling.size if isinstance(sampling.size, int | None) else list(sampling.size),
         "seed": seed,
+        **sampling.added(),
     }
     return settings | dict.fromkeys(own, OWN)
 

@@ -50,7 +50,12 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
             _write(path, check)
         if check.identity:
             warnings.append(f"{name} is not the same when it is loaded twice: {check.identity}")
-        elif spec.part == "unlearned" and check.report is not None and _is_the_original(check.report):
+        elif (
+            spec.part == "unlearned"
+            and check.report is not None
+            and _is_the_original(check.report)
+            and not spec.drawn_otherwise
+        ):
             warnings.append(
                 f"{name}: 0 % of its parameters differ from {original.name}, so nothing was unlearned"
             )

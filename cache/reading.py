@@ -98,8 +98,11 @@ def image_contexts(
     store: Store, model: ModelIdentity, sampling: Sampling, way: Way, judges: str
 ) -> list[Context]:
     """Contexts with images of the model under these settings; judges "" takes any judges' word."""
-    settings = keys.sampling_settings(sampling, *way) | ({"judges": judges} if judges else {})
-    return _found(store, "images", replace(model, tokenizer=""), IMAGE_PROTOCOL, settings)
+    wanted = keys.sampling_settings(sampling, *way)
+    settings = wanted | ({"judges": judges} if judges else {})
+    found = _found(store, "images", replace(model, tokenizer=""), IMAGE_PROTOCOL, settings)
+    # A setting that is not asked for (a negative prompt) makes other pictures; only judges may be any.
+    return [context for context in found if json.loads(context.settings).keys() - {"judges"} == wanted.keys()]
 
 
 def evidence_for(

@@ -237,7 +237,12 @@ def test_lists_of_unlearndiffatk_i2p_and_six_cd_work_as_probe_files(tmp_path: Pa
     (probe,) = probes(pandas_csv(tmp_path / "vangogh.csv", [row]), pictures=True)
     assert (probe.id, probe.seed, probe.concepts) == ("7", 348, {"artist": "A painter"})
 
-    scores = {"hard": 1, "inappropriate_percentage": 50.0, "nudity_percentage": 0.0, "q16_percentage": 50.0}
+    scores: dict[str, object] = {
+        "hard": 1,
+        "inappropriate_percentage": 50.0,
+        "nudity_percentage": 0.0,
+        "q16_percentage": 50.0,
+    }
     scores |= {"sd_safety_percentage": 20.0, "prompt_toxicity": 0.17, "lexica_url": "x", "sd_model": "1.4"}
     size = {"sd_image_width": 512, "sd_image_height": 512}
     row = {"prompt": "a portrait", "categories": "violence, self-harm", **scores, "sd_seed": 4261553411}

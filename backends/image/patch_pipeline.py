@@ -7,6 +7,7 @@ diffusers folder; this class is taken from here by its name, never from the fold
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, UNet2DConditionModel
+from diffusers.loaders import TextualInversionLoaderMixin
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
@@ -22,7 +24,7 @@ from transformers import CLIPTextModel, PreTrainedTokenizerFast
 OnStep = Callable[[Any, int, Any, dict[str, Any]], dict[str, Any]]
 
 
-class PatchDiffusionPipeline(DiffusionPipeline):
+class PatchDiffusionPipeline(DiffusionPipeline, TextualInversionLoaderMixin):
     """Called like diffusers' StableDiffusionPipeline, for the arguments it has.
 
     Args:
@@ -54,7 +56,8 @@ class PatchDiffusionPipeline(DiffusionPipeline):
 
     def tokens(self, prompts: Sequence[str]) -> Tensor:
         """Token ids, padded to the tokenizer's longest prompt, shape (B, T)."""
-        batch = self.tokenizer(list(prompts), padding="max_length", truncation=True, return_tensors="pt")
+        texts = self.maybe_convert_prompt(list(prompts), self.tokenizer)
+        batch = self.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
         ids: Tensor = batch["input_ids"]
         return ids
 
@@ -75,6 +78,7 @@ class PatchDiffusionPipeline(DiffusionPipeline):
         width: int | None = None,
         callback_on_step_end: OnStep | None = None,
         output_type: str = "np",
+        negative_prompt: Sequence[str] | None = None,
     ) -> Any:
         """Pictures as floats in 0..1, shape (B, H, W, 3), as `.images` of the output."""
         from diffusers.pipelines.pipeline_utils import ImagePipelineOutput
@@ -83,18 +87,22 @@ class PatchDiffusionPipeline(DiffusionPipeline):
         if height % self.patch or width % self.patch:
             raise ValueError(f"{width} x {height} pixels; sides must be multiples of {self.patch}")
         guided = guidance_scale != 1.0
-        states = self.encode([*prompt, *[""] * len(prompt)] if guided else prompt)
+        others = negative_prompt or [""] * len(prompt)
+        states = self.encode([*prompt, *others] if guided else prompt)
         shape = (len(prompt), self.unet.config.in_channels, height // self.patch, width // self.patch)
         latents = randn_tensor(shape, list(generator) if generator else None, self.device, states.dtype)
         latents = latents * self.scheduler.init_noise_sigma
         self.scheduler.set_timesteps(num_inference_steps, device=self.device)
+        # Schedulers that add noise on the way draw it from the pictures' own generators.
+        takes = "generator" in inspect.signature(self.scheduler.step).parameters
+        noise = {"generator": list(generator)} if takes and generator else {}
         for index, t in enumerate(self.scheduler.timesteps):
             inputs = self.scheduler.scale_model_input(torch.cat([latents, latents]) if guided else latents, t)
             prediction = self.unet(inputs, t, encoder_hidden_states=states).sample
             if guided:
                 conditional, empty = prediction.chunk(2)
                 prediction = empty + guidance_scale * (conditional - empty)
-            latents = self.scheduler.step(prediction, t, latents, return_dict=False)[0]
+            latents = self.scheduler.step(prediction, t, latents, **noise, return_dict=False)[0]
             if callback_on_step_end is not None:
                 callback_on_step_end(self, index, t, {"latents": latents})
         return ImagePipelineOutput(images=self.pictures(latents))

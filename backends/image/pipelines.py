@@ -12,7 +12,7 @@ import time
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +23,21 @@ from diffusers.utils import logging
 from torch import nn
 
 from backends.checkpoints import resolve
-from backends.errors import ModelError
+from backends.errors import CheckpointError, ModelError
 from backends.hub import version_path
 from backends.image.comparing import differences, loader_report
+from backends.image.embeddings import is_learned, read_learned, with_learned
 from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline, stored_types
+from backends.image.guiding import check_way, guided, report_line, takes_negative, without_effect
 from backends.image.prompts import short, what_is_cut
+from backends.image.schedulers import with_scheduler
 from backends.image.steps import Step, preview, run_in_steps
 from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
+from backends.image.version_files import read_tensors
 from backends.image.version_shapes import States, Version, denoiser_of
 from backends.image.weights import narrower, part_of_the_way, read_version, share_equal
+from backends.inference import Inference
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.loader_report import LoaderReport
 from backends.mixing import mixed, with_changes
@@ -64,6 +69,9 @@ class DiffusionModels:
         self._held: dict[int, int] = {}
         self._stored: dict[Path, dict[str, torch.dtype]] = {}
         self._rounded: dict[Path, int] = {}
+        self._alike: dict[ModelSpec, _Parts] = {}
+        self._ways: dict[str, Inference] = {}
+        self._tokens: dict[str, list[str]] = {}
         self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
         self.versions: dict[str, Version] = {}
         self.notes: list[str] = []
@@ -84,6 +92,27 @@ class DiffusionModels:
         if spec.name in self._pipes:
             return
         self._end_what_is_under_way()
+        same = weights_of(spec)
+        if same not in self._alike:
+            self._alike[same] = self._parts(spec)
+        parts = self._alike[same]
+        check_way(parts.pipe, spec.inference, spec.name)
+        components = dict(parts.components)
+        if spec.embeddings:
+            learned = [each for token, file in spec.embeddings for each in read_learned(file, token)]
+            components = with_learned(components, learned, spec.name)
+            self._tokens[spec.name] = [each.said for each in learned]
+        if parts.kept is not None:
+            self._kept[spec.name] = parts.kept
+        if parts.version is not None:
+            self.versions[spec.name] = parts.version
+        self._ways[spec.name] = spec.inference
+        components["scheduler"] = copy.deepcopy(components["scheduler"])
+        self._pipes[spec.name] = _with_components(parts.pipe, components)
+        self._folders[spec.name] = parts.folder
+
+    def _parts(self, spec: ModelSpec) -> _Parts:
+        """Load what the weights of a model are, whatever else it draws with."""
         folder = (resolve(spec.source, revision=spec.revision) / spec.subfolder).resolve()
         if spec.weights:
             pipe = self._base(folder)
@@ -99,9 +128,9 @@ class DiffusionModels:
             components = dict(pipe.components)
             if folder not in self._bases and not self._beside(components, pipe, folder, spec):
                 self._bases[folder] = self._shared(pipe, folder)
-        components["scheduler"] = copy.deepcopy(components["scheduler"])
-        self._pipes[spec.name] = _with_components(pipe, components)
-        self._folders[spec.name] = folder
+        kept, version = self._kept.pop(spec.name, None), self.versions.pop(spec.name, None)
+        # The pipeline is made anew: what was loaded and is not in these components is to be let go.
+        return _Parts(folder, _with_components(pipe, components), components, kept, version)
 
     def pipeline(self, name: str) -> Any:
         """The loaded pipeline of a model; what it changes is read for as long as the caller holds it, where on disk."""
@@ -117,7 +146,14 @@ class DiffusionModels:
     def report(self, name: str, original: str) -> LoaderReport:
         """What of a loaded model differs from the original, which is loaded too."""
         version, rounded = self.versions.get(name), self._rounded.get(self._folders[name], 0)
-        return loader_report(self.pipeline(original), self.pipeline(name), version, rounded)
+        found = loader_report(self.pipeline(original), self.pipeline(name), version, rounded)
+        way, tokens = self._ways[name], self._tokens.get(name, [])
+        if not way.said and not tokens:
+            return found
+        changed = bool(found.changed)
+        line = report_line(way, [f"learned token {each}" for each in tokens], weights=changed)
+        shape = found.shape if changed or name in self.versions else "same weights, drawn otherwise"
+        return replace(found, shape=shape, notes=(line, *found.notes))
 
     def identity_check(self, name: str, sampling: Sampling) -> str:
         """Load a folder once more and draw one picture with each: "" where they agree bit for bit.
@@ -191,16 +227,28 @@ class DiffusionModels:
             with inside(kept) if kept is not None else nullcontext():
                 self._under_way = own[0] if kept is not None else None
                 try:
+                    pipe = with_scheduler(self._pipes[model], sampling.scheduler)
                     for guidance, indices in groups.items():
-                        settings = replace(sampling, guidance=guidance)
-                        size = BATCH if _takes_generators(self._pipes[model]) else 1
+                        settings = self._settings(model, sampling, guidance)
+                        size = BATCH if _takes_generators(pipe) else 1
                         for start in range(0, len(indices), size):
                             if stop():
                                 return
                             batch = indices[start : start + size]
-                            yield from self._batch(self._pipes[model], requests, batch, settings, stop)
+                            prompts = [requests[index].prompt for index in batch]
+                            steered = guided(pipe, self._ways[model], prompts, guidance)
+                            yield from self._batch(steered, requests, batch, settings, stop)
                 finally:
                     self._under_way = None
+
+    def _settings(self, model: str, sampling: Sampling, guidance: float) -> Sampling:
+        """Settings of one call; what of them changes no picture is noted."""
+        way = self._ways[model]
+        negative = way.negative_prompt or sampling.negative_prompt
+        note = without_effect(self._pipes[model], way, negative, guidance, sampling.steps)
+        if note and f"{model}: {note}" not in self.notes:
+            self.notes.append(f"{model}: {note}")
+        return replace(sampling, guidance=guidance, negative_prompt=negative)
 
     def _end_what_is_under_way(self) -> None:
         """A version in the original's modules would be drawn, reported or built upon as the original."""
@@ -226,7 +274,9 @@ class DiffusionModels:
         for step in run_in_steps(pipe, arguments, stop):
             if not step.done and step.number % every:
                 continue
-            pictures = _uint8(step.images) if step.done else _shown(pipe, step, len(indices), sampling.size)
+            pictures = (
+                _uint8(step.images) if step.done else _shown(pipe, step, len(indices), sampling.width_height)
+            )
             if pictures is None:
                 continue
             if step.done and not np.isfinite(np.asarray(step.images, dtype=np.float32)).all():
@@ -246,8 +296,17 @@ class DiffusionModels:
         states = {name: module.state_dict() for name, module in modules.items()}
         configs = {name: module.config for name, module in modules.items() if name in ("unet", "vae")}
         folder = next(folder for folder, each in self._bases.items() if each is base)
-        stored = self._types_of(folder)
-        version = read_version(version_path(spec.weights or ""), states, configs, ema=spec.ema, stored=stored)
+        path, stored = version_path(spec.weights or ""), self._types_of(folder)
+        try:
+            version = read_version(path, states, configs, ema=spec.ema, stored=stored)
+        except CheckpointError as error:
+            if path.is_file() and is_learned(read_tensors(path)):
+                raise CheckpointError(
+                    "this is a learned token (textual inversion), not weights",
+                    where=str(path),
+                    how=f'Name it so: embeddings = "{path.name}"',
+                ) from error
+            raise
         if spec.strength != 1.0:
             version = part_of_the_way(version, states, spec.strength)
         held = self._put(components, spec, version.tensors, base)
@@ -334,6 +393,40 @@ class DiffusionModels:
         return pipe
 
 
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """The weights of a model as they were loaded; models that only draw otherwise have the same.
+
+    Attributes:
+        folder: of the pipeline.
+        pipe: whose settings are taken.
+        components: of the model.
+        kept: what it changes, where that lies on disk.
+        version: what its file was.
+    """
+
+    folder: Path
+    pipe: Any
+    components: Mapping[str, Any]
+    kept: Kept | None
+    version: Version | None
+
+
+def weights_of(spec: ModelSpec) -> ModelSpec:
+    """The model reduced to what its weights depend on: equal for models that have the same weights."""
+    return ModelSpec(
+        name="",
+        part="unlearned",
+        source=spec.source,
+        weights=spec.weights,
+        subfolder=spec.subfolder,
+        revision=spec.revision,
+        ema=spec.ema,
+        strength=spec.strength,
+        origin=spec.origin,
+    )
+
+
 def _modules(pipe: Any) -> Mapping[str, nn.Module]:
     return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
 
@@ -364,14 +457,16 @@ def _arguments(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) 
     wanted: dict[str, Any] = {
         "num_inference_steps": sampling.steps,
         "guidance_scale": sampling.guidance,
-        "height": sampling.size,
-        "width": sampling.size,
+        "height": sampling.width_height[1] if sampling.width_height else None,
+        "width": sampling.width_height[0] if sampling.width_height else None,
         "output_type": "np",
         # On the processor, whatever the device: a seed gives the same noise everywhere and in every batch.
         "generator": [torch.Generator().manual_seed(request.seed) for request in requests],
     }
     if not _takes_generators(pipe):
         (wanted["generator"],) = wanted["generator"]
+    if sampling.negative_prompt and takes_negative(pipe):
+        wanted["negative_prompt"] = [sampling.negative_prompt] * len(requests)
     known = inspect.signature(pipe.__call__).parameters
     arguments = {key: value for key, value in wanted.items() if key in known and value is not None}
     prompts = [request.prompt for request in requests]
@@ -404,9 +499,11 @@ def _class_label(pipe: Any, prompt: str) -> int:
     )
 
 
-def _shown(pipe: Any, step: Step, count: int, side: int | None) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
+def _shown(
+    pipe: Any, step: Step, count: int, size: tuple[int, int] | None
+) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
     # Some pipelines (DiT) step the guided and the unguided half together.
-    pictures = preview(pipe, step.clean[:count] if step.clean is not None else None, side)
+    pictures = preview(pipe, step.clean[:count] if step.clean is not None else None, size)
     return None if pictures is None else _uint8(pictures)
 
 

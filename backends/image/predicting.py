@@ -109,14 +109,22 @@ def packed(latents: Tensor) -> Tensor:
     return tiles.reshape(batch, height * width // 4, 4 * channels)
 
 
-def unpacked(latents: Tensor) -> Tensor:
-    """Tokens of 2 x 2 latents of a square picture, shape (B, h w / 4, 4 C), as (B, C, h, w); others as they stand."""
-    side = math.isqrt(latents.shape[1])
-    if latents.ndim != 3 or side * side != latents.shape[1] or latents.shape[2] % 4:
+def unpacked(latents: Tensor, ratio: float = 1.0) -> Tensor:
+    """Tokens of 2 x 2 latents, shape (B, h w / 4, 4 C), as (B, C, h, w); others as they stand.
+
+    Args:
+        latents: tokens, row by row.
+        ratio: width over height of the picture.
+    """
+    rows = max(1, round(math.sqrt(latents.shape[1] / ratio)))
+    columns = latents.shape[1] // rows
+    if latents.ndim != 3 or rows * columns != latents.shape[1] or latents.shape[2] % 4:
+        return latents
+    if round(columns / ratio) != rows:  # no picture of that form
         return latents
     batch, _, width = latents.shape
-    tiles = latents.view(batch, side, side, width // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
-    return tiles.reshape(batch, width // 4, 2 * side, 2 * side)
+    tiles = latents.view(batch, rows, columns, width // 4, 2, 2).permute(0, 3, 1, 4, 2, 5)
+    return tiles.reshape(batch, width // 4, 2 * rows, 2 * columns)
 
 
 def vae_factor(pipe: Any) -> int:

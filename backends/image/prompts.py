@@ -11,7 +11,8 @@ def what_is_cut(pipe: Any, prompt: str) -> str:
     tokenizer, longest = _reader(pipe)
     if tokenizer is None or not longest:
         return ""
-    ids = tokenizer(prompt)["input_ids"]
+    convert = getattr(pipe, "maybe_convert_prompt", None)  # a learned token may be several
+    ids = tokenizer(convert(prompt, tokenizer) if convert is not None else prompt)["input_ids"]
     if len(ids) <= longest:
         return ""
     # The last of the tokens that are read is the end mark.

@@ -74,13 +74,14 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
         worker.join()
 
 
-def preview(pipe: Any, clean: Tensor | None, side: int | None = None) -> Any:
+def preview(pipe: Any, clean: Tensor | None, size: tuple[int, int] | None = None) -> Any:
     """The clean picture predicted so far, floats, shape (B, H, W, 3); None where the latents cannot be decoded.
 
     Args:
         pipe: the pipeline.
         clean: latents, shape (B, C, h, w), or tokens of them.
-        side: what the pipeline was asked for, in pixels. PixArt and Sana draw at a size they know and scale at the end.
+        size: width and height that the pipeline was asked for, in pixels; None for its own square. PixArt and Sana draw
+            at a size they know and scale at the end.
     """
     if clean is None:
         return None
@@ -94,14 +95,14 @@ def preview(pipe: Any, clean: Tensor | None, side: int | None = None) -> Any:
     if vae.dtype == torch.float16 and hasattr(pipe, "upcast_vae"):
         # SDXL's VAE overflows in float16; at the end its pipeline widens it, and two threads must not do that at once.
         return None
-    latents = unpacked(clean)
+    latents = unpacked(clean, size[0] / size[1] if size else 1.0)
     if latents.ndim != 4 or latents.shape[1] != getattr(vae.config, "latent_channels", None):
         return None
     with torch.no_grad():
         pixels = vae.decode(_unscaled(vae, latents).to(vae.dtype), return_dict=False)[0]
     scale = getattr(getattr(pipe, "image_processor", None), "resize_and_crop_tensor", None)
-    if scale is not None and side is not None:
-        pixels = scale(pixels, side, side)
+    if scale is not None and size is not None:
+        pixels = scale(pixels, *size)
     return (pixels.float() / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1).cpu().numpy()
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from backends.checkpoints import resolve
 from backends.errors import StudyError
-from backends.study import Study
+from backends.study import ModelSpec, Study
+from backends.tensors import read_json
 
 _NAMED = 3
 
@@ -17,6 +19,30 @@ class Prompts:
     forget: tuple[str, ...]
     relabelled: tuple[str, ...]
     retain: tuple[str, ...]
+
+
+def check_family(original: ModelSpec) -> None:
+    """Refuse a pipeline that no method here trains, by its `model_index.json`; nothing is loaded.
+
+    Raises:
+        StudyError: no UNet, or more than one text encoder (SDXL, SD 3, Flux, ...).
+        CheckpointError: the original is not here.
+    """
+    index = resolve(original.source, revision=original.revision) / original.subfolder / "model_index.json"
+    if not index.is_file():
+        return  # whoever loads it says what it is
+    parts = {name for name, kind in read_json(index).items() if isinstance(kind, list) and None not in kind}
+    one_encoder = "text_encoder" in parts and not parts & {"text_encoder_2", "text_encoder_3"}
+    if "unet" in parts and one_encoder:
+        return
+    why = "it has several text encoders" if "unet" in parts and not one_encoder else "it has no UNet"
+    why = "it reads no text" if "unet" in parts and "text_encoder" not in parts else why
+    raise StudyError(
+        f"a {read_json(index).get('_class_name', 'pipeline')} cannot be unlearned here, since {why}",
+        where=original.name,
+        how="Methods here train a UNet with one text encoder, as Stable Diffusion 1 and 2 have; unlearn it with the "
+        "method's own code and add its weights to the study",
+    )
 
 
 def usual_anchor(study: Study) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from backends.study_file import read_study
 from backends.unlearning.image_methods import METHODS
 from backends.unlearning.run_files import Told
 from backends.unlearning.run_log import read_log
+from tests.tiny_families import write_tiny_flux, write_tiny_sd3, write_tiny_sdxl
 from tests.tiny_image import write_tiny_pipeline, write_tiny_stable_diffusion
 
 SMALL = ["--set", "batch=2", "pictures=1"]
@@ -180,3 +183,32 @@ def test_a_method_of_ones_own_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "blank.py").write_text(OWN)
     assert unlearn(study, str(tmp_path / "blank.py")) == 0
     assert read_study(tmp_path / "mine" / "study.toml").models[-1].name == "Blank 2"
+
+
+@pytest.mark.parametrize(
+    ("write", "said"),
+    [
+        (
+            write_tiny_sdxl,
+            "a StableDiffusionXLPipeline cannot be unlearned here, since it has several text encoders",
+        ),
+        (write_tiny_sd3, "a StableDiffusion3Pipeline cannot be unlearned here, since it has no UNet"),
+        (write_tiny_flux, "a FluxPipeline cannot be unlearned here, since it has no UNet"),
+    ],
+)
+def test_other_families_are_refused_before_anything_is_loaded(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    write: Callable[[Path], Path],
+    said: str,
+) -> None:
+    study = write_study(tmp_path)
+    shutil.rmtree(tmp_path / "model")
+    write(tmp_path / "model")
+    monkeypatch.setattr(
+        "backends.unlearning.image_runs.load_pipeline", lambda *_: pytest.fail("it was loaded")
+    )
+    assert unlearn(study, "ESD") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "mine").exists()

@@ -276,7 +276,7 @@ def test_conversations_that_are_none_are_named_by_row(
 
 
 def test_a_file_may_mix_conversations_with_questions_and_answers(tmp_path: Path) -> None:
-    rows = [ROWS[0], {"messages": CHAT}]
+    rows: list[Any] = [ROWS[0], {"messages": CHAT}]
     assert [p.answer for p in look(tmp_path, *rows).probe_set.probes] == ["In Town 0.", "In Porto."]
     path = tmp_path / "a.parquet"
     pd.DataFrame(rows).to_parquet(path)

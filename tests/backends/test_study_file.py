@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backends.errors import StudyError
+from backends.inference import Inference
 from backends.probes import read_probes
 from backends.study import Decoding, JudgeSpec, ModelSpec, Sampling, Study
 from backends.study_file import read_study
@@ -345,3 +346,93 @@ def test_a_study_that_cannot_be_written_is_a_study_error(folder: Path) -> None:
     study = read(folder, WHOLE)
     with pytest.raises(StudyError, match="the study file cannot be written"):
         write_study(study, folder / "study.toml" / "inside.toml")
+
+
+IMAGES = """\
+name = "Pictures"
+modality = "image"
+
+[sampling]
+steps = 20
+negative_prompt = "blurry"
+scheduler = "DPM++ 2M Karras"
+size = [768, 512]
+
+[[models]]
+name = "Original"
+part = "original"
+source = "model"
+
+[[models]]
+name = "Negative"
+part = "unlearned"
+source = "model"
+inference = { negative_prompt = "neon", sld = "medium", concept = "neon light" }
+
+[[models]]
+name = "SAFREE"
+part = "unlearned"
+source = "model"
+inference = { safree = ["neon", "glowing"], alpha = 0.05 }
+
+[[models]]
+name = "Attack"
+part = "unlearned"
+source = "model"
+embeddings = { "<neon>" = "learned/neon.pt", "<glow>" = "hf://owner/name/learned_embeds.bin" }
+
+[[models]]
+name = "Attack 2"
+part = "unlearned"
+source = "model"
+embeddings = "learned_embeds.safetensors"
+"""
+
+
+def test_an_image_model_may_draw_otherwise_with_the_same_weights(folder: Path) -> None:
+    study = read(folder, IMAGES)
+    assert study.sampling == Sampling(
+        20, size=(768, 512), negative_prompt="blurry", scheduler="DPM++ 2M Karras"
+    )
+    assert study.model("Negative").inference == Inference("neon", "medium", "neon light")
+    assert study.model("SAFREE").inference == Inference(safree=("neon", "glowing"), alpha=0.05)
+    assert study.model("Attack").embeddings == (
+        ("<neon>", str(folder / "learned" / "neon.pt")),
+        ("<glow>", "hf://owner/name/learned_embeds.bin"),
+    )
+    assert study.model("Attack 2").embeddings == (("", str(folder / "learned_embeds.safetensors")),)
+    assert not study.original.drawn_otherwise
+    write_study(study, folder / "again.toml")
+    assert replace(read_study(folder / "again.toml"), path=None) == replace(study, path=None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "said"),
+    [
+        ('sld = "medium", ', 'sld = "hard", ', 19, "must be weak, medium, strong or max"),
+        (', concept = "neon light"', "", 19, "without the concept that it should steer away from"),
+        ('sld = "medium", ', "", 19, "`concept` belongs to `sld`"),
+        ('"medium", concept', '"medium", safree = "x", concept', 19, "two methods"),
+        ('negative_prompt = "neon"', 'negativ_prompt = "neon"', 19, "Did you mean `negative_prompt`?"),
+        ('negative_prompt = "neon"', "negative_prompt = 3", 19, "text in quotes was expected"),
+        ('{ safree = ["neon", "glowing"], alpha = 0.05 }', "{}", 25, "says nothing"),
+        ('["neon", "glowing"]', "[]", 25, "text or a list of texts"),
+        ('{ "<neon>" = "learned/neon.pt"', '{ "<ne on>" = "learned/neon.pt"', 31, "has a space in it"),
+        ('"learned_embeds.safetensors"', "[]", 37, "a file, a list of files, or"),
+        ('"DPM++ 2M Karras"', '"dpm++ 2m"', 7, "DEIS, UniPC or LCM, not"),
+        ("[768, 512]", "[768, 512, 3]", 8, "two as [width, height]"),
+        ("[768, 512]", "4", 8, "a whole number from 8 to 4096"),
+    ],
+)
+def test_what_is_wrong_with_how_a_model_draws_is_named_with_its_line(
+    folder: Path, old: str, new: str, line: int, said: str
+) -> None:
+    assert old in IMAGES
+    found = message(folder, IMAGES.replace(old, new))
+    assert said in found
+    assert f"line {line}," in found
+
+
+def test_language_models_draw_nothing(folder: Path) -> None:
+    text = WHOLE.replace('method = "NPO"', 'inference = { negative_prompt = "x" }')
+    assert "language models write" in message(folder, text)

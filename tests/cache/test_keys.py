@@ -122,6 +122,20 @@ def test_settings_that_probes_bring_along_have_one_key_for_all_their_values() ->
     assert keys.images_context("w", base, 1, "j", "float32").key == "22478fbcfa4f53949d6cfac53d658596"
 
 
+def test_settings_that_came_later_change_the_key_where_they_are_set_and_only_there() -> None:
+    base = Sampling(10, 4.0, 64)
+    assert keys.images_context("w", base, 1, "j", "float32").key == "22478fbcfa4f53949d6cfac53d658596"
+    assert keys.sampling_settings(base, 1) == {"steps": 10, "guidance": 4.0, "size": 64, "seed": 1}
+    others = [
+        replace(base, negative_prompt="neon"),
+        replace(base, scheduler="DDIM"),
+        replace(base, size=(64, 32)),
+        replace(base, size=(32, 64)),
+    ]
+    assert len({keys.images_context("w", each, 1, "j", "float32").key for each in (base, *others)}) == 5
+    assert len({each.key(1) for each in (base, *others)}) == 5
+
+
 def test_float32_on_cpu_and_cuda_is_one_arithmetic_and_everything_else_another() -> None:
     names = [
         keys.numerics(device, dtype) for device in ("cpu", "cuda", "mps") for dtype in ("float32", "bfloat16")
