@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 
 from backends.errors import CheckpointError
@@ -91,14 +93,32 @@ def with_tensors(base: Family, file: Path, name: str, device: str) -> Family:
         wrappers=names.wrappers,
     )
     refuse_unfit(loaded, where, "Name the base that the file was made from in `source`")
-    changes = {names.names[stored]: tensor for stored, tensor in load_file(file).items()}
-    module = with_changes(
-        base.module, {key: tensor.to(device).to(ours[key]) for key, tensor in changes.items()}
-    )
-    module = _tied_as(base.module, module)
+    changes = {
+        names.names[stored]: tensor.to(device).to(ours[names.names[stored]])
+        for stored, tensor in load_file(file).items()
+    }
+    tied = _head_and_embedding(base.module)
+    given = [changes[name] for name in tied & changes.keys()]
+    if apart := not all(torch.equal(given[0], other) for other in given):
+        note = "the base's output head is its embedding, but the file has two that differ: both are used as stored"
+        loaded = replace(loaded, notes=(note,))
+    elif given:
+        changes |= dict.fromkeys(
+            tied, given[0]
+        )  # as transformers does, one that is given alone stands for both
+    module = with_changes(base.module, changes)
+    module = module if apart else _tied_as(base.module, module)
     return Family(
         module.eval().requires_grad_(False), base.tokenizer, base.context, base.loaded, parts={name: loaded}
     )
+
+
+def _head_and_embedding(module: Any) -> set[str]:
+    """Names of the one tensor that is both output head and embedding; none where they are two."""
+    if not head_is_the_embedding(module):
+        return set()
+    weight = module.get_input_embeddings().weight
+    return {name for name, tensor in module.named_parameters(remove_duplicate=False) if tensor is weight}
 
 
 def _tied_as(base: Any, module: Any) -> Any:

@@ -289,6 +289,19 @@ def test_a_file_of_changed_tensors_is_read_unwrapped_or_refused_by_name(whole: P
         logprobs(whole, weights=str(wrong))
 
 
+def test_changed_heads_of_a_tied_base_are_used_as_they_are_stored(tied: Path, tmp_path: Path) -> None:
+    embedding = load_file(tied / "model.safetensors")["model.embed_tokens.weight"]
+    head = {"lm_head.weight": embedding + 0.2}
+    alone, both, same = (tmp_path / f"{name}.safetensors" for name in ("alone", "both", "same"))
+    save_file(head, alone)
+    save_file({**head, "model.embed_tokens.weight": embedding - 0.2}, both)
+    save_file({**head, "model.embed_tokens.weight": embedding + 0.2}, same)
+    folder = broken(tied, tmp_path / "b", lambda t: t | {"model.embed_tokens.weight": embedding + 0.2})
+    apart = broken(tied, tmp_path / "c", lambda t: t | {**head, "model.embed_tokens.weight": embedding - 0.2})
+    assert logprobs(tied, weights=str(alone)) == logprobs(tied, weights=str(same)) == logprobs(folder)
+    assert logprobs(tied, weights=str(both)) == logprobs(apart) != logprobs(folder)
+
+
 def test_an_adapter_trained_on_a_compiled_model_is_read(whole: Path, tmp_path: Path) -> None:
     adapter = write_tiny_adapter(whole, tmp_path / "a")
     expected = logprobs(whole, adapter=str(adapter))
