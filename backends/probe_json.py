@@ -216,7 +216,7 @@ def _document(path: Path, value: Any, asked: Asked, under: str = "", depth: int 
     if _is_whole_row(value, asked):
         return Rows(
             [Row(f"item 1 under {under}" if under else "line 1", value)],
-            said if under else "JSON, one object",
+            said if under else _LINES,
         )
     if found := _of_viewer(value) or _of_columns(path, value, asked, said):
         return found

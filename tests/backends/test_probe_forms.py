@@ -31,7 +31,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def look(folder: Path, *rows: Mapping[str, Any], reading: Reading | None = None, **more: Any) -> ProbeFile:
+def look(folder: Path, *rows: Any, reading: Reading | None = None, **more: Any) -> ProbeFile:
     path = write(folder, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
     return inspect_probes(path, "forget", reading or Reading(), **more)
 
