@@ -21,6 +21,8 @@ from backends.study import RAW_TEXT, Probe, Role, Turns
 
 MANY = ("answers", "references", "targets", "labels")
 """Columns of answers whose cells hold lists."""
+LONGEST_LABEL = 100_000
+"""Characters; what is longer is no label that anybody reads or filters by."""
 
 
 @dataclass(slots=True)
@@ -183,6 +185,9 @@ def _label(column: str, value: Any, where: str, seen: Seen) -> str:
             seen.leave_out(column, "text with half a character", where)
             return ""
         text = value.strip()
+        if len(text) > LONGEST_LABEL:
+            seen.leave_out(column, f"texts of more than {LONGEST_LABEL:,} characters", where)
+            return ""
     elif isinstance(value, bool):
         seen.leave_out(column, "true or false", where)
         return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from backends.plain_files import storable
 from backends.probe_building import Seen
 from backends.probe_columns import Facts, Plan
 from backends.probe_shapes import RAW
@@ -63,7 +64,7 @@ def notes(probes: Sequence[Probe], plan: Plan, facts: Facts, seen: Seen) -> tupl
     ]
     if not facts.pictures:
         found += _of_answers(probes)
-    return tuple(found)
+    return tuple(map(storable, found))
 
 
 def _of_answers(probes: Sequence[Probe]) -> list[str]:

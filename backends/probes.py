@@ -127,7 +127,7 @@ def inspect_probes(
         held.container,
         ", ".join(shapes),
         _told(columns, called, ways, whole, seen),
-        alarms(probes, whole, facts, [name for name in named if whole.becomes[name] == LABEL]),
+        alarms(probes, whole, facts, [name for name in named if name in seen.labels]),
         (*held.notes, *ways.notes(), *notes(probes, whole, facts, seen)),
     )
     name = without_compression(path).stem
@@ -233,7 +233,7 @@ def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen, *, texts: b
         else:
             places[probe.id] = row.where
             probes.append(probe)
-    return _Built(probes, problems, gaps)
+    return _Built(probes, list(map(storable, problems)), list(map(storable, gaps)))
 
 
 def _told(
