@@ -212,7 +212,7 @@ def _asked(ours: dict[str, Any], theirs: Mapping[str, str], way: Way) -> tuple[s
     if CONVERSATION in ours or (way.plan.prompted and is_conversation(ours.get("prompt"))):
         target = CONVERSATION if CONVERSATION in ours else "prompt"
         column = theirs[target]
-        value = list_of(column, ours[target], table=way.table)
+        value = list_of(column, ours[target], table=way.table or target == CONVERSATION)
         if not isinstance(value, list) or not value:
             raise RowProblem(f"`{column}` must be a list of turns, not {shown(value)}")
         last = ours.pop("answer") if is_conversation(ours.get("answer")) else None
