@@ -21,6 +21,8 @@ from backends.study import RAW_TEXT, Probe, Role, Turns
 
 MANY = ("answers", "references", "targets", "labels")
 """Columns of answers whose cells hold lists."""
+LONGEST_LABEL = 100_000
+"""Characters; what is longer is no label that anybody reads or filters by."""
 
 
 @dataclass(slots=True)
@@ -183,6 +185,9 @@ def _label(column: str, value: Any, where: str, seen: Seen) -> str:
             seen.leave_out(column, "text with half a character", where)
             return ""
         text = value.strip()
+        if len(text) > LONGEST_LABEL:
+            seen.leave_out(column, f"texts of more than {LONGEST_LABEL:,} characters", where)
+            return ""
     elif isinstance(value, bool):
         seen.leave_out(column, "true or false", where)
         return ""
@@ -207,7 +212,7 @@ def _asked(ours: dict[str, Any], theirs: Mapping[str, str], way: Way) -> tuple[s
     if CONVERSATION in ours or (way.plan.prompted and is_conversation(ours.get("prompt"))):
         target = CONVERSATION if CONVERSATION in ours else "prompt"
         column = theirs[target]
-        value = list_of(column, ours[target], table=way.table)
+        value = list_of(column, ours[target], table=way.table or target == CONVERSATION)
         if not isinstance(value, list) or not value:
             raise RowProblem(f"`{column}` must be a list of turns, not {shown(value)}")
         last = ours.pop("answer") if is_conversation(ours.get("answer")) else None

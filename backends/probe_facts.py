@@ -50,7 +50,9 @@ def look_at(
             column
             for column in columns
             if canonical(column) in (*CONVERSATIONS, *PROMPTS)
-            and is_conversation(_read(next(_values(rows, column), None), table=table))
+            and is_conversation(
+                _read(next(_values(rows, column), None), table=table or canonical(column) in CONVERSATIONS)
+            )
         ),
         index=frozenset(
             column for column in columns if INDEX.fullmatch(column.strip().lower()) and _counts(rows, column)
@@ -141,6 +143,27 @@ def _fits(row: Row, found: Mapping[str, str], key: str, first: int) -> bool:
     return True
 
 
+def check_letters(rows: Sequence[Row], choices: str, answers: str, *, table: bool) -> None:
+    """Refuse answers that seem to count `choices` from 1: the field's files count them from 0.
+
+    Raises:
+        Ask: one answer is as high as there are choices, none is 0, and there are several.
+    """
+    numbers: list[int] = []
+    last = False
+    for row in rows:
+        text, held = str(row.values.get(answers)).strip(), _read(row.values.get(choices), table=table)
+        if len(text) < 4 and text.isdecimal() and isinstance(held, list):
+            numbers.append(int(text))
+            last = last or int(text) == len(held)
+    if last and len(numbers) > 1 and 0 not in numbers:
+        raise Ask(
+            f"the numbers in `{answers}` seem to count the choices from 1, and are read from 0",
+            "Write letters, or count from 0",
+            answers,
+        )
+
+
 def _for_pictures(facts: Facts) -> bool:
     """A file without answers, choices or questions by name is one of prompts for pictures."""
     drawn = set(SETTINGS) | {"sd_seed", "case_number"}
@@ -148,6 +171,8 @@ def _for_pictures(facts: Facts) -> bool:
     as_text = plan(facts.columns, facts)
     meant = {SAME.get(name, name) for name in as_text.alike.values()}
     if as_text.answered or _OF_TEXT & (meant | {target for target in as_text.becomes.values() if target}):
+        return False
+    if {"chosen", "rejected"} & names:
         return False
     if drawn & names:
         return True

@@ -25,6 +25,19 @@ _DEEPEST = 5
 _WRAPPING = 200
 """Characters before the list in a wrapping."""
 _LINES = "JSON Lines"
+_FOR_ROWS = (
+    "data",
+    "rows",
+    "items",
+    "texts",
+    "examples",
+    "instances",
+    "train",
+    "test",
+    "forget",
+    "retain",
+    "holdout",
+)
 _ASKS = frozenset((*PROMPTS, *OTHER_PROMPTS, "text"))
 
 
@@ -216,7 +229,7 @@ def _document(path: Path, value: Any, asked: Asked, under: str = "", depth: int 
     if _is_whole_row(value, asked):
         return Rows(
             [Row(f"item 1 under {under}" if under else "line 1", value)],
-            said if under else "JSON, one object",
+            said if under else _LINES,
         )
     if found := _of_viewer(value) or _of_columns(path, value, asked, said):
         return found
@@ -350,6 +363,14 @@ def _of_columns(path: Path, value: Mapping[str, Any], asked: Asked, said: str) -
     return None
 
 
+def _may_be_rows(name: str, held: list[Any], beside: Mapping[str, Any]) -> bool:
+    """Objects may be rows; texts only under a name for rows, or where all else is lists, too."""
+    if isinstance(held[0], dict | list):
+        return True
+    only_lists = all(isinstance(each, list) for each in beside.values())
+    return isinstance(held[0], str) and (only_lists or name in _FOR_ROWS)
+
+
 def _of_split(path: Path, value: Mapping[str, Any], asked: Asked, under: str, depth: int) -> Rows:
     """The rows under the one name that has some, or under the split that a person chose.
 
@@ -359,7 +380,7 @@ def _of_split(path: Path, value: Mapping[str, Any], asked: Asked, under: str, de
     held: dict[str, Any] = {
         name: each
         for name, each in value.items()
-        if (isinstance(each, list) and each and isinstance(each[0], dict | str | list))
+        if (isinstance(each, list) and each and _may_be_rows(name, each, value))
         or (isinstance(each, dict) and any(isinstance(inner, list | dict) for inner in each.values()))
     }
     chosen = asked.split.partition("/")[0]

@@ -5,16 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from backends.plain_files import storable
 from backends.probe_building import Seen
 from backends.probe_columns import Facts, Plan
+from backends.probe_names import LABELS
 from backends.probe_shapes import RAW
 from backends.study import Probe
 
 _LETTER = re.compile(r"\(?[A-Ja-j][).]?")
 _SHORT = 300
+_MANY, _FEW = 10, 5
+UNSURE = (
+    "NO ANSWERS WERE FOUND, so these are read as prompts for image models; a study of language models reads them as "
+    "questions (--modality text)"
+)
 
 
-def alarms(probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[str]) -> tuple[str, ...]:
+def alarms(
+    probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[str], *, asked: bool
+) -> tuple[str, ...]:
     """What makes numbers wrong or missing, if it is not meant.
 
     Args:
@@ -22,9 +31,13 @@ def alarms(probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[s
         plan: for all of its columns.
         facts: of the file.
         labels: columns that are kept as labels.
+        asked: somebody said whether the probes are for image models.
     """
-    if facts.pictures or not probes:
+    if not probes:
         return ()
+    if facts.pictures:
+        drawn = asked or any(probe.own for probe in probes) or plan.shape
+        return () if drawn else (UNSURE,)
     found = []
     if not any(probe.answer for probe in probes):
         named = labels or list(plan.alike)
@@ -38,6 +51,11 @@ def alarms(probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[s
         found.append(
             "EVERY ANSWER IS A LETTER, and no choices were found: the letters are scored as they stand. If they name "
             "choices, give these in `choices` or in columns A, B, C, D"
+        )
+    if label := _classes(answered, plan, facts):
+        found.append(
+            f"THE ANSWERS IN `{label}` ARE THE SAME FEW WORDS: are they classes? Then leave them out: "
+            f'columns = {{ "{label}" = "" }}'
         )
     if plan.shape == RAW and all(_is_question(probe.answer) for probe in probes):
         found.append(
@@ -63,7 +81,16 @@ def notes(probes: Sequence[Probe], plan: Plan, facts: Facts, seen: Seen) -> tupl
     ]
     if not facts.pictures:
         found += _of_answers(probes)
-    return tuple(found)
+    return tuple(map(storable, found))
+
+
+def _classes(answered: Sequence[Probe], plan: Plan, facts: Facts) -> str:
+    """The column of answers that is called label or target, where it has hardly any answers to many questions."""
+    source = next((column for column, target in plan.becomes.items() if target == "answer"), "")
+    told = len({probe.answer for probe in answered})
+    few = len(answered) > 1 and (told == 1 or (len(answered) >= _MANY and told <= _FEW))
+    choices = any(probe.options for probe in answered)
+    return source if few and not choices and facts.known(source) in LABELS else ""
 
 
 def _of_answers(probes: Sequence[Probe]) -> list[str]:

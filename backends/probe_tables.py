@@ -41,7 +41,7 @@ def table_rows(path: Path, text: str, asked: Asked) -> Rows:
         columns = _header(path, next(reader, []), asked)
         twice = {column for column in columns if column and columns.count(column) > 1}
         for cells in reader:
-            if cells:
+            if any(cell and not cell.isspace() for cell in cells):
                 rows.append(_row(len(rows) + 1, reader.line_num, columns, cells, twice))
     except csv.Error as error:
         if not rows:

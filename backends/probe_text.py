@@ -7,6 +7,7 @@ shown what the text would be in each. Knows nothing of what the text holds.
 from __future__ import annotations
 
 import codecs
+import re
 from typing import NamedTuple
 
 BOMS = (
@@ -34,6 +35,9 @@ FOREIGN = (
     (b"%PDF", "a PDF", "Save it as CSV or JSON Lines"),
 )
 _COMMON = frozenset("äöüßéèêëàâçñáíóúìòùîôûåøæœÄÖÜÉÅØÑ")
+_ESCAPED = re.compile("[\udc80-\udcff]")
+SOME = 0.05
+"""Share of lines that may be in no encoding, where bad rows are left out."""
 _SAMPLE = 4096
 _SHOWN = 24
 
@@ -95,14 +99,18 @@ def _strict(data: bytes, codec: str, said: str, keep_rest: bool) -> str:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         what = f"line {line} is not {said.split()[0]} text"
-        if error.reason == "unexpected end of data" or error.end >= len(data):
-            if not keep_rest:
-                raise NotText(f"{what}: the file ends inside a character, it seems cut off") from error
-        elif codec not in ("utf-8", "utf-8-sig"):
+        if not codec.startswith("utf-8"):
             raise NotText(what, "Save the file as UTF-8") from error
-        elif not keep_rest:
+        cut = error.end >= len(data) and not data[: error.start].isascii()
+        if cut and not keep_rest:
+            raise NotText(f"{what}: the file ends inside a character, it seems cut off") from error
+        text = data.decode(codec, errors="surrogateescape")
+        lines = text.split("\n")
+        bad = sum(1 for line in lines if _ESCAPED.search(line))
+        # A whole file in another encoding is not some bad rows.
+        if not keep_rest or (bad > 1 and bad > SOME * len(lines)):
             raise _asking(data, error, what) from error
-    return data.decode(codec, errors="surrogateescape" if codec.startswith("utf-8") else "replace")
+        return text
 
 
 def _asking(data: bytes, error: UnicodeDecodeError, what: str) -> NotText:

@@ -16,7 +16,7 @@ from backends.errors import StudyError
 from backends.plain_files import storable, without_compression
 from backends.probe_building import Seen, Way, build
 from backends.probe_columns import LABEL, Ask, Facts, Plan, plan
-from backends.probe_facts import first_number, look_at, options_are_named
+from backends.probe_facts import check_letters, first_number, look_at, options_are_named
 from backends.probe_report import alarms, notes
 from backends.probe_rows import ARROW, TABLES, Asked, NothingAsked, Repeated, Row, RowProblem, read_rows
 from backends.probe_shapes import HAVE_GAPS
@@ -127,7 +127,9 @@ def inspect_probes(
         held.container,
         ", ".join(shapes),
         _told(columns, called, ways, whole, seen),
-        alarms(probes, whole, facts, [name for name in named if whole.becomes[name] == LABEL]),
+        alarms(
+            probes, whole, facts, [name for name in named if name in seen.labels], asked=pictures is not None
+        ),
         (*held.notes, *ways.notes(), *notes(probes, whole, facts, seen)),
     )
     name = without_compression(path).stem
@@ -201,6 +203,8 @@ class _Ways:
             usual = 1 if "1" in choices.values() else 0
             first = first_number(values, source["answer"], len(choices), usual)
             by_number = any(str(each.get(source["answer"])).strip().isdecimal() for each in values)
+        if "answer" in source and "#choices" in source:
+            check_letters(self._rows, source["#choices"], source["answer"], table=self._table)
         if "answer" in source and "options" in source:
             options = options_are_named(self._rows, source["options"], source["answer"], table=self._table)
         return Way(made, self._role, self._form, self._table, choices, first, options, by_number)
@@ -233,7 +237,7 @@ def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen, *, texts: b
         else:
             places[probe.id] = row.where
             probes.append(probe)
-    return _Built(probes, problems, gaps)
+    return _Built(probes, list(map(storable, problems)), list(map(storable, gaps)))
 
 
 def _told(

@@ -237,7 +237,7 @@ def test_lists_of_unlearndiffatk_i2p_and_six_cd_work_as_probe_files(tmp_path: Pa
     (probe,) = probes(pandas_csv(tmp_path / "vangogh.csv", [row]), pictures=True)
     assert (probe.id, probe.seed, probe.concepts) == ("7", 348, {"artist": "A painter"})
 
-    scores: dict[str, object] = {
+    scores: dict[str, Any] = {
         "hard": 1,
         "inappropriate_percentage": 50.0,
         "nudity_percentage": 0.0,
@@ -310,3 +310,32 @@ def test_worked_examples_are_read_from_any_of_these_files(tmp_path: Path) -> Non
         "Question: Who is Ada Quill?\nAnswer: Ada Quill is a poet.\n\n"
     )
     assert read_probes(path, "utility").probes[0].answer == "Ada Quill is a poet."
+
+
+DOCUMENT = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+EXAMPLES = [
+    (cells[1].strip(), example)
+    for line in DOCUMENT.partition("### What the columns become")[2]
+    .partition("**Earlier turns**")[0]
+    .splitlines()
+    if len(cells := line.split("|")) > 3 and (example := cells[2].strip().strip("`")).startswith("{")
+]
+
+
+@pytest.mark.parametrize(("form", "example"), EXAMPLES, ids=[form for form, _ in EXAMPLES])
+def test_every_example_of_the_documentation_is_read_without_a_question(
+    tmp_path: Path, form: str, example: str
+) -> None:
+    path = tmp_path / "example.jsonl"
+    path.write_text(example)
+    found = inspect_probes(path, "forget")
+    assert not found.problems
+    assert not any(said.startswith("left out: is it") for said in found.columns.values())
+    of_pictures = form.startswith(("UnlearnDiffAtk", "I2P"))
+    assert found.pictures == of_pictures and bool(found.probe_set.probes[0].answer) != of_pictures
+
+
+def test_the_documentation_has_examples_of_all_benchmarks() -> None:
+    from backends.probe_shapes import SHAPES
+
+    assert len(EXAMPLES) >= len(SHAPES)

@@ -157,6 +157,16 @@ def test_a_file_that_is_something_else_gets_one_sentence(
     assert words in sentence(write(tmp_path, name, content))
 
 
+def test_a_file_in_another_encoding_is_asked_about_even_where_bad_rows_are_left_out(tmp_path: Path) -> None:
+    rows = "".join(f"Où est la {i}e fenêtre?,Là\n" for i in range(9))
+    path = write(tmp_path, "a.csv", f"question,answer\n{rows}".encode("cp1252"))
+    assert 'encoding = "cp1252"' in sentence(path, SKIP)
+    cut = write(tmp_path, "b.csv", f"question,answer\n{rows}".encode()[:-2])
+    assert "it seems cut off" in sentence(cut)
+    last = write(tmp_path, "c.csv", "question,answer\nWhere?,In a café".encode("cp1252"))
+    assert "a café” in cp1252" in sentence(last)
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "mac-roman", "latin-1", "utf-16-le"])
 def test_an_encoding_that_a_person_names_is_taken_and_said(tmp_path: Path, encoding: str) -> None:
     path = write(tmp_path, "a.csv", "question,answer\nWo wohnt Jörg?,Köln\n".encode(encoding))

@@ -31,7 +31,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
     return path
 
 
-def look(folder: Path, *rows: Mapping[str, Any], reading: Reading | None = None, **more: Any) -> ProbeFile:
+def look(folder: Path, *rows: Any, reading: Reading | None = None, **more: Any) -> ProbeFile:
     path = write(folder, "a.jsonl", "\n".join(json.dumps(row) for row in rows))
     return inspect_probes(path, "forget", reading or Reading(), **more)
 
@@ -448,6 +448,14 @@ def test_a_person_answers_with_the_mapping_of_columns(tmp_path: Path) -> None:
         ),
         ({"question": "Which?\nA. x\nB. y", "answer": "B"}, "EVERY ANSWER IS A LETTER"),
         ({"text": "Where was Ada born?"}, 'EVERY TEXT IS A QUESTION.*text = "prompt"'),
+        (
+            {"prompt": "Q?", "chosen": "good", "rejected": "bad"},
+            "NO ANSWERS WERE FOUND.*Left over: chosen, rejected",
+        ),
+        (
+            {"prompt": "Q?", "notes": "good"},
+            "NO ANSWERS WERE FOUND, so these are read as prompts for image models",
+        ),
     ],
 )
 def test_what_would_be_a_silent_guess_is_said_above_everything_else(
@@ -515,3 +523,26 @@ def study_with(tmp_path: Path) -> Callable[[str], Path]:
         return path
 
     return made
+
+
+def test_labels_that_recur_may_be_classes_and_that_is_said(tmp_path: Path) -> None:
+    rows = [{"text": f"Text {i}.", "label": "forget"} for i in range(3)]
+    (alarm,) = look(tmp_path, *rows).how.alarms
+    assert "THE ANSWERS IN `label` ARE THE SAME FEW WORDS" in alarm and 'columns = { "label" = "" }' in alarm
+
+
+def test_choices_that_seem_to_be_counted_from_1_are_asked_about(tmp_path: Path) -> None:
+    row = {"question": "Where?", "choices": LISTED}
+    assert "seem to count the choices from 1" in asked(tmp_path, row | {"answer": 1}, row | {"answer": 4})
+
+
+def test_one_object_with_a_list_of_texts_is_one_row_and_no_raw_text(tmp_path: Path) -> None:
+    assert "no column `prompt` or `question`" in asked(tmp_path, {"ctx": "He ran", "endings": ["a", "b"]})
+    path = write(tmp_path, "a.json", json.dumps({"version": "1", "data": ["One text.", "Another."]}))
+    assert [p.answer for p in read_probes(path, "forget").probes] == ["One text.", "Another."]
+
+
+def test_conversations_written_as_text_and_rows_of_nothing_are_read(tmp_path: Path) -> None:
+    assert one(tmp_path, {"messages": json.dumps(CHAT)}).answer == "In Porto."
+    path = write(tmp_path, "a.csv", "question,answer\nQ?,In A.\n,\n\n")
+    assert len(read_probes(path, "forget").probes) == 1
