@@ -245,7 +245,9 @@ def import_results(options: argparse.Namespace) -> int:
     if not options.paths:
         raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
     status = importing.import_paths(open_store(), options.paths, as_json=options.json)
-    return importing.choose(open_store(), *options.reference) if options.reference and not status else status
+    if options.reference:
+        importing.choose(open_store(), *options.reference, quiet=options.json)
+    return status
 
 
 def unlearn(options: argparse.Namespace) -> int:

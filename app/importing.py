@@ -65,14 +65,22 @@ def remove(store: Store, name: str) -> int:
     return 0
 
 
-def choose(store: Store, collection: str, model: str) -> int:
+def choose(store: Store, collection: str, model: str, *, quiet: bool = False) -> int:
     """Make a retained run the one that a collection's forget quality is measured against; "" takes it back.
+
+    Args:
+        store: keeps the runs.
+        collection: whose runs are compared.
+        model: name of the retained run, or its folder.
+        quiet: say nothing, where JSON is printed.
 
     Raises:
         StoreError: there is no such collection or retained run.
     """
     choose_reference(store, collection, model)
     found = reference(store, collection)
+    if quiet:
+        return 0
     if found.run is None:
         print(printable(f"No retained run of {collection} has truth ratios, so there is no forget quality."))
     else:

@@ -48,6 +48,8 @@ _IDENTITY = (
 )
 
 
+MOST_TEXT = 4096
+"""Characters of a name; no path is longer."""
 _TEXTS = ("tool", "collection", "protocol", "model", "method", "line", "source", "created")
 _NOTHING = pd.DataFrame()
 """Examples of a run that has none; one for all, since making one takes longer than anything else about a run."""
@@ -99,11 +101,11 @@ class Result:
     examples: pd.DataFrame = field(default_factory=lambda: _NOTHING)
 
     def __post_init__(self) -> None:
-        """Texts come from files and folder names, and may have lone surrogates, which nothing takes."""
+        """Texts come from files and folder names: lone surrogates, which nothing takes, and megabytes are not kept."""
         for name in _TEXTS:
             text = getattr(self, name)
-            if not text.isascii():
-                object.__setattr__(self, name, storable(text))
+            if len(text) > MOST_TEXT or not text.isascii():
+                object.__setattr__(self, name, storable(text[:MOST_TEXT]))
         if not all(name.isascii() for name in self.metrics):
             clean = {storable(name): number for name, number in self.metrics.items()}
             object.__setattr__(self, "metrics", clean)

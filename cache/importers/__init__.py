@@ -146,7 +146,11 @@ def _files(path: Path, found: Found) -> Iterator[Path]:
             yield path
         return
     seen: set[tuple[int, int]] = set()
-    for name, inner, names in os.walk(path, followlinks=True):
+
+    def closed(error: OSError) -> None:
+        found.problem(error.filename, f"cannot be entered ({error.strerror})")
+
+    for name, inner, names in os.walk(path, followlinks=True, onerror=closed):
         inner[:] = sorted(
             each for each in inner if not each.startswith(".") and _first(Path(name) / each, seen)
         )

@@ -30,7 +30,7 @@ _DEEP_LINE = re.compile(
 )
 _REFERENCE = re.compile(r"\$\{([\w.@-]+)\}")
 _TRAINERS = ("FinetuneTrainer", "Trainer")
-_DEEPEST, _MOST_LEAVES = 24, 5000
+_DEEPEST, _MOST_LEAVES, _MOST_PARTS = 24, 5000, 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +78,38 @@ class Config:
             metric: the tool's name of it.
         """
         metrics = _at(self.evaluation, f"eval.{benchmark}.metrics")
-        held = metrics.get(metric) if isinstance(metrics, Mapping) else None
-        if not isinstance(held, Mapping):
+        if not isinstance(metrics, Mapping) or not isinstance(metrics.get(metric), Mapping):
             return ()
-        said: dict[str, None] = {}
-        leaves = _leaves(held, metric, self.evaluation, 0)
-        for inner, name, value in islice(leaves, _MOST_LEAVES):
-            if _unusual(benchmark, inner, name, value):
-                said[f"{f'{inner} ' if inner != metric else ''}{name}={value}"] = None
-        return tuple(said)
+        told = self._unusual(benchmark, metric, metrics[metric])
+        # The tool evaluates a part that is a metric of its own once, as that metric is set.
+        for part in {inner for inner, _ in told} | self._parts(metrics[metric]):
+            if part != metric and isinstance(metrics.get(part), Mapping):
+                told += [
+                    (part, change)
+                    for inner, change in self._unusual(benchmark, part, metrics[part])
+                    if inner == part
+                ]
+        changes: dict[str, dict[str, None]] = {}
+        for inner, change in told:
+            changes.setdefault(change, {})[inner] = None
+        return tuple(
+            change if metric in inners or len(inners) > 1 else f"{next(iter(inners))} {change}"
+            for change, inners in changes.items()
+        )
+
+    def _unusual(self, benchmark: str, metric: str, held: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """Settings of a metric and of its parts that are not the tool's usual ones, with whose they are."""
+        leaves = islice(_leaves(held, metric, self.evaluation, 0), _MOST_LEAVES)
+        return [
+            (inner, f"{name}={value}"[:120])
+            for inner, name, value in leaves
+            if _unusual(benchmark, inner, name, value)
+        ]
+
+    def _parts(self, held: Mapping[str, Any]) -> set[str]:
+        """Names of the metrics that a metric is made of."""
+        parts = held.get("pre_compute")
+        return {str(name) for name in islice(parts, _MOST_PARTS)} if isinstance(parts, Mapping) else set()
 
 
 def config_beside(folder: Path) -> Config:

@@ -168,7 +168,7 @@ def _note_examples(
             continue
         place = columns.setdefault(storable(f"{prefix} {index}"), {"role": role})
         place[key] = read.rows.get(str(index), math.nan)
-        if usual == "forget/truth_ratio":
+        if usual == "forget/truth_ratio" and all(each.startswith("aggregator=") for each in read.changed):
             score = score_of(row, columns_of(muse=muse))
             # The test of forget quality sees ranks only; with it, both kinds of ratio can be compared.
             place[RATIO] = (1 / score - 1 if score > 0 else math.nan) if inverted else score

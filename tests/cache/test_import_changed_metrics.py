@@ -127,6 +127,20 @@ def shares_alone() -> dict[str, object]:
     }
 
 
+def test_forget_quality_of_a_changed_truth_ratio_is_not_the_usual_one(tmp_path: Path) -> None:
+    content = {**full(), "forget_quality": {"agg_value": 0.3}}
+    config = CONFIG.format(**{**USUAL, "aggregator": "prob_mean"})
+    config += "      forget_quality:\n        pre_compute:\n          forget_truth_ratio:\n"
+    config += "            aggregator: closer_to_1_better\n"
+    folder = tmp_path / "saves" / "unlearn" / f"tofu_{MODEL}_forget10_NPO" / "evals"
+    write_eval(folder, content)
+    write_hydra(folder, config)
+    (found,) = read_results([tmp_path / "saves"]).results
+    assert "forget/forget_quality" not in found.metrics
+    (key,) = (key for key in found.metrics if "forget_truth_ratio aggregator=prob_mean" in key)
+    assert found.metrics[key].value == 0.3
+
+
 def test_prob_mean_is_seen_in_the_numbers_where_no_settings_are_there(tmp_path: Path) -> None:
     found = run(tmp_path, shares_alone())
     (key,) = (key for key in found.metrics if "prob_mean" in key)
@@ -142,6 +156,17 @@ def test_forget_quality_compares_ratios_of_both_forms(tmp_path: Path) -> None:
     runs = {each.part: each for each in read_results([tmp_path / "saves"]).results}
     quality = runs["unlearned"].metrics["forget/forget_quality"].value
     assert quality == pytest.approx(ks_2samp(R, other).pvalue)
+
+
+def test_ratios_on_paraphrased_questions_are_not_compared_with_a_retained_log(tmp_path: Path) -> None:
+    write_eval(tmp_path / "saves" / "eval" / f"tofu_{MODEL}_retain90", tofu_eval(R.tolist()))
+    run_of = {"question": "paraphrased_question"}
+    folder = tmp_path / "saves" / "unlearn" / f"tofu_{MODEL}_forget10_NPO" / "evals"
+    write_eval(folder, tofu_eval(R.tolist()))
+    write_hydra(folder, CONFIG.format(**{**USUAL, **run_of}))
+    runs = {each.part: each for each in read_results([tmp_path / "saves"]).results}
+    assert "forget/forget_quality" not in runs["unlearned"].metrics
+    assert "forget/forget_quality" in runs["retained"].metrics
 
 
 def test_another_rouge_column_is_seen_in_the_numbers(tmp_path: Path) -> None:

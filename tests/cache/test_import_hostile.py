@@ -112,6 +112,12 @@ def test_a_cell_longer_than_pythons_limit_is_a_cell(tmp_path: Path) -> None:
     assert [each.model for each in read_results([tmp_path]).results] == ["NPO", "RMU"]
 
 
+def test_a_name_of_megabytes_is_cut(tmp_path: Path) -> None:
+    put(tmp_path / "a.csv", "model,forget/probability\n" + "x" * 2_000_000 + ",0.5\n")
+    (found,) = read_results([tmp_path]).results
+    assert len(found.model) == 4096
+
+
 def test_thousands_of_columns_are_one_line(tmp_path: Path) -> None:
     names = ",".join(f"c{place}" for place in range(20_000))
     put(tmp_path / "a.csv", f"model,forget/probability,{names}\nNPO,0.5,{'1,' * 20_000}\n")
