@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from app import state
+from app.typed_settings import LEAST_SIDE, LIMITS, MOST_SEEDS, MOST_SIDE, seeds_in, size_in, size_name
 from backends.scheduler_choice import schedulers_for
 from backends.study import Decoding, Probe, Sampling
 
@@ -55,7 +56,7 @@ def _reset(changed: bool) -> None:
 
 def _reach(name: str, value: float) -> tuple[float, float]:
     """Ends of a control: the usual limits, wider where the study's own value lies beyond."""
-    low, high = state.LIMITS[name]
+    low, high = LIMITS[name]
     return min(low, value), max(high, value)
 
 
@@ -73,7 +74,7 @@ def sampling_name(sampling: Sampling) -> str:
     steps, seeds = _count(sampling.steps, "step"), _count(len(sampling.seeds), "seed")
     parts = [steps, f"guidance {sampling.guidance:g}", seeds]
     parts += [sampling.scheduler] if sampling.scheduler else []
-    parts += [f"{state.size_name(sampling.size)} px"] if sampling.size else []
+    parts += [f"{size_name(sampling.size)} px"] if sampling.size else []
     parts += ["negative prompt"] if sampling.negative_prompt else []
     return " · ".join(parts)
 
@@ -150,13 +151,13 @@ def _size(current: int | tuple[int, int] | None) -> int | tuple[int, int] | None
     """Pixels out of "512" or "768 x 512"; what is typed is refused in place where it is something else."""
     text = st.text_input(
         "Size, pixels",
-        state.size_name(current),
+        size_name(current),
         placeholder="the models' own",
         help="One number for a square, or width x height. Models draw best at the size they were trained at.",
     )
-    size = state.size_in(text or "")
+    size = size_in(text or "")
     if (text or "").strip() and size is None:
-        st.caption(f"Type for instance 512 or 768 x 512, from {state.LEAST_SIDE} to {state.MOST_SIDE}.")
+        st.caption(f"Type for instance 512 or 768 x 512, from {LEAST_SIDE} to {MOST_SIDE}.")
         return current
     return size
 
@@ -166,7 +167,7 @@ def _seeds(label: str, current: tuple[int, ...], *, disabled: bool) -> tuple[int
     text = st.text_input(
         label, ", ".join(map(str, current)), disabled=disabled, help="Whole numbers, one answer each"
     )
-    seeds = state.seeds_in(text or "")
+    seeds = seeds_in(text or "")
     if seeds is None:
-        st.caption(f"Type 1 to {state.MOST_SEEDS} whole numbers, for instance 1, 2, 3.")
+        st.caption(f"Type 1 to {MOST_SEEDS} whole numbers, for instance 1, 2, 3.")
     return seeds or current

@@ -32,6 +32,7 @@ from app.sheet import (
     prompts,
     without_own,
 )
+from app.typed_settings import LIMITS
 from backends.checkpoints import available
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence
@@ -91,13 +92,13 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
             width=150,
         )
         steps = _numbers(
-            "Steps", str(sampling.steps), "5, 10, 25", *state.LIMITS["steps"], "steps" in (columns, rows)
+            "Steps", str(sampling.steps), "5, 10, 25", *LIMITS["steps"], "steps" in (columns, rows)
         )
         guidance = _numbers(
             "Guidance",
             f"{sampling.guidance:g}",
             "1, 4, 7.5",
-            *state.LIMITS["guidance"],
+            *LIMITS["guidance"],
             "guidance" in (columns, rows),
         )
         filled = {

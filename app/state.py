@@ -17,8 +17,8 @@ import streamlit as st
 from app.built import is_built
 from app.look import family
 from app.resources import studies
+from app.typed_settings import setting_in, size_name
 from backends.errors import StudyError
-from backends.inference import SCHEDULERS
 from backends.strength import LIMIT, dialled, is_dialled
 from backends.study import PROTOCOLS, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 
@@ -26,20 +26,8 @@ BUILD_PAGE = "views/build.py"
 COMPARE_PAGE = "views/compare.py"
 EXAMPLES_PAGE = "views/examples.py"
 MINE = "mine"
-MOST_SEEDS = 16
 MOST_LINK_PROMPT = 2000
 """Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
-LEAST_SIDE, MOST_SIDE = 8, 2048
-"""Pixels of a side that the menu and a link can ask for."""
-LIMITS: Mapping[str, tuple[float, float]] = {
-    "max_new_tokens": (1, 2048),
-    "temperature": (0.0, 2.0),
-    "top_p": (0.05, 1.0),
-    "steps": (1, 200),
-    "guidance": (0.0, 15.0),
-}
-"""Least and most that the menus and a link can ask for; a study file may go beyond."""
-_WHOLE = ("max_new_tokens", "steps")
 _SETTINGS = {
     "text": {"tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p", "seeds": "seeds"},
     "image": {
@@ -269,56 +257,15 @@ def set_sampling(value: Sampling) -> None:
     _set("sampling", value)
 
 
-def seeds_in(text: str) -> tuple[int, ...] | None:
-    """The whole numbers in "1, 2, 3" without repetition, or None where it is anything but 1 to 16 of them."""
-    parts = [part for part in re.split(r"[\s,;]+", text) if part]
-    if 0 < len(parts) <= MOST_SEEDS and all(re.fullmatch(r"\d{1,9}", part) for part in parts):
-        return tuple(dict.fromkeys(int(part) for part in parts))
-    return None
-
-
-def size_in(text: str) -> int | tuple[int, int] | None:
-    """Pixels in "512" or "768 x 512"; None where it is neither, or where nothing is typed."""
-    found = re.fullmatch(r"\s*(\d{1,4})(?:\s*[x×,]\s*(\d{1,4}))?\s*", text)
-    if not found:
-        return None
-    width, height = int(found[1]), int(found[2] or found[1])
-    if not all(LEAST_SIDE <= side <= MOST_SIDE for side in (width, height)):
-        return None
-    return width if width == height else (width, height)
-
-
-def size_name(size: int | tuple[int, int] | None) -> str:
-    """As it is typed: "512", "768 x 512", or "" for the models' own."""
-    return "" if size is None else str(size) if isinstance(size, int) else f"{size[0]} x {size[1]}"
-
-
 def _read_settings(link: Mapping[str, Sequence[str]]) -> None:
     """Take over decoding or sampling: the study's, apart from what the link says within the limits."""
     names = _SETTINGS[study().modality]
-    said = {field: _setting(field, link[name][0]) for name, field in names.items() if name in link}
+    said = {field: setting_in(field, link[name][0]) for name, field in names.items() if name in link}
     usable: dict[str, Any] = {field: value for field, value in said.items() if value is not None}
     if usable and study().modality == "text":
         set_decoding(replace(study().decoding, **usable))
     elif usable:
         set_sampling(replace(study().sampling, **usable))
-
-
-def _setting(field: str, text: str) -> Any:
-    """A setting out of a link, None where it is not usable."""
-    if field == "seeds":
-        return seeds_in(text)
-    if field == "size":
-        return size_in(text)
-    if field == "negative_prompt":
-        return text[:MOST_LINK_PROMPT]
-    if field == "scheduler":
-        return text if text in ("", *SCHEDULERS) else None
-    if not re.fullmatch(r"\d{1,9}" if field in _WHOLE else r"\d{1,9}(\.\d{1,9})?", text):
-        return None
-    value = int(text) if field in _WHOLE else float(text)
-    low, high = LIMITS[field]
-    return value if low <= value <= high else None
 
 
 def _changed_settings() -> dict[str, list[str]]:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from blake3 import blake3
 
 from backends.compressed import is_here, unpacked
 from backends.disk import write_whole
+from backends.drawing_files import check_drawing, drawing_identity
 from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.image.lora_settings import stated_strength
@@ -142,6 +142,7 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
         CheckpointError: in one sentence, what is wrong with which file and how to mend it.
     """
     refuse_parts(spec, modality)
+    check_drawing(spec)
     if is_pictures(spec.source):
         pictures_in(pictures_folder(spec.source))
         return
@@ -164,17 +165,12 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
             read_header(path)
         elif not path.exists():
             raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {spec.weights}")
-    for _, file in spec.embeddings:
-        if not version_path(file).exists():
-            raise CheckpointError("there is no such file or folder", where=f"{spec.name}: {file}")
 
 
 def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
     """Raises CheckpointError where a model has a part that its kind cannot use: the answers would be the base's."""
-    other = spec.weights or spec.adapter or spec.drawn_otherwise
-    if is_pictures(spec.source) and (modality == "text" or other):
+    if is_pictures(spec.source) and (modality == "text" or spec.weights or spec.adapter):
         what = "language models answer in words" if modality == "text" else "pictures take no weights"
-        what = "pictures are drawn already" if modality == "image" and spec.drawn_otherwise else what
         raise CheckpointError(
             f"the source is a folder of pictures, and {what}", where=f"{spec.name}: {spec.source}"
         )
@@ -257,14 +253,7 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(f"{spec.strength!r} of the way from {_identity(origin).fingerprint}")
     if spec.quantization:
         parts.append(f"bitsandbytes {spec.quantization}")
-    for token, place in spec.embeddings:
-        learned = version_path(place)
-        files = (
-            sorted(each for each in learned.rglob("*") if each.is_file()) if learned.is_dir() else [learned]
-        )
-        parts.append(f"token {token} of {_remembered(files, partial(_version_digest, files))}")
-    if spec.inference.said:
-        parts.append(spec.inference.key())
+    parts += drawing_identity(spec, lambda files: _remembered(files, lambda: _version_digest(files)))
     return ModelIdentity(_short(parts), tokenizer)
 
 

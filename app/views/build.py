@@ -8,7 +8,10 @@ from app import state
 from app.build_form import build_form
 from app.build_runs import runs_panel
 from app.resources import studies
+from app.run_bar import literal
 from backends.checkpoints import available
+from backends.errors import BoardError
+from backends.unlearning.image_prompts import check_family
 
 
 def page() -> None:
@@ -21,6 +24,12 @@ def page() -> None:
             icon=":material/construction:",
         )
         return
+    if study.modality == "image":
+        try:
+            check_family(study.original)
+        except BoardError as error:  # before anybody fills in a form
+            st.info(literal(str(error)), icon=":material/construction:")
+            return
     build_form(study)
     runs_panel(study)
 

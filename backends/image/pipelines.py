@@ -10,9 +10,9 @@ import copy
 import inspect
 import time
 import weakref
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,16 @@ from torch import nn
 from backends.checkpoints import resolve
 from backends.errors import CheckpointError, ModelError
 from backends.hub import version_path
+from backends.image.calling import arguments_for, as_uint8, pixels_so_far, takes_generators
 from backends.image.comparing import differences, loader_report
 from backends.image.embeddings import is_learned, read_learned, with_learned
 from backends.image.erasers import add_erasers
 from backends.image.folders import load_pipeline, stored_types
-from backends.image.guiding import check_way, guided, report_line, takes_negative, without_effect
-from backends.image.prompts import short, what_is_cut
+from backends.image.guiding import check_way, guided, report_line, without_effect
+from backends.image.parts import Parts, bytes_of, modules_of, size_of, weights_of, with_components
+from backends.image.prompts import what_is_cut
 from backends.image.schedulers import with_scheduler
-from backends.image.steps import Step, preview, run_in_steps
+from backends.image.steps import run_in_steps
 from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
 from backends.image.version_files import read_tensors
 from backends.image.version_shapes import States, Version, denoiser_of
@@ -69,7 +71,7 @@ class DiffusionModels:
         self._held: dict[int, int] = {}
         self._stored: dict[Path, dict[str, torch.dtype]] = {}
         self._rounded: dict[Path, int] = {}
-        self._alike: dict[ModelSpec, _Parts] = {}
+        self._alike: dict[ModelSpec, Parts] = {}
         self._ways: dict[str, Inference] = {}
         self._tokens: dict[str, list[str]] = {}
         self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
@@ -108,10 +110,10 @@ class DiffusionModels:
             self.versions[spec.name] = parts.version
         self._ways[spec.name] = spec.inference
         components["scheduler"] = copy.deepcopy(components["scheduler"])
-        self._pipes[spec.name] = _with_components(parts.pipe, components)
+        self._pipes[spec.name] = with_components(parts.pipe, components)
         self._folders[spec.name] = parts.folder
 
-    def _parts(self, spec: ModelSpec) -> _Parts:
+    def _parts(self, spec: ModelSpec) -> Parts:
         """Load what the weights of a model are, whatever else it draws with."""
         folder = (resolve(spec.source, revision=spec.revision) / spec.subfolder).resolve()
         if spec.weights:
@@ -130,7 +132,7 @@ class DiffusionModels:
                 self._bases[folder] = self._shared(pipe, folder)
         kept, version = self._kept.pop(spec.name, None), self.versions.pop(spec.name, None)
         # The pipeline is made anew: what was loaded and is not in these components is to be let go.
-        return _Parts(folder, _with_components(pipe, components), components, kept, version)
+        return Parts(folder, with_components(pipe, components), components, kept, version)
 
     def pipeline(self, name: str) -> Any:
         """The loaded pipeline of a model; what it changes is read for as long as the caller holds it, where on disk."""
@@ -141,7 +143,7 @@ class DiffusionModels:
         components = dict(pipe.components)
         for component, tensors in tensors_of(kept).items():
             components[component] = with_changes(components[component], tensors)
-        return _with_components(pipe, components)
+        return with_components(pipe, components)
 
     def report(self, name: str, original: str) -> LoaderReport:
         """What of a loaded model differs from the original, which is loaded too."""
@@ -170,7 +172,7 @@ class DiffusionModels:
         drawn = [
             np.asarray(step.images, dtype=np.float32)
             for each in (pipe, again)
-            for step in run_in_steps(each, _arguments(each, request, few), lambda: False)
+            for step in run_in_steps(each, arguments_for(each, request, few), lambda: False)
             if step.done
         ]
         apart = float(np.abs(drawn[0] - drawn[1]).max())
@@ -184,7 +186,7 @@ class DiffusionModels:
     def bytes(self) -> int:
         """Memory of all loaded parameters and buffers; shared ones count once."""
         pipes = [*self._bases.values(), *self._pipes.values()]
-        return sum(_bytes_of(module for pipe in pipes for module in _modules(pipe).values()).values())
+        return sum(bytes_of(module for pipe in pipes for module in modules_of(pipe).values()).values())
 
     def sample(
         self, requests: Sequence[ImageRequest], sampling: Sampling, stop: Stop
@@ -230,7 +232,7 @@ class DiffusionModels:
                     pipe = with_scheduler(self._pipes[model], sampling.scheduler)
                     for guidance, indices in groups.items():
                         settings = self._settings(model, sampling, guidance)
-                        size = BATCH if _takes_generators(pipe) else 1
+                        size = BATCH if takes_generators(pipe) else 1
                         for start in range(0, len(indices), size):
                             if stop():
                                 return
@@ -268,14 +270,16 @@ class DiffusionModels:
         stop: Stop,
     ) -> Iterator[PartialImage]:
         chosen = [requests[index] for index in indices]
-        arguments = _arguments(pipe, chosen, sampling)
+        arguments = arguments_for(pipe, chosen, sampling)
         started = time.perf_counter()
         every = 1 if hasattr(pipe, "pictures") else max(1, sampling.steps // 5)  # a VAE's preview is dear
         for step in run_in_steps(pipe, arguments, stop):
             if not step.done and step.number % every:
                 continue
             pictures = (
-                _uint8(step.images) if step.done else _shown(pipe, step, len(indices), sampling.width_height)
+                as_uint8(step.images)
+                if step.done
+                else pixels_so_far(pipe, step, len(indices), sampling.width_height)
             )
             if pictures is None:
                 continue
@@ -319,7 +323,7 @@ class DiffusionModels:
     def _mix(self, components: dict[str, Any], origin: Any, spec: ModelSpec) -> None:
         """Put what lies between two folders into components of a pipeline; what is equal stays shared."""
         changes = {}
-        for name, module in _modules(origin).items():
+        for name, module in modules_of(origin).items():
             end = components.get(name)
             if isinstance(end, nn.Module):
                 changes[name] = mixed(module, end, spec.strength, where=spec.name)
@@ -333,31 +337,31 @@ class DiffusionModels:
         if kept is not None:
             self._kept[spec.name] = kept
             return False
-        self._held[id(base)] = self._held.get(id(base), 0) + _size_of(changes)
+        self._held[id(base)] = self._held.get(id(base), 0) + size_of(changes)
         for name, tensors in changes.items():
             components[name] = with_changes(components[name], tensors)
         return True
 
     def _exceeds(self, base: Any, changes: States) -> bool:
         """Whether these tensors take more memory than is left to versions of a base."""
-        room = SHARE * sum(_bytes_of(_modules(base).values()).values()) - self._held.get(id(base), 0)
-        return _size_of(changes) > room
+        room = SHARE * sum(bytes_of(modules_of(base).values()).values()) - self._held.get(id(base), 0)
+        return size_of(changes) > room
 
     def _beside(self, components: dict[str, Any], pipe: Any, folder: Path, spec: ModelSpec) -> bool:
         """Let a folder take turns in the modules of a base that it differs from in its tensors only."""
         for beside, base in self._bases.items():
             alike = type(base) is type(pipe)
             found = (
-                changes_between(_modules(base), _modules(pipe), self._narrower(beside, folder))
+                changes_between(modules_of(base), modules_of(pipe), self._narrower(beside, folder))
                 if alike
                 else None
             )
             if found is not None and self._exceeds(base, found.tensors):
-                kept = keep(_modules(base), found.tensors)
+                kept = keep(modules_of(base), found.tensors)
                 if kept is not None:
                     self._kept[spec.name] = kept
                     self._rounded[folder] = found.rounded
-                    components.update(_modules(base))
+                    components.update(modules_of(base))
                     return True
         return False
 
@@ -378,136 +382,16 @@ class DiffusionModels:
 
     def _loaded(self, folder: Path) -> Any:
         pipe = load_pipeline(folder, self._dtype).to(self._device)
-        for module in _modules(pipe).values():
+        for module in modules_of(pipe).values():
             module.requires_grad_(False).eval()
         return pipe
 
     def _shared(self, pipe: Any, folder: Path) -> Any:
         """The pipeline, with the tensors of those loaded before wherever they are equal."""
         for beside, other in self._bases.items():
-            theirs, types = _modules(other), self._narrower(beside, folder)
-            for name, module in _modules(pipe).items():
+            theirs, types = modules_of(other), self._narrower(beside, folder)
+            for name, module in modules_of(pipe).items():
                 if name in theirs:
                     shared = share_equal(module, theirs[name], types.get(name, torch.float64))
                     self._rounded[folder] = self._rounded.get(folder, 0) + shared.rounded
         return pipe
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The weights of a model as they were loaded; models that only draw otherwise have the same.
-
-    Attributes:
-        folder: of the pipeline.
-        pipe: whose settings are taken.
-        components: of the model.
-        kept: what it changes, where that lies on disk.
-        version: what its file was.
-    """
-
-    folder: Path
-    pipe: Any
-    components: Mapping[str, Any]
-    kept: Kept | None
-    version: Version | None
-
-
-def weights_of(spec: ModelSpec) -> ModelSpec:
-    """The model reduced to what its weights depend on: equal for models that have the same weights."""
-    return ModelSpec(
-        name="",
-        part="unlearned",
-        source=spec.source,
-        weights=spec.weights,
-        subfolder=spec.subfolder,
-        revision=spec.revision,
-        ema=spec.ema,
-        strength=spec.strength,
-        origin=spec.origin,
-    )
-
-
-def _modules(pipe: Any) -> Mapping[str, nn.Module]:
-    return {name: part for name, part in pipe.components.items() if isinstance(part, nn.Module)}
-
-
-def _bytes_of(modules: Iterable[nn.Module]) -> dict[int, int]:
-    """Size of every parameter and buffer, by where it lies."""
-    tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
-    return {tensor.data_ptr(): tensor.numel() * tensor.element_size() for tensor in tensors}
-
-
-def _size_of(changes: States) -> int:
-    return sum(
-        tensor.numel() * tensor.element_size() for tensors in changes.values() for tensor in tensors.values()
-    )
-
-
-def _with_components(pipe: Any, components: Mapping[str, Any]) -> Any:
-    """A pipeline of the same kind and settings with other parts."""
-    known = inspect.signature(type(pipe).__init__).parameters
-    settings = {key: value for key, value in pipe.config.items() if key in known and key not in components}
-    other = type(pipe)(**settings, **components)
-    other.set_progress_bar_config(disable=True)
-    return other
-
-
-def _arguments(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) -> dict[str, Any]:
-    """What the pipeline is called with; settings it does not know are left out."""
-    wanted: dict[str, Any] = {
-        "num_inference_steps": sampling.steps,
-        "guidance_scale": sampling.guidance,
-        "height": sampling.width_height[1] if sampling.width_height else None,
-        "width": sampling.width_height[0] if sampling.width_height else None,
-        "output_type": "np",
-        # On the processor, whatever the device: a seed gives the same noise everywhere and in every batch.
-        "generator": [torch.Generator().manual_seed(request.seed) for request in requests],
-    }
-    if not _takes_generators(pipe):
-        (wanted["generator"],) = wanted["generator"]
-    if sampling.negative_prompt and takes_negative(pipe):
-        wanted["negative_prompt"] = [sampling.negative_prompt] * len(requests)
-    known = inspect.signature(pipe.__call__).parameters
-    arguments = {key: value for key, value in wanted.items() if key in known and value is not None}
-    prompts = [request.prompt for request in requests]
-    if "prompt" in known:
-        return {"prompt": prompts, **arguments}
-    if "class_labels" in known:
-        return {"class_labels": [_class_label(pipe, prompt) for prompt in prompts], **arguments}
-    return {"batch_size": len(requests), **arguments}  # from noise alone, whatever the prompt says
-
-
-def _takes_generators(pipe: Any) -> bool:
-    """Whether a pipeline takes one generator for each picture; aMUSEd, for one, takes one for all."""
-    wanted = inspect.signature(pipe.__call__).parameters.get("generator")
-    said = str(wanted.annotation).lower() if wanted is not None else ""
-    return "generator" not in said or "list" in said or "sequence" in said
-
-
-def _class_label(pipe: Any, prompt: str) -> int:
-    """Number of the class that a prompt names, by its number or by its name."""
-    names: Mapping[str, int] = getattr(pipe, "labels", None) or {}
-    word = prompt.strip()
-    if word in names:
-        return int(names[word])
-    if word.isdecimal():
-        return int(word)
-    some = f", such as {', '.join(list(names)[:3])}" if names else ""
-    raise ModelError(
-        f"{short(word, 60)!r} is none of this model's classes{some}",
-        how="Ask for a class by its number or name",
-    )
-
-
-def _shown(
-    pipe: Any, step: Step, count: int, size: tuple[int, int] | None
-) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
-    # Some pipelines (DiT) step the guided and the unguided half together.
-    pictures = preview(pipe, step.clean[:count] if step.clean is not None else None, size)
-    return None if pictures is None else _uint8(pictures)
-
-
-def _uint8(images: Any) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Floats in 0..1, shape (B, H, W, 3), as uint8; what is no number is black."""
-    numbers = np.nan_to_num(np.asarray(images, dtype=np.float32))
-    return np.asarray((numbers.clip(0, 1) * 255).round(), dtype=np.uint8)
