@@ -38,10 +38,15 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.tx
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """What a model is, apart from where it lies: hashes of its weights and of its tokenizer ("" for images)."""
+    """What a model is, apart from where it lies: hashes of its weights and of its tokenizer ("" for images).
+
+    `asked` is what tells a study's way of asking it from earlier versions', see `backends.text.asking`; None where that
+    was not looked at, or the files are not here.
+    """
 
     fingerprint: str
     tokenizer: str
+    asked: str | None = None
 
     def declared(self) -> str:
         """The form written into `fingerprint` of a study file."""
@@ -335,12 +340,17 @@ def _converted(source: str) -> Path:
     file = package_file(source)
     if file is None:
         raise _no_package(source)
-    target = cache_folder() / "models" / f"{file.stem}-{_remembered([file], lambda: file_digest(file))[:12]}"
+    target = conversion(file)
     if not (target / "config.json").is_file():
         from backends.text.gguf import convert
 
         convert(file, target)
     return target
+
+
+def conversion(file: Path) -> Path:
+    """The folder that a GGUF file is converted to, whether or not that was done."""
+    return cache_folder() / "models" / f"{file.stem}-{_remembered([file], lambda: file_digest(file))[:12]}"
 
 
 def _no_package(source: str) -> CheckpointError:

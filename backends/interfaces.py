@@ -26,7 +26,7 @@ class GenerationRequest:
     """One answer to be written: by which model, to which prompt, with which seed. `format`: see `Probe`.
 
     `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
-    scores of a given answer tell about greedy decoding need not be computed again.
+    scores of a given answer tell about greedy decoding need not be computed again. `date`: see `Study`.
     """
 
     model: str
@@ -35,6 +35,7 @@ class GenerationRequest:
     format: str = ""
     begun: tuple[int, ...] = ()
     ended: bool = False
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,16 @@ class PartialAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ScoreItem:
-    """One given answer to be teacher-forced after a prompt. `rivals`: keep the first choices of every token."""
+    """One given answer to be teacher-forced after a prompt.
+
+    `rivals`: keep the first choices of every token. `date`: see `Study`.
+    """
 
     prompt: str
     answer: str
     rivals: bool = False
     format: str = ""
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ class TextModels(Protocol):
 
     notes: list[str]
 
-    def end_ids(self, model: str) -> frozenset[int]:
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         """Ids that end a model's answer."""
         ...
 

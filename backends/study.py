@@ -260,7 +260,8 @@ class Study:
     """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
 
     `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe. `forget_concepts`
-    is the target of every model that names none, see `backends/targets.py`.
+    is the target of every model that names none, see `backends/targets.py`. `date` (2025-01-31) is what chat templates
+    that print one are told; "" is the template's own, or `chat_template.PINNED_DATE`, never today's.
     """
 
     name: str
@@ -277,6 +278,7 @@ class Study:
     gradients: bool = False
     denoising: Denoising | None = None
     features: Features = Features()
+    date: str = ""
 
     @property
     def original(self) -> ModelSpec:

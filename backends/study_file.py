@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -49,6 +50,7 @@ TOP = (
     "description",
     "protocol",
     "gradients",
+    "date",
     "decoding",
     "sampling",
     "models",
@@ -105,9 +107,24 @@ def read_study(path: Path) -> Study:
         gradients=top.get("gradients", bool, False),
         denoising=_denoising(top) if "denoising" in document else None,
         features=_features(top) if "features" in document else Features(),
+        date=_date(top) if "date" in document else "",
     )
     _check_whole(study, top)
     return study
+
+
+def _date(top: Table) -> str:
+    """The date that chat templates are told, as text: TOML's own dates are dates, too."""
+    value = top.values["date"]
+    try:
+        day = date.fromisoformat(value if isinstance(value, str) else str(value))
+    except ValueError:
+        raise StudyError(
+            f"a date was expected, not {shown(value)}",
+            where=top.where("date"),
+            how='Write it as "2024-07-26"',
+        ) from None
+    return day.isoformat()
 
 
 def _read_text(path: Path) -> str:
@@ -358,6 +375,15 @@ def _check_whole(study: Study, top: Table) -> None:
                 ),
                 how="Remove it" if text else "Name what it is read against in the table [forget]",
             )
+    if study.date and (study.modality == "image" or study.protocol != "corrected"):
+        image = study.modality == "image"
+        raise StudyError(
+            "pictures are asked for without a date"
+            if image
+            else f"{study.protocol} has a date of its own, or none",
+            where=top.where("date"),
+            how="Remove it",
+        )
     if study.modality == "text" and (
         study.judges or study.forget_concepts or study.denoising or study.features.named()
     ):

@@ -30,13 +30,13 @@ Result = TypeVar("Result")
 Rows = list[tuple[str, TextEvidence]]
 
 
-def score_items(probe: Probe) -> dict[str, ScoreItem]:
+def score_items(probe: Probe, date: str = "") -> dict[str, ScoreItem]:
     """The answers of a probe that are teacher-forced after its prompt, by the name their scores are kept under."""
     answers = {ANSWER: probe.answer, PARAPHRASE: probe.paraphrased_answer}
     answers |= {perturbed(i): text for i, text in enumerate(probe.perturbed_answers)}
     answers |= {option(i): text for i, text in enumerate(probe.options)}
     return {
-        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format)
+        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format, date)
         for name, text in answers.items()
         if text.strip()
     }
@@ -54,6 +54,7 @@ class TextGatherer:
         model: its name.
         stop: asked between steps.
         protocol: how it is asked.
+        date: that its chat template is told, see `Study`.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class TextGatherer:
         model: str,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        date: str = "",
     ) -> None:
         self._store = store
         self._models = models
         self._model = model
         self._stop = stop
         self._protocol = protocol
+        self._date = date
         self._scored: dict[tuple[str, str, str], TokenScores] = {}
         self.refused: list[tuple[Probe, ModelError]] = []
 
@@ -91,7 +94,7 @@ class TextGatherer:
         """
 
         def work(part: Sequence[Probe]) -> Rows:
-            items = [ScoreItem(probe.prompt, probe.answer, False, probe.format) for probe in part]
+            items = [ScoreItem(probe.prompt, probe.answer, False, probe.format, self._date) for probe in part]
             found = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
             if len(found) < len(part):
                 raise Cancelled
@@ -152,7 +155,11 @@ class TextGatherer:
         def write(part: Sequence[str]) -> list[str]:
             asked = [waiting[digest] for digest in part if digest in left]
             requests = [
-                GenerationRequest(self._model, each.prompt, seed, each.format, *begun.get(each.digest(), ()))
+                GenerationRequest(
+                    *(self._model, each.prompt, seed, each.format),
+                    *begun.get(each.digest(), ((), False)),
+                    self._date,
+                )
                 for each in asked
             ]
             for partial in self._models.generate(requests, decoding, self._stop, self._protocol):
@@ -184,7 +191,7 @@ class TextGatherer:
         """How greedy answers begin, and whether they end there, by probe digest; from stored token scores."""
         if not context:
             return {}
-        ends = self._models.end_ids(self._model)
+        ends = self._models.end_ids(self._model, self._protocol)
         stored = self._store.text(context, [probe.digest() for probe in probes], pieces=False)
         return {
             digest: greedy_beginning(evidence.scores[ANSWER], ends)
@@ -196,7 +203,7 @@ class TextGatherer:
         self.refused.append((probe, error))
 
     def _score_probes(self, probes: Sequence[Probe]) -> Rows:
-        found = self._score({probe.digest(): score_items(probe) for probe in probes})
+        found = self._score({probe.digest(): score_items(probe, self._date) for probe in probes})
         return [(digest, TextEvidence(scores)) for digest, scores in found.items()]
 
     def _score(self, wanted: Mapping[str, Mapping[str, ScoreItem]]) -> dict[str, dict[str, TokenScores]]:

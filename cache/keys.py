@@ -51,7 +51,7 @@ class Context:
         kind: "scores", "answers", "gradients" or "images".
         fingerprint: identity of the weights.
         tokenizer: identity of tokenizer and chat template; "" for images.
-        protocol: named way of asking.
+        protocol: named way of asking, with what tells it from earlier versions' where `asked_anew` finds a difference.
         settings: canonical JSON of the decoding or sampling settings of one seed; judges for images.
         numerics: see `numerics`.
         code_version: version of the code that makes this kind.
@@ -86,15 +86,20 @@ def context_key(
     ).key
 
 
+def text_protocol(protocol: ProtocolName, asked: str = "") -> str:
+    """Name and version of a way of asking; `asked`: see `backends.text.asking.asked_anew`."""
+    return f"{TEXT_PROTOCOLS[protocol]} {asked}".rstrip()
+
+
 def scores_context(
-    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected"
+    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected", asked: str = ""
 ) -> Context:
     """Given answers, teacher-forced: no settings."""
     return Context(
         "scores",
         fingerprint,
         tokenizer,
-        TEXT_PROTOCOLS[protocol],
+        text_protocol(protocol, asked),
         canonical({}),
         numerics,
         CODE_VERSION["scores"],
@@ -108,6 +113,7 @@ def answers_context(
     seed: int,
     numerics: str,
     protocol: ProtocolName = "corrected",
+    asked: str = "",
 ) -> Context:
     """Answers generated with one seed."""
     settings = canonical(decoding_settings(decoding, seed))
@@ -115,7 +121,7 @@ def answers_context(
         "answers",
         fingerprint,
         tokenizer,
-        TEXT_PROTOCOLS[protocol],
+        text_protocol(protocol, asked),
         settings,
         numerics,
         CODE_VERSION["answers"],
@@ -123,12 +129,12 @@ def answers_context(
 
 
 def gradients_context(
-    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected"
+    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected", asked: str = ""
 ) -> Context:
     """Gradient norms of the true answers: no settings."""
     version = CODE_VERSION["gradients"]
     return Context(
-        "gradients", fingerprint, tokenizer, TEXT_PROTOCOLS[protocol], canonical({}), numerics, version
+        "gradients", fingerprint, tokenizer, text_protocol(protocol, asked), canonical({}), numerics, version
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
+from backends.checkpoints import ModelIdentity, can_be_evaluated
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from cache import keys
 from cache.features import networks_of, to_look_at
+from cache.identities import identity_in
 from cache.keys import Context, Kind, Way
 from cache.reading import judges_digest
 from cache.store import Store
@@ -77,7 +78,7 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
     problems: dict[str, str] = {}
     for spec in chosen(study, models):
         try:
-            found = identity(spec)
+            found = identity_in(study, spec)
         except CheckpointError as error:
             problems[spec.name] = str(error)
             continue
@@ -136,17 +137,19 @@ def contexts(
                 for way in keys.image_ways(study.sampling, probes)
             }
         }
+    asked = model.asked or ""
+    scores = keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol, asked)
     found: dict[Kind, dict[Way, Context]] = {
-        "scores": {Way(0): keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol)},
+        "scores": {Way(0): scores},
         "answers": {
             Way(seed): keys.answers_context(
-                model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol
+                model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol, asked
             )
             for seed in keys.decoding_seeds(study.decoding)
         },
     }
     if study.gradients:
-        context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol)
+        context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol, asked)
         found["gradients"] = {Way(0): context}
     return found
 

@@ -112,9 +112,9 @@ class LanguageModels:
         self._families[key] = between(self._families[base], end, spec.strength, where=spec.name)
         self._family_of[spec.name] = key
 
-    def end_ids(self, model: str) -> frozenset[int]:
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         """Ids that end a model's answer."""
-        return self._families[self._family_of[model]].tokenizer.end_ids
+        return self._families[self._family_of[model]].tokenizer.ends(protocol)
 
     def generate(
         self,
@@ -275,7 +275,7 @@ class LanguageModels:
             [Begun(prompts[i], list(requests[i].begun), requests[i].ended) for i in indices],
             [requests[i].seed for i in indices],
             decoding,
-            end_ids=family.tokenizer.end_ids,
+            end_ids=family.tokenizer.ends(protocol),
             pad_id=family.tokenizer.pad_id,
             device=self.device,
             adapters=adapters,
@@ -315,7 +315,7 @@ class LanguageModels:
         prompt = request.prompt
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
-        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol)
+        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol, request.date)
         if len(ids) + room > family.context:
             raise ModelError(
                 f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "
@@ -335,7 +335,9 @@ class LanguageModels:
         Raises:
             ModelError: it is too long, makes no token, or has one that the model does not know.
         """
-        row = family.tokenizer.encode(item.prompt, item.answer, item.format, protocol, family.context)
+        row = family.tokenizer.encode(
+            item.prompt, item.answer, item.format, protocol, family.context, item.date
+        )
         ids = [*row.prompt_ids, *row.answer_ids, *row.end_ids]
         self._check_length(family, len(ids), item.prompt or item.answer)
         if not row.answer_ids:

@@ -51,8 +51,8 @@ class CountingModels:
     ) -> Iterator[tuple[int, float]]:
         yield from self._models.gradient_norms(model, items, stop, protocol)
 
-    def end_ids(self, model: str) -> frozenset[int]:
-        return self._models.end_ids(model)
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        return self._models.end_ids(model, protocol)
 
     def generate(
         self,
@@ -217,8 +217,8 @@ class Breaking:
         self._models, self._after, self._error = models, after, error
         self.asked: list[str] = []
 
-    def end_ids(self, model: str) -> frozenset[int]:
-        return self._models.end_ids(model)
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        return self._models.end_ids(model, protocol)
 
     def generate(
         self,

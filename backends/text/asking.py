@@ -1,0 +1,195 @@
+"""Whether a model is asked in another way than by earlier versions, which knew no pinned date: found from its files.
+
+What a chat template really renders belongs to the identity of evidence. Where it is what earlier versions rendered on
+every day, evidence keeps its old name, so that nothing recorded is lost; where it is not, a digest of it makes another.
+Reads only the template, the tokenizer's settings and the head of `tokenizer.json`: no torch, no transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+from jinja2 import TemplateError
+
+from backends.errors import CheckpointError
+from backends.study import ProtocolName
+from backends.tensors import read_json
+from backends.text.chat_template import ANSWER, QUESTION, ChatTemplate, Clock, turn_end
+from backends.text.tokens import OPEN_UNLEARNING_CLOCK, OPEN_UNLEARNING_SYSTEM
+
+SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
+MOST_TEMPLATE = 1 << 20
+"""Bytes of a chat template that is looked at; real ones have a few thousand."""
+HEAD = 8 << 20
+"""Bytes of tokenizer.json in which added tokens and post-processor stand, before the vocabulary."""
+
+_DAYS = (datetime(2001, 1, 2, 3, 4, 5), datetime(2019, 11, 24, 21, 43, 56))
+"""Two moments that differ in every field, weekday and half of the day: what depends on a clock differs between them."""
+
+
+def asked_anew(folder: Path, protocol: ProtocolName, date: str = "") -> str:
+    """Empty where a model is asked as by earlier versions on every day, else what tells this way of asking from others.
+
+    Args:
+        folder: of a transformers model, with its tokenizer.
+        protocol: how it is asked.
+        date: of the study, "" for the template's own or the pinned one.
+    """
+    files = [folder / name for name in (*SETTINGS, "chat_template.jinja", "tokenizer.json")]
+    stamps = tuple(
+        (s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (f.stat() for f in files if f.is_file())
+    )
+    return _asked_anew(folder, protocol, date, stamps)
+
+
+@lru_cache(maxsize=1024)
+def _asked_anew(folder: Path, protocol: ProtocolName, date: str, _stamps: tuple[object, ...]) -> str:
+    if protocol == "muse":
+        return ""
+    config = _settings(folder)
+    added, framed = _head(folder / "tokenizer.json")
+    differences: dict[str, object] = {}
+    set_frame = _frame_that_is_set(config)
+    if set_frame is not None and set_frame != framed:
+        differences["frame"] = set_frame
+    if protocol == "corrected" and (framed if set_frame is None else set_frame)[1]:
+        differences["texts"] = "no end token"
+    template = _template(folder, config)
+    if template is not None:
+        # One that cannot be filled in is told of where a model is asked with it.
+        with suppress(TemplateError, TypeError, ValueError):
+            differences |= (
+                _in_our_way(template, date, _token(config.get("eos_token")), added)
+                if protocol == "corrected"
+                else _in_their_way(template)
+            )
+    if not differences:
+        return ""
+    code = blake3(json.dumps(differences, sort_keys=True).encode()).hexdigest(length=8)
+    return f"{date} {code}" if date and protocol == "corrected" else code
+
+
+def _in_our_way(template: ChatTemplate, date: str, eos: str, added: list[str]) -> dict[str, object]:
+    asked = [{"role": "user", "content": QUESTION}]
+    clock = template.clock(date)
+    placed = template.placed(clock)
+    now = template.filled(asked, clock, open_end=True) + placed.before
+    found: dict[str, object] = {}
+    if {template.filled(asked, Clock(day), open_end=True) for day in _DAYS} != {now}:
+        found["asked"] = now
+    end = turn_end(placed.after, added)
+    if end and end != eos:
+        found["end"] = end
+    return found
+
+
+def _in_their_way(template: ChatTemplate) -> dict[str, object]:
+    asked = [
+        {"role": "system", "content": OPEN_UNLEARNING_SYSTEM},
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": ANSWER},
+    ]
+
+    def whole(clock: Clock) -> list[str]:
+        try:
+            return [
+                template.filled(asked[:2], clock, open_end=True),
+                template.filled(asked, clock, open_end=False),
+            ]
+        except (TemplateError, TypeError, ValueError):  # some templates know no system turn
+            return [
+                template.filled(asked[1:2], clock, open_end=True),
+                template.filled(asked[1:], clock, open_end=False),
+            ]
+
+    now = whole(OPEN_UNLEARNING_CLOCK)
+    days = [whole(Clock(day, OPEN_UNLEARNING_CLOCK.told)) for day in _DAYS]
+    return {} if days == [now, now] else {"asked": now}
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """Settings of the tokenizer; special tokens also from the older file."""
+    found: dict[str, Any] = {}
+    for name in reversed(SETTINGS):
+        if (folder / name).is_file():
+            try:
+                found |= {k: v for k, v in read_json(folder / name).items() if v is not None}
+            except CheckpointError:
+                continue  # transformers says so when it loads the tokenizer
+    return found
+
+
+def _template(folder: Path, config: Mapping[str, Any]) -> ChatTemplate | None:
+    """The default chat template; the file before the setting, as transformers has it."""
+    file = folder / "chat_template.jinja"
+    source: Any = config.get("chat_template")
+    if file.is_file() and file.stat().st_size <= MOST_TEMPLATE:
+        source = file.read_text(encoding="utf-8", errors="replace")
+    if isinstance(source, list):
+        named = {each.get("name"): each.get("template") for each in source if isinstance(each, dict)}
+        source = named.get("default")
+    if not isinstance(source, str) or not source or len(source) > MOST_TEMPLATE:
+        return None
+    tokens = {key: _token(value) for key, value in config.items() if key.endswith("_token")}
+    return ChatTemplate.of(source, {key: value for key, value in tokens.items() if value})
+
+
+def _token(value: Any) -> str:
+    text = value.get("content") if isinstance(value, dict) else value
+    return text if isinstance(text, str) else ""
+
+
+def _frame_that_is_set(config: Mapping[str, Any]) -> tuple[bool, bool] | None:
+    """Whether settings put a beginning and an end token around texts; None where tokenizer.json decides."""
+    if "add_bos_token" not in config and "add_eos_token" not in config:
+        return None
+    return (
+        config.get("add_bos_token") is True and bool(_token(config.get("bos_token"))),
+        config.get("add_eos_token") is True and bool(_token(config.get("eos_token"))),
+    )
+
+
+def _head(file: Path) -> tuple[list[str], tuple[bool, bool]]:
+    """Added tokens as text, and whether the post-processor puts tokens before and after a text."""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            head = opened.read(HEAD)
+    except OSError:
+        return [], (False, False)
+    added = _value(head, "added_tokens")
+    texts = [_token(each) for each in added] if isinstance(added, list) else []
+    return [text for text in texts if text], _frame(_value(head, "post_processor"))
+
+
+def _frame(processor: Any) -> tuple[bool, bool]:
+    if not isinstance(processor, dict):
+        return False, False
+    parts = processor.get("processors")
+    if isinstance(parts, list):
+        frames = [_frame(part) for part in parts]
+        return any(before for before, _ in frames), any(after for _, after in frames)
+    if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
+        return True, True
+    single = processor.get("single")
+    if not isinstance(single, list) or not single:
+        return False, False
+    first, last = (isinstance(part, dict) and "SpecialToken" in part for part in (single[0], single[-1]))
+    return first, last
+
+
+def _value(head: str, key: str) -> Any:
+    match = re.search(rf'"{key}"\s*:\s*', head)
+    if match is None:
+        return None
+    try:
+        return json.JSONDecoder().raw_decode(head, match.end())[0]
+    except (ValueError, RecursionError):
+        return None
