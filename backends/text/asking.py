@@ -55,12 +55,11 @@ def _asked_anew(folder: Path, protocol: ProtocolName, date: str, _stamps: tuple[
     if protocol == "muse":
         return ""
     config = _settings(folder)
-    added, framed = _head(folder / "tokenizer.json")
+    added, ends = _head(folder / "tokenizer.json")
+    if not (folder / "tokenizer.json").is_file():
+        ends = config.get("add_eos_token") is True  # else transformers goes by the file alone
     differences: dict[str, object] = {}
-    set_frame = _frame_that_is_set(config)
-    if set_frame is not None and set_frame != framed:
-        differences["frame"] = set_frame
-    if protocol == "corrected" and (framed if set_frame is None else set_frame)[1]:
+    if protocol == "corrected" and ends:
         differences["texts"] = "no end token"
     template = _template(folder, config)
     if template is not None:
@@ -147,42 +146,28 @@ def _token(value: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _frame_that_is_set(config: Mapping[str, Any]) -> tuple[bool, bool] | None:
-    """Whether settings put a beginning and an end token around texts; None where tokenizer.json decides."""
-    if "add_bos_token" not in config and "add_eos_token" not in config:
-        return None
-    return (
-        config.get("add_bos_token") is True and bool(_token(config.get("bos_token"))),
-        config.get("add_eos_token") is True and bool(_token(config.get("eos_token"))),
-    )
-
-
-def _head(file: Path) -> tuple[list[str], tuple[bool, bool]]:
-    """Added tokens as text, and whether the post-processor puts tokens before and after a text."""
+def _head(file: Path) -> tuple[list[str], bool]:
+    """Added tokens as text, and whether the post-processor puts a token after a text."""
     try:
         with file.open(encoding="utf-8", errors="replace") as opened:
             head = opened.read(HEAD)
     except OSError:
-        return [], (False, False)
+        return [], False
     added = _value(head, "added_tokens")
     texts = [_token(each) for each in added] if isinstance(added, list) else []
-    return [text for text in texts if text], _frame(_value(head, "post_processor"))
+    return [text for text in texts if text], _ends(_value(head, "post_processor"))
 
 
-def _frame(processor: Any) -> tuple[bool, bool]:
+def _ends(processor: Any) -> bool:
     if not isinstance(processor, dict):
-        return False, False
-    parts = processor.get("processors")
+        return False
+    parts, single = processor.get("processors"), processor.get("single")
     if isinstance(parts, list):
-        frames = [_frame(part) for part in parts]
-        return any(before for before, _ in frames), any(after for _, after in frames)
+        return any(_ends(part) for part in parts)
     if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
-        return True, True
-    single = processor.get("single")
-    if not isinstance(single, list) or not single:
-        return False, False
-    first, last = (isinstance(part, dict) and "SpecialToken" in part for part in (single[0], single[-1]))
-    return first, last
+        return True
+    last = single[-1] if isinstance(single, list) and single else None
+    return isinstance(last, dict) and "SpecialToken" in last
 
 
 def _value(head: str, key: str) -> Any:

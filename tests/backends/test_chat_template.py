@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from jinja2 import TemplateError
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from backends.study import ProtocolName
@@ -60,9 +61,12 @@ def asked(source: str, wanted: str = "") -> str:
     return template.filled(QUESTION, template.clock(wanted), open_end=True)
 
 
-def folder_with(template: str, folder: Path, **settings: object) -> Path:
-    """A folder with a tokenizer alone."""
-    tiny_tokenizer(template).save_pretrained(folder)
+def folder_with(template: str, folder: Path, frame: str = "$A", **settings: object) -> Path:
+    """A folder with a tokenizer alone; `frame` is what it puts around texts."""
+    tokenizer = tiny_tokenizer(template)
+    special = [("<|im_start|>", 1), ("<|im_end|>", 2)]
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single=frame, special_tokens=special)
+    tokenizer.save_pretrained(folder)
     config = folder / "tokenizer_config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | settings))
     return folder
@@ -202,7 +206,7 @@ def test_an_answer_ends_with_the_end_of_the_turn_and_not_with_the_end_of_the_tex
 
 
 def test_no_end_token_inside_a_text_and_one_beginning(tmp_path: Path) -> None:
-    folder = folder_with(TURNS, tmp_path / "t", add_bos_token=True, add_eos_token=True)
+    folder = folder_with(TURNS, tmp_path / "t", "<|im_start|> $A <|im_end|>")
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder), frozenset())
     start, end = 1, 2
     assert tokenizer._tokenizer("a")["input_ids"][::2] == [start, end]
@@ -227,22 +231,22 @@ def test_evidence_of_templates_without_a_clock_is_found_under_its_old_name(
 
 
 def test_what_is_asked_otherwise_than_before_has_a_name_of_its_own(tmp_path: Path) -> None:
-    other = {"eos_token": "<unk>"}
-    ways: dict[str, tuple[str, dict[str, object]]] = {
+    ways: dict[str, tuple[str, dict[str, str]]] = {
         "default": (WITH_DEFAULT, {}),
         "own default": (OWN_DEFAULT, {}),
         "clock": (CLOCK, {}),
         "now": (NOW, {}),
         "thinking": (THINKING, {}),
         "channels": (CHANNELS, {}),
-        "end of turn": (TURNS, other),
-        "end token": (TURNS, {"add_bos_token": False, "add_eos_token": True}),
-        "beginning": (TURNS, {"add_bos_token": True}),
+        "end of turn": (TURNS, {"eos_token": "<unk>"}),
+        "end token": (TURNS, {"frame": "$A <|im_end|>"}),
     }
     names = {
         name: asked_anew(folder_with(template, tmp_path / name, **settings), "corrected")
         for name, (template, settings) in ways.items()
     }
+    names["plain"] = asked_anew(folder_with(TURNS, tmp_path / "plain", "<|im_start|> $A"), "corrected")
+    assert names.pop("plain") == ""
     assert all(names.values()) and len(set(names.values())) == len(names)
 
 
