@@ -53,6 +53,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["evaluate"]:
         options = cli_options.evaluate_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
+        _rehash(options)
         chosen = json_metrics(options)
         return evaluate(options.study, options.models, options.device, chosen, options.protocol)
     if arguments[:1] == ["metrics"]:
@@ -64,6 +65,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["models"]:
         options = cli_options.models_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
+        _rehash(options)
         return models(options.study, options.device, as_json=options.json)
     if arguments[:1] == ["import"]:
         options = cli_options.import_parser().parse_args(arguments[1:])
@@ -83,7 +85,15 @@ def _dispatch(arguments: list[str]) -> int:
     parser = cli_options.show_parser(own_version())
     options = parser.parse_args(own)
     _use_cache(options.cache)
+    _rehash(options)
     return show(_study_files(options, parser), options.port, not options.no_browser, streamlit)
+
+
+def _rehash(options: argparse.Namespace) -> None:
+    if options.rehash:
+        from backends.remembered import forget_all
+
+        forget_all()
 
 
 def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:

@@ -1,7 +1,7 @@
 """Where a model's weights are, what they are, and whether they may be read: without torch, and never unpickling.
 
 A model's identity is the hash of every tensor it uses, its adapter's settings and its tokenizer: two models with one
-fingerprint answer alike. Hashes of files are remembered by path, size and time of change.
+fingerprint answer alike. Hashes of files are remembered, see `remembered.py`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
+from backends.remembered import remembered
 from backends.study import Modality, ModelSpec, Study
 from backends.tensors import (
     TensorInfo,
@@ -108,7 +109,7 @@ def identity(spec: ModelSpec) -> ModelIdentity:
     if is_pictures(spec.source):
         folder = pictures_folder(spec.source)
         files = pictures_in(folder)
-        return ModelIdentity(_remembered(files, lambda: folder_digest(folder, files)), "")
+        return ModelIdentity(remembered("pictures", files, lambda: folder_digest(folder, files)), "")
     if not available(spec):
         if spec.fingerprint:
             fingerprint, _, tokenizer = spec.fingerprint.partition(":")
@@ -238,25 +239,25 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         file = package_file(spec.source)
         if file is None:
             raise _no_package(spec.source)
-        base = _remembered([file], lambda: file_digest(file))
+        base = remembered("file", [file], lambda: file_digest(file))
         tokenizer = _short(["gguf", base])
         parts.append(base)
     else:
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
         files = weight_files(folder)
-        parts.append(_remembered(files, lambda: _weights_digest(folder, files)))
+        parts.append(remembered("weights", files, lambda: _weights_digest(folder, files)))
         tokenizer = _tokenizer_digest(folder)
         parts.append(_configs_digest(folder))
     if spec.adapter:
         adapter = resolve(spec.adapter)
         files = [adapter_file(adapter)]
-        parts.append(_remembered(files, lambda: _weights_digest(adapter, files)))
+        parts.append(remembered("weights", files, lambda: _weights_digest(adapter, files)))
         settings = adapter_settings(adapter)
         parts.append(_short({key: value for key, value in settings.items() if key not in NOT_WEIGHTS}))
     if spec.weights:
         delta = version_path(spec.weights)
         files = sorted(file for file in delta.rglob("*") if file.is_file()) if delta.is_dir() else [delta]
-        parts.append(_remembered(files, lambda: _version_digest(files)))
+        parts.append(remembered("version", files, lambda: _version_digest(files)))
         parts += ["ema"] if spec.ema else []
     if spec.strength != 1.0:
         origin = replace(
@@ -350,7 +351,11 @@ def _converted(source: str) -> Path:
 
 def conversion(file: Path) -> Path:
     """The folder that a GGUF file is converted to, whether or not that was done."""
-    return cache_folder() / "models" / f"{file.stem}-{_remembered([file], lambda: file_digest(file))[:12]}"
+    return (
+        cache_folder()
+        / "models"
+        / f"{file.stem}-{remembered('file', [file], lambda: file_digest(file))[:12]}"
+    )
 
 
 def _no_package(source: str) -> CheckpointError:
@@ -381,23 +386,6 @@ def _is_here(source: str, revision: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _remembered(files: list[Path], compute: Any) -> str:
-    """Digest of files, remembered by path, size and time of change in the cache folder (best effort)."""
-    key = _short([[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files])
-    note = cache_folder() / "digests" / key
-    try:
-        return note.read_text()
-    except OSError:
-        pass
-    digest = str(compute())
-    try:
-        note.parent.mkdir(parents=True, exist_ok=True)
-        note.write_text(digest)
-    except OSError:
-        pass  # a read-only cache only costs the time to hash again
-    return digest
 
 
 def _short(value: Any) -> str:

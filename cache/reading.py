@@ -10,13 +10,13 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from backends.checkpoints import ModelIdentity, identity, resolve
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.hub import HUB
+from backends.remembered import remembered
 from backends.study import Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from backends.tensors import file_digest
 from cache import keys
@@ -51,8 +51,7 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
         files = [place] if place.is_file() else sorted(path for path in place.rglob("*") if path.is_file())
         if not files:
             return ""
-        stats = [(path, path.stat()) for path in files]
-        digests = [_file_digest(path, s.st_size, s.st_mtime_ns) for path, s in stats]
+        digests = [_file_digest(path) for path in files]
         said = [list(judge.classes), sorted(judge.labels), judge.threshold, judge.template]
         usual = JudgeSpec(judge.domain, judge.path, real=judge.real) == judge
         parts.append([judge.domain, digests, *([] if usual else [said])])
@@ -269,6 +268,5 @@ def _found(
     return sorted(matching, key=lambda context: (context.numerics != "float32", context.numerics))
 
 
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, _size: int, _changed: int) -> str:
-    return file_digest(path)
+def _file_digest(path: Path) -> str:
+    return remembered("file", [path], lambda: file_digest(path))
