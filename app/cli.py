@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import cli_options
 from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
@@ -25,6 +26,9 @@ from backends.errors import BoardError, Cancelled, ModelError, StudyError
 from backends.study import ProtocolName, Reading, Role, Study
 from backends.study_file import read_study
 from backends.versions import own_version
+
+if TYPE_CHECKING:
+    from cache.store import Store
 
 USER_ERROR = 2
 LAST_PORT = 65535
@@ -219,6 +223,8 @@ def evaluate(
         raise refused
     if as_json is not None:
         return 0
+    for sentence in _lost_utility(study, store, wanted):
+        print(printable(sentence))
     seconds = time.monotonic() - started
     under = f" under the protocol {study.protocol}" if study.protocol != "corrected" else ""
     print(
@@ -226,6 +232,13 @@ def evaluate(
     )
     print(f"  unlearnboard {shlex.quote(str(path))}")
     return 0
+
+
+def _lost_utility(study: Study, store: Store, models: Sequence[str]) -> list[str]:
+    from cache.lost_utility import lost_utility
+    from cache.scoreboard import scoreboard
+
+    return lost_utility(scoreboard(study, store), study.original.name, models)
 
 
 def import_results(options: argparse.Namespace) -> int:

@@ -25,6 +25,17 @@ QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 RAW_TEXT = "{prompt}"
 """Format of a prompt that is text to be continued: no chat template, nothing around it."""
 
+BEGINNINGS = (
+    "<s>",
+    "<bos>",
+    "[BOS]",
+    "<|begin_of_text|>",
+    "<|startoftext|>",
+    "<|endoftext|>",
+    "<｜begin▁of▁sentence｜>",
+)
+"""Beginning tokens of the field. A format that writes one was asked with two by earlier versions: another question."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -114,6 +125,7 @@ class Probe:
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
                 *(list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))),
                 *([self.format] if self.format else []),
+                *(["one beginning"] if self.format.startswith(BEGINNINGS) else []),
                 *([{name: getattr(self, name) for name in self.own}] if self.own else []),
             ]
         )

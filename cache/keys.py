@@ -32,6 +32,32 @@ IMAGE_PROTOCOL = "same-noise/1"
 """One CPU generator for each image, seeded with its seed: equal seeds start from equal noise in every model."""
 
 
+UNSEEN: Mapping[str, str] = MappingProxyType(
+    {
+        "weights": "key: `fingerprint`, of the content of every tensor; see `backends.remembered` for what is trusted",
+        "config.json": "key: `fingerprint`, with the attention implementation where the file names one",
+        "generation_config.json": "key: `fingerprint`; of its settings only the end tokens are used: the own decoding "
+        "loop knows no sampling defaults, penalties, forced, suppressed or forbidden tokens, and no least length",
+        "tokenizer files": "key: `tokenizer`, of the content of tokenizer.json, tokenizer.model, vocabulary, merges",
+        "chat template": "key: `tokenizer`, of its text; `protocol`, of what it renders where that differs from before",
+        "date": "key: `protocol`, where the template prints one; the clock is never asked",
+        "locale, time zone": "cannot: dates are written in English and UTC",
+        "chance in templates": "cannot: a template that draws at random is refused",
+        "end and beginning tokens": "key: `protocol`, where the tokenizer ends texts or another token ends turns; the "
+        "probe's digest, where a format writes the beginning itself",
+        "decoding, sampling": "key: `settings`",
+        "device, number format": "key: `numerics`",
+        "threads, batch neighbours": "cannot, beyond the rounding of float32 (1e-4 nat): padding is masked, positions "
+        "and noise are each row's own",
+        "attention implementation": "cannot, beyond rounding: sdpa and eager agree; another is in config.json",
+        "versions of torch, transformers, tokenizers": "not in the key: they are said with the run, and a tokenizer's "
+        "behaviour is in its file",
+    }
+)
+"""What could change a rendering or a number unseen, and what becomes of it: it changes the key, or cannot change
+anything. `tests/cache/test_unseen.py` has a test of each."""
+
+
 OWN = "own"
 """In the place of a setting that each probe brings along: its value is then part of the probe's digest."""
 
