@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from jinja2 import TemplateError
 from backends.errors import CheckpointError
 from backends.study import ProtocolName
 from backends.tensors import read_json
-from backends.text.chat_template import ANSWER, QUESTION, ChatTemplate, Clock, turn_end
+from backends.text.chat_template import ANSWER, DAYS, QUESTION, ChatTemplate, Clock, turn_end
 from backends.text.tokens import OPEN_UNLEARNING_CLOCK, OPEN_UNLEARNING_SYSTEM
 
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")
@@ -30,9 +29,6 @@ MOST_TEMPLATE = 1 << 20
 """Bytes of a chat template that is looked at; real ones have a few thousand."""
 HEAD = 8 << 20
 """Bytes of tokenizer.json in which added tokens and post-processor stand, before the vocabulary."""
-
-_DAYS = (datetime(2001, 1, 2, 3, 4, 5), datetime(2019, 11, 24, 21, 43, 56))
-"""Two moments that differ in every field, weekday and half of the day: what depends on a clock differs between them."""
 
 
 def asked_anew(folder: Path, protocol: ProtocolName, date: str = "") -> str:
@@ -82,7 +78,7 @@ def _in_our_way(template: ChatTemplate, date: str, eos: str, added: list[str]) -
     placed = template.placed(clock)
     now = template.filled(asked, clock, open_end=True) + placed.before
     found: dict[str, object] = {}
-    if {template.filled(asked, Clock(day), open_end=True) for day in _DAYS} != {now}:
+    if {template.filled(asked, Clock(day), open_end=True) for day in DAYS} != {now}:
         found["asked"] = now
     end = turn_end(placed.after, added)
     if end and end != eos:
@@ -110,7 +106,7 @@ def _in_their_way(template: ChatTemplate) -> dict[str, object]:
             ]
 
     now = whole(OPEN_UNLEARNING_CLOCK)
-    days = [whole(Clock(day, OPEN_UNLEARNING_CLOCK.told)) for day in _DAYS]
+    days = [whole(Clock(day, OPEN_UNLEARNING_CLOCK.told)) for day in DAYS]
     return {} if days == [now, now] else {"asked": now}
 
 

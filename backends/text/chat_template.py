@@ -29,6 +29,9 @@ PINNED_DATE = "2024-07-26"
 QUESTION, ANSWER = "Unlearnboardquestion", "Unlearnboardanswer"
 """Stand for a question and an answer when a template is looked at; no template writes them itself."""
 
+DAYS = (datetime(2001, 1, 2, 3, 4, 5), datetime(2019, 11, 24, 21, 43, 56))
+"""Two moments that differ in every field, weekday and half of the day: what depends on a clock differs between them."""
+
 Turns = Sequence[Mapping[str, str]]
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -153,6 +156,13 @@ class ChatTemplate:
                     except ValueError:
                         continue
         return None
+
+    @cached_property
+    def prints_a_date(self) -> bool:
+        """Whether its text for a question depends on the day, or on the date that it is told."""
+        asked = [{"role": "user", "content": QUESTION}]
+        clocks = [Clock(day, told) for day in DAYS for told in ("", formatted(day, "%d %b %Y"))]
+        return len({self.filled(asked, clock, open_end=True) for clock in clocks}) > 1
 
     def clock(self, wanted: str = "") -> Clock:
         """What the template is told: the date of the study ("2025-01-31"), else its own, else `PINNED_DATE`."""

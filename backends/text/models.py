@@ -126,6 +126,7 @@ class LanguageModels:
         """Answers as they grow; all models of one base in mixed batches. See `interfaces.TextModels.generate`."""
         for family_key, indices in self._by_family([request.model for request in requests]).items():
             family = self._families[family_key]
+            self._note(family, [requests[i] for i in indices], protocol)
             room = decoding.max_new_tokens
             prompts = {i: self._prompt(family, requests[i], room, protocol) for i in indices}
             lengths = [len(prompts[i]) + len(requests[i].begun) for i in indices]
@@ -140,6 +141,7 @@ class LanguageModels:
     ) -> Iterator[ScoredItem]:
         """Token scores, each item through the model once and each prompt once. See `interfaces.TextModels.score`."""
         family = self._families[self._family_of[model]]
+        self._note(family, items, protocol)
         encoded = [self._encoded(family, item, protocol) for item in items]
         widest = min(max((len(row.answer_ids) for row in encoded), default=1), SEGMENT) + 1
         room = max(1, self._logit_bytes() // (widest * family.module.config.vocab_size * 4))
@@ -287,6 +289,15 @@ class LanguageModels:
             text = family.tokenizer.text(step.ids)
             answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
             yield PartialAnswer(index, answer, bool(step.finish))
+
+    def _note(
+        self, family: Family, asked: Sequence[ScoreItem | GenerationRequest], protocol: ProtocolName
+    ) -> None:
+        """Notes how these are asked, once."""
+        for date, format in dict.fromkeys((each.date, each.format) for each in asked if each.prompt.strip()):
+            for sentence in family.tokenizer.notes(protocol, date, format):
+                if sentence not in self.notes:
+                    self.notes.append(sentence)
 
     def _drop(self, key: str) -> None:
         # PEFT changes the base in place: with half an adapter in it, it would no longer answer as the original.

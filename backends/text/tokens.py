@@ -85,6 +85,36 @@ class ChatTokenizer:
         """Ids that end an answer: those of the model's settings, and in this tool's own way what ends a turn."""
         return self.end_ids | set(self._turn_end) if protocol == "corrected" else self.end_ids
 
+    def notes(self, protocol: ProtocolName, date: str = "", format: str = "") -> list[str]:
+        """What a person should know of how prompts are asked and where answers begin and end, in sentences."""
+        if protocol != "corrected":
+            return []
+        said: list[str] = []
+        if self._frame[1]:
+            said.append(
+                "The tokenizer ends every text with an end token; it is left out of prompts and answers."
+            )
+        if self._plain(format, protocol):
+            begun = self._ids(format.partition(RAW_TEXT)[0])
+            before = self._frame[0]
+            if before and begun[: len(before)] == before:
+                said.append(
+                    "The format begins with the token that the tokenizer writes, too; it is there once."
+                )
+            return said
+        template, placed = self._chat_template, self._placed(date)
+        if template.prints_a_date:
+            told = template.clock(date).at.date().isoformat()
+            said.append(f'The chat template prints a date; it is told {told} (`date = "..."` in the study).')
+        if placed.before:
+            said.append(
+                f"Answers are asked for and scored behind {placed.before!r}, where the chat template puts them."
+            )
+        if self._turn_end and self._turn_end != (self.end_id,):
+            end = self._tokenizer.convert_ids_to_tokens(self._turn_end[0])
+            said.append(f"An answer ends with {end}, which ends a turn in the chat template.")
+        return said
+
     def prompt_ids(
         self, prompt: str, format: str = "", protocol: ProtocolName = "corrected", date: str = ""
     ) -> list[int]:

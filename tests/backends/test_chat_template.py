@@ -260,6 +260,25 @@ def test_open_unlearning_asks_as_before_but_for_a_clock(tmp_path: Path) -> None:
     assert "Thursday, 10 April 2025" in clock._tokenizer.decode(ids)
 
 
+@pytest.mark.parametrize(
+    ("template", "format", "said"),
+    [
+        (TURNS, "", []),
+        (CLOCK, "", ["prints a date; it is told 2024-07-26"]),
+        (FIXED_DEFAULT, "", ["prints a date; it is told 2024-07-26"]),
+        (THINKING, "", ["behind '\\n</think>\\n\\n'"]),
+        (TURNS, "<|im_start|>{prompt}", ["it is there once"]),
+        (TURNS, "Q: {prompt}", []),
+    ],
+)
+def test_it_is_said_how_a_model_is_asked(template: str, format: str, said: list[str], tmp_path: Path) -> None:
+    folder = folder_with(template, tmp_path / "t", "<|im_start|> $A")
+    tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder), frozenset())
+    notes = tokenizer.notes("corrected", "", format)
+    assert len(notes) == len(said) and all(part in note for part, note in zip(said, notes, strict=True))
+    assert tokenizer.notes("open-unlearning", "", format) == []
+
+
 def test_another_date_is_another_name_and_the_same_date_the_same(tmp_path: Path) -> None:
     folder = folder_with(WITH_DEFAULT, tmp_path / "t")
     names = {asked_anew(folder, "corrected", day) for day in ("", "2025-01-31", "2025-02-01")}
