@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app import cli_options
 from app.settings import CACHE_VARIABLE, STUDIES_VARIABLE, cache_folder, demo_studies, open_store
@@ -25,6 +26,9 @@ from backends.errors import BoardError, Cancelled, CheckpointError, ModelError, 
 from backends.study import ProtocolName, Reading, Role, Study
 from backends.study_file import read_study
 from backends.versions import own_version
+
+if TYPE_CHECKING:
+    from cache.store import Store
 
 USER_ERROR = 2
 LAST_PORT = 65535
@@ -55,6 +59,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["evaluate"]:
         options = cli_options.evaluate_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
+        _rehash(options)
         chosen = json_metrics(options)
         return evaluate(options.study, options.models, options.device, chosen, options.protocol)
     if arguments[:1] == ["metrics"]:
@@ -67,6 +72,7 @@ def _dispatch(arguments: list[str]) -> int:
     if arguments[:1] == ["models"]:
         options = cli_options.models_parser().parse_args(arguments[1:])
         _use_cache(options.cache)
+        _rehash(options)
         return models(options.study, options.device, as_json=options.json)
     if arguments[:1] == ["import"]:
         options = cli_options.import_parser().parse_args(arguments[1:])
@@ -86,7 +92,15 @@ def _dispatch(arguments: list[str]) -> int:
     parser = cli_options.show_parser(own_version())
     options = parser.parse_args(own)
     _use_cache(options.cache)
+    _rehash(options)
     return show(_study_files(options, parser), options.port, not options.no_browser, streamlit)
+
+
+def _rehash(options: argparse.Namespace) -> None:
+    if options.rehash:
+        from backends.remembered import forget_all
+
+        forget_all()
 
 
 def show(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:
@@ -223,6 +237,8 @@ def evaluate(
         raise refused
     if as_json is not None:
         return 0
+    for sentence in _lost_utility(study, store, wanted):
+        print(printable(sentence))
     seconds = time.monotonic() - started
     under = f" under the protocol {study.protocol}" if study.protocol != "corrected" else ""
     print(
@@ -230,6 +246,13 @@ def evaluate(
     )
     print(f"  unlearnboard {shlex.quote(str(path))}")
     return 0
+
+
+def _lost_utility(study: Study, store: Store, models: Sequence[str]) -> list[str]:
+    from cache.lost_utility import lost_utility
+    from cache.scoreboard import scoreboard
+
+    return lost_utility(scoreboard(study, store), study.original.name, models)
 
 
 def import_results(options: argparse.Namespace) -> int:

@@ -137,6 +137,7 @@ def show_parser(version: str) -> argparse.ArgumentParser:
         "--no-browser", action="store_true", help="open no browser; for a server or a tunnel"
     )
     _add_cache(running.add_argument)
+    _add_rehash(running.add_argument)
     running.add_argument("--version", action="version", version=f"unlearnboard {version}")
     return parser
 
@@ -167,6 +168,7 @@ def evaluate_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--metrics", metavar="KEY", nargs="+", help="with --json: only these")
     _add_cache(parser.add_argument)
+    _add_rehash(parser.add_argument)
     return parser
 
 
@@ -226,6 +228,7 @@ def models_parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
     parser.add_argument("--json", action="store_true", help="one line of JSON for each model")
     _add_cache(parser.add_argument)
+    _add_rehash(parser.add_argument)
     return parser
 
 
@@ -362,6 +365,14 @@ def without_streamlit_flags(arguments: Sequence[str]) -> tuple[list[str], list[s
         else:
             ours.append(argument)
     return ours, theirs
+
+
+def _add_rehash(add: Callable[..., object]) -> None:
+    add(
+        "--rehash",
+        action="store_true",
+        help="read all weights again instead of trusting the time stamps of files that were read before",
+    )
 
 
 def _add_cache(add: Callable[..., object]) -> None:

@@ -1,7 +1,7 @@
 """Where a model's weights are, what they are, and whether they may be read: without torch, and never unpickling.
 
 A model's identity is the hash of every tensor it uses, its adapter's settings and its tokenizer: two models with one
-fingerprint answer alike. Hashes of files are remembered by path, size and time of change.
+fingerprint answer alike. Hashes of files are remembered, see `remembered.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,13 +17,13 @@ from typing import Any
 from blake3 import blake3
 
 from backends.compressed import is_here, unpacked
-from backends.disk import write_whole
 from backends.drawing_files import check_drawing, drawing_identity
 from backends.errors import CheckpointError
 from backends.hub import HUB, HUB_ID, from_hub, version_path
 from backends.image.lora_settings import stated_strength
 from backends.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.places import cache_folder
+from backends.remembered import remembered
 from backends.study import Modality, ModelSpec
 from backends.tensors import (
     TensorInfo,
@@ -43,10 +42,15 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.tx
 
 @dataclass(frozen=True, slots=True)
 class ModelIdentity:
-    """What a model is, apart from where it lies: hashes of its weights and of its tokenizer ("" for images)."""
+    """What a model is, apart from where it lies: hashes of its weights and of its tokenizer ("" for images).
+
+    `asked` is what tells a study's way of asking it from earlier versions', see `backends.text.asking`; None where that
+    was not looked at, or the files are not here.
+    """
 
     fingerprint: str
     tokenizer: str
+    asked: str | None = None
 
     def declared(self) -> str:
         """The form written into `fingerprint` of a study file."""
@@ -109,7 +113,7 @@ def identity(spec: ModelSpec) -> ModelIdentity:
     if is_pictures(spec.source):
         folder = pictures_folder(spec.source)
         files = pictures_in(folder)
-        return ModelIdentity(_remembered(files, lambda: folder_digest(folder, files)), "")
+        return ModelIdentity(remembered("pictures", files, lambda: folder_digest(folder, files)), "")
     if not available(spec):
         if spec.fingerprint:
             fingerprint, _, tokenizer = spec.fingerprint.partition(":")
@@ -224,26 +228,26 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         file = package_file(spec.source)
         if file is None:
             raise _no_package(spec.source)
-        base = _remembered([file], lambda: file_digest(file))
+        base = remembered("file", [file], lambda: file_digest(file))
         tokenizer = _short(["gguf", base])
         parts.append(base)
     else:
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
         files = weight_files(folder)
-        parts.append(_remembered(files, lambda: _weights_digest(folder, files)))
+        parts.append(remembered("weights", files, lambda: _weights_digest(folder, files)))
         tokenizer = _tokenizer_digest(folder)
         parts.append(_configs_digest(folder))
         parts += unwrapped_part(folder, files)
     if spec.adapter:
         adapter = resolve(spec.adapter)
         files = [adapter_file(adapter)]
-        parts.append(_remembered(files, lambda: _weights_digest(adapter, files)))
+        parts.append(remembered("weights", files, lambda: _weights_digest(adapter, files)))
         settings = adapter_settings(adapter)
         parts.append(_short({key: value for key, value in settings.items() if key not in NOT_WEIGHTS}))
     if spec.weights:
         delta = version_path(spec.weights)
         files = sorted(file for file in delta.rglob("*") if file.is_file()) if delta.is_dir() else [delta]
-        parts.append(_remembered(files, lambda: _version_digest(files)))
+        parts.append(remembered("version", files, lambda: _version_digest(files)))
         parts += ["ema"] if spec.ema else []
         parts += [_short(stated)] if (stated := stated_strength(delta)) else []
     if spec.strength != 1.0:
@@ -253,7 +257,7 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(f"{spec.strength!r} of the way from {_identity(origin).fingerprint}")
     if spec.quantization:
         parts.append(f"bitsandbytes {spec.quantization}")
-    parts += drawing_identity(spec, lambda files: _remembered(files, lambda: _version_digest(files)))
+    parts += drawing_identity(spec, lambda files: remembered(files, lambda: _version_digest(files)))
     return ModelIdentity(_short(parts), tokenizer)
 
 
@@ -330,12 +334,21 @@ def _converted(source: str) -> Path:
     file = package_file(source)
     if file is None:
         raise _no_package(source)
-    target = cache_folder() / "models" / f"{file.stem}-{_remembered([file], lambda: file_digest(file))[:12]}"
+    target = conversion(file)
     if not (target / "config.json").is_file():
         from backends.text.gguf import convert
 
         convert(file, target)
     return target
+
+
+def conversion(file: Path) -> Path:
+    """The folder that a GGUF file is converted to, whether or not that was done."""
+    return (
+        cache_folder()
+        / "models"
+        / f"{file.stem}-{remembered('file', [file], lambda: file_digest(file))[:12]}"
+    )
 
 
 def _no_package(source: str) -> CheckpointError:
@@ -366,20 +379,6 @@ def _is_here(source: str, revision: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
-
-
-def _remembered(files: list[Path], compute: Any) -> str:
-    """Digest of files, remembered by path, size and time of change in the cache folder (best effort)."""
-    key = _short([[str(f.resolve()), f.stat().st_size, f.stat().st_mtime_ns] for f in files])
-    note = cache_folder() / "digests" / key
-    try:
-        return note.read_text()
-    except OSError:
-        pass
-    digest = str(compute())
-    with suppress(OSError):  # a read-only cache only costs the time to hash again
-        write_whole(note, digest.encode())  # half a digest would be another model's
-    return digest
 
 
 def _short(value: Any) -> str:

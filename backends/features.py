@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +19,7 @@ from backends.checkpoints import resolve
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
 from backends.hub import HUB, HUB_ID, from_hub
+from backends.remembered import remembered
 from backends.tensors import PICKLES, file_digest, refuse_pickle, weight_files
 
 CLIP, INCEPTION, LPIPS = "clip", "inception", "lpips"
@@ -93,8 +93,7 @@ def network(kind: str, source: str) -> Network:
         found = files_of(kind, source, fetch=False)
     except CheckpointError:
         return Network(kind, name, "")
-    stats = [(path, path.stat()) for path in found]
-    said = [f"{path.name} {_file_digest(path, s.st_size, s.st_mtime_ns)}" for path, s in stats]
+    said = [f"{path.name} {_file_digest(path)}" for path in found]
     # Vectors from before tensors that CLIP lacked were refused may be of random ones: they are made again.
     return Network(kind, name, _digest([kind, *(["whole"] if kind == CLIP else []), *said]))
 
@@ -137,6 +136,5 @@ def _digest(parts: Sequence[str]) -> str:
     return blake3("\n".join([str(CODE_VERSION), *parts]).encode()).hexdigest(length=16)
 
 
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, _size: int, _changed: int) -> str:
-    return file_digest(path)
+def _file_digest(path: Path) -> str:
+    return remembered("file", [path], lambda: file_digest(path))

@@ -26,7 +26,7 @@ class GenerationRequest:
     """One answer to be written: by which model, to which prompt, with which seed. `format`, `turns`: see `Probe`.
 
     `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
-    scores of a given answer tell about greedy decoding need not be computed again.
+    scores of a given answer tell about greedy decoding need not be computed again. `date`: see `Study`.
     """
 
     model: str
@@ -36,6 +36,7 @@ class GenerationRequest:
     begun: tuple[int, ...] = ()
     ended: bool = False
     turns: Turns = ()
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +50,17 @@ class PartialAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ScoreItem:
-    """One given answer to be teacher-forced after a prompt. `rivals`: keep the first choices of every token."""
+    """One given answer to be teacher-forced after a prompt.
+
+    `rivals`: keep the first choices of every token. `date`: see `Study`.
+    """
 
     prompt: str
     answer: str
     rivals: bool = False
     format: str = ""
     turns: Turns = ()
+    date: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class TextModels(Protocol):
         """Share of a model's probability, 0 to 1, that tokens from the number `size` on have in a short text."""
         ...
 
-    def end_ids(self, model: str) -> frozenset[int]:
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         """Ids that end a model's answer."""
         ...
 

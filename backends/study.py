@@ -29,6 +29,17 @@ RAW_TEXT = "{prompt}"
 Turns = tuple[tuple[str, str], ...]
 """Earlier turns of a conversation, (role, text) in order."""
 
+BEGINNINGS = (
+    "<s>",
+    "<bos>",
+    "[BOS]",
+    "<|begin_of_text|>",
+    "<|startoftext|>",
+    "<|endoftext|>",
+    "<｜begin▁of▁sentence｜>",
+)
+"""Beginning tokens of the field. A format that writes one was asked with two by earlier versions: another question."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -137,6 +148,7 @@ class Probe:
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
                 *(list(self.perturbed_answers), list(self.options), dict(sorted(self.concepts.items()))),
                 *([self.format] if self.format else []),
+                *(["one beginning"] if self.format.startswith(BEGINNINGS) else []),
                 *([{name: getattr(self, name) for name in self.own}] if self.own else []),
                 *([{"turns": [list(turn) for turn in self.turns]}] if self.turns else []),
             ]
@@ -348,7 +360,8 @@ class Study:
     """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
 
     `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe. `forget_concepts`
-    is the target of every model that names none, see `backends/targets.py`.
+    is the target of every model that names none, see `backends/targets.py`. `date` (2025-01-31) is what chat templates
+    that print one are told; "" is the template's own, or `chat_template.PINNED_DATE`, never today's.
     """
 
     name: str
@@ -365,6 +378,7 @@ class Study:
     gradients: bool = False
     denoising: Denoising | None = None
     features: Features = Features()
+    date: str = ""
 
     @property
     def original(self) -> ModelSpec:

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -54,6 +55,7 @@ TOP = (
     "description",
     "protocol",
     "gradients",
+    "date",
     "decoding",
     "sampling",
     "models",
@@ -110,9 +112,24 @@ def read_study(path: Path) -> Study:
         gradients=top.get("gradients", bool, False),
         denoising=_denoising(top) if "denoising" in document else None,
         features=_features(top) if "features" in document else Features(),
+        date=_date(top) if "date" in document else "",
     )
     _check_whole(study, top)
     return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
+
+
+def _date(top: Table) -> str:
+    """The date that chat templates are told, as text: TOML's own dates are dates, too."""
+    value = top.values["date"]
+    try:
+        day = date.fromisoformat(value if isinstance(value, str) else str(value))
+    except ValueError:
+        raise StudyError(
+            f"a date was expected, not {shown(value)}",
+            where=top.where("date"),
+            how='Write it as "2024-07-26"',
+        ) from None
+    return day.isoformat()
 
 
 def _read_text(path: Path) -> str:
@@ -394,6 +411,15 @@ def _check_whole(study: Study, top: Table) -> None:
                 where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(key),
                 how="Remove it",
             )
+    if study.date and (study.modality == "image" or study.protocol != "corrected"):
+        image = study.modality == "image"
+        raise StudyError(
+            "pictures are asked for without a date"
+            if image
+            else f"{study.protocol} has a date of its own, or none",
+            where=top.where("date"),
+            how="Remove it",
+        )
     if study.modality == "text" and (
         study.judges or study.forget_concepts or study.denoising or study.features.named()
     ):

@@ -68,6 +68,7 @@ def _top_values(study: Study) -> dict[str, Any]:
     values: dict[str, Any] = {"name": study.name, "modality": study.modality}
     values |= {"gradients": True} if study.gradients else {}
     values |= {"description": study.description} if study.description else {}
+    values |= {"date": study.date} if study.date and study.protocol == "corrected" else {}
     return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})
 
 

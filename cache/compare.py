@@ -15,6 +15,7 @@ from backends.usable import problems
 from cache import keys
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer, score_items
+from cache.identities import identity_in
 from cache.judging_again import judged_again
 from cache.model_checks import check_models
 from cache.reading import judges_digest
@@ -57,17 +58,21 @@ def compare_text(
     numerics = keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
     contexts: dict[GenerationRequest, str] = {}
     for spec in asked.usable() if probe.prompt or not probe.answer else ():  # a text by itself is scored
-        found = identity(spec)
+        found = identity_in(study, spec)
         for seed in keys.decoding_seeds(decoding):
             context = keys.answers_context(
-                found.fingerprint, found.tokenizer, decoding, seed, numerics, study.protocol
+                *(found.fingerprint, found.tokenizer, decoding, seed, numerics),
+                study.protocol,
+                found.asked or "",
             )
             stored = store.text(store.register(context), [probe.digest()])
             for evidence in stored.values():
                 for answer in evidence.answers:
                     on_partial(spec.name, answer)
             if not stored:
-                request = GenerationRequest(spec.name, probe.prompt, seed, probe.format, turns=probe.turns)
+                request = GenerationRequest(
+                    spec.name, probe.prompt, seed, probe.format, turns=probe.turns, date=study.date
+                )
                 contexts[request] = context.key
 
     def write(specs: Sequence[ModelSpec]) -> None:
@@ -267,11 +272,13 @@ def _score(
     stop: Stop,
 ) -> None:
     for spec in specs:
-        found = identity(spec)
-        context = keys.scores_context(found.fingerprint, found.tokenizer, numerics, study.protocol)
+        found = identity_in(study, spec)
+        context = keys.scores_context(
+            found.fingerprint, found.tokenizer, numerics, study.protocol, found.asked or ""
+        )
         if store.missing(store.register(context), [probe.digest()]):
             loaded = pool.text([spec], dtype_for(study, pool.device, pool.dtype))
-            gatherer = TextGatherer(store, loaded, spec.name, stop, study.protocol)
+            gatherer = TextGatherer(store, loaded, spec.name, stop, study.protocol, study.date)
             gatherer.scores(context.key, [probe], lambda _: None)
             if gatherer.refused:
                 raise gatherer.refused[0][1]

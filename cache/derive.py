@@ -73,7 +73,7 @@ def role_probes(study: Study) -> dict[str, list[Probe]]:
 def contexts_of(study: Study, store: Store, spec: ModelSpec) -> list[Context]:
     """All contexts that hold evidence of the model under the study's settings; none where it cannot be identified."""
     try:
-        model = reading.identity_to_read(spec)
+        model = reading.identity_to_read(spec, study)
     except CheckpointError:
         return []  # the page that opens the study says why; here it only has no evidence
     return (
@@ -306,10 +306,10 @@ def _pixel_reader(store: Store) -> Callable[[ImageEvidence], NDArray[np.uint8] |
 
 
 def _text_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
-    found = reading.score_contexts(store, model, study.protocol)
-    found += reading.gradient_contexts(store, model, study.protocol)
+    found = reading.score_contexts(store, model, study.protocol, study.date)
+    found += reading.gradient_contexts(store, model, study.protocol, study.date)
     for seed in keys.decoding_seeds(study.decoding):
-        found += reading.answer_contexts(store, model, study.decoding, seed, study.protocol)
+        found += reading.answer_contexts(store, model, study.decoding, seed, study.protocol, study.date)
     return found
 
 

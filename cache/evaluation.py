@@ -27,6 +27,7 @@ from cache.denoising import gather_denoising
 from cache.gather_features import gather_features, networks_are_here
 from cache.gather_images import ImageGatherer, Wanted
 from cache.gather_text import TextGatherer
+from cache.identities import identity_in
 from cache.judge_checks import judge_notes, judges_are_here
 from cache.judging_again import judged_again
 from cache.keys import Context, Kind, Way
@@ -157,7 +158,7 @@ class _Evaluation:
         self._spec = spec
         self._on_progress = on_progress
         self._stop = stop
-        self._identity: ModelIdentity = identity(spec)
+        self._identity: ModelIdentity = identity_in(study, spec)
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
         self.judged_by: list[str] = []  # what loading the judges did
@@ -262,7 +263,8 @@ class _Evaluation:
             self._models, self._noted = models, len(models.notes)
             self._found, self._loaded = load_notes(self._study, models, self._spec)
             keep_report(self._study, self._store, self._pool, models, self._spec.name)
-            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, self._study.protocol)
+            way = self._study.protocol, self._study.date
+            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, *way)
         self._text.refused.clear()
         if kind == "scores":
             self._text.scores(found[Way(0)], todo[Way(0)], on_done)

@@ -30,13 +30,13 @@ Result = TypeVar("Result")
 Rows = list[tuple[str, TextEvidence]]
 
 
-def score_items(probe: Probe) -> dict[str, ScoreItem]:
+def score_items(probe: Probe, date: str = "") -> dict[str, ScoreItem]:
     """The answers of a probe that are teacher-forced after its prompt, by the name their scores are kept under."""
     answers = {ANSWER: probe.answer, PARAPHRASE: probe.paraphrased_answer}
     answers |= {perturbed(i): text for i, text in enumerate(probe.perturbed_answers)}
     answers |= {option(i): text for i, text in enumerate(probe.options)}
     return {
-        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format, probe.turns)
+        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format, probe.turns, date)
         for name, text in answers.items()
         if text.strip()
     }
@@ -54,6 +54,7 @@ class TextGatherer:
         model: its name.
         stop: asked between steps.
         protocol: how it is asked.
+        date: that its chat template is told, see `Study`.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class TextGatherer:
         model: str,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        date: str = "",
     ) -> None:
         self._store = store
         self._models = models
         self._model = model
         self._stop = stop
         self._protocol = protocol
+        self._date = date
         self._scored: dict[tuple[str, str, str, Turns], TokenScores] = {}
         self.refused: list[tuple[Probe, ModelError]] = []
 
@@ -92,7 +95,8 @@ class TextGatherer:
 
         def work(part: Sequence[Probe]) -> Rows:
             items = [
-                ScoreItem(probe.prompt, probe.answer, False, probe.format, probe.turns) for probe in part
+                ScoreItem(probe.prompt, probe.answer, False, probe.format, probe.turns, self._date)
+                for probe in part
             ]
             found = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
             if len(found) < len(part):
@@ -158,6 +162,7 @@ class TextGatherer:
                     *(self._model, each.prompt, seed, each.format),
                     *begun.get(each.digest(), ((), False)),
                     turns=each.turns,
+                    date=self._date,
                 )
                 for each in asked
             ]
@@ -190,7 +195,7 @@ class TextGatherer:
         """How greedy answers begin, and whether they end there, by probe digest; from stored token scores."""
         if not context:
             return {}
-        ends = self._models.end_ids(self._model)
+        ends = self._models.end_ids(self._model, self._protocol)
         stored = self._store.text(context, [probe.digest() for probe in probes], pieces=False)
         return {
             digest: greedy_beginning(evidence.scores[ANSWER], ends)
@@ -202,7 +207,7 @@ class TextGatherer:
         self.refused.append((probe, error))
 
     def _score_probes(self, probes: Sequence[Probe]) -> Rows:
-        found = self._score({probe.digest(): score_items(probe) for probe in probes})
+        found = self._score({probe.digest(): score_items(probe, self._date) for probe in probes})
         return [(digest, TextEvidence(scores)) for digest, scores in found.items()]
 
     def _score(self, wanted: Mapping[str, Mapping[str, ScoreItem]]) -> dict[str, dict[str, TokenScores]]:

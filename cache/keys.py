@@ -32,6 +32,32 @@ IMAGE_PROTOCOL = "same-noise/1"
 """One CPU generator for each image, seeded with its seed: equal seeds start from equal noise in every model."""
 
 
+UNSEEN: Mapping[str, str] = MappingProxyType(
+    {
+        "weights": "key: `fingerprint`, of the content of every tensor; see `backends.remembered` for what is trusted",
+        "config.json": "key: `fingerprint`, with the attention implementation where the file names one",
+        "generation_config.json": "key: `fingerprint`; of its settings only the end tokens are used: the own decoding "
+        "loop knows no sampling defaults, penalties, forced, suppressed or forbidden tokens, and no least length",
+        "tokenizer files": "key: `tokenizer`, of the content of tokenizer.json, tokenizer.model, vocabulary, merges",
+        "chat template": "key: `tokenizer`, of its text; `protocol`, of what it renders where that differs from before",
+        "date": "key: `protocol`, where the template prints one; the clock is never asked",
+        "locale, time zone": "cannot: dates are written in English and UTC",
+        "chance in templates": "cannot: a template that draws at random is refused",
+        "end and beginning tokens": "key: `protocol`, where the tokenizer ends texts or another token ends turns; the "
+        "probe's digest, where a format writes the beginning itself",
+        "decoding, sampling": "key: `settings`",
+        "device, number format": "key: `numerics`",
+        "threads, batch neighbours": "cannot, beyond the rounding of float32 (1e-4 nat): padding is masked, positions "
+        "and noise are each row's own",
+        "attention implementation": "cannot, beyond rounding: sdpa and eager agree; another is in config.json",
+        "versions of torch, transformers, tokenizers": "not in the key: they are said with the run, and a tokenizer's "
+        "behaviour is in its file",
+    }
+)
+"""What could change a rendering or a number unseen, and what becomes of it: it changes the key, or cannot change
+anything. `tests/cache/test_unseen.py` has a test of each."""
+
+
 OWN = "own"
 """In the place of a setting that each probe brings along: its value is then part of the probe's digest."""
 
@@ -51,7 +77,7 @@ class Context:
         kind: "scores", "answers", "gradients" or "images".
         fingerprint: identity of the weights.
         tokenizer: identity of tokenizer and chat template; "" for images.
-        protocol: named way of asking.
+        protocol: named way of asking, with what tells it from earlier versions' where `asked_anew` finds a difference.
         settings: canonical JSON of the decoding or sampling settings of one seed; judges for images.
         numerics: see `numerics`.
         code_version: version of the code that makes this kind.
@@ -86,15 +112,20 @@ def context_key(
     ).key
 
 
+def text_protocol(protocol: ProtocolName, asked: str = "") -> str:
+    """Name and version of a way of asking; `asked`: see `backends.text.asking.asked_anew`."""
+    return f"{TEXT_PROTOCOLS[protocol]} {asked}".rstrip()
+
+
 def scores_context(
-    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected"
+    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected", asked: str = ""
 ) -> Context:
     """Given answers, teacher-forced: no settings."""
     return Context(
         "scores",
         fingerprint,
         tokenizer,
-        TEXT_PROTOCOLS[protocol],
+        text_protocol(protocol, asked),
         canonical({}),
         numerics,
         CODE_VERSION["scores"],
@@ -108,6 +139,7 @@ def answers_context(
     seed: int,
     numerics: str,
     protocol: ProtocolName = "corrected",
+    asked: str = "",
 ) -> Context:
     """Answers generated with one seed."""
     settings = canonical(decoding_settings(decoding, seed))
@@ -115,7 +147,7 @@ def answers_context(
         "answers",
         fingerprint,
         tokenizer,
-        TEXT_PROTOCOLS[protocol],
+        text_protocol(protocol, asked),
         settings,
         numerics,
         CODE_VERSION["answers"],
@@ -123,12 +155,12 @@ def answers_context(
 
 
 def gradients_context(
-    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected"
+    fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected", asked: str = ""
 ) -> Context:
     """Gradient norms of the true answers: no settings."""
     version = CODE_VERSION["gradients"]
     return Context(
-        "gradients", fingerprint, tokenizer, TEXT_PROTOCOLS[protocol], canonical({}), numerics, version
+        "gradients", fingerprint, tokenizer, text_protocol(protocol, asked), canonical({}), numerics, version
     )
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.checkpoints import ModelIdentity, can_be_evaluated, identity
+from backends.checkpoints import ModelIdentity, can_be_evaluated
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.usable import problems as problems_of
 from cache import keys
 from cache.features import networks_of, real_to_look_at, to_look_at
+from cache.identities import identity_in
 from cache.keys import Context, Kind, Way
 from cache.left_out import naming
 from cache.reading import judges_digest
@@ -80,7 +81,7 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
     problems = {name: naming(name, error) for name, error in wrong.items()}
     for spec in chosen(study, models):
         try:
-            found = identity(spec)
+            found = identity_in(study, spec)
         except CheckpointError:
             continue  # said above; what is stored of it cannot be found
         if spec.name not in wrong and not can_be_evaluated(spec):
@@ -150,17 +151,19 @@ def contexts(
                 for way in keys.image_ways(study.sampling, probes)
             }
         }
+    asked = model.asked or ""
+    scores = keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol, asked)
     found: dict[Kind, dict[Way, Context]] = {
-        "scores": {Way(0): keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol)},
+        "scores": {Way(0): scores},
         "answers": {
             Way(seed): keys.answers_context(
-                model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol
+                model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol, asked
             )
             for seed in keys.decoding_seeds(study.decoding)
         },
     }
     if study.gradients:
-        context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol)
+        context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol, asked)
         found["gradients"] = {Way(0): context}
     return found
 

@@ -10,7 +10,6 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,23 +17,31 @@ from backends.checkpoints import ModelIdentity, identity, resolve
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.hub import HUB
+from backends.remembered import remembered
 from backends.study import NUDENET, Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from backends.tensors import file_digest
 from cache import keys
-from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, TEXT_PROTOCOLS, Context, Kind, Way
+from cache.identities import asked_by
+from cache.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, Way, text_protocol
 from cache.store import Store
 
 
-def identity_to_read(spec: ModelSpec) -> ModelIdentity:
-    """Identity as the study declares it, so that no file is touched, else from the files.
+def identity_to_read(spec: ModelSpec, study: Study | None = None) -> ModelIdentity:
+    """Identity as the study declares it, so that no weights are touched, else from the files.
+
+    Args:
+        spec: the model.
+        study: whose way of asking counts; None where only the model itself does.
 
     Raises:
         CheckpointError: nothing declared and no files here.
     """
     if spec.fingerprint:
         fingerprint, _, tokenizer = spec.fingerprint.partition(":")
-        return ModelIdentity(fingerprint, tokenizer)
-    return identity(spec)
+        found = ModelIdentity(fingerprint, tokenizer)
+    else:
+        found = identity(spec)
+    return found if study is None else replace(found, asked=asked_by(study, spec))
 
 
 def judges_digest(judges: Sequence[JudgeSpec]) -> str:
@@ -47,8 +54,7 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
             files = [path for path in files if path.suffix in (".onnx", ".py")]
         if not files:
             return ""
-        stats = [(path, path.stat()) for path in files]
-        digests = [_file_digest(path, s.st_size, s.st_mtime_ns) for path, s in stats]
+        digests = [_file_digest(path) for path in files]
         said = [list(judge.classes), sorted(judge.labels), judge.threshold, judge.template]
         usual = JudgeSpec(judge.domain, judge.path, real=judge.real) == judge
         # Until version 2, tensors that a judge of transformers lacked were random, and a CSV's last row won.
@@ -70,9 +76,11 @@ def _judge_place(judge: JudgeSpec) -> Path:
         return Path(judge.path)
 
 
-def score_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected") -> list[Context]:
-    """Contexts with token scores of the model, the preferred arithmetic first."""
-    return _found(store, "scores", model, TEXT_PROTOCOLS[protocol], {})
+def score_contexts(
+    store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected", date: str = ""
+) -> list[Context]:
+    """Contexts with token scores of the model, the preferred arithmetic first; `date` is the study's."""
+    return _asked(_found(store, "scores", model, None, {}), model, protocol, date)
 
 
 def answer_contexts(
@@ -81,17 +89,18 @@ def answer_contexts(
     decoding: Decoding,
     seed: int,
     protocol: ProtocolName = "corrected",
+    date: str = "",
 ) -> list[Context]:
     """Contexts with answers of the model under these settings."""
     settings = keys.decoding_settings(decoding, seed)
-    return _found(store, "answers", model, TEXT_PROTOCOLS[protocol], settings)
+    return _asked(_found(store, "answers", model, None, settings), model, protocol, date)
 
 
 def gradient_contexts(
-    store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected"
+    store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected", date: str = ""
 ) -> list[Context]:
     """Contexts with gradient norms of the model."""
-    return _found(store, "gradients", model, TEXT_PROTOCOLS[protocol], {})
+    return _asked(_found(store, "gradients", model, None, {}), model, protocol, date)
 
 
 def image_contexts(
@@ -132,23 +141,22 @@ def evidence_for(
     Raises:
         CheckpointError: the model's identity is neither declared nor to be had from files.
     """
-    found = identity_to_read(study.model(model))
+    found = identity_to_read(study.model(model), study)
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
-    scored = _of(numerics, score_contexts(store, found, study.protocol))
+    scored = _of(numerics, score_contexts(store, found, study.protocol, study.date))
     scores = _first_text(store, scored, digests, pieces)
     answers = [
         _first_text(
             store,
-            _of(numerics, answer_contexts(store, found, decoding, seed, study.protocol)),
+            _of(numerics, answer_contexts(store, found, decoding, seed, study.protocol, study.date)),
             digests,
             pieces,
         )
         for seed in keys.decoding_seeds(decoding)
     ]
-    norms = _first_text(
-        store, _of(numerics, gradient_contexts(store, found, study.protocol)), digests, pieces=False
-    )
+    normed = _of(numerics, gradient_contexts(store, found, study.protocol, study.date))
+    norms = _first_text(store, normed, digests, pieces=False)
     merged: dict[str, TextEvidence] = {}
     for probe, digest in zip(probes, digests, strict=True):
         written = [each[digest] for each in answers if digest in each]
@@ -169,14 +177,14 @@ def answers_for(
     Nothing for a model whose identity is neither declared nor to be had from files.
     """
     try:
-        found = identity_to_read(study.model(model))
+        found = identity_to_read(study.model(model), study)
     except CheckpointError:
         return {}
     digests = [probe.digest() for probe in probes]
     seeds = [
         _first_text(
             store,
-            answer_contexts(store, found, study.decoding, seed, study.protocol),
+            answer_contexts(store, found, study.decoding, seed, study.protocol, study.date),
             digests,
             pieces=False,
         )
@@ -238,8 +246,24 @@ def _first_text(
     return found
 
 
+def _asked(
+    contexts: Sequence[Context], model: ModelIdentity, protocol: ProtocolName, date: str
+) -> list[Context]:
+    """Those that were asked as the study asks.
+
+    Where the model's template is not here to tell how that is, evidence that was asked under this date in a way of its
+    own goes before evidence under the protocol's bare name, which may be of any day; never both.
+    """
+    if model.asked is not None:
+        return [each for each in contexts if each.protocol == text_protocol(protocol, model.asked)]
+    bare = text_protocol(protocol)
+    wanted = f"{bare} {date}".rstrip()
+    anew = [each for each in contexts if each.protocol.rpartition(" ")[0] == wanted and each.protocol != bare]
+    return anew or [each for each in contexts if each.protocol == bare]
+
+
 def _found(
-    store: Store, kind: Kind, model: ModelIdentity, protocol: str, settings: dict[str, object]
+    store: Store, kind: Kind, model: ModelIdentity, protocol: str | None, settings: dict[str, object]
 ) -> list[Context]:
     """Contexts of the current code that agree with all that is given, float32 before other arithmetic."""
     matching = [
@@ -248,13 +272,12 @@ def _found(
         if context.kind == kind
         and context.fingerprint == model.fingerprint
         and (not model.tokenizer or context.tokenizer == model.tokenizer)
-        and context.protocol == protocol
+        and protocol in (None, context.protocol)
         and context.code_version == CODE_VERSION[kind]
         and settings.items() <= json.loads(context.settings).items()
     ]
     return sorted(matching, key=lambda context: (context.numerics != "float32", context.numerics))
 
 
-@lru_cache(maxsize=256)
-def _file_digest(path: Path, _size: int, _changed: int) -> str:
-    return file_digest(path)
+def _file_digest(path: Path) -> str:
+    return remembered("file", [path], lambda: file_digest(path))

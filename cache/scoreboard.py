@@ -36,6 +36,7 @@ from cache.study_rows import (
     Row,
     Yardstick,
     drawn_mean,
+    lost_parts,
     utility_parts,
     yardstick,
 )
@@ -103,6 +104,11 @@ class Scoreboard:
         told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
         whole = rows[[not isinstance(METRICS.get(key.partition("/")[2]), ImageMetric) for key in rows.index]]
         return pd.concat([told, whole])
+
+    def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
+        """Parts of a model's utility whose mean is below a value."""
+        study = targeted(self._study, model)
+        return lost_parts(study, self._values(model), self.utility_parts, below)
 
     def _whole(self, model: str) -> dict[str, Drawn]:
         """Metrics of a whole model, drawn: computed once for each model."""

@@ -6,7 +6,7 @@ equally, so arithmetic on drawn values of two models is paired. Knows no stores.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -267,6 +267,13 @@ def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
         return drawn_mean(np.empty(0), "")
     drawn = [drawn_mean(_part(study, values, part), part.partition("/")[0]) for part in known]
     return harmonic_mean(np.stack(drawn))
+
+
+def lost_parts(study: Study, values: Values, parts: Sequence[str], below: float) -> tuple[str, ...]:
+    """Parts of model utility whose mean is below a value; those without values are left out."""
+    known = [part for part in parts if part.partition("@")[0] in values]
+    means = {part: drawn_mean(_part(study, values, part), part.partition("/")[0])[0] for part in known}
+    return tuple(part for part, mean in means.items() if mean < below)
 
 
 def _memorisation(values: Values) -> tuple[Drawn, int]:

@@ -41,7 +41,8 @@ from app.targets_panel import targets_panel
 from app.tradeoff_link import NO_SIZE, RUNS, Setting
 from backends.study import Study
 from cache.board import Board
-from cache.scoreboard import Scoreboard
+from cache.lost_utility import lost_utility
+from cache.scoreboard import MODEL_UTILITY, Scoreboard
 
 AIM = "The star never saw the forget set: it is the aim, and forgetting beyond it is damage rather than gain."
 FRONTIER = "Frontier"
@@ -96,6 +97,9 @@ def page() -> None:
     axes = _axes()
     with said:
         protocol_warning(shown)
+        if MODEL_UTILITY in (axes.x.key, axes.y.key) and STUDY in st.session_state["layer"]:
+            for sentence in lost_utility(board, study.original.name):
+                st.caption(literal(sentence))
     if view != FRONTIER:
         show_view(view, runs, keys, axes.x, axes.y, study)
         return

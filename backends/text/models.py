@@ -90,9 +90,9 @@ class LanguageModels:
         with self._only(family, name):
             return share_beyond(family, size, self.device)
 
-    def end_ids(self, model: str) -> frozenset[int]:
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         """Ids that end a model's answer."""
-        return self._families[self._family_of[model]].tokenizer.end_ids
+        return self._families[self._family_of[model]].tokenizer.ends(protocol)
 
     def generate(
         self,
@@ -104,6 +104,7 @@ class LanguageModels:
         """Answers as they grow; all models of one base in mixed batches. See `interfaces.TextModels.generate`."""
         for family_key, indices in self._by_family([request.model for request in requests]).items():
             family = self._families[family_key]
+            self._note(family, [requests[i] for i in indices], protocol)
             room = decoding.max_new_tokens
             prompts = {i: self._prompt(family, requests[i], room, protocol) for i in indices}
             lengths = [len(prompts[i]) + len(requests[i].begun) for i in indices]
@@ -118,6 +119,7 @@ class LanguageModels:
     ) -> Iterator[ScoredItem]:
         """Token scores, each item through the model once and each prompt once. See `interfaces.TextModels.score`."""
         family = self._families[self._family_of[model]]
+        self._note(family, items, protocol)
         encoded = [self._encoded(family, item, protocol) for item in items]
         widest = min(max((len(row.answer_ids) for row in encoded), default=1), SEGMENT) + 1
         room = max(1, self._logit_bytes() // (widest * family.module.config.vocab_size * 4))
@@ -253,7 +255,7 @@ class LanguageModels:
             [Begun(prompts[i], list(requests[i].begun), requests[i].ended) for i in indices],
             [requests[i].seed for i in indices],
             decoding,
-            end_ids=family.tokenizer.end_ids,
+            end_ids=family.tokenizer.ends(protocol),
             pad_id=family.tokenizer.pad_id,
             device=self.device,
             adapters=adapters,
@@ -265,6 +267,15 @@ class LanguageModels:
             text = family.tokenizer.text(step.ids)
             answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
             yield PartialAnswer(index, answer, bool(step.finish))
+
+    def _note(
+        self, family: Family, asked: Sequence[ScoreItem | GenerationRequest], protocol: ProtocolName
+    ) -> None:
+        """Notes how these are asked, once."""
+        for date, format in dict.fromkeys((each.date, each.format) for each in asked if each.prompt.strip()):
+            for sentence in family.tokenizer.notes(protocol, date, format):
+                if sentence not in self.notes:
+                    self.notes.append(sentence)
 
     def _only(self, family: Family, model: str) -> Any:
         """Scoring runs adapter by adapter: mixed batches gain nothing there (0.84 x measured)."""
@@ -288,7 +299,7 @@ class LanguageModels:
         prompt = request.prompt
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
-        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol, request.turns)
+        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol, request.turns, request.date)
         if len(ids) + room > family.context:
             raise ModelError(
                 f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "
@@ -309,7 +320,7 @@ class LanguageModels:
             ModelError: it is too long, makes no token, or has one that the model does not know.
         """
         row = family.tokenizer.encode(
-            *(item.prompt, item.answer, item.format, protocol), family.context, item.turns
+            *(item.prompt, item.answer, item.format, protocol), family.context, item.turns, item.date
         )
         ids = [*row.prompt_ids, *row.answer_ids, *row.end_ids]
         self._check_length(family, len(ids), item.prompt or item.answer)

@@ -2,21 +2,26 @@
 
 How a model is asked is the protocol's:
 
-- corrected: the model's own chat template with its default system text, one user turn, the answer's tokens; the
-  end-of-turn token is scored apart. Without a chat template the prompt, a space and the answer.
+- corrected: the model's own chat template with its default system text, one user turn, the answer's tokens where the
+  template itself puts an answer (behind a closed thinking block, in the final channel); the token that ends the turn is
+  scored apart. Without a chat template the prompt, a space and the answer. No end token of the tokenizer's inside a
+  text, and one beginning token where a format writes it, too.
 - open-unlearning: as its `preprocess_chat_instance` and `preprocess_pretraining_instance`: its system text and date,
   prompt and answer tokenised as one text, everything behind the prompt is the answer, with one more end token where the
   text does not end in one. Tokens with the padding id are hidden from attention, those of the prompt too.
 - muse: never a chat template; "Question: ...", then "Answer: ", as MUSE's `knowmem.py`.
 
 A probe's own format takes the place of the template in all of them. Earlier turns of a conversation go into the
-template before the prompt; without one they stand before it as worked examples do. Knows nothing about models.
+template before the prompt; without one they stand before it as worked examples do. The date is pinned, see
+`chat_template.py`. Knows nothing about models.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -24,6 +29,7 @@ from jinja2 import TemplateError
 
 from backends.errors import CheckpointError, ModelError
 from backends.study import RAW_TEXT, ProtocolName, Turns
+from backends.text.chat_template import ChatTemplate, Clock, Placed, turn_end
 from backends.text.earlier_turns import as_plain_text, left_out
 
 PLAIN_FORMAT: Mapping[ProtocolName, str] = MappingProxyType(
@@ -36,7 +42,8 @@ PLAIN_FORMAT: Mapping[ProtocolName, str] = MappingProxyType(
 """What is put around a prompt that has no format of its own, for a model without a chat template; always in MUSE."""
 
 OPEN_UNLEARNING_SYSTEM = "You are a helpful assistant."
-OPEN_UNLEARNING_DATE = "10 Apr 2025"
+OPEN_UNLEARNING_CLOCK = Clock(datetime(2025, 4, 10), "10 Apr 2025")
+"""That tool tells templates this date; those that read a clock instead are given the same."""
 MOST_TEXT_TOKENS = 2048
 """Of a text without a prompt, as open-unlearning cuts MUSE's and WMDP's."""
 MOST_PLAIN_TOKENS = 512
@@ -76,8 +83,47 @@ class ChatTokenizer:
         """Ids that attention skips wherever they stand: open-unlearning's mask is `ids != pad`, and pad may be eos."""
         return frozenset({self.pad_id}) if protocol == "open-unlearning" else frozenset()
 
+    def ends(self, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        """Ids that end an answer: those of the model's settings, and in this tool's own way what ends a turn."""
+        return self.end_ids | set(self._turn_end) if protocol == "corrected" else self.end_ids
+
+    def notes(self, protocol: ProtocolName, date: str = "", format: str = "") -> list[str]:
+        """What a person should know of how prompts are asked and where answers begin and end, in sentences."""
+        if protocol != "corrected":
+            return []
+        said: list[str] = []
+        if self._frame[1]:
+            said.append(
+                "The tokenizer ends every text with an end token; it is left out of prompts and answers."
+            )
+        if self._plain(format, protocol):
+            begun = self._ids(format.partition(RAW_TEXT)[0])
+            before = self._frame[0]
+            if before and begun[: len(before)] == before:
+                said.append(
+                    "The format begins with the token that the tokenizer writes, too; it is there once."
+                )
+            return said
+        template, placed = self._chat_template, self._placed(date)
+        if template.prints_a_date:
+            told = template.clock(date).at.date().isoformat()
+            said.append(f'The chat template prints a date; it is told {told} (`date = "..."` in the study).')
+        if placed.before:
+            said.append(
+                f"Answers are asked for and scored behind {placed.before!r}, where the chat template puts them."
+            )
+        if self._turn_end and self._turn_end != (self.end_id,):
+            end = self._tokenizer.convert_ids_to_tokens(self._turn_end[0])
+            said.append(f"An answer ends with {end}, which ends a turn in the chat template.")
+        return said
+
     def prompt_ids(
-        self, prompt: str, format: str = "", protocol: ProtocolName = "corrected", turns: Turns = ()
+        self,
+        prompt: str,
+        format: str = "",
+        protocol: ProtocolName = "corrected",
+        turns: Turns = (),
+        date: str = "",
     ) -> list[int]:
         """The prompt, ready for the model's answer.
 
@@ -86,15 +132,19 @@ class ChatTokenizer:
             format: see `Probe`.
             protocol: how it is asked.
             turns: what was said before it.
+            date: that a chat template is told, see `Study`.
 
         Raises:
             CheckpointError: the chat template is broken.
             ModelError: the chat template does not take these turns.
         """
         if self._plain(format, protocol):
-            ids = list(self._tokenizer(self._filled(prompt, format, protocol, turns))["input_ids"])
+            text = self._filled(prompt, format, protocol, turns)
+            if protocol == "corrected":
+                return self._framed(self._ids(text))
+            ids = list(self._tokenizer(text)["input_ids"])
             return ids[:MOST_PLAIN_TOKENS] if self._cut(format, protocol) else ids
-        return self._ids(self._chat(prompt, None, protocol, turns))
+        return self._ids(self._chat(prompt, None, protocol, turns, date))
 
     def encode(
         self,
@@ -104,6 +154,7 @@ class ChatTokenizer:
         protocol: ProtocolName = "corrected",
         context: int = MOST_TEXT_TOKENS,
         turns: Turns = (),
+        date: str = "",
     ) -> EncodedAnswer:
         """Prompt and answer under a protocol.
 
@@ -114,18 +165,21 @@ class ChatTokenizer:
             protocol: how it is asked and where the answer ends.
             context: most tokens of a text by itself.
             turns: what was said before the prompt.
+            date: that a chat template is told, see `Study`.
         """
         if not prompt:
-            return self._text_alone(answer, min(context, MOST_TEXT_TOKENS))
+            return self._text_alone(answer, min(context, MOST_TEXT_TOKENS), protocol)
         if protocol == "open-unlearning":
             return self._joint(prompt, answer, format, turns)
-        prompt_ids = self.prompt_ids(prompt, format, protocol, turns)
+        prompt_ids = self.prompt_ids(prompt, format, protocol, turns, date)
         # After a chat template the answer starts a line; after a bare prompt a space parts the two words.
         parted = not self._plain(format, protocol) or self._filled(prompt, format, protocol)[-1:].isspace()
         text = answer if parted else f" {answer}"
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         pieces = self._cut_at(text, encoded["offset_mapping"])
-        end_ids = () if self.end_id is None else (self.end_id,)
+        end_ids: tuple[int, ...] = () if self.end_id is None else (self.end_id,)
+        if not self._plain(format, protocol):
+            end_ids = self._turn_end or end_ids
         return EncodedAnswer(prompt_ids, list(encoded["input_ids"]), pieces, end_ids)
 
     def text(self, ids: list[int]) -> str:
@@ -158,10 +212,13 @@ class ChatTokenizer:
         form = format or PLAIN_FORMAT[protocol]
         return as_plain_text(turns, form) + form.replace(RAW_TEXT, prompt)
 
-    def _text_alone(self, text: str, most: int) -> EncodedAnswer:
+    def _text_alone(self, text: str, most: int, protocol: ProtocolName) -> EncodedAnswer:
         encoded = self._tokenizer(text, return_offsets_mapping=True)
         pieces = self._cut_at(text, encoded["offset_mapping"])
         ids = list(encoded["input_ids"])
+        ends = len(self._frame[1])
+        if ends and protocol == "corrected":
+            ids, pieces = ids[:-ends], pieces[:-ends]
         return EncodedAnswer(ids[:1], ids[1:most], pieces[1:most])
 
     def _joint(self, prompt: str, answer: str, format: str, turns: Turns) -> EncodedAnswer:
@@ -187,25 +244,28 @@ class ChatTokenizer:
         start = len(self.prompt_ids(prompt, format, protocol, turns))
         return EncodedAnswer(ids[:start], ids[start:], tuple(pieces[start:]))
 
-    def _chat(self, prompt: str, answer: str | None, protocol: ProtocolName, earlier: Turns = ()) -> str:
+    def _chat(
+        self, prompt: str, answer: str | None, protocol: ProtocolName, earlier: Turns = (), date: str = ""
+    ) -> str:
         """The filled-in chat template, up to where the answer begins or with it."""
         turns = [{"role": role, "content": text} for role, text in earlier]
         turns += [{"role": "user", "content": prompt}]
         turns += [] if answer is None else [{"role": "assistant", "content": answer}]
         if earlier:
-            return self._conversation(turns, answer is None, protocol, earlier)
+            return self._conversation(turns, answer is None, protocol, earlier, date)
         if protocol == "corrected":
-            return self._template(turns, answer is None)
+            clock = self._chat_template.clock(date)
+            return self._template(turns, answer is None, clock) + self._placed(date).before
         system = {"role": "system", "content": OPEN_UNLEARNING_SYSTEM}
         try:
-            return self._template([system, *turns], answer is None, date_string=OPEN_UNLEARNING_DATE)
+            return self._template([system, *turns], answer is None, OPEN_UNLEARNING_CLOCK)
         except (
             CheckpointError
         ):  # some templates know no system turn; open-unlearning then has none configured
-            return self._template(turns, answer is None, date_string=OPEN_UNLEARNING_DATE)
+            return self._template(turns, answer is None, OPEN_UNLEARNING_CLOCK)
 
     def _conversation(
-        self, turns: list[dict[str, str]], open_end: bool, protocol: ProtocolName, earlier: Turns
+        self, turns: list[dict[str, str]], open_end: bool, protocol: ProtocolName, earlier: Turns, date: str
     ) -> str:
         """The filled-in chat template with all earlier turns; open-unlearning's system text where they have none.
 
@@ -213,12 +273,13 @@ class ChatTokenizer:
             ModelError: the template refuses them or leaves one out.
         """
         where = f"“{turns[-1 if open_end else -2]['content'][:40]}…”"
-        values = {} if protocol == "corrected" else {"date_string": OPEN_UNLEARNING_DATE}
+        corrected = protocol == "corrected"
+        clock = self._chat_template.clock(date) if corrected else OPEN_UNLEARNING_CLOCK
         if protocol == "open-unlearning" and earlier[0][0] != "system":
             turns = [{"role": "system", "content": OPEN_UNLEARNING_SYSTEM}, *turns]
         how = "Leave these probes out, or give them a format of their own"
         try:
-            text = self._template(turns, open_end, **values)
+            text = self._template(turns, open_end, clock)
         except CheckpointError as error:
             raise ModelError(
                 f"the chat template does not take its earlier turns ({str(error)[:160]})",
@@ -227,21 +288,55 @@ class ChatTokenizer:
             ) from error
         if role := left_out(earlier, text):
             raise ModelError(f"the chat template leaves out a turn of the {role}", where=where, how=how)
-        return text
+        return text + (self._placed(date).before if corrected else "")
 
-    def _template(self, turns: list[dict[str, str]], open_end: bool, **values: str) -> str:
+    def _template(self, turns: list[dict[str, str]], open_end: bool, clock: Clock) -> str:
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    turns, tokenize=False, add_generation_prompt=open_end, **values
-                )
-            )
+            return self._chat_template.filled(turns, clock, open_end=open_end)
         except (TemplateError, TypeError, ValueError) as error:
-            raise CheckpointError(
-                f"its chat template cannot be filled in ({str(error)[:120]})",
-                where=str(self._tokenizer.name_or_path),
-                how="Mend chat_template.jinja or tokenizer_config.json, or take the original's",
-            ) from error
+            raise self._broken_template(error) from error
+
+    def _placed(self, date: str = "") -> Placed:
+        """Where the template puts an answer."""
+        try:
+            return self._chat_template.placed(self._chat_template.clock(date))
+        except (TemplateError, TypeError, ValueError) as error:
+            raise self._broken_template(error) from error
+
+    @cached_property
+    def _chat_template(self) -> ChatTemplate:
+        tokenizer = self._tokenizer
+        return ChatTemplate.of(tokenizer.get_chat_template(), tokenizer.special_tokens_map)
+
+    @cached_property
+    def _turn_end(self) -> tuple[int, ...]:
+        """The token that the chat template writes after an answer; none where there is no template or no such token."""
+        if not self._tokenizer.chat_template:
+            return ()
+        added = self._tokenizer.get_added_vocab()
+        end = turn_end(self._placed().after, list(added))
+        return (int(added[end]),) if end else ()
+
+    @cached_property
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """What the tokenizer puts before and after a text by itself."""
+        bare, framed = self._ids("a"), list(self._tokenizer("a")["input_ids"])
+        for start in range(len(framed) - len(bare) + 1):
+            if framed[start : start + len(bare)] == bare:
+                return framed[:start], framed[start + len(bare) :]
+        return [], []
+
+    def _framed(self, ids: list[int]) -> list[int]:
+        """A text's ids with the tokenizer's beginning, once where the text has it, too; never with its end."""
+        before = self._frame[0]
+        return ids if ids[: len(before)] == before else before + ids
+
+    def _broken_template(self, error: Exception) -> CheckpointError:
+        return CheckpointError(
+            f"its chat template cannot be filled in ({str(error)[:120]})",
+            where=str(self._tokenizer.name_or_path),
+            how="Mend chat_template.jinja or tokenizer_config.json, or take the original's",
+        )
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])

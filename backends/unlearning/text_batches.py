@@ -61,9 +61,8 @@ class Batch:
 
 def encode_rows(tokenizer: ChatTokenizer, rows: Sequence[QuestionAnswer]) -> list[EncodedRow]:
     """Rows as token ids, in the template that scoring uses."""
-    end = [] if tokenizer.end_id is None else [tokenizer.end_id]
     encoded = [tokenizer.encode(row.question, row.answer, turns=row.turns) for row in rows]
-    return [EncodedRow(row.prompt_ids, row.answer_ids + end) for row in encoded]
+    return [EncodedRow(row.prompt_ids, [*row.answer_ids, *row.end_ids]) for row in encoded]
 
 
 def make_batch(rows: Sequence[EncodedRow], pad_id: int, device: str) -> Batch:

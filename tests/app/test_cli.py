@@ -98,6 +98,19 @@ def test_models_says_what_each_image_model_changed(
     assert rows[1]["report"]["changed"] > 0
 
 
+@pytest.mark.parametrize("name", ["evaluate", "models", ""])
+def test_rehash_reads_all_weights_again(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = tmp_path / "cache" / "digests" / "of_another_model"
+    kept.parent.mkdir(parents=True)
+    arguments = [*([name] if name else []), str(tmp_path / "none.toml"), "--cache", str(tmp_path / "cache")]
+    for rehash in (False, True):
+        kept.write_text("digest")
+        error(capsys, *arguments, *(["--rehash"] if rehash else []))
+        assert kept.exists() is not rehash
+
+
 def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.run(["--help"])

@@ -436,3 +436,25 @@ def test_what_is_wrong_with_how_a_model_draws_is_named_with_its_line(
 def test_language_models_draw_nothing(folder: Path) -> None:
     text = WHOLE.replace('method = "NPO"', 'inference = { negative_prompt = "x" }')
     assert "language models write" in message(folder, text)
+
+
+@pytest.mark.parametrize("said", ['"2025-01-31"', "2025-01-31"])
+def test_the_date_that_templates_are_told_is_read_and_written(folder: Path, said: str) -> None:
+    assert read(folder, WHOLE).date == ""
+    study = read(folder, f"date = {said}\n" + WHOLE)
+    assert study.date == "2025-01-31"
+    write_study(study, folder / "again.toml")
+    assert read_study(folder / "again.toml").date == "2025-01-31"
+    write_study(replace(study, protocol="open-unlearning"), folder / "other.toml")
+    assert read_study(folder / "other.toml").date == ""
+
+
+def test_a_date_that_is_none_or_that_nobody_is_told_is_refused(folder: Path) -> None:
+    assert "a date was expected" in message(folder, 'date = "31 Jan"\n' + WHOLE)
+    assert "a date was expected" in message(folder, "date = 7\n" + WHOLE)
+    assert "a date was expected" in message(folder, "date = 2025-01-31T10:00:00\n" + WHOLE)
+    own = message(folder, 'date = "2025-01-31"\nprotocol = "open-unlearning"\n' + WHOLE)
+    assert "open-unlearning has a date of its own" in own and "line 1" in own
+    assert "without a date" in message(
+        folder, 'date = "2025-01-31"\n' + WHOLE.replace('modality = "text"', 'modality = "image"')
+    )

@@ -69,8 +69,8 @@ class CountingModels:
     def share_beyond(self, name: str, size: int) -> float:
         return self._models.share_beyond(name, size)
 
-    def end_ids(self, model: str) -> frozenset[int]:
-        return self._models.end_ids(model)
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        return self._models.end_ids(model, protocol)
 
     def generate(
         self,
@@ -235,8 +235,8 @@ class Breaking:
         self._models, self._after, self._error = models, after, error
         self.asked: list[str] = []
 
-    def end_ids(self, model: str) -> frozenset[int]:
-        return self._models.end_ids(model)
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        return self._models.end_ids(model, protocol)
 
     def generate(
         self,
