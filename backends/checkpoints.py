@@ -257,7 +257,9 @@ def _identity(spec: ModelSpec) -> ModelIdentity:
         parts.append(f"{spec.strength!r} of the way from {_identity(origin).fingerprint}")
     if spec.quantization:
         parts.append(f"bitsandbytes {spec.quantization}")
-    parts += drawing_identity(spec, lambda files: remembered(files, lambda: _version_digest(files)))
+    parts += drawing_identity(
+        spec, lambda files: remembered("version", files, lambda: _version_digest(files))
+    )
     return ModelIdentity(_short(parts), tokenizer)
 
 

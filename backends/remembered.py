@@ -16,10 +16,12 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from blake3 import blake3
 
+from backends.disk import write_whole
 from backends.places import cache_folder
 
 YOUNG = 3.0
@@ -46,11 +48,8 @@ def remembered(what: str, files: Sequence[Path], compute: Callable[[], str]) -> 
             pass
     digest = compute()
     if len(old) == len(before) and [_stamp(file) for file in files] == before:
-        try:
-            note.parent.mkdir(parents=True, exist_ok=True)
-            note.write_text(digest)
-        except OSError:
-            pass  # a read-only cache only costs the time to hash again
+        with suppress(OSError):  # a read-only cache only costs the time to hash again
+            write_whole(note, digest.encode())  # half a digest would be another model's
     return digest
 
 
