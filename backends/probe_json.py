@@ -55,11 +55,11 @@ def json_rows(path: Path, text: str, asked: Asked) -> Rows:
     Raises:
         StudyError: it is no JSON at all, holds no rows, or several splits of which none was chosen.
     """
-    start = _BLANK.match(text).end()  # type: ignore[union-attr]
+    start = _after_blanks(text, 0)
     if start == len(text):
         return Rows([], "JSON")
     value, end, broken = _read(text, start)
-    if broken is None and _BLANK.match(text, end).end() == len(text):  # type: ignore[union-attr]
+    if broken is None and _after_blanks(text, end) == len(text):
         return _document(path, value, asked)
     by_lines = _lines(text)
     if broken is None and end == _end_of_line(text, start):
@@ -69,6 +69,11 @@ def json_rows(path: Path, text: str, asked: Asked) -> Rows:
     if broken is None:
         return _from_stream(path, text, start)
     return _rescued(path, text, start, broken)
+
+
+def _after_blanks(text: str, start: int) -> int:
+    found = _BLANK.match(text, start)
+    return found.end() if found else start
 
 
 def _read(text: str, start: int) -> tuple[Any, int, Broken | None]:
@@ -148,7 +153,7 @@ def _from_stream(path: Path, text: str, start: int) -> Rows:
             )
             break
         rows.append(_row(f"line {line}", value))
-        start = _BLANK.match(text, end).end()  # type: ignore[union-attr]
+        start = _after_blanks(text, end)
     rows = _texts_only(rows)
     if all(row.problem for row in rows):
         raise StudyError(rows[0].problem, where=f"{path}, {rows[0].where}")
@@ -194,7 +199,7 @@ def _rescued(path: Path, text: str, start: int, broken: Broken) -> Rows:
 def _items(text: str, start: int) -> Iterator[Row]:
     number = 0
     while True:
-        start = _BLANK.match(text, start).end()  # type: ignore[union-attr]
+        start = _after_blanks(text, start)
         value, end, broken = _read(text, start)
         if broken is not None or not isinstance(value, dict | str):
             return
@@ -202,7 +207,7 @@ def _items(text: str, start: int) -> Iterator[Row]:
         if isinstance(value, dict) and isinstance(value.get("row"), dict):
             value = value["row"]
         yield _row(f"item {number}", value)
-        start = _BLANK.match(text, end).end()  # type: ignore[union-attr]
+        start = _after_blanks(text, end)
         if text[start : start + 1] != ",":
             return
         start += 1
