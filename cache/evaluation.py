@@ -309,7 +309,7 @@ class _Evaluation:
             *(f"Row left out: {row}" for row in probe_set.left_out),
             *(f"Probe {each.probe.id} left out: {each.error.what}" for each in refused),
             *self._found,
-            *models,
+            *dict.fromkeys(models),
         ]
 
     def _report(self, probe_set: ProbeSet, kind: Kind) -> Callable[[int, int], None]:

@@ -15,11 +15,13 @@ import torch
 
 from backends.checkpoints import identity
 from backends.interfaces import GenerationRequest, ScoreItem
+from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.text.models import LanguageModels
+from cache.evaluation import evaluate
 from cache.identities import identity_in
 from cache.keys import UNSEEN, scores_context
-from cache.plan import contexts
+from cache.plan import contexts, plan
 from cache.reading import score_contexts
 from cache.store import Store
 from tests.tiny_text import tiny_tokenizer, write_tiny_model
@@ -188,3 +190,20 @@ def test_a_format_that_writes_the_beginning_itself_is_another_question() -> None
     plain = Probe("p", "forget", "q", "a", format="[INST] {prompt}")
     assert plain.digest() == replace(plain, id="x").digest()
     assert replace(plain, format="<s>[INST] {prompt}").digest() != plain.digest()
+
+
+def test_every_run_says_which_date_was_told(folder: Path, tmp_path: Path) -> None:
+    tiny_tokenizer(LIKE_LLAMA).save_pretrained(folder)
+    asked = study(folder)
+    other = replace(PROBE, id="q", prompt="Where was it written?")
+    sets = (*asked.probe_sets, ProbeSet("retain", "retain", (other,)))
+    twice = (spec(folder), replace(spec(folder), name="again", part="unlearned"))
+    asked = replace(asked, models=twice, probe_sets=sets, decoding=Decoding(max_new_tokens=4))
+    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    evaluate(replace(asked, models=twice[:1]), store, ModelPool("cpu"))
+    runs = store.runs(asked.name)
+    assert len(runs) == 2
+    assert all(sum("it is told 2024-07-26" in note for note in run.notes) == 1 for run in runs)
+    # The second model equals the first: nothing is missing, on whatever day it is asked.
+    assert plan(asked, store, "float32").missing == 0
+    assert plan(replace(asked, date="2025-01-31"), store, "float32").missing == 8
