@@ -42,7 +42,7 @@ def _summary(report: LoaderReport) -> str:
     added = f", {report.added:,} parameters added" if report.added else ""
     rounded = f", {report.rounded} more by rounding only" if report.rounded else ""
     if not report.share:
-        return f"{report.shape}: equal to the original in all of its {report.matched} tensors{rounded}"
+        return f"{report.shape}: {report.matched} tensors matched, none differs from the original's{rounded}"
     return (
         f"{report.shape}: {report.matched} tensors matched, {report.changed} differ{rounded}, "
         f"{100 * report.share:.2f} % of the parameters{moved}{added}"

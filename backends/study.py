@@ -210,7 +210,7 @@ class ProbeSet:
     path: str = ""
     reading: Reading = AS_IS
     left_out: tuple[str, ...] = ()
-    how: HowRead = HowRead()
+    how: HowRead = field(default=HowRead(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

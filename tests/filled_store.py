@@ -144,9 +144,8 @@ def write_study(study: Study, folder: Path) -> Path:
     lines.append(f"max_new_tokens = {study.decoding.max_new_tokens}")
     for spec in study.models:
         lines.append("[[models]]")
-        values = {
-            key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0, ())
-        }
+        usual = asdict(ModelSpec("", "original", "")) | {"part": ""}
+        values = {key: value for key, value in asdict(spec).items() if value and value != usual[key]}
         lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
     for probes in study.probe_sets:
         lines += ["[[probes]]", f'file = "probes/{probes.name}.jsonl"', f'role = "{probes.role}"']

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from blake3 import blake3
+from safetensors.numpy import save
 
 from backends.compressed import compress, unpacked
 from backends.errors import CheckpointError, StoreError
@@ -118,7 +119,7 @@ def test_weights_that_do_not_fit_unpacked_say_so(
 ) -> None:
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(small_disk))
     weights = tmp_path / "w.safetensors"
-    weights.write_bytes(noise(2_000_000))
+    weights.write_bytes(save({"a": np.frombuffer(noise(2_000_000), np.uint8)}))
     packed = compress(weights)
     with pytest.raises(CheckpointError, match=r"the disk is full.*are free"):
         unpacked(weights)

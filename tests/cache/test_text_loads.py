@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from app import cli
-from backends.errors import CheckpointError
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.study_writing import write_study
 from backends.text.vocabulary_share import TEXT
 from cache.evaluation import evaluate
+from cache.left_out import LeftOut
 from cache.model_checks import check_models, model_check
 from cache.store import Store
 from tests.backends.test_vocabularies import with_padding
@@ -63,7 +63,7 @@ def test_a_model_that_lacks_weights_leaves_no_number(
     base: Path, store: Store, tmp_path: Path, part: str
 ) -> None:
     study = study_of(base, rewritten(base, tmp_path / "broken", part))
-    with pytest.raises(CheckpointError, match=f"missing: .*{part}"):
+    with pytest.raises(LeftOut, match=f"missing: .*{part}"):
         evaluate(study, store, ModelPool("cpu"), ["Unlearned"])
     for context in store.contexts():
         assert len(store.missing(context.key, [probe.digest() for probe in PROBES])) == len(PROBES)
@@ -143,7 +143,7 @@ def test_models_prints_it_for_language_models(
     cache = ["--cache", str(tmp_path / "cache")]
     assert cli.run(["models", str(tmp_path / "study.toml"), *cache]) == 0
     said = capsys.readouterr().out
-    assert "Original   whole model: 21 tensors matched, 0 differ, 0.00 % of the parameters\n" in said
+    assert "Original   whole model: 21 tensors matched, none differs from the original's\n" in said
     assert "Unlearned  whole model: 21 tensors matched, 21 differ, 100.00 % of the parameters" in said
     assert "- _orig_mod. and module. was taken away" in said
     assert cli.run(["models", str(tmp_path / "study.toml"), "--json", *cache]) == 0
