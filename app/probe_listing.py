@@ -29,7 +29,9 @@ def lines(found: ProbeFile) -> Iterator[str]:
         yield "Left out, as the list is published so:"
         yield from (f"  {gap}" for gap in gaps)
     if found.problems:
-        yield f"{len(found.problems):,} rows cannot be used; skip_bad_rows = true in the study leaves them out:"
+        count = len(found.problems)
+        what = "1 row cannot be used" if count == 1 else f"{count:,} rows cannot be used"
+        yield f"{what}; skip_bad_rows = true in the study leaves {'it' if count == 1 else 'them'} out:"
         yield from (f"  {problem}" for problem in found.problems)
 
 

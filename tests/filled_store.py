@@ -144,9 +144,7 @@ def write_study(study: Study, folder: Path) -> Path:
     lines.append(f"max_new_tokens = {study.decoding.max_new_tokens}")
     for spec in study.models:
         lines.append("[[models]]")
-        usual = asdict(ModelSpec("", "original", "")) | {"part": ""}
-        values = {key: value for key, value in asdict(spec).items() if value and value != usual[key]}
-        lines += [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+        lines += model_lines(spec)
     for probes in study.probe_sets:
         lines += ["[[probes]]", f'file = "probes/{probes.name}.jsonl"', f'role = "{probes.role}"']
         rows = [json.dumps(_row(probe)) for probe in probes.probes]
@@ -154,6 +152,13 @@ def write_study(study: Study, folder: Path) -> Path:
     path = folder / "study.toml"
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def model_lines(spec: ModelSpec) -> list[str]:
+    """What a study file says of a model, where it is not the usual."""
+    usual = asdict(ModelSpec("", "original", "")) | {"part": ""}
+    values = {key: value for key, value in asdict(spec).items() if value and value != usual[key]}
+    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]
 
 
 def token_scores(text: str, level: float, random: np.random.Generator, rivals: int = 0) -> TokenScores:

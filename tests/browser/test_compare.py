@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from backends.study import Study
 from cache.store import Store
 from tests.browser.conftest import Dashboard, running
 from tests.browser.steps import screenshot, wait_ready
-from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
+from tests.filled_store import fill_images, fill_text, image_study, model_lines, text_study, write_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 HOSTILE = "<script>alert(1)</script> **b** $x^2$ ![a](http://evil.example/x.png)"
@@ -45,10 +44,7 @@ def write_image_study(study: Study, folder: Path) -> Path:
     (folder / "probes").mkdir(parents=True)
     lines = [f'name = "{study.name}"', 'modality = "image"', "[sampling]", "steps = 10", "seeds = [1, 2]"]
     for spec in study.models:
-        values = {
-            key: value for key, value in asdict(spec).items() if value not in ("", None, False, 1.0, ())
-        }
-        lines += ["[[models]]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]
+        lines += ["[[models]]", *model_lines(spec)]
     for probes in study.probe_sets:
         rows = [json.dumps({"id": p.id, "prompt": p.prompt, **p.concepts}) for p in probes.probes]
         (folder / "probes" / f"{probes.role}.jsonl").write_text("\n".join(rows) + "\n")
