@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if HERE / folder in item.path.parents:
                 item.add_marker(marker)
     items.sort(key=lambda item: HERE / "browser" in item.path.parents)
+
+
+@pytest.fixture(autouse=True)
+def _environment_ends_with_the_test() -> Iterator[None]:
+    """What the command line sets for the server that it starts is gone with the test: browser tests start servers."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)

@@ -123,7 +123,8 @@ def test_part_of_the_denoiser_is_an_unlearned_version(family: Family, tmp_path: 
     assert (report.matched, report.changed, report.unchanged) == (len(part), len(part), 0)
     assert report.missing == len(family.states[family.denoiser]) - len(part)
     assert {block.component for block in report.blocks} == {family.denoiser}
-    assert report.differences == ()
+    # Half is more than these random weights are large, and that is said; nothing else differs.
+    assert not [said for said in report.differences if "relative difference" not in said]
 
 
 def test_the_whole_denoiser_is_one_too(family: Family, tmp_path: Path) -> None:

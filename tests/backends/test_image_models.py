@@ -298,7 +298,8 @@ def test_the_report_says_what_differs(
     moved = sum(t.numel() for name, t in touched.items() if name.startswith(block.block))
     expected = (0.25 * moved / sum(float(t.double().square().sum()) for t in mine)) ** 0.5
     assert block.relative_l2 == pytest.approx(expected, rel=1e-5)
-    assert report.differences == ()
+    # Half is more than these random weights are large, and that is said; nothing else differs.
+    assert not [said for said in report.differences if "relative difference" not in said]
 
     pipe = load_pipeline(folder, torch.float32)
     pipe.scheduler.register_to_config(beta_end=0.5)
