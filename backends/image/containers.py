@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from backends.errors import CheckpointError
+from backends.wrapped_names import unwrapped
 
 WRAPPERS = (
     *(
@@ -46,14 +47,12 @@ TRAINING = (
     *("optimizer_states", "callbacks", "loops", "hyper_parameters", "args", "config", "rng_state"),
 )
 """Keys of what only training needs."""
-PREFIXES = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
-"""Put before every name by DistributedDataParallel, torch.compile and FSDP."""
 DEEPEST = 12
 MOST_TENSORS = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class Unwrapped:
+class StateDict:
     """Tensors by name, out of whatever was around them.
 
     Attributes:
@@ -71,7 +70,7 @@ class Unwrapped:
     notes: tuple[str, ...]
 
 
-def unwrapped(raw: Any, path: Path, parts: Collection[str]) -> Unwrapped:
+def state_dict_in(raw: Any, path: Path, parts: Collection[str]) -> StateDict:
     """Take off wrappers and prefixes.
 
     Args:
@@ -91,7 +90,7 @@ def unwrapped(raw: Any, path: Path, parts: Collection[str]) -> Unwrapped:
             average: Mapping[Any, Any] = next(
                 (inside[key] for key in AVERAGES if isinstance(inside.get(key), Mapping)), {}
             )
-            averaged = bare_names(_flat(average, path)) if average else {}
+            averaged = unwrapped_tensors(_flat(average, path), path)[0]
         key = _wrapper(inside, parts)
         if key is None:
             break
@@ -100,13 +99,20 @@ def unwrapped(raw: Any, path: Path, parts: Collection[str]) -> Unwrapped:
         inside = inside[key]
     training = {key: value for key, value in inside.items() if key not in (*TRAINING, *AVERAGES)}
     left_out += [str(key) for key in inside if key not in training]
-    flat = _flat(training, path)
-    names = bare_names(flat)
+    flat, wrappers = unwrapped_tensors(_flat(training, path), path)
     notes = [f"read from {' / '.join(keys)} in the file"] if keys else []
-    prefixes = [prefix for prefix in PREFIXES if any(prefix in _wrapping(name) for name in flat)]
-    if prefixes:
-        notes.append(f"{' and '.join(prefixes)} taken off its tensors' names")
-    return Unwrapped(training, names, averaged, tuple(left_out), tuple(notes))
+    notes += [f"{' and '.join(wrappers)} taken off its tensors' names"] if wrappers else []
+    return StateDict(training, flat, averaged, tuple(left_out), tuple(notes))
+
+
+def unwrapped_tensors(flat: Mapping[str, Tensor], path: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Tensors under their names without what wrapped modules put around them, and what that was.
+
+    Raises:
+        CheckpointError: two tensors would have one name.
+    """
+    found = unwrapped(flat, str(path))
+    return {found.names[name]: tensor for name, tensor in flat.items()}, found.wrappers
 
 
 def _wrapper(inside: Mapping[Any, Any], parts: Collection[str]) -> str | None:
@@ -135,26 +141,3 @@ def _tensors(inside: Mapping[Any, Any], before: str, depth: int, path: Path) -> 
             yield f"{before}{key}", value
         elif isinstance(value, Mapping):
             yield from _tensors(value, f"{before}{key}.", depth + 1, path)
-
-
-def _wrapping(name: str) -> str:
-    """The prefixes of wrapped modules in a name, one after the other."""
-    inner = "".join(prefix for prefix in PREFIXES[1:] if f".{prefix}" in f".{name}")
-    return inner + (PREFIXES[0] if _unwrapped_inside(name).startswith(PREFIXES[0]) else "")
-
-
-def _unwrapped_inside(name: str) -> str:
-    for prefix in PREFIXES[1:]:
-        name = f".{name}".replace(f".{prefix}", ".").removeprefix(".")
-    return name
-
-
-def bare_names(flat: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their names without prefixes, wherever a wrapped module begins."""
-    found = {}
-    for name, tensor in flat.items():
-        short = _unwrapped_inside(name)
-        while short.startswith(PREFIXES[0]):
-            short = short.removeprefix(PREFIXES[0])
-        found[short] = tensor
-    return found

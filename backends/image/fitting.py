@@ -15,21 +15,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from backends.errors import CheckpointError
+from backends.loader_report import named
 from backends.tensors import read_header, weight_files
-
-PREFIXES = {"module.": "DistributedDataParallel", "_orig_mod.": "torch.compile"}
-"""What wrappers put before the names of all tensors, and which ones."""
-_SHOWN = 3
+from backends.wrapped_names import unwrapped
 
 
-def without_prefixes(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Each name without the prefixes that all of them share, and a sentence for each prefix."""
-    short = {name: name for name in names}
-    said = []
-    while found := next((p for p in PREFIXES if short and all(n.startswith(p) for n in short.values())), ""):
-        short = {name: each.removeprefix(found) for name, each in short.items()}
-        said.append(f"the prefix {found} of {PREFIXES[found]} was taken off the names of its tensors")
-    return short, said
+def without_prefixes(names: Iterable[str], where: Path) -> tuple[Mapping[str, str], list[str]]:
+    """Each name without what wrapped modules put around it, and a sentence where there was any.
+
+    Raises:
+        CheckpointError: two tensors would have one name.
+    """
+    found = unwrapped(names, str(where))
+    told = " and ".join(found.wrappers)
+    return found.names, [f"{told} was taken off the names of its tensors"] if told else []
 
 
 def fitted(
@@ -56,7 +55,7 @@ def fitted(
     Raises:
         CheckpointError: tensors are missing, unknown or of another shape; names them.
     """
-    names, said = without_prefixes(state)
+    names, said = without_prefixes(state, where)
     found = {names[name]: tensor for name, tensor in state.items()}
     refuse_difference(
         missing=[name for name in wanted if name not in found and name not in optional],
@@ -131,7 +130,7 @@ def load_whole(loader: Any, folder: Path, what: str) -> tuple[Any, list[str]]:
         "ignore_mismatched_sizes": True,  # which are refused below, by name
     }
     files = weight_files(folder)
-    names, said = without_prefixes(name for file in files for name in read_header(file))
+    names, said = without_prefixes((name for file in files for name in read_header(file)), folder)
     if said:
         from transformers import AutoConfig
 
@@ -156,5 +155,4 @@ def load_whole(loader: Any, folder: Path, what: str) -> tuple[Any, list[str]]:
 
 
 def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{', '.join(names[:_SHOWN])}{more} {'is' if len(names) == 1 else 'are'}"
+    return f"{named(tuple(names))} {'is' if len(names) == 1 else 'are'}"

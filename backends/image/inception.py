@@ -225,7 +225,7 @@ def load_inception(source: str, device: str) -> InceptionFeatures:
     """
     file = files_of(INCEPTION, source)[0]
     tensors = tensors_in(read_tensors(file))
-    names, _ = without_prefixes(tensors)
+    names, _ = without_prefixes(tensors, file)
     found = {names[name]: tensor for name, tensor in tensors.items()}
     how = (
         "Name pytorch-fid's pt_inception-2015-12-05-6726825d.pth or torchvision's inception_v3 in `inception`"

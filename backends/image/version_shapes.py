@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from diffusers.loaders import single_file_utils
 from torch import Tensor
 
 from backends.errors import CheckpointError
 from backends.image.compvis_text import CONDITIONS, PLACES, text_encoders
-from backends.image.containers import Unwrapped, bare_names, unwrapped
+from backends.image.containers import StateDict, state_dict_in, unwrapped_tensors
 from backends.image.lora import is_lora, lora_changes, other_adapter
 from backends.image.lora_settings import lora_settings
 from backends.image.sgm_names import diffusers_name, layers_of
@@ -93,7 +94,7 @@ def _recognised(
         return _with_erasers(erasers, path, base)
     if isinstance(raw, list | tuple):
         return _checked(_ddpm_list(raw, path, base, ema), path, base)
-    found = unwrapped(raw, path, base)
+    found = state_dict_in(raw, path, base)
     version = _shaped(found, path, base, configs, ema)
     averaged = bool(found.averaged)
     return replace(
@@ -105,7 +106,7 @@ def _recognised(
 
 
 def _shaped(
-    wrapped: Unwrapped, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], ema: bool
+    wrapped: StateDict, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], ema: bool
 ) -> Version:
     """What tensors by name are, once nothing is around them."""
     flat = wrapped.averaged if ema and wrapped.averaged else wrapped.flat
@@ -160,11 +161,17 @@ def _placed(flat: Mapping[str, Tensor], base: States, path: Path) -> dict[str, d
     """Tensors by component; one that fits nowhere goes to the denoiser, where it is named as unexpected."""
     found: dict[str, dict[str, Tensor]] = {}
     main = denoiser_of(base)
-    bare = {name: tensor for name, tensor in bare_names(flat).items() if not name.endswith(_NO_WEIGHTS)}
+    bare = {name: tensor for name, tensor in flat.items() if not name.endswith(_NO_WEIGHTS)}
     parts = _likeliest(bare, base, path)
     for name, tensor in bare.items():
         component, own = _place(name, base, parts) or (main, name)
-        found.setdefault(component, {})[own] = tensor
+        known = found.setdefault(component, {}).setdefault(own, tensor)
+        if known is not tensor and not torch.equal(known, tensor):
+            raise CheckpointError(
+                f"it has {own} twice, with different values",
+                where=str(path),
+                how="Save the model's own state dict",
+            )
     return found
 
 
@@ -210,9 +217,13 @@ def _place(name: str, base: States, parts: Sequence[str]) -> tuple[str, str] | N
     return None
 
 
-def _spellings(name: str) -> tuple[str, str, str]:
-    # Text encoders are saved with and without the name of their one part, depending on the library's version.
-    return name, name.removeprefix("text_model."), f"text_model.{name}"
+def _spellings(name: str) -> tuple[str, ...]:
+    """Names that a tensor may have in a text encoder, depending on the library's version and on who saves it.
+
+    With and without the name of its one part; AdvUnlearn's wrapper calls the embeddings `embedding`.
+    """
+    own = "embeddings." + name.removeprefix("embedding.") if name.startswith("embedding.") else name
+    return own, own.removeprefix("text_model."), f"text_model.{own}"
 
 
 def _ignored(flat: Mapping[str, Tensor], found: States) -> tuple[str, ...]:
@@ -225,7 +236,7 @@ def _delta(raw: Mapping[str, Any], base: States, path: Path) -> Version:
     found: dict[str, dict[str, Tensor]] = {}
     for component in base:
         held = raw.get(component)
-        for name, tensor in unwrapped(held, path, ()).flat.items() if isinstance(held, Mapping) else ():
+        for name, tensor in state_dict_in(held, path, ()).flat.items() if isinstance(held, Mapping) else ():
             if not name.endswith(_NO_WEIGHTS):
                 placed = _place(f"{component}.{name}", base, ())
                 found.setdefault(component, {})[placed[1] if placed else name] = tensor
@@ -240,7 +251,7 @@ def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: 
     if not dicts:
         raise CheckpointError("this list holds no tensors by name", where=str(path))
     averaged = len(dicts) > 1
-    flat = dicts[-1] if ema and averaged else dicts[0]
+    flat, _ = unwrapped_tensors(dicts[-1] if ema and averaged else dicts[0], path)
     notes = _which(ema, averaged)
     return Version(
         "DDPM list checkpoint",

@@ -75,6 +75,13 @@ def encoder(pipe: Any) -> Any:
     return moved
 
 
+def as_advunlearn_saves(text_encoder: Any) -> dict[str, torch.Tensor]:
+    """State dict of its CustomTextEncoder: the encoder, and its three parts once more under names of their own."""
+    state = {name.removeprefix("text_model."): tensor for name, tensor in text_encoder.state_dict().items()}
+    again = {name.replace("embeddings.", "embedding.", 1): tensor for name, tensor in state.items()}
+    return tiny.prefixed(state, "text_encoder.text_model.") | again
+
+
 FILES: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     # method in the table: component that changed, file, content, part of the names that changed ("" for all)
     "ESD": ("unet", "esd-cat-from-cat-esdx.safetensors", only, "attn2"),
@@ -99,7 +106,7 @@ FILES: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     "AdvUnlearn": (
         "text_encoder",
         "TextEncoder-adv.pt",
-        lambda pipe: tiny.prefixed(encoder(pipe).state_dict(), "text_encoder."),
+        lambda pipe: as_advunlearn_saves(encoder(pipe)),
         "",
     ),
 }
@@ -177,6 +184,14 @@ def test_what_is_no_weight_of_the_model_is_refused_in_a_sentence(
         grads = tiny.openclip(pipe.text_encoder.state_dict(), "transformer.")
         path = tiny.write(tmp_path / "forget_grads.pt", grads)
     with pytest.raises(CheckpointError, match=REFUSED[method]):
+        loaded(folder, weights=str(path))
+
+
+def test_one_tensor_with_two_values_is_refused(folder: Path, pipe: Any, tmp_path: Path) -> None:
+    state = as_advunlearn_saves(encoder(pipe))
+    state["final_layer_norm.bias"] = state["final_layer_norm.bias"] + 1
+    path = tiny.write(tmp_path / "TextEncoder.pt", state)
+    with pytest.raises(CheckpointError, match="twice, with different values"):
         loaded(folder, weights=str(path))
 
 
