@@ -66,7 +66,9 @@ def _card(card: MetricCard) -> Iterator[str]:
     yield f"{card.title}  ({card.key})"
     yield f"  {card.reading}"
     facts = {
-        "better": f"{WAYS[card.on_forget]} on forget and holdout probes, {WAYS[card.elsewhere]} elsewhere",
+        "better": WAYS[card.elsewhere]
+        if card.on_forget == card.elsewhere
+        else f"{WAYS[card.on_forget]} on forget and holdout probes, {WAYS[card.elsewhere]} elsewhere",
         "range": _range(card),
         "ideal": card.ideal,
         "needs": ", ".join(card.needs) or "nothing more",

@@ -95,7 +95,7 @@ def embeddings_in(names: Iterable[str]) -> list[str]:
 
 
 def adapter_form(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """What an adapter is, in words: "LoRA adapter of rank 8 and alpha 16 on 24 layers (1,327,104 parameters)".
+    """What an adapter is, in words: "LoRA adapter of rank 8 and alpha 16 on 24 modules (1,327,104 parameters)".
 
     Args:
         settings: of the adapter.
@@ -110,15 +110,13 @@ def adapter_form(settings: Mapping[str, Any], shapes: Mapping[str, tuple[int, ..
     alpha = settings.get("lora_alpha")
     scale = f" and alpha {alpha}" if ranks and alpha is not None else ""
     mark = re.compile(r"\.(lora|ia3|hada|lokr|oft|vera|trainable_tokens|token_adapter)_?")
-    layers = {mark.split(name)[0] for name in shapes}
+    modules = {mark.split(name)[0] for name in shapes}
     count = sum(math.prod(shape) for shape in shapes.values())
     more = [name for name in ("modules_to_save", "trainable_token_indices") if settings.get(name)]
     more += ["biases"] if settings.get("bias", "none") != "none" else []
     more += ["resized embeddings"] if embeddings_in(shapes) and "modules_to_save" not in more else []
     beside = f", with {' and '.join(more)}" if more else ""
-    return (
-        f"{kinds.get(kind, kind)} adapter{rank}{scale} on {len(layers)} layers ({count:,} parameters){beside}"
-    )
+    return f"{kinds.get(kind, kind)} adapter{rank}{scale} on {len(modules)} modules ({count:,} parameters){beside}"
 
 
 def base_note(settings: Mapping[str, Any], source: str, folder: Path) -> str:

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from backends.plain_files import NotPlain, read_plain
 from cache.importers.found import plain_settings

@@ -86,8 +86,12 @@ def card(page: Page, name: str) -> Locator:
     return page.get_by_role("article", name=name, exact=True)
 
 
-def names_shown(page: Page) -> list[str]:
-    return [str(one.get_attribute("aria-label")) for one in page.get_by_role("article").all()]
+def expect_shown(page: Page, *names: str) -> None:
+    """These models' cards and no others, in this order, as soon as they are there."""
+    cards = page.get_by_role("article")
+    expect(cards).to_have_count(len(names))
+    for place, name in enumerate(names):
+        expect(cards.nth(place)).to_have_attribute("aria-label", name)
 
 
 def prompt_box(page: Page) -> Locator:
@@ -105,7 +109,7 @@ def test_first_page_is_filled_with_the_original_first_and_no_model_loaded(
 ) -> None:
     open_page(page, board)
     expect(card(page, "Original")).to_contain_text("ROUGE-L")
-    assert names_shown(page) == ["Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10"]
+    expect_shown(page, "Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10")
     expect(page.get_by_text("No model loaded")).to_be_visible()
     expect(page.get_by_role("region", name="Reference answer")).to_contain_text("Oslo")
     screenshot(page, "compare-text")
@@ -166,7 +170,7 @@ def test_ticked_checkpoints_are_shown_and_survive_a_reload(page: Page, board: Da
     page.reload()
     wait_ready(page)
     expect(card(page, "NPO 4")).to_be_visible()
-    assert names_shown(page) == ["Original", "Retained", "NPO 4", "NPO 10", "IdkDPO 10"]
+    expect_shown(page, "Original", "Retained", "NPO 4", "NPO 10", "IdkDPO 10")
 
 
 def test_a_prompt_that_no_model_here_can_answer_is_refused_in_place(page: Page, board: Dashboard) -> None:
@@ -225,7 +229,7 @@ def test_a_link_to_what_is_not_here_says_so_and_shows_the_usual(
 ) -> None:
     open_page(page, board, link)
     expect(page.get_by_test_id("stToast")).to_contain_text(words)
-    assert names_shown(page) == ["Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10"]
+    expect_shown(page, "Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10")
     expect(page.get_by_role("button", name="Greedy, 32 tokens")).to_be_visible()
 
 
@@ -280,7 +284,7 @@ def test_ctrl_enter_runs_a_prompt_of_ones_own_and_a_second_waits_its_turn(
 
 def test_pictures_with_judges_and_a_lightbox_by_keys(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?study=random-pictures")
-    assert names_shown(page) == ["Original", "Retained", "ESD 30", "SalUn 30"]
+    expect_shown(page, "Original", "Retained", "ESD 30", "SalUn 30")
     expect(card(page, "ESD 30").get_by_role("img")).to_have_count(2)
     expect(card(page, "Original")).to_contain_text("object as asked: ")
     screenshot(page, "compare-images")
