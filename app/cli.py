@@ -300,10 +300,14 @@ def export(path: Path, folder: Path, *, figures: bool) -> int:
     """Write what a study measured into a folder."""
     from app.exporting import export_study
     from app.terminal import printable
+    from cache.scoreboard import scoreboard
 
-    study = read_study(path)
-    for file in export_study(study, open_store(), folder.expanduser(), figures=figures):
+    study, store = read_study(path), open_store()
+    for file in export_study(study, store, folder.expanduser(), figures=figures):
         print(printable(str(file)))
+    measured = set(scoreboard(study, store).frame["model"])
+    if absent := [spec.name for spec in study.models if spec.name not in measured]:
+        print(printable(f"Without numbers, as they were not evaluated: {', '.join(absent)}"), file=sys.stderr)
     return 0
 
 

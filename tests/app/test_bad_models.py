@@ -251,10 +251,14 @@ def test_where_no_model_can_answer_the_reason_is_raised(text_study: Path, tmp_pa
         compare_text(study, store, ModelPool("cpu"), ["Bad"], study.probe_sets[0].probes[0], study.decoding)
 
 
-def test_a_study_with_a_bad_model_is_exported(text_study: Path, tmp_path: Path) -> None:
+def test_a_study_with_a_bad_model_is_exported_and_says_who_has_no_numbers(
+    text_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.run(["evaluate", str(text_study)]) == 2
+    capsys.readouterr()
     assert cli.run(["export", str(text_study), "--to", str(tmp_path / "paper"), "--no-figures"]) == 0
     assert "Good" in (tmp_path / "paper" / "study.html").read_text()
+    assert "Without numbers, as they were not evaluated: Bad" in capsys.readouterr().err
 
 
 def test_a_model_too_large_for_the_memory_lets_the_others_be_evaluated(

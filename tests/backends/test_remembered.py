@@ -45,8 +45,14 @@ def test_an_old_file_is_read_once(old: Hashing) -> None:
     assert [old.asked(), old.asked()] == ["one", "one"] and old.reads == 1
 
 
-def test_a_young_file_is_read_every_time(file: Hashing) -> None:
-    """It may change again within the same stamp."""
+def test_a_young_file_is_read_every_time(file: Hashing, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may change again within the same stamp; the coarsest ones are of two seconds."""
+    assert module.YOUNG > 2
+    monkeypatch.setattr(module, "YOUNG", 1e9)
+    assert [file.asked(), file.asked()] == ["one", "one"] and file.reads == 2
+
+
+def test_a_change_with_the_old_time_put_back_is_noticed(file: Hashing) -> None:
     file.asked()
     stamp = os.stat(file.file)
     file.file.write_text("two")
