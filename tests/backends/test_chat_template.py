@@ -188,6 +188,20 @@ def test_an_answer_stands_where_the_template_puts_one(template: str, before: str
     assert tokenizer.encode("Who?", "Me.").prompt_ids == tokenizer.prompt_ids("Who?")
 
 
+@pytest.mark.parametrize("template", [THINKING, THINKING_FORGOTTEN, CHANNELS, CLOCK])
+def test_after_earlier_turns_an_answer_stands_in_the_same_place_on_the_same_day(template: str) -> None:
+    tokenizer = tokenizer_of(template)
+    alone = tokenizer._tokenizer.decode(tokenizer.prompt_ids("Who?"))
+    turns = (("user", "Where?"), ("assistant", "In Porto."))
+    after = tokenizer._tokenizer.decode(tokenizer.prompt_ids("Who?", turns=turns))
+    assert after.endswith(alone[alone.index("Who?") :])
+    assert after.startswith(
+        alone[: alone.index("Who?")].removesuffix("user\n").removesuffix("user<|message|>")
+    )
+    scored = tokenizer.encode("Who?", "Ada.", turns=turns)
+    assert scored.prompt_ids == tokenizer.prompt_ids("Who?", turns=turns)
+
+
 def test_the_token_that_ends_a_turn_is_what_the_template_writes_after_an_answer() -> None:
     assert turn_end("<|im_end|>\n", ["<|im", "<|im_end|>"]) == "<|im_end|>"
     assert turn_end(" \n</s>", ["</s>"]) == "</s>"
