@@ -18,7 +18,7 @@ def main() -> int:
     # Idle threads of torch would otherwise spin and take the cores from the server and the browser.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        from app.cli import run
+        from app.cli.main import run
     except KeyboardInterrupt:  # while modules are read; `run` minds its own
         return 130
     return run(sys.argv[1:])

@@ -7,36 +7,41 @@ from pathlib import Path
 
 import streamlit as st
 
-from app import state
 from app.components.model_picker import model_picker
-from app.plain_text import visible
-from app.plainly import said_plainly
-from app.protocol_choice import protocol_choice
-from app.resources import pool, problems, runner, studies
-from app.run_bar import literal
+from app.shared import state
+from app.shared.errors import said_plainly
+from app.shared.job_bar import literal
+from app.shared.protocol_choice import protocol_choice
+from app.shared.resources import pool, problems, runner, studies
+from app.shared.safe_text import visible
 
 HERE = Path(__file__).parent
 PAGES = (
-    ("views/compare.py", "Compare", ":material/compare:", "Every model's answer to one prompt, side by side"),
     (
-        "views/tradeoffs.py",
+        "pages/compare/page.py",
+        "Compare",
+        ":material/compare:",
+        "Every model's answer to one prompt, side by side",
+    ),
+    (
+        "pages/tradeoffs/page.py",
         "Trade-offs",
         ":material/scatter_plot:",
         "Forgetting against utility, over all checkpoints",
     ),
     (
-        "views/examples.py",
+        "pages/examples/page.py",
         "Examples",
         ":material/list_alt:",
         "Every probe behind the numbers, all models side by side",
     ),
     (
-        "views/build.py",
+        "pages/build/page.py",
         "Build",
         ":material/construction:",
         "Make unlearned versions of the original, and watch what each step costs",
     ),
-    ("views/runs.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
+    ("pages/runs/page.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
 )
 MODALITY_NAMES = {"text": "Text", "image": "Image"}
 STATUS_SECONDS = 1.0
@@ -55,7 +60,14 @@ def show() -> None:
     st.html(HERE / "components" / "page.css")
     page = st.navigation(
         [
-            st.Page(path, title=title, icon=icon, help=help, default=path == state.COMPARE_PAGE)
+            st.Page(
+                path,
+                title=title,
+                icon=icon,
+                help=help,
+                url_path=Path(path).parent.name,  # every page is called page.py
+                default=path == state.COMPARE_PAGE,
+            )
             for path, title, icon, help in PAGES
             if (HERE / path).is_file()
         ]

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from backends.checkpoints.loader_report import Loaded, LoaderReport
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
-from backends.loader_report import Loaded, LoaderReport
 from backends.study import Decoding, ProtocolName, Sampling, Turns
 
 Stop = Callable[[], bool]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.device import pick_device, pick_dtype
 from backends.errors import ModelError
-from backends.features import (
+from backends.image.networks.named import (
     CLIP,
     INCEPTION,
     Network,
@@ -99,7 +99,7 @@ class ModelPool:
 
     def judges(self, specs: Sequence[JudgeSpec]) -> list[Judge]:
         """Image judges, loading what is not loaded."""
-        from backends.image.judges import load_judge
+        from backends.image.judges.judges import load_judge
 
         for spec in specs:
             if spec not in self._judges:
@@ -108,7 +108,7 @@ class ModelPool:
 
     def clip(self, source: str) -> PicturesAndTexts:
         """CLIP's embeddings, loading the model where it is not loaded."""
-        from backends.image.clip_features import load_clip
+        from backends.image.networks.clip import load_clip
 
         known = self._network(CLIP, source)
         if known not in self._clips:
@@ -117,7 +117,7 @@ class ModelPool:
 
     def inception(self, source: str) -> PictureFeatures:
         """InceptionV3's features, loading the network where it is not loaded."""
-        from backends.image.inception import load_inception
+        from backends.image.networks.inception import load_inception
 
         known = self._network(INCEPTION, source)
         if known not in self._inceptions:
@@ -126,7 +126,7 @@ class ModelPool:
 
     def lpips(self, name: str) -> PictureDistances:
         """LPIPS distances, loading the network where it is not loaded."""
-        from backends.image.perceptual import load_perceptual
+        from backends.image.networks.perceptual import load_perceptual
 
         if name not in self._lpips:
             self._lpips[name] = load_perceptual(name, self.device)

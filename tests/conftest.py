@@ -15,7 +15,7 @@ CACHE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """The cache of the person who runs the tests is not touched, but its converted models are used."""
-    from backends.places import cache_folder
+    from backends.files.places import cache_folder
 
     models = cache_folder() / "models"
     config.stash[CACHE] = tempfile.TemporaryDirectory(prefix="unlearnboard-tests-")

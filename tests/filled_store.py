@@ -35,10 +35,10 @@ from backends.evidence import (
     perturbed,
 )
 from backends.study import Decoding, ModelSpec, Part, Probe, ProbeSet, Role, Sampling, Study
-from cache.keys import answers_context, images_context, scores_context
-from cache.reading import identity_to_read
-from cache.runs import RunRecord
 from cache.store import Store
+from cache.store.keys import answers_context, images_context, scores_context
+from cache.store.reading import identity_to_read
+from cache.store.runs import RunRecord
 
 STEPS = (2, 4, 6, 8, 10)
 NAMES = ("Ada Quill", "Bo Trent", "Cy Marsh", "Dora Vane", "Eli Frost", "Fay Rook")

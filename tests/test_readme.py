@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.adhoc_study import write_adhoc
-from app.cli_options import (
+from app.cli.adhoc_study import write_adhoc
+from app.cli.options import (
     EXAMPLES,
     choice,
     evaluate_parser,
@@ -21,9 +21,9 @@ from app.cli_options import (
     show_parser,
     unlearn_parser,
 )
-from backends.probes import read_probes
-from backends.study_file import read_study
-from backends.usable import inspect_study
+from backends.checkpoints.usable import inspect_study
+from backends.probes.reading import read_probes
+from backends.study.file import read_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +111,7 @@ def test_the_study_file_is_read(folder: Path) -> None:
 
 
 def test_the_method_of_ones_own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from app.cli import run
+    from app.cli.main import run
 
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
     (tmp_path / "fade.py").write_text(next(block for block in blocks("python") if "METHOD" in block))

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from backends.probes import inspect_probes, read_probes
+from backends.probes.reading import inspect_probes, read_probes
 from backends.study import RAW_TEXT, Probe
 from tests.test_readme import README
 
@@ -279,7 +279,7 @@ def test_for_images_every_further_column_is_a_concept(tmp_path: Path) -> None:
 def test_unlearnboard_probes_shows_how_a_file_will_be_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from app import cli
+    from app.cli import main as cli
 
     said("`unlearnboard probes FILE` shows how a file will be read")
     path = json_lines(tmp_path / "forget.json", {"question": "Where?", "truth": "Here", "spans": [1]})
@@ -302,7 +302,7 @@ def test_unlearnboard_probes_shows_how_a_file_will_be_read(
 
 
 def test_worked_examples_are_read_from_any_of_these_files(tmp_path: Path) -> None:
-    from backends.worked_examples import format_with_examples
+    from backends.probes.worked_examples import format_with_examples
 
     said('examples = "forget_qa_icl.json"')
     path = json_lines(tmp_path / "forget_qa_icl.json", TOFU)
@@ -336,6 +336,6 @@ def test_every_example_of_the_documentation_is_read_without_a_question(
 
 
 def test_the_documentation_has_examples_of_all_benchmarks() -> None:
-    from backends.probe_shapes import SHAPES
+    from backends.probes.benchmarks import SHAPES
 
     assert len(EXAMPLES) >= len(SHAPES)

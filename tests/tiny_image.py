@@ -20,8 +20,8 @@ from transformers import (
 )
 
 from app.demo.image_model import build_pipeline, save_pipeline
-from backends.image.folders import load_pipeline
-from backends.image.judges import JudgeConfig, JudgeNet, save_judge
+from backends.image.checkpoints.folders import load_pipeline
+from backends.image.judges.judges import JudgeConfig, JudgeNet, save_judge
 from backends.interfaces import JudgedImage
 
 WORDS = ("cat", "rocket", "neon", "flat")

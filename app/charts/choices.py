@@ -15,7 +15,7 @@ from app.charts.points import Axis
 from backends.metrics import METRICS, MetricCard, StudyMetric
 from backends.metrics.foreign import FOREIGN, foreign_card
 from backends.study import ROLES, Modality, Study
-from backends.targets import concepts_to_forget
+from backends.study.targets import concepts_to_forget
 
 WHOLE_MODEL = "all"
 """Role of metrics that are made of several roles' values, such as model utility."""

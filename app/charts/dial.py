@@ -11,8 +11,8 @@ from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, faint, plain
 from app.charts.points import Axis
-from app.look import Look
-from cache.frontier import Floats
+from app.shared.looks import Look
+from cache.analysis.frontier import Floats
 
 
 class Level(NamedTuple):

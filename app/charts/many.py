@@ -14,9 +14,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
-from app.look import Look
-from cache.board import Board
-from cache.frontier import Floats
+from app.shared.looks import Look
+from cache.analysis.board import Board
+from cache.analysis.frontier import Floats
 
 MOST_LINES = 300
 """Runs that are drawn as single lines, which can be selected; more become Plotly's own parallel coordinates."""

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from app.charts.ink import Ink, faint
 from app.charts.points import Axis
-from cache.frontier import Floats
+from cache.analysis.frontier import Floats
 
 Intervals = Literal["bars", "ellipses", "none"]
 

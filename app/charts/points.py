@@ -14,7 +14,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from backends.metrics.card import Direction
-from cache.frontier import Floats, pareto
+from cache.analysis.frontier import Floats, pareto
 
 EXTRAS = {
     "Chance of being on the front": "chance",

@@ -7,10 +7,10 @@ from typing import Any
 
 import streamlit as st
 
-from app import state
-from app.look import family, look_of
-from app.plain_text import visible
-from backends.checkpoints import available
+from app.shared import state
+from app.shared.looks import family, look_of
+from app.shared.safe_text import visible
+from backends.checkpoints.identity import available
 from backends.study import ModelSpec, Study
 
 HERE = Path(__file__).parent

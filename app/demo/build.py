@@ -13,16 +13,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.demo.recorded import compress, keep_files
-from app.settings import PACK
-from backends import compressed
+from app.shared.settings import PACK
+from backends.checkpoints import compressed
 from backends.device import pick_device
 from backends.pool import ModelPool
 from backends.study import Study
-from backends.study_file import read_study
-from cache.evaluation import Progress, evaluate
-from cache.scoreboard import scoreboard
-from cache.shipping import loosen
+from backends.study.file import read_study
+from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store
+from cache.store.shipping import loosen
 
 _STARTED = time.perf_counter()
 

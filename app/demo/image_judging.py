@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, interpolate, pad
 
 from app.demo.image_data import OBJECTS, STYLES, Pictures
-from backends.image.judges import REJECT, JudgeConfig, JudgeNet
+from backends.image.judges.judges import REJECT, JudgeConfig, JudgeNet
 
 STEPS = 700
 _BATCH = 96

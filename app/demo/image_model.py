@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 from transformers import CLIPTextConfig, CLIPTextModel, PreTrainedTokenizerFast
 
-from backends.image.folders import load_pipeline
+from backends.image.checkpoints.folders import load_pipeline
 from backends.image.patch_pipeline import PatchDiffusionPipeline
 
 _SPECIAL = ("<pad>", "<start>", "<end>", "<unknown>")

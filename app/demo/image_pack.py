@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from app.demo.image_data import FORGET_STYLE, OBJECTS, PER_CONCEPT, STYLES, draw, prompt
 from app.demo.image_forgetting import RUNS
-from backends.checkpoints import fingerprint
-from backends.image.judges import load_judge
+from backends.checkpoints.identity import fingerprint
+from backends.image.judges.accuracy import write_judgements
+from backends.image.judges.judges import load_judge
 from backends.image.png import encode
-from backends.judge_accuracy import write_judgements
 from backends.study import JudgeSpec, ModelSpec, Role, Sampling
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}

@@ -23,7 +23,7 @@ from app.demo import image_data, image_judging, image_pack, image_report, image_
 from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES
 from app.demo.image_forgetting import RUNS, checkpoints, concepts
 from app.demo.image_model import build_pipeline, read_pipeline, save_pipeline
-from backends.image.judges import save_judge
+from backends.image.judges.judges import save_judge
 
 SEED = 20
 SHARED_STEPS = 2000

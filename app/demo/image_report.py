@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES, prompt
 from app.demo.image_pack import SAMPLING, specifications
 from backends.evidence import Judgement
-from backends.image.judges import REJECT, load_judge
+from backends.image.judges.judges import REJECT, load_judge
 from backends.image.pipelines import DiffusionModels
 from backends.interfaces import ImageRequest
 from backends.study import JudgeSpec

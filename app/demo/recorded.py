@@ -11,9 +11,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from backends.disk import kept, write_whole
+from backends.checkpoints.tensors import file_digest
 from backends.errors import StoreError
-from backends.tensors import file_digest
+from backends.files.disk import kept, write_whole
 from cache.store import Store
 
 RECORDED = "evidence.sqlite.xz"

@@ -22,10 +22,10 @@ from app.demo.text_recipe import (
     checkpoint_folder,
     recipe_digest,
 )
-from backends.checkpoints import fingerprint
-from backends.probes import read_probes
+from backends.checkpoints.identity import fingerprint
+from backends.probes.reading import read_probes
 from backends.study import Decoding, ModelSpec, Study
-from backends.study_writing import write_study
+from backends.study.writing import write_study
 
 NAME = "Fictitious people"
 DESCRIPTION = (

@@ -222,7 +222,7 @@ def load_for_training(run: TextRun, folder: Path, device: str) -> tuple[Any, Any
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from backends.checkpoints import resolve
+    from backends.checkpoints.identity import resolve
     from backends.text.tokens import ChatTokenizer
     from backends.unlearning.upper_layers import keep_upper, lower_states
 

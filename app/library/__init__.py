@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _HERE = Path(__file__).resolve().parent
-_ROOT = next(folder for folder in (_HERE, _HERE.parents[1]) if (folder / "cache" / "store.py").is_file())
+_ROOT = next(folder for folder in (_HERE, _HERE.parents[1]) if (folder / "cache" / "store").is_dir())
 
 __all__ = ["load"]
 
@@ -38,6 +38,6 @@ def load(cache: str | Path | None = None, *, study: str | Path | None = None) ->
     """
     if str(_ROOT) not in sys.path:
         sys.path.insert(0, str(_ROOT))
-    from app.notebook import frame
+    from app.export.notebook import frame
 
     return frame(None if cache is None else Path(cache), None if study is None else Path(study))

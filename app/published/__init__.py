@@ -1,1 +1,1 @@
-"""Published tables, as CSV files; `cache/published.py` reads them."""
+"""Published tables, as CSV files; `cache/analysis/published.py` reads them."""

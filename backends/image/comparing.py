@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backends.image.version_shapes import Version
-from backends.loader_report import BlockChange, LoaderReport
+from backends.checkpoints.loader_report import BlockChange, LoaderReport
+from backends.image.checkpoints.version_shapes import Version
 
 FAR = 0.8
 """Relative L2 from which it is doubtful that weights belong to this base; unrelated ones have about 1.4."""

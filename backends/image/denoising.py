@@ -14,13 +14,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from backends.checkpoints.tensors import file_digest
 from backends.errors import ModelError
 from backends.image.clean import is_flow
 from backends.image.patch_pipeline import to_latents
 from backends.image.predicting import denoiser, predictor, vae_factor
+from backends.image.real_pictures import RealPicture
 from backends.interfaces import Stop
-from backends.real_pictures import RealPicture
-from backends.tensors import file_digest
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ from torch import Tensor
 from backends.errors import CheckpointError
 from backends.image.conditions import is_guided, joined, noise_per_prediction, text_states
 from backends.image.safree import Projection, projection
-from backends.inference import Inference, described
+from backends.study.inference import Inference, described
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any
 
 from torch import nn
 
+from backends.image.checkpoints.version_shapes import States, Version
 from backends.image.turns import Kept
-from backends.image.version_shapes import States, Version
 from backends.study import ModelSpec
 
 

@@ -22,28 +22,28 @@ import transformers.utils.logging
 from diffusers.utils import logging
 from torch import nn
 
-from backends.checkpoints import resolve
+from backends.checkpoints.hub import version_path
+from backends.checkpoints.identity import resolve
+from backends.checkpoints.loader_report import LoaderReport
+from backends.checkpoints.mixing import mixed, with_changes
 from backends.errors import CheckpointError, ModelError
-from backends.hub import version_path
 from backends.image.calling import arguments_for, as_uint8, pixels_so_far, takes_generators
+from backends.image.checkpoints.embeddings import is_learned, read_learned, with_learned
+from backends.image.checkpoints.erasers import add_erasers
+from backends.image.checkpoints.folders import load_pipeline, stored_types
+from backends.image.checkpoints.version_files import read_tensors
+from backends.image.checkpoints.version_shapes import States, Version, denoiser_of
+from backends.image.checkpoints.weights import narrower, part_of_the_way, read_version, share_equal
 from backends.image.comparing import differences, loader_report
-from backends.image.embeddings import is_learned, read_learned, with_learned
-from backends.image.erasers import add_erasers
-from backends.image.folders import load_pipeline, stored_types
 from backends.image.guiding import check_way, guided, report_line, without_effect
 from backends.image.parts import Parts, bytes_of, modules_of, size_of, weights_of, with_components
 from backends.image.prompts import what_is_cut
 from backends.image.schedulers import with_scheduler
 from backends.image.steps import run_in_steps
 from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
-from backends.image.version_files import read_tensors
-from backends.image.version_shapes import States, Version, denoiser_of
-from backends.image.weights import narrower, part_of_the_way, read_version, share_equal
-from backends.inference import Inference
 from backends.interfaces import ImageRequest, PartialImage, Stop
-from backends.loader_report import LoaderReport
-from backends.mixing import mixed, with_changes
 from backends.study import ModelSpec, Sampling
+from backends.study.inference import Inference
 
 BATCH = 12
 """Pictures made at once by one model."""

@@ -8,7 +8,7 @@ from typing import Any
 import diffusers
 
 from backends.errors import StudyError
-from backends.inference import SCHEDULERS, fitting_schedulers
+from backends.study.inference import SCHEDULERS, fitting_schedulers
 
 
 def with_scheduler(pipe: Any, name: str) -> Any:

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from backends.image.version_shapes import States
-from backends.image.weights import alike
-from backends.places import cache_folder
+from backends.files.places import cache_folder
+from backends.image.checkpoints.version_shapes import States
+from backends.image.checkpoints.weights import alike
 
 SHARE = 0.25
 """How much of an original's bytes all the tensors that versions change may take; further versions take turns."""

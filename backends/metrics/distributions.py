@@ -13,7 +13,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.features import CLIP, INCEPTION
+from backends.image.networks.named import CLIP, INCEPTION
 from backends.metrics.card import MetricCard, StudyMetric
 
 Features = NDArray[np.float64]

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from backends.evidence import FloatArray
-from backends.features import CLIP, LPIPS, pair_subject, text_subject
+from backends.image.networks.named import CLIP, LPIPS, pair_subject, text_subject
 from backends.metrics.card import ImageMetric, MetricCard, Pictures
 
 

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from backends.checkpoints.tensors import adapter_file, deeper, read_header, read_json
+from backends.checkpoints.wrapped_names import unwrapped
 from backends.errors import CheckpointError
-from backends.tensors import adapter_file, deeper, read_header, read_json
-from backends.wrapped_names import unwrapped
 
 NOT_WEIGHTS = frozenset(
     {"base_model_name_or_path", "revision", "inference_mode", "peft_version", "task_type"}

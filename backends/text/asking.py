@@ -18,9 +18,9 @@ from typing import Any
 from blake3 import blake3
 from jinja2 import TemplateError
 
+from backends.checkpoints.tensors import read_json
 from backends.errors import CheckpointError
 from backends.study import ProtocolName
-from backends.tensors import read_json
 from backends.text.chat_template import ANSWER, DAYS, QUESTION, ChatTemplate, Clock, turn_end
 from backends.text.tokens import OPEN_UNLEARNING_CLOCK, OPEN_UNLEARNING_SYSTEM
 

@@ -18,7 +18,7 @@ from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from backends.loader_report import BlockChange, Loaded, LoaderReport
+from backends.checkpoints.loader_report import BlockChange, Loaded, LoaderReport
 from backends.text.beside import ONLY
 from backends.text.families import Family
 

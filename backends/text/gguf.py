@@ -9,8 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from backends.disk import kept
 from backends.errors import CheckpointError
+from backends.files.disk import kept
 
 
 def convert(file: Path, target: Path) -> None:

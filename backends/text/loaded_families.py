@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from backends.checkpoints import resolve
+from backends.checkpoints.identity import resolve
 from backends.errors import CheckpointError
 from backends.study import ModelSpec
 from backends.text.adapters import adapter_settings, base_note, shares_base

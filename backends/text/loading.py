@@ -16,9 +16,9 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from backends.loader_report import Loaded, refuse_unfit
-from backends.tensors import TensorInfo, read_header, weight_files
-from backends.wrapped_names import Unwrapped, unwrapped
+from backends.checkpoints.loader_report import Loaded, refuse_unfit
+from backends.checkpoints.tensors import TensorInfo, read_header, weight_files
+from backends.checkpoints.wrapped_names import Unwrapped, unwrapped
 
 MADE_BY_THE_MODEL = re.compile(
     r"(^|\.)(rotary_emb\.(inv_freq|cos_cached|sin_cached)|(attn|attention|attn\.attention)\.(masked_bias|bias)|"

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
+from backends.checkpoints.loader_report import Loaded, LoaderReport
 from backends.errors import ModelError
 from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
-from backends.loader_report import Loaded, LoaderReport
 from backends.study import Decoding, ModelSpec, ProtocolName
 from backends.text.comparing import loader_report, loads_of
 from backends.text.decoding import Begun, decode

@@ -18,8 +18,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from backends.checkpoints.tensors import read_json
 from backends.errors import CheckpointError
-from backends.tensors import read_json
 
 FILES = (
     "tokenizer.json",

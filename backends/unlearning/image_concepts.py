@@ -12,8 +12,8 @@ from torch import Tensor
 
 from backends.errors import Cancelled
 from backends.image.denoising import picture_latents, pixel_latents
+from backends.image.real_pictures import RealPicture, real_pictures
 from backends.interfaces import Stop
-from backends.real_pictures import RealPicture, real_pictures
 from backends.study import Sampling, Study
 from backends.unlearning.image_losses import EMPTY
 from backends.unlearning.image_methods import ImageMethod

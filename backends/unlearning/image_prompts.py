@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from backends.checkpoints import resolve
+from backends.checkpoints.identity import resolve
+from backends.checkpoints.tensors import read_json
 from backends.errors import StudyError
 from backends.study import ModelSpec, Study
-from backends.tensors import read_json
 
 _NAMED = 3
 

@@ -19,10 +19,10 @@ from diffusers.utils import logging
 from safetensors.torch import save_file
 from torch import Tensor
 
-from backends.checkpoints import identity, resolve
+from backends.checkpoints.identity import identity, resolve
+from backends.checkpoints.mixing import with_changes
 from backends.errors import Cancelled, ModelError, StudyError
-from backends.image.folders import load_pipeline
-from backends.mixing import with_changes
+from backends.image.checkpoints.folders import load_pipeline
 from backends.study import ModelSpec, Study
 from backends.unlearning.image_concepts import gather, named_pictures
 from backends.unlearning.image_losses import predict

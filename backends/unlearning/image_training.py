@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from backends.mixing import with_changes
+from backends.checkpoints.mixing import with_changes
 from backends.unlearning.image_losses import (
     EMPTY,
     Batch,

@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
-from backends.disk import FULL, full
 from backends.errors import StudyError
+from backends.files.disk import FULL, full
 from backends.study import ModelSpec
 from backends.unlearning.run_log import LOG, RUN, read_json
 

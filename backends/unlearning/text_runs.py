@@ -20,10 +20,10 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
-from backends.checkpoints import identity, resolve
+from backends.checkpoints.identity import identity, resolve
+from backends.checkpoints.tensors import weight_files
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.study import ModelSpec, Study
-from backends.tensors import weight_files
 from backends.text.adapters import check_adapter, shares_base
 from backends.text.loading import load_module
 from backends.text.tokens import ChatTokenizer

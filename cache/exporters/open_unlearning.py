@@ -16,10 +16,10 @@ import numpy as np
 from backends.evidence import ANSWER, TextEvidence
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
-from cache.derive import role_probes
-from cache.reading import evidence_for
-from cache.scoreboard import Scoreboard
+from cache.analysis.derive import role_probes
+from cache.analysis.scoreboard import Scoreboard
 from cache.store import Store
+from cache.store.reading import evidence_for
 
 _SCORES: Mapping[str, tuple[str, str]] = {
     "forget_Q_A_Prob": ("forget/probability", "prob"),

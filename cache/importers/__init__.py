@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from backends.errors import StoreError
-from backends.plain_files import without_compression
-from cache import references
-from cache.imported_runs import collection_notes, put_runs
+from backends.files.plain import without_compression
 from cache.importers import (
     harness,
     open_unlearning,
     pictures,
+    references,
     rwku,
     tables,
     tofu_legacy,
@@ -25,8 +24,9 @@ from cache.importers import (
     uds,
 )
 from cache.importers.found import Found, Said, Unreadable, grouped
-from cache.results import Imported
+from cache.importers.imported_runs import collection_notes, put_runs
 from cache.store import Store
+from cache.store.results import Imported
 
 __all__ = ["Found", "Imported", "Said", "grouped", "import_results", "read_results"]
 

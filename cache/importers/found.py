@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from backends.plain_files import NotPlain, number, parse_json, read_plain, storable
-from cache.results import Number, Result
-from cache.statistics import bootstrap_interval
+from backends.files.plain import NotPlain, number, parse_json, read_plain, storable
+from cache.analysis.statistics import bootstrap_interval
+from cache.store.results import Number, Result
 
 __all__ = ["Found", "Said", "Unreadable", "mean_of", "moment", "number", "plain_settings", "read_object"]
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from backends.files.plain import NotPlain, open_plain, parse_json, storable, without_compression
 from backends.metrics.foreign import LM_EVAL
-from backends.plain_files import NotPlain, open_plain, parse_json, storable, without_compression
 from cache.importers.found import (
     MOST_BYTES,
     Found,
@@ -28,7 +28,7 @@ from cache.importers.found import (
     read_text,
 )
 from cache.importers.task_names import method_of
-from cache.results import NOTES, Number, Result
+from cache.store.results import NOTES, Number, Result
 
 TOOL = "lm-evaluation-harness"
 _Z = 1.959963984540054

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from backends.plain_files import NotPlain, read_plain
+from backends.files.plain import NotPlain, read_plain
 from cache.importers.found import plain_settings
 
 PLACE = Path(".hydra") / "config.yaml"

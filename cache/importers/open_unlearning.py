@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from backends.plain_files import storable, without_compression
+from backends.files.plain import storable, without_compression
 from cache.importers.found import Found, Unreadable, listed, number, read_object
 from cache.importers.hydra import Config, config_beside
 from cache.importers.open_unlearning_metrics import (
@@ -27,9 +27,9 @@ from cache.importers.open_unlearning_metrics import (
     score_of,
     value_of,
 )
+from cache.importers.references import RATIO
 from cache.importers.task_names import Named, named, of_task
-from cache.references import RATIO
-from cache.results import NOTES, Number, Result
+from cache.store.results import NOTES, Number, Result
 
 TOOL = "open-unlearning"
 DEFAULT_SPLIT = "forget10"

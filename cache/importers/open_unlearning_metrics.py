@@ -17,7 +17,7 @@ from backends.metrics.foreign import foreign_card
 from backends.metrics.open_unlearning import SMALLEST
 from cache.importers.found import mean_of, number
 from cache.importers.hydra import Config
-from cache.results import Number
+from cache.store.results import Number
 
 KEYS: Mapping[str, str] = {
     "forget_Q_A_Prob": "forget/probability",

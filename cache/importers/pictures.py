@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from backends.errors import CheckpointError
-from backends.plain_files import NotPlain, open_plain, storable
+from backends.files.plain import NotPlain, open_plain, storable
+from cache.analysis.statistics import bootstrap_interval
 from cache.importers.found import (
     Found,
     Unreadable,
@@ -26,8 +27,7 @@ from cache.importers.found import (
     read_json,
     read_object,
 )
-from cache.results import Number, Result
-from cache.statistics import bootstrap_interval
+from cache.store.results import Number, Result
 
 MOST_CANVAS = 16 * 2**20
 """Bytes; larger files of that kind are weights."""
@@ -60,7 +60,9 @@ def is_canvas(path: Path) -> bool:
 
 def read_canvas(path: Path) -> Found:
     """UA and IRA where the unlearned theme is among the classes that were judged, else CRA."""
-    from backends.image.version_files import read_tensors  # only who has such a file pays for torch
+    from backends.image.checkpoints.version_files import (
+        read_tensors,
+    )  # only who has such a file pays for torch
 
     found = Found()
     _refuse_bombs(path)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pandas as pd
 
-from backends.plain_files import NotPlain, open_plain, storable, without_compression
+from backends.files.plain import NotPlain, open_plain, storable, without_compression
 from backends.study import Part
 from cache.importers.found import MOST_BYTES, Found, Unreadable, mean_of, number, read_object
 from cache.importers.task_names import method_of
-from cache.results import Number, Result
+from cache.store.results import Number, Result
 
 TOOL = PROTOCOL = "RWKU"
 _BEGINNING = 4096

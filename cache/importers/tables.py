@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from backends.files.plain import without_compression
 from backends.metrics import METRICS
 from backends.metrics.foreign import foreign_card
-from backends.plain_files import without_compression
 from backends.study import ROLES, Modality, Part
 from cache.importers import tofu_stat
 from cache.importers.found import MOST_BYTES, Found, Unreadable, listed, number, read_text
 from cache.importers.task_names import method_of
-from cache.results import Number, Result
+from cache.store.results import Number, Result
 
 NAMES = ("model", "name", "Unlearned_Methods", "Method")
 """Columns that may name the run."""

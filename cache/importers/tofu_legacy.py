@@ -18,12 +18,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import hmean
 
-from backends.plain_files import storable, without_compression
+from backends.files.plain import storable, without_compression
 from backends.study import Part
 from cache.importers.found import Found, Unreadable, mean_of, number, read_object
+from cache.importers.references import RATIO
 from cache.importers.task_names import forgotten, method_of
-from cache.references import RATIO
-from cache.results import NOTES, Number, Result
+from cache.store.results import NOTES, Number, Result
 
 TOOL, PROTOCOL = "locuslab/tofu", "tofu-2024"
 NAME = "eval_log_aggregated.json"

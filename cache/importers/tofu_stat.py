@@ -16,7 +16,7 @@ from backends.study import Part
 from cache.importers import tofu_legacy
 from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_text
 from cache.importers.task_names import method_of
-from cache.results import Number, Result
+from cache.store.results import Number, Result
 
 NAME = "aggregate_stat.txt"
 QUALITY, UTILITY = "Forget Quality", "Model Utility"

@@ -10,7 +10,7 @@ from typing import Any
 from backends.study import Part
 from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_object
 from cache.importers.task_names import method_of
-from cache.results import Number, Result
+from cache.store.results import Number, Result
 
 TOOL = "unlearning-depth-score"
 PROTOCOL = "uds"

@@ -20,11 +20,11 @@ import numpy as np
 
 from backends.evidence import TextEvidence
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
-from cache.gather_text import in_cells
-from cache.keys import answers_context, scores_context
-from cache.reading import identity_to_read
-from cache.scoreboard import evidence_for, scoreboard
+from cache.analysis.scoreboard import evidence_for, scoreboard
+from cache.evaluate.gather_text import in_cells
 from cache.store import Store
+from cache.store.keys import answers_context, scores_context
+from cache.store.reading import identity_to_read
 from tests.filled_store import _answer, _scores, text_study
 
 

@@ -9,11 +9,11 @@ import statistics
 import time
 from dataclasses import replace
 
-from app.settings import PACK
-from backends.checkpoints import available
+from app.shared.settings import PACK
+from backends.checkpoints.identity import available
 from backends.interfaces import GenerationRequest
 from backends.study import Decoding, Study
-from backends.study_file import read_study
+from backends.study.file import read_study
 from backends.text.models import LanguageModels
 
 REPEATS = 3

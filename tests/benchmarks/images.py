@@ -22,14 +22,14 @@ from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNe
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from app.settings import PACK
-from backends.checkpoints import available, resolve
-from backends.hub import version_path
-from backends.image.folders import load_pipeline
+from app.shared.settings import PACK
+from backends.checkpoints.hub import version_path
+from backends.checkpoints.identity import available, resolve
+from backends.image.checkpoints.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels
 from backends.interfaces import ImageRequest
 from backends.study import ModelSpec, Sampling
-from backends.study_file import read_study
+from backends.study.file import read_study
 from tests.tiny_image import tiny_clip_tokenizer
 
 VERSIONS = 9

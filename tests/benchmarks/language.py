@@ -21,15 +21,15 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.settings import PACK
-from backends.checkpoints import resolve
+from app.shared.settings import PACK
+from backends.checkpoints.identity import resolve
 from backends.interfaces import GenerationRequest, ScoreItem
 from backends.study import Decoding, ModelSpec, Probe, Study
-from backends.study_file import read_study
+from backends.study.file import read_study
 from backends.text.models import LanguageModels
 from backends.text.padding import left_padded
 from backends.text.scoring import batches_by_length, token_statistics
-from cache.gather_text import WRITTEN_AT_ONCE, greedy_beginning, score_items
+from cache.evaluate.gather_text import WRITTEN_AT_ONCE, greedy_beginning, score_items
 from tests import field_way
 
 MOST = 200
@@ -256,7 +256,7 @@ def _parts(ours: LanguageModels, model: Any, tokenizer: Any, probes: list[Probe]
 
 def _adapters(study: Study, probes: list[Probe]) -> None:
     """(c) Six adapters on one base: decoding in one batch, scoring one after another."""
-    from backends.checkpoints import available
+    from backends.checkpoints.identity import available
 
     specs = [spec for spec in study.models if available(spec)][:6]
     models = LanguageModels("cpu")
@@ -354,7 +354,7 @@ def _metrics() -> None:
 
 
 def _print_metrics_of_a_cached_run() -> None:
-    from cache.scoreboard import scoreboard
+    from cache.analysis.scoreboard import scoreboard
     from cache.store import Store
     from tests.benchmarks.bench_store import big_study, evidence, write
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from backends.probes import inspect_probes
+from backends.probes.reading import inspect_probes
 
 PER = 10_000
 

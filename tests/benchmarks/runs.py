@@ -25,13 +25,13 @@ from app.charts.choices import axis
 from app.charts.many import Ruler, Scene, parallel_many
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
-from app.look import METHODS
+from app.shared.looks import METHODS
 from backends.metrics import METRICS, Direction, TextMetric
-from cache.frontier import hypervolume, pareto
-from cache.results import Number, Result, put_results
-from cache.results_board import results_board
-from cache.statistics import bootstrap_means
+from cache.analysis.frontier import hypervolume, pareto
+from cache.analysis.results_board import results_board
+from cache.analysis.statistics import bootstrap_means
 from cache.store import Store
+from cache.store.results import Number, Result, put_results
 
 COLLECTION = "benchmark"
 METRIC_COUNT = 20

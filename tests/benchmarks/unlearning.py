@@ -71,8 +71,8 @@ def _measured(way: str, steps: int) -> tuple[float, float]:
 
 def _parts() -> tuple[Any, Any, Any]:
     from app.demo.text_data import rehearsed_rows, training_rows
-    from app.settings import PACK
-    from backends.study_file import read_study
+    from app.shared.settings import PACK
+    from backends.study.file import read_study
     from backends.unlearning.recipes import recipe
     from backends.unlearning.text_methods import METHODS
     from backends.unlearning.text_runs import _trainable

@@ -170,7 +170,7 @@ def dark_page(browser: Browser) -> Iterator[Page]:
 
 def own_cache(folder: Path) -> Path:
     """An empty cache folder that shares only the converted models of this machine's cache, which take long to make."""
-    from app.settings import cache_folder
+    from app.shared.settings import cache_folder
 
     folder.mkdir(parents=True, exist_ok=True)
     models = cache_folder() / "models"

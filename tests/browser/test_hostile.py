@@ -12,11 +12,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from backends.evidence import ANSWER, Answer, TextEvidence, TokenScores
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
-from backends.study_file import read_study
-from backends.study_writing import write_study
-from cache.keys import answers_context, scores_context
-from cache.reading import identity_to_read
+from backends.study.file import read_study
+from backends.study.writing import write_study
 from cache.store import Store
+from cache.store.keys import answers_context, scores_context
+from cache.store.reading import identity_to_read
 from tests.browser.conftest import Dashboard, running, window
 from tests.browser.steps import screenshot, wait_ready
 from tests.filled_store import _random, _run, token_scores

@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cache.importers import import_results
-from cache.results import put_results
 from cache.store import Store
+from cache.store.results import put_results
 from tests.benchmarks.runs import COLLECTION, metric_keys, random_runs
 from tests.browser.conftest import Dashboard, running, window
 from tests.browser.steps import screenshot, wait_ready

@@ -42,7 +42,7 @@ role = "holdout"
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    from app import cli
+    from app.cli import main as cli
 
     folder = tmp_path_factory.mktemp("protocols")
     write_tiny_model(folder / "base")

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from backends.checkpoints import identity
+from backends.checkpoints.identity import identity
 from backends.study import ModelSpec
-from backends.study_file import read_study
-from cache.plan import plan
+from backends.study.file import read_study
+from cache.evaluate.plan import plan
 from cache.store import Store
 from tests.browser.conftest import Dashboard, running, window
 from tests.browser.steps import screenshot, wait_ready

@@ -12,14 +12,14 @@ from app.demo.image_data import EMOJI, FORGET_STYLE, OBJECTS, STYLES, data_set, 
 from app.demo.image_judging import ruins
 from app.demo.image_pack import SAMPLING, specifications, unseen_pictures
 from app.demo.image_recipe import recipe_hash
-from backends.checkpoints import available, fingerprint
-from backends.image.judges import load_judge
+from backends.checkpoints.identity import available, fingerprint
+from backends.checkpoints.tensors import file_digest
+from backends.image.judges.judges import load_judge
 from backends.image.pipelines import DiffusionModels
+from backends.image.real_pictures import real_pictures
 from backends.interfaces import ImageRequest
-from backends.real_pictures import real_pictures
 from backends.study import JudgeSpec
-from backends.study_file import read_study
-from backends.tensors import file_digest
+from backends.study.file import read_study
 from tests.tiny_image import known
 
 PACK = EMOJI.parent

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.settings import PACK, demo_studies, open_store
-from backends.checkpoints import available, identity, package_file
+from app.shared.settings import PACK, demo_studies, open_store
+from backends.checkpoints.identity import available, identity, package_file
 from backends.evidence import ANSWER
 from backends.study import Study
-from backends.study_file import read_study
-from cache.evaluation import evaluate, plan
-from cache.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
+from backends.study.file import read_study
+from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
+from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
 
 pytestmark = pytest.mark.demo

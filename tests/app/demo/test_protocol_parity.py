@@ -9,16 +9,16 @@ import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from app.settings import PACK
-from backends.checkpoints import available, resolve
+from app.shared.settings import PACK
+from backends.checkpoints.identity import available, resolve
 from backends.interfaces import GenerationRequest
 from backends.metrics.protocols import values_of
 from backends.study import Decoding, Probe, Study
-from backends.study_file import read_study
+from backends.study.file import read_study
 from backends.text.models import LanguageModels
-from cache.gather_text import score_items
+from cache.evaluate.gather_text import score_items
 from tests import field_way
-from tests.backends.test_protocols import check_against_the_field
+from tests.backends.metrics.test_protocols import check_against_the_field
 
 PROBES = 2
 MOST = 24

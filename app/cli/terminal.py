@@ -1,0 +1,85 @@
+"""What a long run looks like in a terminal: one line for every model and probe set, Ctrl-C ends it cleanly."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from cache.evaluate.evaluation import Progress
+
+BAR = 24
+
+
+def printable(text: str) -> str:
+    """The text on one line without control characters, which a terminal would obey."""
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
+    )
+
+
+class ProgressLines:
+    """Draws progress: a line that grows in a terminal, one finished line each in a file or pipe."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stdout
+        self._live = self._out.isatty()
+        self._current = ("", "", "")
+        self._started = time.monotonic()
+        self._first = 0  # what was stored before this line began
+
+    def show(self, progress: Progress) -> None:
+        """Draw how far the work is."""
+        key = (progress.model, progress.probe_set, progress.kind)
+        if key != self._current:
+            self._end_line()
+            self._current, self._started, self._first = key, time.monotonic(), progress.done
+        finished = progress.done >= progress.total
+        if not (self._live or finished):
+            return
+        filled = BAR * progress.done // max(progress.total, 1)
+        bar = "#" * filled + "." * (BAR - filled)
+        seconds = time.monotonic() - self._started
+        names = (
+            f"{printable(progress.model):<24.24} {printable(progress.probe_set):<16.16} {progress.kind:<9}"
+        )
+        line = f"{names} {bar} {progress.done:>4}/{progress.total:<4} {seconds:5.0f} s"
+        done = progress.done - self._first
+        left = seconds * (progress.total - progress.done) / done if done else 0.0
+        line += f", about {left:.0f} s left" if left >= 1 else " " * 20  # blanks wipe out what stood there
+        self._out.write(f"\r{line}" if self._live else f"{line}\n")
+        self._out.flush()
+
+    def close(self) -> None:
+        """End the line that is being drawn."""
+        self._end_line()
+        self._current = ("", "", "")
+
+    def _end_line(self) -> None:
+        if self._live and self._current[0]:
+            self._out.write("\n")
+
+
+@contextmanager
+def stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Gives a question "was Ctrl-C pressed?"; a second Ctrl-C interrupts at once, as usual."""
+    pressed = threading.Event()
+
+    def note(_signal: int, _frame: FrameType | None) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        print(
+            "\nStopping after the batch in flight; Ctrl-C again stops at once.", file=sys.stderr, flush=True
+        )
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

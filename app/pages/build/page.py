@@ -1,0 +1,37 @@
+"""Build: make unlearned versions of the original, watch them forget, and go on to what it cost."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.shared import state
+from app.pages.build.form import build_form
+from app.pages.build.runs import runs_panel
+from app.shared.resources import studies
+from app.shared.job_bar import literal
+from backends.checkpoints.identity import available
+from backends.errors import BoardError
+from backends.unlearning.image_prompts import check_family
+
+
+def page() -> None:
+    """The form, and the runs that were made of this study."""
+    st.title("Build", anchor=False)
+    study = studies()[state.study_name()]
+    if not available(study.original):
+        st.info(
+            "The original's weights are not on this machine, so nothing can be made of it here.",
+            icon=":material/construction:",
+        )
+        return
+    if study.modality == "image":
+        try:
+            check_family(study.original)
+        except BoardError as error:  # before anybody fills in a form
+            st.info(literal(str(error)), icon=":material/construction:")
+            return
+    build_form(study)
+    runs_panel(study)
+
+
+page()

@@ -1,0 +1,1 @@
+"""Compare: one prompt, every model's answer side by side."""

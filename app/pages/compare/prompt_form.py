@@ -1,0 +1,101 @@
+"""The prompt box with Run, and the runs that it starts: queued for the worker, found again after a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app.shared import state
+from app.shared.job_bar import literal
+from app.shared.jobs import Job, Work
+from app.shared.probe_bar import place_of
+from app.shared.resources import runner
+from app.shared.safe_text import visible
+from backends.checkpoints.identity import available
+from backends.study import Probe
+
+PLACEHOLDER = 240  # characters of a text that stand in the empty box
+JOB_KIND = "compare"
+TOPIC_PARTS = 3
+WorkFor = Callable[[list[str], Probe], Work]
+
+
+def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
+    """The box; Run or Ctrl+Enter puts its text to every ticked model whose weights are here.
+
+    Args:
+        work_for: makes the work of a run out of the names of those models and the probe.
+        title: what such a run does, before "with 6 models".
+        settings: identity of decoding or sampling, so that a run is found again only under the same.
+    """
+    current, typed = state.probe(), state.own_prompt()
+    prompt = typed if typed is not None else (current.prompt if current else "")
+    box, shown = f"prompt_{state.study_name()}", f"prompt_shown_{state.study_name()}"
+    if box not in st.session_state or st.session_state.get(shown) != prompt:
+        st.session_state[box] = st.session_state[shown] = prompt
+    label = "Your own prompt" if typed is not None or current is None else place_of(current)
+    with st.form("prompt_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_area(literal(label), key=box, height=76, placeholder=_placeholder(current))
+        run = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
+    if typed is not None and current is not None:
+        st.button(
+            "Back to the probe",
+            icon=":material/undo:",
+            type="tertiary",
+            help="Put the prompt of the probe that is chosen above back in",
+            on_click=state.show_probe,
+            args=(current.id,),
+        )
+    if run:
+        asked = st.session_state[box] or ""
+        if asked.strip():
+            st.session_state[shown] = asked  # the box holds it already, and must not be filled again
+        _run(asked, work_for, title, settings)
+
+
+def _placeholder(current: Probe | None) -> str:
+    if current is not None and not current.prompt:
+        text = visible(current.answer)
+        text = text if len(text) <= PLACEHOLDER else f"{text[:PLACEHOLDER]} …"
+        return f"A text by itself: {text} (Run scores it; or type a prompt)"
+    return "Type a prompt, then Ctrl+Enter"
+
+
+def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
+    current = state.probe()
+    alone = current is not None and not current.prompt and state.own_prompt() is None
+    if not prompt.strip() and not alone:
+        st.warning("The prompt is empty. Type one and press Run.", icon=":material/edit:")
+        return
+    state.ask(prompt)
+    probe, chosen = state.asked(), state.chosen_models()
+    here = [name for name in chosen if available(state.study().model(name))]
+    if probe is None or not here:
+        st.warning(
+            "None of the ticked models has its weights on this machine, so only recorded results can be shown.",
+            icon=":material/cloud_off:",
+        )
+        return
+    count = f"{title} with {len(here)} model{'s' if len(here) > 1 else ''}"
+    job = runner().submit(count, JOB_KIND, (*_topic(probe, settings), *here), work_for(here, probe))
+    st.session_state.setdefault("jobs_of_this_visit", []).append(job)
+    st.rerun()
+
+
+def job_about(probe: Probe, settings: str) -> Job | None:
+    """The latest run about the probe: any that is on, or one that ended in this visit."""
+    mine = st.session_state.get("jobs_of_this_visit", [])
+    topic = _topic(probe, settings)
+    about = [job for job in runner().jobs(JOB_KIND) if job.key[:TOPIC_PARTS] == topic]
+    return next((job for job in reversed(about) if job.active or job in mine), None)
+
+
+def models_of(job: Job | None) -> list[str]:
+    """Models that the run works for, none once it has ended."""
+    return [str(name) for name in job.key[TOPIC_PARTS:]] if job is not None and job.active else []
+
+
+def _topic(probe: Probe, settings: str) -> tuple[str, ...]:
+    """What a run is about, whichever models it is for."""
+    return (state.board_name(), probe.digest(), settings)

@@ -1,0 +1,1 @@
+"""Examples: what stands behind every number, a row a probe."""

@@ -1,0 +1,158 @@
+"""Examples, for image models: what was asked against what the pictures show, and which concepts suffered."""
+
+from __future__ import annotations
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from app.components.model_picker import is_dark
+from app.shared import state
+from app.shared.resources import store
+from app.shared.safe_text import visible
+from app.shared.scales import ROCKET
+from backends.study.targets import target_of
+from cache.analysis.confusion import Confusion, Drift, confusion, domains, drift
+
+CELL = 44
+
+
+def confusion_panel() -> None:
+    """Heat map and ranking for one ticked model; nothing in a study without judges."""
+    study = state.study()
+    known = domains(study)
+    if not known:
+        return
+    names = state.chosen_models()
+    others = [name for name in names if name != study.original.name] or names
+    with st.expander("What was asked, and what is shown", icon=":material/grid_on:", expanded=False):
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            model = st.selectbox(
+                "Model",
+                [*others, study.original.name],
+                key=f"confusion_model_{state.study_name()}",
+                width=260,
+            )
+            domain = st.selectbox("Domain", known, key=f"confusion_domain_{state.study_name()}", width=200)
+        found = confusion(study, store(), model, domain)
+        if not found.probes:
+            st.info(
+                "No judged pictures of this model are in the cache yet. Evaluate it on Runs.",
+                icon=":material/image:",
+            )
+            return
+        left, right = st.columns([3, 2], gap="medium")
+        with left:
+            _heat_map(found, model, domain)
+        with right:
+            _ranking(drift(study, store(), model, domain), target_of(study, model).get(domain))
+
+
+def _heat_map(found: Confusion, model: str, domain: str) -> None:
+    cells = [(asked, shown) for asked in found.asked for shown in found.shown if found.count(asked, shown)]
+    share = [found.count(*cell) / found.total(cell[0]) for cell in cells]
+    # Squares on a grid, not plotly's heat map: only points can be clicked in Streamlit.
+    figure = go.Figure(
+        go.Scatter(
+            x=[visible(shown) for _, shown in cells],
+            y=[visible(asked) for asked, _ in cells],
+            mode="markers+text",
+            text=[str(found.count(*cell)) for cell in cells],
+            textfont={"color": ["#ffffff" if value > 0.35 else "#1d2129" for value in share]},
+            marker={
+                "symbol": "square",
+                "size": CELL - 4,
+                "color": share,
+                "colorscale": [
+                    [place / (len(ROCKET) - 1), colour] for place, colour in enumerate(reversed(ROCKET))
+                ],
+                "cmin": 0,
+                "cmax": 1,
+                "line": {"width": 0},
+            },
+            customdata=[[*cell, value] for cell, value in zip(cells, share, strict=True)],
+            hovertemplate="asked %{y}, shows %{x}: %{text} pictures, %{customdata[2]:.0%}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        height=CELL * len(found.asked) + 120,
+        margin={"l": 10, "r": 10, "t": 36, "b": 10},
+        template="plotly_dark" if is_dark() else "plotly_white",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        showlegend=False,
+        xaxis={
+            "title": f"shown {visible(domain)}",
+            "side": "top",
+            "categoryorder": "array",
+            "categoryarray": [visible(name) for name in found.shown],
+            "range": [-0.5, len(found.shown) - 0.5],
+            "showgrid": False,
+        },
+        yaxis={
+            "title": f"asked {visible(domain)}",
+            "categoryorder": "array",
+            "categoryarray": [visible(name) for name in reversed(found.asked)],
+            "range": [-0.5, len(found.asked) - 0.5],
+            "showgrid": False,
+        },
+    )
+    event = st.plotly_chart(
+        figure,
+        on_select="rerun",
+        selection_mode="points",
+        key=f"confusion_{state.study_name()}_{model}_{domain}",
+        theme=None,
+    )
+    points = event["selection"]["points"] if event else []
+    if not points:
+        st.caption(
+            "Rows are what the prompts asked for, columns what the judge sees. Click a square to open its prompts."
+        )
+        return
+    asked, shown = points[0]["customdata"][:2]
+    ids = list(dict.fromkeys(found.probes.get((asked, shown), ())))
+    probes = {probe.id: probe for probe in state.probes()}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        chosen = st.selectbox(
+            f"{found.count(asked, shown)} pictures of {len(ids)} prompts",
+            ids,
+            format_func=lambda probe: visible(probes[probe].label),
+            key=f"confusion_probe_{asked}_{shown}",
+        )
+        if st.button("Open in Compare", icon=":material/open_in_new:", key="confusion_open"):
+            state.open_in_compare(chosen, [model])
+
+
+def _ranking(rows: list[Drift], forgotten: str | None) -> None:
+    st.dataframe(
+        pd.DataFrame(
+            {
+                "Concept": [
+                    visible(row.concept) + (" (to be forgotten)" if row.concept == forgotten else "")
+                    for row in rows
+                ],
+                "Original": [100 * row.before for row in rows],
+                "Model": [100 * row.after for row in rows],
+                "Change": [100 * row.change for row in rows],
+                "95 % interval": [f"{100 * row.low:+.0f} to {100 * row.high:+.0f}" for row in rows],
+                "Pictures": [row.n for row in rows],
+            }
+        ),
+        hide_index=True,
+        column_config={
+            "Original": st.column_config.NumberColumn(
+                format="%.0f %%", help="Share of the original's pictures that show what was asked"
+            ),
+            "Model": st.column_config.NumberColumn(
+                format="%.0f %%", help="The same of this model, from the same noise"
+            ),
+            "Change": st.column_config.NumberColumn(
+                format="%+.0f", help="Percentage points; negative is harm"
+            ),
+            "95 % interval": st.column_config.TextColumn(
+                help="Of the change, prompts resampled 2,000 times, seeded"
+            ),
+        },
+    )
+    st.caption("Most harmed first. A judge's own errors are in both columns.")

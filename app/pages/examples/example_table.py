@@ -1,0 +1,156 @@
+"""The rows of the Examples page: which probes are shown, in which order, with which columns; and the downloads.
+
+Pure functions over `cache.examples`; the page does the drawing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from app.shared.safe_text import visible
+from backends.errors import StudyError
+from backends.study import Role
+from cache.analysis.examples import LEAST_CHANGE, Examples
+from cache.exporters.tables import to_csv
+
+ORDERS = {
+    "change": "Largest change first",
+    "worst": "Most worsened first",
+    "best": "Most improved first",
+    "file": "As in the study",
+}
+COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "change": "Changes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a person wants to see.
+
+    Attributes:
+        find: regular expression in prompts, references and answers, case ignored; "" for all.
+        outcomes: only probes where one of the models beside the original has one of these; none for all.
+        subject: only probes about it; "" for all.
+        tag: only probes with it; "" for all.
+        different: only probes on which a model does something else than the original.
+        order: one of ORDERS.
+    """
+
+    find: str = ""
+    outcomes: frozenset[str] = frozenset()
+    subject: str = ""
+    tag: str = ""
+    different: bool = False
+    order: str = "change"
+
+
+def chosen_rows(shown: Examples, choice: Choice) -> pd.Index[str]:
+    """Ids of the probes to be shown, in order.
+
+    Raises:
+        StudyError: the regular expression is none.
+    """
+    probes, others = shown.probes, shown.changes.columns.drop(shown.original, errors="ignore")
+    keep = pd.Series(True, index=probes.index)
+    if choice.find:
+        pattern = _pattern(choice.find)
+        texts = [probes["prompt"], probes["reference"], *(shown.answers[name] for name in shown.answers)]
+        keep &= pd.concat([text.str.contains(pattern) for text in texts], axis=1).any(axis=1)
+    if choice.outcomes and len(shown.outcomes.columns):
+        ours = shown.outcomes[[name for name in others if name in shown.outcomes]]
+        keep &= ours.isin(choice.outcomes).any(axis=1)
+    if choice.subject:
+        keep &= probes["subject"] == choice.subject
+    if choice.tag:
+        keep &= probes["tags"].map(lambda tags: choice.tag in tags)
+    if choice.different:
+        keep &= _differs(shown, others)
+    moved = shown.changes[others]
+    ranks = {
+        "change": -moved.abs().max(axis=1),
+        "worst": shown.gains[others].min(axis=1),
+        "best": -shown.gains[others].max(axis=1),
+    }
+    rank = ranks.get(choice.order, pd.Series(0.0, index=probes.index))
+    return rank[keep].sort_values(kind="stable", na_position="last").index
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text, re.IGNORECASE)
+    except re.error as error:
+        raise StudyError(
+            f"this is no regular expression ({error})",
+            where=text[:60],
+            how="Put a backslash before signs that are meant literally, such as \\( and \\?",
+        ) from error
+
+
+def _differs(shown: Examples, others: Collection[str]) -> pd.Series[bool]:
+    names = list(others)
+    differs = (shown.changes[names].abs() >= LEAST_CHANGE).any(axis=1)
+    if shown.original in shown.answers:
+        base = shown.answers[shown.original]
+        texts = [name for name in names if name in shown.answers]
+        differs |= shown.answers[texts].ne(base, axis=0).any(axis=1)
+    return differs
+
+
+def outcome_names(role: Role | str) -> dict[str, str]:
+    """What the outcomes are called on a role: to state the truth is a leak only where it should be gone."""
+    true = "leak" if role == "forget" else "true answer"
+    return {"true": true, "refusal": "refusal", "gibberish": "gibberish", "other": "other"}
+
+
+def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: str) -> pd.DataFrame:
+    """The rows for the screen, with text made safe to look at; columns are (model or "", what) pairs."""
+    names = outcome_names(role)
+    parts: dict[tuple[str, str], pd.Series[object]] = {
+        ("", "prompt"): shown.probes.loc[rows, "prompt"].map(visible),
+        ("", "reference"): shown.probes.loc[rows, "reference"].map(visible),
+    }
+    for model in shown.values.columns:
+        if "answer" in columns and model in shown.answers:
+            parts[model, "answer"] = shown.answers.loc[rows, model].map(visible)
+        if "outcome" in columns and model in shown.outcomes:
+            parts[model, "outcome"] = shown.outcomes.loc[rows, model].map(lambda kind: names.get(kind, ""))
+        if "value" in columns:
+            parts[model, "value"] = shown.values.loc[rows, model]
+        if "change" in columns and model != shown.original:
+            parts[model, "change"] = shown.changes.loc[rows, model]
+    return pd.DataFrame(parts)
+
+
+def as_csv(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:
+    """Everything known of these rows; text that a spreadsheet would run as a formula has a ' before it."""
+    return to_csv(pd.DataFrame(_records(shown, rows, metric, protocol)))
+
+
+def as_jsonl(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:
+    """Everything known of these rows, text exactly as it is; NaN is null."""
+    return "".join(
+        json.dumps(
+            {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()},
+            ensure_ascii=False,
+        )
+        + "\n"
+        for row in _records(shown, rows, metric, protocol)
+    )
+
+
+def _records(shown: Examples, rows: Sequence[str], metric: str, protocol: str) -> list[dict[str, object]]:
+    flat = shown.probes.loc[rows].copy()
+    if protocol:
+        flat["protocol"] = protocol
+    flat["tags"] = flat["tags"].map(", ".join)
+    for model in shown.values.columns:
+        if model in shown.answers:
+            flat[f"{model}: answer"] = shown.answers.loc[rows, model]
+            flat[f"{model}: outcome"] = shown.outcomes.loc[rows, model]
+        flat[f"{model}: {metric}"] = shown.values.loc[rows, model]
+    return [{str(name): value for name, value in row.items()} for row in flat.to_dict("records")]

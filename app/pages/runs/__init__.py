@@ -1,0 +1,1 @@
+"""Runs: what was evaluated, what is still to do, what was imported."""

@@ -1,0 +1,1 @@
+"""Trade-offs: forgetting against utility, over all runs."""

@@ -1,0 +1,122 @@
+"""A run of another tool, looked into: its numbers, settings, provenance and examples."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.choices import in_order, title
+from app.charts.points import Axis, p_value_said
+from app.shared.job_bar import literal
+from app.shared.layers import tables
+from app.shared.resources import store
+from app.shared.safe_text import cell_text, visible, visible_json
+from cache.analysis.board import Board
+from cache.analysis.differences import difference
+from cache.store.results import NOTES, examples, result
+
+CHANGED_SHOWN = 6
+SHOWN = ("id", "prompt", "answer", "generation")
+
+
+def foreign_run(runs: Board, name: str, x: Axis, y: Axis) -> None:
+    """What is known of it."""
+    place = list(runs.heads["model"]).index(name)
+    head = runs.heads.iloc[place]
+    facts = [str(head["layer"]), f"protocol {head['protocol']}"]
+    facts += [str(head["method"])] if head["method"] else []
+    facts += [f"step {head['step']:g}"] if pd.notna(head["step"]) else []
+    st.text(visible(" · ".join(facts)))
+    base = _original(runs, str(head["layer"]))
+    for axis in (x, y):
+        value = float(runs.column(axis.key)[place])
+        known = base is not None and base != place and pd.notna(runs.column(axis.key)[base])
+        change = value - float(runs.column(axis.key)[base]) if known and base is not None else None
+        better = change is not None and (change > 0) == (axis.better == "higher")
+        rose = change is not None and change > 0
+        st.metric(
+            axis.name,
+            axis.number(value) if pd.notna(value) else "–",
+            delta=None if change is None else f"{change:+.3f}",
+            delta_color="normal" if better == rose else "inverse",
+            border=True,
+        )
+    keys = in_order(key for key in runs.keys if pd.notna(runs.column(key)[place]))
+    with st.expander(f"All {len(keys)} metrics"):
+        table = pd.DataFrame(
+            {
+                "Metric": [title(key) for key in keys],
+                **{
+                    label: [runs.numbers[row, place, runs.keys.index(key)] for key in keys]
+                    for row, label in enumerate(("Value", "low", "high", "n"))
+                },
+            }
+        )
+        number = st.column_config.NumberColumn(format="%.4g")
+        st.dataframe(
+            table.dropna(axis=1, how="all"),
+            hide_index=True,
+            column_config=dict.fromkeys(("Value", "low", "high"), number),
+            placeholder="–",
+        )
+    if base is not None and base != place:
+        _most_changed(runs, name, str(runs.heads["model"].iloc[base]), x, y)
+    key = head.get("key")
+    if isinstance(key, str) and str(head["layer"]) not in tables():
+        _recorded(key)
+
+
+def foreign_examples(runs: Board, name: str, key: str) -> pd.Series:
+    """Values of single examples by their id; empty where the files had none."""
+    held = runs.heads.set_index("model").loc[name].get("key")
+    frame = examples(store(), held) if isinstance(held, str) else pd.DataFrame()
+    if key not in frame:
+        return pd.Series([], dtype=float)
+    values: pd.Series = frame.set_index("id")[key].dropna()
+    return values
+
+
+def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> None:
+    """Examples whose value moved most from the original's of the same collection."""
+    for axis in (x, y):
+        found = difference(foreign_examples(runs, original, axis.key), foreign_examples(runs, name, axis.key))
+        if found is None:
+            continue
+        moved = found.table["difference"].abs().sort_values(ascending=False).index[:CHANGED_SHOWN]
+        table = found.table.loc[moved].rename_axis("Example").reset_index()
+        table["Example"] = table["Example"].map(cell_text)
+        st.caption(
+            f"Changed most on {literal(axis.name)}: p {p_value_said(found.p_value)}, paired permutation test"
+        )
+        number = st.column_config.NumberColumn(format="%.3f")
+        names = {"first": "Original", "second": "This run", "difference": "Change"}
+        st.dataframe(
+            table.rename(columns=names),
+            hide_index=True,
+            column_config=dict.fromkeys(names.values(), number),
+            key=f"foreign_changed_{axis.key}",
+        )
+        return
+
+
+def _recorded(key: str) -> None:
+    found = result(store(), key)
+    frame = examples(store(), key)
+    if found is not None:
+        for note in found.notes:
+            st.warning(literal(note), icon=":material/info:")
+        with st.expander("Provenance and settings"):
+            settings = {name: value for name, value in found.settings.items() if name != NOTES}
+            told = {"tool": found.tool, "source": found.source, "created": found.created, **settings}
+            st.code(visible_json({name: value for name, value in told.items() if value != ""}), language=None)
+    texts = [column for column in SHOWN if column in frame]
+    if len(texts) > 1:
+        with st.expander(f"{len(frame)} examples"):
+            said = frame.loc[frame[texts[1:]].notna().any(axis=1), texts]
+            st.dataframe(said.map(cell_text), hide_index=True)
+
+
+def _original(runs: Board, layer: str) -> int | None:
+    same = (runs.heads["part"] == "original") & (runs.heads["layer"] == layer)
+    places = [place for place, found in enumerate(same) if found]
+    return places[0] if places else None

@@ -1,0 +1,60 @@
+"""Which layers are on the chart, and what is said of those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import streamlit as st
+
+from app.shared.job_bar import literal
+from app.shared.layers import STUDY, Layered, layered
+from app.shared.safe_text import visible
+
+KINDS = {"imported": "imported", "published": "published"}
+
+
+def layer_choice(names: Mapping[str, str]) -> Layered:
+    """The choice of layers, where there is more than the study; its values are in the session already."""
+    if len(names) < 2:
+        return layered([STUDY], mix=False)
+    count = len(st.session_state["layer"])
+    label = "Layers" if count < 2 else f"{count} layers"
+    with st.popover(label, icon=":material/layers:", key="layers", width="content"):
+        chosen: list[str] = st.multiselect(
+            "Layers",
+            list(names),
+            key="layer",
+            persist_state="session",
+            format_func=lambda name: visible(
+                name.capitalize() if name == STUDY else f"{name} ({KINDS[names[name]]})"
+            ),
+            placeholder="Add imported runs or published tables",
+        )
+        st.caption(
+            "Runs of other tools are imported on the Runs page or with `unlearnboard import PATH`. Published tables "
+            "ship with UnlearnBoard and are drawn faint."
+        )
+    return layered(chosen, mix=bool(st.session_state["mix"]))
+
+
+def protocol_warning(shown: Layered) -> None:
+    """Say where protocols differ, and let the person mix them."""
+    if not shown.hidden and len(shown.protocols) < 2:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if shown.hidden:
+            others = ", ".join(f"{layer} ({protocol})" for layer, protocol in shown.hidden.items())
+            st.warning(
+                f"Not drawn, because measured under another protocol than {literal(shown.protocols[0])}: "
+                f"{literal(others)}.",
+                icon=":material/rule:",
+                width="stretch",
+            )
+        else:
+            st.warning(
+                f"These points were measured under different protocols: {literal(', '.join(shown.protocols))}. "
+                "Their distances mean little.",
+                icon=":material/rule:",
+                width="stretch",
+            )
+        st.toggle("Draw them together", key="mix", persist_state="session")

@@ -1,0 +1,212 @@
+"""Views over many runs: trajectories, parallel coordinates, matrix, slices, table, best of each, agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from app.charts.choices import card_of, in_order, role_of, title
+from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, parallel_many
+from app.charts.points import Axis
+from app.components.model_picker import is_dark
+from app.pages.tradeoffs.link import RUNS
+from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
+from app.pages.tradeoffs.slices import slices_view
+from app.pages.tradeoffs.strength import strength_view
+from app.shared import state
+from app.shared.figure_export import figure_config, figure_export
+from app.shared.job_bar import literal
+from backends.study import Study
+from cache.analysis.board import Board
+from cache.analysis.ranking import agreement, best_of_each, ranks, within
+
+MOST_METRICS = 8
+MOST_MATRIX = 5
+
+
+def show_view(view: str, runs: Board, keys: Sequence[str], x: Axis, y: Axis, study: Study) -> None:
+    """Draw one of VIEWS."""
+    if not len(runs):
+        st.info("No run passes the filters.", icon=":material/filter_alt:")
+        return
+    _DRAW[view](Shown(runs, in_order(runs.known()), x, y, study))
+
+
+def _trajectories(shown: Shown) -> None:
+    steps = shown.runs.heads["step"]
+    if steps.isna().all():
+        st.info(
+            "No run says at which step it was made, so there is nothing to follow.",
+            icon=":material/timeline:",
+        )
+        return
+    rulers = shown.metrics("trajectories", [shown.x.key, shown.y.key], MOST_METRICS)
+    if rulers:
+        figure = panels(shown.scene(), rulers, against=None, lines=shown.lines())
+        draw(figure, "trajectories", shown)
+        st.caption("Lines across are the original (solid) and the retained model (dotted).")
+
+
+def _parallel(shown: Shown) -> None:
+    rulers = shown.metrics("parallel", shown.usual(), MOST_METRICS)
+    if len(rulers) < 2:
+        st.caption("Choose at least two metrics.")
+        return
+    if len(shown.runs) > MOST_LINES:
+        many = parallel_many(shown.scene(), rulers)
+        st.plotly_chart(many, key="parallel_many", config=figure_config("parallel"))
+        figure_export(lambda: many, f"{state.study_name()}-parallel", key="parallel_many")
+        st.caption("Drag along an axis to keep only the runs that cross it there; better is up.")
+        return
+    chosen = _chosen_places(shown)
+    figure = parallel(shown.scene(), rulers, chosen or None)
+    draw(figure, "parallel", shown)
+    st.caption(
+        "Better is up. Draw a box on an axis to keep the runs that cross it: they are chosen for the other views, the "
+        "rest stays grey. A click outside a line clears the box."
+    )
+    if chosen:
+        st.button("Show all runs again", icon=":material/filter_alt_off:", on_click=_clear)
+    _listed(shown, chosen or range(len(shown.runs)))
+
+
+def _matrix(shown: Shown) -> None:
+    rulers = shown.metrics("matrix", shown.usual(), MOST_MATRIX)
+    if len(rulers) < 2:
+        st.caption("Choose at least two metrics.")
+        return
+    figure = matrix(shown.scene(), rulers)
+    st.plotly_chart(figure, key="matrix", config=figure_config("matrix"))
+    figure_export(lambda: figure, f"{state.study_name()}-matrix", key="matrix")
+
+
+def _table(shown: Shown) -> None:
+    """All runs with the columns that differ."""
+    left, right = st.columns([3, 1], vertical_alignment="bottom")
+    with left:
+        rulers = shown.metrics("table", shown.usual(), 24)
+    group = right.toggle("Mean by method", key="table_grouped", persist_state="session")
+    table = run_table(shown, [each.key for each in rulers], range(len(shown.runs)))
+    if group:
+        numbers = [title(each.key) for each in rulers]
+        table = pd.concat(
+            [
+                table.groupby("Method", sort=False)[numbers].mean(),
+                table.groupby("Method").size().rename("Runs"),
+            ],
+            axis=1,
+        ).reset_index()
+    show_table(table, f"{state.study_name()}-runs", "runs_table", {title(each.key): each for each in rulers})
+
+
+def _best(shown: Shown) -> None:
+    """Best checkpoint of each method under a condition on another metric."""
+    keys = list(shown.keys)
+    columns = st.columns([4, 2, 4], gap="small", vertical_alignment="bottom")
+    with columns[0]:
+        kept = st.selectbox("Keep", keys, index=keys.index(shown.y.key), format_func=title, key="best_kept")
+    with columns[1]:
+        share = st.number_input("within % of the original", 0.0, 100.0, 2.0, 0.5, key="best_share")
+    with columns[2]:
+        aim = st.selectbox(
+            "and be best at", keys, index=keys.index(shown.x.key), format_func=title, key="best_aim"
+        )
+    heads = shown.runs.heads
+    originals = np.flatnonzero((heads["part"] == "original").to_numpy())
+    values = shown.runs.column(kept)
+    known = [place for place in originals if not np.isnan(values[place])]
+    if not known:
+        st.info("The condition needs the original's value of that metric.", icon=":material/rule:")
+        return
+    way = card_of(kept).direction(role_of(kept))
+    allowed = (
+        within(values, float(values[known[0]]), share / 100, way) & (heads["part"] == "unlearned").to_numpy()
+    )
+    unlearned = np.flatnonzero((heads["part"] == "unlearned").to_numpy())
+    groups = [shown.groups()[place] for place in unlearned]
+    found = best_of_each(
+        groups, shown.runs.column(aim)[unlearned], card_of(aim).direction(role_of(aim)), allowed[unlearned]
+    )
+    rows = [
+        {
+            "Method": group,
+            "Run": "none meets the condition"
+            if place is None
+            else str(heads["model"].iloc[unlearned[place]]),
+            title(aim): np.nan if place is None else shown.runs.column(aim)[unlearned[place]],
+            title(kept): np.nan if place is None else values[unlearned[place]],
+        }
+        for group, place in found.items()
+    ]
+    lower = card_of(aim).direction(role_of(aim)) == "lower"
+    table = pd.DataFrame(rows).sort_values(title(aim), ascending=lower, na_position="last", ignore_index=True)
+    st.caption(f"The original's {literal(title(kept))} is {values[known[0]]:.3f}.")
+    show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): ruler(aim)})
+
+
+def _strength(shown: Shown) -> None:
+    strength_view(shown.study, shown.x, shown.y)
+
+
+def _disagreement(shown: Shown) -> None:
+    """Where two metrics rank the unlearned runs differently."""
+    unlearned = shown.runs.only(shown.runs.heads["part"] == "unlearned")
+    rulers = shown.metrics("agreement", [key for key in shown.keys if role_of(key) in ("forget", "all")], 12)
+    if len(rulers) < 2 or len(unlearned) < 3:
+        st.caption("Choose at least two metrics; at least three unlearned runs are needed.")
+        return
+    ways = [card_of(each.key).direction(role_of(each.key)) for each in rulers]
+    columns = [unlearned.column(each.key) for each in rulers]
+    pairs = [
+        [agreement(columns[i], columns[j], (ways[i], ways[j])) for j in range(len(rulers))]
+        for i in range(len(rulers))
+    ]
+    figure = correlation(
+        [each.title for each in rulers],
+        np.array([[pair.spearman for pair in row] for row in pairs]),
+        is_dark(),
+    )
+    st.plotly_chart(figure, key="agreement", config=figure_config("agreement"))
+    figure_export(lambda: figure, f"{state.study_name()}-agreement", key="agreement")
+    st.caption(
+        "Spearman's rank correlation over the unlearned runs, each metric turned so that better is first: +1, both "
+        "order the runs alike; −1, what one calls better the other calls worse. Never trust one score alone."
+    )
+    table = pd.DataFrame({"Run": unlearned.heads["model"], "Method": unlearned.heads["method"]})
+    placed = {each.title: ranks(column, way) for each, column, way in zip(rulers, columns, ways, strict=True)}
+    spread = np.nanmax(list(placed.values()), axis=0) - np.nanmin(list(placed.values()), axis=0)
+    table = table.assign(**placed, Spread=spread).sort_values("Spread", ascending=False, ignore_index=True)
+    st.subheader("Ranks by metric", anchor=False)
+    st.caption("1 is best. At the top are the runs about which the metrics disagree most.")
+    show_table(table, f"{state.study_name()}-ranks", "ranks_table", {})
+
+
+def _chosen_places(shown: Shown) -> list[int]:
+    chosen = set(st.session_state.get(RUNS, []))
+    return [place for place, name in enumerate(shown.runs.heads["model"]) if name in chosen]
+
+
+def _clear() -> None:
+    st.session_state[RUNS] = []
+
+
+def _listed(shown: Shown, places: Sequence[int]) -> None:
+    table = run_table(shown, [shown.x.key, shown.y.key], places)
+    show_table(table, f"{state.study_name()}-brushed", "brushed_table", {})
+
+
+_DRAW: Mapping[str, Callable[[Shown], None]] = {
+    "Trajectories": _trajectories,
+    "Parallel": _parallel,
+    "Matrix": _matrix,
+    "Slices": slices_view,
+    "Table": _table,
+    "Best": _best,
+    "Strength": _strength,
+    "Agreement": _disagreement,
+}
+VIEWS: tuple[str, ...] = tuple(_DRAW)
+"""Views beside the frontier, in order."""

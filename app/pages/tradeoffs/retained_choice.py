@@ -1,0 +1,64 @@
+"""The retained model of a study that names none, or that was not evaluated yet: chosen or computed on the spot."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from app.pages.runs.evaluation_panel import JOB_KIND, evaluate_models, numerics
+from app.shared import state
+from app.shared.resources import pool, runner, store, studies
+from app.shared.safe_text import visible
+from backends.checkpoints.identity import available
+from backends.study import Study
+from cache.evaluate.plan import plan
+
+NONE = ""
+WHY = (
+    "The gold standard: trained without the forget set. Forget quality, PrivLeak, privacy and the overall score "
+    "measure the others against it."
+)
+
+
+def retained_choice(study: Study) -> None:
+    """A choice where the study file names no retained model; a button where its evidence is missing."""
+    named = studies()[state.study_name()]
+    if study.modality != "text":
+        return
+    if named.retained is None:
+        _choose(named)
+    if study.retained is not None:
+        _evaluate(study, study.retained.name)
+
+
+def _choose(named: Study) -> None:
+    names = [NONE, *(spec.name for spec in named.models if spec.part == "unlearned")]
+    if len(names) < 2:
+        return
+    st.session_state["retained_choice"] = state.retained()
+    st.selectbox(
+        "Retained model",
+        names,
+        key="retained_choice",
+        format_func=lambda name: visible(name) if name else "none: the study names no retained model",
+        help=WHY,
+        on_change=lambda: state.take_for_retained(st.session_state["retained_choice"]),
+    )
+
+
+def _evaluate(study: Study, name: str) -> None:
+    spec = study.model(name)
+    if not available(spec):
+        return
+    known = plan(study, store(), numerics(study), [name])
+    if not known.missing:
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.caption(
+            f"The retained model lacks {known.missing} of {known.total} pieces of evidence.", width="content"
+        )
+        if st.button("Evaluate it now", icon=":material/play_arrow:", key="evaluate_retained"):
+            work = partial(evaluate_models, study, store(), pool(), [name], known)
+            runner().submit("Evaluating 1 model", JOB_KIND, (state.board_name(), name), work, gives_way=True)
+            st.switch_page("pages/runs/page.py")

@@ -1,0 +1,172 @@
+"""One model of the trade-off chart, looked into: who it is, what it changed, and on which probes most."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import isnan
+from typing import Literal
+
+import pandas as pd
+import streamlit as st
+from pandas.io.formats.style import Styler
+
+from app.charts.choices import available, card_of, role_of, title
+from app.charts.points import Axis, p_value
+from app.shared import state
+from app.shared.cards import detail_of
+from app.shared.resources import store
+from app.shared.safe_text import visible, visible_json
+from backends.metrics import METRICS, Direction, StudyMetric
+from backends.study import ModelSpec, Study
+from cache.analysis.scoreboard import Scoreboard
+
+CHANGED_SHOWN = 8
+LEAST_CHANGE = 0.0005  # a smaller change is 0.000 to the reader, and neither better nor worse
+
+
+def selected_model(board: Scoreboard, study: Study, name: str, x: Axis, y: Axis) -> None:
+    """One of the study's models: who it is, its values against the original, where they come from."""
+    spec = study.model(name)
+    st.text(visible(detail_of(spec)) + (f"\n{visible(spec.note)}" if spec.note else ""))
+    changes = against_original(board.frame, name, board.original_beside(name))
+    for axis in (x, y):
+        headline(changes, axis)
+    changes_table(changes)
+    _provenance(study, spec)
+
+
+def against_original(frame: pd.DataFrame, model: str, theirs: pd.Series) -> pd.DataFrame:
+    """Every metric of a model beside the original's, which are given by key.
+
+    Returns:
+        Columns key, metric, original, value, low, high, change, verdict ("better", "worse", "same" as far as three
+        digits tell, "" where a value is missing); NaN where unknown.
+    """
+    columns = ["key", "value", "low", "high"]
+    ours = frame.loc[frame["model"] == model, columns].set_index("key")
+    keys = [key for key in available(frame) if key in ours.index]
+    table = ours.loc[keys].reset_index()
+    table.insert(1, "metric", [title(key) for key in keys])
+    table.insert(2, "original", theirs.reindex(keys).to_numpy())
+    table["change"] = table["value"] - table["original"]
+    ways = [card_of(key).direction(role_of(key)) for key in keys]
+    values = zip(ways, table["original"], table["value"], strict=True)
+    table["verdict"] = [_verdict(_gain(way, original, value)) for way, original, value in values]
+    return table
+
+
+def _gain(way: Direction, original: float, value: float) -> float:
+    """Positive where the value is better than the original's."""
+    if way == "zero":
+        return abs(original) - abs(value)
+    return value - original if way == "higher" else original - value
+
+
+def _verdict(gain: float) -> str:
+    if isnan(gain):
+        return ""
+    return "better" if gain >= LEAST_CHANGE else "worse" if gain <= -LEAST_CHANGE else "same"
+
+
+def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) -> None:
+    """Probes on which the model moved most from the original; a chosen one opens in Compare."""
+    if model == study.original.name:
+        return
+    st.subheader("Probes that changed most", anchor=False)
+    keys = [
+        key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
+    ]
+    usual = next((axis.key for axis in (x, y) if axis.key in keys), keys[0])
+    left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")
+    key = left.selectbox(
+        "Measured by", keys, index=keys.index(usual), format_func=title, key=f"changed_by_{usual}"
+    )
+    table = board.most_changed(model, key, CHANGED_SHOWN)
+    if table.empty:
+        st.caption("Neither this model nor the original has a value on single probes for this metric.")
+        return
+    shown = table.assign(prompt=table["prompt"].map(visible), probe=table["probe"].map(visible))
+    number = st.column_config.NumberColumn(format="%.3f")
+    event = st.dataframe(
+        shown.rename(
+            columns={"prompt": "Prompt", "original": "Original", "value": "This model", "change": "Change"}
+        ),
+        hide_index=True,
+        column_order=["Prompt", "Original", "This model", "Change", "probe"],
+        column_config={
+            "Prompt": st.column_config.TextColumn(width="large"),
+            "Original": number,
+            "This model": number,
+            "Change": st.column_config.NumberColumn(format="%+.3f"),
+            "probe": "Probe",
+        },
+        on_select="rerun",
+        selection_mode="single-row-required",
+        selection_default={"selection": {"rows": [0]}},
+        key=f"changed_{state.study_name()}_{model}_{key}",
+    )
+    rows = event["selection"]["rows"]
+    row = rows[0] if rows and rows[0] < len(table) else 0
+    with right.container(horizontal=True):
+        if st.button("Open the chosen probe in Compare", icon=":material/compare:", type="primary"):
+            state.open_in_compare(str(table["probe"].iloc[row]), [*state.chosen_models(), model])
+        if st.button("All probes in Examples", icon=":material/list_alt:"):
+            state.open_in_examples(key, [*state.chosen_models(), model])
+
+
+def _colour(better: bool, rose: bool) -> Literal["normal", "inverse"]:
+    """Streamlit's name for green where it is better: normal is green for a rise, inverse for a fall."""
+    return "normal" if better == rose else "inverse"
+
+
+def headline(changes: pd.DataFrame, axis: Axis) -> None:
+    """Value on one axis, with its distance to the original's."""
+    rows = changes[changes["key"] == axis.key]
+    if rows.empty or pd.isna(rows["value"].iloc[0]):
+        st.metric(axis.name, "–", border=True)
+        return
+    row = rows.iloc[0]
+    moved = row["verdict"] not in ("same", "")
+    with st.container(border=True, gap="xxsmall"):
+        st.metric(
+            axis.name,
+            axis.number(row["value"]),
+            delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}" if moved else "±0.000",
+            delta_color=_colour(row["verdict"] == "better", row["change"] > 0) if moved else "off",
+            delta_arrow="auto" if moved else "off",
+            delta_description="" if pd.isna(row["original"]) else f"original {axis.number(row['original'])}",
+        )
+        if pd.notna(row["low"]):
+            st.caption(f"95 % interval: {axis.number(row['low'])} to {axis.number(row['high'])}")
+
+
+def worded(changes: pd.DataFrame) -> Styler:
+    """Changes with columns for people; numbers stay numbers, so that they sort, and are shown as people read them."""
+    table = changes.rename(
+        columns={"metric": "Metric", "value": "This", "original": "Original", "change": "Change"}
+    )
+    numbers = ["This", "Original", "low", "high"]
+    powers = table.index[[card_of(key).p_value for key in table["key"]]]
+    styled = table.style.format("{:.3f}", subset=numbers, na_rep="–")
+    styled = styled.format("{:+.3f}", subset=["Change"], na_rep="–")
+    return styled.format(p_value, subset=(powers, numbers), na_rep="–")
+
+
+def changes_table(changes: pd.DataFrame) -> None:
+    """All metrics against the original."""
+    with st.expander("All metrics against the original"):
+        st.dataframe(
+            worded(changes),
+            hide_index=True,
+            column_order=["Metric", "This", "Change", "verdict", "Original", "low", "high"],
+            column_config={"Metric": st.column_config.TextColumn(width="medium"), "verdict": ""},
+            placeholder="–",
+        )
+
+
+def _provenance(study: Study, spec: ModelSpec) -> None:
+    """What the model is made of and which runs its values come from."""
+    facts = {name: value for name, value in asdict(spec).items() if value not in ("", None, ())}
+    runs = [asdict(run) for run in store().runs(study.name) if run.model == spec.name]
+    with st.expander("Provenance"):
+        st.code(visible_json({"model": facts, "runs": runs}), language=None, height=320)

@@ -1,0 +1,151 @@
+"""What the views over many runs share: the runs that are shown, a choice of metrics, drawing, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from app.charts.choices import card_of, role_of, title
+from app.charts.many import Ruler, Scene
+from app.charts.points import Axis, p_values_shown
+from app.components.model_picker import is_dark
+from app.pages.tradeoffs.frontier_panel import method_labels
+from app.pages.tradeoffs.link import RUNS
+from app.shared import state
+from app.shared.figure_export import figure_config, figure_export
+from app.shared.layers import STUDY
+from app.shared.looks import looks_of
+from app.shared.resources import store
+from app.shared.safe_text import cell_text
+from app.shared.table_export import table_export
+from backends.study import Study
+from cache.analysis.board import Board
+from cache.analysis.differences import differing
+from cache.store.results import settings_of
+
+
+class Shown:
+    """What every view gets: runs, keys, the axes of the scatter plot, the study."""
+
+    def __init__(self, runs: Board, keys: Sequence[str], x: Axis, y: Axis, study: Study) -> None:
+        self.runs, self.keys, self.x, self.y, self.study = runs, keys, x, y, study
+
+    def scene(self, groups: Sequence[str] | None = None) -> Scene:
+        """The runs as figures take them."""
+        return Scene(self.runs, looks_of(self.runs.heads, self.study), groups or self.groups(), is_dark())
+
+    def groups(self) -> list[str]:
+        """Legend entry of every run."""
+        return [str(label) for label in method_labels(self.runs.heads)]
+
+    def lines(self) -> list[str]:
+        """What joins the checkpoints of one trajectory, unique over layers."""
+        heads = self.runs.heads
+        return [
+            f"{layer} {line}" if line else ""
+            for layer, line in zip(heads["layer"], heads["line"], strict=True)
+        ]
+
+    def metrics(self, view: str, usual: Sequence[str], most: int) -> list[Ruler]:
+        """A choice of metrics for a view."""
+        chosen: list[str] = st.multiselect(
+            "Metrics",
+            self.keys,
+            default=[key for key in usual if key in self.keys][:most],
+            key=f"{view}_metrics_{state.board_name()}",
+            format_func=title,
+            max_selections=most,
+            persist_state="session",
+        )
+        return [ruler(key) for key in chosen]
+
+    def usual(self) -> list[str]:
+        """Axes first, then one metric of each role."""
+        first = [self.x.key, self.y.key]
+        roles: dict[str, str] = {}
+        for key in self.keys:
+            roles.setdefault(role_of(key), key)
+        return list(dict.fromkeys([*first, *roles.values(), *self.keys[:6]]))
+
+
+def ruler(key: str) -> Ruler:
+    """The metric as a figure's axis: turned where lower values are better."""
+    return Ruler(key, title(key), turned=card_of(key).direction(role_of(key)) == "lower")
+
+
+def draw(figure: go.Figure, name: str, shown: Shown) -> None:
+    """A figure whose points choose runs for all views."""
+    key = f"{name}_{state.study_name()}"
+    models = list(shown.runs.heads["model"])
+
+    def take() -> None:
+        picked = st.session_state[key]["selection"]["points"]
+        chosen = dict.fromkeys(
+            models[int(_first(each["customdata"]))] for each in picked if "customdata" in each
+        )
+        if chosen:
+            st.session_state[RUNS] = list(chosen)
+
+    st.plotly_chart(
+        figure, key=key, on_select=take, selection_mode=("points", "box", "lasso"), config=figure_config(name)
+    )
+    figure_export(lambda: figure, f"{state.study_name()}-{name}", key=name)
+
+
+def _first(value: Any) -> int:
+    """A point's place, which Plotly gives bare or in a list."""
+    return int(value[0] if isinstance(value, list) else value)
+
+
+def run_table(shown: Shown, keys: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
+    """Who the runs are, by the columns and settings in which they differ, then the metrics."""
+    heads = shown.runs.heads.iloc[list(places)]
+    table = pd.DataFrame({"Run": heads["model"].to_numpy(), "Method": heads["method"].to_numpy()})
+    for name, label in (
+        ("step", "Step"),
+        ("protocol", "Protocol"),
+        ("layer", "Layer"),
+        ("created", "Created"),
+    ):
+        if heads[name].nunique(dropna=False) > 1:
+            table[label] = heads[name].to_numpy()
+    table = _with_settings(table, heads)
+    for key in keys:
+        column = shown.runs.column(key)[list(places)]
+        table[title(key)] = column
+    return table
+
+
+def _with_settings(table: pd.DataFrame, heads: pd.DataFrame) -> pd.DataFrame:
+    """Hyper-parameters of imported runs, where they differ."""
+    if "key" not in heads or (heads["layer"] == STUDY).all():
+        return table
+    held = settings_of(store(), [key for key in heads["key"] if isinstance(key, str)])
+    if not held:
+        return table
+    differ = differing(held).T
+    aligned = differ.reindex(heads["key"]).fillna("–")
+    return table.assign(**{name: aligned[name].to_numpy() for name in aligned.columns[:12]})
+
+
+def show_table(table: pd.DataFrame, name: str, key: str, rulers: Mapping[str, Ruler]) -> None:
+    """A table with its downloads; `rulers` says of which columns the best is bold in LaTeX and Markdown."""
+    number = st.column_config.NumberColumn(format="%.3f")
+    powers = [label for label, each in rulers.items() if card_of(each.key).p_value]
+    config = {
+        column: number
+        for column in table
+        if table[column].dtype.kind == "f" and column != "Step" and column not in powers
+    }
+    shown = table.copy()
+    for column in shown:
+        if not pd.api.types.is_numeric_dtype(shown[column]):
+            shown[column] = shown[column].map(cell_text)
+    styled = p_values_shown(shown, powers)
+    st.dataframe(styled, hide_index=True, column_config=config, key=key, placeholder="–")
+    best = {label: "lower" if each.turned else "higher" for label, each in rulers.items()}
+    table_export(table, name, key=key, best=best)

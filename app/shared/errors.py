@@ -1,0 +1,20 @@
+"""Errors that a person can act on, shown in place of what they stopped; everything else keeps its traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from app.shared.job_bar import literal
+from backends.errors import BoardError
+
+
+@contextmanager
+def said_plainly() -> Iterator[None]:
+    """Shows a BoardError as one sentence. Fragments need their own: they also run outside the page."""
+    try:
+        yield
+    except BoardError as error:
+        st.error(literal(str(error)), icon=":material/error:")

@@ -1,0 +1,67 @@
+"""The judges of an image study and how right they are on real pictures: no metric is better than its judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from app.shared import state
+from app.shared.resources import store
+from app.shared.safe_text import visible
+from backends.image.judges.accuracy import JudgeAccuracy
+from backends.study import JudgeSpec
+from cache.store.judge_checks import judge_accuracy
+
+UNTESTED = "not tested: name a folder of real pictures in `real`"
+
+
+def judge_panel() -> None:
+    """A table of the judges; nothing in a study without."""
+    judges = state.study().judges
+    if not judges:
+        return
+    st.subheader("Judges", anchor=False)
+    st.dataframe(
+        pd.DataFrame([_row(spec, judge_accuracy(store(), spec)) for spec in judges]),
+        hide_index=True,
+        key=f"judges_{state.study_name()}",
+        column_config={
+            "Accuracy": st.column_config.NumberColumn(
+                format="%.1f %%", help="Share of real pictures that the judge names rightly"
+            ),
+            "95 % interval": st.column_config.TextColumn(
+                help="Exact binomial interval (Clopper and Pearson)"
+            ),
+            "Rejected": st.column_config.NumberColumn(help="Real pictures in which it recognised nothing"),
+        },
+    )
+
+
+def judges_in_a_line() -> str:
+    """What to know of the judges beside their judgements, or "" where none was tested."""
+    said = []
+    for spec in state.study().judges:
+        found = judge_accuracy(store(), spec)
+        if found is not None:
+            said.append(
+                f"{visible(spec.domain)} right on {found.accuracy:.0%} of {found.n} real pictures "
+                f"({found.low:.0%} to {found.high:.0%})"
+            )
+    return "Judges: " + "; ".join(said) + "." if said else ""
+
+
+def _row(spec: JudgeSpec, found: JudgeAccuracy | None) -> dict[str, object]:
+    weak = [item for item in found.per_class.items() if item[1][1] < item[1][0]] if found else []
+    worst = min(weak, key=lambda item: item[1][1] / item[1][0], default=None)
+    return {
+        "Domain": visible(spec.domain),
+        "Judge": visible(Path(spec.path).name),
+        "Accuracy": 100 * found.accuracy if found else None,
+        "95 % interval": f"{found.low:.0%} to {found.high:.0%}" if found else UNTESTED,
+        "Real pictures": found.n if found else None,
+        "Rejected": found.rejected if found else None,
+        "Weakest class": visible(f"{worst[0]}: {worst[1][1]} of {worst[1][0]}") if worst else "",
+        "Threshold": f"{spec.threshold:g}" if spec.threshold else "none",
+    }

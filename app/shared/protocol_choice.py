@@ -1,0 +1,40 @@
+"""The protocol under which language models are asked and scored: chosen in the sidebar, said beside the numbers."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.shared import state
+from app.shared.resources import studies
+from backends.metrics.protocols import PROTOCOLS
+from backends.study import PROTOCOLS as NAMES
+
+
+def protocol_choice() -> None:
+    """A choice in the sidebar, for studies of language models."""
+    if state.study().modality != "text":
+        return
+    st.session_state["protocol_choice"] = state.protocol()
+    st.selectbox(
+        "Protocol",
+        NAMES,
+        key="protocol_choice",
+        on_change=_take,
+        help="How models are asked and scored. Numbers of two protocols are never mixed.\n\n"
+        + "\n".join(f"- **{name}**: {PROTOCOLS[name].about}" for name in NAMES),
+    )
+
+
+def protocol_note() -> str:
+    """A sentence for the line under a page's title."""
+    return f" Protocol: {state.protocol()}." if state.study().modality == "text" else ""
+
+
+def under_protocol() -> str:
+    """Words that follow a verb, as in "evaluated under the protocol muse"; none for the study's own protocol."""
+    own = studies()[state.study_name()].protocol
+    return "" if state.protocol() == own else f" under the protocol {state.protocol()}"
+
+
+def _take() -> None:
+    state.show_protocol(st.session_state["protocol_choice"])

@@ -1,0 +1,70 @@
+"""The retained run that imported runs of a collection are compared with: shown, and changed where there are several."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.shared.job_bar import literal
+from app.shared.resources import store
+from app.shared.safe_text import visible
+from cache.importers.imported_runs import choose_reference, collection_notes, reference
+from cache.importers.references import Reference
+from cache.store import Store
+
+USUAL = ""
+MOST_LINES = 30
+MOST_NOTES = 3
+
+
+def reference_choice(collection: str) -> None:
+    """A choice of the reference; nothing where there is one retained run or none."""
+    found = _reference(collection, store().version(), store())
+    if found.run is None or not found.others:
+        return
+    runs = sorted((found.run, *found.others), key=lambda each: (each.model, each.source))
+    names = [each.model for each in runs]
+    labels = {
+        each.source or each.model: each.model
+        if names.count(each.model) == 1
+        else f"{each.model} ({each.source})"
+        for each in runs
+    }
+    key = f"reference_{collection}"
+    st.session_state[key] = (found.run.source or found.run.model) if found.chosen else USUAL
+    st.selectbox(
+        "Retained run that forget quality is measured against",
+        [USUAL, *labels],
+        key=key,
+        format_func=lambda each: visible(
+            labels[each] if each else f"{found.run.model if found.run else ''}: {_why(found)}"
+        ),
+        help="Every checkpoint of a retained model's training can be compared with; the last one is the usual one. "
+        "Forget quality that a tool computed itself stays as it is.",
+        on_change=lambda: choose_reference(store(), collection, st.session_state[key]),
+    )
+
+
+def layer_notes(collections: list[str]) -> None:
+    """What must be known of imported collections that are shown, under the chart."""
+    for name in collections:
+        told = _notes(name, store().version(), store())
+        if not told:
+            continue
+        label = f"Notes on {literal(name)}: {len(told)}"
+        with st.expander(label, icon=":material/info:", expanded=len(told) <= MOST_NOTES):
+            more = [f"and {len(told) - MOST_LINES} more"] if len(told) > MOST_LINES else []
+            st.text(visible("\n".join([*told[:MOST_LINES], *more])))
+
+
+def _why(found: Reference) -> str:
+    return "the usual one" if found.chosen else found.why
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _reference(collection: str, version: int, _store: Store) -> Reference:
+    return reference(_store, collection)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _notes(collection: str, version: int, _store: Store) -> list[str]:
+    return collection_notes(_store, collection)

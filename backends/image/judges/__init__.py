@@ -1,0 +1,1 @@
+"""Judges: what a picture shows, and how often each of them is right."""

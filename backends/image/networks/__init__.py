@@ -1,0 +1,1 @@
+"""Networks beside the judges: embeddings and distances of pictures."""

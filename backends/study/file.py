@@ -1,0 +1,428 @@
+"""Reading `study.toml`: strict, so that a misspelt key is named with its line instead of being ignored.
+
+Relative paths in a study file are relative to its folder. Whether a named model can be used is checked elsewhere
+(`backends.checkpoints`); this module only knows the file.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from datetime import date
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from backends.checkpoints.hub import HUB
+from backends.errors import StudyError
+from backends.image.judges.classes import with_classes
+from backends.probes.reading import read_probes
+from backends.probes.sources import is_on_hub, probe_file
+from backends.probes.worked_examples import format_with_examples
+from backends.study.inference_keys import read_embeddings, read_inference, read_scheduler, read_size
+from backends.study.strength import DIALLED
+from backends.study.study import (
+    KEPT_ROLES,
+    LPIPS_NETS,
+    NUDENET,
+    NUDENET_THRESHOLD,
+    PROTOCOLS,
+    QUANTIZATIONS,
+    RAW_TEXT,
+    ROLES,
+    Decoding,
+    Denoising,
+    Features,
+    JudgeSpec,
+    Modality,
+    ModelSpec,
+    Part,
+    ProbeSet,
+    ProtocolName,
+    Quantization,
+    Reading,
+    Sampling,
+    Study,
+)
+from backends.study.table import LARGEST, Table, shown
+
+PARTS: tuple[str, ...] = get_args(Part)
+MODALITIES: tuple[str, ...] = get_args(Modality)
+TOP = (
+    "name",
+    "modality",
+    "description",
+    "protocol",
+    "gradients",
+    "date",
+    "decoding",
+    "sampling",
+    "models",
+    "probes",
+    "judges",
+    "forget",
+    "denoising",
+    "features",
+)
+MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
+DECODING = tuple(field.name for field in fields(Decoding))
+JUDGE = tuple(field.name for field in fields(JudgeSpec))
+FEATURES = tuple(field.name for field in fields(Features))
+READING = tuple(field.name for field in fields(Reading))
+SAMPLING = tuple(field.name for field in fields(Sampling))
+LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
+
+
+def read_study(path: Path) -> Study:
+    """The study that a file describes, its probe files read.
+
+    Raises:
+        StudyError: names the file, the line and the key; or the probe file and the row.
+    """
+    path = path.expanduser().resolve()
+    text = _read_text(path)
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyError(f"this is no valid TOML: {error}", where=str(path)) from error
+    except RecursionError:
+        raise StudyError("the TOML is nested too deeply", where=str(path), how="Flatten it") from None
+    except ValueError:  # Python reads no whole number of more than 4,300 digits
+        long = LONG_NUMBER.search(text)
+        where = f"{path}, line {text.count(chr(10), 0, long.start()) + 1}" if long else str(path)
+        raise StudyError("a number here has thousands of digits", where=where, how="Shorten it") from None
+    top = Table(document, (), text, path)
+    top.only(TOP, "study")
+    modality = cast(Modality, top.choice("modality", MODALITIES))
+    study = Study(
+        name=top.need("name"),
+        modality=modality,
+        description=top.get("description", str, ""),
+        models=_models(top),
+        probe_sets=_probe_sets(top, pictures=modality == "image"),
+        decoding=_decoding(top),
+        sampling=_sampling(top),
+        judges=_judges(top),
+        forget_concepts=_concepts(top),
+        path=path,
+        protocol=cast(
+            ProtocolName, top.choice("protocol", PROTOCOLS) if "protocol" in document else "corrected"
+        ),
+        gradients=top.get("gradients", bool, False),
+        denoising=_denoising(top) if "denoising" in document else None,
+        features=_features(top) if "features" in document else Features(),
+        date=_date(top) if "date" in document else "",
+    )
+    _check_whole(study, top)
+    return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
+
+
+def _date(top: Table) -> str:
+    """The date that chat templates are told, as text: TOML's own dates are dates, too."""
+    value = top.values["date"]
+    try:
+        day = date.fromisoformat(value if isinstance(value, str) else str(value))
+    except ValueError:
+        raise StudyError(
+            f"a date was expected, not {shown(value)}",
+            where=top.where("date"),
+            how='Write it as "2024-07-26"',
+        ) from None
+    return day.isoformat()
+
+
+def _read_text(path: Path) -> str:
+    if path.is_dir():
+        raise StudyError(
+            "this is a folder, a study file was expected", where=str(path), how="Name its study.toml"
+        )
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise StudyError("there is no such study file", where=str(path), how="Check the path") from None
+    except UnicodeDecodeError as error:
+        raise StudyError(
+            f"byte {error.start} is not UTF-8", where=str(path), how="Save the study file as UTF-8"
+        ) from error
+    except OSError as error:
+        raise StudyError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
+
+
+def _models(top: Table) -> tuple[ModelSpec, ...]:
+    models = []
+    for table in top.tables("models"):
+        table.only(MODEL, "model")
+        models.append(
+            ModelSpec(
+                name=table.need("name"),
+                part=cast(Part, table.choice("part", PARTS)),
+                source=table.source("source"),
+                adapter=table.source("adapter") if "adapter" in table.values else None,
+                weights=_place(table, "weights") if "weights" in table.values else None,
+                subfolder=table.get("subfolder", str, ""),
+                revision=table.get("revision", str, ""),
+                method=table.get("method", str, ""),
+                step=table.number(
+                    "step", int, None, "a whole number from 0 to 2^63 - 1", lambda step: 0 <= step <= LARGEST
+                ),
+                fingerprint=table.get("fingerprint", str, ""),
+                note=table.get("note", str, ""),
+                quantization=cast(
+                    Quantization,
+                    table.choice("quantization", QUANTIZATIONS[1:]) if "quantization" in table.values else "",
+                ),
+                ema=table.get("ema", bool, False),
+                forget=tuple(_concepts(table).items()),
+                inference=read_inference(table),
+                embeddings=read_embeddings(table),
+            )
+        )
+        _unique([model.name for model in models], table, "name")
+    return tuple(models)
+
+
+def _place(table: Table, key: str) -> str:
+    """A path made absolute, or what is on the hub (`hf://`) as it stands."""
+    value = table.need(key)
+    return value if value.startswith(HUB) else table.local(key)
+
+
+def _probe_sets(top: Table, *, pictures: bool) -> tuple[ProbeSet, ...]:
+    sets = []
+    for table in top.tables("probes"):
+        table.only(("file", "role", "name", "examples", *READING), "probe set")
+        role = cast(Any, table.choice("role", ROLES))
+        found = read_probes(
+            probe_file(_on_hub_or_local(table, "file")), role, _reading(table), pictures=pictures
+        )
+        name = table.need("name") if "name" in table.values else found.name
+        sets.append(replace(found, name=name))
+        _unique([probe_set.name for probe_set in sets], table, "name" if "name" in table.values else "file")
+    return _own_ids(sets)
+
+
+def _on_hub_or_local(table: Table, key: str) -> str:
+    value = table.need(key)
+    return value if is_on_hub(value) else table.local(key)
+
+
+def _reading(table: Table) -> Reading:
+    columns = table.table("columns")
+    form = table.get("format", str, "")
+    if "format" in table.values and RAW_TEXT not in form:
+        raise StudyError(
+            f"a prompt format must hold {RAW_TEXT}, where the prompt goes",
+            where=table.where("format"),
+            how='Write it as "Question: {prompt}\\nAnswer:"',
+        )
+    if "examples" in table.values:
+        form = format_with_examples(probe_file(_on_hub_or_local(table, "examples")), form)
+    return Reading(
+        {name: columns.get(name, str, "") for name in columns.values},
+        form,
+        table.get("skip_bad_rows", bool, False),
+        table.get("own_seeds", bool, True),
+        table.get("encoding", str, ""),
+        table.get("split", str, ""),
+    )
+
+
+def _own_ids(sets: Sequence[ProbeSet]) -> tuple[ProbeSet, ...]:
+    """The sets, with `SET/ID` as ids where an earlier set has the same ones: files often count from 0 each."""
+    taken: set[str] = set()
+    result = []
+    for probe_set in sets:
+        probes = probe_set.probes
+        if not taken.isdisjoint(probe.id for probe in probes):
+            probes = tuple(replace(probe, id=f"{probe_set.name}/{probe.id}") for probe in probes)
+        taken.update(probe.id for probe in probes)
+        result.append(replace(probe_set, probes=probes))
+    return tuple(result)
+
+
+def _decoding(top: Table) -> Decoding:
+    table, default = top.table("decoding"), Decoding()
+    table.only(DECODING, "decoding")
+    return Decoding(
+        max_new_tokens=table.number(
+            "max_new_tokens",
+            int,
+            default.max_new_tokens,
+            "a whole number from 1 to 4096",
+            lambda n: 1 <= n <= 4096,
+        ),
+        temperature=table.number(
+            "temperature", float, default.temperature, "a number from 0 to 10", lambda t: 0 <= t <= 10
+        ),
+        top_p=table.number(
+            "top_p", float, default.top_p, "a number above 0, at most 1", lambda p: 0 < p <= 1
+        ),
+        seeds=table.seeds(default.seeds),
+    )
+
+
+def _sampling(top: Table) -> Sampling:
+    table, default = top.table("sampling"), Sampling()
+    table.only(SAMPLING, "sampling")
+    return Sampling(
+        steps=table.number(
+            "steps", int, default.steps, "a whole number from 1 to 1000", lambda n: 1 <= n <= 1000
+        ),
+        guidance=table.number(
+            "guidance", float, default.guidance, "a number from 0 to 100", lambda g: 0 <= g <= 100
+        ),
+        size=read_size(table),
+        seeds=table.seeds(default.seeds),
+        negative_prompt=table.get("negative_prompt", str, default.negative_prompt),
+        scheduler=read_scheduler(table),
+    )
+
+
+def _judges(top: Table) -> tuple[JudgeSpec, ...]:
+    judges = []
+    for table in top.tables("judges"):
+        table.only(JUDGE, "judge")
+        default = JudgeSpec("", "", threshold=NUDENET_THRESHOLD if _is_nudenet(table) else 0.0)
+        labels = table.table("labels")
+        judges.append(
+            JudgeSpec(
+                domain=table.need("domain"),
+                path=NUDENET if _is_nudenet(table) else _place(table, "path"),
+                classes=_names(table, "classes"),
+                labels=tuple((theirs, labels.need(theirs)) for theirs in labels.values),
+                threshold=table.number(
+                    "threshold", float, default.threshold, "a number from 0 to 1", lambda t: 0 <= t <= 1
+                ),
+                template=table.get("template", str, default.template),
+                real=table.local("real") if "real" in table.values else "",
+            )
+        )
+        _unique([judge.domain for judge in judges], table, "domain")
+    return tuple(judges)
+
+
+def _is_nudenet(judge: Table) -> bool:
+    return bool(judge.values.get("path") == NUDENET)
+
+
+def _denoising(top: Table) -> Denoising:
+    table = top.table("denoising")
+    table.only(("forget", "retain", "holdout", "timesteps"), "denoising")
+    steps = table.values.get("timesteps", list(Denoising().timesteps))
+    good = (
+        isinstance(steps, list) and steps and all(type(step) is int and 0 <= step < 10_000 for step in steps)
+    )
+    if not good or len(set(steps)) < len(steps):
+        raise StudyError(
+            f"a list of different whole numbers was expected, not {shown(steps)}",
+            where=table.where("timesteps"),
+        )
+    folders = {role: table.local(role) for role in ("forget", "retain", "holdout") if role in table.values}
+    if not folders:
+        raise StudyError(
+            "no folder of pictures is named",
+            where=table.where(),
+            how='Add forget = "folder", holdout = "folder"',
+        )
+    return Denoising(**folders, timesteps=tuple(steps))
+
+
+def _features(top: Table) -> Features:
+    table = top.table("features")
+    table.only(FEATURES, "table of features")
+    if not table.values:
+        raise StudyError(
+            "no network is named",
+            where=table.where(),
+            how='Add clip = "folder or owner/name", or remove the table',
+        )
+    clip = table.source("clip") if "clip" in table.values else ""
+    inception = table.source("inception") if "inception" in table.values else ""
+    real = _real_pictures(table)
+    if real and not (clip or inception):
+        raise StudyError(
+            "real pictures are compared by a network, and none is named",
+            where=table.where("real"),
+            how='Add inception = "weights.pth" or clip = "folder or owner/name"',
+        )
+    lpips = table.choice("lpips", LPIPS_NETS) if "lpips" in table.values else ""
+    return Features(clip, inception, lpips, real)
+
+
+def _real_pictures(table: Table) -> tuple[tuple[str, str], ...]:
+    """Role -> folder: one folder for all roles that should stay, or a table of them."""
+    if isinstance(table.values.get("real"), str):
+        return tuple((role, table.local("real")) for role in KEPT_ROLES)
+    named = table.table("real")
+    named.only(KEPT_ROLES, "table of real pictures")
+    return tuple((role, named.local(role)) for role in KEPT_ROLES if role in named.values)
+
+
+def _names(table: Table, key: str) -> tuple[str, ...]:
+    value = table.values.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(name, str) and name for name in value):
+        raise StudyError(f"a list of names was expected, not {shown(value)}", where=table.where(key))
+    return tuple(dict.fromkeys(value))
+
+
+def _concepts(within: Table) -> dict[str, str]:
+    table = within.table("forget")
+    return {domain: table.need(domain) for domain in table.values}
+
+
+def _unique(names: Sequence[str], table: Table, key: str) -> None:
+    if names[-1] in names[:-1]:
+        raise StudyError(
+            f"{shown(names[-1])} is there twice", where=table.where(key), how="Give each its own"
+        )
+
+
+def _check_whole(study: Study, top: Table) -> None:
+    parts = [model.part for model in study.models]
+    if parts.count("original") != 1:
+        found = "no model" if "original" not in parts else f"{parts.count('original')} models"
+        raise StudyError(
+            f'{found} with part = "original"; a study compares everything with exactly one',
+            where=str(top.path),
+            how='Mark one of the [[models]] with part = "original"',
+        )
+    if parts.count("retained") > 1:
+        raise StudyError(
+            'more than one model with part = "retained"',
+            where=str(top.path),
+            how="Keep one, or make two studies",
+        )
+    for number, model in enumerate(study.models):
+        if model.forget and (model.part == "original" or study.modality == "text"):
+            text = study.modality == "text"
+            raise StudyError(
+                "language models have no target concept" if text else "the original forgets nothing",
+                where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(
+                    "forget"
+                ),
+                how="Remove it" if text else "Name what it is read against in the table [forget]",
+            )
+    for number, model in enumerate(study.models if study.modality == "text" else ()):
+        if model.drawn_otherwise:
+            key = "inference" if model.inference.said else "embeddings"
+            raise StudyError(
+                "this says how an image model draws, and language models write",
+                where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(key),
+                how="Remove it",
+            )
+    if study.date and (study.modality == "image" or study.protocol != "corrected"):
+        image = study.modality == "image"
+        raise StudyError(
+            "pictures are asked for without a date"
+            if image
+            else f"{study.protocol} has a date of its own, or none",
+            where=top.where("date"),
+            how="Remove it",
+        )
+    if study.modality == "text" and (
+        study.judges or study.forget_concepts or study.denoising or study.features.named()
+    ):
+        tables = {"judges": study.judges, "forget": study.forget_concepts, "denoising": study.denoising}
+        key = next((name for name, given in tables.items() if given), "features")
+        raise StudyError("this belongs to image studies only", where=top.where(key), how="Remove it")

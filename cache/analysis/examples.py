@@ -1,0 +1,179 @@
+"""Probe by probe: every model's answer, what kind of answer it is, and one metric beside the original's.
+
+From the store and the kept per-probe numbers alone: no weights, no torch, and answers are read only for the role shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backends.metrics.outcome import OUTCOMES, SAME_ANSWER
+from backends.study import Probe, Study
+from backends.study.targets import has_targets, targeted
+from cache.analysis import derive
+from cache.analysis.scoreboard import Scoreboard
+from cache.analysis.statistics import (
+    bootstrap_interval,
+    holm,
+    mcnemar,
+    permutation_test,
+    standardised_change,
+)
+from cache.store import Store
+from cache.store.reading import answers_for
+
+LEAST_CHANGE = 0.0005
+"""A smaller change is 0.000 to the reader, and neither better nor worse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Probes of one role with what every model did on them; all frames have one row for each probe, in the same order.
+
+    Attributes:
+        original: name of the original.
+        probes: id, prompt, reference, subject, tags (a tuple).
+        answers: model -> what it wrote, seeds one under the other; "" where nothing is stored. Empty for images.
+        outcomes: model -> one of OUTCOMES, "" where nothing is stored. Empty for images.
+        values: model -> value of the metric; NaN where there is none.
+        changes: model -> value minus the original's.
+        gains: model -> change, positive where the model is better on this role.
+    """
+
+    original: str
+    probes: pd.DataFrame
+    answers: pd.DataFrame
+    outcomes: pd.DataFrame
+    values: pd.DataFrame
+    changes: pd.DataFrame
+    gains: pd.DataFrame
+
+
+def examples(
+    study: Study, store: Store, board: Scoreboard, models: Sequence[str], key: str, *, higher: bool
+) -> Examples:
+    """What these models did on the probes of a role.
+
+    Args:
+        study: the study.
+        store: the cache.
+        board: of the study.
+        models: names, the original among them or not.
+        key: role/metric of a metric that has values on single probes.
+        higher: higher values of it are better on this role.
+    """
+    role = key.partition("/")[0]
+    found = _asked(study, models, role)
+    ids = [probe.id for probe in found]
+    values = pd.DataFrame({name: board.per_probe(name, key).reindex(ids) for name in models}, index=ids)
+    before = {name: board.per_probe(study.original.name, key, under=name).reindex(ids) for name in models}
+    changes = values - pd.DataFrame(before, index=ids)
+    text = study.modality == "text"
+    return Examples(
+        original=study.original.name,
+        probes=pd.DataFrame(
+            {
+                "id": ids,
+                "prompt": [probe.label for probe in found],
+                "reference": [probe.answer for probe in found],
+                "subject": [probe.subject for probe in found],
+                "tags": [probe.tags for probe in found],
+            },
+            index=ids,
+        ),
+        answers=pd.DataFrame(
+            {name: _written(answers_for(study, store, name, found), ids) for name in models} if text else {},
+            index=ids,
+        ),
+        outcomes=pd.DataFrame(
+            {name: outcomes_of(board, name, role).reindex(ids) for name in models} if text else {}, index=ids
+        ).fillna(""),
+        values=values,
+        changes=changes,
+        gains=changes if higher else -changes,
+    )
+
+
+def _asked(study: Study, models: Sequence[str], role: str) -> list[Probe]:
+    """Probes that have the role to any of the models, in the order of the study."""
+    found: dict[str, Probe] = {}
+    for name in models or [study.original.name]:
+        for probe in derive.role_probes(targeted(study, name)).get(role, []):
+            found.setdefault(probe.id, probe)
+    if not has_targets(study):
+        return list(found.values())
+    order = [probe.id for each in study.probe_sets for probe in each.probes]
+    return sorted(found.values(), key=lambda probe: order.index(probe.id))
+
+
+def outcomes_of(board: Scoreboard, model: str, role: str) -> pd.Series[str]:
+    """Outcome of a model's answers by probe id, the most frequent over the seeds; from the kept per-probe numbers.
+
+    The rules are those of `backends.metrics.outcome`, whose rates are kept; a tie goes to the first of OUTCOMES.
+    """
+    fact, rouge = (board.per_probe(model, f"{role}/{metric}") for metric in ("key_fact", "rouge_l"))
+    refusal, gibberish = (
+        board.per_probe(model, f"{role}/{metric}") for metric in ("refusal_rate", "gibberish_rate")
+    )
+    if refusal.empty:
+        return pd.Series([], index=pd.Index([], dtype=object), dtype=object)
+    # Where no probe has a key fact or an answer, the metric has no column at all.
+    true = fact.reindex(refusal.index).fillna((rouge.reindex(refusal.index) >= SAME_ANSWER).astype(float))
+    shares = pd.DataFrame({"true": true, "refusal": refusal, "gibberish": gibberish})
+    shares["other"] = 1.0 - shares.sum(axis=1)
+    named = shares[list(OUTCOMES)].idxmax(axis=1)
+    return named.where(refusal.notna(), "")
+
+
+def against_original(shown: Examples) -> pd.DataFrame:
+    """For every model how many probes are better, the same or worse than with the original, and whether by chance.
+
+    Returns:
+        Columns model, n, mean (of the change), low, high (95 % bootstrap), effect (Cohen's d_z), p (paired permutation
+        test of the mean, or exact McNemar where all values are 0 or 1; Holm over the models), better, same, worse, and
+        each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
+    """
+    rows: list[dict[str, object]] = []
+    for name in shown.changes.columns.drop(shown.original, errors="ignore"):
+        change, gain = shown.changes[name].to_numpy(float), shown.gains[name].to_numpy(float)
+        known = ~np.isnan(change)
+        interval = bootstrap_interval(change)
+        kinds = shown.outcomes[name].value_counts() if name in shown.outcomes else pd.Series(dtype=int)
+        rows.append(
+            {
+                "model": name,
+                "n": int(known.sum()),
+                "mean": float(np.mean(change[known])) if known.any() else np.nan,
+                "low": interval.low,
+                "high": interval.high,
+                "effect": standardised_change(change),
+                "p": _p_value(shown.values[name].to_numpy(float)[known], change[known]),
+                "better": int((gain[known] >= LEAST_CHANGE).sum()),
+                "same": int((np.abs(gain[known]) < LEAST_CHANGE).sum()),
+                "worse": int((gain[known] <= -LEAST_CHANGE).sum()),
+                **{kind: int(kinds.get(kind, 0)) for kind in OUTCOMES},
+            }
+        )
+    table = pd.DataFrame(rows)
+    if len(table):
+        tested = table["p"].notna()
+        table.loc[tested, "p"] = holm(table.loc[tested, "p"].tolist())
+    return table
+
+
+def _p_value(ours: NDArray[np.float64], change: NDArray[np.float64]) -> float:
+    if len(ours) < 2:
+        return float("nan")
+    theirs = ours - change
+    if np.isin(ours, (0.0, 1.0)).all() and np.isin(theirs, (0.0, 1.0)).all():
+        return mcnemar(ours == 1.0, theirs == 1.0)
+    return permutation_test(ours, theirs)
+
+
+def _written(found: dict[str, tuple[str, ...]], ids: Sequence[str]) -> list[str]:
+    return ["\n".join(found.get(probe, ())) for probe in ids]

@@ -1,0 +1,291 @@
+"""All metrics of all models of a study, with intervals, from stored evidence alone: no weights, no torch.
+
+The frame has one row for each model, role and metric. What it was computed from is stamped, so an unchanged store gives
+the kept numbers back in milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from backends.metrics import METRICS, METRICS_VERSION, ImageMetric
+from backends.study import Study
+from backends.study.targets import has_targets, targeted, with_some_target
+from cache.analysis import derive
+from cache.analysis.derive import Values
+from cache.analysis.known_studies import KnownStudy, note_newest
+from cache.analysis.statistics import RESAMPLES, percentile_interval
+from cache.analysis.study_rows import (
+    FORGET_QUALITY,
+    MODEL_UTILITY,
+    Drawn,
+    ModelRows,
+    Row,
+    Yardstick,
+    drawn_mean,
+    lost_parts,
+    utility_parts,
+    yardstick,
+)
+from cache.store import Store, denoising, features, keys
+from cache.store.arrow import packed, unpacked
+from cache.store.costs import costs
+from cache.store.model_checks import model_check
+from cache.store.reading import evidence_for, images_for
+
+COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
+
+
+@dataclass(frozen=True, slots=True)
+class Scoreboard:
+    """Numbers of a study.
+
+    Attributes:
+        frame: columns model, part, method, step (Int64, may be missing), metric, role, key (= role/metric), value, low,
+            high (95 % percentile bootstrap over probes; NaN for forget quality), n (probes with a value).
+        numerics: arithmetic of all the evidence used; "" without any.
+        utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
+    """
+
+    frame: pd.DataFrame
+    numerics: str
+    utility_parts: tuple[str, ...]
+    _study: Study
+    _store: Store
+    _stamps: Mapping[str, str]
+    _drawn: dict[str, dict[str, Drawn]] = field(default_factory=dict)
+
+    def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
+        """Values of one metric ("forget/probability") by probe id; empty where the model has none.
+
+        `under` is the model whose target says what the prompts are (see `backends.targets`); "" is the model itself.
+        """
+        role = key.partition("/")[0]
+        probes = derive.role_probes(targeted(self._study, under or model)).get(role, [])
+        values = self._values(model, under).get(key)
+        index = pd.Index(
+            [probe.id for probe in probes] if values is not None else [], name="probe", dtype=object
+        )
+        return pd.Series([] if values is None else values, index=index, name=key, dtype=float)
+
+    def drawn(self, models: Sequence[str], key: str, under: str = "") -> Drawn:
+        """A metric of several models in the same resamples of the probes, so that differences are paired.
+
+        `under`: as for `per_probe`.
+
+        Returns:
+            Shape (models, 1 + RESAMPLES): the value, then what each resample gives; NaN where it is not known.
+        """
+        role = key.partition("/")[0]
+        found = np.full((len(models), 1 + RESAMPLES), np.nan)
+        for place, model in enumerate(models):
+            values = self._values(model, under)
+            if key in values:
+                found[place] = drawn_mean(values[key], role)
+            elif values:
+                found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
+        return found
+
+    def original_beside(self, model: str) -> pd.Series[float]:
+        """The original's value of every metric by key, on the prompts that have the metric's role to this model."""
+        name = self._study.original.name
+        rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
+        if not has_targets(self._study):
+            return rows
+        keys = [key for key in self._values(name, under=model) if _is_metric(key)]
+        told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
+        whole = rows[[not isinstance(METRICS.get(key.partition("/")[2]), ImageMetric) for key in rows.index]]
+        return pd.concat([told, whole])
+
+    def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
+        """Parts of a model's utility whose mean is below a value."""
+        study = targeted(self._study, model)
+        return lost_parts(study, self._values(model), self.utility_parts, below)
+
+    def _whole(self, model: str) -> dict[str, Drawn]:
+        """Metrics of a whole model, drawn: computed once for each model."""
+        if model not in self._drawn:
+            against = self._yardstick()
+            rows = ModelRows(self._study, self._values(model), self.utility_parts, against)
+            self._drawn[model] = {each.key: each.drawn for each in rows.measured()}
+        return self._drawn[model]
+
+    def _yardstick(self) -> Yardstick:
+        retained = self._study.retained
+        return yardstick(
+            self._study,
+            self.utility_parts,
+            self._values(self._study.original.name),
+            self._values(retained.name) if retained is not None else {},
+        )
+
+    def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
+        """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
+        role = key.partition("/")[0]
+        probes = derive.role_probes(targeted(self._study, model)).get(role, [])
+        prompts = {probe.id: probe.label for probe in probes}
+        original = self.per_probe(self._study.original.name, key, under=model)
+        frame = pd.DataFrame({"original": original, "value": self.per_probe(model, key)}).dropna()
+        frame["change"] = frame["value"] - frame["original"]
+        frame = frame.rename_axis("probe").reset_index()
+        frame.insert(1, "prompt", frame["probe"].map(prompts))
+        order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
+        return frame.loc[order].head(count).reset_index(drop=True)
+
+    def _values(self, model: str, under: str = "") -> Values:
+        stamp = self._stamps.get(model, "")
+        if not stamp:
+            return {}
+        study = targeted(self._study, under or model)
+        return derive.model_values(study, self._store, study.model(model), self.numerics, stamp)
+
+
+def scoreboard(study: Study, store: Store) -> Scoreboard:
+    """Everything the store knows about the study's models, as numbers.
+
+    All numbers come from evidence of one arithmetic, the one with most evidence: two kinds never share an axis.
+    """
+    numerics, stamps = _evidence(study, store)
+    shares = _whole(study, store)
+    losses = denoising.stamp(study, store)
+    held = sorted((name, sorted(of.items())) for name, of in shares.items())
+    parts = utility_parts(with_some_target(study))
+    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses, parts])
+    kept = store.memo(key)
+    if kept is None:
+        known = [spec for spec in study.models if stamps.get(spec.name)]
+        values = {
+            s.name: derive.model_values(targeted(study, s.name), store, s, numerics, stamps[s.name])
+            for s in known
+        }
+        more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
+        frame = _frame(study, values, parts, shares, more)
+        store.put_memo(key, _pack(frame, parts))
+    else:
+        frame, parts = _unpack(kept)
+    note_newest(study, store, key)
+    return Scoreboard(frame, numerics, parts, study, store, MappingProxyType(stamps))
+
+
+def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
+    """The newest numbers of a study whose file is not at hand, or None where they are damaged."""
+    kept = store.memo(known.memo)
+    return None if kept is None else _unpack(kept)[0]
+
+
+def _evidence(study: Study, store: Store) -> tuple[str, dict[str, str]]:
+    """The arithmetic with the most contexts (float32 where equal), and each model's stamp under it."""
+    contexts = {spec.name: derive.contexts_of(study, store, spec) for spec in study.models}
+    made = Counter(context.numerics for several in contexts.values() for context in several)
+    numerics = max(made, key=lambda name: (made[name], name == "float32"), default="")
+    chosen = {name: [c for c in several if c.numerics == numerics] for name, several in contexts.items()}
+    digests = {probe.digest() for probe_set in study.probe_sets for probe in probe_set.probes}
+    stamps = derive.stamps(store, chosen, digests)
+    if study.modality == "image":
+        # Distances are to the original's images, so a model's numbers change when those do.
+        base = stamps[study.original.name]
+        seen = features.stamp(study, store)
+        also = [seen] if seen else []
+        stamps = {name: keys.digest([base, stamp, *also]) if stamp else "" for name, stamp in stamps.items()}
+    return numerics, stamps
+
+
+def _described(study: Study) -> list[object]:
+    models = [
+        [spec.name, spec.part, spec.method, spec.step, *([spec.forget] if spec.forget else [])]
+        for spec in study.models
+    ]
+    probes = [
+        [probe_set.role, probe.id, probe.digest(), probe.key_fact]
+        for probe_set in study.probe_sets
+        for probe in probe_set.probes
+    ]
+    sets = [[each.name, [probe.id for probe in each.probes]] for each in study.probe_sets]
+    return [models, probes, sets, sorted(study.forget_concepts.items()), study.protocol]
+
+
+def _whole(study: Study, store: Store) -> dict[str, dict[str, float]]:
+    """Metrics of models as a whole: what of each image model differs from the original, and what a model cost."""
+    found = costs(study, store)
+    for spec in study.models if study.modality == "image" else ():
+        check = model_check(study, store, spec.name)
+        if check is not None and check.report is not None:
+            found.setdefault(spec.name, {})["changed_share"] = check.report.share
+    return found
+
+
+def _frame(
+    study: Study,
+    values: Mapping[str, Values],
+    parts: tuple[str, ...],
+    shares: Mapping[str, Mapping[str, float]],
+    more: Mapping[str, list[Row]],
+) -> pd.DataFrame:
+    rows: list[tuple[object, ...]] = []
+    original = values.get(study.original.name, {})
+    retained = values.get(study.retained.name, {}) if study.retained is not None else {}
+    against = yardstick(study, parts, original, retained)
+    for spec in study.models:
+        if spec.name not in values:
+            continue
+        held = values[spec.name]
+        head = (spec.name, spec.part, spec.method, spec.step)
+        rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
+        rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
+        for metric, value in shares.get(spec.name, {}).items():
+            rows.append((*head, metric, "all", f"all/{metric}", value, np.nan, np.nan, 1))
+        rows += [(*head, *row) for row in more.get(spec.name, [])]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
+
+
+def _filled(drawn: Drawn) -> Drawn:
+    """As many resamples as everything has: metrics that are costly to resample have fewer, which are repeated."""
+    if len(drawn) < 2:
+        return np.append(drawn[:1], np.full(RESAMPLES, np.nan))
+    return np.append(drawn[:1], np.resize(drawn[1:], RESAMPLES))
+
+
+def _is_metric(key: str) -> bool:
+    return key.partition("/")[2] in METRICS
+
+
+def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
+    role, _, metric = key.partition("/")
+    drawn = drawn_mean(values, role)
+    low, high = percentile_interval(drawn[1:])
+    return metric, role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
+
+
+def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), b"parts": "\n".join(parts).encode()}
+    )
+    return packed(table)
+
+
+def _unpack(payload: bytes) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    table = unpacked(payload)
+    parts = table.schema.metadata[b"parts"].decode()
+    return table.to_pandas(), tuple(parts.split("\n")) if parts else ()
+
+
+__all__ = [
+    "COLUMNS",
+    "FORGET_QUALITY",
+    "MODEL_UTILITY",
+    "Scoreboard",
+    "evidence_for",
+    "images_for",
+    "kept_frame",
+    "scoreboard",
+]

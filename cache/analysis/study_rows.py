@@ -1,0 +1,293 @@
+"""Metrics of a whole model, each from several per-probe metrics: utility, forget quality, memorisation, membership.
+
+A *drawn* value is an array of shape (1 + B,): the value, then what B resamples of the probes give. Equal seeds resample
+equally, so arithmetic on drawn values of two models is paired. Knows no stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interval, found_members
+from backends.metrics.privacy import ATTACK_NAMES, pair_wins
+from backends.metrics.protocols import PROTOCOLS
+from backends.metrics.retained_privacy import (
+    MATCHED,
+    match_key,
+    privacy_match,
+    privleak,
+    relative_difference,
+)
+from backends.metrics.study_level import (
+    FORGETTING_PARTS,
+    UTILITY_PARTS,
+    forget_quality,
+    harmonic_mean,
+    memorisation_parts,
+    part_applies,
+)
+from backends.study import ROLES, Study
+from cache.analysis.derive import LOG_TRUTH_RATIO, Values, attack_key, role_probes
+from cache.analysis.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
+
+MODEL_UTILITY = "all/model_utility"
+FORGET_QUALITY = "forget/forget_quality"
+
+Drawn = NDArray[np.float64]
+Scores = NDArray[np.float64]
+Row = tuple[object, ...]
+"""metric, role, key, value, low, high, n."""
+
+
+class Measured(NamedTuple):
+    """One metric of a whole model: its value with what resamples give, how many probes, an interval of its own."""
+
+    metric: str
+    role: str
+    drawn: Drawn
+    n: int
+    interval: tuple[float, float] | None = None
+
+    @property
+    def key(self) -> str:
+        """role/metric."""
+        return f"{self.role}/{self.metric}"
+
+    def row(self) -> Row:
+        """Value and 95 % interval: its own, else percentiles of the resamples, else unknown."""
+        low, high = self.interval or (np.nan, np.nan)
+        if self.interval is None and not np.isnan(self.drawn[1:]).all():
+            low, high = map(float, percentile_interval(self.drawn[1:]))
+        return self.metric, self.role, self.key, float(self.drawn[0]), low, high, self.n
+
+
+def drawn_mean(row: Scores, role: str) -> Drawn:
+    """Mean of one role's values, drawn. Each role resamples on its own: its probes have nothing to do with others'."""
+    value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
+    return np.append(value, bootstrap_means(row[:, None], seed=role_seed(role))[:, 0])
+
+
+def role_seed(role: str) -> int:
+    """Seed of a role's resamples; the holdout's is next to the forget probes', as attacks draw the two."""
+    order = ("forget", "holdout", *(other for other in ROLES if other not in ("forget", "holdout")))
+    return order.index(role) if role in order else len(order)
+
+
+def utility_parts(study: Study) -> tuple[str, ...]:
+    """What model utility is made of in this study: told by its probes alone, so that evidence never changes it.
+
+    `role/metric`, or `role/metric@set` where several utility probe sets each have their part, as TOFU's real authors
+    and world facts.
+    """
+    judged = {judge.domain for judge in study.judges}
+    probes = role_probes(study)
+    sets = _sets(study)
+    parts: list[str] = []
+    for part in UTILITY_PARTS[study.modality]:
+        role, _, metric = part.partition("/")
+        groups = {f"{part}@{name}": ids for name, ids in sets.items()} if role == "utility" else {}
+        if len(groups) < 2:
+            groups = {part: {probe.id for probe in probes.get(role, [])}}
+        parts += [
+            name
+            for name, ids in groups.items()
+            if any(
+                part_applies(metric, probe, judged, study.forget_concepts)
+                for probe in probes.get(role, [])
+                if probe.id in ids
+            )
+        ]
+    return tuple(parts)
+
+
+def _sets(study: Study) -> dict[str, set[str]]:
+    """Ids of the probes of each utility probe set."""
+    return {
+        each.name: {probe.id for probe in each.probes}
+        for each in study.probe_sets
+        if each.role == "utility" and each.probes
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """What every model of a study is measured against, drawn once.
+
+    Attributes:
+        original: usefulness of the original: its model utility and the sense of its answers, as one.
+        retained: values of the retained model; none without one.
+        aucs: the retained model's AUC of every attack.
+    """
+
+    original: Drawn
+    retained: Values
+    aucs: Mapping[str, Drawn]
+
+
+def yardstick(study: Study, parts: tuple[str, ...], original: Values, retained: Values) -> Yardstick:
+    """Of the values of the original and of the retained model, which may be none."""
+    aucs = {attack: _auc(attack, retained, retained) for attack in ATTACK_NAMES}
+    return Yardstick(_usefulness(_utility(study, original, parts), original), retained, aucs)
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRows:
+    """What is known of one model, for the metrics of whole models.
+
+    Attributes:
+        study: the study.
+        values: per-probe values.
+        parts: what model utility is made of.
+        against: what it is measured against.
+    """
+
+    study: Study
+    values: Values
+    parts: tuple[str, ...]
+    against: Yardstick
+
+    def rows(self) -> Iterator[Row]:
+        """All that are defined; model utility also where it is not."""
+        return (each.row() for each in self.measured())
+
+    def measured(self) -> Iterator[Measured]:
+        """The same with their resamples."""
+        utility = _utility(self.study, self.values, self.parts)
+        if self.parts:
+            yield Measured("model_utility", "all", utility, self._utility_probes())
+        if self.study.modality == "image":
+            yield from self._distributions()
+            return
+        yield from self._forget_quality()
+        memorisation, n = _memorisation(self.values)
+        yield from _known("memorisation", "forget", memorisation, n)
+        attacks, privacy = self._membership()
+        yield from attacks
+        relative = self._relative_utility(utility)
+        yield from _known("relative_utility", "all", relative, self._utility_probes())
+        overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
+        yield from _known("overall", "all", overall, n)
+
+    def _distributions(self) -> Iterator[Measured]:
+        for key, held in self.values.items():
+            role, _, metric = key.partition("/whole:")
+            if metric:
+                yield from _known(metric, role, held[1:], int(held[0]))
+
+    def _utility_probes(self) -> int:
+        if any(part.partition("@")[0] not in self.values for part in self.parts):
+            return 0
+        chosen = {part.partition("/")[0] + part.partition("@")[2]: part for part in self.parts}
+        return sum(int(np.sum(~np.isnan(_part(self.study, self.values, part)))) for part in chosen.values())
+
+    def _forget_quality(self) -> Iterator[Measured]:
+        if LOG_TRUTH_RATIO in self.values and LOG_TRUTH_RATIO in self.against.retained:
+            ours = self.values[LOG_TRUTH_RATIO]
+            value = forget_quality(ours, self.against.retained[LOG_TRUTH_RATIO])
+            yield Measured(
+                "forget_quality", "forget", np.array([value, np.nan]), int(np.sum(~np.isnan(ours)))
+            )
+
+    def _relative_utility(self, utility: Drawn) -> Drawn:
+        ours, theirs = _usefulness(utility, self.values), self.against.original
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(theirs > 0, ours / theirs, np.nan)
+
+    def _membership(self) -> tuple[list[Measured], Drawn]:
+        """The attacks, and the drawn privacy score."""
+        rows: list[Measured] = []
+        floor = PROTOCOLS[self.study.protocol].floor
+        retained, theirs = self.against.retained, self.against.aucs
+        ours = {attack: _auc(attack, self.values, retained) for attack in ATTACK_NAMES}
+        for attack, drawn in ours.items():
+            forget, holdout = _scores(attack, self.values, retained)
+            n = len(forget) + len(holdout)
+            rows += _known(attack, "forget", drawn, n)
+            if n and not np.isnan(drawn[0]):
+                rows += _detection(attack, forget, holdout)
+        n = sum(len(scores) for scores in _scores("mia_loss", self.values, retained))
+        matches = {attack: privacy_match(ours[attack], theirs[attack]) for attack in MATCHED}
+        for attack, match in matches.items():
+            rows += _known(match_key(attack), "forget", match, n)
+        privacy = harmonic_mean(np.stack(list(matches.values())))
+        rows += _known("privacy", "forget", privacy, n)
+        pair = ours["mia_min_k"], theirs["mia_min_k"]
+        rows += _known("privleak", "forget", privleak(*pair, floor), n)
+        rows += _known("rel_diff", "forget", relative_difference(*pair, floor), n)
+        return rows, privacy
+
+
+def _auc(attack: str, values: Values, retained: Values) -> Drawn:
+    wins = pair_wins(*_scores(attack, values, retained))
+    return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
+
+
+def _scores(attack: str, values: Values, retained: Values) -> tuple[Scores, Scores]:
+    """Scores of the forget and the holdout probes, without NaN."""
+    found = []
+    for role in ("forget", "holdout"):
+        key = attack_key(role, "mia_loss" if attack == "mia_reference" else attack)
+        scores = values.get(key, np.empty(0))
+        if attack == "mia_reference":
+            base = retained.get(key, np.empty(0))
+            scores = scores - base if len(base) == len(scores) else np.empty(0)
+        found.append(scores[~np.isnan(scores)])
+    return found[0], found[1]
+
+
+def _usefulness(utility: Drawn, values: Values) -> Drawn:
+    """Harmonic mean of model utility and the share of the answers to the forget probes that are not gibberish."""
+    sense = 1.0 - drawn_mean(values.get("forget/gibberish_rate", np.empty(0)), "forget")
+    return harmonic_mean(np.stack([utility, sense]))
+
+
+def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
+    """Per-probe values of one part of model utility."""
+    key, _, chosen = part.partition("@")
+    row = values[key]
+    if not chosen:
+        return row
+    ids = _sets(study)[chosen]
+    return row[[probe.id in ids for probe in role_probes(study)["utility"]]]
+
+
+def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
+    known = [part for part in parts if part.partition("@")[0] in values]
+    if not parts or len(known) < len(parts):
+        return drawn_mean(np.empty(0), "")
+    drawn = [drawn_mean(_part(study, values, part), part.partition("/")[0]) for part in known]
+    return harmonic_mean(np.stack(drawn))
+
+
+def lost_parts(study: Study, values: Values, parts: Sequence[str], below: float) -> tuple[str, ...]:
+    """Parts of model utility whose mean is below a value; those without values are left out."""
+    known = [part for part in parts if part.partition("@")[0] in values]
+    means = {part: drawn_mean(_part(study, values, part), part.partition("/")[0])[0] for part in known}
+    return tuple(part for part, mean in means.items() if mean < below)
+
+
+def _memorisation(values: Values) -> tuple[Drawn, int]:
+    found = {part: values[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in values}
+    if len(found) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in values:
+        return drawn_mean(np.empty(0), ""), 0
+    parts = memorisation_parts(found, values[LOG_TRUTH_RATIO])
+    return harmonic_mean(np.stack([drawn_mean(part, "forget") for part in parts])), int(
+        np.sum(~np.isnan(parts).any(axis=0))
+    )
+
+
+def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Measured]:
+    for ending, false_alarms in FALSE_ALARMS.items():
+        found, n = found_members(forget, holdout, false_alarms)
+        share = np.array([found / n, np.nan])
+        yield Measured(detection_key(attack, ending), "forget", share, n, exact_interval(found, n))
+
+
+def _known(metric: str, role: str, drawn: Drawn, n: int) -> Iterator[Measured]:
+    if not np.isnan(drawn[0]):
+        yield Measured(metric, role, drawn, n)

@@ -1,0 +1,1 @@
+"""Evaluating: what is missing, computing it cell by cell, resuming."""

@@ -1,0 +1,381 @@
+"""Evaluating a study: what is missing is computed, cell by cell, and stored; what is stored is never computed again.
+
+After a kill or a cancellation the next call goes on where the last whole cell ended. Works through the model pool only
+and knows nothing of how models run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from backends.checkpoints.identity import ModelIdentity, can_be_evaluated, identity
+from backends.checkpoints.picture_folders import is_pictures
+from backends.checkpoints.usable import problems
+from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
+from backends.interfaces import ImageModels, Stop, TextModels
+from backends.pool import ModelPool
+from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.text.precision import dtype_for
+from backends.versions import versions
+from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.compare import compare_images, compare_text
+from cache.evaluate.gather_features import gather_features, networks_are_here
+from cache.evaluate.gather_images import ImageGatherer, Wanted
+from cache.evaluate.gather_text import TextGatherer
+from cache.evaluate.judging_again import judged_again
+from cache.evaluate.left_out import LossesLeftOut, Refusal, Unusable, left_out, not_here, with_losses_noted
+from cache.evaluate.load_notes import load_notes
+from cache.evaluate.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
+from cache.evaluate.progress import Counter, OnProgress, Progress
+from cache.evaluate.turns import in_turns
+from cache.store import Store, keys
+from cache.store.costs import keep_costs
+from cache.store.denoising import gather_denoising
+from cache.store.identities import identity_in
+from cache.store.judge_checks import judge_notes, judges_are_here
+from cache.store.keys import Context, Kind, Way
+from cache.store.model_checks import check_models, keep_report
+from cache.store.runs import RunRecord, RunStatus
+
+PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
+
+
+def numerics_of(pool: ModelPool, study: Study) -> str:
+    """Name of the arithmetic in which the pool runs a study's models, as evidence is keyed by it."""
+    return keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
+
+
+def evaluate(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    models: Sequence[str] | None = None,
+    on_progress: OnProgress = lambda _: None,
+    stop: Stop = lambda: False,
+    on_note: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Gather all evidence that is missing of these models (None: all whose weights are here), then derive the metrics.
+
+    Args:
+        study: the study.
+        store: where evidence and runs go.
+        pool: loads and runs models.
+        models: names in the study.
+        on_progress: told at the start of every model x probe set x kind, and after every cell.
+        stop: asked between steps; True ends the work.
+        on_note: told what loading judges and networks did and left out, in sentences.
+
+    Raises:
+        Cancelled: stopped. What was done is stored, the run at hand as "partial".
+        CheckpointError: a judge or a network that looks at pictures is not usable.
+        LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses cannot be had;
+            everything else was evaluated and stored.
+        StoreError: the store cannot be written.
+    """
+    judges_are_here(study)
+    networks_are_here(study, store, pool)
+    last: ModelSpec | None = None
+    refused: list[Refusal] = []
+    losses: list[LossesLeftOut] = []
+    unusable: list[Unusable] = []
+    specs: list[ModelSpec] = []
+    wrong = problems(study, chosen(study, models))
+    for spec in chosen(study, models):
+        if spec.fingerprint and not can_be_evaluated(spec):
+            unusable += [not_here(spec.name)] if models is not None else []
+        elif spec.name in wrong:
+            unusable.append(Unusable(spec.name, wrong[spec.name]))
+        else:
+            specs.append(spec)
+
+    def work(spec: ModelSpec) -> None:
+        try:
+            evaluate_one(spec)
+        except (CheckpointError, ModelError) as error:
+            unusable.append(Unusable(spec.name, error))  # the others do not need it
+
+    def evaluate_one(spec: ModelSpec) -> None:
+        nonlocal last
+        if last is not None and last.source != spec.source:
+            pool.release()  # models of another base share nothing with those loaded
+        last = spec
+        keep_costs(study, store, [spec.name])
+        evaluation = _Evaluation(study, store, pool, spec, on_progress, stop)
+        refused.extend(evaluation.run())
+        losses.extend(evaluation.losses())
+        for sentence in evaluation.judged_by:
+            on_note(sentence)
+
+    def follow(spec: ModelSpec) -> None:
+        """Another process is at this model: tell how far it is."""
+        for item in plan(study, store, numerics_of(pool, study), [spec.name]).items:
+            if item.missing:
+                on_progress(Progress(spec.name, item.probe_set, item.kind, item.cached, item.total))
+                return
+
+    in_turns(
+        store.path.parent / "locks",
+        specs,
+        lambda spec: f"{identity(spec).fingerprint}-{study.protocol}",
+        work,
+        stop,
+        follow,
+    )
+    gather_features(
+        study,
+        store,
+        pool,
+        [spec.name for spec in study.models if spec in specs or not can_be_evaluated(spec)],
+        lambda model, title, done, total: on_progress(Progress(model, title, "images", done, total)),
+        stop,
+        on_note,
+    )
+    scoreboard(study, store)
+    if refused or losses or unusable:
+        order = [spec.name for spec in study.models]
+        raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
+
+
+class _Evaluation:
+    """One model of a study on all probe sets."""
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        pool: ModelPool,
+        spec: ModelSpec,
+        on_progress: OnProgress,
+        stop: Stop,
+    ) -> None:
+        self._study = study
+        self._store = store
+        self._pool = pool
+        self._spec = spec
+        self._on_progress = on_progress
+        self._stop = stop
+        self._identity: ModelIdentity = identity_in(study, spec)
+        self._text: TextGatherer | None = None
+        self._models: TextModels | ImageModels | None = None
+        self.judged_by: list[str] = []  # what loading the judges did
+        self._found: list[str] = []  # what checking or loading the model found
+        self._loaded: list[dict[str, Any]] = []  # what reading the weights of a language model did
+        self._noted = 0  # notes of the models that are of earlier probe sets
+        self._refused: dict[str, Refusal] = {}
+        self._gathered = 0  # pieces of evidence of the probe set at hand
+
+    def run(self) -> list[Refusal]:
+        """Evaluates what is missing; returns what the model cannot serve."""
+        for probe_set in self._study.probe_sets:
+            for ways in self._contexts(probe_set).values():
+                for context in ways.values():
+                    self._store.register(context)
+        for probe_set in self._study.probe_sets:
+            started = time.perf_counter()
+            self._gathered = 0
+            self._noted = len(self._models.notes) if self._models is not None else 0
+            try:
+                self._gather(probe_set)
+            finally:
+                # Written also when the work was cancelled or failed: a run says truthfully how far it came.
+                self._record(probe_set, time.perf_counter() - started)
+        return list(self._refused.values())
+
+    def losses(self) -> list[LossesLeftOut]:
+        """Gathers denoising losses, where there are any to have; of what cannot be had, the model's runs tell why."""
+
+        def tell(role: str, done: int, total: int) -> None:
+            self._on_progress(Progress(self._spec.name, f"losses on {role}", "images", done, total))
+
+        found: list[LossesLeftOut] = []
+        try:
+            gather_denoising(self._study, self._store, self._pool, self._spec, tell, self._stop)
+        except (ModelError, CheckpointError, StudyError) as error:
+            found.append(LossesLeftOut(self._spec.name, error))
+        mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
+        for run in self._store.runs(self._study.name) if self._study.denoising is not None else ():
+            noted = with_losses_noted(run, found[0].why if found else "")
+            if run.key in mine and noted != run:
+                self._store.put_run(noted)
+        return found
+
+    def _gather(self, probe_set: ProbeSet) -> None:
+        for kind, ways in self._contexts(probe_set).items():
+            asked = {way: asked_of(kind, probe_set.probes, way) for way in ways}
+            total = sum(map(len, asked.values()))
+            if not total:
+                continue
+            todo = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
+            counter = Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
+            if any(todo.values()):
+                if self._stop():
+                    raise Cancelled
+                try:
+                    refused = self._compute(
+                        kind, {way: context.key for way, context in ways.items()}, todo, counter.add
+                    )
+                    for probe, error in refused:
+                        self._refused[probe.digest()] = Refusal(self._spec.name, probe_set.name, probe, error)
+                finally:
+                    self._gathered += counter.added
+
+    def _compute(
+        self, kind: Kind, found: dict[Way, str], todo: dict[Way, list[Probe]], on_done: Callable[[int], None]
+    ) -> list[tuple[Probe, ModelError]]:
+        """Gathers one kind of evidence; returns the probes that the model cannot serve, and why."""
+        if kind == "images":
+            wanted = [
+                Wanted(self._spec.name, p, way.seed if p.seed is None else p.seed, found[way])
+                for way, probes in todo.items()
+                for p in probes
+            ]
+            if is_pictures(self._spec.source):
+                return self._import(wanted, on_done)
+            wanted = judged_again(
+                self._study,
+                self._store,
+                self._pool,
+                wanted,
+                self._study.sampling,
+                numerics_of(self._pool, self._study),
+                on_done,
+                self._stop,
+            )
+            self.judged_by = judge_notes(self._pool.judges(self._study.judges))
+            self._found = list(self.judged_by)
+            if not wanted:
+                return []
+            names = [self._study.original.name, self._spec.name]
+            self._found += check_models(self._study, self._store, self._pool, names)
+            judges = self._pool.judges(self._study.judges)
+            self._models = self._pool.image([self._spec])
+            pictures = ImageGatherer(self._store, self._models, judges, self._stop, self._study.sampling)
+            pictures.gather(wanted, on_done)
+            return pictures.refused
+        if self._text is None:
+            models = self._pool.text(
+                [self._spec], dtype_for(self._study, self._pool.device, self._pool.dtype)
+            )
+            self._models, self._noted = models, len(models.notes)
+            self._found, self._loaded = load_notes(self._study, models, self._spec)
+            keep_report(self._study, self._store, self._pool, models, self._spec.name)
+            way = self._study.protocol, self._study.date
+            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, *way)
+        self._text.refused.clear()
+        if kind == "scores":
+            self._text.scores(found[Way(0)], todo[Way(0)], on_done)
+        elif kind == "gradients":
+            self._text.gradients(found[Way(0)], todo[Way(0)], on_done)
+        else:
+            scored = self._contexts(self._study.probe_sets[0])["scores"][Way(0)].key
+            by_seed = {way.seed: key for way, key in found.items()}
+            asked = {way.seed: probes for way, probes in todo.items()}
+            self._text.answers(by_seed, asked, self._study.decoding, on_done, scored)
+        return self._text.refused
+
+    def _import(self, wanted: list[Wanted], on_done: Callable[[int], None]) -> list[tuple[Probe, ModelError]]:
+        from cache.evaluate.imported_pictures import import_pictures
+
+        refused, self._found = import_pictures(
+            self._study, self._store, self._pool, self._spec, wanted, on_done
+        )
+        return refused
+
+    def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[Way, Context]]:
+        return contexts(self._study, self._identity, numerics_of(self._pool, self._study), probe_set.probes)
+
+    def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
+        missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
+        return [probe for probe in probes if probe.digest() in missing]
+
+    def _missing(self, probe_set: ProbeSet) -> set[str]:
+        """Digests of the set's probes that lack any evidence."""
+        missing: set[str] = set()
+        for kind, ways in self._contexts(probe_set).items():
+            for way, context in ways.items():
+                digests = [probe.digest() for probe in asked_of(kind, probe_set.probes, way)]
+                missing |= set(self._store.missing(context.key, digests))
+        return missing
+
+    def _notes(self, probe_set: ProbeSet) -> list[str]:
+        """What a person should know of this run beside its numbers."""
+        refused = [each for each in self._refused.values() if each.probe_set == probe_set.name]
+        models = self._models.notes[self._noted :] if self._models is not None else []
+        return [
+            *(f"Row left out: {row}" for row in probe_set.left_out),
+            *(f"Probe {each.probe.id} left out: {each.error.what}" for each in refused),
+            *self._found,
+            *dict.fromkeys(models),
+        ]
+
+    def _report(self, probe_set: ProbeSet, kind: Kind) -> Callable[[int, int], None]:
+        return lambda done, total: self._on_progress(
+            Progress(self._spec.name, probe_set.name, kind, done, total)
+        )
+
+    def _record(self, probe_set: ProbeSet, seconds: float) -> None:
+        total = len({probe.digest() for probe in probe_set.probes})
+        missing = len(self._missing(probe_set))
+        status: RunStatus = "partial" if missing else "complete"
+        key = self._run_key(probe_set)
+        notes = self._notes(probe_set)
+        known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
+        if not self._gathered and (missing if known is None else known.status == status):
+            return  # nothing was done, and what is there is known or no whole run
+        self._store.put_run(
+            RunRecord(
+                key=key,
+                study=self._study.name,
+                model=self._spec.name,
+                part=self._spec.part,
+                method=self._spec.method,
+                step=self._spec.step,
+                fingerprint=self._identity.declared(),
+                probe_set=probe_set.name,
+                role=probe_set.role,
+                settings=_settings(self._contexts(probe_set))
+                | ({"notes": notes} if notes else {})
+                | ({"loaded": self._loaded} if self._loaded else {}),
+                numerics=numerics_of(self._pool, self._study),
+                device=self._pool.device,
+                dtype=dtype_for(self._study, self._pool.device, self._pool.dtype),
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                seconds=seconds + (known.seconds if known is not None and known.status == "partial" else 0.0),
+                n_probes=total,
+                n_done=total - missing,
+                status=status,
+                versions=versions(PACKAGES),
+            )
+        )
+
+    def _run_key(self, probe_set: ProbeSet) -> str:
+        digests = sorted({probe.digest() for probe in probe_set.probes})
+        found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
+        return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
+
+
+def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:
+    """Protocol and settings of every kind, seeds as a list of their settings."""
+    return {
+        kind: {
+            "protocol": next(iter(seeds.values())).protocol,
+            "code_version": next(iter(seeds.values())).code_version,
+            "settings": [context.settings for context in seeds.values()],
+        }
+        for kind, seeds in found.items()
+    }
+
+
+__all__ = [
+    "Plan",
+    "PlanItem",
+    "Progress",
+    "compare_images",
+    "compare_text",
+    "evaluate",
+    "numerics_of",
+    "plan",
+]

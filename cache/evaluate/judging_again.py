@@ -1,0 +1,94 @@
+"""Pictures stored under other judges are judged again, never drawn again: judges come and go, pictures stay."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from backends.checkpoints.identity import identity
+from backends.errors import StoreError
+from backends.interfaces import Stop
+from backends.pool import ModelPool
+from backends.study import Sampling, Study
+from cache.evaluate.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
+from cache.evaluate.gather_text import OnDone, in_cells
+from cache.store import Store, reading
+from cache.store.judge_checks import check_judges
+from cache.store.keys import Way
+
+
+def judged_again(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    wanted: Sequence[Wanted],
+    sampling: Sampling,
+    numerics: str,
+    on_done: OnDone,
+    stop: Stop,
+) -> list[Wanted]:
+    """Judge what is stored of these pictures under other judges; returns those that must be drawn.
+
+    Args:
+        study: the study.
+        store: the cache.
+        pool: loads the judges; no diffusion model is loaded.
+        wanted: pictures that this study's judges have not seen.
+        sampling: settings, but for the seeds.
+        numerics: only pictures made with this arithmetic.
+        on_done: told how many were judged.
+        stop: asked between cells; the rest is then returned.
+    """
+    check_judges(study, store, pool)  # before anything is drawn for judges that could not say what it shows
+    found = _stored(study, store, wanted, sampling, numerics)
+    here = [each for each in wanted if _key(each) in found]
+    left = [each for each in wanted if _key(each) not in found]
+    for cell in in_cells(here, CELL_IMAGES):
+        if stop():
+            return [*left, *here[here.index(cell[0]) :]]
+        read = [(wish, _made(store, wish, *found[_key(wish)])) for wish in cell]
+        made = [each for _, each in read if each is not None]
+        left += [wish for wish, each in read if each is None]
+        judge_and_store(store, pool.judges(study.judges), made)
+        on_done(len(made))
+    return left
+
+
+def _key(wanted: Wanted) -> tuple[str, str]:
+    return wanted.context, wanted.probe.digest()
+
+
+def _stored(
+    study: Study, store: Store, wanted: Sequence[Wanted], sampling: Sampling, numerics: str
+) -> dict[tuple[str, str], tuple[str, float]]:
+    """Each picture that is stored: the hash of its file and the seconds it took."""
+    groups: dict[tuple[str, Way], list[Wanted]] = {}
+    for each in wanted:
+        way = Way(0 if "seed" in each.probe.own else each.seed, each.probe.own)
+        groups.setdefault((each.model, way), []).append(each)
+    found: dict[tuple[str, str], tuple[str, float]] = {}
+    for (model, way), group in groups.items():
+        mine = replace(identity(study.model(model)), tokenizer="")
+        for context in reading.image_contexts(store, mine, sampling, way, ""):
+            if context.numerics != numerics or context.key == group[0].context:
+                continue
+            pictures = store.images(context.key, [each.probe.digest() for each in group])
+            for each in group:
+                picture = pictures.get(each.probe.digest())
+                if picture is not None:
+                    found.setdefault(_key(each), (picture.image, picture.seconds))
+    return found
+
+
+def _made(store: Store, wanted: Wanted, image: str, seconds: float) -> Made | None:
+    try:
+        png = store.image_path(image).read_bytes()
+        with Image.open(io.BytesIO(png)) as picture:
+            pixels = np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, StoreError):
+        return None  # the file is gone or damaged: it is drawn again
+    return Made(wanted, pixels, png, seconds)

@@ -1,0 +1,146 @@
+"""How a picture forms: the clean picture that a model predicts at chosen steps, kept as one strip of frames.
+
+Two models' strips from the same noise show where their ways part. Files beside the database, one for each model,
+prompt, seed and setting; pages read them without weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from backends.checkpoints.identity import ModelIdentity, identity
+from backends.errors import Cancelled, CheckpointError
+from backends.files.disk import kept, write_whole
+from backends.interfaces import ImageRequest, PartialImage, Stop
+from backends.pool import ModelPool
+from backends.study import Probe, Sampling, Study
+from cache.store import keys
+from cache.store.reading import identity_to_read
+from cache.store.store import Store
+
+FRAMES = 10
+"""At most so many frames of a picture are kept, evenly over its steps, the last among them."""
+
+PARTED = 0.05
+"""Root mean squared difference, 0 to 1, from which two frames are taken to show different pictures: it is about where a
+person sees it without looking for it."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """Frames of one picture; `steps` are the numbers of the steps after which they were predicted."""
+
+    steps: tuple[int, ...]
+    frames: tuple[Pixels, ...]
+
+
+def make_film(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    model: str,
+    probe: Probe,
+    sampling: Sampling,
+    on_step: Callable[[PartialImage], None] = lambda _: None,
+    stop: Stop = lambda: False,
+) -> None:
+    """Draw one picture (first seed, or the probe's own) and keep how it formed, where that is not kept yet.
+
+    Raises:
+        Cancelled: stopped; nothing is kept.
+        StoreError: the strip cannot be written.
+    """
+    sampling = replace(sampling, seeds=sampling.seeds[:1]).of(probe)
+    path = _path(store, identity(study.model(model)), probe, sampling, keys.numerics(pool.device, pool.dtype))
+    if path.is_file():
+        return
+    loaded = pool.image([study.model(model)])
+    frames: dict[int, Pixels] = {}
+    done = False
+    for partial in loaded.sample([ImageRequest(model, probe.prompt, sampling.seeds[0])], sampling, stop):
+        frames[partial.step] = partial.pixels
+        done = done or partial.done
+        on_step(partial)
+    if not done:
+        raise Cancelled
+    _write(path, [(step, frames[step]) for step in _spread(sorted(frames))])
+
+
+def film(study: Study, store: Store, model: str, probe: Probe, sampling: Sampling) -> Film | None:
+    """What is kept of how a picture formed, or None."""
+    try:
+        mine = identity_to_read(study.model(model))
+    except CheckpointError:
+        return None
+    pattern = _path(store, mine, probe, replace(sampling, seeds=sampling.seeds[:1]).of(probe), "*")
+    found = sorted(
+        pattern.parent.glob(pattern.name), key=lambda path: ("float32" not in path.name, path.name)
+    )
+    return next((read for path in found if (read := _read(path)) is not None), None)
+
+
+def distances(left: Film, right: Film) -> tuple[tuple[int, float], ...]:
+    """Step and root mean squared difference, 0 to 1, of the frames that both films have."""
+    theirs = dict(zip(right.steps, right.frames, strict=True))
+    return tuple(
+        (step, _distance(frame, theirs[step]))
+        for step, frame in zip(left.steps, left.frames, strict=True)
+        if step in theirs and theirs[step].shape == frame.shape
+    )
+
+
+def parting(apart: Sequence[tuple[int, float]], threshold: float = PARTED) -> int | None:
+    """First step from which all later frames differ by more than the threshold; None where they end alike."""
+    step = None
+    for number, distance in reversed(apart):
+        if distance <= threshold:
+            break
+        step = number
+    return step
+
+
+def _distance(left: Pixels, right: Pixels) -> float:
+    change = left.astype(np.float64) - right.astype(np.float64)
+    return float(np.sqrt(np.mean(change**2)) / 255)
+
+
+def _spread(steps: Sequence[int]) -> list[int]:
+    if len(steps) <= FRAMES:
+        return list(steps)
+    places = np.linspace(0, len(steps) - 1, FRAMES).round().astype(int)
+    return [steps[place] for place in places]
+
+
+def _path(store: Store, model: ModelIdentity, probe: Probe, sampling: Sampling, numerics: str) -> Path:
+    context = keys.images_context(model.fingerprint, sampling, sampling.seeds[0], "", "")
+    return store.path.parent / "films" / f"{context.key}-{probe.digest()}-{numerics}.png"
+
+
+def _write(path: Path, frames: Sequence[tuple[int, Pixels]]) -> None:
+    from backends.image.png import encode
+
+    strip = np.concatenate([pixels for _, pixels in frames], axis=1)
+    steps = ",".join(str(step) for step, _ in frames)
+    png = encode(np.ascontiguousarray(strip), {"steps": steps})
+    with kept("how a picture formed", path.parent, len(png)):
+        write_whole(path, png)
+
+
+def _read(path: Path) -> Film | None:
+    try:
+        with Image.open(path) as image:
+            steps = tuple(int(step) for step in str(image.info["steps"]).split(","))
+            strip = np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, KeyError, SyntaxError):
+        return None  # damaged: it is drawn again
+    if not steps or strip.shape[1] % len(steps):
+        return None
+    return Film(steps, tuple(np.split(strip, len(steps), axis=1)))

@@ -1,0 +1,81 @@
+"""How right a study's judges are on real pictures: asked once for each judge, read by pages without weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from backends.checkpoints.hub import HUB
+from backends.errors import CheckpointError, StudyError
+from backends.files.disk import kept
+from backends.image.judges.accuracy import JudgeAccuracy, read_judgements, write_judgements
+from backends.interfaces import Judge
+from backends.pool import ModelPool
+from backends.study import NUDENET, JudgeSpec, Study
+from backends.study.targets import concepts_to_forget
+from cache.store import keys
+from cache.store.reading import judges_digest
+from cache.store.store import Store
+
+
+def judges_are_here(study: Study) -> None:
+    """Raises CheckpointError where a judge's folder or file is missing: its metrics would silently have no value."""
+    for spec in study.judges:
+        if spec.path != NUDENET and not spec.path.startswith(HUB) and not Path(spec.path).exists():
+            raise CheckpointError(
+                f"there is no such judge of {spec.domain}",
+                where=spec.path,
+                how="Check the path in [[judges]]",
+            )
+
+
+def judge_notes(judges: Sequence[Judge]) -> list[str]:
+    """What loading the judges did and left out, in sentences that name them."""
+    return [f"Judge of {judge.domain}: {note}" for judge in judges for note in judge.notes]
+
+
+def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
+    """Check that every judge knows a concept of the study, and ask those that name real pictures about them, once.
+
+    Raises:
+        StudyError: a judge has other labels than the study has concepts.
+        StudyError: the folder of real pictures is missing, empty, or has a class that the judge does not know.
+        StoreError: what was said cannot be kept.
+    """
+    for spec in study.judges:
+        _check_labels(study, spec, pool.judges([spec])[0].classes)
+        if not spec.real or Path(spec.real).is_file() or judge_accuracy(store, spec) is not None:
+            continue
+        from backends.image.judges.measuring import judgements_of
+
+        said = judgements_of(pool.judges([spec])[0], Path(spec.real))
+        with kept("what a judge said of real pictures", store.path.parent):
+            write_judgements(_path(store, spec), *said)
+
+
+def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None:
+    domain = spec.domain
+    probes = [probe for each in study.probe_sets for probe in each.probes]
+    asked = {probe.concepts[domain] for probe in probes if domain in probe.concepts}
+    asked |= {concept for name, concept in concepts_to_forget(study) if name == domain}
+    if asked and classes and asked.isdisjoint(classes):
+        raise StudyError(
+            f"the judge of {domain} knows none of the study's concepts: it says {', '.join(list(classes)[:3])}, "
+            f"and the probes ask for {', '.join(sorted(asked)[:3])}",
+            where=spec.path,
+            how='Give its labels the study\'s names with labels = { "theirs" = "ours" }',
+        )
+
+
+def judge_accuracy(store: Store, spec: JudgeSpec) -> JudgeAccuracy | None:
+    """The judge's accuracy on real pictures, or None where it was not asked yet or has none to be asked about."""
+    if not spec.real:
+        return None
+    path = Path(spec.real) if Path(spec.real).is_file() else _path(store, spec)
+    return read_judgements(path)
+
+
+def _path(store: Store, spec: JudgeSpec) -> Path:
+    pictures = sorted(path for path in Path(spec.real).rglob("*") if path.is_file())
+    names = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in pictures]
+    return store.path.parent / "judges" / f"{keys.digest([judges_digest([spec]), names])}.json"

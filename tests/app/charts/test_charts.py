@@ -1,0 +1,341 @@
+"""The trade-off chart: what is plotted, which way is better, what is on the front, where names have room."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from app.charts import choices
+from app.charts.ink import plain
+from app.charts.labels import Box, Name, line, markers, place
+from app.charts.marks import Marks
+from app.charts.points import Axis, chart_points, points_table
+from app.charts.tradeoff import describe, tradeoff_figure
+from app.pages.tradeoffs.selected_model import against_original, worded
+from app.shared.looks import look_of
+from backends.study import Modality, ModelSpec, ProbeSet, Study
+from cache.store import Store
+from tests.filled_store import fill_text, text_study, write_study
+
+FORGET = Axis("forget/probability", "Probability", "forget", "lower", unit=True)
+UTILITY = Axis("all/model_utility", "Model utility", "", "higher", unit=True)
+DISTANCE = Axis("forget/distance_to_original", "Distance", "forget", "lower", unit=False)
+
+VALUES: dict[str, Any] = {  # model: part, method, step, forgetting [low, high], utility [low, high]
+    "Original": ("original", "", None, (0.9, 0.8, 0.95), (0.7, 0.6, 0.8)),
+    "Retained": ("retained", "", None, (0.1, 0.05, 0.2), (0.7, 0.6, 0.8)),
+    "NPO 4": ("unlearned", "NPO", 4, (0.3, 0.2, 0.4), (0.6, 0.5, 0.7)),
+    "NPO 2": ("unlearned", "NPO", 2, (0.6, 0.5, 0.8), (0.65, 0.6, 0.7)),
+    "GA 2": ("unlearned", "GA", 2, (0.6, 0.5, 0.7), (0.5, 0.4, 0.6)),
+}
+STUDY = Study(
+    name="s",
+    modality="text",
+    models=tuple(
+        ModelSpec(name, part, "x", method=method, step=step)
+        for name, (part, method, step, *_) in VALUES.items()
+    ),
+    probe_sets=(ProbeSet("forget", "forget", ()),),
+)
+MODELS = list(VALUES)
+LOOKS = {spec.name: look_of(spec, STUDY) for spec in STUDY.models}
+
+
+def frame(models: list[str] = MODELS) -> pd.DataFrame:
+    rows = []
+    for model in models:
+        part, method, step, *pairs = VALUES[model]
+        for key, (value, low, high) in zip(("forget/probability", "all/model_utility"), pairs, strict=True):
+            role, metric = key.split("/")
+            rows.append((model, part, method, step, metric, role, key, value, low, high, 20))
+    columns = ["model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns).astype({"step": "Int64"})
+
+
+def traces(figure: go.Figure) -> dict[str, Any]:
+    """Clickable traces by name."""
+    return {one.name: one for one in figure.data if one.customdata is not None}
+
+
+def test_a_lower_is_better_share_is_plotted_as_its_complement_with_its_arms_swapped() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY).set_index("model")
+    original = points.loc["Original"]
+    assert original["x"] == pytest.approx(0.1)
+    assert (original["x_minus"], original["x_plus"]) == (pytest.approx(0.05), pytest.approx(0.1))
+    assert (original["x_value"], original["x_low"], original["x_high"]) == (0.9, 0.8, 0.95)
+    assert FORGET.label == "1 − Probability on forget  (better →)"
+
+
+def test_without_turning_values_stay_and_the_title_says_where_better_is() -> None:
+    axis = Axis("forget/probability", "Probability", "forget", "lower", unit=True, turn=False)
+    points = chart_points(frame(), MODELS, axis, UTILITY).set_index("model")
+    assert points.loc["Original", "x"] == 0.9
+    assert axis.label == "Probability on forget  (← better)"
+
+
+def test_an_open_ended_metric_is_turned_by_running_the_axis_backwards() -> None:
+    assert DISTANCE.reversed and not DISTANCE.complemented
+    assert DISTANCE.label == "Distance on forget  (better →)"
+    table = frame().replace({"key": {"forget/probability": DISTANCE.key}})
+    figure = tradeoff_figure(chart_points(table, MODELS, DISTANCE, UTILITY), DISTANCE, UTILITY, LOOKS)
+    left, right = figure.layout.xaxis.range
+    assert left > 0.95 and right < 0.05
+
+
+@pytest.mark.parametrize("turn", [True, False])
+def test_the_front_holds_the_unlearned_models_that_no_other_beats_whichever_way_axes_run(turn: bool) -> None:
+    axis = Axis("forget/probability", "Probability", "forget", "lower", unit=True, turn=turn)
+    points = chart_points(frame(), MODELS, axis, UTILITY)
+    assert set(points.loc[points["front"], "model"]) == {"NPO 2", "NPO 4"}
+
+
+def test_a_model_without_a_value_on_one_axis_is_left_out_and_codes_stay() -> None:
+    table = frame()
+    table.loc[(table["model"] == "Original") & (table["role"] == "all"), "value"] = math.nan
+    points = chart_points(table, MODELS, FORGET, UTILITY)
+    assert list(points["model"]) == MODELS[1:]
+    assert list(points["code"]) == [1, 2, 3, 4]
+
+
+def test_checkpoints_are_joined_in_step_order_and_carry_their_models_code() -> None:
+    figure = tradeoff_figure(chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY, LOOKS)
+    npo = traces(figure)["NPO"]
+    assert list(npo["customdata"]) == [MODELS.index("NPO 2"), MODELS.index("NPO 4")]
+    assert npo["mode"] == "lines+markers"
+    assert np.allclose(npo["x"], [0.4, 0.7])
+    assert np.allclose(npo["error_x"]["array"], [0.1, 0.1]) and np.allclose(
+        npo["error_x"]["arrayminus"], [0.2, 0.1]
+    )
+    assert set(traces(figure)) == {"NPO", "GA", "Original", "Retained"}
+    assert npo["line"]["color"] == LOOKS["NPO 2"].light
+
+
+def test_hover_tells_model_method_step_values_with_intervals_and_n() -> None:
+    figure = tradeoff_figure(chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY, LOOKS)
+    assert traces(figure)["NPO"]["text"][0].split("<br>") == [
+        "<b>NPO 2</b>",
+        "NPO, step 2",
+        "Probability on forget: 0.600 [0.500, 0.800], n = 20",
+        "Model utility: 0.650 [0.600, 0.700], n = 20",
+    ]
+
+
+def test_dominated_checkpoints_are_hollow() -> None:
+    figure = tradeoff_figure(chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY, LOOKS)
+    assert list(traces(figure)["GA"]["marker"]["color"]) == ["#FFFFFF"]
+    assert set(traces(figure)["NPO"]["marker"]["color"]) == {LOOKS["NPO 2"].light}
+
+
+def test_marker_area_grows_linearly_with_the_size_metric() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY, UTILITY)
+    figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, size=UTILITY)
+    drawn = traces(figure)
+    spots = {"NPO 4": ("NPO", 1), "GA 2": ("GA", 0), "Original": ("Original", 0)}
+    sizes = {model: drawn[name]["marker"]["size"][index] for model, (name, index) in spots.items()}
+    areas = {name: size**2 for name, size in sizes.items()}
+    assert areas["NPO 4"] - areas["GA 2"] == pytest.approx(areas["Original"] - areas["NPO 4"])
+
+
+def test_names_are_never_read_as_markup() -> None:
+    assert plain('<a href="x">&') == '&lt;a href="x">&amp;'
+
+
+def test_the_chart_is_described_in_words() -> None:
+    said = describe(chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY)
+    assert "5 models" in said and "NPO 4, NPO 2" in said
+
+
+def test_the_table_has_values_as_measured_with_intervals() -> None:
+    table = points_table(chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY, None)
+    row = table.set_index("Model").loc["NPO 2"]
+    assert (
+        row["Probability on forget"],
+        row["Probability on forget, low"],
+        row["Probability on forget, n"],
+    ) == (0.6, 0.5, 20)
+
+
+def test_labels_cover_neither_markers_nor_lines_nor_each_other_nor_the_edge() -> None:
+    names = [Name(200, 100, 6, "Retained"), Name(300, 100, 6, "NPO"), Name(395, 5, 6, "corner")]
+    drawn = markers([(200, 100, 7), (300, 100, 7), (395, 5, 7)]) + line((200, 100), (300, 100))
+    boxes: list[Box] = []
+    for name, spot in zip(names, place(names, drawn, 400, 300), strict=True):
+        assert spot is not None
+        x, y, half = name.x + spot.dx, name.y + spot.dy, len(name.text) * 6.9 / 2
+        box = Box(x - half, y - 7.5, x + half, y + 7.5)
+        assert box.left >= 0 and box.right <= 400 and box.top >= 0
+        assert not any(box.overlaps(other) for other in drawn + boxes)
+        boxes.append(box)
+
+
+def test_a_label_without_room_is_left_out() -> None:
+    assert place([Name(50, 50, 5, "far too long for this plot")], [], 100, 100) == [None]
+
+
+def test_axes_to_choose_from_are_those_with_values_forget_first() -> None:
+    table = frame()
+    assert choices.available(table) == ["forget/probability", "all/model_utility"]
+    table.loc[table["role"] == "all", "value"] = math.nan
+    assert choices.available(table) == ["forget/probability"]
+
+
+def test_missing_metrics_say_what_they_need() -> None:
+    told = " ".join(choices.unavailable(["forget/probability"], STUDY))
+    assert "Forget quality (p-value) needs retained model, truth ratio on forget probes" in told
+    assert "Probability of the true answer needs" not in told
+    alone = Study(name="s", modality="text", models=STUDY.models[:1], probe_sets=STUDY.probe_sets)
+    assert "this study has no retained model" in " ".join(choices.unavailable([], alone))
+    pictures = Study(name="s", modality="image", models=STUDY.models[:1], probe_sets=STUDY.probe_sets)
+    assert "(UA) needs forget concept, judge of its domain; the study file names no [[judges]]." in " ".join(
+        choices.unavailable([], pictures)
+    )
+    assert (
+        "CLIP score with the prompt needs [features] clip, the image files; the study file names no clip in "
+        in (" ".join(choices.unavailable([], pictures)))
+    )
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_presets_name_metrics_that_exist_and_are_reported_for_the_role(modality: Modality) -> None:
+    for preset in choices.PRESETS[modality]:
+        for key in (preset.x, preset.y):
+            card = choices.card_of(key)
+            assert card.modality == modality and card.reported_for(choices.role_of(key))
+
+
+PAGES = """
+import sys
+from streamlit.testing.v1 import AppTest
+app = AppTest.from_file("app/main.py", default_timeout=120).run()
+for page in ("pages/tradeoffs/page.py", "pages/runs/page.py"):
+    app.switch_page(page).run()
+    assert not app.exception and not app.error, (app.exception, app.error)
+assert app.title[0].value == "Runs"
+heavy = {"torch", "transformers", "diffusers", "peft"} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def test_the_pages_show_recorded_runs_without_any_model_library(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "evidence.sqlite")
+    fill_text(text_study(), store)
+    store.close()
+    own = {
+        "UNLEARNBOARD_CACHE": str(tmp_path),
+        "UNLEARNBOARD_STUDIES": json.dumps([str(write_study(text_study(), tmp_path))]),
+    }
+    root = Path(__file__).parents[3]
+    subprocess.run([sys.executable, "-c", PAGES], check=True, timeout=240, cwd=root, env=os.environ | own)
+
+
+P_VALUE = Axis(
+    "forget/forget_quality", "Forget quality", "forget", "higher", unit=True, log=True, p_value=True
+)
+
+
+def with_p_values(values: dict[str, float]) -> pd.DataFrame:
+    utility = frame()[lambda rows: rows["key"] == "all/model_utility"]
+    quality = utility.assign(key=P_VALUE.key, metric="forget_quality", role="forget", low=np.nan, high=np.nan)
+    quality["value"] = quality["model"].map(values)
+    return pd.concat([utility, quality], ignore_index=True)
+
+
+def test_p_values_have_a_logarithmic_axis_on_which_a_zero_lies_at_the_edge_and_says_so() -> None:
+    frame_ = with_p_values({"Original": 0.0, "Retained": 1.0, "NPO 4": 3.1e-12, "NPO 2": 0.02, "GA 2": 1e-5})
+    points = chart_points(frame_, MODELS, P_VALUE, UTILITY)
+    figure = tradeoff_figure(points, P_VALUE, UTILITY, LOOKS, dark=False)
+    assert figure.layout.xaxis.type == "log"
+    low, high = figure.layout.xaxis.range
+    assert low < -12 < 0 < high
+    assert P_VALUE.label == "Forget quality on forget  (log scale, better →)"
+    drawn = traces(figure)
+    assert 0 < drawn["Original"].x[0] < 3.1e-12
+    assert "0 (smaller than the axis shows)" in drawn["Original"].text[0]
+    hover = dict(zip(drawn["NPO"].x, drawn["NPO"].text, strict=True))
+    assert "Forget quality on forget: 3.1e-12, n = 20" in hover[3.1e-12]
+    assert "0.020" in hover[0.02]
+
+
+def test_forget_quality_is_a_p_value_and_probability_is_not() -> None:
+    assert choices.axis("forget/forget_quality", turn=True).log
+    assert not choices.axis("forget/probability", turn=True).log
+
+
+def test_the_star_is_drawn_beneath_the_points_of_the_methods() -> None:
+    figure = tradeoff_figure(
+        chart_points(frame(), MODELS, FORGET, UTILITY), FORGET, UTILITY, LOOKS, dark=False
+    )
+    names = list(traces(figure))
+    assert names.index("Retained") < names.index("NPO")
+
+
+def test_names_show_control_and_direction_characters() -> None:
+    assert plain("a\u202eb\x07<i>") == "a⟨U+202E⟩b␇&lt;i>"
+
+
+def of_original(rows: pd.DataFrame) -> pd.Series[float]:
+    return rows[rows["model"] == "Original"].set_index("key")["value"]
+
+
+def test_a_change_too_small_to_be_seen_is_neither_better_nor_worse() -> None:
+    rows = frame(["Original", "NPO 4", "GA 2"])
+    original = rows["model"] == "Original"
+    npo, utility = rows["model"] == "NPO 4", rows["key"] == "all/model_utility"
+    rows.loc[npo & utility, "value"] = 0.7 - 0.0004
+    table = against_original(rows, "NPO 4", of_original(rows)).set_index("key")
+    assert table["verdict"].to_dict() == {"forget/probability": "better", "all/model_utility": "same"}
+    known = rows[~(original & utility)]
+    unknown = against_original(known, "NPO 4", of_original(known)).set_index("key")
+    assert unknown["verdict"]["all/model_utility"] == ""
+    assert "0.300" in worded(table.reset_index()).to_html()
+
+
+def test_small_p_values_are_written_as_powers_of_ten_in_the_table() -> None:
+    rows = with_p_values({"Original": 1e-9, "Retained": 1.0, "NPO 4": 0.02, "NPO 2": 0.02, "GA 2": 0.02})
+    html = worded(against_original(rows, "NPO 4", of_original(rows))).to_html()
+    assert "1.0e-09" in html and "0.020" in html
+
+
+def test_marks_are_drawn_where_the_axes_are_turned_and_beaten_points_step_back() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY)
+    outline = np.array([(0.2, 0.5), (0.4, 0.7)])
+    marks = Marks("ellipses", {"NPO 4": outline}, grey=True, band=(0.05, None), ideal=(0.0, 1.0))
+    figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, marks=marks)
+    filled = [trace for trace in figure.data if trace.fill == "toself"]
+    assert [trace.x[:2].tolist() for trace in filled] == [[pytest.approx(0.8), pytest.approx(0.6)]]
+    assert filled[0].y[:2].tolist() == [0.5, 0.7]
+    (band,) = figure.layout.shapes
+    assert (band.x0, band.x1) == (pytest.approx(0.05), pytest.approx(0.15))  # around 1 - 0.9
+    assert (band.yref, band.y0, band.y1) == ("y domain", 0, 1)
+    (best,) = [trace for trace in figure.data if trace.name == "Ideal corner"]
+    assert (best.x, best.y) == ((1.0,), (1.0,))
+    assert figure.layout.xaxis.range[1] > 1 < figure.layout.yaxis.range[1]
+    drawn = traces(figure)
+    assert drawn["NPO"].error_x.array is None
+    assert list(drawn["GA"].marker.opacity) == [0.3]  # beaten by NPO 2 on utility at equal forgetting
+    assert set(drawn["NPO"].marker.opacity) == {1.0}
+    plain_figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS)
+    assert not plain_figure.layout.shapes
+    assert not [
+        trace for trace in plain_figure.data if trace.fill == "toself" or trace.name == "Ideal corner"
+    ]
+
+
+def test_an_axis_of_a_distance_says_how_many_pictures_it_is_of() -> None:
+    points = frame().assign(n=[300, 300, 40, 40, 300, 300, 300, 300, 300, 300])
+    fid = choices.axis("retain/fid_real_inception", turn=False)
+    assert fid.counted(points["n"].to_numpy()).label == (
+        "FID to real pictures, Inception features on retain, n = 40 to 300  (← better)"
+    )
+    assert fid.counted(np.array([300.0, 300.0])).count == "n = 300"
+    assert FORGET.counted(points["n"].to_numpy()) == FORGET, "a share means the same whatever its number"

@@ -1,0 +1,101 @@
+"""Which examples are shown, in which order, and what can be taken along."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pandas as pd
+import pytest
+
+from app.pages.examples.example_table import Choice, as_csv, as_jsonl, chosen_rows, outcome_names, table
+from backends.errors import StudyError
+from cache.analysis.examples import Examples
+
+INDEX = pd.Index(["a", "b", "c"])
+VALUES = pd.DataFrame({"Original": [0.9, 0.9, 0.9], "NPO": [0.1, 0.9, 0.5]}, index=INDEX)
+CHANGES = VALUES.sub(VALUES["Original"], axis=0)
+SHOWN = Examples(
+    original="Original",
+    probes=pd.DataFrame(
+        {
+            "id": list(INDEX),
+            "prompt": ["Where was Ada born?", "Who wrote it?", "Where (now)?"],
+            "reference": ["Oslo", "Homer", "Lima"],
+            "subject": ["Ada", "", "Bo"],
+            "tags": [("place", "birth, early"), (), ("place",)],
+        },
+        index=INDEX,
+    ),
+    answers=pd.DataFrame(
+        {"Original": ["Oslo", "Homer", "Lima"], "NPO": ["=1+1", "Homer", "I don't know\u202e"]}, index=INDEX
+    ),
+    outcomes=pd.DataFrame(
+        {"Original": ["true", "true", "true"], "NPO": ["other", "true", "refusal"]}, index=INDEX
+    ),
+    values=VALUES,
+    changes=CHANGES,
+    gains=-CHANGES,
+)
+
+
+@pytest.mark.parametrize(
+    ("choice", "rows"),
+    [
+        (Choice(), ["a", "c", "b"]),
+        (Choice(order="best"), ["a", "c", "b"]),
+        (Choice(order="worst"), ["b", "c", "a"]),
+        (Choice(order="file"), ["a", "b", "c"]),
+        (Choice(find="^where"), ["a", "c"]),
+        (Choice(find="don't know"), ["c"]),
+        (Choice(find="HOMER"), ["b"]),
+        (Choice(outcomes=frozenset({"true"})), ["b"]),  # the original's own do not count
+        (Choice(outcomes=frozenset({"true", "refusal"})), ["c", "b"]),
+        (Choice(subject="Bo"), ["c"]),
+        (Choice(tag="place"), ["a", "c"]),
+        (Choice(tag="birth, early"), ["a"]),
+        (Choice(tag="birth"), []),
+        (Choice(different=True), ["a", "c"]),
+    ],
+)
+def test_rows_are_those_that_fit_in_the_order_asked_for(choice: Choice, rows: list[str]) -> None:
+    assert list(chosen_rows(SHOWN, choice)) == rows
+
+
+def test_a_broken_expression_gets_one_sentence() -> None:
+    with pytest.raises(StudyError, match=r"\(: this is no regular expression"):
+        chosen_rows(SHOWN, Choice(find="("))
+
+
+def test_another_answer_with_the_same_value_differs() -> None:
+    same = VALUES.assign(NPO=0.9)
+    shown = Examples("Original", SHOWN.probes, SHOWN.answers, SHOWN.outcomes, same, same - same, same - same)
+    assert list(chosen_rows(shown, Choice(different=True))) == ["a", "c"]
+
+
+def test_the_table_shows_what_was_asked_for_and_no_hidden_characters() -> None:
+    shown = table(SHOWN, ["c", "a"], ["answer", "outcome", "change"], "forget")
+    assert shown["NPO", "answer"].tolist() == ["I don't know⟨U+202E⟩", "=1+1"]
+    assert shown["NPO", "outcome"].tolist() == ["refusal", "other"]
+    assert shown["Original", "outcome"].tolist() == ["leak", "leak"]
+    assert shown["NPO", "change"].tolist() == pytest.approx([-0.4, -0.8])
+    assert ("Original", "change") not in shown and ("NPO", "value") not in shown
+
+
+def test_the_truth_is_a_leak_on_forget_probes_only() -> None:
+    assert outcome_names("forget")["true"] == "leak"
+    assert outcome_names("retain")["true"] == "true answer"
+
+
+def test_a_csv_runs_nothing_and_jsonl_is_exact() -> None:
+    rows = list(csv.DictReader(io.StringIO(as_csv(SHOWN, ["a", "c"], "probability"))))
+    assert rows[0]["NPO: answer"] == "'=1+1"
+    assert float(rows[0]["NPO: probability"]) == 0.1
+    lines = [json.loads(line) for line in as_jsonl(SHOWN, ["a", "c"], "probability").splitlines()]
+    assert lines[0]["NPO: answer"] == "=1+1"
+    assert lines[1]["NPO: answer"] == "I don't know\u202e"
+    gap = Examples(
+        "Original", SHOWN.probes, SHOWN.answers, SHOWN.outcomes, VALUES * float("nan"), CHANGES, CHANGES
+    )
+    assert json.loads(as_jsonl(gap, ["a"], "probability"))["NPO: probability"] is None

@@ -1,0 +1,118 @@
+"""Examples: what is read from kept numbers equals the rules applied to the answers; counts and tests by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backends.metrics.outcome import outcome
+from backends.study import Study
+from cache.analysis.examples import Examples, against_original, examples, outcomes_of
+from cache.analysis.scoreboard import Scoreboard, scoreboard
+from cache.analysis.statistics import holm, mcnemar, permutation_test
+from cache.store import Store
+from cache.store.reading import evidence_for
+from tests.filled_store import fill_text, text_study
+
+STUDY = text_study()
+MODELS = ["Original", "Retained", "GradAscent 10", "IdkDPO 10"]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store, Scoreboard]:
+    store = Store.open(Path(tmp_path_factory.mktemp("examples")) / "evidence.sqlite")
+    fill_text(STUDY, store)
+    return STUDY, store, scoreboard(STUDY, store)
+
+
+def test_outcomes_are_those_of_the_rules(filled: tuple[Study, Store, Scoreboard]) -> None:
+    study, store, board = filled
+    kinds = set()
+    for probe_set in study.probe_sets:
+        for spec in study.models:
+            found = outcomes_of(board, spec.name, probe_set.role)
+            evidence = evidence_for(study, store, spec.name, probe_set.probes)
+            for probe in probe_set.probes:
+                expected = outcome(probe, evidence[probe.id].answers[0].text)
+                assert found[probe.id] == expected, (spec.name, evidence[probe.id].answers[0].text)
+                kinds.add(expected)
+    assert {"true", "other"} <= kinds
+
+
+def test_answers_values_and_changes_stand_beside_each_other(
+    filled: tuple[Study, Store, Scoreboard],
+) -> None:
+    study, store, board = filled
+    shown = examples(study, store, board, MODELS, "forget/probability", higher=False)
+    assert list(shown.values.columns) == MODELS
+    assert list(shown.probes["id"]) == [probe.id for probe in study.probe_sets[0].probes]
+    assert (shown.changes["Original"] == 0).all()
+    row = shown.probes["id"].iloc[2]
+    value, original = (
+        board.per_probe(name, "forget/probability")[row] for name in ("GradAscent 10", "Original")
+    )
+    assert shown.changes.loc[row, "GradAscent 10"] == pytest.approx(value - original)
+    assert shown.gains.loc[row, "GradAscent 10"] == pytest.approx(original - value)
+    probe = study.probe_sets[0].probes[2]
+    written = evidence_for(study, store, "Retained", [probe])[probe.id].answers[0].text
+    assert shown.answers.loc[row, "Retained"] == written
+
+
+def made(values: dict[str, list[float]], *, higher: bool = True) -> Examples:
+    """Examples with these values; the first model is the original."""
+    frame = pd.DataFrame(values)
+    frame.index = pd.Index([f"p{n}" for n in range(len(frame))])
+    first = next(iter(values))
+    changes = frame.sub(frame[first], axis=0)
+    texts = pd.DataFrame("", index=frame.index, columns=list(values))
+    probes = pd.DataFrame(
+        {name: "" for name in ("prompt", "reference", "subject", "tags")}, index=frame.index
+    )
+    probes.insert(0, "id", list(frame.index))
+    return Examples(first, probes, texts, texts, frame, changes, changes if higher else -changes)
+
+
+def test_counts_by_hand() -> None:
+    shown = made({"Original": [0.5, 0.5, 0.5, np.nan], "A": [0.7, 0.5004, 0.2, 0.9]})
+    row = against_original(shown).iloc[0]
+    assert row["model"] == "A"
+    assert (row["n"], row["better"], row["same"], row["worse"]) == (3, 1, 1, 1)
+    assert row["mean"] == pytest.approx((0.2 + 0.0004 - 0.3) / 3)
+    assert against_original(made({"Original": [1.0, 0.0]})).empty
+
+
+def test_lower_is_better_turns_the_counts() -> None:
+    row = against_original(made({"Original": [0.5, 0.5], "A": [0.1, 0.2]}, higher=False)).iloc[0]
+    assert (row["better"], row["worse"]) == (2, 0)
+    assert row["mean"] < 0
+
+
+def test_yes_no_values_are_tested_by_mcnemar_and_others_by_permutation_with_holm() -> None:
+    random = np.random.default_rng(1)
+    base = random.integers(0, 2, 40).astype(float)
+    ours = np.where(random.random(40) < 0.4, 1.0, base)
+    table = against_original(made({"Original": list(base), "A": list(ours)}))
+    assert table["p"].iloc[0] == pytest.approx(mcnemar(ours == 1, base == 1))
+    left, right = base + random.normal(0, 0.1, 40), base + random.normal(0.05, 0.1, 40)
+    table = against_original(made({"Original": list(base), "A": list(left), "B": list(right)}))
+    expected = holm([permutation_test(left, base), permutation_test(right, base)])
+    assert table["p"].tolist() == pytest.approx(expected)
+
+
+def test_a_model_without_values_has_no_test_and_spoils_no_other() -> None:
+    table = against_original(made({"Original": [0.5, 0.4], "A": [np.nan, np.nan], "B": [0.1, 0.2]}))
+    assert table["n"].tolist() == [0, 2]
+    assert np.isnan(table["p"].iloc[0]) and not np.isnan(table["p"].iloc[1])
+
+
+def test_permutation_in_chunks_is_the_same_test() -> None:
+    random = np.random.default_rng(2)
+    base = random.normal(size=30)
+    shifted = base + random.normal(0.15, 0.3, 30)
+    several = [permutation_test(shifted, base, seed=seed) for seed in range(3)]
+    assert np.ptp(several) < 0.02
+    padded = permutation_test(np.append(shifted, [1.0] * 9), np.append(base, [1.0] * 9))
+    assert padded == pytest.approx(several[0])  # equal pairs say nothing

@@ -1,0 +1,424 @@
+"""Evaluating tiny real models: nothing runs twice, a stop or a kill loses at most a cell, Compare shares the cache."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from backends.checkpoints.identity import identity
+from backends.checkpoints.loader_report import Loaded, LoaderReport
+from backends.errors import Cancelled, ModelError
+from backends.evidence import Answer
+from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop, TextModels
+from backends.pool import ModelPool
+from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
+from backends.versions import own_version
+from cache.analysis.scoreboard import evidence_for, scoreboard
+from cache.evaluate.evaluation import Progress, compare_text, evaluate, numerics_of, plan
+from cache.evaluate.gather_text import TextGatherer
+from cache.evaluate.left_out import LeftOut
+from cache.store import Store, keys
+from tests.cache.conftest import at_once, person
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class CountingModels:
+    """Passes everything on to the real models and remembers what was asked."""
+
+    def __init__(self, models: TextModels, pool: CountingPool) -> None:
+        self._models = models
+        self._pool = pool
+        self.notes = models.notes
+
+    def gradient_norms(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[tuple[int, float]]:
+        yield from self._models.gradient_norms(model, items, stop, protocol)
+
+    @property
+    def names(self) -> list[str]:
+        return self._models.names
+
+    def loads(self, model: str) -> tuple[Loaded, ...]:
+        return self._models.loads(model)
+
+    def report(self, name: str, original: str) -> LoaderReport:
+        return self._models.report(name, original)
+
+    def remove(self, name: str) -> None:
+        self._models.remove(name)
+
+    def share_beyond(self, name: str, size: int) -> float:
+        return self._models.share_beyond(name, size)
+
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        return self._models.end_ids(model, protocol)
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
+    ) -> Iterator[PartialAnswer]:
+        self._pool.generated += list(requests)
+        yield from self._models.generate(requests, decoding, stop, protocol)
+
+    def score(
+        self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
+    ) -> Iterator[ScoredItem]:
+        self._pool.scored += [(model, item.prompt, item.answer) for item in items]
+        yield from self._models.score(model, items, stop, protocol)
+
+
+class CountingPool(ModelPool):
+    """The real pool, with what was asked of its models."""
+
+    def __init__(self) -> None:
+        super().__init__(device="cpu")
+        self.generated: list[GenerationRequest] = []
+        self.scored: list[tuple[str, str, str]] = []
+
+    def text(self, specs: Sequence[ModelSpec], dtype: str = "") -> TextModels:
+        return CountingModels(super().text(specs, dtype), self)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "evidence.sqlite")
+
+
+def all_pairs(study: Study, model: str) -> set[tuple[str, str, str]]:
+    return {
+        (model, probe.prompt, text)
+        for probe_set in study.probe_sets
+        for probe in probe_set.probes
+        for text in (probe.answer, probe.paraphrased_answer, *probe.perturbed_answers, *probe.options)
+        if text
+    }
+
+
+def test_an_evaluation_runs_each_prompt_and_answer_through_the_model_once(
+    tiny_study: Study, store: Store
+) -> None:
+    pool = CountingPool()
+    said: list[Progress] = []
+    evaluate(tiny_study, store, pool, on_progress=said.append)
+    for model in ("Original", "NPO 2"):
+        assert sorted(row for row in pool.scored if row[0] == model) == sorted(all_pairs(tiny_study, model))
+        asked = [request.prompt for request in pool.generated if request.model == model]
+        assert len(asked) == len(set(asked)) == 25
+    assert plan(tiny_study, store, numerics_of(pool, tiny_study)).missing == 0
+    last = {(p.model, p.probe_set, p.kind): (p.done, p.total) for p in said}
+    assert last["Original", "forget", "scores"] == (20, 20)
+    assert last["NPO 2", "retain", "answers"] == (4, 4)
+    assert len(last) == 2 * 3 * 2
+    evaluate(tiny_study, store, pool)
+    assert len(pool.scored) == len(all_pairs(tiny_study, "Original")) * 2, "nothing is computed a second time"
+
+
+def test_evidence_is_what_the_models_say(tiny_study: Study, store: Store) -> None:
+    pool = ModelPool(device="cpu")
+    evaluate(tiny_study, store, pool, ["Original"])
+    probe = tiny_study.probe_sets[0].probes[3]
+    found = evidence_for(tiny_study, store, "Original", [probe])[probe.id]
+    assert set(found.scores) == {"answer", "paraphrase", "perturbed:0", "perturbed:1"}
+    models = pool.text([tiny_study.original])
+    direct = {
+        item.index: item.scores
+        for item in models.score(
+            "Original",
+            [ScoreItem(probe.prompt, probe.answer, True), ScoreItem(probe.prompt, "In Rome")],
+            lambda: False,
+        )
+    }
+    np.testing.assert_allclose(found.scores["answer"].logprobs, direct[0].logprobs, atol=1e-4)
+    assert found.scores["answer"].top_logprobs.shape[1] > 0
+    assert found.scores["paraphrase"].top_logprobs.shape[1] == 0
+    request = [GenerationRequest("Original", probe.prompt)]
+    written = [p.answer for p in models.generate(request, tiny_study.decoding, lambda: False) if p.done]
+    assert found.answers[0].text == written[0].text
+    assert evidence_for(tiny_study, store, "NPO 2", [probe]) == {}
+
+
+def test_a_run_tells_where_its_numbers_come_from(tiny_study: Study, store: Store) -> None:
+    pool = ModelPool(device="cpu")
+    evaluate(tiny_study, store, pool, ["NPO 2"])
+    runs = {run.probe_set: run for run in store.runs("Tiny")}
+    assert set(runs) == {"forget", "retain", "facts"}
+    run = runs["forget"]
+    assert (run.model, run.method, run.step, run.status, run.n_done) == ("NPO 2", "NPO", 2, "complete", 20)
+    assert run.fingerprint == identity(tiny_study.models[1]).declared()
+    assert run.numerics == "float32" and run.device == "cpu" and run.versions["torch"].startswith("2.")
+    assert run.created.endswith("+00:00") and run.seconds > 0
+    evaluate(tiny_study, store, pool, ["NPO 2"])
+    assert {r.key: r for r in store.runs("Tiny")} == {r.key: r for r in runs.values()}, (
+        "unchanged when nothing was done"
+    )
+
+
+def test_a_stopped_evaluation_keeps_its_cells_and_the_next_one_goes_on(
+    tiny_study: Study, store: Store
+) -> None:
+    pool = CountingPool()
+    said: list[Progress] = []
+    with pytest.raises(Cancelled):
+        evaluate(tiny_study, store, pool, ["Original"], said.append, stop=lambda: any(p.done for p in said))
+    kept = plan(tiny_study, store, numerics_of(pool, tiny_study), ["Original"]).of("Original")[0]
+    assert (kept.kind, kept.cached) == ("scores", 16)
+    assert [(run.probe_set, run.status, run.n_done) for run in store.runs()] == [("forget", "partial", 0)]
+    pool.scored.clear()
+    evaluate(tiny_study, store, pool, ["Original"])
+    fresh = {probe.prompt for probe in tiny_study.probe_sets[0].probes[:16]}
+    assert not [row for row in pool.scored if row[1] in fresh], (
+        "what was stored before the stop is not run again"
+    )
+    assert {run.status for run in store.runs()} == {"complete"}
+
+
+KILLED = """
+import pickle, sys
+from pathlib import Path
+from backends.pool import ModelPool
+from cache.evaluation import evaluate
+from cache.store import Store
+study = pickle.loads(Path(sys.argv[1]).read_bytes())
+evaluate(study, Store.open(Path(sys.argv[2])), ModelPool(device="cpu"), on_progress=lambda p: print(p.done, flush=True))
+"""
+
+
+def test_a_killed_evaluation_is_resumed(tiny_study: Study, tmp_path: Path) -> None:
+    # A study of this test's own making, so unpickling it is safe; the product itself never does.
+    path, saved = tmp_path / "evidence.sqlite", tmp_path / "study"
+    saved.write_bytes(pickle.dumps(tiny_study))
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(saved), str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    while process.stdout.readline().strip() != "16":
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    store, pool = Store.open(path), CountingPool()
+    assert plan(tiny_study, store, "float32").of("Original")[0].cached >= 16
+    evaluate(tiny_study, store, pool)
+    assert plan(tiny_study, store, "float32").missing == 0
+    assert (
+        len([row for row in pool.scored if row[0] == "Original"])
+        <= len(all_pairs(tiny_study, "Original")) - 16 * 4
+    )
+
+
+class Breaking:
+    """The real models, until so many answers have ended."""
+
+    def __init__(self, models: TextModels, after: int, error: Exception) -> None:
+        self._models, self._after, self._error = models, after, error
+        self.asked: list[str] = []
+
+    def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
+        return self._models.end_ids(model, protocol)
+
+    def generate(
+        self,
+        requests: Sequence[GenerationRequest],
+        decoding: Decoding,
+        stop: Stop,
+        protocol: ProtocolName = "corrected",
+    ) -> Iterator[PartialAnswer]:
+        self.asked += [request.prompt for request in requests]
+        for part in self._models.generate(requests, decoding, stop, protocol):
+            if part.done:
+                if self._after == 0:
+                    self._after = -1
+                    raise self._error
+                self._after -= 1
+            yield part
+
+
+def answered(store: Store, study: Study, models: object, probes: Sequence[Probe]) -> TextGatherer:
+    """Answers of the original to some probes, by these models."""
+    gatherer = TextGatherer(store, models, study.original.name, lambda: False)  # type: ignore[arg-type]
+    context = keys.answers_context("weights", "tokenizer", study.decoding, 0, "float32", "corrected")
+    store.register(context)
+    gatherer.answers({0: context.key}, {0: probes}, study.decoding, lambda _: None)
+    assert store.missing(context.key, [probe.digest() for probe in probes]) == []
+    return gatherer
+
+
+def test_answers_are_kept_by_cells_while_their_batch_goes_on(tiny_study: Study, store: Store) -> None:
+    models = ModelPool("cpu").text([tiny_study.original])
+    probes = [person(number, "retain") for number in range(24)]
+    with pytest.raises(KeyboardInterrupt):
+        answered(store, tiny_study, Breaking(models, 20, KeyboardInterrupt()), probes)  # type: ignore[arg-type]
+    (context,) = [each for each in store.contexts() if each.kind == "answers"]
+    assert len(store.missing(context.key, [probe.digest() for probe in probes])) == 24 - 16
+
+
+def test_answers_that_had_ended_are_not_written_again_after_a_refusal(
+    tiny_study: Study, store: Store
+) -> None:
+    broken = Breaking(ModelPool("cpu").text([tiny_study.original]), 5, ModelError("not a finite number"))
+    probes = [person(number, "retain") for number in range(8)]
+    gatherer = answered(store, tiny_study, broken, probes)
+    assert not gatherer.refused
+    assert len(broken.asked) == 8 + 3, "those that had not ended are asked once more"
+
+
+def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: Store) -> None:
+    ghost = ModelSpec("Ghost", "unlearned", "package:nowhere_at_all/x.gguf", fingerprint="ab:cd")
+    study = replace(tiny_study, models=(*tiny_study.models, ghost))
+    assert "Ghost" in plan(study, store, "float32").problems
+    with pytest.raises(LeftOut, match="Ghost: its weights are not on this machine"):
+        evaluate(study, store, ModelPool(device="cpu"), ["Ghost"])
+
+
+def test_other_weights_under_the_same_name_are_another_model(tiny_study: Study, store: Store) -> None:
+    evaluate(tiny_study, store, ModelPool(device="cpu"), ["Original"])
+    swapped = replace(tiny_study.original, adapter=tiny_study.models[1].adapter)
+    study = replace(tiny_study, models=(swapped, tiny_study.models[1]))
+    items = plan(study, store, "float32", ["Original"]).items
+    assert sum(item.missing for item in items) == sum(item.total for item in items)
+    assert scoreboard(study, store).frame.empty
+
+
+def test_compare_streams_stores_and_shares_its_evidence_with_evaluations(
+    tiny_study: Study, store: Store
+) -> None:
+    pool = CountingPool()
+    probe = tiny_study.probe_sets[0].probes[0]
+    said: list[tuple[str, Answer]] = []
+    names = ["Original", "NPO 2"]
+
+    def hear(model: str, answer: Answer) -> None:
+        said.append((model, answer))
+
+    compare_text(tiny_study, store, pool, names, probe, tiny_study.decoding, hear)
+    last = dict(said)
+    for name in names:
+        found = evidence_for(tiny_study, store, name, [probe])[probe.id]
+        assert found.answers == (last[name],)
+        assert "answer" in found.scores
+    said.clear()
+    generated, scored = len(pool.generated), len(pool.scored)
+    compare_text(tiny_study, store, pool, names, probe, tiny_study.decoding, hear)
+    assert dict(said) == last and (len(pool.generated), len(pool.scored)) == (generated, scored)
+    evaluate(tiny_study, store, pool, ["Original"])
+    assert len([r for r in pool.generated if r.model == "Original" and r.prompt == probe.prompt]) == 1
+
+
+def test_compare_writes_one_answer_for_each_seed(tiny_study: Study, store: Store) -> None:
+    probe = Probe("mine", "mine", "Who is Ann?")
+    decoding = Decoding(max_new_tokens=6, temperature=1.5, seeds=(1, 2, 3))
+    compare_text(tiny_study, store, ModelPool(device="cpu"), ["Original"], probe, decoding)
+    found = evidence_for(tiny_study, store, "Original", [probe], decoding)["mine"]
+    assert [answer.seed for answer in found.answers] == [1, 2, 3]
+    assert len({answer.text for answer in found.answers}) > 1
+    assert found.scores == {}
+
+
+def test_a_stopped_comparison_stores_no_half_answer(tiny_study: Study, store: Store) -> None:
+    probe = Probe("mine", "mine", "Who is Ann?")
+    said: list[Answer] = []
+    with pytest.raises(Cancelled):
+        compare_text(
+            tiny_study,
+            store,
+            ModelPool(device="cpu"),
+            ["Original"],
+            probe,
+            Decoding(max_new_tokens=50),
+            lambda _, answer: said.append(answer),
+            stop=lambda: len(said) > 2,
+        )
+    assert evidence_for(tiny_study, store, "Original", [probe], Decoding(max_new_tokens=50)) == {}
+
+
+def test_an_empty_or_too_long_prompt_is_said_and_stores_nothing(tiny_study: Study, store: Store) -> None:
+    for prompt in ("  ", "long " * 200):
+        with pytest.raises(ModelError):
+            compare_text(
+                tiny_study,
+                store,
+                ModelPool(device="cpu"),
+                ["Original"],
+                Probe("mine", "mine", prompt),
+                Decoding(),
+            )
+    assert store.version() == Store.open(store.path).version() == 0
+
+
+def test_a_probe_without_an_answer_is_complete_with_what_it_has(tiny_study: Study, store: Store) -> None:
+    bare = ProbeSet("bare", "retain", (Probe("a", "retain", "Say hello"),))
+    study = replace(tiny_study, probe_sets=(bare,))
+    evaluate(study, store, ModelPool(device="cpu"), ["Original"])
+    assert plan(study, store, "float32", ["Original"]).missing == 0
+
+
+def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
+    tiny_study: Study, store: Store
+) -> None:
+    long = Probe("endless", "retain", "Say " + "long " * 200, answer="Yes.")
+    sets = (*tiny_study.probe_sets, ProbeSet("odd", "retain", (long, person(99, "retain"))))
+    study = replace(tiny_study, probe_sets=sets)
+    seen: list[Progress] = []
+    for _ in range(2):  # the second time nothing but that probe is left
+        pool = CountingPool()
+        with pytest.raises(
+            ModelError, match=r"^odd, probe endless: 1 probe left out with Original, everything"
+        ) as e:
+            evaluate(study, store, pool, ["Original"], on_progress=seen.append)
+        assert "context" in str(e.value)
+        plans = plan(study, store, numerics_of(pool, study), ["Original"])
+        assert plans.missing == 2  # its scores and its answer
+    assert all(request.prompt == long.prompt for request in pool.generated)
+    assert pool.scored == [("Original", long.prompt, "Yes.")]
+    run = next(run for run in store.runs(study.name) if run.probe_set == "odd")
+    assert (run.status, run.n_done, run.n_probes) == ("partial", 1, 2)
+    assert scoreboard(study, store).frame["model"].eq("Original").any()
+
+
+def test_what_another_process_stored_meanwhile_is_not_computed_again(
+    tiny_study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cache.evaluate.evaluation.in_turns", at_once)
+    pool = CountingPool()
+    other = Store.open(store.path)
+    done: list[Progress] = []
+
+    def meanwhile(progress: Progress) -> None:
+        if not done:  # the other process does everything right after this one has made its plan
+            done.append(progress)
+            evaluate(tiny_study, other, ModelPool(device="cpu"), ["Original"])
+
+    evaluate(tiny_study, store, pool, ["Original"], on_progress=meanwhile)
+    assert (pool.generated, pool.scored) == ([], [])
+
+
+def test_provenance_names_the_version_of_unlearnboard(tiny_study: Study, store: Store) -> None:
+    evaluate(tiny_study, store, ModelPool(device="cpu"), ["Original"])
+    assert {run.versions["unlearnboard"] for run in store.runs(tiny_study.name)} == {own_version()}
+    assert own_version()[0].isdigit()
+
+
+def test_probes_that_are_left_out_are_named_up_to_three(tiny_study: Study, store: Store) -> None:
+    long = tuple(Probe(f"long-{n}", "retain", f"Say {n} " + "long " * 200) for n in range(5))
+    study = replace(tiny_study, probe_sets=(ProbeSet("odd", "retain", long),))
+    with pytest.raises(ModelError) as e:
+        evaluate(study, store, ModelPool(device="cpu"))
+    said = str(e.value)
+    assert said.startswith(
+        "odd, probe long-0; odd, probe long-1; odd, probe long-2; 2 more: 5 probes left out"
+    )
+    assert "with Original, NPO 2, everything else" in said
