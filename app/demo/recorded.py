@@ -15,6 +15,7 @@ from backends.checkpoints.tensors import file_digest
 from backends.errors import StoreError
 from backends.files.disk import kept, write_whole
 from cache.store import Store
+from cache.store.merge import merge
 
 RECORDED = "evidence.sqlite.xz"
 UNPACKED = 4
@@ -68,7 +69,9 @@ def take_in(pack: Path, store: Store) -> None:
             unpacked = Path(folder) / "evidence.sqlite"
             with lzma.open(recorded, "rb") as source, unpacked.open("wb") as target:
                 shutil.copyfileobj(source, target)
-            store.absorb(unpacked, pack / "images")
+            recorded_store = Store.open(unpacked)
+            merge(store, recorded_store, pack / "images")
+            recorded_store.close()
     except (lzma.LZMAError, EOFError) as error:
         raise StoreError(
             "the demo's recorded evidence is damaged",

@@ -22,7 +22,6 @@ from sqlalchemy.exc import DatabaseError
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache.store import codec, schema
-from cache.store.absorb import absorb
 from cache.store.image_files import ImageFiles
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
@@ -254,21 +253,6 @@ class Store:
             query = select(schema.meta.c.value).where(schema.meta.c.key == "version")
             value = connection.execute(query).scalar_one_or_none()
         return int(value) if value is not None and str(value).isdecimal() else 0  # the next write mends it
-
-    def absorb(self, path: Path, images: Path | None = None) -> int:
-        """Take over another store's evidence, runs, numbers and images; a store already absorbed costs nothing.
-
-        Args:
-            path: the other store's database file, which is only read.
-            images: the folder of its pictures, where that is not `images` beside it.
-
-        Returns:
-            How many pieces of evidence are new here.
-
-        Raises:
-            StoreError: either store cannot be used.
-        """
-        return absorb(self.path, self._images, path, images or path.parent / "images")
 
     # Connections
 
