@@ -8,10 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 
+from backends.errors import StoreError
 from cache.store import codec, schema
 from cache.store.image_files import ImageFiles
 from cache.store.named_pictures import pictures_named
-from cache.store.rows import Row, is_sound, rows_of
+from cache.store.rows import Row, is_sound, rows_of, rows_with
 from cache.store.sqlite_files import faults
 from cache.store.store import Store
 
@@ -78,10 +79,13 @@ def check(store: Store, progress: Progress = lambda what, done, total: None) -> 
 def _rows(store: Store, name: str) -> Found:
     table = schema.metadata.tables[name]
     found = Found()
-    for batch in rows_of(store, table):
-        whole = sum(row is not None and is_sound(table, row) for row in batch)
-        found.whole += whole
-        found.damaged += len(batch) - whole
+    try:
+        for batch in rows_of(store, table):
+            whole = sum(row is not None and is_sound(table, row) for row in batch)
+            found.whole += whole
+            found.damaged += len(batch) - whole
+    except StoreError:  # not even its keys can be read
+        found.damaged += 1
     return found
 
 
@@ -89,18 +93,21 @@ def _evidence(store: Store, progress: Progress) -> tuple[Found, set[str]]:
     """What was found of the evidence, and the pictures that it names."""
     index, contexts = schema.evidence, schema.contexts
     places: dict[int, list[int]] = {}
-    with store.reading() as connection:
-        kinds = {row[0]: row[1] for row in connection.execute(select(contexts.c.id, contexts.c.kind))}
-        for cell, row in connection.execute(select(index.c.cell, index.c.row)):
-            places.setdefault(cell, []).append(row)
-        marked = set(connection.execute(select(schema.damage.c.cell)).scalars())
-        total = len(connection.execute(select(schema.cells.c.id)).all())
+    try:
+        with store.reading() as connection:
+            kinds = {row[0]: row[1] for row in connection.execute(select(contexts.c.id, contexts.c.kind))}
+            for cell, row in connection.execute(select(index.c.cell, index.c.row)):
+                places.setdefault(cell, []).append(row)
+            marked = set(connection.execute(select(schema.damage.c.cell)).scalars())
+    except StoreError:
+        return Found(damaged=1), set()
     found = Found()
     named: set[str] = set()
     whole: set[int] = set()
-    done = 0
-    for batch in rows_of(store, schema.cells, CELLS_AT_ONCE):
-        for row in filter(None, batch):
+    cells = sorted({*places, *_listed_cells(store)})
+    for start in range(0, len(cells), CELLS_AT_ONCE):
+        some = cells[start : start + CELLS_AT_ONCE]
+        for row in filter(None, rows_with(store, schema.cells, [(cell,) for cell in some])):
             wanted = places.get(row["id"], [])
             pictures = _pictures_of(row, kinds, wanted)
             if pictures is not None and row["id"] not in marked:
@@ -109,8 +116,7 @@ def _evidence(store: Store, progress: Progress) -> tuple[Found, set[str]]:
                 if not wanted:
                     found.unused += 1
                     found.unused_bytes += len(row["payload"])
-        done += len(batch)
-        progress("evidence", min(done, total), total)
+        progress("evidence", start + len(some), len(cells))
     for cell, rows in places.items():
         if cell in whole:
             found.whole += len(rows)
@@ -118,6 +124,15 @@ def _evidence(store: Store, progress: Progress) -> tuple[Found, set[str]]:
             found.damaged += len(rows)
     _mark(store, places.keys() - whole - marked)
     return found, named
+
+
+def _listed_cells(store: Store) -> list[int]:
+    """Numbers of all cells; none where they cannot be listed, as those that evidence names are looked at anyway."""
+    try:
+        with store.reading() as connection:
+            return list(connection.execute(select(schema.cells.c.id)).scalars())
+    except StoreError:
+        return []
 
 
 def _pictures_of(row: Row, kinds: Mapping[int, str], wanted: list[int]) -> set[str] | None:

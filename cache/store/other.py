@@ -61,5 +61,9 @@ def opened(database: Path, room: Path) -> Iterator[Store]:
             raise StoreError(error.what, where=str(database), how="Ask for another copy") from error
         try:
             yield store
+        except StoreError as error:
+            if error.where != str(copy):
+                raise
+            raise StoreError(error.what, where=str(database), how="Ask for another copy") from error
         finally:
             store.close()

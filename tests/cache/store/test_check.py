@@ -76,9 +76,7 @@ def test_pictures_that_are_gone_or_changed_are_told_apart(store: Store) -> None:
     gone, changed = (picture(digest.encode())[0].image for digest in digests(0, 2))
     store.image_path(gone).unlink()
     store.image_path(changed).write_bytes(b"pict")
-    assert check(Store.open(store.path)).kinds["pictures"] == Found(
-        damaged=1, missing=1, unused=1, unused_bytes=4
-    )
+    assert check(Store.open(store.path)).kinds["pictures"] == Found(damaged=1, missing=1)
 
 
 def test_what_nothing_needs_is_counted_and_is_no_damage(store: Store) -> None:
