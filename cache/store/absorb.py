@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from backends.errors import StoreError
-from cache.store import schema
+from cache.store import sqlite
 from cache.store.image_files import ImageFiles
 
 _CONTEXT_COLUMNS = "key, kind, fingerprint, tokenizer, protocol, settings, numerics, code_version"
@@ -31,6 +31,9 @@ _COPY_INDEX = """
 INSERT OR REPLACE INTO main.evidence (context, digest, cell, row)
 SELECT context, digest, cell + :shift, row FROM taken
 """
+_GROW_VERSION = """
+INSERT INTO main.meta (key, value) VALUES ('version', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1
+"""
 
 _HAS_FEATURES = "SELECT 1 FROM other.sqlite_master WHERE type = 'table' AND name = 'features'"
 _COPY_NETWORKS = """
@@ -52,7 +55,7 @@ def absorb(path: Path, images: ImageFiles, other: Path, pictures: Path) -> int:
     try:
         connection = sqlite3.connect(path, isolation_level=None, uri=True)
         try:
-            connection.execute(f"PRAGMA busy_timeout={schema.BUSY_MILLISECONDS}")
+            connection.execute(f"PRAGMA busy_timeout={sqlite.BUSY_MILLISECONDS}")
             _attach(connection, other)
             mark = _mark(connection, other)
             if _is_known(connection, mark):
@@ -63,7 +66,7 @@ def absorb(path: Path, images: ImageFiles, other: Path, pictures: Path) -> int:
             connection.close()
     except sqlite3.DatabaseError as error:
         needed = other.stat().st_size if other.is_file() else 0
-        raise schema.explain_sqlite(
+        raise sqlite.explain_sqlite(
             error, other if "not a database" in str(error) else path, needed
         ) from error
 
@@ -76,7 +79,7 @@ def _attach(connection: sqlite3.Connection, other: Path) -> None:
     connection.execute("ATTACH DATABASE ? AS other", (f"{other.resolve().as_uri()}?{options}",))
     application_id = connection.execute("PRAGMA other.application_id").fetchone()[0]
     version = connection.execute("PRAGMA other.user_version").fetchone()[0]
-    schema.check_version(application_id, version, other)
+    sqlite.check_version(application_id, version, other)
 
 
 def _mark(connection: sqlite3.Connection, other: Path) -> str:
@@ -115,7 +118,7 @@ def _copy(connection: sqlite3.Connection, mark: str) -> int:
             connection.execute(_COPY_NETWORKS)
             connection.execute(_COPY_FEATURES)
         connection.execute("INSERT OR REPLACE INTO main.meta VALUES (?, '')", (mark,))
-        connection.execute(schema.GROW_VERSION)
+        connection.execute(_GROW_VERSION)
         connection.execute("COMMIT")
     except sqlite3.DatabaseError:
         if connection.in_transaction:  # a full disk has taken it back already

@@ -38,8 +38,12 @@ class ImageFiles:
         """Where the image of that hash is, or would be."""
         return self.folder / digest[:2] / f"{digest}.png"
 
-    def write(self, png: bytes) -> str:
+    def write(self, png: bytes, *, thumbnail: bool = True) -> str:
         """Keep an image: written beside its place, flushed, then renamed, so that no half image has a name.
+
+        Args:
+            png: the file.
+            thumbnail: whether boards will show it small.
 
         Returns:
             Its BLAKE3 hash.
@@ -53,7 +57,8 @@ class ImageFiles:
         with kept("a picture", self.folder, len(png)):
             write_whole(self.path(digest), png)
         self._intact.add(digest)
-        self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
+        if thumbnail:
+            self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
         return digest
 
     def thumbnail(self, digest: str) -> Path:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from cache.store import codec
+from sqlalchemy import delete, select, update
+
+from cache.store import codec, schema
+from cache.store.interface import Store
+from cache.store.keys import VALUE_KINDS
 
 
 def loosen(path: Path) -> None:
@@ -16,16 +20,14 @@ def loosen(path: Path) -> None:
     Raises:
         DamagedCell: a cell cannot be read.
     """
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            for cell, payload in connection.execute("SELECT id, payload FROM cells").fetchall():
+    cells, contexts = schema.cells, schema.contexts
+    packed = select(cells.c.id).join(contexts).where(contexts.c.kind.not_in(VALUE_KINDS))
+    with closing(Store.open(path)) as store:
+        with store.writing() as connection:
+            for cell in connection.execute(packed).scalars().all():
+                payload = connection.execute(select(cells.c.payload).where(cells.c.id == cell)).scalar_one()
                 loose = codec.uncompressed(payload)
-                connection.execute(
-                    "UPDATE cells SET payload = ?, checksum = ? WHERE id = ?",
-                    (loose, codec.checksum(loose), cell),
-                )
-            connection.execute("DELETE FROM memos")
-        connection.execute("VACUUM")
-    finally:
-        connection.close()
+                changed = {"payload": loose, "checksum": codec.checksum(loose)}
+                connection.execute(update(cells).where(cells.c.id == cell).values(**changed))
+            connection.execute(delete(schema.memos))
+        store.seal()
