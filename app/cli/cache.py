@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -99,7 +99,6 @@ def _merge(options: argparse.Namespace) -> int:
     from cache.importers.imported_runs import choices, settle
     from cache.store.merge import merge
     from cache.store.other import database_of, opened
-    from cache.store.side_files import merge_side_files
 
     store = open_store()
     database = database_of(options.other.expanduser())
@@ -109,19 +108,17 @@ def _merge(options: argparse.Namespace) -> int:
         )
     with _counting() as line, opened(database, store.path.parent) as other:
         ours = choices(store)
-        merged = merge(store, other, database.parent / "images", line.show)
-        settle(store, ours, choices(other))
-        files = merge_side_files(other.path.parent, store.path.parent)
-    for sentence in merged_lines(merged, str(options.other), files):
+        merged = merge(store, other.store, database.parent / "images", line.show)
+        settle(store, ours, choices(other.store))
+    for sentence in merged_lines(merged, str(options.other), other.unreadable):
         print(printable(sentence))
-    return USER_ERROR if any(merged.damaged.values()) else OK
+    return USER_ERROR if other.unreadable or any(merged.damaged.values()) else OK
 
 
-def merged_lines(merged: Merged, other: str, files: int = 0) -> list[str]:
+def merged_lines(merged: Merged, other: str, unreadable: Sequence[str] = ()) -> list[str]:
     """What taking over a cache did, in sentences."""
     came = {name: merged.pictures.new if name == "pictures" else merged.tables[name].taken for name in CAME}
     told = [_counted(count, name) for name, count in came.items() if count]
-    told += [f"{files:,} notes on models"] if files else []
     lines = [f"{_listed(told)} came from {other}." if told else f"{other} has nothing that this cache lacks."]
     newer = sum(each.newer for each in merged.tables.values())
     older = sum(each.older for each in merged.tables.values())
@@ -134,6 +131,7 @@ def merged_lines(merged: Merged, other: str, files: int = 0) -> list[str]:
     lines += [f"{mended:,} of them took the place of damaged ones."] if mended else []
     damaged = [_counted(count, name) for name, count in merged.damaged.items() if count]
     lines += [f"Damaged there, and left out: {_listed(damaged)}."] if damaged else []
+    lines += [f"Not understood, and left out: {_listed(list(unreadable))}."] if unreadable else []
     return lines
 
 

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from sqlalchemy import insert, select
 
-from backends.errors import StoreError
 from cache.store import codec, schema
 from cache.store.image_files import ImageFiles
+from cache.store.interface import BrokenPage, Store
 from cache.store.named_pictures import pictures_named
 from cache.store.rows import Row, is_sound, rows_of, rows_with
-from cache.store.sqlite_files import faults
-from cache.store.store import Store
 
 CELLS_AT_ONCE = 32
 TABLES = tuple(name for name in schema.metadata.tables if name not in ("meta", "damage", "cells", "evidence"))
@@ -68,7 +66,7 @@ def check(store: Store, progress: Progress = lambda what, done, total: None) -> 
     Raises:
         StoreError: the store cannot be read at all, or the marks cannot be written.
     """
-    said = tuple(faults(store.path))
+    said = tuple(store.faults())
     kinds = {name: _rows(store, name) for name in TABLES}
     images = ImageFiles(store.path.parent / "images")
     kinds["evidence"], named = _evidence(store, progress)
@@ -84,7 +82,7 @@ def _rows(store: Store, name: str) -> Found:
             whole = sum(row is not None and is_sound(table, row) for row in batch)
             found.whole += whole
             found.damaged += len(batch) - whole
-    except StoreError:  # not even its keys can be read
+    except BrokenPage:  # not even its keys can be read
         found.damaged += 1
     return found
 
@@ -99,7 +97,7 @@ def _evidence(store: Store, progress: Progress) -> tuple[Found, set[str]]:
             for cell, row in connection.execute(select(index.c.cell, index.c.row)):
                 places.setdefault(cell, []).append(row)
             marked = set(connection.execute(select(schema.damage.c.cell)).scalars())
-    except StoreError:
+    except BrokenPage:
         return Found(damaged=1), set()
     found = Found()
     named: set[str] = set()
@@ -131,7 +129,7 @@ def _listed_cells(store: Store) -> list[int]:
     try:
         with store.reading() as connection:
             return list(connection.execute(select(schema.cells.c.id)).scalars())
-    except StoreError:
+    except BrokenPage:
         return []
 
 

@@ -1,4 +1,4 @@
-"""Evidence to bytes and back: one Arrow IPC stream (zstd) with one row for each probe of a cell.
+"""Evidence to bytes and back: one Arrow IPC stream (zstd) with one row for each probe of a cell, or a list in JSON.
 
 Token values of all answers of a probe lie behind one another in list columns; `lengths` says where each answer ends.
 Strings that repeat (token pieces) are kept once in each cell. Knows nothing of databases.
@@ -262,6 +262,24 @@ def _column(batch: Any, name: str) -> _ListColumn:
     else:
         flat = values.to_numpy(zero_copy_only=False)
     return _ListColumn(column.offsets.to_numpy(), flat)
+
+
+def encode_values(values: Sequence[object]) -> bytes:
+    """One cell of what is said in JSON."""
+    return json.dumps(list(values)).encode()
+
+
+def decode_values(payload: bytes, wanted: Sequence[int]) -> list[object]:
+    """The wanted rows of a cell.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    try:
+        found = json.loads(payload)
+        return [found[row] for row in wanted]
+    except (ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
+        raise DamagedCell(str(error)) from error
 
 
 def checksum(payload: bytes) -> str:

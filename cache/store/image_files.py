@@ -47,8 +47,12 @@ class ImageFiles:
         """Where the image of that hash is, or would be."""
         return self.folder / digest[:2] / f"{digest}.png"
 
-    def write(self, png: bytes) -> str:
+    def write(self, png: bytes, *, thumbnail: bool = True) -> str:
         """Keep an image: written beside its place, flushed, then renamed, so that no half image has a name.
+
+        Args:
+            png: the file.
+            thumbnail: whether boards will show it small.
 
         Returns:
             Its BLAKE3 hash.
@@ -62,7 +66,8 @@ class ImageFiles:
         with kept("a picture", self.folder, len(png)):
             write_whole(self.path(digest), png)
         self._intact.add(digest)
-        self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
+        if thumbnail:
+            self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
         return digest
 
     def thumbnail(self, digest: str) -> Path:
@@ -112,7 +117,7 @@ class ImageFiles:
         new = damaged = 0
         files = sorted(folder.glob("??/*.png"))
         for done, source in enumerate(files, 1):
-            if not self.intact(source.stem):
+            if not (os.path.exists(self.path(source.stem)) and self.intact(source.stem)):
                 content = _content(source)
                 if content is None:
                     damaged += 1
@@ -128,7 +133,8 @@ class ImageFiles:
         part = target.with_suffix(f".{os.getpid()}.tmp")
         with kept("a picture", self.folder, len(content)):
             try:
-                target.parent.mkdir(parents=True, exist_ok=True)
+                if not os.path.isdir(target.parent):
+                    target.parent.mkdir(parents=True, exist_ok=True)
                 part.write_bytes(content)
                 os.replace(part, target)
             except OSError:

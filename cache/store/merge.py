@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, tuple_, update
 
-from backends.errors import StoreError
 from cache.store import codec, schema
 from cache.store.image_files import Copied, ImageFiles
+from cache.store.interface import BrokenPage, Store
 from cache.store.named_pictures import pictures_named
 from cache.store.rows import Row, is_sound, rows_of, rows_with
 from cache.store.runs import RunRecord
-from cache.store.store import Store
 
 Progress = Callable[[str, int, int], None]
 """What comes ("pictures"), how many are done, how many there are."""
@@ -272,21 +271,23 @@ class _Evidence:
         table = schema.contexts
         with self.other.reading() as connection:
             kinds = {row[0]: row[1] for row in connection.execute(select(table.c.id, table.c.kind))}
+        here, there = _Index(self.store), _Index(self.other)
         for theirs, ours in contexts.items():
-            self._choose(theirs, ours, kinds[theirs])
+            self._choose(here.of(ours), there.of(theirs), ours, kinds[theirs])
         cells = sorted(self.wanted)
         for start in range(0, len(cells), CELLS_AT_ONCE):
             some = cells[start : start + CELLS_AT_ONCE]
             rows = {
                 row["id"]: row for row in rows_with(self.other, schema.cells, [(n,) for n in some]) if row
             }
-            self._point([place for number in some for place in self._copy(number, rows.get(number))])
+            for number in some:
+                self._copy(number, rows.get(number))
             progress(start + len(some), len(cells))
 
-    def _choose(self, theirs: int, ours: int, kind: str) -> None:
-        held = _held(self.store, ours)
-        for digest, piece in _held(self.other, theirs).items():
-            mine = held.get(digest)
+    def _choose(self, ours: Mapping[str, _Held], theirs: Mapping[str, _Held], owner: int, kind: str) -> None:
+        """Note what is taken of a context's evidence; `owner` is our number of the context."""
+        for digest, piece in theirs.items():
+            mine = ours.get(digest)
             if not piece.sound:
                 self.counts.damaged += 1
                 continue
@@ -300,10 +301,9 @@ class _Evidence:
             else:
                 becomes = "newer"
             self.wanted.setdefault(piece.cell, []).append(_Wanted(digest, piece.row, becomes))
-            self.owners[piece.cell] = ours, kind
+            self.owners[piece.cell] = owner, kind
 
-    def _copy(self, number: int, row: Row | None) -> list[dict[str, Any]]:
-        """Copy a cell; returns the rows of the index that point at it, none where the cell cannot be used."""
+    def _copy(self, number: int, row: Row | None) -> None:
         (owner, kind), wanted = self.owners[number], self.wanted[number]
         kept = wanted if row is not None and is_sound(schema.cells, row) else []
         if row is not None and kept:
@@ -311,49 +311,63 @@ class _Evidence:
             kept = [each for each in wanted if each.row in readable]
         self.counts.damaged += len(wanted) - len(kept)
         if row is None or not kept:
-            return []
+            return
         values = {name: row[name] for name in ("created", "checksum", "payload")}
         made = insert(schema.cells).values(context=owner, **values).returning(schema.cells.c.id)
         cell = int(self.connection.execute(made).scalar_one())
+        index = schema.evidence
+        if old := [{"probe": each.digest} for each in kept if each.becomes != "new"]:
+            same = and_(index.c.context == owner, index.c.digest == bindparam("probe"))
+            self.connection.execute(delete(index).where(same), old)
+        self.connection.execute(
+            insert(index),
+            [{"context": owner, "digest": each.digest, "cell": cell, "row": each.row} for each in kept],
+        )
         for each in kept:
             setattr(self.counts, each.becomes, getattr(self.counts, each.becomes) + 1)
-        return [{"context": owner, "digest": each.digest, "cell": cell, "row": each.row} for each in kept]
-
-    def _point(self, places: Sequence[Mapping[str, Any]]) -> None:
-        if not places:
-            return
-        index = schema.evidence
-        self.connection.execute(
-            delete(index).where(index.c.context == bindparam("owner"), index.c.digest == bindparam("probe")),
-            [{"owner": each["context"], "probe": each["digest"]} for each in places],
-        )
-        self.connection.execute(insert(index), [dict(each) for each in places])
 
 
-def _held(store: Store, context: int) -> dict[str, _Held]:
-    """Digest -> where its evidence lies, of one context."""
-    index, cells, damage = schema.evidence, schema.cells, schema.damage
-    places = select(index.c.digest, index.c.cell, index.c.row).where(index.c.context == context)
-    marked = select(damage.c.cell)
-    heads = select(cells.c.id, cells.c.created, cells.c.checksum)
-    with store.reading() as connection:
-        held = connection.execute(places).all()
-        broken = set(connection.execute(marked).scalars())
-    try:
+class _Index:
+    """Where the evidence of a store lies."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
         with store.reading() as connection:
-            known = {
-                row[0]: tuple(row[1:]) for row in connection.execute(heads.where(cells.c.context == context))
+            self._marked = set(connection.execute(select(schema.damage.c.cell)).scalars())
+            self._used = set(connection.execute(select(schema.evidence.c.context).distinct()).scalars())
+
+    def of(self, context: int) -> dict[str, _Held]:
+        """Digest -> where its evidence in a context lies."""
+        if context not in self._used:
+            return {}
+        index = schema.evidence
+        query = select(index.c.digest, index.c.cell, index.c.row).where(index.c.context == context)
+        with self._store.reading() as connection:
+            places = connection.execute(query).all()
+        cells = self._cells(context, sorted({cell for _, cell, _ in places}))
+        found: dict[str, _Held] = {}
+        for digest, cell, row in places:
+            created, checksum = cells.get(cell, (None, None))
+            if isinstance(row, int) and isinstance(created, int | float) and isinstance(checksum, str):
+                found[digest] = _Held(cell, row, created, checksum, cell not in self._marked)
+            else:
+                found[digest] = _Held(cell, 0, 0.0, "", sound=False)
+        return found
+
+    def _cells(self, context: int, wanted: Sequence[int]) -> dict[int, tuple[Any, Any]]:
+        """Cell -> when it was written, and its checksum, of the cells of a context that can be read."""
+        table = schema.cells
+        heads = select(table.c.id, table.c.created, table.c.checksum).where(table.c.context == context)
+        try:
+            with self._store.reading() as connection:
+                return {row[0]: (row[1], row[2]) for row in connection.execute(heads)}
+        except BrokenPage:  # what is on the other pages is read cell by cell
+            found = rows_with(self._store, table, [(cell,) for cell in wanted])
+            return {
+                row["id"]: (row["created"], row["checksum"])
+                for row in found
+                if row is not None and row["context"] == context
             }
-    except StoreError:  # broken pages: what is on the others is read cell by cell
-        found = rows_with(store, cells, [(cell,) for cell in sorted({cell for _, cell, _ in held})])
-        known = {row["id"]: (row["created"], row["checksum"]) for row in found if row is not None}
-    result: dict[str, _Held] = {}
-    for digest, cell, row in held:
-        created, checksum = known.get(cell, (None, None))
-        right = isinstance(row, int) and isinstance(created, int | float) and isinstance(checksum, str)
-        sound = right and cell not in broken
-        result[digest] = _Held(cell, row, created if right else 0.0, checksum if right else "", sound)
-    return result
 
 
 def _readable(kind: str, payload: bytes, rows: Sequence[int], images: ImageFiles) -> set[int]:

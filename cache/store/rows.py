@@ -13,11 +13,10 @@ from typing import Any
 from blake3 import blake3
 from sqlalchemy import LargeBinary, Table, select, tuple_
 
-from backends.errors import StoreError
-from cache.analysis.board import NUMBERS
+from cache.store.interface import BrokenPage, Store
 from cache.store.keys import Context
+from cache.store.results import Number
 from cache.store.runs import RunRecord
-from cache.store.store import Store
 
 Row = Mapping[Any, Any]
 AT_ONCE = 200
@@ -29,7 +28,7 @@ def rows_of(store: Store, table: Table, at_once: int = AT_ONCE) -> Iterator[list
     """All rows of a table in batches, in the order of the primary key.
 
     Raises:
-        StoreError: not even the keys can be read.
+        BrokenPage: not even the keys can be read.
     """
     keys = list(table.primary_key.columns)
     with store.reading() as connection:
@@ -42,7 +41,7 @@ def rows_with(store: Store, table: Table, keys: Sequence[tuple[Any, ...]]) -> li
     """The rows with these primary keys, in the order of the keys; a key that is not there is left out."""
     try:
         return list(_read(store, table, keys))
-    except StoreError:
+    except BrokenPage:
         return [row for key in keys for row in _one(store, table, key)]
 
 
@@ -80,7 +79,7 @@ def _read(store: Store, table: Table, keys: Sequence[tuple[Any, ...]]) -> list[R
 def _one(store: Store, table: Table, key: tuple[Any, ...]) -> list[Row | None]:
     try:
         return list(_read(store, table, [key]))
-    except StoreError:
+    except BrokenPage:
         return [None]
 
 
@@ -98,7 +97,7 @@ def _is_result(row: Row) -> bool:
         settings = json.loads(row["settings"])
     except (ValueError, RecursionError):
         return False
-    return isinstance(settings, dict) and len(row["numbers"]) % (8 * len(NUMBERS)) == 0
+    return isinstance(settings, dict) and len(row["numbers"]) % (8 * len(Number._fields)) == 0
 
 
 _SAID = {"contexts": _is_context, "runs": _is_run, "results": _is_result}

@@ -19,7 +19,6 @@ from tests.filled_store import fill_images, fill_text, image_study, text_study
 def no_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Caches without the demo's evidence, which would hide what came."""
     monkeypatch.setattr(recorded, "RECORDED", "none")
-    monkeypatch.setattr(recorded, "KEPT_FILES", ())
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "unused"))
 
 

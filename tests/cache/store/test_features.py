@@ -260,6 +260,7 @@ def test_a_cache_from_before_features_is_completed(study: Study, store: Store) -
     with store.writing() as connection:
         for table in ("features", "networks"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("PRAGMA user_version=1")
     store.close()
     evaluate(study, Store.open(store.path), PaintingPool())
 

@@ -354,14 +354,15 @@ def test_a_reference_in_one_store_measures_the_runs_of_the_other(
 
 def test_the_other_cache_is_never_written_to(mine: Store, theirs: Store) -> None:
     fill(theirs)
-    change(theirs, "DROP TABLE features")  # as caches from before it are
+    change(theirs, "DROP TABLE features")  # as caches of the first version are
     change(theirs, "DROP TABLE networks")
+    change(theirs, "PRAGMA user_version=1")
     theirs.close()
     folder = theirs.path.parent
     before = state(folder)
     for name in (folder, theirs.path):
         with opened(database_of(name), mine.path.parent) as other:
-            merge(mine, other)
+            merge(mine, other.store)
     assert state(folder) == before
     assert mine.missing(SCORES.key, digests(0, 8)) == []
     assert not list(mine.path.parent.glob(".other-*"))
@@ -374,7 +375,7 @@ def test_a_cache_that_cannot_be_written_is_taken_over(mine: Store, theirs: Store
     theirs.path.parent.chmod(0o500)
     try:
         with opened(theirs.path, mine.path.parent) as other:
-            assert merge(mine, other).tables["evidence"].new == 8
+            assert merge(mine, other.store).tables["evidence"].new == 8
     finally:
         theirs.path.parent.chmod(0o700)
 
@@ -383,7 +384,7 @@ def test_what_a_live_cache_holds_in_its_log_comes(mine: Store, theirs: Store) ->
     fill(theirs)
     assert theirs.path.with_name("evidence.sqlite-wal").stat().st_size > 0
     with opened(theirs.path, mine.path.parent) as other:
-        assert merge(mine, other).tables["evidence"].new == 8
+        assert merge(mine, other.store).tables["evidence"].new == 8
 
 
 def nowhere(folder: Path) -> Path:
@@ -433,7 +434,7 @@ def test_a_store_that_does_not_say_which_it_is_comes_all_the_same(mine: Store, t
     fill(theirs)
     change(theirs, "DELETE FROM meta")
     with opened(theirs.path, mine.path.parent) as other:
-        assert merge(mine, other).tables["evidence"].new == 8
+        assert merge(mine, other.store).tables["evidence"].new == 8
 
 
 def test_a_store_with_broken_pages_gives_what_can_be_read(mine: Store, theirs: Store) -> None:
@@ -445,7 +446,7 @@ def test_a_store_with_broken_pages_gives_what_can_be_read(mine: Store, theirs: S
     content[middle : middle + page] = b"\xff" * page
     theirs.path.write_bytes(content)
     with opened(theirs.path, mine.path.parent) as other:
-        merged = merge(mine, other)
+        merged = merge(mine, other.store)
     assert 0 < merged.tables["evidence"].new < 400
 
 

@@ -264,13 +264,15 @@ def test_a_store_of_a_newer_version_is_refused(store: Store) -> None:
 
 def test_a_full_disk_is_said_and_what_was_stored_stays(store: Store) -> None:
     fill(store)
-    with store._engine.connect() as connection:
+    with store.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        engine = connection.engine
 
     from sqlalchemy import event
 
     store.close()
-    event.listen(store._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages + 1}"))
+    few = f"PRAGMA max_page_count={pages + 1}"
+    event.listen(engine, "connect", lambda raw, _: raw.execute(few))
     with pytest.raises(StoreError, match="disk is full"):
         fill(store, start=100, count=400)
     assert Store.open(store.path).missing(SCORES.key, digests(0, 8)) == []
@@ -285,8 +287,10 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_sentence() -> None:
 def test_a_database_that_became_read_only_is_said_in_one_sentence(store: Store) -> None:
     from sqlalchemy import event
 
+    with store.reading() as connection:
+        engine = connection.engine
     store.close()
-    event.listen(store._engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=1"))
+    event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=1"))
     with pytest.raises(StoreError, match="cannot be written"):
         fill(store)
 
