@@ -276,7 +276,7 @@ def _judge(spec: JudgeSpec, number: int, store: Store, folder: Path) -> JudgeSpe
     path = (
         spec.path
         if spec.path == NUDENET or spec.path.startswith(HUB)
-        else f"./{JUDGES}-not-packed/{spec.domain}"
+        else f"./{JUDGES}-not-packed/{_plain(spec.domain)}"
     )
     if not spec.real:
         return replace(spec, path=path)
