@@ -14,7 +14,7 @@ from backends.unlearning.image_batches import Batch, Concepts
 from backends.unlearning.image_losses import forget_loss, predict, retain_loss
 from backends.unlearning.image_method import Balance, ImageMethod
 from backends.unlearning.resuming import kept_weights, put_back
-from backends.unlearning.settings import Settings
+from backends.unlearning.settings import Settings, Values
 
 FISHER_PICTURES = 32
 """Retain pictures whose gradients make up the Fisher information."""
@@ -43,7 +43,7 @@ class ImageTraining:
     ) -> None:
         if method.loss is None:
             raise ValueError(f"{method.name} is solved for, not trained")
-        self.method, self.settings, self.concepts = method, settings, concepts
+        self.method, self.settings, self.concepts = method, Values(settings), concepts
         self._loss = method.loss
         self._scheduler = scheduler
         self._generator = torch.Generator().manual_seed(int(settings["seed"]))
@@ -59,7 +59,7 @@ class ImageTraining:
             "norm" in name and "transformer" not in name for name in copies
         )
         self.done = 0
-        self._mask = method.mask(self._gradients(), settings) if method.mask is not None else {}
+        self._mask = method.mask(self._gradients(), self.settings) if method.mask is not None else {}
         self._fisher, self._first = self._information() if method.penalty is not None else ({}, {})
         self._optimiser = torch.optim.Adam(copies.values(), lr=settings["lr"])
 
@@ -176,7 +176,7 @@ def solved(
     if method.solve is None:
         raise ValueError(f"{method.name} is trained, not solved for")
     weights = {name: w.detach() for name, w in unet.named_parameters() if method.trained(name)}
-    whole = method.solve(weights, concepts, settings)
+    whole = method.solve(weights, concepts, Values(settings))
     return {name: weight + share * (whole[name] - weight) for name, weight in weights.items()}
 
 

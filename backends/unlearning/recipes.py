@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
-from backends.unlearning.settings import Setting, Settings, kept_steps, values_of
+from backends.unlearning.settings import Setting, Settings, Values, kept_steps, values_of
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
 
@@ -32,11 +32,11 @@ class Objective:
     keep: float = 0.0
     own: Settings = field(default_factory=dict)
 
-    def settings(self, chosen: TextMethod) -> dict[str, float]:
+    def settings(self, chosen: TextMethod) -> Values:
         """Values by name, as the method's functions read them."""
         usual = {key: setting.usual for key, setting in chosen.own.items()}
         weights = {"gamma": self.gamma, "alpha": self.alpha, "kappa": self.kappa, "keep": self.keep}
-        return {**weights, **usual, **self.own}
+        return Values({**weights, **usual, **self.own})
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,8 @@ METHOD = TextMethod(
         paper="Maini et al. 2024, TOFU: A Task of Fictitious Unlearning for LLMs, arXiv 2401.06121",
         equation="L = -L(F) + E_R[KL(p_ref(.|x, y_<i) || p(.|x, y_<i))]",
         differs=(
-            "GradDiffKL's KL is over the answers' tokens; open-unlearning takes all positions, prompts and padding too.",
+            "GradDiffKL's KL is over the answers' tokens; open-unlearning takes all positions, prompts and padding "
+            "too.",
         ),
     ),
 )

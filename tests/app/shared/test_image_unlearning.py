@@ -185,6 +185,15 @@ def test_a_method_of_ones_own_is_one_file(tmp_path: Path) -> None:
     assert read_study(tmp_path / "mine" / "study.toml").models[-1].name == "Blank 2"
 
 
+def test_a_loss_that_reads_a_setting_it_does_not_list_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path, pictures=True)
+    (tmp_path / "blank.py").write_text(OWN.replace("return ", 'return use["eta"] * '))
+    assert unlearn(study, str(tmp_path / "blank.py")) == 2
+    assert "reads a setting 'eta' that it does not list. List it in `own`" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("write", "said"),
     [

@@ -292,6 +292,15 @@ def test_a_loss_that_uses_what_it_did_not_ask_for_is_told_so(study: Path) -> Non
         unlearn(study, method=str(own))
 
 
+def test_a_loss_that_reads_a_setting_it_does_not_list_is_told_so(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = study.parent / "mine.py"
+    own.write_text(OWN.replace('use["force"]', 'use["beta"]'))
+    assert unlearn(study, method=str(own)) == 2
+    assert "reads a setting 'beta' that it does not list. List it in `own`" in capsys.readouterr().err
+
+
 def test_a_grid_is_a_run_for_every_combination(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert unlearn(study, "--grid", "beta=0.1,0.5", "alpha=0,1") == 0
     made = read_study(study.parent / "mine" / "study.toml")

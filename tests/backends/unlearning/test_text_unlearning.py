@@ -1,4 +1,4 @@
-"""Losses equal written-out arithmetic and the papers' identities; training is seeded and its shortcut is exact."""
+"""Terms equal written-out arithmetic; training is seeded and its shortcut is exact."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ from backends.unlearning.text_batches import (
     shuffled,
 )
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
-from backends.unlearning.text_methods.npo import npo
-from backends.unlearning.text_methods.simnpo import simnpo
 from backends.unlearning.text_terms import Rows, Terms
 from backends.unlearning.text_training import Diverged, train
 from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
@@ -73,32 +71,6 @@ def test_answer_nll_is_the_sum_over_answer_tokens() -> None:
             total -= float(mask[row, t]) * math.log(np.exp(values[targets[row, t]]) / np.exp(values).sum())
         expected.append(total)
     assert losses.answer_nll(logits, targets, mask).tolist() == pytest.approx(expected, rel=1e-5)
-
-
-def test_npo_equals_its_formula_and_tends_to_gradient_ascent() -> None:
-    nll = torch.tensor([3.0, 7.0], requires_grad=True)
-    ref = torch.tensor([2.0, 8.0])
-    value = npo(nll, ref, 0.5)
-    sigmoid = [1 / (1 + math.exp(-0.5 * d)) for d in (1.0, -1.0)]
-    assert float(value.detach()) == pytest.approx(-(2 / 0.5) * sum(map(math.log, sigmoid)) / 2, rel=1e-6)
-    # d NPO / d nll = -(2 sigmoid(-beta d)) / rows, which is gradient ascent's -1 / rows as beta tends to 0.
-    (gradient,) = torch.autograd.grad(npo(nll, ref, 1e-4), nll)
-    assert gradient.tolist() == pytest.approx([-0.5, -0.5], abs=1e-4)
-
-
-def test_simnpo_weighs_gradients_by_length_and_confidence() -> None:
-    nll = torch.tensor([2.0, 2.0], requires_grad=True)
-    n = torch.tensor([2.0, 8.0])
-    (gradient,) = torch.autograd.grad(simnpo(nll, n, 2.5, 0.0), nll)
-    expected = [-2 * (1 - 1 / (1 + math.exp(-2.5 * 2.0 / k))) / k / 2 for k in (2.0, 8.0)]
-    assert gradient.tolist() == pytest.approx(expected, rel=1e-5)
-
-
-def test_dpo_with_equal_margins_is_two_log_two_over_beta() -> None:
-    nll = torch.tensor([4.0])
-    assert float(losses.preference(nll, nll, nll, nll, 0.1)) == pytest.approx(2 / 0.1 * math.log(2), rel=1e-6)
-    better = losses.preference(nll - 1, nll, nll + 1, nll, 0.1)
-    assert float(better) == pytest.approx(-20 * math.log(1 / (1 + math.exp(-0.2))), rel=1e-6)
 
 
 def test_kl_is_zero_for_the_same_model_and_equals_a_sum() -> None:

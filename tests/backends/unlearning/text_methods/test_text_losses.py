@@ -1,4 +1,4 @@
-"""Losses of the reweighting, distilling and steering methods: values and gradients against loops, and identities."""
+"""Losses of the text methods: values and gradients against loops, and the papers' identities."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from backends.unlearning.text_losses import answer_nll
+from backends.unlearning.text_losses import answer_nll, preference
 from backends.unlearning.text_methods.ceu import ceu
 from backends.unlearning.text_methods.grad_ascent import gradient_ascent
+from backends.unlearning.text_methods.npo import npo
 from backends.unlearning.text_methods.pdu import dual_step, flatness
 from backends.unlearning.text_methods.rmu import staying, steering
 from backends.unlearning.text_methods.satimp import saturation_importance
+from backends.unlearning.text_methods.simnpo import simnpo
 from backends.unlearning.text_methods.undial import undial
 from backends.unlearning.text_methods.wga import weighted_ascent
 
@@ -141,3 +143,29 @@ def test_steering_and_staying_are_mean_squares_over_answer_tokens() -> None:
     there = (7.0 * direction).expand(ROWS, TOKENS, 4)
     assert steering(there, MASK, direction, 7.0).item() == pytest.approx(0.0, abs=1e-9)
     assert staying(hidden, hidden, MASK).item() == 0.0
+
+
+def test_npo_equals_its_formula_and_tends_to_gradient_ascent() -> None:
+    nll = torch.tensor([3.0, 7.0], requires_grad=True)
+    ref = torch.tensor([2.0, 8.0])
+    value = npo(nll, ref, 0.5)
+    sigmoid = [1 / (1 + math.exp(-0.5 * d)) for d in (1.0, -1.0)]
+    assert float(value.detach()) == pytest.approx(-(2 / 0.5) * sum(map(math.log, sigmoid)) / 2, rel=1e-6)
+    # d NPO / d nll = -(2 sigmoid(-beta d)) / rows, which is gradient ascent's -1 / rows as beta tends to 0.
+    (gradient,) = torch.autograd.grad(npo(nll, ref, 1e-4), nll)
+    assert gradient.tolist() == pytest.approx([-0.5, -0.5], abs=1e-4)
+
+
+def test_simnpo_weighs_gradients_by_length_and_confidence() -> None:
+    nll = torch.tensor([2.0, 2.0], requires_grad=True)
+    n = torch.tensor([2.0, 8.0])
+    (gradient,) = torch.autograd.grad(simnpo(nll, n, 2.5, 0.0), nll)
+    expected = [-2 * (1 - 1 / (1 + math.exp(-2.5 * 2.0 / k))) / k / 2 for k in (2.0, 8.0)]
+    assert gradient.tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_dpo_with_equal_margins_is_two_log_two_over_beta() -> None:
+    nll = torch.tensor([4.0])
+    assert float(preference(nll, nll, nll, nll, 0.1)) == pytest.approx(2 / 0.1 * math.log(2), rel=1e-6)
+    better = preference(nll - 1, nll, nll + 1, nll, 0.1)
+    assert float(better) == pytest.approx(-20 * math.log(1 / (1 + math.exp(-0.2))), rel=1e-6)
