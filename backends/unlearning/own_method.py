@@ -67,7 +67,7 @@ def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
         raise StudyError(
             f"the file has no METHOD = {kind.__name__}(...)",
             where=f"--method {path}",
-            how='The README shows one, under "A method of your own"',
+            how='docs/unlearning.md shows one, under "A method of your own"',
         )
     taken = found.name in ours and not _is_ours(path, kind)
     if taken or not found.name.isidentifier():

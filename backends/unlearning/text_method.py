@@ -1,6 +1,6 @@
 """What a text unlearning method is: one loss, a pure function of what it sees of a batch, and what it needs for that.
 
-A method of one's own is a file with a `METHOD`, as ours are in `text_methods/`; see the README, "A method of your own".
+A method of one's own is a file with a `METHOD`, as ours are in `text_methods/`; see `docs/unlearning.md`.
 """
 
 from __future__ import annotations

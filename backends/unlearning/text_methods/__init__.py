@@ -1,7 +1,7 @@
 """The unlearning methods for language models, one file each; this table lists them.
 
 Each file has the method's paper and equation, its loss as a pure function, its settings and what it needs, in the form
-of a person's own file (README, "A method of your own").
+of a person's own file (`docs/unlearning.md`).
 """
 
 from __future__ import annotations

@@ -155,10 +155,10 @@ def test_an_image_methods_file_can_be_given_as_ones_own_and_does_the_same(tmp_pa
     assert same(image_weights(image_method(str(mine))), built_in)
 
 
-def test_the_readmes_own_method_is_one(tmp_path: Path) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_documented_method_of_ones_own_is_one(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "unlearning.md").read_text(encoding="utf-8")
     (block,) = [
-        each for each in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL) if "METHOD" in each
+        each for each in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "METHOD" in each
     ]
     (tmp_path / "fade.py").write_text(block)
     fade = text_method(str(tmp_path / "fade.py"))
