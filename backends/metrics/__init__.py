@@ -58,9 +58,6 @@ from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTI
 from backends.metrics.training_cost import TRAINING_COSTS
 from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
 
-METRICS_VERSION = 8
-"""Raised when any definition changes: derived numbers that were kept are then computed again."""
-
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         "extraction_strength": EXTRACTION_STRENGTH,
@@ -126,7 +123,6 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 
 __all__ = [
     "METRICS",
-    "METRICS_VERSION",
     "Direction",
     "ImageMetric",
     "Metric",

@@ -63,8 +63,7 @@ def _text_values(
     study: Study, store: Store, probes: list[Probe], role: str, metric: str, numerics: str
 ) -> list[NDArray[np.float64]]:
     value = values_of(study.protocol, role).get(metric)
-    pieces = study.protocol != "corrected"
-    found = evidence_for(study, store, study.original.name, probes, numerics=numerics, pieces=pieces)
+    found = evidence_for(study, store, study.original.name, probes, numerics=numerics)
     count = min((len(each.answers) for each in found.values()), default=0)
     if value is None or count < 2:
         return []

@@ -16,10 +16,10 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from backends.metrics import METRICS, METRICS_VERSION, ImageMetric
+from backends.metrics import METRICS, ImageMetric
 from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
-from cache.analysis import derive
+from cache.analysis import derive, kept_values
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.statistics import RESAMPLES, percentile_interval
@@ -158,7 +158,7 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     losses = denoising.stamp(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
-    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses, parts])
+    key = keys.digest(["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts])
     kept = store.memo(key)
     if kept is None:
         known = [spec for spec in study.models if stamps.get(spec.name)]
