@@ -49,7 +49,7 @@ def counted(table: Mapping[str, Metric]) -> tuple[dict[str, Metric], Calls]:
         return count
 
     single = {
-        name: replace(metric, value=counting(name, metric.value))
+        name: other(metric, value=counting(name, metric.value))
         for name, metric in table.items()
         if not isinstance(metric, StudyMetric)
     }
@@ -67,6 +67,11 @@ def pictures_made(pictures: Pictures) -> float:
 
 ADDED_TEXT = TextMetric(replace(METRICS["probability"].card, key="answer_length"), answer_length)
 ADDED_IMAGE = ImageMetric(replace(METRICS["reject_rate"].card, key="pictures_made"), pictures_made)
+
+
+def other(metric: Metric, **changes: Any) -> Metric:
+    """The metric with another function or version."""
+    return replace(metric, **changes)
 
 
 def rows(study: Study, store: Store) -> pd.DataFrame:
@@ -118,10 +123,8 @@ def test_a_metric_whose_definition_has_another_version_is_computed_again_alone(
     filled: Store, monkeypatch: pytest.MonkeyPatch, study: Study, name: str
 ) -> None:
     before = rows(study, filled)
-    changed = METRICS[name]
-    assert not isinstance(changed, StudyMetric)
-    other: Any = replace(changed, value=lambda *_: 0.25, version=changed.version + 1)
-    table, calls = counted({**METRICS, name: other})
+    changed = other(METRICS[name], value=lambda *_: 0.25, version=METRICS[name].version + 1)
+    table, calls = counted({**METRICS, name: changed})
     put_table(monkeypatch, table)
     after = rows(study, filled)
     assert set(calls) == {name}
@@ -137,7 +140,7 @@ def test_an_older_version_of_the_program_finds_its_own_numbers_again(
 ) -> None:
     study = text_study()
     before = rows(study, filled)
-    newer: Any = replace(METRICS["rouge_l"], value=lambda *_: 0.25, version=2)
+    newer = other(METRICS["rouge_l"], value=lambda *_: 0.25, version=2)
     with monkeypatch.context() as patched:
         put_table(patched, {**METRICS, "rouge_l": newer})
         rows(study, filled)
