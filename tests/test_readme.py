@@ -11,16 +11,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.adhoc_study import write_adhoc
-from app.cli.options import (
-    EXAMPLES,
-    choice,
-    evaluate_parser,
-    export_parser,
-    import_parser,
-    prepare_parser,
-    show_parser,
-    unlearn_parser,
-)
+from app.cli.main import COMMANDS, parse
+from app.cli.show import EXAMPLES, choice
 from backends.checkpoints.usable import inspect_study
 from backends.probes.reading import read_probes
 from backends.study.file import read_study
@@ -58,20 +50,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("line", [line for line in commands() if line.startswith("unlearnboard")])
 def test_every_command_of_unlearnboard_parses(line: str) -> None:
-    first, *rest = shlex.split(line)[1:] or [""]
-    parsers = {
-        "evaluate": evaluate_parser(),
-        "export": export_parser(),
-        "import": import_parser(),
-        "prepare": prepare_parser(),
-        "unlearn": unlearn_parser(),
-    }
-    if "--help" in rest or first == "--help":
-        return
-    if first in parsers:
-        parsers[first].parse_args(rest)
+    arguments = shlex.split(line)[1:]
+    if "--help" in arguments:
+        with pytest.raises(SystemExit, match=r"^0$"):
+            parse(arguments)
     else:
-        show_parser("0").parse_args([argument for argument in (first, *rest) if argument])
+        named = arguments[0] if arguments and arguments[0] in COMMANDS else "show"
+        assert parse(arguments).command == named
 
 
 def test_there_are_commands_to_check() -> None:
@@ -93,7 +78,7 @@ def test_every_make_target_is_there(target: str) -> None:
 
 def test_the_first_look_works_with_the_named_folders(folder: Path) -> None:
     line = next(line for line in commands() if "--original" in line and "npo" in line)
-    options = show_parser("0").parse_args(shlex.split(line)[1:])
+    options = parse(shlex.split(line)[1:])
     study = read_study(write_adhoc(choice(options), folder / "studies"))
     assert [spec.name for spec in study.models] == ["Original", "npo 60", "npo 120"]
     inspect_study(study)

@@ -202,7 +202,17 @@ class HowRead:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """Probes of one role from one file; `left_out` says of every row that is not among them where it is and why."""
+    """Probes of one role from one file.
+
+    Attributes:
+        name: unique in the study; the file's name where the study gives none.
+        role: what the probes are asked for.
+        probes: in the order of the file.
+        path: the file, or "".
+        reading: how the file was to be read.
+        left_out: of every row that is not among the probes: where it is, and why.
+        how: what the file was taken for.
+    """
 
     name: str
     role: Role
@@ -215,7 +225,14 @@ class ProbeSet:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How text is generated. Temperature 0 is greedy; one answer for every seed otherwise."""
+    """How text is generated.
+
+    Attributes:
+        max_new_tokens: where an answer ends at the latest.
+        temperature: 0 is greedy decoding; above it, answers are sampled.
+        top_p: nucleus sampling keeps the likeliest tokens up to this probability.
+        seeds: one answer for each; greedy decoding ignores them.
+    """
 
     max_new_tokens: int = 64
     temperature: float = 0.0
@@ -357,11 +374,24 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
+    """Everything that is compared: models, probe sets, settings.
 
-    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe. `forget_concepts`
-    is the target of every model that names none, see `backends/study/targets.py`. `date` (2025-01-31) is what
-    chat templates that print one are told; "" is the template's own, or `chat_template.PINNED_DATE`, never today's.
+    Attributes:
+        name: shown in the sidebar and in exported files.
+        modality: language models ("text") or image diffusion models ("image").
+        models: in the order they are shown; exactly one is the original.
+        probe_sets: what is asked, with the role of each set.
+        decoding, sampling: how answers and pictures are made.
+        judges: what looks at pictures.
+        forget_concepts: target of every model that names none, see `backends/study/targets.py`.
+        description: shown below the name.
+        path: the study file, or None.
+        protocol: how language models are asked and their answers scored.
+        gradients: ask for the gradient-norm attack, a backward pass for each forget and holdout probe.
+        denoising: real pictures on which denoising losses are measured, or None.
+        features: networks that look at pictures beside the judges.
+        date: what chat templates that print one are told ("2025-01-31"); "" is the template's own date, or
+            `chat_template.PINNED_DATE`, never today's.
     """
 
     name: str
