@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
-from backends.metrics import METRICS, StudyMetric
+from backends.metrics import DRAFT, METRICS, StudyMetric
 from backends.metrics.protocols import PROTOCOLS, attacks_of
 from cache.analysis import kept_values
 
@@ -116,6 +116,8 @@ def complaint(key: str, now: Recorded | None, before: Recorded | None) -> str:
     where = (
         f"{key} in cache/analysis/kept_values.py" if key in SHARED else f"the `version` of the metric {key}"
     )
+    if now is not None and now.version == DRAFT:
+        return f"the metric {key} is a draft, whose numbers are not kept: give it the version 1"
     if now is None or before is None:
         return f"the metric {key} is {'new' if before is None else 'gone'}: run `python -m tests.definitions`"
     if now.version < before.version:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from backends.metrics.card import (
+    DRAFT,
     Direction,
     ImageMetric,
     Metric,
@@ -122,6 +123,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """All metrics by key, the most trusted first."""
 
 __all__ = [
+    "DRAFT",
     "METRICS",
     "Direction",
     "ImageMetric",

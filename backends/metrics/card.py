@@ -18,6 +18,8 @@ Question = Literal[
     "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse", "cost"
 ]
 
+DRAFT = 0
+"""Version of a metric that is being tried out: its numbers are not kept, and follow every edit."""
 FORGOTTEN_ROLES = frozenset({"forget", "holdout"})
 """Roles whose answers a well unlearned model does not know."""
 
@@ -102,7 +104,8 @@ class TextMetric:
         card: how to read it.
         value: of one probe.
         version: of the definition, those of other protocols included. Numbers are kept in caches: raise it whenever
-            the definition gives other numbers, and they are computed again, those of this metric alone.
+            the definition gives other numbers, and they are computed again, those of this metric alone. `DRAFT` while
+            it is being tried out.
     """
 
     card: MetricCard

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from backends.checkpoints.identity import ModelIdentity
 from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence, TokenScores
-from backends.metrics import METRICS, ImageMetric, Pictures
+from backends.metrics import DRAFT, METRICS, ImageMetric, Pictures
 from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
@@ -115,12 +115,11 @@ def _completed(
     kept = kept_values.read(store, made_of, columns)
     values = {key: held.values for key, held in kept.items() if versions.get(key) == held.version}
     missing = [column for column in columns if column.key not in values]
-    if missing:
-        computed = compute(missing)
-        values |= {column.key: _defined(computed.get(column.key)) for column in missing}
-        kept_values.write(
-            store, made_of, {key: Kept(version, values[key]) for key, version in versions.items()}
-        )
+    computed = compute(missing) if missing else {}
+    values |= {column.key: _defined(computed.get(column.key)) for column in missing}
+    if any(versions[column.key] != DRAFT for column in missing):
+        done = {key: version for key, version in versions.items() if version != DRAFT}
+        kept_values.write(store, made_of, {key: Kept(version, values[key]) for key, version in done.items()})
     return {key: values[key] for key in versions}
 
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from backends.metrics import METRICS, ImageMetric
+from backends.metrics import DRAFT, METRICS, ImageMetric
 from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
 from cache.analysis import derive, kept_values
@@ -168,11 +168,18 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
         }
         more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
         frame = _frame(study, values, parts, shares, more)
-        store.put_memo(key, _pack(frame, parts))
+        if not _drafts():
+            store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
-    note_newest(study, store, key)
+    if not _drafts():
+        note_newest(study, store, key)
     return Scoreboard(frame, numerics, parts, study, store, MappingProxyType(stamps))
+
+
+def _drafts() -> bool:
+    """Whether a metric is being tried out: a scoreboard with it is not kept."""
+    return any(metric.version == DRAFT for metric in METRICS.values())
 
 
 def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:

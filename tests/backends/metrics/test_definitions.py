@@ -128,4 +128,5 @@ def test_what_is_to_be_done_is_said_in_one_sentence() -> None:
     assert "kept_values.py" in complaint(ROWS, Recorded(1, "otherwise"), one)
     assert "was raised" in complaint("rouge_l", Recorded(2, "otherwise"), one)
     assert "fell from 2 to 1" in complaint("rouge_l", one, Recorded(2, "as it was"))
+    assert "is a draft" in complaint("mine", Recorded(0, "as it is"), None)
     assert "new" in complaint("mine", one, None) and "gone" in complaint("mine", None, one)

@@ -19,7 +19,7 @@ import pytest
 from app.demo.recorded import take_in
 from app.shared.settings import PACK
 from backends.evidence import ANSWER, TextEvidence
-from backends.metrics import METRICS, ImageMetric, Metric, Pictures, StudyMetric, TextMetric, protocols
+from backends.metrics import DRAFT, METRICS, ImageMetric, Metric, Pictures, StudyMetric, TextMetric, protocols
 from backends.study import Probe, ProbeSet, Study
 from backends.study.file import read_study
 from cache.analysis import derive, kept_values, set_distances
@@ -147,6 +147,17 @@ def test_an_older_version_of_the_program_finds_its_own_numbers_again(
     pd.testing.assert_frame_equal(rows(study, Store.open(filled.path)), before)
     series = scoreboard(study, filled).per_probe("NPO 2", "retain/rouge_l")
     assert series.mean() != 0.25
+
+
+def test_numbers_of_a_draft_follow_every_edit(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    study, keys = text_study(), derived(filled)
+    for length in (1.0, 2.0):
+        draft = other(ADDED_TEXT, version=DRAFT, value=lambda *_, said=length: said)
+        table, calls = counted({**METRICS, "answer_length": draft})
+        put_table(monkeypatch, table)
+        shown = rows(study, filled)
+        assert (shown[shown.metric == "answer_length"].value == length).all()
+        assert set(calls) == {"answer_length"} and derived(filled) == keys
 
 
 def test_a_metric_that_is_removed_disappears_and_nothing_is_computed(
