@@ -217,7 +217,7 @@ def _fields(section: Section) -> Iterator[tuple[str, str, str, str]]:
 def attributes(described: type) -> dict[str, str]:
     """Name -> text of the docstring's section `Attributes:`, its lines joined."""
     _, _, listed = (inspect.getdoc(described) or "").partition("Attributes:\n")
-    texts: dict[str, str] = {}
+    texts: dict[str, str] = {}  # what a field is where it is not set is told by its default
     names: list[str] = []
     for line in listed.splitlines():
         if start := re.match(r"    ([a-z][\w, ]*): (.*)", line):
@@ -225,7 +225,9 @@ def attributes(described: type) -> dict[str, str]:
             texts |= dict.fromkeys(names, start[2])
         elif names and line.strip():
             texts |= dict.fromkeys(names, f"{texts[names[0]]} {line.strip()}")
-    return texts
+    return {
+        name: re.sub(r"[,;] (or )?(None|\"\")( for none)?(?=$|\.)", "", text) for name, text in texts.items()
+    }
 
 
 def _kind(name: str, hint: Any) -> str:

@@ -160,11 +160,11 @@ class Reading:
     """How a probe file is read where its columns do not speak for themselves.
 
     Attributes:
-        columns: column of the file -> ours ("prompt"), or "" for one to be left out.
-        format: of all prompts, see `Probe`; "" is what the rows bring along.
+        columns: name of a column in the file and ours ("prompt"), or "" where it is left out.
+        format: what is put around every prompt, "{prompt}" standing for it; "" is what the rows bring along.
         skip_bad_rows: rows that cannot be used are left out, listed by number, instead of refusing the file.
         own_seeds: pictures are drawn with the seeds and guidance that rows bring along, where they do.
-        encoding: of the file's text ("cp1252"), where it is not Unicode; "" is what the file shows.
+        encoding: of the file's text ("cp1252"), where it is not Unicode.
         split: which of several splits in one file is meant, or "".
     """
 
@@ -251,12 +251,12 @@ class Sampling:
     """How images are sampled.
 
     Attributes:
-        steps: of the scheduler.
+        steps: of the scheduler, for one picture.
         guidance: scale of classifier-free guidance.
         size: side in pixels, or width and height; None is the model's own.
         seeds: one picture for each.
-        negative_prompt: of all models but those that have one of their own, "" for the empty prompt.
-        scheduler: name in `backends.inference.SCHEDULERS`, or "" for each pipeline's own.
+        negative_prompt: of all models that have none of their own, "" for the empty prompt.
+        scheduler: instead of each pipeline's own, by name ("DPM++ 2M Karras"), or "".
     """
 
     steps: int = 25
@@ -300,13 +300,13 @@ class JudgeSpec:
     """An image classifier that says which concept of one domain ("object", "style") a picture shows.
 
     Attributes:
-        domain: of the concepts it names.
+        domain: what its concepts are of ("object", "style").
         path: folder of the demo's form, folder or `hf://owner/name` of a classifier or CLIP, a CSV of judgements, or
-            NUDENET.
+            "nudenet".
         classes: concepts to choose among; empty takes all of a classifier's, and for CLIP those that the probes name.
         labels: the judge's labels and the study's names for them.
         threshold: a picture whose best class is less probable shows nothing recognisable, 0 to 1.
-        template: of CLIP's texts.
+        template: text that CLIP compares a picture with, for each class.
         real: folder with a subfolder of real pictures for each class, on which the judge is tested, or a JSON of what
             it said of such pictures (`asked`, `shown`); "" for none.
     """
@@ -325,9 +325,9 @@ class Denoising:
     """Real pictures on which image models' denoising losses are measured, and at which timesteps.
 
     Attributes:
-        forget, retain, holdout: folders with `metadata.jsonl` or `.csv` (file_name, text); "" for none. Holdout
-            pictures are such as no model saw.
-        timesteps: of the training schedule.
+        forget, retain, holdout: folder with `metadata.jsonl` or `.csv` (file_name, text), or "". No model saw the
+            holdout pictures.
+        timesteps: of the training schedule at which the loss is measured.
     """
 
     forget: str = ""
@@ -353,8 +353,8 @@ class Features:
     Attributes:
         clip: folder or hub id of a CLIP model of transformers.
         inception: safetensors file, or a folder with one, of InceptionV3 with torchvision's or pytorch-fid's names.
-        lpips: network of the package `lpips`, one of LPIPS_NETS.
-        real: role -> folder of real pictures that models' pictures of this role are compared with as a set.
+        lpips: network of the package `lpips` ("alex", "vgg" or "squeeze").
+        real: folder of real pictures that models' pictures are compared with as a set, by role.
     """
 
     clip: str = ""
