@@ -15,6 +15,7 @@ from backends.checkpoints.identity import ModelIdentity
 from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence, TokenScores
 from backends.metrics import DRAFT, METRICS, ImageMetric, Pictures
+from backends.metrics.key import MetricKey
 from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
@@ -38,7 +39,7 @@ LOG_TRUTH_RATIO = "forget/log_truth_ratio"
 
 def attack_key(role: str, attack: str) -> str:
     """Where the per-probe scores of a membership attack are kept; its metric is made of two roles' scores."""
-    return f"{role}/score:{attack}"
+    return str(MetricKey(role, attack, kind="score"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def text_columns(study: Study) -> list[TextColumn]:
     columns: list[TextColumn] = []
     for role in role_probes(study):
         columns += [
-            TextColumn(role, f"{role}/{metric}", metric, value)
+            TextColumn(role, str(MetricKey(role, metric)), metric, value)
             for metric, value in values_of(study.protocol, role).items()
         ]
         if role == "forget":
@@ -210,7 +211,7 @@ def image_columns(study: Study) -> list[Column]:
             if metric in METRICS
         ]
         columns += [
-            Column(role, f"{role}/{name}", name)
+            Column(role, str(MetricKey(role, name)), name)
             for name, metric in METRICS.items()
             if isinstance(metric, ImageMetric) and metric.card.reported_for(role)
         ]
@@ -238,7 +239,7 @@ def _image_values(
         values |= set_distances(study, store, role, pictures, wanted)
         for name, metric in METRICS.items():
             if isinstance(metric, ImageMetric) and name in wanted:
-                values[f"{role}/{name}"] = np.array([metric.value(each) for each in pictures])
+                values[str(MetricKey(role, name))] = np.array([metric.value(each) for each in pictures])
     return values
 
 

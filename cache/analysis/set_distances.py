@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from backends.evidence import FloatArray
 from backends.metrics import Pictures, StudyMetric
 from backends.metrics.distributions import BY_NETWORK, FID, KID, drawn_kernel_distance, frechet_distance
+from backends.metrics.key import MetricKey
 from backends.metrics.real_distributions import (
     REAL_BY_NETWORK,
     SUBSETS_BY_NETWORK,
@@ -39,7 +40,7 @@ Distances = dict[str, NDArray[np.float64]]
 
 def whole_key(role: str, metric: str) -> str:
     """Where a number of a whole role is kept, with what its resamples give; no per-probe values."""
-    return f"{role}/whole:{metric}"
+    return str(MetricKey(role, metric, kind="whole"))
 
 
 def set_metrics(study: Study, role: str) -> Iterator[str]:
