@@ -1,10 +1,12 @@
 """The name of a number: of which probes, which metric, which part of it. One string in stores, links and tables.
 
     forget/probability
-    utility/rouge_l@world facts             one probe set, subject, tag or level alone
-    all/higher:MMLU accuracy                a metric of another tool, which may hold any sign
-    forget/score:mia_min_k                  kept among a model's values: scores of an attack on single probes
-    retain/whole:kid                        kept there too: a number of the whole role with its resamples
+    utility/rouge_l@world facts         one probe set, subject, tag or level alone
+    all/higher:MMLU accuracy            a metric of another tool, which may hold any sign
+    forget/score:mia_min_k              scores of an attack on single probes
+    retain/whole:kid                    a number of the whole role with its resamples
+
+The last two are only kept among a model's values; no scoreboard shows them.
 """
 
 from __future__ import annotations
