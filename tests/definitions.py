@@ -155,6 +155,7 @@ class _Reach:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self.module = cache(self._module)
+        self.piece = cache(self._piece)
 
     def digest(
         self,
@@ -176,10 +177,9 @@ class _Reach:
             if place in seen or place in TABLES or not _lies_in(place[0], within):
                 continue
             seen.add(place)
-            node = self._node(*place)
-            if node is not None:
-                dumps.add(repr(_plain(node)))
-                todo += self._used(self.module(place[0]), node)
+            dump, uses = self.piece(*place)
+            dumps |= {dump} if dump else set()
+            todo += uses
         return str(blake3("\n".join(sorted(dumps)).encode()).hexdigest(length=8))
 
     def _of_function(self, function: Callable[..., Any], dumps: set[str]) -> list[tuple[str, str]]:
@@ -205,6 +205,11 @@ class _Reach:
                 dumps.add(repr(_plain(node)))
                 found += self._used(module, node)
         return found
+
+    def _piece(self, module: str, name: str) -> tuple[str, list[tuple[str, str]]]:
+        """What a name stands for, as plain data, and the places that it uses."""
+        node = self._node(module, name)
+        return ("", []) if node is None else (repr(_plain(node)), list(self._used(self.module(module), node)))
 
     def _node(self, module: str, name: str) -> ast.AST | None:
         """What a name stands for; None for a module and for what is imported."""
@@ -251,12 +256,7 @@ class _Reach:
         return found
 
     def _module(self, name: str) -> _Module:
-        source = self._sources.get(name)
-        if source is None:
-            spec = importlib.util.find_spec(name)
-            assert spec is not None and spec.origin is not None
-            source = Path(spec.origin).read_text(encoding="utf-8")
-        tree = ast.parse(source)
+        tree = ast.parse(self._sources[name]) if name in self._sources else _parsed(name)
         defined: dict[str, ast.stmt] = {}
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -272,6 +272,13 @@ class _Reach:
             elif isinstance(part, ast.Import):
                 imported |= {each.asname: (each.name, "") for each in part.names if each.asname}
         return _Module(name, defined, imported, tree)
+
+
+@cache
+def _parsed(module: str) -> ast.Module:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    return ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
 
 
 def _lies_in(module: str, within: tuple[str, ...]) -> bool:

@@ -26,8 +26,8 @@ def edited(module: str, old: str, new: str) -> set[str]:
     assert spec is not None and spec.origin is not None
     source = Path(spec.origin).read_text(encoding="utf-8")
     assert source.count(old) == 1, f"{old} is not in {module} once"
-    before, after = definitions(), definitions({module: source.replace(old, new)})
-    return {key for key in before if before[key] != after[key]}
+    after = definitions({module: source.replace(old, new)})
+    return {key for key, before in recorded().items() if before != after[key]}
 
 
 @pytest.mark.parametrize(

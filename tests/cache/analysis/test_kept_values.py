@@ -84,15 +84,23 @@ def derived(store: Store) -> set[str]:
     return {key for key in store.memo_keys("") if not key.startswith("newest/")}
 
 
-@pytest.fixture
-def filled(tmp_path: Path) -> Store:
-    """A cache whose scoreboards were shown before."""
-    store = Store.open(tmp_path / "evidence.sqlite")
+@pytest.fixture(scope="module")
+def shown_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a cache whose scoreboards were shown."""
+    store = Store.open(tmp_path_factory.mktemp("shown") / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     for study in (text_study(), image_study()):
         scoreboard(study, store)
-    return store
+    store.close()
+    return store.path.parent
+
+
+@pytest.fixture
+def filled(shown_before: Path, tmp_path: Path) -> Store:
+    """The same for one test to write into."""
+    shutil.copytree(shown_before, tmp_path, dirs_exist_ok=True)
+    return Store.open(tmp_path / "evidence.sqlite")
 
 
 @pytest.mark.parametrize(
