@@ -25,6 +25,7 @@ from app.shared.looks import looks_of
 from app.shared.safe_text import visible, visible_json
 from backends.errors import StoreError
 from backends.metrics import METRICS, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from backends.study.targets import target_names
 from backends.versions import own_version
@@ -137,7 +138,7 @@ def _values(runs: Board, keys: Sequence[str]) -> str:
 
 def _examples(study: Study, store: Store, board: Scoreboard, key: str) -> str:
     """Probes on which the unlearned models moved most, with what every chosen model said or drew."""
-    if isinstance(METRICS.get(key.partition("/")[2]), StudyMetric):
+    if isinstance(METRICS.get(MetricKey.parse(key).name), StudyMetric):
         return ""
     last: dict[str, str] = {}
     for spec in study.models:

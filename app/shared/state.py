@@ -19,6 +19,7 @@ from app.shared.looks import family
 from app.shared.resources import studies
 from app.shared.typed_settings import setting_in, size_name
 from backends.errors import StudyError
+from backends.metrics.key import MetricKey
 from backends.study import PROTOCOLS, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import LIMIT, dialled, is_dialled
 
@@ -369,6 +370,6 @@ def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
 
 def open_in_examples(key: str, models: Iterable[str]) -> None:
     """Turn to Examples with a metric on a role ("forget/probability"). Ends the running script."""
-    st.session_state["examples_role"], st.session_state["examples_metric"] = key.partition("/")[0], key
+    st.session_state["examples_role"], st.session_state["examples_metric"] = MetricKey.parse(key).role, key
     choose_models(models)
     st.switch_page(EXAMPLES_PAGE)
