@@ -275,8 +275,8 @@ def test_a_cache_that_lacks_later_tables_gets_them(old: Path) -> None:
             connection.execute(f"DROP TABLE {table}")
     store = Store.open(old)
     assert_holds_what_it_held(store, expected(old))
-    with store.reading() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM features").scalar_one() == 0
+    with store.reading() as now:
+        assert now.exec_driver_sql("SELECT count(*) FROM features").scalar_one() == 0
 
 
 def test_an_old_cache_whose_database_cannot_be_written_says_so_and_keeps_its_files(
