@@ -179,6 +179,8 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     broken.write_text("{")
     strange = folder / "films" / "holiday.png"
     strange.write_bytes(b"no picture of ours")
+    if hasattr(os, "mkfifo"):  # opening it would wait for ever
+        os.mkfifo(folder / "judges" / "pipe.json")
     losses = folder / "denoising" / "model-0123456789abcdef-float32.jsonl"
     losses.write_text('["forget", "a", [0.5, 0.25]]\n["forget", "b", [0.5,\n["forget", "c", [0.125, 1.0]]\n')
     said: list[str] = []
@@ -188,7 +190,7 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     assert sentence.startswith("3 files beside the cache cannot be read and stay where they are")
     assert all(f"{path.parent.name}/{path.name}" in sentence for path in (broken, strange, losses))
     assert broken.is_file() and strange.is_file() and losses.is_file()
-    assert side_folders(old) == {"checks", "films", "denoising"}
+    assert {"checks", "films", "denoising"} <= side_folders(old) <= {"checks", "films", "denoising", "judges"}
     context = values.losses_context("model", "0123456789abcdef", "float32").key
     assert sorted(map(str, store.values([context])[context].values())) == [
         "['forget', 'a', [0.5, 0.25]]",
