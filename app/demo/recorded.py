@@ -8,12 +8,14 @@ from __future__ import annotations
 import lzma
 import shutil
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from backends.checkpoints.tensors import file_digest
 from backends.errors import StoreError
 from backends.files.disk import kept
 from cache.store import Store
+from cache.store.merge import merge
 
 RECORDED = "evidence.sqlite.xz"
 UNPACKED = 4
@@ -51,7 +53,8 @@ def take_in(pack: Path, store: Store) -> None:
         ):
             unpacked = Path(folder) / "evidence.sqlite"
             unpack(pack, unpacked)
-            store.absorb(unpacked, pack / "images")
+            with closing(Store.open(unpacked)) as theirs:
+                merge(store, theirs, pack / "images")
     except (lzma.LZMAError, EOFError) as error:
         raise StoreError(
             "the demo's recorded evidence is damaged",

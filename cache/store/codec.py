@@ -110,6 +110,29 @@ def decode_images(payload: bytes, wanted: Sequence[int]) -> list[ImageEvidence]:
         raise DamagedCell(str(error)) from error
 
 
+def image_names(payload: bytes, wanted: Sequence[int]) -> list[str]:
+    """Hashes of the pictures of the wanted rows of a cell of image evidence.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    batch = _checked(payload, wanted)
+    try:
+        names = batch.column("image").to_pylist()
+    except KeyError as error:
+        raise DamagedCell(str(error)) from error
+    return [str(names[row]) for row in wanted]
+
+
+def check_rows(payload: bytes, wanted: Sequence[int]) -> None:
+    """Whether a cell of evidence that came from elsewhere is safe to read and has these rows, without decoding them.
+
+    Raises:
+        DamagedCell: the payload cannot be read, says what is not so of its buffers, or has no such rows.
+    """
+    _checked(payload, wanted)
+
+
 class _ListColumn(NamedTuple):
     """A list column as flat values and offsets: row i is values[offsets[i]:offsets[i + 1]]."""
 
@@ -283,6 +306,17 @@ def _stream(batch: Any, compression: str | None) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
+
+
+def _checked(payload: bytes, wanted: Sequence[int]) -> Any:
+    batch = _read(payload)
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DamagedCell(str(error)) from error
+    if not all(0 <= row < batch.num_rows for row in wanted):
+        raise DamagedCell("it has no such row")
+    return batch
 
 
 def _read(payload: bytes) -> Any:

@@ -45,6 +45,9 @@ class Database(Protocol):
     def set_schema_version(self, connection: Connection, version: int) -> None:
         """Say that the tables are of this version now, within the connection's transaction."""
 
+    def faults(self) -> list[str]:
+        """What the database finds wrong with its pages and indices, a line each; empty where all is well."""
+
     def compact(self) -> None:
         """Make the database one small file without companions, fit to be shipped; nobody may have it open."""
 
@@ -191,18 +194,11 @@ class Store(Protocol):
     def version(self) -> int:
         """A number that grows whenever evidence or runs were written, by any process."""
 
-    def absorb(self, path: Path, images: Path | None = None) -> int:
-        """Take over another store's evidence, runs, numbers and images; a store already absorbed costs nothing.
-
-        Args:
-            path: the other store's database file, which is only read.
-            images: the folder of its pictures, where that is not `images` beside it.
-
-        Returns:
-            How many pieces of evidence are new here.
+    def faults(self) -> list[str]:
+        """What the database finds wrong with itself, a line each; empty where all is well.
 
         Raises:
-            StoreError: either store cannot be used.
+            StoreError: it cannot be opened.
         """
 
     # Tables of their own: imported results, what networks say

@@ -9,7 +9,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from cache.store.schema import SCHEMA_VERSION, meta, metadata
 APPLICATION_ID = 0x554E4C42
 """SQLite's application_id, "UNLB": tells our files from other databases."""
 BUSY_MILLISECONDS = 30_000
+MOST_FAULTS = 20
 ROOM = 256 * 1024
 """Bytes that a write needs beside what is written: pages of the index, the write-ahead log and its own index."""
 
@@ -68,6 +69,15 @@ class SqliteDatabase:
         """Say that the tables are of this version now."""
         connection.exec_driver_sql(f"PRAGMA user_version={version:d}")
 
+    def faults(self) -> list[str]:
+        """What SQLite finds wrong with the pages and indices of the file, a line each; empty where all is well."""
+        try:
+            with self.reading() as connection:
+                said = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST_FAULTS})").scalars().all()
+        except BrokenPage as error:
+            return [error.what]
+        return [str(line) for line in said if line != "ok"]
+
     def compact(self) -> None:
         """One small file without companions; nobody may have it open, idle connections included."""
         self.close()  # leaving the write-ahead log needs the file for itself
@@ -106,6 +116,35 @@ def open_database(path: Path) -> SqliteDatabase:
         engine.dispose()
         raise
     return SqliteDatabase(engine, path)
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a store's file with what its write-ahead log holds; the source is only read.
+
+    Args:
+        source: may lie where nothing can be written, and may be open elsewhere.
+        target: is not there yet.
+
+    Raises:
+        StoreError: the source is no store, is of a newer version or cannot be read; the target does not fit.
+    """
+    # Immutable: not even a lock is written. A store with a log is somebody's live cache, whose log must be minded.
+    live = source.with_name(f"{source.name}-wal").exists()
+    address = f"{source.resolve().as_uri()}?mode=ro{'' if live else '&immutable=1'}"
+    try:
+        with closing(sqlite3.connect(address, uri=True)) as theirs:
+            (application_id,) = theirs.execute("PRAGMA application_id").fetchone()
+            (version,) = theirs.execute("PRAGMA user_version").fetchone()
+            check_version(application_id, version, source)
+            with closing(sqlite3.connect(target)) as ours:
+                theirs.backup(ours)
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+        if "full" in said or "disk I/O" in said:
+            raise explain_sqlite(error, target, source.stat().st_size) from error
+        if "not a database" in said:
+            raise explain_sqlite(error, source) from error
+        raise StoreError(f"the cache cannot be read ({said})", where=str(source)) from error
 
 
 def explain(error: DatabaseError, path: Path, needed: int = 0) -> StoreError:

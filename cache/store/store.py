@@ -18,7 +18,6 @@ from sqlalchemy import Connection, delete, func, insert, select
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache.store import codec, schema
-from cache.store.absorb import absorb
 from cache.store.cells import CONTEXT_FIELDS, grow_version, put_cell, put_context, replace_rows
 from cache.store.image_files import ImageFiles
 from cache.store.interface import BrokenPage, Database, Store
@@ -259,9 +258,9 @@ class DatabaseStore(Store):
             value = connection.execute(query).scalar_one_or_none()
         return int(value) if value is not None and str(value).isdecimal() else 0  # the next write mends it
 
-    def absorb(self, path: Path, images: Path | None = None) -> int:
-        """Take over another store's evidence, runs, numbers and images; a store already absorbed costs nothing."""
-        return absorb(self.path, self._images, path, images or path.parent / "images")
+    def faults(self) -> list[str]:
+        """What the database finds wrong with itself."""
+        return self._database.faults()
 
     # Connections
 

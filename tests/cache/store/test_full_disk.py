@@ -22,6 +22,7 @@ from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence
 from backends.study import Sampling
 from cache.store import Store, keys, values
+from cache.store.merge import merge
 from tests.filled_store import token_scores
 
 SIZE = 600_000
@@ -86,7 +87,7 @@ def test_a_store_that_is_taken_over_and_does_not_fit_says_so(small_disk: Path, t
     theirs.seal()
     mine = Store.open(small_disk / "cache" / "evidence.sqlite")
     with pytest.raises(StoreError, match=SAID):
-        mine.absorb(theirs.path)
+        merge(mine, theirs)
     assert mine.contexts() == []
 
 

@@ -296,58 +296,6 @@ def test_a_database_that_became_read_only_is_said_in_one_sentence(store: Store) 
         fill(store)
 
 
-def test_absorbing_takes_over_what_is_new_once(store: Store, tmp_path: Path) -> None:
-    png = b"picture"
-    image = ImageEvidence(blake3(png).hexdigest(), 1, {}, np.zeros(1, np.float32), 0.1)
-    fill(store)
-    store.put_images(IMAGES.key, [(digests(0, 1)[0], image, png)])
-    store.put_memo("numbers", b"1 2 3")
-    store.seal()
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    mine.register(SCORES)
-    mine.put_text(SCORES.key, [(digests(0, 1)[0], evidence(77))])
-    assert mine.absorb(store.path) == 8  # seven answers and an image; my own newer row stays
-    assert mine.absorb(store.path) == 0
-    found = mine.text(SCORES.key, digests(0, 8))
-    assert len(found) == 8
-    assert found[digests(0, 1)[0]].answers == evidence(77).answers
-    assert found[digests(7, 1)[0]].answers == evidence(7).answers
-    assert mine.images(IMAGES.key, digests(0, 1))[digests(0, 1)[0]].image == image.image
-    assert mine.memo("numbers") == b"1 2 3"
-
-
-def test_absorbing_again_after_the_other_grew_takes_the_rest(store: Store, tmp_path: Path) -> None:
-    fill(store, count=4)
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    assert mine.absorb(store.path) == 4
-    fill(store, start=4, count=4)
-    assert mine.absorb(store.path) == 4
-    assert mine.missing(SCORES.key, digests(0, 8)) == []
-
-
-def test_absorbing_mends_damaged_cells(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    store.seal()
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    mine.absorb(store.path)
-    corrupt_cell(mine.path, 1)
-    again = Store.open(mine.path)
-    assert len(again.missing(SCORES.key, digests(0, 8))) == 4
-    with sqlite3.connect(mine.path) as connection:
-        connection.execute("DELETE FROM meta WHERE key LIKE 'absorbed%'")
-    connection.close()
-    assert again.absorb(store.path) == 4
-    assert again.missing(SCORES.key, digests(0, 8)) == []
-
-
-def test_absorbing_what_is_not_a_store_says_so(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no such cache"):
-        store.absorb(tmp_path / "nowhere.sqlite")
-    (tmp_path / "text.sqlite").write_text("hello " * 500)
-    with pytest.raises(StoreError, match="not an UnlearnBoard cache"):
-        store.absorb(tmp_path / "text.sqlite")
-
-
 def test_a_sealed_store_is_one_file_and_opens_again(store: Store) -> None:
     fill(store)
     store.put_text(SCORES.key, [(d, evidence(50 + i)) for i, d in enumerate(digests(0, 4))])
@@ -492,20 +440,6 @@ def test_a_full_disk_leaves_no_half_image(store: Store, monkeypatch: pytest.Monk
     assert not list(store.path.parent.rglob("*.tmp"))
 
 
-def test_absorbing_a_store_whose_table_of_versions_was_emptied_says_so(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    change(store, "DELETE FROM meta")
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    with pytest.raises(StoreError, match="does not say which one it is"):
-        mine.absorb(store.path)
-    change(mine, "DELETE FROM meta")
-    whole = Store.open(tmp_path / "whole" / "evidence.sqlite")
-    whole.register(SCORES)
-    fill(whole)
-    assert mine.absorb(whole.path) == 8
-    assert mine.version() > 0
-
-
 def test_one_probe_is_read_with_one_look_at_the_contexts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -523,23 +457,6 @@ def test_one_probe_is_read_with_one_look_at_the_contexts(
         assert again.missing(SCORES.key, [digest]) == []
         assert list(again.text(SCORES.key, [digest])) == [digest]
     assert len(looks) == 1
-
-
-def test_a_full_disk_leaves_no_half_image_of_another_store(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = ImageEvidence(blake3(b"picture").hexdigest(), 1, {}, np.zeros(0, np.float32), 0.0)
-    store.put_images(IMAGES.key, [("d" * 32, found, b"picture")])
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-
-    def half(_: Path, target: Path) -> None:
-        target.write_bytes(b"pict")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("shutil.copyfile", half)
-    with pytest.raises(StoreError, match=r"the disk is full.*Free some space"):
-        mine.absorb(store.path)
-    assert not list(mine.path.parent.rglob("*.tmp"))
 
 
 def test_large_images_have_thumbnails_and_small_ones_are_their_own(store: Store) -> None:
