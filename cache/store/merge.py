@@ -146,6 +146,8 @@ def merge(
         pictures or other.path.parent / "images", lambda *count: progress("pictures", *count)
     )
     counts = {name: Counts() for name in (*RULES, "evidence")}
+    if pictures is not None:
+        images.copy_from(other.path.parent / "images")  # of an older store, whose strips stood in files of their own
     try:
         with store.writing() as connection:
             numbers: Numbers = {}

@@ -30,7 +30,9 @@ from cache.store.costs import costs
 from cache.store.denoising import denoising_of
 from cache.store.films import film
 from cache.store.judge_checks import judge_accuracy
+from cache.store.merge import merge
 from cache.store.model_checks import model_check
+from cache.store.other import opened
 from cache.store.schema import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -321,3 +323,19 @@ def test_a_cache_without_its_side_files_is_brought_up_to_date_in_silence(old: Pa
     store = Store.open(old, said.append)
     assert said == [] and schema_version(old) == SCHEMA_VERSION
     assert {context.kind for context in store.contexts()} == {"images", "scores", "answers"}
+
+
+def test_another_persons_old_cache_is_taken_over_with_all_that_it_held(old: Path, tmp_path: Path) -> None:
+    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
+    with opened(old, tmp_path / "mine") as theirs:
+        merged = merge(mine, theirs.store, old.parent / "images")
+    assert sum(each.damaged for each in merged.tables.values()) == 0
+    assert_holds_what_it_held(mine, expected(old))
+    assert schema_version(old) == 1 and side_folders(old) == SIDE_FOLDERS, "it is only read"
+
+
+def test_what_was_in_files_comes_along_when_caches_are_merged(old: Path, tmp_path: Path) -> None:
+    mine, theirs = Store.open(tmp_path / "mine" / "evidence.sqlite"), Store.open(old)
+    merge(mine, theirs)
+    assert_holds_what_it_held(mine, expected(old))
+    assert merge(mine, theirs).taken == 0
