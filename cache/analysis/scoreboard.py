@@ -21,6 +21,7 @@ from backends.metrics.key import MetricKey
 from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
 from cache.analysis import derive, kept_values
+from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.statistics import RESAMPLES, percentile_interval
@@ -39,7 +40,7 @@ from cache.analysis.study_rows import (
 from cache.store import Store, denoising, features, keys
 from cache.store.arrow import packed, unpacked
 from cache.store.costs import costs
-from cache.store.model_checks import model_check
+from cache.store.model_checks import model_checks
 from cache.store.reading import evidence_for, images_for
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
@@ -169,7 +170,7 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
             s.name: derive.model_values(targeted(study, s.name), store, s, numerics, stamps[s.name])
             for s in known
         }
-        more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
+        more = {s.name: denoising_rows(study, store, s.name) for s in study.models}
         frame = _frame(study, values, parts, shares, more)
         if not _drafts():
             store.put_memo(key, _pack(frame, parts))
@@ -225,10 +226,10 @@ def _described(study: Study) -> list[object]:
 def _whole(study: Study, store: Store) -> dict[str, dict[str, float]]:
     """Metrics of models as a whole: what of each image model differs from the original, and what a model cost."""
     found = costs(study, store)
-    for spec in study.models if study.modality == "image" else ():
-        check = model_check(study, store, spec.name)
-        if check is not None and check.report is not None:
-            found.setdefault(spec.name, {})["changed_share"] = check.report.share
+    names = [spec.name for spec in study.models] if study.modality == "image" else []
+    for name, check in model_checks(study, store, names).items():
+        if check.report is not None:
+            found.setdefault(name, {})["changed_share"] = check.report.share
     return found
 
 
