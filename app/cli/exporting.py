@@ -12,9 +12,9 @@ from app.charts.paper import ImageFormat, browser_found, paper_figure, to_html, 
 from app.charts.points import chart_points, points_table
 from app.charts.tradeoff import tradeoff_figure
 from app.export.report import study_page
+from app.looks.model_looks import looks_of
 from app.pages.tradeoffs.frontier_panel import frontier
-from app.shared.layers import OWN_PICTURES, STUDY
-from app.shared.looks import looks_of
+from app.pages.tradeoffs.layers import OWN_PICTURES, STUDY
 from backends.errors import StoreError
 from backends.study import Study
 from backends.study.targets import target_names

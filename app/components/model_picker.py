@@ -7,9 +7,9 @@ from typing import Any
 
 import streamlit as st
 
+from app.looks.model_looks import family, look_of
+from app.looks.safe_text import visible
 from app.shared import state
-from app.shared.looks import family, look_of
-from app.shared.safe_text import visible
 from backends.checkpoints.identity import available
 from backends.study import ModelSpec, Study
 

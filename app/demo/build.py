@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.demo.recorded import compress, keep_files
 from app.shared.settings import PACK
 from backends.checkpoints import compressed
 from backends.device import pick_device
@@ -22,6 +21,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store
+from cache.store.recorded_pack import compress, keep_files
 from cache.store.shipping import loosen
 
 _STARTED = time.perf_counter()

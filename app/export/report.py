@@ -18,11 +18,11 @@ from app.charts.choices import axis, card_of, first_axes, in_order, presets, tit
 from app.charts.marks import Marks
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
+from app.looks.model_looks import looks_of
+from app.looks.safe_text import visible, visible_json
+from app.pages.compare.cards import detail_of
 from app.pages.tradeoffs.frontier_panel import frontier, methods_table
-from app.shared.cards import detail_of
-from app.shared.layers import OWN_PICTURES, STUDY
-from app.shared.looks import looks_of
-from app.shared.safe_text import visible, visible_json
+from app.pages.tradeoffs.layers import OWN_PICTURES, STUDY
 from backends.errors import StoreError
 from backends.metrics import METRICS, StudyMetric
 from backends.study import Study

@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from app.looks.model_looks import family
 from app.shared.built import is_built
-from app.shared.looks import family
 from app.shared.resources import studies
 from app.shared.typed_settings import setting_in, size_name
 from backends.errors import StudyError

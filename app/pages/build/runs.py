@@ -17,10 +17,10 @@ from app.charts.building import Trace, Words, building_figure
 from app.components.model_picker import is_dark
 from app.shared.figure_export import figure_config
 from app.shared.jobs import Job
-from app.shared.looks import METHODS, families
-from app.shared.safe_text import visible
+from app.looks.model_looks import METHODS, families
+from app.looks.safe_text import visible
 from app.shared.resources import runner, studies
-from app.shared.job_bar import literal
+from app.shared.job_line import literal
 from backends.study import Study
 
 POLL_SECONDS = 1.0

@@ -18,7 +18,7 @@ from app.pages.compare.steps_panel import steps_panel
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line, literal
+from app.shared.job_line import job_line, literal
 from app.shared.jobs import Job, Work
 from app.shared.judge_panel import judges_in_a_line
 from app.shared.resources import pool, problems, runner, store

@@ -29,7 +29,7 @@ from app.pages.compare.sheet import (
 )
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line, latest, literal
+from app.shared.job_line import job_line, latest, literal
 from app.shared.jobs import Job, Work
 from app.shared.resources import pool, runner, store
 from app.shared.typed_settings import LIMITS

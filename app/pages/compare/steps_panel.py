@@ -12,7 +12,7 @@ from app.components.model_picker import is_dark
 from app.pages.compare.pictures import film_board
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line, latest
+from app.shared.job_line import job_line, latest
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store
 from backends.checkpoints.identity import available

@@ -9,17 +9,17 @@ import streamlit as st
 
 from app.components.answer_cards import answer_cards
 from app.components.model_picker import is_dark
+from app.looks.safe_text import visible
+from app.pages.compare.cards import VIEW_NAMES, View, board
 from app.pages.compare.comparison import text_columns
 from app.pages.compare.decoding_menu import decoding_menu
 from app.pages.compare.prompt_form import job_about, models_of, prompt_form
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
-from app.shared.cards import VIEW_NAMES, View, board
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line
+from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
 from app.shared.resources import pool, problems, runner, store
-from app.shared.safe_text import visible
 from backends.errors import BoardError
 from backends.evidence import Answer
 from backends.pool import ModelPool

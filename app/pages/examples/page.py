@@ -9,6 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import available, card_of, role_of, title
+from app.looks.safe_text import visible
+from app.pages.compare.probe_bar import ROLE_NAMES
 from app.pages.examples.confusion_panel import confusion_panel
 from app.pages.examples.example_table import (
     COLUMNS,
@@ -21,12 +23,10 @@ from app.pages.examples.example_table import (
     table,
 )
 from app.shared import state
-from app.shared.job_bar import literal
+from app.shared.job_line import literal
 from app.shared.metric_card import metric_card
-from app.shared.probe_bar import ROLE_NAMES
 from app.shared.protocol_choice import protocol_note, under_protocol
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from app.shared.scoreboards import current_scoreboard
 from app.shared.table_export import table_export
 from backends.metrics import METRICS, StudyMetric

@@ -12,12 +12,12 @@ from typing import Any
 
 import streamlit as st
 
+from app.looks.safe_text import visible
 from app.pages.runs.evaluation_status import cell_of, set_totals, status_table, to_do
 from app.shared import state
-from app.shared.job_bar import literal
+from app.shared.job_line import literal
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store
-from app.shared.safe_text import visible
 from backends.pool import ModelPool
 from backends.study import Study
 from backends.text.precision import stored_in_halves

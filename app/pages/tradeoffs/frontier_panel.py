@@ -11,9 +11,9 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.points import Axis
-from app.shared.job_bar import literal
-from app.shared.layers import STUDY
-from app.shared.safe_text import cell_text
+from app.looks.safe_text import cell_text
+from app.pages.tradeoffs.layers import STUDY
+from app.shared.job_line import literal
 from app.shared.table_export import table_export
 from cache.analysis.frontier import Floats
 from cache.analysis.frontier_statistics import (

@@ -17,27 +17,27 @@ from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
 from app.components.model_picker import is_dark
-from app.pages.tradeoffs import link as tradeoff_link
+from app.looks.model_looks import looks_of, repeating
+from app.looks.safe_text import cell_text, visible
 from app.pages.tradeoffs.chart_options import Options, band, chart_options
 from app.pages.tradeoffs.chosen_runs import chosen_runs, own_runs
 from app.pages.tradeoffs.frontier_panel import Frontier, frontier, frontier_panel
 from app.pages.tradeoffs.layer_choice import layer_choice, protocol_warning
-from app.pages.tradeoffs.link import NO_SIZE, RUNS, Setting
+from app.pages.tradeoffs.layers import OWN_PICTURES, STUDY, Layered, layer_names, tables
 from app.pages.tradeoffs.many_runs import VIEWS, show_view
 from app.pages.tradeoffs.retained_choice import retained_choice
 from app.pages.tradeoffs.run_filters import filtered
 from app.pages.tradeoffs.selected_model import most_changed
 from app.pages.tradeoffs.share_panel import published_sources, whole_study
 from app.pages.tradeoffs.targets_panel import targets_panel
+from app.shared import link as tradeoff_link
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_bar import literal
-from app.shared.layers import OWN_PICTURES, STUDY, Layered, layer_names, tables
-from app.shared.looks import looks_of, repeating
+from app.shared.job_line import literal
+from app.shared.link import NO_SIZE, RUNS, Setting
 from app.shared.metric_card import metric_card
 from app.shared.protocol_choice import under_protocol
 from app.shared.reference_choice import layer_notes
-from app.shared.safe_text import cell_text, visible
 from app.shared.scoreboards import current_scoreboard
 from app.shared.table_export import table_export
 from backends.study import Study

@@ -6,10 +6,10 @@ from functools import partial
 
 import streamlit as st
 
+from app.looks.safe_text import visible
 from app.pages.runs.evaluation_panel import JOB_KIND, evaluate_models, numerics
 from app.shared import state
 from app.shared.resources import pool, runner, store, studies
-from app.shared.safe_text import visible
 from backends.checkpoints.identity import available
 from backends.study import Study
 from cache.evaluate.plan import plan

@@ -11,14 +11,14 @@ import streamlit as st
 from app.charts.dial import Level, dial_figure
 from app.charts.points import Axis
 from app.components.model_picker import is_dark
+from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, families
+from app.looks.safe_text import visible
 from app.pages.runs.evaluation_panel import JOB_KIND, evaluate_models, evaluation_line, numerics
-from app.pages.tradeoffs.link import RUNS
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_bar import literal
-from app.shared.looks import METHODS, ORIGINAL, RETAINED, families
+from app.shared.job_line import literal
+from app.shared.link import RUNS
 from app.shared.resources import pool, runner, store, studies
-from app.shared.safe_text import visible
 from app.shared.scoreboards import current_scoreboard
 from backends.checkpoints.identity import available
 from backends.errors import StudyError

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, look_of, looks_of, repeating
+from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
+from app.pages.compare.cards import board, share
 from app.pages.compare.comparison import TextColumn, found_probes, image_columns, measures, text_columns
 from app.pages.compare.pictures import absolute_difference
 from app.pages.compare.pictures import board as picture_board
-from app.shared.cards import board, share
-from app.shared.looks import METHODS, ORIGINAL, RETAINED, look_of, looks_of, repeating
-from app.shared.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer
 from backends.study import Probe, Study
 from cache.store import Store

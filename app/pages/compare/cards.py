@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from app.looks.model_looks import look_of
+from app.looks.safe_text import visible, word_diff
+from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from app.pages.compare.comparison import TextColumn, measures
-from app.shared.looks import look_of
-from app.shared.safe_text import visible, word_diff
-from app.shared.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer, TokenScores
 from backends.metrics.outcome import outcome
 from backends.study import ModelSpec, Probe, Study

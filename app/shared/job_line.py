@@ -7,9 +7,9 @@ from collections.abc import Hashable
 
 import streamlit as st
 
+from app.looks.safe_text import visible
 from app.shared.jobs import Job
 from app.shared.resources import runner
-from app.shared.safe_text import visible
 
 MARKDOWN = frozenset("\\`*_{}[]()#+-.!|<>$~:")
 

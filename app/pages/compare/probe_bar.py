@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.looks.safe_text import visible
 from app.pages.compare.comparison import found_probes
 from app.shared import state
-from app.shared.safe_text import visible
 from backends.study import Probe
 
 ROLE_NAMES = {
