@@ -90,7 +90,7 @@ def test_reading_recorded_evidence_takes_no_torch_and_no_streamlit() -> None:
 
 
 def test_the_command_line_takes_no_torch() -> None:
-    assert not loaded_after("import app.cli.main, app.cli.adhoc_study, app.cli.terminal") & {
+    assert not loaded_after("import app.cli.main, app.cli.adhoc_study") & {
         *HEAVY,
         "streamlit",
     }

@@ -8,22 +8,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.terminal import printable, stopped_by_ctrl_c
-from backends.device import pick_device
 from backends.errors import StudyError
 from backends.probes.reading import read_probes
 from backends.study import Modality, ModelSpec, Study
 from backends.study.file import read_study
 from backends.study.writing import write_study
-from backends.unlearning.run_log import RUN, read_json
 from backends.unlearning.settings import Setting, kept_steps, values_of
 
 if TYPE_CHECKING:
@@ -190,37 +185,6 @@ def _headline(label: str, about: str, source: str) -> str:
     return f"{label}: {about}" + (f" ({source})" if source else "")
 
 
-def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]], device: str | None) -> int:
-    """Train a method, or a grid of settings, on a study; returns the exit status.
-
-    Raises:
-        BoardError: anything that a person can mend, in one sentence.
-        Cancelled: Ctrl-C; what was done is kept, and the same command goes on.
-    """
-    study = read_study(path)
-    asked = replace(asked, folder=asked.folder.absolute())
-    runs = [prepare(study, asked, each) for each in varied]
-    made: list[ModelSpec] = []
-    with stopped_by_ctrl_c() as stop:
-        for each in runs:
-            for sentence in each.about:
-                print(printable(sentence))
-            lines = _Lines(each.steps, made)
-            try:
-                made += [spec for spec in each.run(pick_device(device), lines.show, stop) if spec not in made]
-            finally:
-                lines.end()
-                add_to_study(study, asked.folder, made)
-            early = read_json(each.files.path / RUN).get("ended")
-            if early:
-                print(printable(f"{each.label} ended early: {early}"))
-    written = asked.folder / STUDY
-    print(f"{len(made)} checkpoints are in {printable(str(asked.folder))}. See what they cost with:")
-    print(f"  unlearnboard evaluate {printable(str(written))}")
-    print(f"  unlearnboard {printable(str(written))}")
-    return 0
-
-
 def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study | None:
     """Write the study file of a folder of runs, with these models in it; None where there are none.
 
@@ -235,17 +199,6 @@ def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study
     result = replace(before, models=(*others, *made))
     write_study(result, written)
     return result
-
-
-def listing() -> list[str]:
-    """The methods, a line each."""
-    from backends.unlearning import image_methods, text_methods
-
-    lines = ["Language models:"]
-    lines += [f"  {each.name:<17} {each.about}  [{each.source}]" for each in text_methods.METHODS.values()]
-    lines += ["Image models:"]
-    lines += [f"  {each.name:<17} {each.about}  [{each.source}]" for each in image_methods.METHODS.values()]
-    return lines
 
 
 def methods_of(modality: Modality) -> dict[str, str]:
@@ -274,65 +227,9 @@ def settings_for(method: str, modality: Modality) -> dict[str, Setting]:
     return settings_of(text_method(method))
 
 
-def setting_lines(method: str) -> list[str]:
-    """The settings of a method, a line each, for each kind of model that has it.
-
-    Raises:
-        StudyError: there is no such method.
-    """
-    lines: list[str] = []
-    kinds: tuple[Modality, ...] = ("text", "image")
-    for modality in kinds:
-        try:
-            known = settings_for(method, modality)
-        except StudyError:
-            if modality == "image" and not lines:
-                raise
-            continue
-        lines.append("Language models:" if modality == "text" else "Image models:")
-        lines += [f"  {key:<13} {setting.usual:<8g} {setting.help}" for key, setting in known.items()]
-    return lines
-
-
 def _slug(label: str) -> str:
     return re.sub(r"[^a-z0-9.=-]+", "-", label.lower()).strip("-")
 
 
 def _digest(path: str) -> str:
     return hashlib.sha256(Path(path).expanduser().read_bytes()).hexdigest()[:16]
-
-
-class _Lines:
-    """One growing line in a terminal, a line at every checkpoint elsewhere."""
-
-    def __init__(self, steps: int, made: list[ModelSpec]) -> None:
-        self._made = made
-        self._steps, self._began, self._first = steps, time.monotonic(), 0
-        self._live = sys.stdout.isatty()
-
-    def show(self, told: Told) -> None:
-        """Draw how far the run is; note what it made, which counts however the run ends."""
-        if told.kept:
-            self._made.append(told.kept)
-        if told.step == 0 or not self._first:
-            self._first, self._began = max(1, told.step), time.monotonic()
-        done = max(1, told.step + 1 - self._first)
-        left = (time.monotonic() - self._began) / done * (self._steps - told.step)
-        line = f"step {told.step} of {self._steps}"
-        if told.step:
-            line += f", loss {told.loss:.4f}"
-        if told.forget is not None and told.utility is not None:
-            line += f", forget {told.forget:.3f}, utility {told.utility:.3f}"
-        if told.kept:
-            line += ", kept"
-        if told.step > self._first:
-            line += f", about {left:.0f} s left"
-        if self._live:
-            print(f"\r{line:<78}", end="", flush=True)
-        elif told.kept or told.step == 0:
-            print(line, flush=True)
-
-    def end(self) -> None:
-        """Finish the line."""
-        if self._live:
-            print()

@@ -7,10 +7,10 @@ from typing import Any
 
 from backends.errors import StudyError
 from backends.files.plain import MOST_UNPACKED
-from backends.probes.rows import MOST_ROWS, Asked, Repeated, Row, Rows
+from backends.probes.rows import MOST_ROWS, FileOptions, Repeated, Row, Rows
 
 
-def arrow_rows(path: Path, data: bytes, asked: Asked) -> Rows:
+def arrow_rows(path: Path, data: bytes, asked: FileOptions) -> Rows:
     """The rows of a table; a column that is there twice is kept as `Repeated` says.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from backends.errors import StudyError
 from backends.files.plain import json_decoder
 from backends.probes.names import ANSWERS, CONVERSATIONS, OTHER_PROMPTS, PROMPTS, canonical, is_known
-from backends.probes.rows import Asked, Repeated, Row, Rows, shown
+from backends.probes.rows import FileOptions, Repeated, Row, Rows, shown
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SEEN = 20
@@ -49,7 +49,7 @@ class Broken(NamedTuple):
     what: str
 
 
-def json_rows(path: Path, text: str, asked: Asked) -> Rows:
+def json_rows(path: Path, text: str, asked: FileOptions) -> Rows:
     """The rows of a text of JSON.
 
     Raises:
@@ -218,7 +218,7 @@ def _is_like_csv(text: str) -> bool:
     return any(is_known(name.strip(' "\r')) for name in re.split(r"[,;\t|]", first))
 
 
-def _document(path: Path, value: Any, asked: Asked, under: str = "", depth: int = 0) -> Rows:
+def _document(path: Path, value: Any, asked: FileOptions, under: str = "", depth: int = 0) -> Rows:
     """The rows of one value, inside of whatever wraps them."""
     said = f"JSON, rows under {under}" if under else "JSON"
     if isinstance(value, list):
@@ -254,7 +254,7 @@ def _is_row(value: Mapping[str, Any]) -> bool:
     )
 
 
-def _is_whole_row(value: Mapping[str, Any], asked: Asked) -> bool:
+def _is_whole_row(value: Mapping[str, Any], asked: FileOptions) -> bool:
     """As above, and it is no wrapping whose rows have something in common."""
     if any(name in asked.columns and isinstance(value[name], str | int | float) for name in value):
         return True
@@ -276,7 +276,7 @@ def _is_conversation(name: str, value: Any) -> bool:
     )
 
 
-def _listed(path: Path, items: list[Any], asked: Asked, said: str, depth: int) -> Rows:
+def _listed(path: Path, items: list[Any], asked: FileOptions, said: str, depth: int) -> Rows:
     if len(items) == 1 and isinstance(items[0], dict) and depth < _DEEPEST:
         lists = [
             each
@@ -339,7 +339,7 @@ def _of_viewer(value: Mapping[str, Any]) -> Rows | None:
     return Rows(found, "a page of the hub's viewer", notes)
 
 
-def _of_columns(path: Path, value: Mapping[str, Any], asked: Asked, said: str) -> Rows | None:
+def _of_columns(path: Path, value: Mapping[str, Any], asked: FileOptions, said: str) -> Rows | None:
     """Columns instead of rows: of lists, of entries by index, or with their names apart (pandas' `split`).
 
     Raises:
@@ -376,7 +376,7 @@ def _may_be_rows(name: str, held: list[Any], beside: Mapping[str, Any]) -> bool:
     return isinstance(held[0], str) and (only_lists or name in _FOR_ROWS)
 
 
-def _of_split(path: Path, value: Mapping[str, Any], asked: Asked, under: str, depth: int) -> Rows:
+def _of_split(path: Path, value: Mapping[str, Any], asked: FileOptions, under: str, depth: int) -> Rows:
     """The rows under the one name that has some, or under the split that a person chose.
 
     Raises:

@@ -18,8 +18,9 @@ from backends.probes.benchmarks import HAVE_GAPS
 from backends.probes.building import Seen, Way, build
 from backends.probes.columns import LABEL, Ask, Facts, Plan, plan
 from backends.probes.facts import check_letters, first_number, look_at, options_are_named
+from backends.probes.formats import ARROW, TABLES, read_rows
 from backends.probes.report import alarms, notes
-from backends.probes.rows import ARROW, TABLES, Asked, NothingAsked, Repeated, Row, RowProblem, read_rows
+from backends.probes.rows import FileOptions, NothingAsked, Repeated, Row, RowProblem
 from backends.study import AS_IS, HowRead, Probe, ProbeSet, Reading, Role
 
 SHOWN_PROBLEMS = 3
@@ -91,7 +92,7 @@ def inspect_probes(
             cannot be told what it is.
     """
     called = reading.columns
-    asked = Asked(reading.encoding, reading.split, reading.skip_bad_rows, frozenset(called))
+    asked = FileOptions(reading.encoding, reading.split, reading.skip_bad_rows, frozenset(called))
     held = read_rows(path, asked)
     if not held.rows:
         raise StudyError("this probe file is empty", where=str(path), how="Write one probe a row")

@@ -9,12 +9,12 @@ from pathlib import Path
 from backends.errors import StudyError
 from backends.files.plain import MOST_BYTES, without_compression
 from backends.probes.names import is_known
-from backends.probes.rows import Asked, Repeated, Row, Rows
+from backends.probes.rows import FileOptions, Repeated, Row, Rows
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def table_rows(path: Path, text: str, asked: Asked) -> Rows:
+def table_rows(path: Path, text: str, asked: FileOptions) -> Rows:
     """The rows of a table; a cell without anything in it is None.
 
     Raises:
@@ -68,7 +68,7 @@ def _row(number: int, line: int, columns: list[str], cells: list[str], twice: se
     return Row(where, Repeated(values, twice) if twice else values)
 
 
-def _separator(text: str, usual: str, asked: Asked) -> tuple[str, int]:
+def _separator(text: str, usual: str, asked: FileOptions) -> tuple[str, int]:
     """What parts the cells, and how many lines come before the header: a first line `sep=;` says it itself."""
     first = text.partition("\n")[0].strip()
     if first.lower().startswith("sep=") and len(first) == 5:
@@ -87,7 +87,7 @@ def _separator(text: str, usual: str, asked: Asked) -> tuple[str, int]:
     return (best, 0) if found[best][0] > found.get(usual, (0, 0))[0] or not found[best][0] else (usual, 0)
 
 
-def _header(path: Path, cells: list[str], asked: Asked) -> list[str]:
+def _header(path: Path, cells: list[str], asked: FileOptions) -> list[str]:
     columns = [column.strip() for column in cells]
     if columns and columns[0].startswith(("{", '["', "[{")):
         raise StudyError(

@@ -20,7 +20,7 @@ from backends.image.judges.classes import with_classes
 from backends.probes.reading import read_probes
 from backends.probes.sources import is_on_hub, probe_file
 from backends.probes.worked_examples import format_with_examples
-from backends.study.inference_keys import read_embeddings, read_inference, read_scheduler, read_size
+from backends.study.inference_keys import ALPHA, read_embeddings, read_inference, read_scheduler, read_size
 from backends.study.strength import DIALLED
 from backends.study.study import (
     KEPT_ROLES,
@@ -45,7 +45,7 @@ from backends.study.study import (
     Sampling,
     Study,
 )
-from backends.study.table import LARGEST, Table, shown
+from backends.study.table import LARGEST, Range, Table, shown
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -71,6 +71,17 @@ JUDGE = tuple(field.name for field in fields(JudgeSpec))
 FEATURES = tuple(field.name for field in fields(Features))
 READING = tuple(field.name for field in fields(Reading))
 SAMPLING = tuple(field.name for field in fields(Sampling))
+RANGES = {
+    "step": Range(int, 0, LARGEST),
+    "max_new_tokens": Range(int, 1, 4096),
+    "temperature": Range(float, 0, 10),
+    "top_p": Range(float, 0, 1, above=True),
+    "steps": Range(int, 1, 1000),
+    "guidance": Range(float, 0, 100),
+    "threshold": Range(float, 0, 1),
+    "alpha": ALPHA,
+}
+"""Which numbers the keys of a study file take."""
 LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
 
 
@@ -163,9 +174,7 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
                 subfolder=table.get("subfolder", str, ""),
                 revision=table.get("revision", str, ""),
                 method=table.get("method", str, ""),
-                step=table.number(
-                    "step", int, None, "a whole number from 0 to 2^63 - 1", lambda step: 0 <= step <= LARGEST
-                ),
+                step=table.number("step", RANGES["step"], None),
                 fingerprint=table.get("fingerprint", str, ""),
                 note=table.get("note", str, ""),
                 quantization=cast(
@@ -245,19 +254,9 @@ def _decoding(top: Table) -> Decoding:
     table, default = top.table("decoding"), Decoding()
     table.only(DECODING, "decoding")
     return Decoding(
-        max_new_tokens=table.number(
-            "max_new_tokens",
-            int,
-            default.max_new_tokens,
-            "a whole number from 1 to 4096",
-            lambda n: 1 <= n <= 4096,
-        ),
-        temperature=table.number(
-            "temperature", float, default.temperature, "a number from 0 to 10", lambda t: 0 <= t <= 10
-        ),
-        top_p=table.number(
-            "top_p", float, default.top_p, "a number above 0, at most 1", lambda p: 0 < p <= 1
-        ),
+        max_new_tokens=table.number("max_new_tokens", RANGES["max_new_tokens"], default.max_new_tokens),
+        temperature=table.number("temperature", RANGES["temperature"], default.temperature),
+        top_p=table.number("top_p", RANGES["top_p"], default.top_p),
         seeds=table.seeds(default.seeds),
     )
 
@@ -266,12 +265,8 @@ def _sampling(top: Table) -> Sampling:
     table, default = top.table("sampling"), Sampling()
     table.only(SAMPLING, "sampling")
     return Sampling(
-        steps=table.number(
-            "steps", int, default.steps, "a whole number from 1 to 1000", lambda n: 1 <= n <= 1000
-        ),
-        guidance=table.number(
-            "guidance", float, default.guidance, "a number from 0 to 100", lambda g: 0 <= g <= 100
-        ),
+        steps=table.number("steps", RANGES["steps"], default.steps),
+        guidance=table.number("guidance", RANGES["guidance"], default.guidance),
         size=read_size(table),
         seeds=table.seeds(default.seeds),
         negative_prompt=table.get("negative_prompt", str, default.negative_prompt),
@@ -291,9 +286,7 @@ def _judges(top: Table) -> tuple[JudgeSpec, ...]:
                 path=NUDENET if _is_nudenet(table) else _place(table, "path"),
                 classes=_names(table, "classes"),
                 labels=tuple((theirs, labels.need(theirs)) for theirs in labels.values),
-                threshold=table.number(
-                    "threshold", float, default.threshold, "a number from 0 to 1", lambda t: 0 <= t <= 1
-                ),
+                threshold=table.number("threshold", RANGES["threshold"], default.threshold),
                 template=table.get("template", str, default.template),
                 real=table.local("real") if "real" in table.values else "",
             )

@@ -7,9 +7,10 @@ from typing import Any, cast
 from backends.checkpoints.hub import HUB
 from backends.errors import StudyError
 from backends.study.inference import PLAIN, SAFREE_ALPHA, SCHEDULERS, SLD_SETTINGS, Inference, SldSetting
-from backends.study.table import Table, shown
+from backends.study.table import Range, Table, shown
 
 KEYS = ("negative_prompt", "sld", "concept", "safree", "alpha")
+ALPHA = Range(float, 0, 10)
 LEAST, MOST = 8, 4096
 """Pixels of a side that a study may ask for."""
 
@@ -55,9 +56,7 @@ def read_inference(model: Table) -> Inference:
         sld=sld,
         concept=table.need("concept") if sld else "",
         safree=_phrases(table) if "safree" in table.values else (),
-        alpha=table.number(
-            "alpha", float, SAFREE_ALPHA, "a number from 0 to 10", lambda alpha: 0 <= alpha <= 10
-        ),
+        alpha=table.number("alpha", ALPHA, SAFREE_ALPHA),
     )
 
 

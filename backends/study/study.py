@@ -160,11 +160,11 @@ class Reading:
     """How a probe file is read where its columns do not speak for themselves.
 
     Attributes:
-        columns: column of the file -> ours ("prompt"), or "" for one to be left out.
-        format: of all prompts, see `Probe`; "" is what the rows bring along.
+        columns: name of a column in the file and ours ("prompt"), or "" where it is left out.
+        format: what is put around every prompt, "{prompt}" standing for it; "" is what the rows bring along.
         skip_bad_rows: rows that cannot be used are left out, listed by number, instead of refusing the file.
         own_seeds: pictures are drawn with the seeds and guidance that rows bring along, where they do.
-        encoding: of the file's text ("cp1252"), where it is not Unicode; "" is what the file shows.
+        encoding: of the file's text ("cp1252"), where it is not Unicode.
         split: which of several splits in one file is meant, or "".
     """
 
@@ -202,7 +202,17 @@ class HowRead:
 
 @dataclass(frozen=True, slots=True)
 class ProbeSet:
-    """Probes of one role from one file; `left_out` says of every row that is not among them where it is and why."""
+    """Probes of one role from one file.
+
+    Attributes:
+        name: unique in the study; the file's name where the study gives none.
+        role: what the probes are asked for.
+        probes: in the order of the file.
+        path: the file, or "".
+        reading: how the file was to be read.
+        left_out: of every row that is not among the probes: where it is, and why.
+        how: what the file was taken for.
+    """
 
     name: str
     role: Role
@@ -215,7 +225,14 @@ class ProbeSet:
 
 @dataclass(frozen=True, slots=True)
 class Decoding:
-    """How text is generated. Temperature 0 is greedy; one answer for every seed otherwise."""
+    """How text is generated.
+
+    Attributes:
+        max_new_tokens: where an answer ends at the latest.
+        temperature: 0 is greedy decoding; above it, answers are sampled.
+        top_p: nucleus sampling keeps the likeliest tokens up to this probability.
+        seeds: one answer for each; greedy decoding ignores them.
+    """
 
     max_new_tokens: int = 64
     temperature: float = 0.0
@@ -234,12 +251,12 @@ class Sampling:
     """How images are sampled.
 
     Attributes:
-        steps: of the scheduler.
+        steps: of the scheduler, for one picture.
         guidance: scale of classifier-free guidance.
         size: side in pixels, or width and height; None is the model's own.
         seeds: one picture for each.
-        negative_prompt: of all models but those that have one of their own, "" for the empty prompt.
-        scheduler: name in `backends.inference.SCHEDULERS`, or "" for each pipeline's own.
+        negative_prompt: of all models that have none of their own, "" for the empty prompt.
+        scheduler: instead of each pipeline's own, by name ("DPM++ 2M Karras"), or "".
     """
 
     steps: int = 25
@@ -283,13 +300,13 @@ class JudgeSpec:
     """An image classifier that says which concept of one domain ("object", "style") a picture shows.
 
     Attributes:
-        domain: of the concepts it names.
+        domain: what its concepts are of ("object", "style").
         path: folder of the demo's form, folder or `hf://owner/name` of a classifier or CLIP, a CSV of judgements, or
-            NUDENET.
+            "nudenet".
         classes: concepts to choose among; empty takes all of a classifier's, and for CLIP those that the probes name.
         labels: the judge's labels and the study's names for them.
         threshold: a picture whose best class is less probable shows nothing recognisable, 0 to 1.
-        template: of CLIP's texts.
+        template: text that CLIP compares a picture with, for each class.
         real: folder with a subfolder of real pictures for each class, on which the judge is tested, or a JSON of what
             it said of such pictures (`asked`, `shown`); "" for none.
     """
@@ -308,9 +325,9 @@ class Denoising:
     """Real pictures on which image models' denoising losses are measured, and at which timesteps.
 
     Attributes:
-        forget, retain, holdout: folders with `metadata.jsonl` or `.csv` (file_name, text); "" for none. Holdout
-            pictures are such as no model saw.
-        timesteps: of the training schedule.
+        forget, retain, holdout: folder with `metadata.jsonl` or `.csv` (file_name, text), or "". No model saw the
+            holdout pictures.
+        timesteps: of the training schedule at which the loss is measured.
     """
 
     forget: str = ""
@@ -336,8 +353,8 @@ class Features:
     Attributes:
         clip: folder or hub id of a CLIP model of transformers.
         inception: safetensors file, or a folder with one, of InceptionV3 with torchvision's or pytorch-fid's names.
-        lpips: network of the package `lpips`, one of LPIPS_NETS.
-        real: role -> folder of real pictures that models' pictures of this role are compared with as a set.
+        lpips: network of the package `lpips` ("alex", "vgg" or "squeeze").
+        real: folder of real pictures that models' pictures are compared with as a set, by role.
     """
 
     clip: str = ""
@@ -357,11 +374,24 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """Everything that is compared: models, probe sets, settings. Models are in the order they are shown.
+    """Everything that is compared: models, probe sets, settings.
 
-    `gradients` asks for the gradient-norm attack, a backward pass for each forget and holdout probe. `forget_concepts`
-    is the target of every model that names none, see `backends/study/targets.py`. `date` (2025-01-31) is what
-    chat templates that print one are told; "" is the template's own, or `chat_template.PINNED_DATE`, never today's.
+    Attributes:
+        name: shown in the sidebar and in exported files.
+        modality: language models ("text") or image diffusion models ("image").
+        models: in the order they are shown; exactly one is the original.
+        probe_sets: what is asked, with the role of each set.
+        decoding, sampling: how answers and pictures are made.
+        judges: what looks at pictures.
+        forget_concepts: target of every model that names none, see `backends/study/targets.py`.
+        description: shown below the name.
+        path: the study file, or None.
+        protocol: how language models are asked and their answers scored.
+        gradients: ask for the gradient-norm attack, a backward pass for each forget and holdout probe.
+        denoising: real pictures on which denoising losses are measured, or None.
+        features: networks that look at pictures beside the judges.
+        date: what chat templates that print one are told ("2025-01-31"); "" is the template's own date, or
+            `chat_template.PINNED_DATE`, never today's.
     """
 
     name: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -24,6 +24,29 @@ KINDS: Mapping[type, str] = {
     dict: "a table",
     bool: "true or false",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which numbers a key takes: from `low` to `high`, both included unless `above` leaves `low` out."""
+
+    kind: type
+    low: float
+    high: float
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        """Whether the number is in the range; NaN never is."""
+        return (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def __str__(self) -> str:
+        """The range in words, "a whole number from 1 to 4096"."""
+        low, high = (_number(bound) for bound in (self.low, self.high))
+        return (
+            f"{KINDS[self.kind]} above {low}, at most {high}"
+            if self.above
+            else f"{KINDS[self.kind]} from {low} to {high}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +106,11 @@ class Table:
             )
         return value
 
-    def number(self, key: str, kind: type, default: Any, wanted: str, fits: Callable[[Any], bool]) -> Any:
-        """A number that fits, or the default."""
-        value = self.get(key, kind, default)
-        if key in self.values and not fits(value):
-            raise StudyError(f"{wanted} was expected, not {shown(value)}", where=self.where(key))
+    def number(self, key: str, allowed: Range, default: Any) -> Any:
+        """A number of that range, or the default."""
+        value = self.get(key, allowed.kind, default)
+        if key in self.values and value not in allowed:
+            raise StudyError(f"{allowed} was expected, not {shown(value)}", where=self.where(key))
         return value
 
     def seeds(self, default: tuple[int, ...]) -> tuple[int, ...]:
@@ -127,6 +150,10 @@ class Table:
         if folder.exists() or not (is_package(value) or HUB_ID.match(value)):
             return str(folder)
         return value
+
+
+def _number(bound: float) -> str:
+    return "2^63 - 1" if bound == LARGEST else f"{bound:g}"
 
 
 def _absolute(value: str, folder: Path) -> Path:

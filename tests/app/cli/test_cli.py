@@ -18,9 +18,9 @@ import pytest
 
 from app.__main__ import main
 from app.cli import main as cli
-from app.cli import options as cli_options
+from app.cli import show
 from app.cli.adhoc_study import Choice, adhoc_study, write_adhoc
-from app.cli.options import without_streamlit_flags
+from app.cli.show import without_streamlit_flags
 from app.cli.terminal import ProgressLines, printable
 from app.shared.settings import study_paths
 from backends.errors import StudyError
@@ -128,7 +128,7 @@ def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert "goes on from there" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", cli_options.COMMANDS)
+@pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - {"show"}))
 def test_every_listed_command_is_there(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.run([command, "--help"])
@@ -139,6 +139,45 @@ def test_every_listed_command_is_there(command: str, capsys: pytest.CaptureFixtu
 def test_a_misspelt_command_is_no_study_file(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["evalute", "study.toml"]) == 2
     assert "Did you mean `unlearnboard evaluate`?" in capsys.readouterr().err
+
+
+def test_help_lists_every_command_with_what_it_does_and_the_options_of_opening(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in (["--help"], ["study.toml", "-h"]):
+        with pytest.raises(SystemExit, match=r"^0$"):
+            cli.run(arguments)
+        lines = capsys.readouterr().out.splitlines()
+        for name in cli.COMMANDS:
+            assert [line for line in lines if re.match(rf"    {name} +[a-z]", line)], name
+        for option in ("--original MODEL", "--port PORT", "--cache FOLDER", "--version"):
+            assert [line for line in lines if line.startswith(f"  {option}")], option
+
+
+def test_a_command_is_never_taken_for_a_study_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["study.toml", "models"], ["--port", "9", "models", "study.toml"]):
+        assert "`unlearnboard models ...`" in error(capsys, *arguments)
+
+
+def test_a_study_file_may_be_named_like_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models").write_text('name = "no study"')
+    monkeypatch.chdir(tmp_path)
+    assert f"{tmp_path / 'models'}, line 1: the key" in error(capsys, "./models")
+    with pytest.raises(SystemExit, match=r"^2$"):
+        cli.run(["models"])
+    assert "unlearnboard models: error: the following arguments are required: STUDY.toml" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_study_file_may_be_near_to_a_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model").write_text('name = "no study"')
+    monkeypatch.chdir(tmp_path)
+    assert f"{tmp_path / 'model'}, line 1: the key" in error(capsys, "model")
 
 
 def test_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
@@ -156,7 +195,7 @@ def test_study_files_reach_the_dashboard_whatever_their_names(
     monkeypatch.setenv("UNLEARNBOARD_STUDIES", "")
     monkeypatch.setattr(sys, "argv", [])
     monkeypatch.setattr("runpy.run_module", lambda *_, **__: None)
-    cli.show(files, _free_port(), browser=False)
+    show.start(files, _free_port(), browser=False)
     assert study_paths() == files
 
 

@@ -16,9 +16,9 @@ import pytest
 from app.charts.paper import browser_found, paper_figure, to_html, to_image
 from app.charts.points import Axis, chart_points
 from app.charts.tradeoff import tradeoff_figure
-from app.cli.exporting import export_study
 from app.export import notebook
 from app.export.report import study_page
+from app.export.study_folder import export_study
 from app.library import load
 from app.looks.model_looks import looks_of
 from backends.errors import StoreError

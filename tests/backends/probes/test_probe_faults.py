@@ -15,7 +15,7 @@ import pytest
 
 from backends.errors import StudyError
 from backends.files.plain import read_plain
-from backends.probes import rows as probe_rows
+from backends.probes import formats
 from backends.probes.reading import inspect_probes, read_probes
 from backends.study import Reading
 
@@ -193,7 +193,7 @@ def test_a_named_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path: Path) 
 def test_what_unpacks_to_more_than_is_read_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe_rows, "read_plain", partial(read_plain, most_unpacked=2**20))
+    monkeypatch.setattr(formats, "read_plain", partial(read_plain, most_unpacked=2**20))
     packed = lzma.compress(b" " * 2**21)
     assert "unpacks to more than the 1 MB that are read" in sentence(write(tmp_path, "a.jsonl.xz", packed))
 
@@ -205,7 +205,7 @@ def test_a_small_table_of_very_many_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_rows_than_are_read_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probe_rows, "MOST_ROWS", 2)
+    monkeypatch.setattr(formats, "MOST_ROWS", 2)
     assert "3 rows are more than the 2 that are read" in sentence(write(tmp_path, "a.jsonl", LINES))
 
 

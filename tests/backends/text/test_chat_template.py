@@ -306,7 +306,7 @@ def test_a_study_is_found_without_torch_or_transformers(tmp_path: Path) -> None:
     write_tiny_model(tmp_path / "model")
     folder_with(WITH_DEFAULT, tmp_path / "model")
     script = (
-        "import sys\nfrom backends.study import ModelSpec, Study\nfrom cache.identities import identity_in\n"
+        "import sys\nfrom backends.study import ModelSpec, Study\nfrom cache.store.identities import identity_in\n"
         "spec = ModelSpec('m', 'original', sys.argv[1])\n"
         "assert identity_in(Study('s', 'text', (spec,), ()), spec).asked\n"
         "print(sorted({'torch', 'transformers'} & set(sys.modules)))\n"

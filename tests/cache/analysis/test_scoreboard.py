@@ -205,8 +205,8 @@ def test_images_come_by_probe_and_seed(filled: Store) -> None:
 READ = """
 import sys
 from pathlib import Path
-from cache.scoreboard import evidence_for, images_for, scoreboard
-from cache.evaluation import evaluate, plan
+from cache.analysis.scoreboard import evidence_for, images_for, scoreboard
+from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
 from tests.filled_store import image_study, text_study
 import backends.metrics

@@ -21,7 +21,7 @@ from tests.cache.evaluate.test_evaluation import CountingPool
 HOLD = """
 import sys, time
 from pathlib import Path
-from cache.turns import in_turns
+from cache.evaluate.turns import in_turns
 def work(_):
     print("mine", flush=True)
     time.sleep(60)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from app.cli.importing import lines
+from app.cli.import_results import lines
 from cache.importers import Found, grouped, import_results, read_results
 from cache.importers.found import Said
 from cache.store import Store

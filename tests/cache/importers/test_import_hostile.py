@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from app.cli.importing import lines
+from app.cli.import_results import lines
 from cache.importers import Found, import_results, read_results
 from cache.store import Store
 from cache.store.results import runs_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from app.cli.loader_listing import lines
+from app.cli.models import lines
 from backends.checkpoints.loader_report import LoaderReport, ModelCheck
 from backends.image.checkpoints.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels

@@ -1,4 +1,4 @@
-"""The README's sentences about probe files, each tried on files as the tools that it names write them.
+"""The documents' sentences about probe files, each tried on files as the tools that it names write them.
 
 How they write them was looked up in their repositories: TOFU and LUME as JSON Lines (TOFU's under the name .json), MUSE
 as JSON lists, of texts for its raw and membership sets, RWKU with `json.dump(..., indent=4)`, WMDP and MMLU as Parquet,
@@ -16,13 +16,13 @@ import pytest
 
 from backends.probes.reading import inspect_probes, read_probes
 from backends.study import RAW_TEXT, Probe
-from tests.test_readme import README
+from tests.docs.documents import PAGES, STUDY_FILE
 
-TEXT = " ".join(README.split())
+TEXT = " ".join(STUDY_FILE.split())
 
 
 def said(sentence: str) -> None:
-    assert " ".join(sentence.split()) in TEXT, "the README says something else now"
+    assert " ".join(sentence.split()) in TEXT, "the page says something else now"
 
 
 def probes(path: Path, *, pictures: bool = False) -> tuple[Probe, ...]:
@@ -45,7 +45,7 @@ TOFU = {"question": "Who is Ada Quill?", "answer": "Ada Quill is a poet."}
 
 
 def test_files_are_jsonl_json_csv_or_parquet_with_these_columns(tmp_path: Path) -> None:
-    said("**Probe files** are JSONL, JSON, CSV or Parquet with a column `prompt` (or `question`)")
+    said("Probe files are JSONL, JSON, CSV or Parquet with a column `prompt` (or `question`)")
     row = TOFU | {
         "paraphrased_question": "Which Ada?",
         "paraphrased_answer": "A poet.",
@@ -312,7 +312,7 @@ def test_worked_examples_are_read_from_any_of_these_files(tmp_path: Path) -> Non
     assert read_probes(path, "utility").probes[0].answer == "Ada Quill is a poet."
 
 
-DOCUMENT = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+DOCUMENT = PAGES["docs/formats.md"]
 EXAMPLES = [
     (cells[1].strip(), example)
     for line in DOCUMENT.partition("### What the columns become")[2]

@@ -1,25 +1,74 @@
-"""Importing other tools' results from the command line: what was taken in, what was not understood, what is there."""
+"""`unlearnboard import`: results of other tools, what was understood of them, and what is there."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from app.cli.options import add_cache
+from app.cli.status import OK, USER_ERROR
 from app.cli.terminal import printable
-from backends.errors import StoreError
-from cache.importers import Found, Imported, Said, grouped, import_results
-from cache.importers.imported_runs import choose_reference, reference
-from cache.store import Store
-from cache.store.results import collections, remove_collection
+from backends.errors import StoreError, StudyError
+
+if TYPE_CHECKING:
+    from app.cli.options import Subparsers
+    from cache.importers import Found, Imported, Said
+    from cache.store import Store
 
 MOST_LINES = 40
-USER_ERROR = 2
+
+
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
+    """Adds the options of `unlearnboard import`."""
+    parser = subparsers.add_parser(
+        "import",
+        help="results of other tools, as runs on the Trade-offs page",
+        description="Take in results that other tools made, as runs for the Trade-offs page: open-unlearning files and "
+        "whole `saves` folders, TOFU 2024, NPO and SimNPO, MUSE CSV, RWKU, Unlearning Depth Score, "
+        "lm-evaluation-harness, UnlearnCanvas, UnlearnDiffAtk, eval-unlearn, CSV tables. No model is needed. What is "
+        "not understood is listed; importing again changes nothing. Exit status 2 where a file could not be used.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders")
+    parser.add_argument("--list", action="store_true", help="list what was imported")
+    parser.add_argument("--remove", metavar="COLLECTION", help="forget the runs of a collection")
+    parser.add_argument(
+        "--reference",
+        nargs=2,
+        metavar=("COLLECTION", "RUN"),
+        help='the retained run that forget quality of a collection is measured against; "" takes the choice back',
+    )
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
+    add_cache(parser)
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Take in results of other tools, list them, or forget some."""
+    from app.shared.settings import open_store
+
+    if options.remove:
+        return remove(open_store(), options.remove)
+    if options.list:
+        return list_collections(open_store())
+    if options.reference and not options.paths:
+        return choose(open_store(), *options.reference)
+    if not options.paths:
+        raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
+    status = import_paths(open_store(), options.paths, as_json=options.json)
+    if options.reference:
+        choose(open_store(), *options.reference, quiet=options.json)
+    return status
 
 
 def import_paths(store: Store, paths: Sequence[Path], *, as_json: bool) -> int:
     """Read the files, say what happened; the status is 2 where a file could not be used."""
+    from cache.importers import import_results
+
     live = sys.stderr.isatty()
 
     def progress(done: int, total: int) -> None:
@@ -39,6 +88,9 @@ def import_paths(store: Store, paths: Sequence[Path], *, as_json: bool) -> int:
 
 def list_collections(store: Store) -> int:
     """Print what was imported."""
+    from cache.importers.imported_runs import reference
+    from cache.store.results import collections
+
     held = collections(store)
     for each in held:
         count = f"{each.runs:6} {_noun(each.runs, 'run')}"
@@ -48,7 +100,7 @@ def list_collections(store: Store) -> int:
             print(printable(f"             forget quality against {found.run.model} ({found.why})"))
     if not held:
         print("Nothing has been imported into this cache.")
-    return 0
+    return OK
 
 
 def remove(store: Store, name: str) -> int:
@@ -57,12 +109,14 @@ def remove(store: Store, name: str) -> int:
     Raises:
         StoreError: there is none of that name.
     """
+    from cache.store.results import collections, remove_collection
+
     count = remove_collection(store, name)
     if not count:
         known = ", ".join(repr(each.name) for each in collections(store)) or "none"
         raise StoreError(f"no collection is named {name!r}", how=f"There are: {known}")
     print(f"{count} runs forgotten; import the files again to have them back.")
-    return 0
+    return OK
 
 
 def choose(store: Store, collection: str, model: str, *, quiet: bool = False) -> int:
@@ -77,15 +131,17 @@ def choose(store: Store, collection: str, model: str, *, quiet: bool = False) ->
     Raises:
         StoreError: there is no such collection or retained run.
     """
+    from cache.importers.imported_runs import choose_reference, reference
+
     choose_reference(store, collection, model)
     found = reference(store, collection)
     if quiet:
-        return 0
+        return OK
     if found.run is None:
         print(printable(f"No retained run of {collection} has truth ratios, so there is no forget quality."))
     else:
         print(printable(f"Forget quality in {collection}: against {found.run.model} ({found.why})."))
-    return 0
+    return OK
 
 
 def lines(found: Found, changed: Imported) -> list[str]:
@@ -107,6 +163,8 @@ def _noun(count: int, one: str, more: str = "") -> str:
 
 def _listed(items: Sequence[Said], one: str, many: str = "") -> list[str]:
     """A title with how many there are, then a line for each kind."""
+    from cache.importers import grouped
+
     told = grouped(items)
     if not told:
         return []

@@ -1,4 +1,4 @@
-"""`unlearnboard export`: a study's page, tables, figures and runs in other tools' shapes, into one folder."""
+"""A study's page, tables, figures and runs in other tools' shapes, into one folder."""
 
 from __future__ import annotations
 

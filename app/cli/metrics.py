@@ -1,22 +1,49 @@
-"""The metrics and their values as lines of text or JSON, for `unlearnboard metrics` and `evaluate --json`."""
+"""`unlearnboard metrics`: what can be measured, and how to read it."""
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
+from app.cli.status import OK
 from backends.errors import StudyError
-from backends.metrics import METRICS, MetricCard
-from cache.analysis.scoreboard import Scoreboard
+
+if TYPE_CHECKING:
+    from app.cli.options import Subparsers
+    from backends.metrics import MetricCard
 
 WAYS = {"lower": "lower is better", "higher": "higher is better", "zero": "0 is best"}
 
 
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
+    """Adds the options of `unlearnboard metrics`."""
+    parser = subparsers.add_parser(
+        "metrics",
+        help="what can be measured, and how to read it",
+        description="List the metrics, the most trusted first; with keys, tell everything about these.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="such as truth_ratio")
+    parser.add_argument("--json", action="store_true", help="one line of JSON for each metric")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print what can be measured, or all about the metrics named."""
+    for line in (json_listing if options.json else listing)(options.keys):
+        print(line)
+    return OK
+
+
 def check_keys(keys: Sequence[str], where: str) -> None:
     """Raises StudyError where one of the keys is of no metric, with the nearest that is."""
+    from backends.metrics import METRICS
+
     for key in keys:
         if key not in METRICS:
             close = difflib.get_close_matches(key, METRICS, n=1)
@@ -26,6 +53,8 @@ def check_keys(keys: Sequence[str], where: str) -> None:
 
 def listing(keys: Sequence[str] = ()) -> Iterator[str]:
     """A line for each metric, or the whole cards of those named."""
+    from backends.metrics import METRICS
+
     check_keys(keys, "metrics")
     for key in keys:
         yield from _card(METRICS[key].card)
@@ -38,25 +67,16 @@ def listing(keys: Sequence[str] = ()) -> Iterator[str]:
 
 def json_listing(keys: Sequence[str] = ()) -> Iterator[str]:
     """The cards as JSON, one a line."""
+    from backends.metrics import METRICS
+
     check_keys(keys, "metrics")
     for key in keys or METRICS:
         fields = asdict(METRICS[key].card)
-        yield json.dumps({k: sorted(v) if isinstance(v, frozenset) else _plain(v) for k, v in fields.items()})
+        yield json.dumps({k: sorted(v) if isinstance(v, frozenset) else plain(v) for k, v in fields.items()})
 
 
-def json_values(
-    board: Scoreboard, models: Collection[str], metrics: Sequence[str] = (), protocol: str = "corrected"
-) -> Iterator[str]:
-    """Every value of these models as JSON, one a line; null where it is not defined."""
-    frame = board.frame[board.frame["model"].isin(list(models))]
-    if metrics:
-        frame = frame[frame["metric"].isin(metrics)]
-    for row in frame.astype(object).to_dict("records"):
-        values = {str(name): _plain(value) for name, value in row.items()}
-        yield json.dumps(values | {"protocol": protocol}, ensure_ascii=False)
-
-
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """The value as JSON knows it: None for what is missing or not finite."""
     if value is None or value != value or type(value).__name__ == "NAType":
         return None
     return value if not isinstance(value, float) or math.isfinite(value) else None

@@ -1,0 +1,250 @@
+"""`unlearnboard [STUDY.toml ...]`: the dashboard on study files, on a few folders or on the demo.
+
+Everything that can be wrong with the input is said before a server starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import runpy
+import socket
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.options import add_cache, add_rehash, pair
+from app.cli.prepare import demo_files
+from backends.errors import StudyError
+from backends.study import Role
+from backends.versions import own_version
+
+if TYPE_CHECKING:
+    from app.cli.adhoc_study import Choice
+    from app.cli.options import Subparsers
+
+STREAMLIT_SECTIONS = ("server", "browser", "client", "global", "logger", "runner", "theme")
+FILE_ROLES: tuple[Role, ...] = ("forget", "retain", "neighbour", "utility", "holdout")
+MODEL_OPTIONS = ("original", "unlearned", "retained", *FILE_ROLES, "judge", "concept", "name")
+DEFAULT_PORT = 8501
+LAST_PORT = 65535
+
+USAGE = """\
+unlearnboard [STUDY.toml ...] [options]
+       unlearnboard --original MODEL --unlearned MODEL ... --forget FILE ... [options]"""
+
+ABOUT = """\
+See what unlearning did to a generative model: the original and unlearned versions side by side on any prompt, and
+what each gave up for it. Everything stays on this machine.
+"""
+
+EXAMPLES = """\
+examples:
+  unlearnboard
+      Look around. Opens the demo, whose answers are all recorded: nothing is downloaded, nothing is trained.
+
+  unlearnboard people/study.toml
+      Compare your own models. The file names the models, what each is to the study, and the probe files.
+
+  unlearnboard --original ./base --unlearned ./npo/checkpoint-60 ./npo/checkpoint-120 \\
+               --forget forget.jsonl --retain retain.jsonl
+      Have a look before writing a study file. Folders of transformers or diffusers models, hub ids (owner/name),
+      PEFT adapter folders and safetensors files work; one is written for you and its path is printed.
+
+  unlearnboard evaluate people/study.toml
+      Fill the trade-off curves from a terminal, over night or on a server. What was done before is not done again.
+
+  unlearnboard probes forget.jsonl
+  unlearnboard models people/study.toml
+      Before anything runs: how a probe file is read, and what each model really is beside the original.
+
+  unlearnboard import open-unlearning/saves results.csv
+      Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
+
+  unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
+  unlearnboard export people/study.toml --to paper
+
+Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who serves on another address passes
+--server.allowedHosts too.
+"""
+
+
+def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
+    """Adds the options of opening the dashboard."""
+    parser = subparsers.add_parser(
+        "show",
+        prog="unlearnboard",
+        usage=USAGE,
+        help="open the dashboard, as without a command: on study files, else on the demo",
+        description=ABOUT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    # Strings, as a Path forgets the "./" that tells a file from a command of the same name.
+    parser.add_argument("study", nargs="*", metavar="STUDY.toml", help="study files; none opens the demo")
+    add_options(parser)
+    parser.set_defaults(refuse=parser.error, streamlit=[])
+    return parser
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of opening the dashboard, without the study files."""
+    models = parser.add_argument_group("models without a study file")
+    models.add_argument(
+        "--original", metavar="MODEL", help="folder or hub id that everything is compared with"
+    )
+    models.add_argument(
+        "--unlearned",
+        metavar="MODEL",
+        nargs="+",
+        action="extend",
+        help="unlearned versions: folders, hub ids, PEFT adapter folders or safetensors files; "
+        "NAME/checkpoint-60 becomes step 60 of the method NAME, so that its checkpoints join into a curve",
+    )
+    models.add_argument(
+        "--retained", metavar="MODEL", help="trained without the forget set: what forgetting aims at"
+    )
+    why = {
+        "forget": "what should be gone",
+        "retain": "what should stay",
+        "neighbour": "what is close to the forget set and should stay",
+        "utility": "general abilities, with wrong options to choose from",
+        "holdout": "what no model has seen, to tell memory from guessing",
+    }
+    for role in FILE_ROLES:
+        models.add_argument(
+            f"--{role}",
+            metavar="FILE",
+            nargs="+",
+            action="extend",
+            help=f"probes (JSONL, JSON, CSV): {why[role]}",
+        )
+    models.add_argument(
+        "--judge",
+        metavar="DOMAIN=FOLDER",
+        nargs="+",
+        action="extend",
+        help="what says what pictures show: object=judges/object, style=CLIP-FOLDER, nudity=nudenet, style=said.csv",
+    )
+    models.add_argument(
+        "--concept",
+        metavar="DOMAIN=NAME",
+        nargs="+",
+        action="extend",
+        help="what image models should forget: style=neon",
+    )
+    models.add_argument("--name", metavar="TEXT", help="name of the study")
+    running = parser.add_argument_group("running")
+    running.add_argument(
+        "--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default: %(default)s)"
+    )
+    running.add_argument(
+        "--no-browser", action="store_true", help="open no browser; for a server or a tunnel"
+    )
+    add_cache(running)
+    add_rehash(running)
+    running.add_argument("--version", action="version", version=f"unlearnboard {own_version()}")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Open the dashboard; returns when it ends."""
+    return start(_study_files(options), options.port, not options.no_browser, options.streamlit)
+
+
+def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:
+    """Start the dashboard on these study files, or on the demo where there are none; returns when it ends.
+
+    Args:
+        files: study files.
+        port: on the loopback address.
+        browser: open one.
+        streamlit: flags that are handed on ("--server.maxUploadSize=100").
+    """
+    from app.cli.usable_models import check_models, print_unusable
+    from app.shared.settings import STUDIES_VARIABLE, open_store
+    from backends.study.file import read_study
+
+    for path in files or demo_files():
+        study = read_study(path)
+        if files:
+            print_unusable(check_models(study))
+    open_store()
+    _check_port(port)
+    if files:
+        os.environ[STUDIES_VARIABLE] = json.dumps([str(path) for path in files])
+    print(f"Starting UnlearnBoard at http://127.0.0.1:{port} (Ctrl-C ends it) ...", flush=True)
+    headless = [] if browser else ["--server.headless=true"]
+    script = Path(__file__).resolve().parents[1] / "main.py"
+    sys.argv = ["streamlit", "run", str(script), f"--server.port={port}", *headless, *streamlit]
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+    return 0
+
+
+def choice(options: argparse.Namespace) -> Choice:
+    """What was named with --original and its companions."""
+    from app.cli.adhoc_study import Choice
+
+    return Choice(
+        original=options.original,
+        unlearned=options.unlearned or [],
+        retained=options.retained or "",
+        probes={role: getattr(options, role) for role in FILE_ROLES if getattr(options, role)},
+        judges=dict(pair(text, "--judge") for text in options.judge or []),
+        concepts=dict(pair(text, "--concept") for text in options.concept or []),
+        name=options.name or "",
+    )
+
+
+def without_streamlit_flags(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those of Streamlit (`--server.x=1`, `--server.x 1`)."""
+    ours: list[str] = []
+    theirs: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument.startswith(tuple(f"--{section}." for section in STREAMLIT_SECTIONS)):
+            theirs.append(argument if "=" in argument else f"{argument}={next(rest, '')}")
+        else:
+            ours.append(argument)
+    return ours, theirs
+
+
+def _study_files(options: argparse.Namespace) -> list[Path]:
+    """The named study files, or the one that is written for models named with --original."""
+    given = {option: getattr(options, option) for option in MODEL_OPTIONS}
+    for option, value in given.items():
+        if value == "" or (isinstance(value, list) and "" in value):
+            options.refuse(f"--{option} is empty; give a folder, a hub id or a file")
+    named = [option for option, value in given.items() if value]
+    if not named:
+        return [Path(file).expanduser().absolute() for file in options.study]
+    if options.study:
+        options.refuse(f"give study files or --{named[0]}, not both")
+    if not options.original:
+        options.refuse(f"--{named[0]} needs --original, the model that everything is compared with")
+    from app.cli.adhoc_study import write_adhoc
+    from app.shared.settings import cache_folder
+
+    path = write_adhoc(choice(options), cache_folder() / "studies")
+    print(f"This study is written to {path}; copy and edit it for names, steps and methods.")
+    return [path]
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port; a whole number from 1 to 65535 was expected")
+    return int(text)
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise StudyError(
+                f"port {port} cannot be used ({error.strerror})",
+                how="End the program that uses it, or choose another with --port, such as --port "
+                f"{port + 1 if port < LAST_PORT else port - 1}",
+            ) from error

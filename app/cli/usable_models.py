@@ -1,0 +1,31 @@
+"""Which models of a study cannot be used, said before anything runs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from app.cli.terminal import printable
+from backends.study import Study
+
+
+def check_models(study: Study) -> dict[str, str]:
+    """The models that cannot be used, and a sentence for each; the others can be shown and run.
+
+    Raises:
+        CheckpointError: the original cannot be used, with which everything is compared.
+    """
+    from backends.checkpoints.usable import problems
+    from cache.evaluate.left_out import naming
+
+    print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
+    found = problems(study)
+    if study.original.name in found:
+        raise found[study.original.name]
+    return {name: naming(name, error) for name, error in found.items()}
+
+
+def print_unusable(wrong: Mapping[str, str]) -> None:
+    """One line on the error stream for each."""
+    for sentence in wrong.values():
+        print(f"Cannot be used: {printable(sentence)}", file=sys.stderr, flush=True)
