@@ -8,10 +8,9 @@ from pathlib import Path
 import streamlit as st
 
 from app.components.model_picker import model_picker
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_line import literal
 from app.shared.protocol_choice import protocol_choice
 from app.shared.resources import pool, problems, runner, studies
 

@@ -15,21 +15,20 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.choices import axis, card_of, first_axes, in_order, presets, title
+from app.charts.frontier import frontier, methods_table
 from app.charts.marks import Marks
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
 from app.looks.model_looks import looks_of
+from app.looks.names import detail_of
 from app.looks.safe_text import visible, visible_json
-from app.pages.compare.cards import detail_of
-from app.pages.tradeoffs.frontier_panel import frontier, methods_table
-from app.pages.tradeoffs.layers import OWN_PICTURES, STUDY
 from backends.errors import StoreError
 from backends.metrics import METRICS, StudyMetric
 from backends.study import Study
-from backends.study.targets import target_names
 from backends.versions import own_version
-from cache.analysis.board import Board, board_of
+from cache.analysis.board import Board
 from cache.analysis.scoreboard import Scoreboard
+from cache.analysis.study_board import study_board, study_protocol
 from cache.store import Store
 from cache.store.features import networks_of
 from cache.store.reading import evidence_for, images_for
@@ -59,14 +58,13 @@ def study_page(study: Study, store: Store, board: Scoreboard) -> str:
     Raises:
         StoreError: nothing is evaluated.
     """
-    protocol = study.protocol if study.modality == "text" else OWN_PICTURES
-    runs = board_of(board.frame, protocol, STUDY, target_names(study))
+    runs = study_board(study, board.frame)
     keys = in_order(runs.known())
     if len(keys) < 2:
         raise StoreError(f"nothing of {study.name!r} is evaluated, so there is nothing to export")
     pairs = [(each.title, each.x, each.y) for each in presets(keys, study.modality)]
     pairs = pairs or [("Trade-off", *first_axes(keys, study.modality))]
-    parts = [_head(study, protocol), _models(study, runs)]
+    parts = [_head(study, study_protocol(study)), _models(study, runs)]
     for place, (name, x, y) in enumerate(pairs):
         parts.append(_plot(study, board, runs, name, (x, y), first=place == 0))
     parts += [

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable
 
 import streamlit as st
 
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal
 from app.shared.jobs import Job
 from app.shared.resources import runner
-
-MARKDOWN = frozenset("\\`*_{}[]()#+-.!|<>$~:")
 
 
 def job_line(job: Job, ahead: int) -> None:
@@ -47,12 +44,3 @@ def _progress_text(job: Job, ahead: int) -> str:
         return f"Waiting for {ahead} other run{'s' if ahead != 1 else ''} …"
     count = f" · {job.done} of {job.total}" if job.total else ""
     return literal(job.title) + count + (f" · {literal(job.note)}" if job.note else "")
-
-
-def literal(text: str) -> str:
-    """Text for places that read Markdown, with everything Markdown would act on made literal.
-
-    Addresses become links even where every sign is escaped, so an invisible word joiner takes them apart.
-    """
-    apart = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", visible(text), flags=re.IGNORECASE)
-    return "".join("\\" + character if character in MARKDOWN else character for character in apart)

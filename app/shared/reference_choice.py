@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.looks.safe_text import visible
-from app.shared.job_line import literal
+from app.looks.safe_text import literal, visible
 from app.shared.resources import store
 from cache.importers.imported_runs import choose_reference, collection_notes, reference
 from cache.importers.references import Reference

@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 
 from app.components.image_board import asked_image, image_board
-from app.components.model_picker import is_dark
+from app.looks.safe_text import literal
+from app.looks.theme import is_dark
 from app.pages.compare.comparison import image_columns
 from app.pages.compare.decoding_menu import own_settings_in_a_line, sampling_menu
 from app.pages.compare.picture_export import export_buttons
@@ -18,7 +19,7 @@ from app.pages.compare.steps_panel import steps_panel
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_line import job_line, literal
+from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
 from app.shared.judge_panel import judges_in_a_line
 from app.shared.resources import pool, problems, runner, store

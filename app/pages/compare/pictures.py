@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.looks.model_looks import look_of
+from app.looks.names import detail_of
 from app.looks.safe_text import visible
 from app.looks.scales import ROCKET, ramp
-from app.pages.compare.cards import detail_of
 from app.pages.compare.comparison import ImageColumn
 from app.pages.compare.sheet import Axis, Cell, Values, label
 from backends.checkpoints.identity import available

@@ -6,10 +6,9 @@ from collections.abc import Callable
 
 import streamlit as st
 
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.pages.compare.probe_bar import place_of
 from app.shared import state
-from app.shared.job_line import literal
 from app.shared.jobs import Job, Work
 from app.shared.resources import runner
 from backends.checkpoints.identity import available

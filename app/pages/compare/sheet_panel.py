@@ -9,7 +9,8 @@ from functools import partial
 import streamlit as st
 
 from app.components.image_board import asked_image, image_board
-from app.components.model_picker import is_dark
+from app.looks.safe_text import literal
+from app.looks.theme import is_dark
 from app.pages.compare.picture_export import export_buttons
 from app.pages.compare.pictures import enlarged, sheet_board
 from app.pages.compare.sheet import (
@@ -29,7 +30,7 @@ from app.pages.compare.sheet import (
 )
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_line import job_line, latest, literal
+from app.shared.job_line import job_line, latest
 from app.shared.jobs import Job, Work
 from app.shared.resources import pool, runner, store
 from app.shared.typed_settings import LIMITS

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from app.components.image_board import image_board
-from app.components.model_picker import is_dark
+from app.looks.theme import is_dark
 from app.pages.compare.pictures import film_board
 from app.shared import state
 from app.shared.errors import said_plainly

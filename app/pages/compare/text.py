@@ -8,8 +8,8 @@ from typing import cast
 import streamlit as st
 
 from app.components.answer_cards import answer_cards
-from app.components.model_picker import is_dark
 from app.looks.safe_text import visible
+from app.looks.theme import is_dark
 from app.pages.compare.cards import VIEW_NAMES, View, board
 from app.pages.compare.comparison import text_columns
 from app.pages.compare.decoding_menu import decoding_menu

@@ -9,8 +9,8 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import available, card_of, role_of, title
-from app.looks.safe_text import visible
-from app.pages.compare.probe_bar import ROLE_NAMES
+from app.looks.names import ROLE_NAMES
+from app.looks.safe_text import literal, visible
 from app.pages.examples.confusion_panel import confusion_panel
 from app.pages.examples.example_table import (
     COLUMNS,
@@ -23,7 +23,6 @@ from app.pages.examples.example_table import (
     table,
 )
 from app.shared import state
-from app.shared.job_line import literal
 from app.shared.metric_card import metric_card
 from app.shared.protocol_choice import protocol_note, under_protocol
 from app.shared.resources import store

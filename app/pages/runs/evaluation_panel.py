@@ -12,10 +12,9 @@ from typing import Any
 
 import streamlit as st
 
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.pages.runs.evaluation_status import cell_of, set_totals, status_table, to_do
 from app.shared import state
-from app.shared.job_line import literal
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store
 from backends.pool import ModelPool

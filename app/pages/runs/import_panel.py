@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from blake3 import blake3
 
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.shared import state
-from app.shared.job_line import literal
 from app.shared.reference_choice import reference_choice
 from app.shared.resources import store
 from backends.errors import BoardError

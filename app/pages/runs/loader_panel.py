@@ -7,9 +7,8 @@ import math
 import pandas as pd
 import streamlit as st
 
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.shared import state
-from app.shared.job_line import literal
 from app.shared.resources import store
 from backends.checkpoints.loader_report import LoaderReport, ModelCheck
 from cache.store.model_checks import model_check

@@ -14,7 +14,6 @@ from app.charts.choices import card_of, in_order, per_example, role_of, title
 from app.charts.points import Axis, p_value_said, p_values_shown, short_p_value
 from app.looks.safe_text import cell_text, visible
 from app.pages.tradeoffs.imported_run import foreign_examples, foreign_run
-from app.pages.tradeoffs.layers import STUDY
 from app.pages.tradeoffs.selected_model import selected_model
 from app.shared import state
 from app.shared.link import RUNS
@@ -25,6 +24,7 @@ from backends.study.targets import target_name
 from cache.analysis.board import Board
 from cache.analysis.differences import Difference, difference, differing
 from cache.analysis.scoreboard import Scoreboard
+from cache.analysis.study_board import STUDY
 from cache.store.results import LOG_KEY, NOTES, result
 
 MOST_OPTIONS = 400

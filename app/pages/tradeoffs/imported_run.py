@@ -7,9 +7,8 @@ import streamlit as st
 
 from app.charts.choices import in_order, title
 from app.charts.points import Axis, p_value_said
-from app.looks.safe_text import cell_text, visible, visible_json
+from app.looks.safe_text import cell_text, literal, visible, visible_json
 from app.pages.tradeoffs.layers import tables
-from app.shared.job_line import literal
 from app.shared.resources import store
 from cache.analysis.board import Board
 from cache.analysis.differences import difference

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.looks.safe_text import visible
-from app.pages.tradeoffs.layers import STUDY, Layered, layered
-from app.shared.job_line import literal
+from app.looks.safe_text import literal, visible
+from app.pages.tradeoffs.layers import Layered, layered
+from cache.analysis.study_board import STUDY
 
 KINDS = {"imported": "imported", "published": "published"}
 

@@ -13,17 +13,18 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import SCALES, USUAL_SCALE, axis, first_axes, in_order, presets, title, unavailable
+from app.charts.frontier import Frontier, frontier
 from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
-from app.components.model_picker import is_dark
 from app.looks.model_looks import looks_of, repeating
-from app.looks.safe_text import cell_text, visible
+from app.looks.safe_text import cell_text, literal, visible
+from app.looks.theme import is_dark
 from app.pages.tradeoffs.chart_options import Options, band, chart_options
 from app.pages.tradeoffs.chosen_runs import chosen_runs, own_runs
-from app.pages.tradeoffs.frontier_panel import Frontier, frontier, frontier_panel
+from app.pages.tradeoffs.frontier_panel import frontier_panel
 from app.pages.tradeoffs.layer_choice import layer_choice, protocol_warning
-from app.pages.tradeoffs.layers import OWN_PICTURES, STUDY, Layered, layer_names, tables
+from app.pages.tradeoffs.layers import Layered, layer_names, tables
 from app.pages.tradeoffs.many_runs import VIEWS, show_view
 from app.pages.tradeoffs.retained_choice import retained_choice
 from app.pages.tradeoffs.run_filters import filtered
@@ -33,7 +34,6 @@ from app.pages.tradeoffs.targets_panel import targets_panel
 from app.shared import link as tradeoff_link
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_line import literal
 from app.shared.link import NO_SIZE, RUNS, Setting
 from app.shared.metric_card import metric_card
 from app.shared.protocol_choice import under_protocol
@@ -44,6 +44,7 @@ from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.lost_utility import lost_utility
 from cache.analysis.scoreboard import MODEL_UTILITY, Scoreboard
+from cache.analysis.study_board import OWN_PICTURES, STUDY
 
 AIM = "The star never saw the forget set: it is the aim, and forgetting beyond it is damage rather than gain."
 FRONTIER = "Frontier"

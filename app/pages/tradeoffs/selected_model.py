@@ -12,8 +12,8 @@ from pandas.io.formats.style import Styler
 
 from app.charts.choices import available, card_of, role_of, title
 from app.charts.points import Axis, p_value
+from app.looks.names import detail_of
 from app.looks.safe_text import visible, visible_json
-from app.pages.compare.cards import detail_of
 from app.shared import state
 from app.shared.resources import store
 from backends.metrics import METRICS, Direction, StudyMetric

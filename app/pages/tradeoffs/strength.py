@@ -10,13 +10,12 @@ import streamlit as st
 
 from app.charts.dial import Level, dial_figure
 from app.charts.points import Axis
-from app.components.model_picker import is_dark
 from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, families
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
+from app.looks.theme import is_dark
 from app.pages.runs.evaluation_panel import JOB_KIND, evaluate_models, evaluation_line, numerics
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_line import literal
 from app.shared.link import RUNS
 from app.shared.resources import pool, runner, store, studies
 from app.shared.scoreboards import current_scoreboard
