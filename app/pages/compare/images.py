@@ -22,7 +22,7 @@ from app.shared.errors import said_plainly
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
 from app.shared.judge_panel import judges_in_a_line
-from app.shared.resources import pool, problems, runner, store
+from app.shared.resources import pool, problems, store
 from backends.errors import BoardError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
@@ -67,7 +67,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     forming: dict[tuple[str, int], PartialImage] = {}
     if job is not None:
         active = job.active  # read before the pictures, so that none is missed
-        job_line(job, runner().ahead_of(job))
+        job_line(job)
         for sentence in job.remarks:
             st.warning(literal(sentence), icon=":material/info:")
         forming = job.partial() if active else {}

@@ -19,7 +19,7 @@ from app.shared import state
 from app.shared.errors import said_plainly
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
-from app.shared.resources import pool, problems, runner, store
+from app.shared.resources import pool, problems, store
 from backends.errors import BoardError
 from backends.evidence import Answer
 from backends.pool import ModelPool
@@ -59,7 +59,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     written: dict[tuple[str, int], tuple[Answer, bool]] = {}
     if job is not None:
         active = job.active  # read before the answers, so that none is missed
-        job_line(job, runner().ahead_of(job))
+        job_line(job)
         written = {key: (answer, bool(answer.finish) or not active) for key, answer in job.partial().items()}
         if was_active and not active:
             st.rerun()
