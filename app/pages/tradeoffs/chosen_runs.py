@@ -15,8 +15,8 @@ from app.charts.points import Axis, p_value_said, p_values_shown, short_p_value
 from app.looks.safe_text import cell_text, visible
 from app.pages.tradeoffs.imported_run import foreign_examples, foreign_run
 from app.pages.tradeoffs.selected_model import selected_model
+from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
-from app.shared.link import RUNS
 from app.shared.resources import store
 from backends.study import Study
 from backends.study.inference import described

@@ -13,12 +13,12 @@ from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, p
 from app.charts.points import Axis
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
+from app.pages.tradeoffs.settings import RUNS
 from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
 from app.pages.tradeoffs.slices import slices_view
 from app.pages.tradeoffs.strength import strength_view
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.link import RUNS
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.ranking import agreement, best_of_each, ranks, within

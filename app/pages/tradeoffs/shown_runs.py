@@ -16,9 +16,9 @@ from app.charts.points import Axis, p_values_shown
 from app.looks.model_looks import looks_of
 from app.looks.safe_text import cell_text
 from app.looks.theme import is_dark
+from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.link import RUNS
 from app.shared.resources import store
 from app.shared.table_export import table_export
 from backends.study import Study

@@ -13,11 +13,11 @@ from app.charts.points import Axis
 from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, families
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
+from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
 from app.shared.evaluation_jobs import numerics, submit_evaluation
 from app.shared.evaluation_line import evaluation_line
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.link import RUNS
 from app.shared.resources import store, studies
 from app.shared.scoreboards import current_scoreboard
 from backends.checkpoints.identity import available
