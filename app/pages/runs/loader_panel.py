@@ -7,10 +7,9 @@ import math
 import pandas as pd
 import streamlit as st
 
+from app.looks.safe_text import literal, visible
 from app.shared import state
-from app.shared.job_bar import literal
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from backends.checkpoints.loader_report import LoaderReport, ModelCheck
 from cache.store.model_checks import model_checks
 

@@ -12,10 +12,10 @@ from pandas.io.formats.style import Styler
 
 from app.charts.choices import available, card_of, role_of, title
 from app.charts.points import Axis, p_value
+from app.looks.names import detail_of
+from app.looks.safe_text import visible, visible_json
 from app.shared import state
-from app.shared.cards import detail_of
 from app.shared.resources import store
-from app.shared.safe_text import visible, visible_json
 from backends.metrics import METRICS, Direction, StudyMetric
 from backends.metrics.key import MetricKey
 from backends.study import ModelSpec, Study

@@ -9,13 +9,13 @@ import streamlit as st
 
 from app.charts.choices import card_of, per_example, role_of, title
 from app.charts.many import Ruler, panels
+from app.looks.safe_text import literal
 from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
 from app.shared import state
-from app.shared.job_bar import literal
-from app.shared.layers import STUDY
 from app.shared.scoreboards import current_scoreboard
 from backends.metrics.key import MetricKey
 from cache.analysis.slices import MOST_SLICES, By, slice_board, slices_of
+from cache.analysis.study_board import STUDY
 
 
 def slices_view(shown: Shown) -> None:

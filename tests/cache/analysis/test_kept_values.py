@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.demo.recorded import take_in
 from app.shared.settings import PACK
 from backends.evidence import ANSWER, TextEvidence
 from backends.metrics import DRAFT, METRICS, ImageMetric, Metric, Pictures, StudyMetric, TextMetric, protocols
@@ -25,6 +24,7 @@ from backends.study.file import read_study
 from cache.analysis import derive, kept_values, set_distances
 from cache.analysis.scoreboard import scoreboard
 from cache.store import Store
+from cache.store.recorded_pack import take_in
 from tests.filled_store import fill_images, fill_text, image_study, text_study
 
 Calls = Counter[str]
