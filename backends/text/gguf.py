@@ -22,7 +22,9 @@ def convert(file: Path, target: Path) -> None:
 
     Raises:
         CheckpointError: the file lacks tensors or has some that do not fit, or the folder cannot be written.
+        MissingPackages: the packages that read it are not installed.
     """
+    check_extra("text")
     import torch
     from transformers import AutoTokenizer
 

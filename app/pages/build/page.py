@@ -11,6 +11,7 @@ from app.shared.resources import studies
 from app.shared.job_bar import literal
 from backends.checkpoints.identity import available
 from backends.errors import BoardError
+from backends.extras import check_extra
 from backends.unlearning.image_prompts import check_family
 
 
@@ -24,12 +25,13 @@ def page() -> None:
             icon=":material/construction:",
         )
         return
-    if study.modality == "image":
-        try:
+    try:
+        check_extra(study.modality)
+        if study.modality == "image":
             check_family(study.original)
-        except BoardError as error:  # before anybody fills in a form
-            st.info(literal(str(error)), icon=":material/construction:")
-            return
+    except BoardError as error:  # before anybody fills in a form
+        st.info(literal(str(error)), icon=":material/construction:")
+        return
     build_form(study)
     runs_panel(study)
 
