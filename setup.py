@@ -37,7 +37,7 @@ def nested(source: bytes, name: str) -> bytes:
             such as "backends.study" may be a module's name.
     """
     lines = source.split(b"\n")
-    places: list[tuple[int, int]] = []
+    places: list[tuple[int, int, str]] = []
     for node in ast.walk(ast.parse(source, name)):
         where = f"{name}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import) and any(_is_layer(alias.name) for alias in node.names):
@@ -45,11 +45,11 @@ def nested(source: bytes, name: str) -> bytes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _names_a_module(node.value):
             raise ValueError(f"{where}: {node.value!r} would not be found in the wheel; import it")
         if isinstance(node, ast.ImportFrom) and _is_layer(node.module or ""):
-            places.append((node.lineno - 1, node.col_offset))
-    for row, column in sorted(places, reverse=True):
+            places.append((node.lineno - 1, node.col_offset, str(node.module)))
+    for row, column, module in sorted(places, reverse=True):
         line, start = lines[row], column + len(b"from ")
-        if line[column:start] != b"from ":
-            raise ValueError(f"{name}:{row + 1}: write one blank between `from` and the module")
+        if not line[column:].startswith(f"from {module} ".encode()):
+            raise ValueError(f"{name}:{row + 1}: write `from {module} import` with single blanks")
         lines[row] = line[:start] + PACKAGE.encode() + b"." + line[start:]
     return b"\n".join(lines)
 
