@@ -40,7 +40,9 @@ def run(options: argparse.Namespace) -> int:
         scoreboard(study, store)  # kept, so that the first look at Trade-offs need not wait
     print(f"The cache is {cache_folder()}.", flush=True)
     # Last: where its packages are missing, this says how to install them, and all else is done.
-    for source in sorted({spec.source for study in studies for spec in study.models if is_package(spec.source)}):
+    for source in sorted(
+        {spec.source for study in studies for spec in study.models if is_package(spec.source)}
+    ):
         if package_file(source) is not None:
             print(f"Preparing {Path(source).stem} (once, less than a minute) ...", flush=True)
         started = time.monotonic()

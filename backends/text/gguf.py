@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from backends.errors import CheckpointError
+from backends.extras import check_extra
 from backends.files.disk import kept
 
 

@@ -65,7 +65,9 @@ def test_a_prompt_of_ones_own_is_answered_with_the_command_that_is_missing(seen:
     assert f"Run `{IMAGE}`" in " ".join(image)
 
 
-def test_build_says_what_is_missing_before_anybody_fills_in_a_form(seen: dict[str, list[list[object]]]) -> None:
+def test_build_says_what_is_missing_before_anybody_fills_in_a_form(
+    seen: dict[str, list[list[object]]],
+) -> None:
     notes = [" ".join(told) for _, page, _, _, told in seen["drawn"] if page == "build"]
     assert TEXT in notes[0] and IMAGE in notes[1]
 

@@ -53,16 +53,15 @@ def test_nothing_of_theirs_is_shadowed(base: Environment, base_cache: Path) -> N
 
 
 @pytest.mark.parametrize("command", [("unlearnboard",), ("python", "-m", "unlearnboard")])
-def test_both_commands_run_beside_them(
-    command: tuple[str, ...], base: Environment, base_cache: Path
-) -> None:
+def test_both_commands_run_beside_them(command: tuple[str, ...], base: Environment, base_cache: Path) -> None:
     done = base.run(*command, "--version", cache=base_cache)
     assert (done.returncode, done.stdout.strip()) == (0, f"unlearnboard {own_version()}")
     assert base.run(*command, "metrics", cache=base_cache).returncode == 0
 
 
 def test_the_version_is_an_attribute(base: Environment, base_cache: Path) -> None:
-    assert base.python("import unlearnboard; print(unlearnboard.__version__)", cache=base_cache).strip() == own_version()
+    printed = base.python("import unlearnboard; print(unlearnboard.__version__)", cache=base_cache)
+    assert printed.strip() == own_version()
 
 
 def test_the_wheel_has_the_keys_and_the_numbers_of_the_clone(
@@ -78,7 +77,9 @@ def test_the_wheel_has_the_keys_and_the_numbers_of_the_clone(
     assert done.returncode == 0, done.stderr
     assert installed == json.loads(done.stdout)
     assert installed["plan"] and installed["rows"] > 1000
-    assert not [item for item in installed["plan"] if item[-1]]  # what the pack recorded is found under these keys
+    assert not [
+        item for item in installed["plan"] if item[-1]
+    ]  # what the pack recorded is found under these keys
 
 
 def test_an_editable_installation_has_every_module_once(base: Environment, tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ LAYERS = {"app", "backends", "cache"}
 
 
 def test_imports_of_the_layers_are_rewritten_and_lines_keep_their_numbers() -> None:
-    source = b"from backends.study import (\n    Study,\n)\n\n\ndef f() -> None:\n    from app import shell\n    from os import path\n"
+    source = (
+        b"from backends.study import (\n    Study,\n)\n\n\n"
+        b"def f() -> None:\n    from app import shell\n    from os import path\n"
+    )
     expected = source.replace(b"from backends", b"from unlearnboard.backends").replace(
         b"from app", b"from unlearnboard.app"
     )
