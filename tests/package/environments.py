@@ -82,9 +82,9 @@ def make(folder: Path, requirements: Iterable[str], *install: str | Path) -> Env
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment.folder], check=True)
     for needed in closure(requirements):
         link(needed, environment.packages)
-    pip = [sys.executable, "-m", "pip", "--python", environment.bin / "python", "install", "--quiet"]
+    pip = [sys.executable, "-m", "pip", "--python", str(environment.bin / "python"), "install", "--quiet"]
     offline = ["--no-deps", "--no-index", "--no-build-isolation", "--no-compile"]
-    done = subprocess.run([*pip, *offline, *install], capture_output=True, text=True, check=False)
+    done = subprocess.run([*pip, *offline, *map(str, install)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return environment
 

