@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.demo.recorded import RECORDED, compress, unpack
 from app.shared.settings import PACK
 from backends.checkpoints import compressed
 from backends.device import pick_device
@@ -22,6 +21,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store
+from cache.store.recorded_pack import RECORDED, compress, unpack
 from cache.store.shipping import forget_own_machine, loosen
 
 _STARTED = time.perf_counter()

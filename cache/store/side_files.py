@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from PIL import Image
 from sqlalchemy import Connection, select
 
 from backends.checkpoints.loader_report import check_from_json
+from backends.files.plain import NotPlain, parse_json, read_plain
 from backends.image.judges.accuracy import accuracy_from_json
 from cache.store import codec, keys, schema, values
 from cache.store.cells import CONTEXT_FIELDS, put_cell, put_context
@@ -30,6 +32,12 @@ FOLDERS = ("checks", "costs", "denoising", "films", "judges")
 
 class _Unreadable(Exception):
     """This is no file of ours, or it is damaged. Raised and caught inside this module only."""
+
+
+_NOT_OURS = (
+    *(_Unreadable, NotPlain, OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError),
+    *(SyntaxError, Image.DecompressionBombError),  # of pictures
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +80,7 @@ def take_in(connection: Connection, folder: Path, images: ImageFiles) -> TakenIn
     for path in side_files(folder):
         try:
             told = _READERS[path.parent.name](path, images, drawings)
-        except FileNotFoundError:
-            continue  # another process is tidying up after the same
-        except (_Unreadable, OSError, ValueError, TypeError, KeyError, RecursionError):
+        except _NOT_OURS:
             taken.unreadable.append(path)
             continue
         _put(connection, told)
@@ -93,7 +99,7 @@ def _put(connection: Connection, told: _Told) -> None:
 
 def _check(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
     version, original, mine, numerics = _name(path, 4)
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = parse_json(_text(path))
     check_from_json(value)
     context = replace(values.checks_context(original, mine, numerics), code_version=int(version))
     return _Told(context, {values.ONLY: value})
@@ -101,7 +107,7 @@ def _check(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _To
 
 def _cost(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
     (fingerprint,) = _name(path, 1)
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = parse_json(_text(path))
     if not isinstance(value, dict) or not value:
         raise _Unreadable
     return _Told(values.costs_context(fingerprint), {values.ONLY: value})
@@ -109,7 +115,7 @@ def _cost(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Tol
 
 def _losses(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
     fingerprint, timesteps, numerics = _name(path, 3)
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = _text(path).splitlines()
     found: dict[str, object] = {}
     broken: list[int] = []
     for number, line in enumerate(lines):
@@ -131,20 +137,19 @@ def _losses(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _T
 
 def _film(path: Path, images: ImageFiles, drawings: Mapping[str, str]) -> _Told:
     drawing, probe, numerics = _name(path, 3)
-    with Image.open(path) as image:
+    png = read_plain(path)
+    with Image.open(BytesIO(png)) as image:
         steps = [int(step) for step in str(image.info["steps"]).split(",")]
         image.load()
         if image.width % len(steps):
             raise _Unreadable
     context = values.trajectories_context(drawings.get(drawing, ""), drawing, numerics)
-    return _Told(
-        context, {probe: {"steps": steps, "picture": images.write(path.read_bytes(), thumbnail=False)}}
-    )
+    return _Told(context, {probe: {"steps": steps, "picture": images.write(png, thumbnail=False)}})
 
 
 def _judge(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
     (asked,) = _name(path, 1)
-    value = json.loads(path.read_text(encoding="utf-8"))
+    value = parse_json(_text(path))
     if accuracy_from_json(value) is None:
         raise _Unreadable
     return _Told(values.judges_context("", asked), {values.ONLY: value})
@@ -167,6 +172,10 @@ def _name(path: Path, parts: int) -> list[str]:
     if path.suffix != _SUFFIXES.get(path.parent.name, ".json") or len(found) != parts or not all(found):
         raise _Unreadable
     return found
+
+
+def _text(path: Path) -> str:
+    return read_plain(path).decode()
 
 
 def _drawings(connection: Connection) -> dict[str, str]:

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.cli.main import run
-from app.demo import recorded
 from cache.analysis.scoreboard import scoreboard
-from cache.store import Store
+from cache.store import Store, recorded_pack
 from tests.cache.store.test_merge import state
 from tests.cache.store.test_store import corrupt_cell
 from tests.filled_store import fill_images, fill_text, image_study, text_study
@@ -18,7 +17,7 @@ from tests.filled_store import fill_images, fill_text, image_study, text_study
 @pytest.fixture(autouse=True)
 def no_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Caches without the demo's evidence, which would hide what came."""
-    monkeypatch.setattr(recorded, "RECORDED", "none")
+    monkeypatch.setattr(recorded_pack, "RECORDED", "none")
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "unused"))
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.demo.recorded import take_in
 from app.shared.settings import PACK, demo_studies, open_store
 from backends.checkpoints.identity import available, identity, package_file
 from backends.evidence import ANSWER
@@ -20,6 +19,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
+from cache.store.recorded_pack import take_in
 
 pytestmark = pytest.mark.demo
 

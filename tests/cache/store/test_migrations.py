@@ -30,7 +30,9 @@ from cache.store.costs import costs
 from cache.store.denoising import denoising_of
 from cache.store.films import film
 from cache.store.judge_checks import judge_accuracy
+from cache.store.merge import merge
 from cache.store.model_checks import model_check
+from cache.store.other import opened
 from cache.store.schema import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -179,6 +181,8 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     broken.write_text("{")
     strange = folder / "films" / "holiday.png"
     strange.write_bytes(b"no picture of ours")
+    if hasattr(os, "mkfifo"):  # opening it would wait for ever
+        os.mkfifo(folder / "judges" / "pipe.json")
     losses = folder / "denoising" / "model-0123456789abcdef-float32.jsonl"
     losses.write_text('["forget", "a", [0.5, 0.25]]\n["forget", "b", [0.5,\n["forget", "c", [0.125, 1.0]]\n')
     said: list[str] = []
@@ -188,7 +192,7 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     assert sentence.startswith("3 files beside the cache cannot be read and stay where they are")
     assert all(f"{path.parent.name}/{path.name}" in sentence for path in (broken, strange, losses))
     assert broken.is_file() and strange.is_file() and losses.is_file()
-    assert side_folders(old) == {"checks", "films", "denoising"}
+    assert {"checks", "films", "denoising"} <= side_folders(old) <= {"checks", "films", "denoising", "judges"}
     context = values.losses_context("model", "0123456789abcdef", "float32").key
     assert sorted(map(str, store.values([context])[context].values())) == [
         "['forget', 'a', [0.5, 0.25]]",
@@ -275,8 +279,8 @@ def test_a_cache_that_lacks_later_tables_gets_them(old: Path) -> None:
             connection.execute(f"DROP TABLE {table}")
     store = Store.open(old)
     assert_holds_what_it_held(store, expected(old))
-    with store.reading() as connection:
-        assert connection.exec_driver_sql("SELECT count(*) FROM features").scalar_one() == 0
+    with store.reading() as now:
+        assert now.exec_driver_sql("SELECT count(*) FROM features").scalar_one() == 0
 
 
 def test_an_old_cache_whose_database_cannot_be_written_says_so_and_keeps_its_files(
@@ -319,3 +323,19 @@ def test_a_cache_without_its_side_files_is_brought_up_to_date_in_silence(old: Pa
     store = Store.open(old, said.append)
     assert said == [] and schema_version(old) == SCHEMA_VERSION
     assert {context.kind for context in store.contexts()} == {"images", "scores", "answers"}
+
+
+def test_another_persons_old_cache_is_taken_over_with_all_that_it_held(old: Path, tmp_path: Path) -> None:
+    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
+    with opened(old, tmp_path / "mine") as theirs:
+        merged = merge(mine, theirs.store, old.parent / "images")
+    assert sum(each.damaged for each in merged.tables.values()) == 0
+    assert_holds_what_it_held(mine, expected(old))
+    assert schema_version(old) == 1 and side_folders(old) == SIDE_FOLDERS, "it is only read"
+
+
+def test_what_was_in_files_comes_along_when_caches_are_merged(old: Path, tmp_path: Path) -> None:
+    mine, theirs = Store.open(tmp_path / "mine" / "evidence.sqlite"), Store.open(old)
+    merge(mine, theirs)
+    assert_holds_what_it_held(mine, expected(old))
+    assert merge(mine, theirs).taken == 0

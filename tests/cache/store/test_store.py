@@ -16,11 +16,12 @@ from blake3 import blake3
 
 from backends.errors import StoreError
 from backends.evidence import Answer, ImageEvidence, TextEvidence
-from cache.store import Store
+from cache.store import Store, values
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 from cache.store.schema import SCHEMA_VERSION
-from cache.store.shipping import loosen
+from cache.store.shipping import forget_own_machine, loosen
+from tests.damage import damage
 from tests.filled_store import token_scores
 
 RUN = RunRecord(
@@ -330,6 +331,43 @@ def test_a_store_that_is_shipped_holds_the_same_in_cells_that_compress_together(
         for name, scores in evidence.scores.items():
             assert np.array_equal(scores.logprobs, kept[digest].scores[name].logprobs)
             assert scores.pieces == kept[digest].scores[name].pieces
+
+
+def test_what_is_true_of_the_machine_alone_is_not_shipped(store: Store) -> None:
+    own, model = (
+        store.register(values.checks_context("original", name, "float32")) for name in ("original", "npo")
+    )
+    store.put_values(own, {values.ONLY: {"report": None, "identity": ""}})
+    store.put_values(model, {values.ONLY: {"report": {"matched": 1}, "identity": ""}})
+    forget_own_machine(store)
+    assert store.values([own, model]) == {
+        own: {},
+        model: {values.ONLY: {"report": {"matched": 1}, "identity": ""}},
+    }
+
+
+def test_values_are_kept_in_order_and_written_once(store: Store) -> None:
+    context = store.register(values.losses_context("weights", values.timesteps_key([5]), "float32"))
+    for number in (3, 1, 2):
+        store.put_values(context, {f"{number}": ["forget", f"{number}", [0.1 * number]]})
+    before = store.version()
+    store.put_values(context, {"1": ["forget", "1", [0.1]]})
+    assert store.version() == before
+    assert list(Store.open(store.path).values([context])[context]) == ["3", "1", "2"]
+    store.put_values(context, {"1": ["forget", "1", [0.5]]})
+    assert store.values([context])[context]["1"] == ["forget", "1", [0.5]]
+    assert store.values(["0" * 32]) == {"0" * 32: {}}
+
+
+def test_float32_goes_before_other_arithmetic(store: Store) -> None:
+    wanted = values.checks_context("original", "model")
+    assert values.kept(store, [wanted]) == {wanted: {}}
+    for numerics in ("bfloat16-cuda", "float32", "float16-cuda"):
+        context = values.checks_context("original", "model", numerics)
+        store.put_values(store.register(context), {values.ONLY: numerics})
+    assert values.kept(store, [wanted]) == {wanted: {values.ONLY: "float32"}}
+    assert damage(store.path, "checks") == 3
+    assert values.kept(Store.open(store.path), [wanted]) == {wanted: {}}
 
 
 def test_a_damaged_memo_is_forgotten(store: Store) -> None:

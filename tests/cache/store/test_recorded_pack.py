@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from app.demo.recorded import RECORDED, take_in
 from backends.errors import StoreError
 from cache.store import Store
+from cache.store.recorded_pack import RECORDED, take_in
 
 
 def test_a_full_disk_is_said_with_its_remedy_and_leaves_nothing_behind(

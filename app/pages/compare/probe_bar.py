@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.looks.names import ROLE_NAMES
+from app.looks.safe_text import visible
 from app.pages.compare.comparison import found_probes
 from app.shared import state
-from app.shared.safe_text import visible
 from backends.study import Probe
 
-ROLE_NAMES = {
-    "forget": "Forget",
-    "neighbour": "Neighbour",
-    "retain": "Retain",
-    "utility": "Utility",
-    "holdout": "Held out",
-    "mine": "Mine",
-}
 LIST_LENGTH = 90
 
 

@@ -8,8 +8,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.shared.job_bar import literal
-from app.shared.safe_text import _visible_character, visible, visible_json, word_diff
+from app.looks.safe_text import _visible_character, literal, visible, visible_json, word_diff
 
 
 def test_control_and_direction_characters_are_shown() -> None:

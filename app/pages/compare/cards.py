@@ -13,15 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from app.looks.model_looks import look_of
+from app.looks.names import detail_of
+from app.looks.safe_text import visible, word_diff
+from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from app.pages.compare.comparison import TextColumn, measures
-from app.shared.looks import look_of
-from app.shared.safe_text import visible, word_diff
-from app.shared.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer, TokenScores
 from backends.metrics.outcome import outcome
-from backends.study import ModelSpec, Probe, Study
-from backends.study.inference import described
-from backends.study.targets import target_name
+from backends.study import Probe, Study
 
 View = Literal["answers", "diff_original", "diff_reference", "leak"]
 VIEW_NAMES: dict[str, str] = {
@@ -30,7 +29,6 @@ VIEW_NAMES: dict[str, str] = {
     "diff_reference": "Diff to reference",
     "leak": "Leak heat map",
 }
-PART_NAMES = {"original": "Original", "retained": "Retained", "unlearned": "Unlearned"}
 NO_TEXT = "◦"  # stands for a token without text of its own: the end of a turn, the rest of a character
 RIVALS_SHOWN = 5
 LEGEND_STOPS = 9
@@ -57,20 +55,6 @@ def _marks(view: View, probe: Probe) -> dict[str, str]:
     if view == "diff_reference" and probe.answer:
         return {"del": "only in the reference", "ins": "only in this answer"}
     return {}
-
-
-def detail_of(spec: ModelSpec) -> str:
-    """Part, method and step of a model in a few words, without repeating its name."""
-    method = spec.method if spec.method and not spec.name.startswith(spec.method) else ""
-    step = f"step {spec.step}" if spec.step is not None and not spec.name.endswith(f" {spec.step}") else ""
-    part = PART_NAMES[spec.part] if spec.part != "unlearned" or not (method or step) else ""
-    part = "" if part == spec.name else part
-    target = target_name(dict(spec.forget))
-    words = [word for word in (part, method, step, f"forgets {target}" if target else "") if word]
-    words += [described(spec.inference)] if spec.inference.said else []
-    words += ["learned tokens"] if spec.embeddings else []
-    roles = {"original": "the baseline", "retained": "never saw the forget set"}
-    return " · ".join(words) or roles.get(spec.part, "")
 
 
 def _card(

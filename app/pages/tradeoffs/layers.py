@@ -15,18 +15,15 @@ from app.shared import state
 from app.shared.resources import store
 from app.shared.scoreboards import current_scoreboard
 from backends.study import Study
-from backends.study.targets import target_names
-from cache.analysis.board import Board, board_of, joined
+from cache.analysis.board import Board, joined
 from cache.analysis.published import Published, published
 from cache.analysis.results_board import results_board
+from cache.analysis.study_board import STUDY, study_board, study_protocol
 from cache.importers.imported_runs import drawn
 from cache.store import Store
 from cache.store.results import Collection, collections
 
-STUDY = "this study"
 PUBLISHED = Path(__file__).resolve().parents[1] / "published"
-OWN_PICTURES = "this study's"
-"""Protocol of image studies: their judges, seeds and sampling are their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +68,8 @@ def layered(chosen: Sequence[str], *, mix: bool) -> Layered:
     study = state.study()
     names = tuple(chosen) or (STUDY,)
     if names == (STUDY,):
-        board = _study_board(study)
-        return Layered(board, {}, (_protocol(study),))
+        board = study_board(study, current_scoreboard().frame)
+        return Layered(board, {}, (study_protocol(study),))
     whole = _whole(state.board_name(), store().version(), names, study, store())
     protocols = tuple(dict.fromkeys(whole.heads["protocol"]))
     if mix or len(protocols) < 2:
@@ -87,19 +84,11 @@ def layered(chosen: Sequence[str], *, mix: bool) -> Layered:
 @st.cache_resource(max_entries=8, show_spinner="Reading runs …")
 def _whole(name: str, version: int, names: tuple[str, ...], _study: Study, _store: Store) -> Board:
     known = {each.name for each in collections(_store)}
-    boards = [_study_board(_study)] if STUDY in names else []
+    boards = [study_board(_study, current_scoreboard().frame)] if STUDY in names else []
     imported = [layer for layer in names if layer in known]
     boards += [drawn(_store, results_board(_store, imported))] if imported else []
     boards += [tables()[layer].board for layer in names if layer in tables() and layer not in known]
     return joined(boards)
-
-
-def _study_board(study: Study) -> Board:
-    return board_of(current_scoreboard().frame, _protocol(study), STUDY, target_names(study))
-
-
-def _protocol(study: Study) -> str:
-    return study.protocol if study.modality == "text" else OWN_PICTURES
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)

@@ -16,6 +16,7 @@ from cache.exporters.tables import inert
 _WORD = re.compile(
     r"([\w\u200c\u200d]+(?:['’\-]\w+)*|[^\w\s](?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d[^\w\s])*)(\s*)"
 )  # a family of joined emoji is one word
+_MARKDOWN = frozenset("\\`*_{}[]()#+-.!|<>$~:")
 _JOINERS = "\u200c\u200d"  # shape letters and emoji, so they are part of ordinary text
 
 
@@ -41,6 +42,15 @@ def cell_text(value: object) -> str:
 def visible_json(value: object) -> str:
     """A value as indented JSON that is safe to look at: what JSON leaves as it is (U+202E), `visible` shows."""
     return visible(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def literal(text: str) -> str:
+    """Text for places that read Markdown, with everything Markdown would act on made literal.
+
+    Addresses become links even where every sign is escaped, so an invisible word joiner takes them apart.
+    """
+    apart = re.sub(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)", "\u2060", visible(text), flags=re.IGNORECASE)
+    return "".join("\\" + character if character in _MARKDOWN else character for character in apart)
 
 
 def _visible_character(character: str) -> str:
