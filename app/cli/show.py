@@ -67,6 +67,10 @@ examples:
   unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
   unlearnboard export people/study.toml --to paper
 
+  unlearnboard cache pack people/study.toml --to people.pack
+  unlearnboard people.pack
+      Mail a study to somebody who has no weights: one file, with its probes, evidence, numbers and pictures.
+
 Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who serves on another address passes
 --server.allowedHosts too.
 """

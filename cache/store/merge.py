@@ -162,14 +162,14 @@ def merge(
     Raises:
         StoreError: either store cannot be used.
     """
-    folder = pictures or other.path.parent / "images"
-    images = ImageFiles(folder if only else store.path.parent / "images")
-    copied = Copied(0, 0) if only else images.copy_from(folder, lambda *count: progress("pictures", *count))
+    own = other.path.parent / "images"
+    images = ImageFiles(own if only else store.path.parent / "images")
+    copied = Copied(0, 0)
+    # The copy of an older store has pictures of its own: strips that stood in other files beside its database.
+    for folder in () if only else dict.fromkeys((pictures or own, own)):
+        new, damaged = images.copy_from(folder, lambda *count: progress("pictures", *count))
+        copied = Copied(copied.new + new, copied.damaged + damaged)
     counts = {name: Counts() for name in (*RULES, "evidence")}
-    if pictures is not None:
-        images.copy_from(
-            other.path.parent / "images"
-        )  # of an older store, whose strips stood in files of their own
     try:
         with store.writing() as connection:
             numbers: Numbers = {}

@@ -135,7 +135,7 @@ def test_models_that_were_evaluated_are_shown_where_their_weights_are_not(
         '[[models]]\nname = "NPO"\npart = "unlearned"\nsource = "base"\nadapter = "npo"\n'
         '[[probes]]\nfile = "forget.jsonl"\nrole = "forget"\n'
     )
-    monkeypatch.setattr("app.demo.recorded.RECORDED", "none")
+    monkeypatch.setattr("cache.store.recorded_pack.RECORDED", "none")
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "mine"))
     assert run(["evaluate", str(folder / "study.toml")]) == 0
     before = numbers(read_study(folder / "study.toml"), new_store(tmp_path / "mine"))
@@ -249,7 +249,7 @@ def parent_folder(archive: zipfile.ZipFile, held: dict[str, bytes]) -> None:
 
 
 def bomb(archive: zipfile.ZipFile, held: dict[str, bytes]) -> None:
-    archive.writestr("probes/9/bomb.jsonl", b"\0" * 900_000_000)
+    archive.writestr("probes/9/bomb.jsonl", bytes(400_000_000))
 
 
 def twice(archive: zipfile.ZipFile, held: dict[str, bytes]) -> None:
