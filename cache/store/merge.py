@@ -166,10 +166,9 @@ def merge(
     images = ImageFiles(folder if only else store.path.parent / "images")
     copied = Copied(0, 0) if only else images.copy_from(folder, lambda *count: progress("pictures", *count))
     counts = {name: Counts() for name in (*RULES, "evidence")}
-    if pictures is not None:
-        images.copy_from(
-            other.path.parent / "images"
-        )  # of an older store, whose strips stood in files of their own
+    if pictures is not None and only is None:
+        # The copy of an older store has the strips that stood in files of their own.
+        images.copy_from(other.path.parent / "images")
     try:
         with store.writing() as connection:
             numbers: Numbers = {}
