@@ -25,6 +25,7 @@ from app.looks.names import detail_of
 from app.looks.safe_text import visible_json
 from backends.errors import StoreError
 from backends.metrics import METRICS, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from backends.versions import own_version
 from cache.analysis.board import Board
@@ -219,7 +220,7 @@ def _values(runs: Board, keys: Sequence[str]) -> Table:
 
 def _examples(study: Study, store: Store, board: Scoreboard, key: str) -> Examples | None:
     """Probes on which the unlearned models moved most, with what every chosen model said or drew."""
-    if isinstance(METRICS.get(key.partition("/")[2]), StudyMetric):
+    if isinstance(METRICS.get(MetricKey.parse(key).name), StudyMetric):
         return None
     last: dict[str, str] = {}
     for spec in study.models:

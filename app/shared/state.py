@@ -14,6 +14,7 @@ import streamlit as st
 from app.looks.model_looks import family
 from app.shared.built import is_built
 from app.shared.resources import studies
+from backends.metrics.key import MetricKey
 from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import dialled, is_dialled
 
@@ -227,6 +228,6 @@ def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
 
 def open_in_examples(key: str, models: Iterable[str]) -> None:
     """Turn to Examples with a metric on a role ("forget/probability"). Ends the running script."""
-    st.session_state["examples_role"], st.session_state["examples_metric"] = key.partition("/")[0], key
+    st.session_state["examples_role"], st.session_state["examples_metric"] = MetricKey.parse(key).role, key
     choose_models(models)
     st.switch_page(EXAMPLES_PAGE)

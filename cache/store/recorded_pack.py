@@ -5,22 +5,21 @@ Compressed because a repository should be small (57 % of the size). Knows nothin
 
 from __future__ import annotations
 
-import json
 import lzma
 import shutil
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from backends.checkpoints.tensors import file_digest
 from backends.errors import StoreError
-from backends.files.disk import kept, write_whole
+from backends.files.disk import kept
 from cache.store import Store
+from cache.store.merge import merge
 
 RECORDED = "evidence.sqlite.xz"
 UNPACKED = 4
 """Times the size of the compressed store that taking it in needs: once unpacked, once in the cache."""
-KEPT_FILES = ("checks", "denoising")
-"""What a cache keeps beside its store: loader reports, and losses on real pictures."""
 
 
 def compress(store: Path, pack: Path) -> None:
@@ -29,20 +28,10 @@ def compress(store: Path, pack: Path) -> None:
         shutil.copyfileobj(source, target)
 
 
-def keep_files(cache: Path, pack: Path) -> None:
-    """Copies what a cache keeps in files of its own into the pack."""
-    for name in KEPT_FILES:
-        shutil.rmtree(pack / name, ignore_errors=True)
-        _copy_missing(cache / name, pack / name)
-    for path in (pack / "checks").glob("*.json"):
-        if json.loads(path.read_text(encoding="utf-8"))["report"] is None:
-            path.unlink()  # whether the original draws the same twice is for every machine to find out
-
-
-def _copy_missing(source: Path, target: Path) -> None:
-    for path in sorted(source.glob("*")):
-        if not (target / path.name).exists():
-            write_whole(target / path.name, path.read_bytes())
+def unpack(pack: Path, store: Path) -> None:
+    """Writes the pack's store, as it is, to a file."""
+    with lzma.open(pack / RECORDED, "rb") as source, store.open("wb") as target:
+        shutil.copyfileobj(source, target)
 
 
 def take_in(pack: Path, store: Store) -> None:
@@ -51,9 +40,6 @@ def take_in(pack: Path, store: Store) -> None:
     Raises:
         StoreError: the pack's file is damaged, or the cache cannot be written.
     """
-    for name in KEPT_FILES:
-        with kept("the demo's recorded evidence", store.path.parent):
-            _copy_missing(pack / name, store.path.parent / name)
     recorded = pack / RECORDED
     if not recorded.is_file():
         return
@@ -66,9 +52,9 @@ def take_in(pack: Path, store: Store) -> None:
             tempfile.TemporaryDirectory(dir=store.path.parent, prefix=".pack-") as folder,
         ):
             unpacked = Path(folder) / "evidence.sqlite"
-            with lzma.open(recorded, "rb") as source, unpacked.open("wb") as target:
-                shutil.copyfileobj(source, target)
-            store.absorb(unpacked, pack / "images")
+            unpack(pack, unpacked)
+            with closing(Store.open(unpacked)) as theirs:
+                merge(store, theirs, pack / "images")
     except (lzma.LZMAError, EOFError) as error:
         raise StoreError(
             "the demo's recorded evidence is damaged",

@@ -32,6 +32,7 @@ from app.shared.resources import store
 from app.shared.scoreboards import current_scoreboard
 from app.shared.table_export import table_export
 from backends.metrics import METRICS, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.examples import Examples, against_original, examples
 from cache.analysis.noise import NoiseBand, noise_band
@@ -54,7 +55,9 @@ def page() -> None:
     )
     study, board = state.study(), current_scoreboard()
     keys = [
-        key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
+        key
+        for key in available(board.frame)
+        if not isinstance(METRICS[MetricKey.parse(key).name], StudyMetric)
     ]
     roles = list(dict.fromkeys(role_of(key) for key in keys))
     if not roles:
@@ -129,7 +132,8 @@ def _role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
         )
         role = chosen or roles[0]
         ours = [key for key in keys if role_of(key) == role]
-        usual = next((f"{role}/{name}" for name in PREFERRED if f"{role}/{name}" in ours), ours[0])
+        preferred = (str(MetricKey(role, name)) for name in PREFERRED)
+        usual = next((key for key in preferred if key in ours), ours[0])
         with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall", width=345):
             metric: str = st.selectbox(
                 "Metric",
@@ -280,7 +284,7 @@ def _rows(
     widget = f"examples_rows_{state.study_name()}_{key}"
     held = st.session_state.get(widget) or {"selection": {"rows": []}}
     chosen = [ids[row] for row in held["selection"]["rows"] if row < len(ids)]
-    metric = key.partition("/")[2]
+    metric = MetricKey.parse(key).name
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"{len(ids):,} of {len(shown.probes):,} probes. Tick a row, then:", width="content")
         if st.button(

@@ -17,6 +17,7 @@ from app.looks.safe_text import visible, visible_json
 from app.shared import state
 from app.shared.resources import store
 from backends.metrics import METRICS, Direction, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import ModelSpec, Study
 from cache.analysis.scoreboard import Scoreboard
 
@@ -74,7 +75,9 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
         return
     st.subheader("Probes that changed most", anchor=False)
     keys = [
-        key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
+        key
+        for key in available(board.frame)
+        if not isinstance(METRICS[MetricKey.parse(key).name], StudyMetric)
     ]
     usual = next((axis.key for axis in (x, y) if axis.key in keys), keys[0])
     left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")
