@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
-from app.shared.job_bar import literal
+from app.looks.safe_text import literal
 
 MIMES: dict[ImageFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
