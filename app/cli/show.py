@@ -201,7 +201,7 @@ def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[s
         os.environ[STUDIES_VARIABLE] = json.dumps([str(path) for path in files])
     print(f"Starting UnlearnBoard at http://127.0.0.1:{port} (Ctrl-C ends it) ...", flush=True)
     headless = [] if browser else ["--server.headless=true"]
-    script = Path(__file__).resolve().parents[1] / "main.py"
+    script = Path(__file__).resolve().parents[1] / "frame" / "main.py"
     sys.argv = ["streamlit", "run", str(script), f"--server.port={port}", *headless, *streamlit]
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
     return 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -18,9 +19,11 @@ from backends.metrics.key import MetricKey
 from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import dialled, is_dialled
 
-BUILD_PAGE = "pages/build/page.py"
-COMPARE_PAGE = "pages/compare/page.py"
-EXAMPLES_PAGE = "pages/examples/page.py"
+_PAGES = Path(__file__).resolve().parents[1] / "pages"
+BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
+    str(_PAGES / name / "page.py") for name in ("build", "compare", "examples", "runs", "tradeoffs")
+)
+"""Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"
 
 

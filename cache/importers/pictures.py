@@ -61,8 +61,8 @@ def is_canvas(path: Path) -> bool:
 def read_canvas(path: Path) -> Found:
     """UA and IRA where the unlearned theme is among the classes that were judged, else CRA."""
     from backends.image.checkpoints.version_files import (
-        read_tensors,
-    )  # only who has such a file pays for torch
+        read_tensors,  # only who has such a file pays for torch
+    )
 
     found = Found()
     _refuse_bombs(path)

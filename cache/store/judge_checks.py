@@ -8,7 +8,12 @@ from pathlib import Path
 
 from backends.checkpoints.hub import HUB
 from backends.errors import CheckpointError, StudyError
-from backends.image.judges.accuracy import JudgeAccuracy, accuracy_from_json, judgements_json, read_judgements
+from backends.image.judges.accuracy import (
+    JudgeAccuracy,
+    accuracy_from_json,
+    judgements_json,
+    read_judgements,
+)
 from backends.interfaces import Judge
 from backends.pool import ModelPool
 from backends.study import NUDENET, JudgeSpec, Study

@@ -19,16 +19,7 @@ from backends.checkpoints.tensors import file_digest
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
 from backends.files.remembered import remembered
-from backends.study import (
-    NUDENET,
-    Decoding,
-    JudgeSpec,
-    ModelSpec,
-    Probe,
-    ProtocolName,
-    Sampling,
-    Study,
-)
+from backends.study import NUDENET, Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from cache.store import keys
 from cache.store.identities import asked_by
 from cache.store.interface import Store

@@ -21,6 +21,7 @@ def wait_ready(page: Page) -> None:
     expect(page.locator("[data-stale='true']")).to_have_count(0, timeout=TIMEOUT_MS)
     expect(page.locator("[data-testid='stSkeleton']")).to_have_count(0, timeout=TIMEOUT_MS)
     expect(page.locator("[data-testid='stException']")).to_have_count(0)
+    expect(page.get_by_text("Page not found")).to_have_count(0)
 
 
 def expect_cards(page: Page, *names: str) -> None:

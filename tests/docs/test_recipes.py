@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from app import shell
 from app.charts import choices
 from app.cli import main
+from app.frame import shell
 from backends.probes import benchmarks, columns
 from backends.probes.reading import read_probes
 from cache import importers

@@ -19,14 +19,14 @@ import unlearnboard
 from streamlit.testing.v1 import AppTest
 from unlearnboard.app.shared.resources import runner, studies
 
-main = Path(unlearnboard.__file__).parent / "app" / "main.py"
+main = Path(unlearnboard.__file__).parent / "app" / "frame" / "main.py"
 drawn = []
 for name in studies():
     app = AppTest.from_file(str(main), default_timeout=300)
     app.query_params["study"] = name
     app.run()
     for page in ("compare", "tradeoffs", "examples", "build", "runs"):
-        app.switch_page(f"pages/{page}/page.py").run()
+        app.switch_page(f"../pages/{page}/page.py").run()
         errors = [element.value for element in (*app.exception, *app.error)]
         notes = [element.value.replace("\\\\", "") for element in app.info]
         drawn.append([name, page, [title.value for title in app.title], errors, notes])

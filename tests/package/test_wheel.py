@@ -38,8 +38,8 @@ def test_letters_before_an_import_on_its_line_do_not_move_it() -> None:
     ("source", "said"),
     [
         (b"import backends.study\n", "x.py:1: write `from ... import ...`"),
-        (b"\nimport app.shell as shell\n", "x.py:2: write `from ... import ...`"),
-        (b'PAGE = "app.shell"\n', "x.py:1: 'app.shell' would not be found"),
+        (b"\nimport app.frame as frame\n", "x.py:2: write `from ... import ...`"),
+        (b'PAGE = "app.frame"\n', "x.py:1: 'app.frame' would not be found"),
         (b"from  cache import store\n", "x.py:1: write `from cache import` with single blanks"),
     ],
 )

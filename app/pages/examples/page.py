@@ -81,7 +81,7 @@ def _nothing_yet() -> None:
         "models on the Runs page.",
         icon=":material/list_alt:",
     )
-    st.page_link("pages/runs/page.py", label="Go to Runs", icon=":material/arrow_forward:")
+    st.page_link(state.RUNS_PAGE, label="Go to Runs", icon=":material/arrow_forward:")
 
 
 @st.cache_resource(max_entries=6, show_spinner="Reading answers from the cache …")

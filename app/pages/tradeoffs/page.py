@@ -187,7 +187,7 @@ def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
         "Evaluate its models on the Runs page.",
         icon=":material/scatter_plot:",
     )
-    st.page_link("pages/runs/page.py", label="Go to Runs", icon=":material/arrow_forward:")
+    st.page_link(state.RUNS_PAGE, label="Go to Runs", icon=":material/arrow_forward:")
 
 
 def _choose_axes(keys: list[str], parts: Sequence[str]) -> None:

@@ -58,4 +58,4 @@ def _evaluate(study: Study, name: str) -> None:
         )
         if st.button("Evaluate it now", icon=":material/play_arrow:", key="evaluate_retained"):
             submit_evaluation("Evaluating 1 model", study, [name], known)
-            st.switch_page("pages/runs/page.py")
+            st.switch_page(state.RUNS_PAGE)

@@ -216,8 +216,8 @@ def test_presets_name_metrics_that_exist_and_are_reported_for_the_role(modality:
 PAGES = """
 import sys
 from streamlit.testing.v1 import AppTest
-app = AppTest.from_file("app/main.py", default_timeout=120).run()
-for page in ("pages/tradeoffs/page.py", "pages/runs/page.py"):
+app = AppTest.from_file("app/frame/main.py", default_timeout=120).run()
+for page in ("../pages/tradeoffs/page.py", "../pages/runs/page.py"):
     app.switch_page(page).run()
     assert not app.exception and not app.error, (app.exception, app.error)
 assert app.title[0].value == "Runs"

@@ -68,8 +68,8 @@ PAGES = """
 import json, sys
 from streamlit.testing.v1 import AppTest
 collection, retained = sys.argv[1:]
-app = AppTest.from_file("app/main.py", default_timeout=120).run()
-app.switch_page("pages/tradeoffs/page.py").run()
+app = AppTest.from_file("app/frame/main.py", default_timeout=120).run()
+app.switch_page("../pages/tradeoffs/page.py").run()
 app.session_state["layer"] = ["this study", collection]
 app.session_state["mix"] = True
 app.session_state["x"] = "forget/probability"
@@ -80,7 +80,7 @@ captions = " ".join(each.value for each in app.caption)
 assert "runs are not plotted" in captions and "1 has no Forget quality" in captions, captions
 assert any(each.label.startswith("Notes on") for each in app.expander)
 assert any("measured against " + retained + " step 60" in each.value for each in app.text)
-app.switch_page("pages/runs/page.py").run()
+app.switch_page("../pages/runs/page.py").run()
 (choice,) = (each for each in app.selectbox if each.label.startswith("Retained run"))
 assert choice.value == "" and "step 60" in choice.options[0], choice.options
 choice.select_index(1).run()

@@ -18,7 +18,16 @@ import pytest
 
 from app.shared.settings import PACK
 from backends.evidence import ANSWER, TextEvidence
-from backends.metrics import DRAFT, METRICS, ImageMetric, Metric, Pictures, StudyMetric, TextMetric, protocols
+from backends.metrics import (
+    DRAFT,
+    METRICS,
+    ImageMetric,
+    Metric,
+    Pictures,
+    StudyMetric,
+    TextMetric,
+    protocols,
+)
 from backends.study import Probe, ProbeSet, Study
 from backends.study.file import read_study
 from cache.analysis import derive, kept_values, set_distances

@@ -23,7 +23,17 @@ from typing import Any
 import pytest
 
 from backends.errors import StoreError
-from backends.study import Decoding, Denoising, JudgeSpec, ModelSpec, Probe, ProbeSet, Role, Sampling, Study
+from backends.study import (
+    Decoding,
+    Denoising,
+    JudgeSpec,
+    ModelSpec,
+    Probe,
+    ProbeSet,
+    Role,
+    Sampling,
+    Study,
+)
 from cache.analysis.scoreboard import scoreboard
 from cache.store import Store, values
 from cache.store.costs import costs

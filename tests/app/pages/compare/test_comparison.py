@@ -219,7 +219,7 @@ def test_difference_is_the_largest_over_the_channels() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["app.pages.compare.text", "app.pages.compare.images", "app.shell", "app.pages.compare.probe_bar"],
+    ["app.pages.compare.text", "app.pages.compare.images", "app.frame.shell", "app.pages.compare.probe_bar"],
 )
 def test_what_the_first_page_needs_imports_no_model_library(module: str) -> None:
     heavy = {"torch", "transformers", "diffusers", "peft", "sklearn"}

@@ -15,33 +15,33 @@ from app.shared.errors import said_plainly
 from app.shared.protocol_choice import protocol_choice
 from app.shared.resources import pool, problems, runner, studies
 
-HERE = Path(__file__).parent
+COMPONENTS = Path(__file__).resolve().parents[1] / "components"
 PAGES = (
     (
-        "pages/compare/page.py",
+        state.COMPARE_PAGE,
         "Compare",
         ":material/compare:",
         "Every model's answer to one prompt, side by side",
     ),
     (
-        "pages/tradeoffs/page.py",
+        state.TRADEOFFS_PAGE,
         "Trade-offs",
         ":material/scatter_plot:",
         "Forgetting against utility, over all checkpoints",
     ),
     (
-        "pages/examples/page.py",
+        state.EXAMPLES_PAGE,
         "Examples",
         ":material/list_alt:",
         "Every probe behind the numbers, all models side by side",
     ),
     (
-        "pages/build/page.py",
+        state.BUILD_PAGE,
         "Build",
         ":material/construction:",
         "Make unlearned versions of the original, and watch what each step costs",
     ),
-    ("pages/runs/page.py", "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
+    (state.RUNS_PAGE, "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
 )
 MODALITY_NAMES = {"text": "Text", "image": "Image"}
 STATUS_SECONDS = 1.0
@@ -49,15 +49,13 @@ STATUS_SECONDS = 1.0
 
 def show() -> None:
     """Draw the frame, then the page. A BoardError anywhere becomes one sentence in place of what it stopped."""
-    st.set_page_config(
-        page_title="UnlearnBoard", page_icon=str(HERE / "components" / "mark.png"), layout="wide"
-    )
+    st.set_page_config(page_title="UnlearnBoard", page_icon=str(COMPONENTS / "mark.png"), layout="wide")
     st.logo(
-        str(HERE / "components" / "wordmark.svg"),
+        str(COMPONENTS / "wordmark.svg"),
         size="large",
-        icon_image=str(HERE / "components" / "mark.png"),
+        icon_image=str(COMPONENTS / "mark.png"),
     )
-    st.html(HERE / "components" / "page.css")
+    st.html(COMPONENTS / "page.css")
     page = st.navigation(
         [
             st.Page(
@@ -69,7 +67,6 @@ def show() -> None:
                 default=path == state.COMPARE_PAGE,
             )
             for path, title, icon, help in PAGES
-            if (HERE / path).is_file()
         ]
     )
     with said_plainly():

@@ -1,4 +1,4 @@
-"""The script that Streamlit runs for every page: makes the packages findable and hands over to `app/shell.py`."""
+"""The script that Streamlit runs for every page: makes the packages findable and hands over to `app/frame/shell.py`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from pathlib import Path
 def main() -> None:
     """Draw the frame and the page that the address names."""
     here = Path(__file__).resolve().parent
-    if (
-        str(here) in sys.path
-    ):  # `streamlit run` adds it, and `charts` or `demo` may be somebody else's package
+    if str(here) in sys.path:  # `streamlit run` adds it, and `main` or `shell` may be somebody else's module
         sys.path.remove(str(here))
-    root = here.parent
+    root = here.parents[1]
     if (root / "pyproject.toml").is_file() and str(root) not in sys.path:  # a clone that is not installed
         sys.path.insert(0, str(root))
-    from app.shell import show
+    from app.frame.shell import show
 
     show()
 
