@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.shared import state
+from app.looks.safe_text import literal
 from app.pages.build.form import build_form
 from app.pages.build.runs import runs_panel
+from app.shared import state
 from app.shared.resources import studies
-from app.looks.safe_text import literal
 from backends.checkpoints.identity import available, missing_model_packages
 from backends.errors import BoardError
 from backends.extras import check_extra
