@@ -28,7 +28,7 @@ from cache.store import Store
 from cache.store.check import check
 from cache.store.reading import images_for
 from cache.store.results import collections
-from tests.cache.store.test_features import PaintingPool
+from tests.cache.evaluate.test_image_evaluation import PaintingPool
 from tests.cache.store.test_features import study as study  # a fixture
 from tests.cache.store.test_merge import saves as saves  # a fixture
 from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
