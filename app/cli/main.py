@@ -124,7 +124,7 @@ def root_parser() -> argparse.ArgumentParser:
     )
     for command in COMMANDS.values():
         command.add_parser(subparsers)
-    parser.add_argument_group("study files", "STUDY.toml ...; none opens the demo")
+    parser.add_argument_group("study files", "STUDY.toml ..., or packed studies; none opens the demo")
     show.add_options(parser)  # `parse` hands them to `show`: they are here for --help
     return parser
 

@@ -88,7 +88,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     # Strings, as a Path forgets the "./" that tells a file from a command of the same name.
-    parser.add_argument("study", nargs="*", metavar="STUDY.toml", help="study files; none opens the demo")
+    parser.add_argument(
+        "study", nargs="*", metavar="STUDY.toml", help="study files or packed studies; none opens the demo"
+    )
     add_options(parser)
     parser.set_defaults(refuse=parser.error, streamlit=[])
     return parser

@@ -35,7 +35,7 @@ from cache.store.keys import CODE_VERSION, VALUE_KINDS
 from cache.store.merge import Selection, merge
 from cache.store.named_pictures import pictures_named
 from cache.store.other import EVIDENCE
-from cache.store.pack_format import FORMAT, JUDGES, PROBES, SETTINGS, STUDY, WEIGHTS
+from cache.store.pack_format import FORMAT, JUDGES, NAMES, PROBES, SETTINGS, STUDY, WEIGHTS
 from cache.store.reading import identity_to_read, judges_digest, text_contexts
 from cache.store.real_sets import KEPT, folders_of, keep_real_subjects, real_subjects
 from cache.store.rows import rows_of
@@ -333,6 +333,9 @@ def _probes(study: Study) -> list[tuple[str, str, list[tuple[str, str]]]]:
 
 def _zip(folder: Path, images: ImageFiles, pictures: set[str], target: Path, progress: Progress) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    for path in files:
+        if not NAMES.fullmatch(path.relative_to(folder).as_posix()):
+            raise StoreError("no pack can hold a file of this name", where=path.name, how="Rename it")
     part = folder / "pack.zip"
     needed = sum(path.stat().st_size for path in files)
     with kept("the pack", target.parent, needed):

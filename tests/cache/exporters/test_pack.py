@@ -11,12 +11,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from app.cli.main import run
 from backends.errors import BoardError, StoreError
 from backends.study import Probe, Study
 from backends.study.file import read_study
+from backends.study.writing import write_study as write_study_file
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.evaluation import evaluate
 from cache.exporters.pack import Packed, write_pack
 from cache.importers import import_results
 from cache.importers.imported_runs import choices
@@ -25,6 +28,8 @@ from cache.store import Store
 from cache.store.check import check
 from cache.store.reading import images_for
 from cache.store.results import collections
+from tests.cache.evaluate.test_image_evaluation import PaintingPool
+from tests.cache.store.test_features import study as study  # a fixture
 from tests.cache.store.test_merge import saves as saves  # a fixture
 from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
@@ -155,6 +160,31 @@ def test_models_that_were_evaluated_are_shown_where_their_weights_are_not(
     assert_equal(before, numbers(read_study(path), new_store(tmp_path / "theirs")))
     assert run(["cache", "merge", str(tmp_path / "tiny.pack")]) == 0
     assert "has nothing that this cache lacks" in capsys.readouterr().out
+
+
+def test_what_networks_and_judges_said_is_packed_with_the_real_pictures_sets(
+    study: Study, tmp_path: Path
+) -> None:
+    """The real pictures themselves are not; what their folder held is."""
+    folder = tmp_path / "written"
+    folder.mkdir()
+    rows = [{"id": p.id, "prompt": p.prompt, **p.concepts} for p in study.probe_sets[0].probes]
+    (folder / "retain.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "real").mkdir()
+    for number in range(3):
+        Image.new("RGB", (16, 16), (80 * number, 20, 90)).save(folder / "real" / f"{number}.png")
+    sets = (replace(study.probe_sets[0], path=str(folder / "retain.jsonl")),)
+    features = replace(study.features, real=(("retain", str(folder / "real")),))
+    write_study_file(replace(study, probe_sets=sets, features=features), folder / "study.toml")
+    written, mine = read_study(folder / "study.toml"), new_store(tmp_path / "mine")
+    evaluate(written, mine, PaintingPool())
+    before = numbers(written, mine)
+    assert {key for _, key in before} >= {"retain/clip_score", "retain/fid_real_clip"}
+    packed(written, mine, tmp_path / "squares.pack")
+    for gone in (folder, tmp_path / "tiny-clip", tmp_path / "judge", tmp_path / "Original", tmp_path / "ESD"):
+        shutil.rmtree(gone)
+    theirs_study, theirs = elsewhere(tmp_path / "squares.pack", tmp_path)
+    assert_equal(before, numbers(theirs_study, theirs))
 
 
 def test_imported_results_and_their_reference_are_packed(saves: Path, text: Study, tmp_path: Path) -> None:
