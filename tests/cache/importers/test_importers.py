@@ -303,6 +303,7 @@ def test_a_cache_from_before_imports_gets_their_tables(tmp_path: Path, saves: Pa
     with store.writing() as connection:
         for table in ("result_examples", "results", "result_metrics"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
+        connection.exec_driver_sql("PRAGMA user_version=1")
     store.close()
     assert import_results(Store.open(path), [saves])[1].new == 11
 
