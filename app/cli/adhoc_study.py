@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from backends.checkpoints.adapters import adapter_settings
 from backends.checkpoints.hub import HUB, HUB_ID
 from backends.checkpoints.identity import detect_modality, is_package, resolve
 from backends.checkpoints.tensors import PICKLES
@@ -31,7 +32,6 @@ from backends.study import (
     spec_digest,
 )
 from backends.study.writing import write_study
-from backends.text.adapters import adapter_settings
 
 FILES = (".safetensors", *PICKLES)
 """Files of unlearned weights of an image model."""

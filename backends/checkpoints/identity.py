@@ -16,9 +16,11 @@ from typing import Any
 
 from blake3 import blake3
 
+from backends.checkpoints.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
 from backends.checkpoints.compressed import is_here, unpacked
 from backends.checkpoints.drawing_files import check_drawing, drawing_identity
 from backends.checkpoints.hub import HUB, HUB_ID, from_hub, version_path
+from backends.checkpoints.lora_settings import stated_strength
 from backends.checkpoints.picture_folders import folder_digest, is_pictures, pictures_folder, pictures_in
 from backends.checkpoints.tensors import (
     TensorInfo,
@@ -33,9 +35,7 @@ from backends.checkpoints.wrapped_names import unwrapped, unwrapped_part
 from backends.errors import CheckpointError
 from backends.files.places import cache_folder
 from backends.files.remembered import remembered
-from backends.image.checkpoints.lora_settings import stated_strength
 from backends.study import Modality, ModelSpec
-from backends.text.adapters import NOT_WEIGHTS, adapter_settings, check_adapter
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "chat_template.jinja")
 
@@ -338,7 +338,7 @@ def _converted(source: str) -> Path:
         raise _no_package(source)
     target = conversion(file)
     if not (target / "config.json").is_file():
-        from backends.text.gguf import convert
+        from backends.checkpoints.gguf import convert
 
         convert(file, target)
     return target

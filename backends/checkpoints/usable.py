@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from backends.checkpoints.identity import available, identity, inspect, resolve
+from backends.checkpoints.vocabularies import common_vocabulary, difference, outputs
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
-from backends.text.vocabularies import common_vocabulary, difference, outputs
 
 
 def problem(spec: ModelSpec, study: Study) -> CheckpointError | None:
