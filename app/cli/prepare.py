@@ -30,12 +30,16 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Make what the demo needs once: its base model as a folder, its recorded evidence in the cache."""
     from app.shared.settings import cache_folder, open_store
-    from backends.checkpoints.identity import is_package, resolve
+    from backends.checkpoints.identity import resolve
+    from backends.checkpoints.sources import PACKAGE, kind_of
     from backends.study.file import read_study
     from cache.analysis.scoreboard import scoreboard
 
     packed = {
-        spec.source for path in demo_files() for spec in read_study(path).models if is_package(spec.source)
+        spec.source
+        for path in demo_files()
+        for spec in read_study(path).models
+        if kind_of(spec.source) is PACKAGE
     }
     for source in sorted(packed):
         print(f"Preparing {Path(source).stem} (once, less than a minute) ...", flush=True)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from backends.checkpoints.identity import ModelIdentity, can_be_evaluated, identity
-from backends.checkpoints.picture_folders import is_pictures
+from backends.checkpoints.sources import kind_of
 from backends.checkpoints.usable import problems
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.interfaces import ImageModels, Stop, TextModels
@@ -232,7 +232,7 @@ class _Evaluation:
                 for way, probes in todo.items()
                 for p in probes
             ]
-            if is_pictures(self._spec.source):
+            if not kind_of(self._spec.source).has_weights:
                 return self._import(wanted, on_done)
             wanted = judged_again(
                 self._study,

@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from backends.checkpoints.identity import (
-    ModelIdentity,
-    available,
-    conversion,
-    identity,
-    is_package,
-    package_file,
-    resolve,
-)
+from backends.checkpoints.identity import ModelIdentity, available, identity
+from backends.checkpoints.sources import kind_of
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
 from backends.text.asking import asked_anew
@@ -37,10 +30,7 @@ def asked_by(study: Study, spec: ModelSpec) -> str | None:
 def _folder(spec: ModelSpec) -> Path | None:
     """The folder with the model's tokenizer, where it is here; nothing is fetched or converted."""
     try:
-        if is_package(spec.source):
-            file = package_file(spec.source)
-            made = None if file is None else conversion(file)
-            return made if made is not None and (made / "config.json").is_file() else None
-        return resolve(spec.source, revision=spec.revision) / spec.subfolder if available(spec) else None
+        ready = kind_of(spec.source).ready(spec.source, spec.revision)
     except CheckpointError:
         return None
+    return None if ready is None or not available(spec) else ready / spec.subfolder

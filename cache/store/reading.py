@@ -13,7 +13,7 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from backends.checkpoints.hub import HUB
+from backends.checkpoints.hub import is_on_hub
 from backends.checkpoints.identity import ModelIdentity, identity, resolve
 from backends.checkpoints.tensors import file_digest
 from backends.errors import CheckpointError
@@ -77,7 +77,7 @@ def _judge_place(judge: JudgeSpec) -> Path:
     if judge.path == NUDENET:
         found = find_spec(NUDENET)
         return Path(found.origin).parent if found is not None and found.origin else Path(NUDENET)
-    if not judge.path.startswith(HUB):
+    if not is_on_hub(judge.path):
         return Path(judge.path)
     try:
         return resolve(judge.path)

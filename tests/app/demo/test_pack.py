@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from app.shared.settings import PACK, demo_studies, open_store
-from backends.checkpoints.identity import available, identity, package_file
+from backends.checkpoints.identity import available, identity
+from backends.checkpoints.packages import package_file
 from backends.evidence import ANSWER
 from backends.study import Study
 from backends.study.file import read_study

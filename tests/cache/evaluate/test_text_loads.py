@@ -22,7 +22,7 @@ from cache.evaluate.evaluation import evaluate
 from cache.evaluate.left_out import LeftOut
 from cache.store import Store
 from cache.store.model_checks import check_models, model_check
-from tests.backends.text.test_vocabularies import with_padding
+from tests.backends.checkpoints.test_vocabularies import with_padding
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 PROBES = (Probe("1", "forget", "Who wrote it?", "Ada Quill"), Probe("2", "forget", "Where?", "In Zug"))
