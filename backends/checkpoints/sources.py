@@ -263,7 +263,7 @@ def _absolute_pictures(source: str, folder: Path) -> str:
     return picture_folders.PICTURES + _absolute_path(str(picture_folders.pictures_folder(source)), folder)
 
 
-# Parts that change a base: what they hold is digested and checked where they are put on it, see `identity`. ---------------
+# Parts that change a base: what they hold is digested and checked on it, see `identity`. ---------------
 
 
 def _no_digests(source: str, _revision: str, _subfolder: str) -> Digests:

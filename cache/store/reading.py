@@ -14,7 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from backends.checkpoints.hub import is_on_hub
-from backends.checkpoints.identity import ModelIdentity, identity, resolve
+from backends.checkpoints.identity import ModelIdentity, declared_identity, resolve
+from backends.checkpoints.resolved import ResolvedModels, identity_of, located_model
 from backends.checkpoints.tensors import file_digest
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
@@ -35,22 +36,23 @@ from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, Way, t
 from cache.store.store import Store
 
 
-def identity_to_read(spec: ModelSpec, study: Study | None = None) -> ModelIdentity:
+def identity_to_read(
+    spec: ModelSpec, study: Study | None = None, models: ResolvedModels | None = None
+) -> ModelIdentity:
     """Identity as the study declares it, so that no weights are touched, else from the files.
 
     Args:
         spec: the model.
         study: whose way of asking counts; None where only the model itself does.
+        models: as they were resolved for the work at hand; None looks at the model now, where it is not declared.
 
     Raises:
         CheckpointError: nothing declared and no files here.
     """
-    if spec.fingerprint:
-        fingerprint, _, tokenizer = spec.fingerprint.partition(":")
-        found = ModelIdentity(fingerprint, tokenizer)
-    else:
-        found = identity(spec)
-    return found if study is None else replace(found, asked=asked_by(study, spec))
+    known = declared_identity(spec)
+    if known is None:
+        known = identity_of(located_model(spec) if models is None else models[spec.name].located)
+    return known if study is None else replace(known, asked=asked_by(study, spec, models))
 
 
 def judges_digest(judges: Sequence[JudgeSpec]) -> str:
