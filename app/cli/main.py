@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from app.cli import evaluate, export, import_results, metrics, models, prepare, probes, show, unlearn
+from app.cli import cache, evaluate, export, import_results, metrics, models, prepare, probes, show, unlearn
 from app.cli.options import use_cache
 from app.cli.status import BROKEN_PIPE, INTERRUPTED, USER_ERROR
 from app.cli.terminal import printable
@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = {
     "export": export,
     "unlearn": unlearn,
     "prepare": prepare,
+    "cache": cache,
 }
 DEFAULT = "show"
 

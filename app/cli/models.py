@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from backends.pool import ModelPool
     from backends.study.file import read_study
     from cache.evaluate.left_out import naming
-    from cache.store.model_checks import check_models, model_check
+    from cache.store.model_checks import check_models, model_checks
 
     study = read_study(options.study)
     wrong = unusable_models(study)
@@ -57,8 +57,7 @@ def run(options: argparse.Namespace) -> int:
                 warnings += check_models(study, store, pool, [model.name])
             except (CheckpointError, ModelError) as error:  # the other models are told of all the same
                 wrong[model.name] = naming(model.name, error)
-    found = {spec.name: model_check(study, store, spec.name) for spec in study.models}
-    checks = {name: check for name, check in found.items() if check is not None}
+    checks = model_checks(study, store, [spec.name for spec in study.models])
     for line in (as_json if options.json else lines)(checks):
         print(line if options.json else printable(line))
     for sentence in (*wrong.values(), *warnings):

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from app.shared.job_bar import literal
+from app.looks.safe_text import literal
 from backends.errors import BoardError
 
 

@@ -1,4 +1,4 @@
-"""A method from a person's own file: named on the command line, never found by searching."""
+"""A method by its name, or from a person's own file: named on the command line, never found by searching."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from backends.errors import StudyError
 from backends.unlearning import image_methods, text_methods
-from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.image_method import ImageMethod
 from backends.unlearning.text_method import TextMethod
 
 M = TypeVar("M", TextMethod, ImageMethod)
@@ -67,12 +67,20 @@ def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
         raise StudyError(
             f"the file has no METHOD = {kind.__name__}(...)",
             where=f"--method {path}",
-            how='The README shows one, under "A method of your own"',
+            how='docs/unlearning.md shows one, under "A method of your own"',
         )
-    if found.name in ours or not found.name.isidentifier():
+    taken = found.name in ours and not _is_ours(path, kind)
+    if taken or not found.name.isidentifier():
         raise StudyError(
             f"{found.name!r} cannot be its name",
             where=f"--method {path}",
             how="Take letters, digits and underscores, and none of our own names",
         )
     return found
+
+
+def _is_ours(path: Path, kind: type[TextMethod] | type[ImageMethod]) -> bool:
+    """Whether a file is one of our methods' files, or an unchanged copy."""
+    folder = Path(str((image_methods if kind is ImageMethod else text_methods).__file__)).parent
+    content = path.read_bytes()
+    return any(each.read_bytes() == content for each in folder.glob("*.py"))

@@ -32,8 +32,8 @@ from backends.study import (
 )
 from cache.store import keys
 from cache.store.identities import asked_by
+from cache.store.interface import Store
 from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, Way, text_protocol
-from cache.store.store import Store
 
 
 def identity_to_read(

@@ -17,7 +17,7 @@ from backends.errors import CheckpointError, StoreError
 from backends.image.networks.named import CLIP, INCEPTION, Network
 from backends.study import Study
 from cache.store import keys
-from cache.store.store import Store
+from cache.store.interface import Store
 
 LOOKING = (CLIP, INCEPTION)
 """Kinds of networks that give a picture by itself a vector."""

@@ -8,7 +8,7 @@ from app.shared import state
 from app.pages.build.form import build_form
 from app.pages.build.runs import runs_panel
 from app.shared.resources import studies
-from app.shared.job_bar import literal
+from app.looks.safe_text import literal
 from backends.checkpoints.identity import available
 from backends.errors import BoardError
 from backends.unlearning.image_prompts import check_family

@@ -13,9 +13,8 @@ import streamlit as st
 
 from app.shared import state
 from app.shared.jobs import Job
-from app.shared.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.shared.resources import store
-from app.shared.job_bar import literal
 from backends.errors import CheckpointError, ModelError, StoreError, StudyError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app.looks.safe_text import literal, visible
+from app.pages.compare.probe_bar import place_of
 from app.shared import state
-from app.shared.job_bar import literal
+from app.shared.job_line import latest, started_here
 from app.shared.jobs import Job, Work
-from app.shared.probe_bar import place_of
 from app.shared.resources import runner
-from app.shared.safe_text import visible
 from backends.checkpoints.identity import available
 from backends.study import Probe
 
@@ -79,16 +79,13 @@ def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
         return
     count = f"{title} with {len(here)} model{'s' if len(here) > 1 else ''}"
     job = runner().submit(count, JOB_KIND, (*_topic(probe, settings), *here), work_for(here, probe))
-    st.session_state.setdefault("jobs_of_this_visit", []).append(job)
+    started_here(job)
     st.rerun()
 
 
 def job_about(probe: Probe, settings: str) -> Job | None:
     """The latest run about the probe: any that is on, or one that ended in this visit."""
-    mine = st.session_state.get("jobs_of_this_visit", [])
-    topic = _topic(probe, settings)
-    about = [job for job in runner().jobs(JOB_KIND) if job.key[:TOPIC_PARTS] == topic]
-    return next((job for job in reversed(about) if job.active or job in mine), None)
+    return latest(JOB_KIND, _topic(probe, settings), TOPIC_PARTS)
 
 
 def models_of(job: Job | None) -> list[str]:
