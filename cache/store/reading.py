@@ -134,6 +134,7 @@ def evidence_for(
     *,
     numerics: str | None = None,
     pieces: bool = True,
+    resolved: ResolvedModels | None = None,
 ) -> dict[str, TextEvidence]:
     """What is stored of a language model on these probes: token scores and answers merged.
 
@@ -145,6 +146,7 @@ def evidence_for(
         decoding: settings of the answers; None is the study's.
         numerics: only evidence made with this arithmetic; None takes any, float32 first.
         pieces: False leaves out tokens as text and rivals, which metrics do not need.
+        resolved: the study's models, where they were looked at for the work that asks; None looks at them now.
 
     Returns:
         Probe id -> evidence; a probe without any is left out.
@@ -152,7 +154,7 @@ def evidence_for(
     Raises:
         CheckpointError: the model's identity is neither declared nor to be had from files.
     """
-    found = identity_to_read(study.model(model), study)
+    found = identity_to_read(study.model(model), study, resolved)
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
     scored = _of(numerics, score_contexts(store, found, study.protocol, study.date))
@@ -216,6 +218,7 @@ def images_for(
     sampling: Sampling | None = None,
     *,
     numerics: str | None = None,
+    resolved: ResolvedModels | None = None,
 ) -> dict[str, dict[int, ImageEvidence]]:
     """What is stored of an image model on these probes; arguments as for `evidence_for`.
 
@@ -226,7 +229,7 @@ def images_for(
     Raises:
         CheckpointError: the model's identity is neither declared nor to be had from files.
     """
-    found = identity_to_read(study.model(model))
+    found = identity_to_read(study.model(model), models=resolved)
     sampling = sampling or study.sampling
     judges = judges_digest(study.judges)
     merged: dict[str, dict[int, ImageEvidence]] = {}

@@ -61,6 +61,7 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
         Cancelled: stopped; what was drawn is kept.
         StoreError: the cache cannot be written.
     """
+    from cache.evaluate.context import EvaluationContext
     from cache.evaluate.compare import compare_images
 
     names = [study.original.name, *(spec.name for spec in checkpoints_of(study, label))]
@@ -74,17 +75,7 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
 
     for probe in probes:
         try:
-            compare_images(
-                study,
-                kept,
-                models,
-                names,
-                probe,
-                _one(study, probe),
-                show,
-                job.interrupted,
-                on_problem=lambda model, error: job.remark(naming(model, error)),
-            )
+            compare_images(EvaluationContext.of(study, kept, models, job.interrupted), names, probe, _one(study, probe), show, on_problem=lambda model, error: job.remark(naming(model, error)))
         except (CheckpointError, ModelError, StudyError) as error:
             job.remark(str(error))
 
