@@ -125,7 +125,7 @@ def evaluate(
         lambda model, title, done, total: on_progress(Progress(model, title, "images", done, total)),
         on_note,
     )
-    scoreboard(study, store)
+    scoreboard(study, store, context.models)
     if refused or losses or unusable:
         order = [spec.name for spec in study.models]
         raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))

@@ -195,10 +195,12 @@ KILLED = """
 import pickle, sys
 from pathlib import Path
 from backends.pool import ModelPool
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import Store
 study = pickle.loads(Path(sys.argv[1]).read_bytes())
-evaluate(study, Store.open(Path(sys.argv[2])), ModelPool(device="cpu"), on_progress=lambda p: print(p.done, flush=True))
+context = EvaluationContext.of(study, Store.open(Path(sys.argv[2])), ModelPool(device="cpu"))
+evaluate(context, on_progress=lambda p: print(p.done, flush=True))
 """
 
 
