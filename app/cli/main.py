@@ -19,6 +19,7 @@ from app.cli.options import use_cache
 from app.cli.status import BROKEN_PIPE, INTERRUPTED, USER_ERROR
 from app.cli.terminal import printable
 from backends.errors import BoardError, Cancelled, StudyError
+from backends.extras import missing_packages_named
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
@@ -63,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
             from backends.files.remembered import forget_all
 
             forget_all()
-        return COMMANDS[options.command].run(options)
+        with missing_packages_named():
+            return COMMANDS[options.command].run(options)
     except BoardError as error:
         print(f"unlearnboard: {printable(str(error))}", file=sys.stderr)
         for sentence in getattr(error, "each", ()):

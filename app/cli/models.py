@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> int:
     """Load the models of a study, once for each, and print what loading did and what differs from the original."""
     from app.shared.settings import open_store
     from backends.checkpoints.identity import available
+    from backends.extras import check_extra
     from backends.pool import ModelPool
     from backends.study.file import read_study
     from cache.evaluate.left_out import naming
@@ -49,6 +50,8 @@ def run(options: argparse.Namespace) -> int:
 
     study = read_study(options.study)
     wrong = unusable_models(study)
+    if any(available(model) for model in study.models):
+        check_extra(study.modality)
     store, pool = open_store(), ModelPool(options.device)
     warnings: list[str] = []
     for model in study.models:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from app.charts.choices import axis, first_axes, in_order, presets
 from app.charts.frontier import frontier
-from app.charts.paper import ImageFormat, browser_found, paper_figure, to_html, to_image
+from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
 from app.charts.points import chart_points, points_table
 from app.charts.tradeoff import tradeoff_figure
 from app.export.report import study_page
@@ -31,7 +31,7 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         study: the study.
         store: the cache.
         folder: made where it is not there.
-        figures: also PNG, SVG and PDF, where there is a browser to draw them.
+        figures: also PNG, SVG and PDF, where `why_no_pictures` has no reason against it.
 
     Raises:
         StoreError: nothing is evaluated, or the folder cannot be written.
@@ -43,7 +43,7 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         (folder / "study.html").write_text(page, encoding="utf-8")
         written = [folder / "study.html", *_tables(board, folder)]
         written += _target_means(study, board, folder)
-        written += _figures(study, board, folder, pictures=figures and browser_found())
+        written += _figures(study, board, folder, pictures=figures and not why_no_pictures())
         if study.modality == "text":
             write_runs(study, store, board, folder / "open-unlearning")
             written.append(folder / "open-unlearning")

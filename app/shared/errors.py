@@ -9,12 +9,14 @@ import streamlit as st
 
 from app.looks.safe_text import literal
 from backends.errors import BoardError
+from backends.extras import missing_packages_named
 
 
 @contextmanager
 def said_plainly() -> Iterator[None]:
     """Shows a BoardError as one sentence. Fragments need their own: they also run outside the page."""
     try:
-        yield
+        with missing_packages_named():
+            yield
     except BoardError as error:
         st.error(literal(str(error)), icon=":material/error:")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.errors import StudyError
+from backends.extras import check_extra
 from backends.probes.reading import read_probes
 from backends.study import Modality, ModelSpec, Study
 from backends.study.file import read_study
@@ -98,7 +99,9 @@ def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None)
 
     Raises:
         StudyError: what is wrong, in one sentence.
+        MissingPackages: the packages that train such models are not installed.
     """
+    check_extra(study.modality)
     together = replace(asked, settings={**asked.settings, **(varied or {})})
     make = _image_run if study.modality == "image" else _text_run
     name = _method_name(study, asked.method)

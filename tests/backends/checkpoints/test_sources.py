@@ -11,17 +11,25 @@ from backends.errors import CheckpointError
 from backends.study import ModelSpec
 
 TABLE = {
-    # name: written, keys, has weights, needs a base, can be fetched, only modality
-    "pictures made elsewhere": ("pictures:FOLDER", ("source",), False, False, False, "image"),
-    "GGUF file in a Python package": ("package:NAME/FILE.gguf", ("source",), True, False, False, "text"),
+    # name: written, keys, has weights, needs a base, can be fetched, is a path, only modality
+    "pictures made elsewhere": ("pictures:FOLDER", ("source",), False, False, False, True, "image"),
+    "GGUF file in a Python package": (
+        "package:NAME/FILE.gguf",
+        ("source",),
+        True,
+        False,
+        False,
+        False,
+        "text",
+    ),
     "repository on the hub": (
-        *("hf://OWNER/NAME or OWNER/NAME", ("source", "adapter"), True, False, True, None),
+        *("hf://OWNER/NAME or OWNER/NAME", ("source", "adapter"), True, False, True, False, None),
     ),
-    "folder": ("PATH", ("source", "adapter"), True, False, False, None),
+    "folder": ("PATH", ("source", "adapter"), True, False, False, True, None),
     "changed weights on the hub": (
-        *("hf://OWNER/NAME/PATH", ("weights", "embeddings"), True, True, True, None),
+        *("hf://OWNER/NAME/PATH", ("weights", "embeddings"), True, True, True, False, True, None),
     ),
-    "file or folder with changed weights": ("PATH", ("weights", "embeddings"), True, True, False, None),
+    "file or folder with changed weights": ("PATH", ("weights", "embeddings"), True, True, False, True, None),
 }
 
 
@@ -29,7 +37,7 @@ def test_the_table_says_of_every_kind_what_it_needs() -> None:
     assert {
         each.name: (
             *(each.written, each.keys, each.has_weights, each.needs_base, each.can_be_fetched),
-            each.modality,
+            *(each.local, each.modality),
         )
         for each in KINDS
     } == TABLE

@@ -216,7 +216,7 @@ def test_a_network_that_cannot_be_used_is_told_before_anything_is_drawn(
 ) -> None:
     monkeypatch.setitem(sys.modules, "lpips", None)
     pool = PaintingPool()
-    with pytest.raises(CheckpointError, match="pip install lpips torchvision"):
+    with pytest.raises(CheckpointError, match=r"pip install 'unlearnboard\[lpips\]'"):
         evaluate(EvaluationContext.of(replace(study, features=Features(lpips="alex")), store, pool))
     with pytest.raises(CheckpointError, match="no such folder"):
         evaluate(EvaluationContext.of(replace(study, features=Features(clip="/nowhere/clip")), store, pool))
