@@ -27,7 +27,7 @@ TABLE = {
     ),
     "folder": ("PATH", ("source", "adapter"), True, False, False, True, None),
     "changed weights on the hub": (
-        *("hf://OWNER/NAME/PATH", ("weights", "embeddings"), True, True, True, False, True, None),
+        *("hf://OWNER/NAME/PATH", ("weights", "embeddings"), True, True, True, False, None),
     ),
     "file or folder with changed weights": ("PATH", ("weights", "embeddings"), True, True, False, True, None),
 }
