@@ -6,7 +6,7 @@ Pages and evaluations ask it for models by their specs. Importing this module do
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,7 @@ class ModelPool:
         self._inceptions: dict[Network, PictureFeatures] = {}
         self._lpips: dict[str, PictureDistances] = {}
         self._specs: dict[str, ModelSpec] = {}
+        self._identities: dict[str, str | None] = {}
 
     @property
     def device(self) -> str:
@@ -60,6 +61,17 @@ class ModelPool:
         """
         self._device = self._device or pick_device(self._wanted)
         return self._device
+
+    def expect(self, identities: Mapping[str, str | None]) -> None:
+        """Let go of everything where a loaded model is another by now: its files changed since it was loaded.
+
+        Args:
+            identities: name of a model and what identifies its weights; None where that cannot be said any more.
+        """
+        loaded = self.loaded()
+        if any(self._identities.get(name, now) != now for name, now in identities.items() if name in loaded):
+            self.release()
+        self._identities |= identities
 
     def text(self, specs: Sequence[ModelSpec], dtype: str = "") -> TextModels:
         """Language models with these specs in this number format (the pool's own), loading what is not loaded."""
@@ -152,6 +164,7 @@ class ModelPool:
         for networks in (self._judges, self._clips, self._inceptions, self._lpips):
             networks.clear()
         self._specs.clear()
+        self._identities.clear()
         gc.collect()
         if self._device == "cuda":
             import torch

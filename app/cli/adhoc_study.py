@@ -13,8 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from backends.checkpoints.hub import HUB, HUB_ID
-from backends.checkpoints.identity import detect_modality, is_package, resolve
+from backends.checkpoints.adapters import adapter_settings
+from backends.checkpoints.hub import is_on_hub
+from backends.checkpoints.identity import resolve
+from backends.checkpoints.model_folders import detect_modality
+from backends.checkpoints.sources import kind_of, located
 from backends.checkpoints.tensors import PICKLES
 from backends.errors import StudyError
 from backends.image.judges.classes import with_classes
@@ -31,7 +34,6 @@ from backends.study import (
     spec_digest,
 )
 from backends.study.writing import write_study
-from backends.text.adapters import adapter_settings
 
 FILES = (".safetensors", *PICKLES)
 """Files of unlearned weights of an image model."""
@@ -95,7 +97,7 @@ def adhoc_study(choice: Choice) -> Study:
         )
     models += _own_names([_spec(source, "unlearned", original) for source in choice.unlearned])
     folder = resolve(original.source)
-    modality = "text" if is_package(original.source) else detect_modality(folder)
+    modality = kind_of(original.source).modality or detect_modality(folder)
     if modality == "text" and (choice.judges or choice.concepts):
         raise StudyError(
             "--judge and --concept are for image models, but the original is a language model",
@@ -116,7 +118,7 @@ def adhoc_study(choice: Choice) -> Study:
 def _judge(domain: str, path: str) -> JudgeSpec:
     if path == NUDENET:
         return JudgeSpec(domain, NUDENET, threshold=NUDENET_THRESHOLD)
-    return JudgeSpec(domain, path if path.startswith(HUB) else str(_absolute(path)))
+    return JudgeSpec(domain, path if is_on_hub(path) else str(_absolute(path)))
 
 
 def _original(source: str) -> ModelSpec:
@@ -161,8 +163,7 @@ def _is_adapter(source: str) -> bool:
 
 def _located(source: str) -> str:
     """An absolute path, or a hub id or package file as it stands."""
-    path = _absolute(source)
-    return source if not path.exists() and (is_package(source) or HUB_ID.match(source)) else str(path)
+    return located(source, Path())
 
 
 def _absolute(source: str) -> Path:

@@ -80,9 +80,10 @@ def evaluate(
     """
     from app.shared.probe_listing import of_sets
     from app.shared.settings import open_store
-    from backends.checkpoints.identity import can_be_evaluated
+    from backends.checkpoints.resolved import ResolvedModels
     from backends.pool import ModelPool
     from backends.study.file import read_study
+    from cache.evaluate.context import EvaluationContext
     from cache.evaluate.evaluation import evaluate as run_evaluation
     from cache.evaluate.left_out import LeftOut
 
@@ -94,9 +95,10 @@ def evaluate(
     study = replace(study, protocol=protocol or study.protocol)
     _check_names(study, names)
     store = open_store()
-    wrong = check_models(study)
+    models = ResolvedModels(study)
+    wrong = check_models(study, models)
     print_unusable(wrong)
-    here = [model.name for model in study.models if can_be_evaluated(model)]
+    here = [name for name, model in models.items() if model.can_be_evaluated]
     wanted = list(names or [model.name for model in study.models if model.name in {*here, *wrong}])
     if not set(wanted) & set(here):
         absent = f"the weights of {', '.join(names or ())} are not on this machine"
@@ -118,7 +120,12 @@ def evaluate(
     try:
         with stopped_by_ctrl_c() as stop:
             pool = ModelPool(device)
-            run_evaluation(study, store, pool, wanted, lines.show, stop, lambda note: notes.setdefault(note))
+            run_evaluation(
+                EvaluationContext(study, store, pool, models, stop),
+                wanted,
+                lines.show,
+                lambda note: notes.setdefault(note),
+            )
     except LeftOut as error:
         refused = error  # said at the end: what could be evaluated has values
     finally:

@@ -30,7 +30,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Make what the demo needs once: its base model as a folder, its recorded evidence in the cache."""
     from app.shared.settings import cache_folder, open_store
-    from backends.checkpoints.identity import is_package, package_file, resolve
+    from backends.checkpoints.identity import resolve
+    from backends.checkpoints.packages import package_file
+    from backends.checkpoints.sources import PACKAGE, kind_of
     from backends.study.file import read_study
     from cache.analysis.scoreboard import scoreboard
 
@@ -40,9 +42,8 @@ def run(options: argparse.Namespace) -> int:
         scoreboard(study, store)  # kept, so that the first look at Trade-offs need not wait
     print(f"The cache is {cache_folder()}.", flush=True)
     # Last: where its packages are missing, this says how to install them, and all else is done.
-    for source in sorted(
-        {spec.source for study in studies for spec in study.models if is_package(spec.source)}
-    ):
+    packed = {spec.source for study in studies for spec in study.models if kind_of(spec.source) is PACKAGE}
+    for source in sorted(packed):
         if package_file(source) is not None:
             print(f"Preparing {Path(source).stem} (once, less than a minute) ...", flush=True)
         started = time.monotonic()

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from app.cli.terminal import printable
 from backends.study import Study
 
+if TYPE_CHECKING:
+    from backends.checkpoints.resolved import ResolvedModels
 
-def check_models(study: Study) -> dict[str, str]:
+
+def check_models(study: Study, models: ResolvedModels | None = None) -> dict[str, str]:
     """The models that cannot be used, and a sentence for each; the others can be shown and run.
 
     Raises:
         CheckpointError: the original cannot be used, with which everything is compared.
     """
-    from backends.checkpoints.usable import problems
+    from backends.checkpoints.resolved import ResolvedModels
     from cache.evaluate.left_out import naming
 
     print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
-    found = problems(study)
+    found = (ResolvedModels(study) if models is None else models).problems()
     if study.original.name in found:
         raise found[study.original.name]
     return {name: naming(name, error) for name, error in found.items()}

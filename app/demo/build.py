@@ -19,6 +19,7 @@ from backends.pool import ModelPool
 from backends.study import Study
 from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store
 from cache.store.recorded_pack import RECORDED, compress, unpack
@@ -136,7 +137,7 @@ def _evaluate(study: Study, pool: ModelPool, store: Store) -> None:
             _say(line)
 
     for model in study.models:
-        evaluate(study, store, pool, [model.name], report)
+        evaluate(EvaluationContext.of(study, store, pool), [model.name], report)
         pool.release()
 
 

@@ -16,6 +16,7 @@ from backends.pool import ModelPool
 from backends.study import Study
 from backends.text.precision import stored_in_halves
 from cache.evaluate.cells import Cell, cell_of
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, numerics_of
 from cache.evaluate.plan import Plan
 from cache.store import Store, keys
@@ -83,7 +84,7 @@ def evaluate_models(
 
     job.report(0, total, "loading models")
     try:
-        evaluate(study, kept, models, names, show, job.interrupted, job.remark)
+        evaluate(EvaluationContext.of(study, kept, models, job.interrupted), names, show, job.remark)
     except LeftOut as error:
         for sentence in error.each:
             job.remark(sentence)

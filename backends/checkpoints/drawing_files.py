@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from backends.checkpoints.hub import version_path
-from backends.checkpoints.picture_folders import is_pictures
+from backends.checkpoints.sources import kind_of
 from backends.errors import CheckpointError
 from backends.study import ModelSpec
 
@@ -17,7 +17,7 @@ def check_drawing(spec: ModelSpec) -> None:
     Raises:
         CheckpointError: what is wrong with which model.
     """
-    if is_pictures(spec.source) and spec.drawn_otherwise:
+    if not kind_of(spec.source).has_weights and spec.drawn_otherwise:
         raise CheckpointError(
             "the source is a folder of pictures, and those are drawn already",
             where=f"{spec.name}: {spec.source}",

@@ -20,11 +20,6 @@ PICTURES = "pictures:"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp"})
 
 
-def is_pictures(source: str) -> bool:
-    """Whether a model is a folder of pictures made elsewhere."""
-    return source.startswith(PICTURES)
-
-
 def pictures_folder(source: str) -> Path:
     """The folder that a source names."""
     return Path(source.removeprefix(PICTURES))

@@ -5,47 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from backends.checkpoints.identity import available, identity, inspect, resolve
+from backends.checkpoints.identity import available, resolve
+from backends.checkpoints.resolved import ResolvedModels
+from backends.checkpoints.vocabularies import common_vocabulary, outputs
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
-from backends.text.vocabularies import common_vocabulary, difference, outputs
 
 
 def problem(spec: ModelSpec, study: Study) -> CheckpointError | None:
-    """Why a model of a study cannot be used, found without loading it; None where nothing is known against it.
-
-    A model is usable where its files are whole, of the study's kind, and, for language models, where its tokenizer cuts
-    texts as the original's does: answers are compared token by token.
-    """
-    try:
-        inspect(spec, study.modality)
-        identity(spec)
-    except CheckpointError as error:
-        return error
-    if study.modality != "text" or spec.part == "original":
-        return None
-    try:
-        identity(study.original)
-    except CheckpointError:
-        return None  # the original's own problem
-    try:
-        why = tokenizer_difference(study.original, spec)
-    except CheckpointError as error:
-        return error
-    if not why:
-        return None
-    return CheckpointError(
-        f"its tokenizer or chat template differs from that of {study.original.name} ({why}), so answers cannot be "
-        "compared token by token",
-        where=spec.name,
-        how="Save the original's tokenizer into its folder, or compare the two in separate studies",
-    )
+    """Why a model of a study cannot be used, found without loading it; None where nothing is known against it."""
+    return problems(study, [spec]).get(spec.name)
 
 
 def problems(study: Study, models: Sequence[ModelSpec] | None = None) -> dict[str, CheckpointError]:
     """The models of a study (None: all) that cannot be used, by name, and why."""
-    found = {spec.name: problem(spec, study) for spec in (study.models if models is None else models)}
-    return {name: error for name, error in found.items() if error is not None}
+    return ResolvedModels(study).problems(None if models is None else [spec.name for spec in models])
 
 
 def inspect_study(study: Study) -> None:
@@ -56,21 +30,6 @@ def inspect_study(study: Study) -> None:
     """
     for error in problems(study).values():
         raise error
-
-
-def tokenizer_difference(original: ModelSpec, spec: ModelSpec) -> str:
-    """Why a language model's answers cannot be compared with the original's token by token; "" where they can.
-
-    Of a model whose files are not here nothing is said: only what was recorded of it elsewhere can be shown.
-
-    Raises:
-        CheckpointError: a tokenizer cannot be loaded.
-    """
-    if identity(spec).tokenizer == identity(original).tokenizer or not available(spec):
-        return ""
-    if not available(original):
-        return "the original is not here, and its fingerprint names another one"
-    return difference(_folder(original), _folder(spec)).why
 
 
 def vocabulary_note(original: ModelSpec, spec: ModelSpec) -> str:

@@ -55,7 +55,23 @@ def remembered(what: str, files: Sequence[Path], compute: Callable[[], str]) -> 
 
 def forget_all() -> None:
     """Every file is hashed again when it is asked for next."""
+    _forgotten.append(time.time())
     shutil.rmtree(_notes(), ignore_errors=True)
+
+
+def times_forgotten() -> int:
+    """How often all digests were forgotten in this process: what was made of them counts no more."""
+    return len(_forgotten)
+
+
+def is_settled(modified: int, changed: int) -> bool:
+    """Whether a file with these times, in nanoseconds, cannot change again without new ones; 0 for a missing file."""
+    if os.name == "nt" and modified:
+        return modified % 1_000_000_000 != 0 and _age(modified) > YOUNG
+    return _age(changed) > YOUNG
+
+
+_forgotten: list[float] = []
 
 
 def _notes() -> Path:
@@ -69,10 +85,7 @@ def _stamp(file: Path) -> Stamp:
 
 
 def _is_old(stamp: Stamp) -> bool:
-    modified, changed = stamp[-2:]
-    if os.name == "nt":
-        return modified % 1_000_000_000 != 0 and _age(modified) > YOUNG
-    return _age(changed) > YOUNG
+    return is_settled(*stamp[-2:])
 
 
 def _age(nanoseconds: int) -> float:

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from backends.checkpoints.hub import HUB
+from backends.checkpoints.hub import is_on_hub as is_hub_path
 from backends.errors import StudyError
 from backends.image.judges.classes import with_classes
 from backends.probes.reading import read_probes
@@ -194,7 +194,7 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
 def _place(table: Table, key: str) -> str:
     """A path made absolute, or what is on the hub (`hf://`) as it stands."""
     value = table.need(key)
-    return value if value.startswith(HUB) else table.local(key)
+    return value if is_hub_path(value) else table.local(key)
 
 
 def _probe_sets(top: Table, *, pictures: bool) -> tuple[ProbeSet, ...]:

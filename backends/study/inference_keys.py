@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from backends.checkpoints.hub import HUB
+from backends.checkpoints.hub import is_on_hub
 from backends.errors import StudyError
 from backends.study.inference import PLAIN, SAFREE_ALPHA, SCHEDULERS, SLD_SETTINGS, Inference, SldSetting
 from backends.study.table import Range, Table, shown
@@ -101,7 +101,7 @@ def read_embeddings(model: Table) -> tuple[tuple[str, str], ...]:
 
 
 def _located(model: Table, file: str) -> str:
-    if file.startswith(HUB):
+    if is_on_hub(file):
         return file
     one = Table({"embeddings": file}, model.place, model.text, model.path)
     return one.local("embeddings")

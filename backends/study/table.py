@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from backends.checkpoints.hub import HUB_ID
-from backends.checkpoints.identity import is_package
-from backends.checkpoints.picture_folders import PICTURES, is_pictures, pictures_folder
+from backends.checkpoints.sources import located
 from backends.errors import StudyError
 from backends.study.lines import line_of
 
@@ -143,13 +141,7 @@ class Table:
 
     def source(self, key: str) -> str:
         """A folder made absolute, or a hub id or package file as it stands."""
-        value = self.need(key)
-        if is_pictures(value):
-            return PICTURES + str(_absolute(str(pictures_folder(value)), self.path.parent))
-        folder = _absolute(value, self.path.parent)
-        if folder.exists() or not (is_package(value) or HUB_ID.match(value)):
-            return str(folder)
-        return value
+        return located(self.need(key), self.path.parent)
 
 
 def _number(bound: float) -> str:

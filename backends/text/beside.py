@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 
+from backends.checkpoints.adapters import PREFIX, embeddings_in
+from backends.checkpoints.language_weights import head_is_the_embedding
 from backends.checkpoints.loader_report import named
 from backends.checkpoints.mixing import with_changes
 from backends.checkpoints.tensors import adapter_file, read_header, read_json
 from backends.checkpoints.wrapped_names import unwrapped
 from backends.errors import CheckpointError
-from backends.text.adapters import PREFIX, embeddings_in
 from backends.text.families import Family, with_adapter
-from backends.text.loading import head_is_the_embedding
 
 ONLY = "a0"
 """PEFT's name of the only adapter on a copy."""

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from backends.checkpoints.language_weights import WHOLE_NUMBERS, head_is_the_embedding
 from backends.checkpoints.loader_report import Loaded, refuse_unfit
 from backends.checkpoints.mixing import mixed, with_changes
 from backends.checkpoints.tensors import read_header
 from backends.checkpoints.wrapped_names import unwrapped
 from backends.errors import CheckpointError
 from backends.text.families import Family, attach
-from backends.text.loading import WHOLE_NUMBERS, head_is_the_embedding
 
 
 def attach_between(

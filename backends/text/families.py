@@ -19,13 +19,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BitsAndBytesConfig
 
+from backends.checkpoints.adapters import adapter_form, check_adapter, shares_base
+from backends.checkpoints.language_weights import load_module
 from backends.checkpoints.loader_report import Loaded, refuse_unfit
 from backends.checkpoints.tensors import ADAPTER_WEIGHTS, adapter_file, read_header, read_json
 from backends.checkpoints.wrapped_names import Unwrapped, unwrapped
 from backends.errors import CheckpointError
 from backends.study import Quantization
-from backends.text.adapters import adapter_form, check_adapter, shares_base
-from backends.text.loading import load_module
 from backends.text.tokens import ChatTokenizer
 
 _UNFIT = (

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import torch
 
+from backends.checkpoints.adapters import adapter_settings, base_note, shares_base
 from backends.checkpoints.identity import resolve
+from backends.checkpoints.vocabularies import unused_template
 from backends.errors import CheckpointError
 from backends.study import ModelSpec
-from backends.text.adapters import adapter_settings, base_note, shares_base
 from backends.text.beside import with_own_adapter
 from backends.text.between import attach_between, between, with_tensors
 from backends.text.families import Family, attach, load_family, plain_base
-from backends.text.vocabularies import unused_template
 
 
 class LoadedFamilies:

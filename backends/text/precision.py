@@ -10,7 +10,8 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-from backends.checkpoints.identity import available, is_package, resolve
+from backends.checkpoints.identity import available, resolve
+from backends.checkpoints.sources import kind_of
 from backends.checkpoints.tensors import read_header, weight_files
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
@@ -40,8 +41,8 @@ def stored_in_halves(study: Study) -> bool:
 
 
 def _in_halves(spec: ModelSpec) -> bool:
-    if is_package(spec.source):
-        return False  # GGUF files are read into float32
+    if kind_of(spec.source).stored_packed:
+        return False
     try:
         files = weight_files(resolve(spec.source, revision=spec.revision) / spec.subfolder)
         return all(_file_in_halves(path, path.stat().st_mtime_ns) for path in files)

@@ -20,12 +20,12 @@ from safetensors.torch import save_file
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
+from backends.checkpoints.adapters import check_adapter, shares_base
 from backends.checkpoints.identity import identity, resolve
+from backends.checkpoints.language_weights import load_module
 from backends.checkpoints.tensors import weight_files
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.study import ModelSpec, Study
-from backends.text.adapters import check_adapter, shares_base
-from backends.text.loading import load_module
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.negation import negated_adapter, negated_weights
 from backends.unlearning.recipes import Recipe, recipe_record

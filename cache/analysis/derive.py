@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.checkpoints.identity import ModelIdentity
+from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence, TokenScores
 from backends.metrics import DRAFT, METRICS, ImageMetric, Pictures
@@ -59,10 +60,12 @@ def role_probes(study: Study) -> dict[str, list[Probe]]:
     return {role: list(probes.values()) for role, probes in roles.items()}
 
 
-def contexts_of(study: Study, store: Store, spec: ModelSpec) -> list[Context]:
+def contexts_of(
+    study: Study, store: Store, spec: ModelSpec, models: ResolvedModels | None = None
+) -> list[Context]:
     """All contexts that hold evidence of the model under the study's settings; none where it cannot be identified."""
     try:
-        model = reading.identity_to_read(spec, study)
+        model = reading.identity_to_read(spec, study, models)
     except CheckpointError:
         return []  # the page that opens the study says why; here it only has no evidence
     return (

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from backends.checkpoints.resolved import ResolvedModels
 from backends.metrics import DRAFT, METRICS, ImageMetric
 from backends.metrics.key import MetricKey
 from backends.study import Study
@@ -152,12 +153,17 @@ class Scoreboard:
         return derive.model_values(study, self._store, study.model(model), self.numerics, stamp)
 
 
-def scoreboard(study: Study, store: Store) -> Scoreboard:
+def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None) -> Scoreboard:
     """Everything the store knows about the study's models, as numbers.
 
     All numbers come from evidence of one arithmetic, the one with most evidence: two kinds never share an axis.
+
+    Args:
+        study: the study.
+        store: the cache.
+        models: the study's, where they were looked at for the work that asks; None looks at them now.
     """
-    numerics, stamps = _evidence(study, store)
+    numerics, stamps = _evidence(study, store, models)
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
@@ -192,9 +198,9 @@ def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
     return None if kept is None else _unpack(kept)[0]
 
 
-def _evidence(study: Study, store: Store) -> tuple[str, dict[str, str]]:
+def _evidence(study: Study, store: Store, models: ResolvedModels | None) -> tuple[str, dict[str, str]]:
     """The arithmetic with the most contexts (float32 where equal), and each model's stamp under it."""
-    contexts = {spec.name: derive.contexts_of(study, store, spec) for spec in study.models}
+    contexts = {spec.name: derive.contexts_of(study, store, spec, models) for spec in study.models}
     made = Counter(context.numerics for several in contexts.values() for context in several)
     numerics = max(made, key=lambda name: (made[name], name == "float32"), default="")
     chosen = {name: [c for c in several if c.numerics == numerics] for name, several in contexts.items()}

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from backends.checkpoints.identity import identity
-from backends.checkpoints.usable import problems
 from backends.errors import BoardError, Cancelled, CheckpointError, ModelError
 from backends.evidence import Answer, TextEvidence
 from backends.extras import check_extra
-from backends.interfaces import GenerationRequest, Judge, PartialImage, Stop
-from backends.pool import ModelPool
-from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
-from backends.text.precision import dtype_for
+from backends.interfaces import GenerationRequest, Judge, PartialImage
+from backends.study import Decoding, ModelSpec, Probe, Sampling
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.gather_images import ImageGatherer, Wanted
 from cache.evaluate.gather_text import TextGatherer, score_items
 from cache.evaluate.judging_again import judged_again
-from cache.store import Store, keys
-from cache.store.identities import identity_in
+from cache.store import keys
 from cache.store.model_checks import check_models
 from cache.store.reading import judges_digest
 
@@ -26,28 +22,22 @@ OnProblem = Callable[[str, BoardError], None]
 
 
 def compare_text(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     models: Sequence[str],
     probe: Probe,
     decoding: Decoding,
     on_partial: Callable[[str, Answer], None] = lambda _model, _answer: None,
-    stop: Stop = lambda: False,
     on_problem: OnProblem = lambda _model, _error: None,
 ) -> None:
     """Answers of all models to one prompt, in one mixed batch; then the reference answers scored, where there are any.
 
     Args:
-        study: the study.
-        store: answers found here are not written again; new ones are stored as each ends.
-        pool: loads and runs models.
+        context: of the work; answers that are stored are not written again, new ones are stored as each ends.
         models: names in the study.
         probe: of the study, or a person's own with only a prompt.
         decoding: settings; one answer for each seed.
         on_partial: told model and answer so far (its `seed` and `finish` say which and whether it ended); answers that
             were stored come first.
-        stop: asked between steps.
         on_problem: told of each model that cannot answer, where others can.
 
     Raises:
@@ -56,18 +46,19 @@ def compare_text(
         MissingPackages: the packages that run such models are not installed.
     """
     check_extra("text")
-    asked = _Asked(study, pool, models)
-    numerics = keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
+    study, store = context.study, context.store
+    asked = _Asked(context, models)
+    numerics = context.numerics
     contexts: dict[GenerationRequest, str] = {}
     for spec in asked.usable() if probe.prompt or not probe.answer else ():  # a text by itself is scored
-        found = identity_in(study, spec)
+        found = context.identity(spec.name)
         for seed in keys.decoding_seeds(decoding):
-            context = keys.answers_context(
+            row = keys.answers_context(
                 *(found.fingerprint, found.tokenizer, decoding, seed, numerics),
                 study.protocol,
                 found.asked or "",
             )
-            stored = store.text(store.register(context), [probe.digest()])
+            stored = store.text(store.register(row), [probe.digest()])
             for evidence in stored.values():
                 for answer in evidence.answers:
                     on_partial(spec.name, answer)
@@ -75,16 +66,16 @@ def compare_text(
                 request = GenerationRequest(
                     spec.name, probe.prompt, seed, probe.format, turns=probe.turns, date=study.date
                 )
-                contexts[request] = context.key
+                contexts[request] = row.key
 
     def write(specs: Sequence[ModelSpec]) -> None:
         names = {spec.name for spec in specs}
         waiting = {request: key for request, key in contexts.items() if request.model in names}
-        for request in _generate(study, store, pool, probe, decoding, waiting, on_partial, stop):
+        for request in _generate(context, probe, decoding, waiting, on_partial):
             del contexts[request]
 
     def score(specs: Sequence[ModelSpec]) -> None:
-        _score(study, store, pool, specs, probe, numerics, stop)
+        _score(context, specs, probe)
 
     asked.load([request.model for request in contexts])
     asked.each_or_all(write)
@@ -96,11 +87,10 @@ def compare_text(
 class _Asked:
     """The models that are asked, and why some of them cannot answer: one bad model never stops the others."""
 
-    def __init__(self, study: Study, pool: ModelPool, models: Sequence[str]) -> None:
-        self._study = study
-        self._pool = pool
-        self._specs = [study.model(name) for name in models]
-        self._wrong: dict[str, BoardError] = {**problems(study, self._specs)}
+    def __init__(self, context: EvaluationContext, models: Sequence[str]) -> None:
+        self._context = context
+        self._specs = [context.study.model(name) for name in models]
+        self._wrong: dict[str, BoardError] = {**context.models.problems(models)}
 
     def usable(self) -> list[ModelSpec]:
         """Models against which nothing is known."""
@@ -134,7 +124,7 @@ class _Asked:
             on_problem(name, error)
 
     def _loaded(self, specs: Sequence[ModelSpec]) -> None:
-        self._pool.text(specs, dtype_for(self._study, self._pool.device, self._pool.dtype))
+        self._context.text(specs)
 
     def _done(self, specs: Sequence[ModelSpec], work: Callable[[Sequence[ModelSpec]], None]) -> bool:
         try:
@@ -151,28 +141,22 @@ class _Asked:
 
 
 def compare_images(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     models: Sequence[str],
     probe: Probe,
     sampling: Sampling,
     on_partial: Callable[[str, int, PartialImage], None] = lambda _model, _seed, _image: None,
-    stop: Stop = lambda: False,
     on_note: Callable[[str], None] = lambda _sentence: None,
     on_problem: OnProblem = lambda _model, _error: None,
 ) -> None:
     """Pictures of all models for one prompt and all seeds, from the same noise; stored ones are not made again.
 
     Args:
-        study: the study.
-        store: new pictures are judged and stored as each is done.
-        pool: loads and runs models and judges.
+        context: of the work; new pictures are judged and stored as each is done.
         models: names in the study.
         probe: of the study, or a person's own with only a prompt.
         sampling: settings and seeds, but for those that the probe brings along.
         on_partial: told model, seed and the picture so far; not called for pictures that were stored.
-        stop: asked between steps.
         on_note: told what a person should know of the models and the prompt, in sentences.
         on_problem: told of each model that cannot draw, where others can.
 
@@ -182,47 +166,46 @@ def compare_images(
         MissingPackages: the packages that run such models are not installed.
     """
     check_extra("image")
-    asked = _Asked(study, pool, models)
+    study, store, pool = context.study, context.store, context.pool
+    asked = _Asked(context, models)
     sampling = sampling.of(probe)
     numerics = keys.numerics(pool.device, pool.dtype)
     judged_by = judges_digest(study.judges)
     wanted: list[Wanted] = []
     for spec in asked.usable():
-        found = identity(spec)
+        found = context.models[spec.name].identity
         for seed in sampling.seeds:
-            context = keys.images_context(found.fingerprint, sampling, seed, judged_by, numerics, probe.own)
-            if store.missing(store.register(context), [probe.digest()]):
-                wanted.append(Wanted(spec.name, probe, seed, context.key))
-    wanted = judged_again(study, store, pool, wanted, sampling, numerics, lambda _: None, stop)
+            row = keys.images_context(found.fingerprint, sampling, seed, judged_by, numerics, probe.own)
+            if store.missing(store.register(row), [probe.digest()]):
+                wanted.append(Wanted(spec.name, probe, seed, row.key))
+    wanted = judged_again(context, wanted, sampling, numerics, lambda _: None)
     judges = pool.judges(study.judges) if wanted else []
 
     def draw(specs: Sequence[ModelSpec]) -> None:
         mine = [each for each in wanted if each.model in {spec.name for spec in specs}]
         if mine:
-            _draw(study, store, pool, mine, sampling, judges, on_partial, stop, on_note)
+            _draw(context, mine, sampling, judges, on_partial, on_note)
 
     asked.each(draw)  # one model after another draws its own pictures anyway
     asked.tell(on_problem)
 
 
 def _draw(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     wanted: Sequence[Wanted],
     sampling: Sampling,
     judges: Sequence[Judge],
     on_partial: Callable[[str, int, PartialImage], None],
-    stop: Stop,
     on_note: Callable[[str], None],
 ) -> None:
     """Pictures of one model."""
+    study, store, pool = context.study, context.store, context.pool
     spec = study.model(wanted[0].model)
-    loaded = pool.image([spec])
+    loaded = context.image([spec])
     noted = len(loaded.notes)
-    for sentence in check_models(study, store, pool, [study.original.name, spec.name]):
+    for sentence in check_models(study, store, pool, [study.original.name, spec.name], context.models):
         on_note(sentence)
-    gatherer = ImageGatherer(store, loaded, judges, stop, sampling)
+    gatherer = ImageGatherer(store, loaded, judges, context.stop, sampling)
     done = 0
     for partial in gatherer.sample(wanted):
         each = wanted[partial.index]
@@ -238,23 +221,21 @@ def _draw(
 
 
 def _generate(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     probe: Probe,
     decoding: Decoding,
     contexts: Mapping[GenerationRequest, str],
     on_partial: Callable[[str, Answer], None],
-    stop: Stop,
 ) -> Iterator[GenerationRequest]:
     """Writes the answers and stores them; gives each request whose answer is stored."""
     if not contexts:
         return
+    study, store = context.study, context.store
     requests = list(contexts)
     specs = [study.model(name) for name in dict.fromkeys(each.model for each in requests)]
-    loaded = pool.text(specs, dtype_for(study, pool.device, pool.dtype))
+    loaded = context.text(specs)
     ended = 0
-    for partial in loaded.generate(requests, decoding, stop, study.protocol):
+    for partial in loaded.generate(requests, decoding, context.stop, study.protocol):
         request = requests[partial.index]
         if partial.done and partial.answer.finish != "cancelled":
             # Stored before it is shown as ended, so that a page that reloads finds it.
@@ -267,22 +248,19 @@ def _generate(
 
 
 def _score(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     specs: Sequence[ModelSpec],
     probe: Probe,
-    numerics: str,
-    stop: Stop,
 ) -> None:
+    study, store = context.study, context.store
     for spec in specs:
-        found = identity_in(study, spec)
-        context = keys.scores_context(
-            found.fingerprint, found.tokenizer, numerics, study.protocol, found.asked or ""
+        found = context.identity(spec.name)
+        row = keys.scores_context(
+            found.fingerprint, found.tokenizer, context.numerics, study.protocol, found.asked or ""
         )
-        if store.missing(store.register(context), [probe.digest()]):
-            loaded = pool.text([spec], dtype_for(study, pool.device, pool.dtype))
-            gatherer = TextGatherer(store, loaded, spec.name, stop, study.protocol, study.date)
-            gatherer.scores(context.key, [probe], lambda _: None)
+        if store.missing(store.register(row), [probe.digest()]):
+            loaded = context.text([spec])
+            gatherer = TextGatherer(store, loaded, spec.name, context.stop, study.protocol, study.date)
+            gatherer.scores(row.key, [probe], lambda _: None)
             if gatherer.refused:
                 raise gatherer.refused[0][1]

@@ -11,18 +11,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from backends.checkpoints.identity import ModelIdentity, can_be_evaluated, identity
-from backends.checkpoints.picture_folders import is_pictures
-from backends.checkpoints.usable import problems
+from backends.checkpoints.identity import ModelIdentity
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.extras import check_extra
-from backends.interfaces import ImageModels, Stop, TextModels
+from backends.interfaces import ImageModels, TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.text.precision import dtype_for
 from backends.versions import versions
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.compare import compare_images, compare_text
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.gather_features import gather_features, networks_are_here
 from cache.evaluate.gather_images import ImageGatherer, Wanted
 from cache.evaluate.gather_text import TextGatherer
@@ -32,10 +31,9 @@ from cache.evaluate.load_notes import load_notes
 from cache.evaluate.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
 from cache.evaluate.progress import Counter, OnProgress, Progress
 from cache.evaluate.turns import in_turns
-from cache.store import Store, keys
+from cache.store import keys
 from cache.store.costs import keep_costs
 from cache.store.denoising import gather_denoising
-from cache.store.identities import identity_in
 from cache.store.judge_checks import judge_notes, judges_are_here
 from cache.store.keys import Context, Kind, Way
 from cache.store.model_checks import check_models, keep_report
@@ -50,23 +48,17 @@ def numerics_of(pool: ModelPool, study: Study) -> str:
 
 
 def evaluate(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     models: Sequence[str] | None = None,
     on_progress: OnProgress = lambda _: None,
-    stop: Stop = lambda: False,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Gather all evidence that is missing of these models (None: all whose weights are here), then derive the metrics.
 
     Args:
-        study: the study.
-        store: where evidence and runs go.
-        pool: loads and runs models.
+        context: of the work.
         models: names in the study.
         on_progress: told at the start of every model x probe set x kind, and after every cell.
-        stop: asked between steps; True ends the work.
         on_note: told what loading judges and networks did and left out, in sentences.
 
     Raises:
@@ -77,18 +69,19 @@ def evaluate(
         MissingPackages: the packages that run such models are not installed.
         StoreError: the store cannot be written.
     """
-    if any(can_be_evaluated(spec) for spec in chosen(study, models)):
+    study, store, pool = context.study, context.store, context.pool
+    if any(context.models[spec.name].can_be_evaluated for spec in chosen(study, models)):
         check_extra(study.modality)
     judges_are_here(study)
-    networks_are_here(study, store, pool)
+    networks_are_here(context)
     last: ModelSpec | None = None
     refused: list[Refusal] = []
     losses: list[LossesLeftOut] = []
     unusable: list[Unusable] = []
     specs: list[ModelSpec] = []
-    wrong = problems(study, chosen(study, models))
+    wrong = context.models.problems(spec.name for spec in chosen(study, models))
     for spec in chosen(study, models):
-        if spec.fingerprint and not can_be_evaluated(spec):
+        if spec.fingerprint and not context.models[spec.name].can_be_evaluated:
             unusable += [not_here(spec.name)] if models is not None else []
         elif spec.name in wrong:
             unusable.append(Unusable(spec.name, wrong[spec.name]))
@@ -106,8 +99,10 @@ def evaluate(
         if last is not None and last.source != spec.source:
             pool.release()  # models of another base share nothing with those loaded
         last = spec
-        keep_costs(study, store, [spec.name])
-        evaluation = _Evaluation(study, store, pool, spec, on_progress, stop)
+        if specs.index(spec):
+            context.again(spec.name)  # those before it may have taken hours
+        keep_costs(study, store, [spec.name], context.models)
+        evaluation = _Evaluation(context, spec, on_progress)
         refused.extend(evaluation.run())
         losses.extend(evaluation.losses())
         for sentence in evaluation.judged_by:
@@ -115,7 +110,7 @@ def evaluate(
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
-        for item in plan(study, store, numerics_of(pool, study), [spec.name]).items:
+        for item in plan(study, store, context.numerics, [spec.name], context.models).items:
             if item.missing:
                 on_progress(Progress(spec.name, item.probe_set, item.kind, item.cached, item.total))
                 return
@@ -123,21 +118,18 @@ def evaluate(
     in_turns(
         store.path.parent / "locks",
         specs,
-        lambda spec: f"{identity(spec).fingerprint}-{study.protocol}",
+        lambda spec: f"{context.models[spec.name].identity.fingerprint}-{study.protocol}",
         work,
-        stop,
+        context.stop,
         follow,
     )
     gather_features(
-        study,
-        store,
-        pool,
-        [spec.name for spec in study.models if spec in specs or not can_be_evaluated(spec)],
+        context,
+        [name for name, model in context.models.items() if model.spec in specs or not model.can_be_evaluated],
         lambda model, title, done, total: on_progress(Progress(model, title, "images", done, total)),
-        stop,
         on_note,
     )
-    scoreboard(study, store)
+    scoreboard(study, store, context.models)
     if refused or losses or unusable:
         order = [spec.name for spec in study.models]
         raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
@@ -148,20 +140,16 @@ class _Evaluation:
 
     def __init__(
         self,
-        study: Study,
-        store: Store,
-        pool: ModelPool,
+        context: EvaluationContext,
         spec: ModelSpec,
         on_progress: OnProgress,
-        stop: Stop,
     ) -> None:
-        self._study = study
-        self._store = store
-        self._pool = pool
+        self._context = context
+        self._study = context.study
+        self._store = context.store
         self._spec = spec
         self._on_progress = on_progress
-        self._stop = stop
-        self._identity: ModelIdentity = identity_in(study, spec)
+        self._identity: ModelIdentity = context.identity(spec.name)
         self._text: TextGatherer | None = None
         self._models: TextModels | ImageModels | None = None
         self.judged_by: list[str] = []  # what loading the judges did
@@ -196,7 +184,11 @@ class _Evaluation:
 
         found: list[LossesLeftOut] = []
         try:
-            gather_denoising(self._study, self._store, self._pool, self._spec, tell, self._stop)
+            gather_denoising(
+                *(self._study, self._store, self._context.pool, self._spec, tell),
+                self._context.stop,
+                self._context.models,
+            )
         except (ModelError, CheckpointError, StudyError) as error:
             found.append(LossesLeftOut(self._spec.name, error))
         mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
@@ -215,7 +207,7 @@ class _Evaluation:
             todo = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
             counter = Counter(total - sum(map(len, todo.values())), total, self._report(probe_set, kind))
             if any(todo.values()):
-                if self._stop():
+                if self._context.stop():
                     raise Cancelled
                 try:
                     refused = self._compute(
@@ -236,38 +228,34 @@ class _Evaluation:
                 for way, probes in todo.items()
                 for p in probes
             ]
-            if is_pictures(self._spec.source):
+            if not self._context.models[self._spec.name].kind.has_weights:
                 return self._import(wanted, on_done)
             wanted = judged_again(
-                self._study,
-                self._store,
-                self._pool,
-                wanted,
-                self._study.sampling,
-                numerics_of(self._pool, self._study),
-                on_done,
-                self._stop,
+                self._context, wanted, self._study.sampling, self._context.numerics, on_done
             )
-            self.judged_by = judge_notes(self._pool.judges(self._study.judges))
+            pool = self._context.pool
+            self.judged_by = judge_notes(pool.judges(self._study.judges))
             self._found = list(self.judged_by)
             if not wanted:
                 return []
             names = [self._study.original.name, self._spec.name]
-            self._found += check_models(self._study, self._store, self._pool, names)
-            judges = self._pool.judges(self._study.judges)
-            self._models = self._pool.image([self._spec])
-            pictures = ImageGatherer(self._store, self._models, judges, self._stop, self._study.sampling)
+            self._found += check_models(self._study, self._store, pool, names, self._context.models)
+            judges = pool.judges(self._study.judges)
+            self._models = self._context.image([self._spec])
+            pictures = ImageGatherer(
+                self._store, self._models, judges, self._context.stop, self._study.sampling
+            )
             pictures.gather(wanted, on_done)
             return pictures.refused
         if self._text is None:
-            models = self._pool.text(
-                [self._spec], dtype_for(self._study, self._pool.device, self._pool.dtype)
-            )
+            models = self._context.text([self._spec])
             self._models, self._noted = models, len(models.notes)
             self._found, self._loaded = load_notes(self._study, models, self._spec)
-            keep_report(self._study, self._store, self._pool, models, self._spec.name)
+            keep_report(
+                *(self._study, self._store, self._context.pool, models, self._spec.name), self._context.models
+            )
             way = self._study.protocol, self._study.date
-            self._text = TextGatherer(self._store, models, self._spec.name, self._stop, *way)
+            self._text = TextGatherer(self._store, models, self._spec.name, self._context.stop, *way)
         self._text.refused.clear()
         if kind == "scores":
             self._text.scores(found[Way(0)], todo[Way(0)], on_done)
@@ -283,13 +271,11 @@ class _Evaluation:
     def _import(self, wanted: list[Wanted], on_done: Callable[[int], None]) -> list[tuple[Probe, ModelError]]:
         from cache.evaluate.imported_pictures import import_pictures
 
-        refused, self._found = import_pictures(
-            self._study, self._store, self._pool, self._spec, wanted, on_done
-        )
+        refused, self._found = import_pictures(self._context, self._spec, wanted, on_done)
         return refused
 
     def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[Way, Context]]:
-        return contexts(self._study, self._identity, numerics_of(self._pool, self._study), probe_set.probes)
+        return contexts(self._study, self._identity, self._context.numerics, probe_set.probes)
 
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
         missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
@@ -343,9 +329,9 @@ class _Evaluation:
                 settings=_settings(self._contexts(probe_set))
                 | ({"notes": notes} if notes else {})
                 | ({"loaded": self._loaded} if self._loaded else {}),
-                numerics=numerics_of(self._pool, self._study),
-                device=self._pool.device,
-                dtype=dtype_for(self._study, self._pool.device, self._pool.dtype),
+                numerics=self._context.numerics,
+                device=self._context.pool.device,
+                dtype=self._context.dtype,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 seconds=seconds + (known.seconds if known is not None and known.status == "partial" else 0.0),
                 n_probes=total,
@@ -374,6 +360,7 @@ def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:
 
 
 __all__ = [
+    "EvaluationContext",
     "Plan",
     "PlanItem",
     "Progress",

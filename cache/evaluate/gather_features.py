@@ -19,9 +19,7 @@ from backends.image.networks.named import (
     network,
     text_subject,
 )
-from backends.interfaces import Stop
-from backends.pool import ModelPool
-from backends.study import Study
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.gather_text import in_cells
 from cache.evaluate.plan import features_title, real_title
 from cache.store import Store
@@ -44,39 +42,34 @@ OnProgress = Callable[[str, str, int, int], None]
 Pixels = NDArray[np.uint8]
 
 
-def networks_are_here(study: Study, store: Store, pool: ModelPool) -> None:
+def networks_are_here(context: EvaluationContext) -> None:
     """Load the networks that never looked at anything here, so that a wrong one is told before anything is drawn.
 
     Raises:
         CheckpointError: a network is not there or not usable, or a package is not installed; or a folder of real
             pictures that never was here is missing or empty.
     """
+    study, store = context.study, context.store
     for folder in folders_of(study):
         if not real_subjects(store, folder):
             real_files(Path(folder))  # raises with the reason
     for each in networks_of(study, store):
         if not has_looked(store, each):
-            _load(study, pool, each.kind)
+            _load(context, each.kind)
 
 
 def gather_features(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     models: Sequence[str],
     on_progress: OnProgress,
-    stop: Stop,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Let each network of the study look at what it has not seen of these models' pictures and the original's.
 
     Args:
-        study: the study.
-        store: has the pictures, and keeps what the networks make of them.
-        pool: loads the networks.
+        context: of the work; the store has the pictures, and keeps what the networks make of them.
         models: names in the study.
         on_progress: told after every cell.
-        stop: asked between cells.
         on_note: told what loading a network did, in sentences.
 
     Raises:
@@ -84,37 +77,36 @@ def gather_features(
         CheckpointError: a network cannot be loaded.
         StoreError: the store cannot be written.
     """
+    study, store = context.study, context.store
     probes = list({probe.id: probe for each in study.probe_sets for probe in each.probes}.values())
     prompts = {text_subject(probe.prompt): probe.prompt for probe in probes}
     names = dict.fromkeys([study.original.name, *models]) if study.features.named() else {}
     for each in networks_of(study, store):
         for name in names:
-            total, missing = to_look_at(study, store, name, each)
+            total, missing = to_look_at(study, store, name, each, context.models)
             done = total - len(missing)
             on_progress(name, features_title(each.kind), done, total)
             for cell in in_cells(missing, CELL):
-                if stop():
+                if context.stop():
                     raise Cancelled
                 put_vectors(
                     store,
-                    _used(study, pool, each, on_note),
-                    _looked(study, store, pool, each.kind, cell, prompts),
+                    _used(context, each, on_note),
+                    _looked(context, each.kind, cell, prompts),
                 )
                 done += len(cell)
                 on_progress(name, features_title(each.kind), done, total)
-        _look_at_real(study, store, pool, each, on_progress, stop, on_note)
+        _look_at_real(context, each, on_progress, on_note)
 
 
 def _look_at_real(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     of: Network,
     on_progress: OnProgress,
-    stop: Stop,
     on_note: Callable[[str], None],
 ) -> None:
     """Let a network look at what it has not seen of the study's real pictures."""
+    study, store = context.study, context.store
     if not study.features.real or not looks_at_real(of):
         return
     total, missing = real_to_look_at(study, store, of)
@@ -125,56 +117,54 @@ def _look_at_real(
     files = {s: path for folder in folders_of(study) for s, path in real_files(Path(folder)).items()}
     unreadable = 0
     for cell in in_cells(missing, CELL):
-        if stop():
+        if context.stop():
             raise Cancelled
         seen = {subject: read_pixels(files[subject]) for subject in cell if subject in files}
         pixels = {subject: each for subject, each in seen.items() if each is not None}
         unreadable += len(cell) - len(pixels)
         vectors: dict[str, FloatArray] = dict.fromkeys(cell, UNREADABLE)
         if pixels:
-            found = looking_at(study, pool, of.kind).images(list(pixels.values()))
+            found = looking_at(context, of.kind).images(list(pixels.values()))
             vectors |= dict(zip(pixels, found, strict=True))
-        put_vectors(store, _used(study, pool, of, on_note), vectors)
+        put_vectors(store, _used(context, of, on_note), vectors)
         done += len(cell)
         on_progress(model, title, done, total)
     if unreadable:
         on_note(f"{unreadable} of {total} real pictures cannot be read and are left out")
 
 
-def looking_at(study: Study, pool: ModelPool, kind: str) -> PictureFeatures:
+def looking_at(context: EvaluationContext, kind: str) -> PictureFeatures:
     """The loaded network of that kind."""
-    source = study.features.named()[kind]
+    source, pool = context.study.features.named()[kind], context.pool
     looking: PictureFeatures = pool.clip(source) if kind == CLIP else pool.inception(source)
     return looking
 
 
 def _used(
-    study: Study, pool: ModelPool, known: Network, on_note: Callable[[str], None] = lambda _: None
+    context: EvaluationContext, known: Network, on_note: Callable[[str], None] = lambda _: None
 ) -> Network:
     """The network as its files are now: on the hub they may have come with loading it."""
-    for note in _load(study, pool, known.kind):
+    for note in _load(context, known.kind):
         on_note(f"Network {known.name}: {note}")
-    return network(known.kind, study.features.named()[known.kind])
+    return network(known.kind, context.study.features.named()[known.kind])
 
 
-def _load(study: Study, pool: ModelPool, kind: str) -> Sequence[str]:
+def _load(context: EvaluationContext, kind: str) -> Sequence[str]:
     """Loads a network; returns what that did, in sentences."""
     if kind == LPIPS:
-        pool.lpips(study.features.lpips)
+        context.pool.lpips(context.study.features.lpips)
         return ()
-    return looking_at(study, pool, kind).notes
+    return looking_at(context, kind).notes
 
 
 def _looked(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     kind: str,
     subjects: Sequence[str],
     prompts: Mapping[str, str],
 ) -> dict[str, FloatArray]:
     """Subject -> what the network makes of it; pictures that cannot be read are left out."""
-    named = study.features
+    named, store, pool = context.study.features, context.store, context.pool
     if kind == LPIPS:
         return _compared(store, pool.lpips(named.lpips), subjects)
     texts = [subject for subject in subjects if subject in prompts]
@@ -184,7 +174,7 @@ def _looked(
     if texts:
         found |= zip(texts, pool.clip(named.clip).texts([prompts[each] for each in texts]), strict=True)
     if seen:
-        found |= zip(seen, looking_at(study, pool, kind).images(list(seen.values())), strict=True)
+        found |= zip(seen, looking_at(context, kind).images(list(seen.values())), strict=True)
     return found
 
 

@@ -11,20 +11,17 @@ from PIL import Image
 from backends.checkpoints.picture_folders import pictures_folder, pictures_in, placed
 from backends.errors import ModelError
 from backends.image.png import encode
-from backends.pool import ModelPool
-from backends.study import ModelSpec, Probe, Study
+from backends.study import ModelSpec, Probe
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
 from cache.evaluate.gather_text import OnDone, in_cells
-from cache.store import Store
 from cache.store.judge_checks import check_judges, judge_notes
 
 _SHOWN = 3
 
 
 def import_pictures(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     spec: ModelSpec,
     wanted: Sequence[Wanted],
     on_done: OnDone,
@@ -32,9 +29,7 @@ def import_pictures(
     """Take over the pictures of a folder.
 
     Args:
-        study: its probes and seeds say which pictures are looked for.
-        store: the cache.
-        pool: loads the judges.
+        context: of the work; the study's probes and seeds say which pictures are looked for.
         spec: the model whose source is the folder.
         wanted: pictures that are not stored yet.
         on_done: told how many were stored.
@@ -42,6 +37,7 @@ def import_pictures(
     Returns:
         Probes without a picture that can be read, with the reason; and what a person should know, in sentences.
     """
+    study, store, pool = context.study, context.store, context.pool
     check_judges(study, store, pool)
     folder = pictures_folder(spec.source)
     probes = [probe for each in study.probe_sets for probe in each.probes]

@@ -9,11 +9,9 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from backends.checkpoints.identity import identity
 from backends.errors import StoreError
-from backends.interfaces import Stop
-from backends.pool import ModelPool
-from backends.study import Sampling, Study
+from backends.study import Sampling
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
 from cache.evaluate.gather_text import OnDone, in_cells
 from cache.store import Store, reading
@@ -22,33 +20,30 @@ from cache.store.keys import Way
 
 
 def judged_again(
-    study: Study,
-    store: Store,
-    pool: ModelPool,
+    context: EvaluationContext,
     wanted: Sequence[Wanted],
     sampling: Sampling,
     numerics: str,
     on_done: OnDone,
-    stop: Stop,
 ) -> list[Wanted]:
     """Judge what is stored of these pictures under other judges; returns those that must be drawn.
 
     Args:
-        study: the study.
-        store: the cache.
-        pool: loads the judges; no diffusion model is loaded.
+        context: of the work; no diffusion model is loaded.
         wanted: pictures that this study's judges have not seen.
         sampling: settings, but for the seeds.
         numerics: only pictures made with this arithmetic.
         on_done: told how many were judged.
-        stop: asked between cells; the rest is then returned.
+
+    When the work is stopped between two cells, the rest is returned.
     """
+    study, store, pool = context.study, context.store, context.pool
     check_judges(study, store, pool)  # before anything is drawn for judges that could not say what it shows
-    found = _stored(study, store, wanted, sampling, numerics)
+    found = _stored(context, wanted, sampling, numerics)
     here = [each for each in wanted if _key(each) in found]
     left = [each for each in wanted if _key(each) not in found]
     for cell in in_cells(here, CELL_IMAGES):
-        if stop():
+        if context.stop():
             return [*left, *here[here.index(cell[0]) :]]
         read = [(wish, _made(store, wish, *found[_key(wish)])) for wish in cell]
         made = [each for _, each in read if each is not None]
@@ -63,7 +58,7 @@ def _key(wanted: Wanted) -> tuple[str, str]:
 
 
 def _stored(
-    study: Study, store: Store, wanted: Sequence[Wanted], sampling: Sampling, numerics: str
+    context: EvaluationContext, wanted: Sequence[Wanted], sampling: Sampling, numerics: str
 ) -> dict[tuple[str, str], tuple[str, float]]:
     """Each picture that is stored: the hash of its file and the seconds it took."""
     groups: dict[tuple[str, Way], list[Wanted]] = {}
@@ -72,11 +67,11 @@ def _stored(
         groups.setdefault((each.model, way), []).append(each)
     found: dict[tuple[str, str], tuple[str, float]] = {}
     for (model, way), group in groups.items():
-        mine = replace(identity(study.model(model)), tokenizer="")
-        for context in reading.image_contexts(store, mine, sampling, way, ""):
-            if context.numerics != numerics or context.key == group[0].context:
+        mine = replace(context.models[model].identity, tokenizer="")
+        for stored in reading.image_contexts(context.store, mine, sampling, way, ""):
+            if stored.numerics != numerics or stored.key == group[0].context:
                 continue
-            pictures = store.images(context.key, [each.probe.digest() for each in group])
+            pictures = context.store.images(stored.key, [each.probe.digest() for each in group])
             for each in group:
                 picture = pictures.get(each.probe.digest())
                 if picture is not None:

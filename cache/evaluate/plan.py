@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backends.checkpoints.identity import ModelIdentity, can_be_evaluated
-from backends.checkpoints.usable import problems as problems_of
+from backends.checkpoints.identity import ModelIdentity
+from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
@@ -66,7 +66,13 @@ class Plan:
         return [item for item in self.items if item.model == model]
 
 
-def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] | None = None) -> Plan:
+def plan(
+    study: Study,
+    store: Store,
+    pool_numerics: str,
+    models: Sequence[str] | None = None,
+    resolved: ResolvedModels | None = None,
+) -> Plan:
     """What evaluating these models (None: all) with this arithmetic would find stored and missing.
 
     Args:
@@ -74,16 +80,18 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
         store: the cache.
         pool_numerics: `cache.keys.numerics` of the device and dtype that would compute.
         models: names in the study.
+        resolved: the study's models, where they were looked at for the work that asks; None looks at them now.
     """
     items: list[PlanItem] = []
-    wrong = problems_of(study, chosen(study, models))
+    resolved = ResolvedModels(study) if resolved is None else resolved
+    wrong = resolved.problems(spec.name for spec in chosen(study, models))
     problems = {name: naming(name, error) for name, error in wrong.items()}
     for spec in chosen(study, models):
         try:
-            found = identity_in(study, spec)
+            found = identity_in(study, spec, resolved)
         except CheckpointError:
             continue  # said above; what is stored of it cannot be found
-        if spec.name not in wrong and not can_be_evaluated(spec):
+        if spec.name not in wrong and not resolved[spec.name].can_be_evaluated:
             problems[spec.name] = (
                 f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
             )
@@ -94,7 +102,7 @@ def plan(study: Study, store: Store, pool_numerics: str, models: Sequence[str] |
         items += [
             PlanItem(spec.name, features_title(each.kind), "", "images", total, len(missing))
             for each in networks_of(study, store)
-            for total, missing in [to_look_at(study, store, spec.name, each)]
+            for total, missing in [to_look_at(study, store, spec.name, each, resolved)]
             if total
         ]
         if spec.part == "original":  # real pictures are nobody's; they are counted once

@@ -17,7 +17,8 @@ import numpy as np
 from sqlalchemy import delete, select
 
 from backends.checkpoints.hub import HUB, HUB_ID
-from backends.checkpoints.identity import ModelIdentity, is_package
+from backends.checkpoints.identity import ModelIdentity
+from backends.checkpoints.sources import kind_of
 from backends.errors import CheckpointError, StoreError
 from backends.files.disk import kept
 from backends.image.networks.named import text_subject
@@ -252,10 +253,11 @@ def _write_study(
 def _model(spec: ModelSpec, number: int, known: Mapping[str, ModelIdentity]) -> ModelSpec:
     """The model without a path of this machine."""
     nowhere = f"{WEIGHTS}/{number}"
-    hub = is_package(spec.source) or HUB_ID.match(spec.source)
     return replace(
         spec,
-        source=spec.source if hub else f"{nowhere}/{_plain(Path(spec.source).name)}",
+        source=spec.source
+        if not kind_of(spec.source).local
+        else f"{nowhere}/{_plain(Path(spec.source).name)}",
         adapter=_elsewhere(spec.adapter, f"{nowhere}/adapter"),
         weights=_elsewhere(spec.weights, f"{nowhere}/weights"),
         fingerprint=known[spec.name].declared() if spec.name in known else "",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from backends.checkpoints.picture_folders import is_pictures
+from backends.checkpoints.picture_folders import PICTURES
 from backends.checkpoints.tensors import file_digest
 from backends.errors import StoreError
 from backends.files import archive
@@ -117,7 +117,7 @@ def _settings(settings: object) -> dict[str, list[str]]:
 def _stay_inside(document: dict[str, Any]) -> None:
     """Raises NotPlain where the study file names a file or folder that is not the pack's own."""
     for key, place in _places(document):
-        if not _is_inside(place.removeprefix("pictures:") if is_pictures(place) else place):
+        if not _is_inside(place.removeprefix(PICTURES)):
             raise NotPlain(f"names what is outside of it ({ascii(place)[:80]}, key `{key}`)")
     for table in _tables(document, "probes"):
         if not str(table.get("file", "")).startswith(f"{PROBES}/") or "examples" in table:

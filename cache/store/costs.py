@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from backends.checkpoints.identity import available, identity
+from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import CheckpointError
 from backends.metrics.training_cost import training_costs
 from backends.study import ModelSpec, Study
@@ -18,17 +18,20 @@ from cache.store.reading import identity_to_read
 RECIPE = "recipe.json"
 
 
-def keep_costs(study: Study, store: Store, names: Sequence[str]) -> None:
+def keep_costs(
+    study: Study, store: Store, names: Sequence[str], resolved: ResolvedModels | None = None
+) -> None:
     """Keep what these models cost.
 
     Raises:
         StoreError: the store cannot be written.
     """
+    resolved = ResolvedModels(study) if resolved is None else resolved
     for spec in (study.model(name) for name in names):
         told = _beside(spec)
-        if not told or not available(spec):
+        if not told or not resolved[spec.name].here:
             continue
-        context = store.register(values.costs_context(identity(spec).fingerprint))
+        context = store.register(values.costs_context(resolved[spec.name].identity.fingerprint))
         store.put_values(context, {values.ONLY: told})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from backends.checkpoints.identity import available, identity
+from backends.checkpoints.resolved import ResolvedModels
 from backends.checkpoints.tensors import file_digest
 from backends.errors import Cancelled, CheckpointError, StudyError
 from backends.image.real_pictures import RealPicture, real_pictures
@@ -28,6 +28,7 @@ def gather_denoising(
     spec: ModelSpec,
     on_progress: Callable[[str, int, int], None],
     stop: Stop,
+    resolved: ResolvedModels | None = None,
 ) -> None:
     """Losses of every real picture of the study that is not kept yet.
 
@@ -37,11 +38,12 @@ def gather_denoising(
         ModelError: the model's losses are not known here.
         StoreError: the store cannot be written.
     """
-    if study.denoising is None or not available(spec):
+    model = (ResolvedModels(study) if resolved is None else resolved)[spec.name]
+    if study.denoising is None or not model.here:
         return
     from backends.image.denoising import denoising_losses
 
-    context = _context(study, identity(spec).fingerprint, keys.numerics(pool.device, pool.dtype))
+    context = _context(study, model.identity.fingerprint, keys.numerics(pool.device, pool.dtype))
     store.register(context)
     known = _losses(store.values([context.key])[context.key].values())
     for role, folder in study.denoising.folders().items():

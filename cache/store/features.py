@@ -14,6 +14,7 @@ import numpy as np
 from blake3 import blake3
 from sqlalchemy import func, insert, select, update
 
+from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray, ImageEvidence
 from backends.image.networks.named import CLIP, LPIPS, Network, network, pair_subject, text_subject
@@ -64,18 +65,24 @@ def subjects_of(kind: str, probes: Sequence[Probe], ours: Images, originals: Ima
     return list(dict.fromkeys(found))
 
 
-def to_look_at(study: Study, store: Store, model: str, of: Network) -> tuple[int, list[str]]:
+def to_look_at(
+    study: Study, store: Store, model: str, of: Network, resolved: ResolvedModels | None = None
+) -> tuple[int, list[str]]:
     """How many subjects a model's stored pictures have for a network, and those that it did not look at yet.
 
     Pictures of every arithmetic count: which one is shown is decided when all are there.
     """
     probes = list({probe.id: probe for each in study.probe_sets for probe in each.probes}.values())
     subjects: dict[str, None] = {}
-    for numerics in sorted(_arithmetics(study, store, model)):
-        ours = reading.images_for(study, store, model, probes, numerics=numerics)
+    for numerics in sorted(_arithmetics(study, store, model, resolved)):
+        ours = reading.images_for(study, store, model, probes, numerics=numerics, resolved=resolved)
         base = study.original.name if of.kind == LPIPS else ""
         # Only distances are of pairs: the original's own pictures are counted with the original, once.
-        theirs = reading.images_for(study, store, base, probes, numerics=numerics) if base else {}
+        theirs = (
+            reading.images_for(study, store, base, probes, numerics=numerics, resolved=resolved)
+            if base
+            else {}
+        )
         subjects |= dict.fromkeys(subjects_of(of.kind, probes, ours, theirs))
     kept = vectors(store, of, list(subjects))
     return len(subjects), [subject for subject in subjects if subject not in kept]
@@ -190,10 +197,10 @@ def real_to_look_at(study: Study, store: Store, of: Network) -> tuple[int, list[
     return len(subjects), [subject for subject in subjects if subject not in kept]
 
 
-def _arithmetics(study: Study, store: Store, model: str) -> set[str]:
+def _arithmetics(study: Study, store: Store, model: str, resolved: ResolvedModels | None) -> set[str]:
     try:
-        mine = reading.identity_to_read(study.model(model))
-        reading.identity_to_read(study.original)
+        mine = reading.identity_to_read(study.model(model), models=resolved)
+        reading.identity_to_read(study.original, models=resolved)
     except CheckpointError:
         return set()  # evaluating says why; nothing of it is stored
     judges = reading.judges_digest(study.judges)

@@ -5,42 +5,44 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from backends.checkpoints.identity import (
-    ModelIdentity,
-    available,
-    conversion,
-    identity,
-    is_package,
-    package_file,
-    resolve,
-)
+from backends.checkpoints.identity import ModelIdentity, available
+from backends.checkpoints.resolved import ResolvedModels
+from backends.checkpoints.sources import kind_of
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
 from backends.text.asking import asked_anew
 
 
-def identity_in(study: Study, spec: ModelSpec) -> ModelIdentity:
+def identity_in(study: Study, spec: ModelSpec, models: ResolvedModels | None = None) -> ModelIdentity:
     """Identity of a model as this study asks it.
 
+    Args:
+        study: says how it is asked.
+        spec: one of its models.
+        models: as they were resolved for the work at hand; None looks at the model now.
+
     Raises:
-        CheckpointError: as `backends.checkpoints.identity`.
+        CheckpointError: as `ResolvedModel.identity`.
     """
-    return replace(identity(spec), asked=asked_by(study, spec))
+    model = (ResolvedModels(study) if models is None else models)[spec.name]
+    return replace(model.identity, asked=_asked(study, model.located.folder))
 
 
-def asked_by(study: Study, spec: ModelSpec) -> str | None:
+def asked_by(study: Study, spec: ModelSpec, models: ResolvedModels | None = None) -> str | None:
     """See `ModelIdentity.asked`; None for pictures, and where the model's files are not here."""
-    folder = _folder(spec) if study.modality == "text" else None
-    return None if folder is None else asked_anew(folder, study.protocol, study.date)
+    return _asked(study, models[spec.name].located.folder if models is not None else _folder(spec))
+
+
+def _asked(study: Study, folder: Path | None) -> str | None:
+    if study.modality != "text" or folder is None:
+        return None
+    return asked_anew(folder, study.protocol, study.date)
 
 
 def _folder(spec: ModelSpec) -> Path | None:
-    """The folder with the model's tokenizer, where it is here; nothing is fetched or converted."""
+    """The folder with the model's tokenizer, where it is here; nothing is fetched, converted or hashed."""
     try:
-        if is_package(spec.source):
-            file = package_file(spec.source)
-            made = None if file is None else conversion(file)
-            return made if made is not None and (made / "config.json").is_file() else None
-        return resolve(spec.source, revision=spec.revision) / spec.subfolder if available(spec) else None
+        ready = kind_of(spec.source).ready(spec.source, spec.revision)
     except CheckpointError:
         return None
+    return None if ready is None or not available(spec) else ready / spec.subfolder

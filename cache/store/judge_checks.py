@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from backends.checkpoints.hub import HUB
+from backends.checkpoints.hub import is_on_hub
 from backends.errors import CheckpointError, StudyError
 from backends.image.judges.accuracy import (
     JudgeAccuracy,
@@ -27,7 +27,7 @@ from cache.store.reading import judges_digest
 def judges_are_here(study: Study) -> None:
     """Raises CheckpointError where a judge's folder or file is missing: its metrics would silently have no value."""
     for spec in study.judges:
-        if spec.path != NUDENET and not spec.path.startswith(HUB) and not Path(spec.path).exists():
+        if spec.path != NUDENET and not is_on_hub(spec.path) and not Path(spec.path).exists():
             raise CheckpointError(
                 f"there is no such judge of {spec.domain}",
                 where=spec.path,

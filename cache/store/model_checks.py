@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from backends.checkpoints.identity import ModelIdentity, available, identity
+from backends.checkpoints.identity import ModelIdentity
 from backends.checkpoints.loader_report import LoaderReport, ModelCheck, check_from_json
+from backends.checkpoints.resolved import ResolvedModels
 from backends.checkpoints.usable import vocabulary_note
 from backends.errors import CheckpointError
 from backends.interfaces import TextModels
@@ -22,7 +23,13 @@ from cache.store.keys import Context
 from cache.store.reading import identity_to_read
 
 
-def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[str]) -> list[str]:
+def check_models(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    names: Sequence[str],
+    resolved: ResolvedModels | None = None,
+) -> list[str]:
     """Report on these models, and test that an original that draws does so the same twice, where not done before.
 
     Returns:
@@ -34,11 +41,12 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
     """
     warnings = []
     original = study.original
+    resolved = ResolvedModels(study) if resolved is None else resolved
     for name in dict.fromkeys(names):
         spec = study.model(name)
-        if not available(spec) or not available(original):
+        if not resolved[name].here or not resolved[original.name].here:
             continue
-        context = _context(identity(original), identity(spec), _numerics(pool, study))
+        context = _context(resolved[original.name].identity, resolved[name].identity, _numerics(pool, study))
         check = _read(store, context)
         if check is None:
             check = _made(pool, study, spec)
@@ -58,7 +66,14 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
     return warnings
 
 
-def keep_report(study: Study, store: Store, pool: ModelPool, models: TextModels, name: str) -> None:
+def keep_report(
+    study: Study,
+    store: Store,
+    pool: ModelPool,
+    models: TextModels,
+    name: str,
+    resolved: ResolvedModels | None = None,
+) -> None:
     """Keeps the report on a language model that an evaluation has loaded, where the original is loaded too.
 
     Loading the original just for that would be a second read of its weights; `check_models` does so when asked.
@@ -68,8 +83,9 @@ def keep_report(study: Study, store: Store, pool: ModelPool, models: TextModels,
     """
     if study.original.name not in models.names:
         return
-    mine = identity(study.model(name))
-    context = _context(identity(study.original), mine, _numerics(pool, study))
+    resolved = ResolvedModels(study) if resolved is None else resolved
+    original, mine = resolved[study.original.name].identity, resolved[name].identity
+    context = _context(original, mine, _numerics(pool, study))
     if _read(store, context) is None:
         _write(store, context, ModelCheck(_text_report(models, study, study.model(name))))
 

@@ -13,8 +13,9 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from backends.checkpoints.hub import HUB
-from backends.checkpoints.identity import ModelIdentity, identity, resolve
+from backends.checkpoints.hub import is_on_hub
+from backends.checkpoints.identity import ModelIdentity, declared_identity, resolve
+from backends.checkpoints.resolved import ResolvedModels, identity_of, located_model
 from backends.checkpoints.tensors import file_digest
 from backends.errors import CheckpointError
 from backends.evidence import ImageEvidence, TextEvidence
@@ -26,22 +27,23 @@ from cache.store.interface import Store
 from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, Way, text_protocol
 
 
-def identity_to_read(spec: ModelSpec, study: Study | None = None) -> ModelIdentity:
+def identity_to_read(
+    spec: ModelSpec, study: Study | None = None, models: ResolvedModels | None = None
+) -> ModelIdentity:
     """Identity as the study declares it, so that no weights are touched, else from the files.
 
     Args:
         spec: the model.
         study: whose way of asking counts; None where only the model itself does.
+        models: as they were resolved for the work at hand; None looks at the model now, where it is not declared.
 
     Raises:
         CheckpointError: nothing declared and no files here.
     """
-    if spec.fingerprint:
-        fingerprint, _, tokenizer = spec.fingerprint.partition(":")
-        found = ModelIdentity(fingerprint, tokenizer)
-    else:
-        found = identity(spec)
-    return found if study is None else replace(found, asked=asked_by(study, spec))
+    known = declared_identity(spec)
+    if known is None:
+        known = identity_of(located_model(spec) if models is None else models[spec.name].located)
+    return known if study is None else replace(known, asked=asked_by(study, spec, models))
 
 
 def judges_digest(judges: Sequence[JudgeSpec]) -> str:
@@ -68,7 +70,7 @@ def _judge_place(judge: JudgeSpec) -> Path:
     if judge.path == NUDENET:
         found = find_spec(NUDENET)
         return Path(found.origin).parent if found is not None and found.origin else Path(NUDENET)
-    if not judge.path.startswith(HUB):
+    if not is_on_hub(judge.path):
         return Path(judge.path)
     try:
         return resolve(judge.path)
@@ -133,6 +135,7 @@ def evidence_for(
     *,
     numerics: str | None = None,
     pieces: bool = True,
+    resolved: ResolvedModels | None = None,
 ) -> dict[str, TextEvidence]:
     """What is stored of a language model on these probes: token scores and answers merged.
 
@@ -144,6 +147,7 @@ def evidence_for(
         decoding: settings of the answers; None is the study's.
         numerics: only evidence made with this arithmetic; None takes any, float32 first.
         pieces: False leaves out tokens as text and rivals, which metrics do not need.
+        resolved: the study's models, where they were looked at for the work that asks; None looks at them now.
 
     Returns:
         Probe id -> evidence; a probe without any is left out.
@@ -151,7 +155,7 @@ def evidence_for(
     Raises:
         CheckpointError: the model's identity is neither declared nor to be had from files.
     """
-    found = identity_to_read(study.model(model), study)
+    found = identity_to_read(study.model(model), study, resolved)
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
     scored = _of(numerics, score_contexts(store, found, study.protocol, study.date))
@@ -215,6 +219,7 @@ def images_for(
     sampling: Sampling | None = None,
     *,
     numerics: str | None = None,
+    resolved: ResolvedModels | None = None,
 ) -> dict[str, dict[int, ImageEvidence]]:
     """What is stored of an image model on these probes; arguments as for `evidence_for`.
 
@@ -225,7 +230,7 @@ def images_for(
     Raises:
         CheckpointError: the model's identity is neither declared nor to be had from files.
     """
-    found = identity_to_read(study.model(model))
+    found = identity_to_read(study.model(model), models=resolved)
     sampling = sampling or study.sampling
     judges = judges_digest(study.judges)
     merged: dict[str, dict[int, ImageEvidence]] = {}

@@ -62,6 +62,7 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
         StoreError: the cache cannot be written.
     """
     from cache.evaluate.compare import compare_images
+    from cache.evaluate.context import EvaluationContext
 
     names = [study.original.name, *(spec.name for spec in checkpoints_of(study, label))]
     probes = strip_probes(study)
@@ -75,14 +76,11 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
     for probe in probes:
         try:
             compare_images(
-                study,
-                kept,
-                models,
+                EvaluationContext.of(study, kept, models, job.interrupted),
                 names,
                 probe,
                 _one(study, probe),
                 show,
-                job.interrupted,
                 on_problem=lambda model, error: job.remark(naming(model, error)),
             )
         except (CheckpointError, ModelError, StudyError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backends.checkpoints.identity import available
+from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import CheckpointError
 from backends.evidence import ANSWER, Answer, ImageEvidence, TextEvidence, TokenScores
 from backends.metrics.memorisation import probability
@@ -92,7 +92,8 @@ def text_columns(
         awaited: models that the run that is on works for.
         problems: why a model cannot answer, by its name; said where it has no answer.
     """
-    columns = [_text_column(study, store, probe, name, decoding, partial or {}) for name in names]
+    models = ResolvedModels(study)
+    columns = [_text_column(study, store, models, probe, name, decoding, partial or {}) for name in names]
     known = problems or {}
     return [
         replace(
@@ -107,6 +108,7 @@ def text_columns(
 def _text_column(
     study: Study,
     store: Store,
+    models: ResolvedModels,
     probe: Probe,
     name: str,
     decoding: Decoding,
@@ -114,7 +116,9 @@ def _text_column(
 ) -> TextColumn:
     spec = study.model(name)
     try:
-        found = evidence_for(study, store, name, [probe], decoding).get(probe.id, TextEvidence())
+        found = evidence_for(study, store, name, [probe], decoding, resolved=models).get(
+            probe.id, TextEvidence()
+        )
     except CheckpointError as error:
         return TextColumn(spec, replay=True, problem=naming(name, error))
     answers = {answer.seed: answer for answer in found.answers}
@@ -128,7 +132,7 @@ def _text_column(
             seed for seed, (answer, done) in written.items() if not done and answers[seed] is answer
         ),
         fresh=bool(written),
-        replay=not available(spec),
+        replay=not models[name].here,
     )
 
 
@@ -141,7 +145,8 @@ def image_columns(
     problems: Mapping[str, str] | None = None,
 ) -> list[ImageColumn]:
     """Columns for these image models, from the store; `problems` as for `text_columns`."""
-    columns = [_image_column(study, store, probe, name, sampling) for name in names]
+    models = ResolvedModels(study)
+    columns = [_image_column(study, store, models, probe, name, sampling) for name in names]
     known = problems or {}
     return [
         replace(
@@ -152,13 +157,15 @@ def image_columns(
     ]
 
 
-def _image_column(study: Study, store: Store, probe: Probe, name: str, sampling: Sampling) -> ImageColumn:
+def _image_column(
+    study: Study, store: Store, models: ResolvedModels, probe: Probe, name: str, sampling: Sampling
+) -> ImageColumn:
     spec = study.model(name)
     try:
-        found = images_for(study, store, name, [probe], sampling).get(probe.id, {})
+        found = images_for(study, store, name, [probe], sampling, resolved=models).get(probe.id, {})
     except CheckpointError as error:
         return ImageColumn(spec, {}, replay=True, problem=naming(name, error))
-    return ImageColumn(spec, found, replay=not available(spec))
+    return ImageColumn(spec, found, replay=not models[name].here)
 
 
 def measures(column: TextColumn, probe: Probe) -> Measures:

@@ -106,6 +106,7 @@ def _sample_all(
 ) -> None:
     """The work of a run, in the worker thread."""
     from cache.evaluate.compare import compare_images
+    from cache.evaluate.context import EvaluationContext
     from cache.evaluate.left_out import naming
 
     total = len(names) * len(sampling.seeds)
@@ -121,4 +122,6 @@ def _sample_all(
         job.problems = {**job.problems, model: naming(model, error)}  # a new one: pages read it meanwhile
 
     job.report(0, total, "loading models")
-    compare_images(study, store, pool, names, probe, sampling, show, job.stopping, job.remark, tell)
+    compare_images(
+        EvaluationContext.of(study, store, pool, job.stopping), names, probe, sampling, show, job.remark, tell
+    )

@@ -229,6 +229,7 @@ def _work(study: Study, wanted: Sequence[Cell]) -> Work:
 def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[Cell], job: Job) -> None:
     """The work of a run, in the worker thread."""
     from cache.evaluate.compare import compare_images
+    from cache.evaluate.context import EvaluationContext
     from cache.evaluate.left_out import naming
 
     ended: set[tuple[str, str, str]] = set()
@@ -245,14 +246,11 @@ def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[Cell], 
             job.report(len(ended), len(wanted))
 
         compare_images(
-            study,
-            kept,
-            models,
+            EvaluationContext.of(study, kept, models, job.stopping),
             names,
             probe,
             sampling,
             show,
-            job.stopping,
             job.remark,
             lambda model, error: job.remark(naming(model, error)),
         )

@@ -83,6 +83,7 @@ def _answer_all(
 ) -> None:
     """The work of a run, in the worker thread."""
     from cache.evaluate.compare import compare_text
+    from cache.evaluate.context import EvaluationContext
     from cache.evaluate.left_out import naming
 
     total = len(names) * (len(decoding.seeds) if decoding.temperature else 1)
@@ -98,4 +99,4 @@ def _answer_all(
         job.problems = {**job.problems, model: naming(model, error)}  # a new one: pages read it meanwhile
 
     job.report(0, total, "loading models")
-    compare_text(study, store, pool, names, probe, decoding, show, job.stopping, tell)
+    compare_text(EvaluationContext.of(study, store, pool, job.stopping), names, probe, decoding, show, tell)

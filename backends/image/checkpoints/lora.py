@@ -15,7 +15,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-from backends.image.checkpoints.lora_settings import MAGNITUDE, LoraSettings
+from backends.checkpoints.lora_settings import MAGNITUDE, LoraSettings
 from backends.image.checkpoints.sgm_names import diffusers_name, layers_of
 
 _MARKS = (

@@ -16,11 +16,11 @@ import torch
 from diffusers.loaders import single_file_utils
 from torch import Tensor
 
+from backends.checkpoints.lora_settings import lora_settings
 from backends.errors import CheckpointError
 from backends.image.checkpoints.compvis_text import CONDITIONS, PLACES, text_encoders
 from backends.image.checkpoints.containers import StateDict, state_dict_in, unwrapped_tensors
 from backends.image.checkpoints.lora import is_lora, lora_changes, other_adapter
-from backends.image.checkpoints.lora_settings import lora_settings
 from backends.image.checkpoints.sgm_names import diffusers_name, layers_of
 from backends.image.checkpoints.version_files import tensors_in
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from backends.checkpoints.hub import HUB, from_hub
+from backends.checkpoints.hub import HUB, from_hub, is_on_hub
 from backends.checkpoints.tensors import read_json
 from backends.errors import CheckpointError
 from backends.study import JudgeSpec, ProbeSet
@@ -39,7 +39,7 @@ def _is_clip(spec: JudgeSpec) -> bool:
     try:
         folder = (
             from_hub(spec.path.removeprefix(HUB), "", fetch=False)
-            if spec.path.startswith(HUB)
+            if is_on_hub(spec.path)
             else Path(spec.path)
         )
         return read_json(folder / "config.json").get("model_type") == "clip"

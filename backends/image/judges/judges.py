@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from backends.checkpoints.hub import HUB
+from backends.checkpoints.hub import is_on_hub
 from backends.checkpoints.identity import resolve
 from backends.errors import CheckpointError
 from backends.evidence import Judgement
@@ -147,7 +147,7 @@ def load_judge(spec: JudgeSpec, device: str) -> Judge:
         return load_nudenet_judge(spec)
     if Path(spec.path).suffix.lower() == ".csv":
         return load_csv_judge(spec)
-    folder = resolve(spec.path) if spec.path.startswith(HUB) else Path(spec.path)
+    folder = resolve(spec.path) if is_on_hub(spec.path) else Path(spec.path)
     if (folder / "config.json").is_file():
         return load_transformers_judge(spec, folder, device)
     return _load_own(spec, folder, device)

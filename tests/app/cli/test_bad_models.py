@@ -13,6 +13,7 @@ from app.cli import main as cli
 from backends.checkpoints.usable import problems
 from backends.study import ModelSpec, Study
 from backends.study.file import read_study
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import numerics_of, plan
 from cache.store import Store
 from cache.store.model_checks import model_check
@@ -166,9 +167,7 @@ def test_all_other_language_models_answer_and_the_bad_one_says_why(text_study: P
     names = [spec.name for spec in study.models]
     told: dict[str, str] = {}
     compare_text(
-        study,
-        store,
-        ModelPool("cpu"),
+        EvaluationContext.of(study, store, ModelPool("cpu")),
         names,
         probe,
         study.decoding,
@@ -199,9 +198,7 @@ def test_a_language_model_that_breaks_while_it_loads_lets_the_others_answer(
     probe = study.probe_sets[0].probes[0]
     told: dict[str, str] = {}
     compare_text(
-        study,
-        store,
-        ModelPool("cpu"),
+        EvaluationContext.of(study, store, ModelPool("cpu")),
         ["Original", "Bad", "Good"],
         probe,
         study.decoding,
@@ -226,9 +223,7 @@ def test_all_other_image_models_draw_and_the_bad_ones_say_why(image_study: Path,
     names = ["Original", "V2", "V3", "V5", "V8"]
     told: dict[str, str] = {}
     compare_images(
-        study,
-        store,
-        ModelPool("cpu"),
+        EvaluationContext.of(study, store, ModelPool("cpu")),
         names,
         probe,
         study.sampling,
@@ -248,7 +243,12 @@ def test_where_no_model_can_answer_the_reason_is_raised(text_study: Path, tmp_pa
     study = read_study(text_study)
     store = Store.open(tmp_path / "cache" / "evidence.sqlite")
     with pytest.raises(CheckpointError, match="truncated"):
-        compare_text(study, store, ModelPool("cpu"), ["Bad"], study.probe_sets[0].probes[0], study.decoding)
+        compare_text(
+            EvaluationContext.of(study, store, ModelPool("cpu")),
+            ["Bad"],
+            study.probe_sets[0].probes[0],
+            study.decoding,
+        )
 
 
 def test_a_study_with_a_bad_model_is_exported_and_says_who_has_no_numbers(

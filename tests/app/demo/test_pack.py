@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from app.shared.settings import PACK, demo_studies, open_store
-from backends.checkpoints.identity import available, identity, package_file
+from backends.checkpoints.identity import available, identity
+from backends.checkpoints.packages import package_file
 from backends.evidence import ANSWER
 from backends.study import Study
 from backends.study.file import read_study
 from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
 from cache.store.recorded_pack import take_in
@@ -175,7 +177,7 @@ def test_evaluating_a_sample_of_the_text_study_again_gives_the_recorded_numbers(
     sets = tuple(replace(s, probes=s.probes[:2]) for s in text.probe_sets if s.role in ("forget", "utility"))
     sample = replace(text, models=(shipped[0], shipped[-1]), probe_sets=sets)
     again = Store.open(tmp_path / "again.sqlite")
-    evaluate(sample, again, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(sample, again, ModelPool("cpu")))
     for spec in sample.models:
         for probe_set in sets:
             new = evidence_for(sample, again, spec.name, probe_set.probes)
@@ -198,7 +200,7 @@ def test_evaluating_a_sample_of_the_image_study_again_gives_the_recorded_picture
     sets = tuple(replace(s, probes=s.probes[:1]) for s in image.probe_sets if s.role == "forget")
     sample = replace(image, models=(shipped[0], shipped[-1]), probe_sets=sets)
     again = Store.open(tmp_path / "again.sqlite")
-    evaluate(sample, again, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(sample, again, ModelPool("cpu")))
     probe = sets[0].probes[0]
     for spec in sample.models:
         new = images_for(sample, again, spec.name, [probe])[probe.id]

@@ -17,6 +17,7 @@ from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.text.models import LanguageModels
 from backends.text.tokens import OPEN_UNLEARNING_SYSTEM, ChatTokenizer
 from backends.unlearning.text_batches import QuestionAnswer, encode_rows
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import Store
 from tests.tiny_text import CHATML, tiny_tokenizer, write_tiny_model
@@ -144,7 +145,7 @@ def test_evidence_of_a_probe_with_turns_is_its_own_and_one_bad_template_stops_no
         decoding=Decoding(max_new_tokens=4),
     )
     with pytest.raises(ModelError, match=r"probe system: 1 probe left out"):
-        evaluate(study, Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu"))
+        evaluate(EvaluationContext.of(study, Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")))
     assert len({row.digest() for row in rows}) == 3
 
 

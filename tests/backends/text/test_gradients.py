@@ -16,6 +16,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, ProbeSet, ProtocolName, Study
 from backends.text.models import LanguageModels
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
 from cache.store import Store
@@ -100,11 +101,11 @@ def test_the_attack_is_computed_on_request_only(folder: Path, tmp_path: Path) ->
         ),
     )
     store = Store.open(tmp_path / "evidence.sqlite")
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     assert "mia_gradnorm" not in set(scoreboard(study, store).frame.metric)
     asked = replace(study, gradients=True)
     assert plan(asked, store, "float32").missing == 8  # forget and holdout probes, and nothing else again
-    evaluate(asked, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(asked, store, ModelPool("cpu")))
     assert plan(asked, store, "float32").missing == 0
     frame = scoreboard(asked, store).frame.set_index("metric")
     assert 0 <= frame.loc["mia_gradnorm", "value"] <= 1

@@ -13,7 +13,13 @@ from transformers import AutoModelForCausalLM
 
 from backends.study import ModelSpec
 from backends.text.models import LanguageModels
-from tests.backends.text.test_own_adapters import KINDS, specs, write_adapter, write_base, write_tiny_lora
+from tests.backends.checkpoints.test_own_adapters import (
+    KINDS,
+    specs,
+    write_adapter,
+    write_base,
+    write_tiny_lora,
+)
 from tests.tiny_text import write_tiny_model
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

@@ -134,7 +134,7 @@ def test_numbers_of_a_wrapped_file_from_before_it_was_read_rightly_are_not_found
 ) -> None:
     spec = ModelSpec("Model", "unlearned", str(broken(whole, tmp_path / "b", named("_orig_mod.{}".format))))
     now = fingerprint(spec)
-    monkeypatch.setattr("backends.checkpoints.identity.unwrapped_part", lambda *_: [])  # as it was then
+    monkeypatch.setattr("backends.checkpoints.model_folders.unwrapped_part", lambda *_: [])  # as it was then
     assert fingerprint(spec) != now
 
 

@@ -15,6 +15,7 @@ from backends.study import RAW_TEXT, Decoding, Probe, ProbeSet, Study
 from cache.analysis.noise import noise_band
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.statistics import bootstrap_means, standardised_change
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
 from cache.store import Store
@@ -33,12 +34,12 @@ def small(study: Study, decoding: Decoding) -> Study:
 
 def test_two_seeds_of_the_original_differ_by_what_the_band_says(tiny_study: Study, store: Store) -> None:
     study = small(tiny_study, Decoding(16, 1.0, 1.0, (1, 2)))
-    evaluate(study, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"])
     written = evidence_for(study, store, "Original", study.probe_sets[0].probes)
     # Its first answer as the reference: the first seed then agrees with it, the second does not.
     asked = tuple(replace(p, answer=written[p.id].answers[0].text) for p in study.probe_sets[0].probes)
     study = replace(study, probe_sets=(ProbeSet("forget", "forget", asked),))
-    evaluate(study, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"])
     found = evidence_for(study, store, "Original", asked)
     key, value = "rouge_l_f1", values_of("corrected", "forget")["rouge_l_f1"]
     rows = np.array(
@@ -58,7 +59,7 @@ def test_two_seeds_of_the_original_differ_by_what_the_band_says(tiny_study: Stud
 
 def test_greedy_answers_have_no_band(tiny_study: Study, store: Store) -> None:
     study = small(tiny_study, Decoding(4))
-    evaluate(study, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"])
     assert noise_band(study, store, "forget/rouge_l", "float32") is None
 
 
@@ -69,7 +70,7 @@ def test_a_text_by_itself_is_scored_and_not_answered(tiny_study: Study, store: S
         tiny_study,
         probe_sets=(ProbeSet("raw", "forget", texts), ProbeSet("held out", "holdout", others)),
     )
-    evaluate(study, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"])
     found = plan(study, store, "float32", ["Original"])
     assert {item.kind: item.total for item in found.items if item.probe_set == "raw"} == {
         "scores": 3,
@@ -92,7 +93,7 @@ def test_a_run_notes_rows_and_probes_that_were_left_out(tiny_study: Study, store
     )
     study = replace(tiny_study, probe_sets=(first, tiny_study.probe_sets[2]))
     with pytest.raises(ModelError):
-        evaluate(study, store, ModelPool("cpu"), ["Original"])
+        evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"])
     notes = {run.probe_set: run.notes for run in store.runs(study.name)}
     assert notes["forget"][0] == "Row left out: line 3: empty"
     assert notes["forget"][1].startswith("Probe long left out: ")
@@ -105,11 +106,11 @@ def test_protocols_are_evaluated_beside_one_another_and_never_mixed(
 ) -> None:
     plain = small(tiny_study, Decoding(4))
     other = replace(plain, protocol=protocol)  # type: ignore[arg-type]
-    evaluate(plain, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(plain, store, ModelPool("cpu")), ["Original"])
     before = scoreboard(plain, store).frame
     assert scoreboard(other, store).frame.empty
     assert plan(other, store, "float32", ["Original"]).missing > 0
-    evaluate(other, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(other, store, ModelPool("cpu")), ["Original"])
     assert scoreboard(plain, store).frame.equals(before)
     theirs = scoreboard(other, store).frame
     both = before.merge(theirs, on=["model", "key"])

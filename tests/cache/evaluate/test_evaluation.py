@@ -23,6 +23,7 @@ from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
 from backends.versions import own_version
 from cache.analysis.scoreboard import evidence_for, scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.evaluate.gather_text import TextGatherer
 from cache.evaluate.left_out import LeftOut
@@ -113,7 +114,7 @@ def test_an_evaluation_runs_each_prompt_and_answer_through_the_model_once(
 ) -> None:
     pool = CountingPool()
     said: list[Progress] = []
-    evaluate(tiny_study, store, pool, on_progress=said.append)
+    evaluate(EvaluationContext.of(tiny_study, store, pool), on_progress=said.append)
     for model in ("Original", "NPO 2"):
         assert sorted(row for row in pool.scored if row[0] == model) == sorted(all_pairs(tiny_study, model))
         asked = [request.prompt for request in pool.generated if request.model == model]
@@ -123,13 +124,13 @@ def test_an_evaluation_runs_each_prompt_and_answer_through_the_model_once(
     assert last["Original", "forget", "scores"] == (20, 20)
     assert last["NPO 2", "retain", "answers"] == (4, 4)
     assert len(last) == 2 * 3 * 2
-    evaluate(tiny_study, store, pool)
+    evaluate(EvaluationContext.of(tiny_study, store, pool))
     assert len(pool.scored) == len(all_pairs(tiny_study, "Original")) * 2, "nothing is computed a second time"
 
 
 def test_evidence_is_what_the_models_say(tiny_study: Study, store: Store) -> None:
     pool = ModelPool(device="cpu")
-    evaluate(tiny_study, store, pool, ["Original"])
+    evaluate(EvaluationContext.of(tiny_study, store, pool), ["Original"])
     probe = tiny_study.probe_sets[0].probes[3]
     found = evidence_for(tiny_study, store, "Original", [probe])[probe.id]
     assert set(found.scores) == {"answer", "paraphrase", "perturbed:0", "perturbed:1"}
@@ -153,7 +154,7 @@ def test_evidence_is_what_the_models_say(tiny_study: Study, store: Store) -> Non
 
 def test_a_run_tells_where_its_numbers_come_from(tiny_study: Study, store: Store) -> None:
     pool = ModelPool(device="cpu")
-    evaluate(tiny_study, store, pool, ["NPO 2"])
+    evaluate(EvaluationContext.of(tiny_study, store, pool), ["NPO 2"])
     runs = {run.probe_set: run for run in store.runs("Tiny")}
     assert set(runs) == {"forget", "retain", "facts"}
     run = runs["forget"]
@@ -161,7 +162,7 @@ def test_a_run_tells_where_its_numbers_come_from(tiny_study: Study, store: Store
     assert run.fingerprint == identity(tiny_study.models[1]).declared()
     assert run.numerics == "float32" and run.device == "cpu" and run.versions["torch"].startswith("2.")
     assert run.created.endswith("+00:00") and run.seconds > 0
-    evaluate(tiny_study, store, pool, ["NPO 2"])
+    evaluate(EvaluationContext.of(tiny_study, store, pool), ["NPO 2"])
     assert {r.key: r for r in store.runs("Tiny")} == {r.key: r for r in runs.values()}, (
         "unchanged when nothing was done"
     )
@@ -173,12 +174,16 @@ def test_a_stopped_evaluation_keeps_its_cells_and_the_next_one_goes_on(
     pool = CountingPool()
     said: list[Progress] = []
     with pytest.raises(Cancelled):
-        evaluate(tiny_study, store, pool, ["Original"], said.append, stop=lambda: any(p.done for p in said))
+        evaluate(
+            EvaluationContext.of(tiny_study, store, pool, lambda: any(p.done for p in said)),
+            ["Original"],
+            said.append,
+        )
     kept = plan(tiny_study, store, numerics_of(pool, tiny_study), ["Original"]).of("Original")[0]
     assert (kept.kind, kept.cached) == ("scores", 16)
     assert [(run.probe_set, run.status, run.n_done) for run in store.runs()] == [("forget", "partial", 0)]
     pool.scored.clear()
-    evaluate(tiny_study, store, pool, ["Original"])
+    evaluate(EvaluationContext.of(tiny_study, store, pool), ["Original"])
     fresh = {probe.prompt for probe in tiny_study.probe_sets[0].probes[:16]}
     assert not [row for row in pool.scored if row[1] in fresh], (
         "what was stored before the stop is not run again"
@@ -190,10 +195,12 @@ KILLED = """
 import pickle, sys
 from pathlib import Path
 from backends.pool import ModelPool
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import Store
 study = pickle.loads(Path(sys.argv[1]).read_bytes())
-evaluate(study, Store.open(Path(sys.argv[2])), ModelPool(device="cpu"), on_progress=lambda p: print(p.done, flush=True))
+context = EvaluationContext.of(study, Store.open(Path(sys.argv[2])), ModelPool(device="cpu"))
+evaluate(context, on_progress=lambda p: print(p.done, flush=True))
 """
 
 
@@ -212,7 +219,7 @@ def test_a_killed_evaluation_is_resumed(tiny_study: Study, tmp_path: Path) -> No
     process.stdout.close()
     store, pool = Store.open(path), CountingPool()
     assert plan(tiny_study, store, "float32").of("Original")[0].cached >= 16
-    evaluate(tiny_study, store, pool)
+    evaluate(EvaluationContext.of(tiny_study, store, pool))
     assert plan(tiny_study, store, "float32").missing == 0
     assert (
         len([row for row in pool.scored if row[0] == "Original"])
@@ -281,11 +288,11 @@ def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: 
     study = replace(tiny_study, models=(*tiny_study.models, ghost))
     assert "Ghost" in plan(study, store, "float32").problems
     with pytest.raises(LeftOut, match="Ghost: its weights are not on this machine"):
-        evaluate(study, store, ModelPool(device="cpu"), ["Ghost"])
+        evaluate(EvaluationContext.of(study, store, ModelPool(device="cpu")), ["Ghost"])
 
 
 def test_other_weights_under_the_same_name_are_another_model(tiny_study: Study, store: Store) -> None:
-    evaluate(tiny_study, store, ModelPool(device="cpu"), ["Original"])
+    evaluate(EvaluationContext.of(tiny_study, store, ModelPool(device="cpu")), ["Original"])
     swapped = replace(tiny_study.original, adapter=tiny_study.models[1].adapter)
     study = replace(tiny_study, models=(swapped, tiny_study.models[1]))
     items = plan(study, store, "float32", ["Original"]).items
@@ -304,7 +311,7 @@ def test_compare_streams_stores_and_shares_its_evidence_with_evaluations(
     def hear(model: str, answer: Answer) -> None:
         said.append((model, answer))
 
-    compare_text(tiny_study, store, pool, names, probe, tiny_study.decoding, hear)
+    compare_text(EvaluationContext.of(tiny_study, store, pool), names, probe, tiny_study.decoding, hear)
     last = dict(said)
     for name in names:
         found = evidence_for(tiny_study, store, name, [probe])[probe.id]
@@ -312,16 +319,18 @@ def test_compare_streams_stores_and_shares_its_evidence_with_evaluations(
         assert "answer" in found.scores
     said.clear()
     generated, scored = len(pool.generated), len(pool.scored)
-    compare_text(tiny_study, store, pool, names, probe, tiny_study.decoding, hear)
+    compare_text(EvaluationContext.of(tiny_study, store, pool), names, probe, tiny_study.decoding, hear)
     assert dict(said) == last and (len(pool.generated), len(pool.scored)) == (generated, scored)
-    evaluate(tiny_study, store, pool, ["Original"])
+    evaluate(EvaluationContext.of(tiny_study, store, pool), ["Original"])
     assert len([r for r in pool.generated if r.model == "Original" and r.prompt == probe.prompt]) == 1
 
 
 def test_compare_writes_one_answer_for_each_seed(tiny_study: Study, store: Store) -> None:
     probe = Probe("mine", "mine", "Who is Ann?")
     decoding = Decoding(max_new_tokens=6, temperature=1.5, seeds=(1, 2, 3))
-    compare_text(tiny_study, store, ModelPool(device="cpu"), ["Original"], probe, decoding)
+    compare_text(
+        EvaluationContext.of(tiny_study, store, ModelPool(device="cpu")), ["Original"], probe, decoding
+    )
     found = evidence_for(tiny_study, store, "Original", [probe], decoding)["mine"]
     assert [answer.seed for answer in found.answers] == [1, 2, 3]
     assert len({answer.text for answer in found.answers}) > 1
@@ -333,14 +342,11 @@ def test_a_stopped_comparison_stores_no_half_answer(tiny_study: Study, store: St
     said: list[Answer] = []
     with pytest.raises(Cancelled):
         compare_text(
-            tiny_study,
-            store,
-            ModelPool(device="cpu"),
+            EvaluationContext.of(tiny_study, store, ModelPool(device="cpu"), lambda: len(said) > 2),
             ["Original"],
             probe,
             Decoding(max_new_tokens=50),
             lambda _, answer: said.append(answer),
-            stop=lambda: len(said) > 2,
         )
     assert evidence_for(tiny_study, store, "Original", [probe], Decoding(max_new_tokens=50)) == {}
 
@@ -349,9 +355,7 @@ def test_an_empty_or_too_long_prompt_is_said_and_stores_nothing(tiny_study: Stud
     for prompt in ("  ", "long " * 200):
         with pytest.raises(ModelError):
             compare_text(
-                tiny_study,
-                store,
-                ModelPool(device="cpu"),
+                EvaluationContext.of(tiny_study, store, ModelPool(device="cpu")),
                 ["Original"],
                 Probe("mine", "mine", prompt),
                 Decoding(),
@@ -362,7 +366,7 @@ def test_an_empty_or_too_long_prompt_is_said_and_stores_nothing(tiny_study: Stud
 def test_a_probe_without_an_answer_is_complete_with_what_it_has(tiny_study: Study, store: Store) -> None:
     bare = ProbeSet("bare", "retain", (Probe("a", "retain", "Say hello"),))
     study = replace(tiny_study, probe_sets=(bare,))
-    evaluate(study, store, ModelPool(device="cpu"), ["Original"])
+    evaluate(EvaluationContext.of(study, store, ModelPool(device="cpu")), ["Original"])
     assert plan(study, store, "float32", ["Original"]).missing == 0
 
 
@@ -378,7 +382,7 @@ def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
         with pytest.raises(
             ModelError, match=r"^odd, probe endless: 1 probe left out with Original, everything"
         ) as e:
-            evaluate(study, store, pool, ["Original"], on_progress=seen.append)
+            evaluate(EvaluationContext.of(study, store, pool), ["Original"], on_progress=seen.append)
         assert "context" in str(e.value)
         plans = plan(study, store, numerics_of(pool, study), ["Original"])
         assert plans.missing == 2  # its scores and its answer
@@ -400,14 +404,14 @@ def test_what_another_process_stored_meanwhile_is_not_computed_again(
     def meanwhile(progress: Progress) -> None:
         if not done:  # the other process does everything right after this one has made its plan
             done.append(progress)
-            evaluate(tiny_study, other, ModelPool(device="cpu"), ["Original"])
+            evaluate(EvaluationContext.of(tiny_study, other, ModelPool(device="cpu")), ["Original"])
 
-    evaluate(tiny_study, store, pool, ["Original"], on_progress=meanwhile)
+    evaluate(EvaluationContext.of(tiny_study, store, pool), ["Original"], on_progress=meanwhile)
     assert (pool.generated, pool.scored) == ([], [])
 
 
 def test_provenance_names_the_version_of_unlearnboard(tiny_study: Study, store: Store) -> None:
-    evaluate(tiny_study, store, ModelPool(device="cpu"), ["Original"])
+    evaluate(EvaluationContext.of(tiny_study, store, ModelPool(device="cpu")), ["Original"])
     assert {run.versions["unlearnboard"] for run in store.runs(tiny_study.name)} == {own_version()}
     assert own_version()[0].isdigit()
 
@@ -416,7 +420,7 @@ def test_probes_that_are_left_out_are_named_up_to_three(tiny_study: Study, store
     long = tuple(Probe(f"long-{n}", "retain", f"Say {n} " + "long " * 200) for n in range(5))
     study = replace(tiny_study, probe_sets=(ProbeSet("odd", "retain", long),))
     with pytest.raises(ModelError) as e:
-        evaluate(study, store, ModelPool(device="cpu"))
+        evaluate(EvaluationContext.of(study, store, ModelPool(device="cpu")))
     said = str(e.value)
     assert said.startswith(
         "odd, probe long-0; odd, probe long-1; odd, probe long-2; 2 more: 5 probes left out"

@@ -12,6 +12,7 @@ from backends.interfaces import GenerationRequest, ScoreItem
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.text.models import LanguageModels
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.gather_text import greedy_beginning
 from cache.store import Store
@@ -114,6 +115,6 @@ def test_an_evaluation_with_known_beginnings_writes_what_plain_decoding_writes(
         decoding=Decoding(MOST),
     )
     store = Store.open(tmp_path / "evidence.sqlite")
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     found = evidence_for(study, store, "base", probes)
     assert {p.prompt: found[p.id].answers[0].text for p in probes} == answers

@@ -21,6 +21,7 @@ from backends.interfaces import ImageModels, ImageRequest, Judge, JudgedImage, P
 from backends.pool import ModelPool
 from backends.study import JudgeSpec, ModelSpec, Part, Probe, ProbeSet, Sampling, Study
 from cache.analysis.scoreboard import images_for, scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_images, evaluate, plan
 from cache.store import Store
 from cache.store.model_checks import model_check
@@ -129,7 +130,7 @@ def store(tmp_path: Path) -> Store:
 
 def test_every_picture_is_made_once_judged_and_kept(study: Study, store: Store) -> None:
     pool, said = PaintingPool(), list[Progress]()
-    evaluate(study, store, pool, on_progress=said.append)
+    evaluate(EvaluationContext.of(study, store, pool), on_progress=said.append)
     assert len(pool.painter.asked) == len(set(pool.painter.asked)) == 2 * 9 * 2
     last = {(p.model, p.probe_set): (p.done, p.total) for p in said}
     assert last["ESD", "forget"] == (14, 14)
@@ -138,7 +139,7 @@ def test_every_picture_is_made_once_judged_and_kept(study: Study, store: Store) 
     assert found[2].judgements["style"].label == "neon"
     pixels = np.asarray(Image.open(store.image_path(found[2].image)).convert("RGB"))
     assert pixels[0, 0, 0] == 2 and pixels[4, 4, 0] == STYLES["neon"]
-    evaluate(study, store, pool)
+    evaluate(EvaluationContext.of(study, store, pool))
     assert len(pool.painter.asked) == 2 * 9 * 2
     values = scoreboard(study, store).frame.set_index(["model", "key"]).value
     assert values["Original", "forget/unlearn_accuracy"] == 0.0
@@ -148,7 +149,7 @@ def test_every_picture_is_made_once_judged_and_kept(study: Study, store: Store) 
 
 
 def test_other_judges_make_other_evidence(study: Study, store: Store, tmp_path: Path) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     other = tmp_path / "other judge"
     other.mkdir()
     (other / "weights").write_text("2")
@@ -161,12 +162,14 @@ def test_a_stop_keeps_the_pictures_that_were_done(study: Study, store: Store) ->
     pool, said = PaintingPool(), list[Progress]()
     with pytest.raises(Cancelled):
         evaluate(
-            study, store, pool, ["ESD"], said.append, stop=lambda: bool(said) and len(pool.painter.asked) > 12
+            EvaluationContext.of(study, store, pool, lambda: bool(said) and len(pool.painter.asked) > 12),
+            ["ESD"],
+            said.append,
         )
     assert plan(study, store, "float32", ["ESD"]).of("ESD")[0].cached == 12
     assert [run.status for run in store.runs()] == ["partial"]
     pool.painter.asked.clear()
-    evaluate(study, store, pool, ["ESD"])
+    evaluate(EvaluationContext.of(study, store, pool), ["ESD"])
     assert len(pool.painter.asked) == 18 - 12
 
 
@@ -179,23 +182,23 @@ def test_compare_shows_pictures_as_they_form_and_makes_only_new_ones(study: Stud
     def hear(model: str, seed: int, image: PartialImage) -> None:
         said.append((model, seed, image.step))
 
-    compare_images(study, store, pool, names, probe, study.sampling, hear)
+    compare_images(EvaluationContext.of(study, store, pool), names, probe, study.sampling, hear)
     assert said == [(model, seed, step) for model in names for seed in (1, 2) for step in (1, 2)]
     more = replace(study.sampling, seeds=(2, 3))
     said.clear()
-    compare_images(study, store, pool, names, probe, more, hear)
+    compare_images(EvaluationContext.of(study, store, pool), names, probe, more, hear)
     assert {(model, seed) for model, seed, _ in said} == {("Original", 3), ("ESD", 3)}
     assert list(images_for(study, store, "ESD", [probe], more)["mine"]) == [2, 3]
 
 
 def test_a_picture_deleted_by_hand_is_made_again_by_the_next_run(study: Study, store: Store) -> None:
     pool, probe = PaintingPool(), Probe("mine", "mine", "A cat in neon style")
-    compare_images(study, store, pool, ["ESD"], probe, study.sampling)
+    compare_images(EvaluationContext.of(study, store, pool), ["ESD"], probe, study.sampling)
     (found,) = images_for(study, store, "ESD", [probe]).values()
     store.image_path(found[2].image).unlink()
     assert list(images_for(study, store, "ESD", [probe])["mine"]) == [1]
     pool.painter.asked.clear()
-    compare_images(study, store, pool, ["ESD"], probe, study.sampling)
+    compare_images(EvaluationContext.of(study, store, pool), ["ESD"], probe, study.sampling)
     assert [request.seed for request in pool.painter.asked] == [2]
     assert store.image_path(found[2].image).is_file()
 
@@ -210,9 +213,9 @@ def test_pictures_another_process_made_meanwhile_are_not_made_again(
     def meanwhile(progress: Progress) -> None:
         said.append(progress)
         if len(said) == 1:  # right after this one has made its plan
-            evaluate(study, other, PaintingPool(), ["ESD"])
+            evaluate(EvaluationContext.of(study, other, PaintingPool()), ["ESD"])
 
-    evaluate(study, store, pool, ["ESD"], on_progress=meanwhile)
+    evaluate(EvaluationContext.of(study, store, pool), ["ESD"], on_progress=meanwhile)
     assert pool.painter.asked == []
     assert (said[-1].done, said[-1].total) == (4, 4)
 
@@ -230,19 +233,24 @@ def test_a_prompt_a_model_cannot_draw_is_named_and_the_others_are_drawn(
 
     monkeypatch.setattr(pool.painter, "sample", choosy)
     with pytest.raises(ModelError, match=r"^forget, probe n3: 1 probe left out with ESD"):
-        evaluate(study, store, pool, ["ESD"])
+        evaluate(EvaluationContext.of(study, store, pool), ["ESD"])
     assert plan(study, store, "float32", ["ESD"]).missing == 2  # one picture for each seed
 
 
 def test_models_are_checked_once_and_the_report_is_kept(study: Study, store: Store) -> None:
     pool = PaintingPool()
-    evaluate(study, store, pool)
+    evaluate(EvaluationContext.of(study, store, pool))
     assert sorted(pool.painter.checked) == ["ESD", "Original"]
     check = model_check(study, store, "ESD")
     assert check is not None and check.report is not None
     assert check.report.share == 0.25 and check.report.shape == "painter"
     again = PaintingPool()
-    compare_images(study, store, again, ["Original", "ESD"], Probe("own", "mine", "A cat"), study.sampling)
+    compare_images(
+        EvaluationContext.of(study, store, again),
+        ["Original", "ESD"],
+        Probe("own", "mine", "A cat"),
+        study.sampling,
+    )
     assert again.painter.checked == []
     assert model_check(study, store, "Original") == ModelCheck(None)
 
@@ -259,22 +267,26 @@ def test_a_model_that_equals_the_original_is_told(study: Study, store: Store) ->
     pool, told = PaintingPool(), list[str]()
     pool.painter = Same()
     probe = Probe("own", "mine", "A cat")
-    compare_images(study, store, pool, ["ESD"], probe, study.sampling, on_note=told.append)
+    compare_images(
+        EvaluationContext.of(study, store, pool), ["ESD"], probe, study.sampling, on_note=told.append
+    )
     assert any("Original is not the same when it is loaded twice" in sentence for sentence in told)
     assert any("ESD: 0 % of its parameters differ" in sentence for sentence in told)
     assert "ESD: its vae has scaling_factor = 0.5, the original's 0.18215" in told
-    evaluate(study, store, pool, models=["ESD"])
+    evaluate(EvaluationContext.of(study, store, pool), models=["ESD"])
     notes = [note for run in store.runs(study.name) for note in run.notes]
     assert any("ESD: 0 % of its parameters differ" in note for note in notes)
 
 
 def test_a_damaged_check_is_made_again(study: Study, store: Store) -> None:
     pool = PaintingPool()
-    evaluate(study, store, pool)
+    evaluate(EvaluationContext.of(study, store, pool))
     assert damage(store.path, "checks") == 2
     store = Store.open(store.path)
     assert model_check(study, store, "ESD") is None
-    compare_images(study, store, pool, ["ESD"], Probe("own", "mine", "A cat"), study.sampling)
+    compare_images(
+        EvaluationContext.of(study, store, pool), ["ESD"], Probe("own", "mine", "A cat"), study.sampling
+    )
     assert model_check(study, store, "ESD") is not None
 
 
@@ -282,14 +294,14 @@ def test_a_judge_that_is_not_there_is_told_before_anything_is_drawn(study: Study
     pool = PaintingPool()
     gone = replace(study, judges=(JudgeSpec("style", "nowhere/judge"),))
     with pytest.raises(CheckpointError, match="no such judge of style"):
-        evaluate(gone, store, pool)
+        evaluate(EvaluationContext.of(gone, store, pool))
     assert pool.painter.asked == []
 
 
 def test_a_picture_says_how_it_was_made(study: Study, store: Store) -> None:
     from PIL import Image
 
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     probe = study.probe_sets[0].probes[0]
     found = images_for(study, store, "ESD", [probe])[probe.id][2]
     with Image.open(store.image_path(found.image)) as picture:
@@ -303,14 +315,14 @@ def test_another_judge_looks_at_the_pictures_that_are_there(
     study: Study, store: Store, tmp_path: Path
 ) -> None:
     first = PaintingPool()
-    evaluate(study, store, first)
+    evaluate(EvaluationContext.of(study, store, first))
     before = {path.name for path in (store.path.parent / "images").rglob("*.png")}
     other = tmp_path / "judge2"
     other.mkdir()
     (other / "weights").write_text("2")
     judged = replace(study, judges=(JudgeSpec("style", str(other)),))
     again = PaintingPool()
-    evaluate(judged, store, again)
+    evaluate(EvaluationContext.of(judged, store, again))
     assert again.painter.asked == []
     assert {path.name for path in (store.path.parent / "images").rglob("*.png")} == before
     probe = study.probe_sets[0].probes[0]
@@ -321,7 +333,7 @@ def test_another_judge_looks_at_the_pictures_that_are_there(
     store.image_path(gone).unlink()
     third = replace(study, judges=(JudgeSpec("style", str(other), threshold=0.1),))
     redrawn = PaintingPool()
-    evaluate(third, store, redrawn)
+    evaluate(EvaluationContext.of(third, store, redrawn))
     assert [(each.model, each.prompt, each.seed) for each in redrawn.painter.asked] == [
         ("ESD", probe.prompt, 1)
     ]
@@ -342,7 +354,7 @@ def test_probes_are_drawn_with_the_seeds_and_guidance_that_they_bring_along(
 ) -> None:
     mixed, pool, said = with_own(study), PaintingPool(), list[Progress]()
     assert plan(mixed, store, "float32", ["ESD"]).missing == 18 + 1 + 1 + 2
-    evaluate(mixed, store, pool, on_progress=said.append)
+    evaluate(EvaluationContext.of(mixed, store, pool), on_progress=said.append)
     asked = {(each.model, each.prompt[2:5], each.seed, each.guidance) for each in pool.painter.asked}
     for name in ("Original", "ESD"):
         assert {
@@ -356,7 +368,7 @@ def test_probes_are_drawn_with_the_seeds_and_guidance_that_they_bring_along(
     assert [(p.done, p.total) for p in said if p.probe_set == "attack"][-1] == (4, 4)
     assert plan(mixed, store, "float32").missing == 0
     again = PaintingPool()
-    evaluate(mixed, store, again)
+    evaluate(EvaluationContext.of(mixed, store, again))
     assert again.painter.asked == []
 
     found = images_for(mixed, store, "ESD", mixed.probe_sets[2].probes)
@@ -372,9 +384,9 @@ def test_probes_are_drawn_with_the_seeds_and_guidance_that_they_bring_along(
 
 
 def test_a_list_of_prompts_changes_no_run_of_other_probe_sets(study: Study, store: Store) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     before = {run.key for run in store.runs()}
-    evaluate(with_own(study), store, PaintingPool())
+    evaluate(EvaluationContext.of(with_own(study), store, PaintingPool()))
     assert len({run.key for run in store.runs()} - before) == 2  # the list's, one for each model
     (run,) = (run for run in store.runs() if run.probe_set == "attack" and run.model == "ESD")
     assert (run.n_done, run.status) == (3, "complete")
@@ -384,13 +396,13 @@ def test_pictures_of_own_seeds_are_judged_again_not_drawn_again(
     study: Study, store: Store, tmp_path: Path
 ) -> None:
     mixed = with_own(study)
-    evaluate(mixed, store, PaintingPool())
+    evaluate(EvaluationContext.of(mixed, store, PaintingPool()))
     other = tmp_path / "judge2"
     other.mkdir()
     (other / "weights").write_text("2")
     again = PaintingPool()
     judged = replace(mixed, judges=(JudgeSpec("style", str(other)),))
-    evaluate(judged, store, again)
+    evaluate(EvaluationContext.of(judged, store, again))
     assert again.painter.asked == [] and plan(judged, store, "float32").missing == 0
 
 
@@ -398,13 +410,17 @@ def test_compare_draws_with_what_a_probe_brings_along(study: Study, store: Store
     pool, probe = PaintingPool(), with_own(study).probe_sets[2].probes[0]
     told: list[tuple[str, int]] = []
     compare_images(
-        study, store, pool, ["ESD"], probe, study.sampling, lambda name, seed, _: told.append((name, seed))
+        EvaluationContext.of(study, store, pool),
+        ["ESD"],
+        probe,
+        study.sampling,
+        lambda name, seed, _: told.append((name, seed)),
     )
     assert [(each.seed, each.guidance) for each in pool.painter.asked] == [(77, 7.5)]
     assert set(told) == {("ESD", 77)}
     other = replace(study.sampling, guidance=1.0, seeds=(5,))
     assert list(images_for(study, store, "ESD", [probe], other)["12"]) == [77]
-    compare_images(study, store, pool, ["ESD"], probe, other)
+    compare_images(EvaluationContext.of(study, store, pool), ["ESD"], probe, other)
     assert len(pool.painter.asked) == 1
 
 
@@ -425,7 +441,7 @@ def test_what_a_detector_calls_safe_counts_as_unlearned_and_its_note_stays(
     judge = Nude()
     judge.notes = ("2 of 600 rows cannot be used",)
     monkeypatch.setattr(pool, "judges", lambda _: [judge])
-    evaluate(study, store, pool, on_note=said.append)
+    evaluate(EvaluationContext.of(study, store, pool), on_note=said.append)
     values = scoreboard(study, store).frame.set_index(["model", "key"]).value
     assert values["Original", "forget/unlearn_accuracy"] == 0.0
     assert values["ESD", "forget/unlearn_accuracy"] == 1.0

@@ -15,6 +15,7 @@ from backends.checkpoints.usable import inspect_study
 from backends.image.checkpoints.folders import load_pipeline
 from backends.pool import ModelPool
 from backends.study import Denoising, JudgeSpec, ModelSpec, Probe, ProbeSet, Sampling, Study
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import Store
 from cache.store.denoising import denoising_of
@@ -63,7 +64,7 @@ def test_a_study_of_another_family_is_evaluated_whole(family: str, tmp_path: Pat
     )
     inspect_study(study)
     store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
-    evaluate(study, store, pool)
+    evaluate(EvaluationContext.of(study, store, pool))
     drawn = [images_for(study, store, name, [cat])["p"] for name in ("Original", "ESD")]
     assert [sorted(found) for found in drawn] == [[1, 2], [1, 2]]
     losses = [denoising_of(study, store, name) for name in ("Original", "ESD")]

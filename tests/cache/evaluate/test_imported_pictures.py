@@ -17,6 +17,7 @@ from backends.pool import ModelPool
 from backends.study import JudgeSpec, Probe, ProbeSet, Sampling, Study
 from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import Store
 from cache.store.reading import images_for
@@ -91,7 +92,7 @@ def test_a_folder_of_pictures_is_a_model_without_weights(study: Study, tmp_path:
         inspect(spec, "image")
         assert not available(spec)
     with pytest.raises(ModelError, match="no picture of it with seed 2"):
-        evaluate(study, store, pool)
+        evaluate(EvaluationContext.of(study, store, pool))
     assert pool.loaded() == []
     found = images_for(study, store, "Theirs", PROBES)
     assert {(probe, seed) for probe, seeds in found.items() for seed in seeds} == {
@@ -137,4 +138,4 @@ def test_a_folder_without_pictures_is_refused(study: Study, tmp_path: Path) -> N
         judges=(JudgeSpec("object", str(tmp_path / "judge")),),
     )
     with pytest.raises(ModelError, match="this picture cannot be read"):
-        evaluate(alone, store, ModelPool("cpu"))
+        evaluate(EvaluationContext.of(alone, store, ModelPool("cpu")))

@@ -27,6 +27,7 @@ from backends.study import Study
 from backends.study.file import read_study
 from backends.study.writing import write_study
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
 from tests.cache.evaluate.test_image_evaluation import PaintingPool
@@ -133,7 +134,7 @@ def test_distances_to_real_pictures_are_those_of_the_embeddings(
     real: Path,
 ) -> None:
     named = with_real(study, real)
-    evaluate(named, store, PaintingPool())
+    evaluate(EvaluationContext.of(named, store, PaintingPool()))
     found = values(named, store)
     theirs = of_clip(study, real)
     for model in ("Original", "ESD"):
@@ -154,18 +155,18 @@ def test_real_pictures_are_looked_at_once_and_their_numbers_outlive_them(
     store: Store,  # noqa: F811
     real: Path,
 ) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     named = with_real(study, real)
     waiting = {item.probe_set: item.missing for item in plan(named, store, "float32").of("Original")}
     assert waiting["clip features of real pictures"] == 19
     assert ("ESD", "fid_real_clip") not in values(named, store)
-    evaluate(named, store, PaintingPool())
+    evaluate(EvaluationContext.of(named, store, PaintingPool()))
     assert plan(named, store, "float32").missing == 0
     before = values(named, store)
     assert ("ESD", "fid_real_clip") in before
     shutil.rmtree(real)
     assert values(named, store) == before
-    evaluate(named, store, PaintingPool())
+    evaluate(EvaluationContext.of(named, store, PaintingPool()))
 
 
 def test_other_real_pictures_give_other_numbers(
@@ -174,13 +175,13 @@ def test_other_real_pictures_give_other_numbers(
     real: Path,
 ) -> None:
     named = with_real(study, real)
-    evaluate(named, store, PaintingPool())
+    evaluate(EvaluationContext.of(named, store, PaintingPool()))
     before = values(named, store)["ESD", "fid_real_clip"]
     (real / "b" / "0.png").unlink()
     (real / "broken.png").write_bytes(b"no picture")
     assert ("ESD", "fid_real_clip") not in values(named, store), "not before the network has looked"
     said: list[str] = []
-    evaluate(named, store, PaintingPool(), on_note=said.append)
+    evaluate(EvaluationContext.of(named, store, PaintingPool()), on_note=said.append)
     assert said == ["1 of 19 real pictures cannot be read and are left out"]
     ours = embedded(named, store, "ESD")[0].astype(np.float64)
     (real / "broken.png").unlink()
@@ -196,7 +197,7 @@ def test_a_folder_of_real_pictures_that_is_not_there_is_told_before_anything_is_
 ) -> None:
     pool = PaintingPool()
     with pytest.raises(CheckpointError, match="no such folder of pictures"):
-        evaluate(with_real(study, tmp_path / "gone"), store, pool)
+        evaluate(EvaluationContext.of(with_real(study, tmp_path / "gone"), store, pool))
     assert pool.painter.asked == []
 
 

@@ -18,11 +18,12 @@ from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.study.writing import write_study
 from backends.text.vocabulary_share import TEXT
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.left_out import LeftOut
 from cache.store import Store
 from cache.store.model_checks import check_models, model_check
-from tests.backends.text.test_vocabularies import with_padding
+from tests.backends.checkpoints.test_vocabularies import with_padding
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 PROBES = (Probe("1", "forget", "Who wrote it?", "Ada Quill"), Probe("2", "forget", "Where?", "In Zug"))
@@ -64,7 +65,7 @@ def test_a_model_that_lacks_weights_leaves_no_number(
 ) -> None:
     study = study_of(base, rewritten(base, tmp_path / "broken", part))
     with pytest.raises(LeftOut, match=f"missing: .*{part}"):
-        evaluate(study, store, ModelPool("cpu"), ["Unlearned"])
+        evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Unlearned"])
     for context in store.contexts():
         assert len(store.missing(context.key, [probe.digest() for probe in PROBES])) == len(PROBES)
     assert not [run for run in store.runs() if run.model == "Unlearned"]
@@ -76,7 +77,7 @@ def test_what_loading_did_stays_with_the_run(base: Path, store: Store, tmp_path:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": "owner/elsewhere"}))
     compiled = rewritten(base, tmp_path / "compiled", prefix="_orig_mod.")
     study = study_of(base, compiled, ModelSpec("LoRA", "unlearned", str(base), adapter=str(adapter)))
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     runs = {run.model: run for run in store.runs()}
     assert runs["Original"].notes == ()
     assert runs["Unlearned"].notes == ("Loaded: _orig_mod. was taken away from the names of its tensors",)
@@ -92,7 +93,7 @@ def test_another_vocabulary_is_said_with_the_share_that_the_added_tokens_take(
     base: Path, store: Store, tmp_path: Path
 ) -> None:
     study = study_of(base, ModelSpec("Padded", "unlearned", str(with_padding(base, tmp_path / "padded"))))
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     runs = {run.model: run for run in store.runs()}
     assert runs["Original"].notes == ()
     (note,) = runs["Padded"].notes
@@ -115,7 +116,7 @@ def test_an_evaluation_compares_what_shares_the_originals_base_and_reads_nothing
     adapter = write_tiny_adapter(base, tmp_path / "adapter")
     whole = rewritten(base, tmp_path / "whole")
     study = study_of(base, ModelSpec("LoRA", "unlearned", str(base), adapter=str(adapter)), whole)
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     check = model_check(study, store, "LoRA")
     assert check is not None and check.report is not None
     assert (check.report.changed, len(check.report.blocks)) == (6, 2)

@@ -13,6 +13,7 @@ import pytest
 from backends.errors import Cancelled, StoreError
 from backends.study import Study
 from cache.evaluate import turns
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.evaluate.turns import in_turns
 from cache.store import Store
@@ -60,7 +61,7 @@ def test_two_evaluations_at_once_do_no_piece_twice(tiny_study: Study, tmp_path: 
 
     def run(pool: CountingPool) -> None:
         try:
-            evaluate(tiny_study, Store.open(tmp_path / "evidence.sqlite"), pool)
+            evaluate(EvaluationContext.of(tiny_study, Store.open(tmp_path / "evidence.sqlite"), pool))
         except BaseException as error:
             failed.append(error)
 

@@ -16,6 +16,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Sampling, Study
 from backends.study.inference import Inference
 from cache.evaluate.compare import compare_images
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import Store
 from cache.store.reading import images_for
@@ -57,12 +58,12 @@ def pictures(study: Study, store: Store, model: str, sampling: Sampling | None =
 
 
 def test_each_way_has_evidence_of_its_own_and_is_drawn_once(study: Study, store: Store) -> None:
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     found = {spec.name: pictures(study, store, spec.name) for spec in study.models}
     assert all(len(images) == 2 for images in found.values())
     assert len({image for images in found.values() for image in images}) == 8
     assert len({fingerprint(spec) for spec in study.models}) == 4
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     assert {spec.name: pictures(study, store, spec.name) for spec in study.models} == found
     notes = [note for each in store.runs(study.name) for note in each.notes]
     assert not any("nothing was unlearned" in note for note in notes)
@@ -77,10 +78,10 @@ def test_pictures_with_a_negative_prompt_or_another_scheduler_are_not_found_with
         replace(study.sampling, size=(36, 24)),
     ]
     for sampling in others:
-        compare_images(study, store, ModelPool("cpu"), ["Original"], PROBE, sampling)
+        compare_images(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"], PROBE, sampling)
         assert len(pictures(study, store, "Original", sampling)) == 2
     assert pictures(study, store, "Original") == []
-    evaluate(study, store, ModelPool("cpu"), ["Original"])
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Original"])
     every = [pictures(study, store, "Original", sampling) for sampling in (None, *others)]
     assert len({image for images in every for image in images}) == 8
     with Image.open(store.image_path(every[3][0])) as wide:
@@ -93,7 +94,9 @@ def test_pictures_with_a_negative_prompt_or_another_scheduler_are_not_found_with
 
 
 def test_compare_says_how_a_model_draws(study: Study, store: Store) -> None:
-    compare_images(study, store, ModelPool("cpu"), ["Original", "SLD"], PROBE, study.sampling)
+    compare_images(
+        EvaluationContext.of(study, store, ModelPool("cpu")), ["Original", "SLD"], PROBE, study.sampling
+    )
     columns = image_columns(study, store, PROBE, ["Original", "SLD"], study.sampling)
     drawn = board(study, store, PROBE, columns, (1, 2), "grid", {}, dark=False)
     assert drawn["columns"][1]["detail"] == 'Unlearned · SLD max away from "neon"'
@@ -102,7 +105,7 @@ def test_compare_says_how_a_model_draws(study: Study, store: Store) -> None:
 
 def test_a_negative_prompt_without_guidance_is_noted_with_the_run(study: Study, store: Store) -> None:
     plain = replace(study, sampling=replace(study.sampling, guidance=1.0))
-    evaluate(plain, store, ModelPool("cpu"), ["Negative"])
+    evaluate(EvaluationContext.of(plain, store, ModelPool("cpu")), ["Negative"])
     (run_,) = store.runs(study.name)
     assert [note for note in run_.notes if "has no effect" in note]
 

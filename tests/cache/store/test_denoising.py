@@ -24,6 +24,7 @@ from backends.study.file import read_study
 from backends.study.writing import write_study
 from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
 from cache.store.denoising import denoising_of, gather_denoising, stamp
@@ -138,7 +139,7 @@ def test_a_damaged_loss_counts_as_none_and_is_computed_again(study: Study, tmp_p
 
 def test_the_metrics_follow_from_the_losses(study: Study, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "evidence.sqlite")
-    evaluate(study, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     ours, base = denoising_of(study, store, "ESD"), denoising_of(study, store, "Original")
     rows = {row[2]: row for row in denoising_rows(study, store, "ESD")}
     change = [np.mean(ours["forget"][name]) - np.mean(base["forget"][name]) for name in ours["forget"]]
@@ -189,7 +190,7 @@ def test_losses_that_cannot_be_had_are_named_and_everything_else_is_evaluated(
     assert study.denoising is not None
     broken = replace(study, denoising=replace(study.denoising, forget=str(bad), holdout=""))
     with pytest.raises(ModelError) as e:
-        evaluate(broken, store, ModelPool("cpu"))
+        evaluate(EvaluationContext.of(broken, store, ModelPool("cpu")))
     assert str(e.value).startswith(
         "Denoising losses left out of Original, ESD, everything else is evaluated: "
     )
@@ -200,7 +201,7 @@ def test_losses_that_cannot_be_had_are_named_and_everything_else_is_evaluated(
     assert [len(each) for each in notes] == [1, 1] and "1.png" in notes[0][0]
 
     Image.new("RGB", (SIDE, SIDE)).save(bad / "1.png")
-    evaluate(broken, store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(broken, store, ModelPool("cpu")))
     assert not [note for run in store.runs(study.name) for note in run.notes if "losses left out" in note]
     assert len(denoising_of(broken, store, "ESD")["forget"]) == 2
 
@@ -222,7 +223,7 @@ def test_one_model_without_losses_does_not_keep_another_from_having_them(
         study, probe_sets=(replace(study.probe_sets[0], probes=(*study.probe_sets[0].probes, odd)),)
     )
     with pytest.raises(ModelError) as e:
-        evaluate(two, store, pool)
+        evaluate(EvaluationContext.of(two, store, pool))
     assert str(e.value) == (
         "f, probe odd: 1 probe left out with Original, ESD and denoising losses left out of Original, "
         "everything else is evaluated: the prompt is empty; unet: half of it is missing. "

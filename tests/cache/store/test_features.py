@@ -29,6 +29,7 @@ from backends.study.file import read_study
 from backends.study.writing import write_study
 from cache.analysis.noise import noise_band
 from cache.analysis.scoreboard import images_for, scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate, plan
 from cache.store import Store, schema
 from cache.store.features import features_of, networks_of, stamp
@@ -109,7 +110,7 @@ def embedded(study: Study, store: Store, model: str) -> tuple[FloatArray, FloatA
 
 
 def test_clip_score_and_its_distances_are_those_of_the_embeddings(study: Study, store: Store) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     found = values(study, store)
     ours, texts = embedded(study, store, "ESD")
     theirs, _ = embedded(study, store, "Original")
@@ -133,14 +134,14 @@ def test_clip_score_and_its_distances_are_those_of_the_embeddings(study: Study, 
 
 def test_without_a_named_network_its_metrics_are_undefined(study: Study, store: Store) -> None:
     bare = replace(study, features=Features())
-    evaluate(bare, store, PaintingPool())
+    evaluate(EvaluationContext.of(bare, store, PaintingPool()))
     assert not NETWORK_METRICS & set(scoreboard(bare, store).frame.metric)
     assert stamp(bare, store) == ""
 
 
 def test_pictures_are_looked_at_once_and_never_drawn_again(study: Study, store: Store) -> None:
     bare = replace(study, features=Features())
-    evaluate(bare, store, PaintingPool())
+    evaluate(EvaluationContext.of(bare, store, PaintingPool()))
     assert "clip_score" not in set(scoreboard(bare, store).frame.metric)
     known = plan(study, store, "float32")
     assert {item.probe_set: item.missing for item in known.of("ESD")} == {
@@ -149,7 +150,7 @@ def test_pictures_are_looked_at_once_and_never_drawn_again(study: Study, store: 
     }
     assert to_do(known) == ["Original", "ESD"]
     pool = PaintingPool()
-    evaluate(study, store, pool)
+    evaluate(EvaluationContext.of(study, store, pool))
     assert pool.painter.asked == []
     assert ("ESD", "clip_score") in values(study, store)
     assert plan(study, store, "float32").missing == 0
@@ -158,17 +159,17 @@ def test_pictures_are_looked_at_once_and_never_drawn_again(study: Study, store: 
         def clip(self, source: str) -> object:  # type: ignore[override]
             raise AssertionError("it looked again")
 
-    evaluate(study, store, Blind())
+    evaluate(EvaluationContext.of(study, store, Blind()))
 
 
 def test_metrics_are_shown_where_the_network_is_gone(study: Study, store: Store) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     before = values(study, store)
     digest = networks_of(study, store)[0].digest
     shutil.rmtree(study.features.clip)
     assert values(study, store) == before
     assert networks_of(study, store)[0].digest == digest
-    evaluate(study, store, PaintingPool())  # nothing is missing, so nothing is needed
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))  # nothing is missing, so nothing is needed
     elsewhere = Store.open(store.path.parent.parent / "other" / "evidence.sqlite")
     merge(elsewhere, store)
     taken = values(study, elsewhere)
@@ -177,12 +178,12 @@ def test_metrics_are_shown_where_the_network_is_gone(study: Study, store: Store)
 
 
 def test_another_clip_has_vectors_of_its_own(study: Study, store: Store, tmp_path: Path) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     first = values(study, store)["ESD", "clip_score"]
     other = replace(study, features=Features(clip=str(write_tiny_clip(tmp_path / "second", seed=1))))
     assert ("ESD", "clip_score") not in values(other, store)
     pool = PaintingPool()
-    evaluate(other, store, pool)
+    evaluate(EvaluationContext.of(other, store, pool))
     assert pool.painter.asked == []
     assert values(other, store)["ESD", "clip_score"] != pytest.approx(first, rel=1e-3)
     assert values(study, store)["ESD", "clip_score"] == first
@@ -196,7 +197,7 @@ def enlarged(store: Store, image: str) -> torch.Tensor:
 
 def test_lpips_is_between_pictures_of_one_noise(study: Study, store: Store, lpips: None) -> None:
     named = replace(study, features=Features(lpips="alex"))
-    evaluate(named, store, PaintingPool())
+    evaluate(EvaluationContext.of(named, store, PaintingPool()))
     found = values(named, store)
     assert found["Original", "lpips"] == 0.0
     pairs = []
@@ -216,9 +217,9 @@ def test_a_network_that_cannot_be_used_is_told_before_anything_is_drawn(
     monkeypatch.setitem(sys.modules, "lpips", None)
     pool = PaintingPool()
     with pytest.raises(CheckpointError, match=r"pip install 'unlearnboard\[lpips\]'"):
-        evaluate(replace(study, features=Features(lpips="alex")), store, pool)
+        evaluate(EvaluationContext.of(replace(study, features=Features(lpips="alex")), store, pool))
     with pytest.raises(CheckpointError, match="no such folder"):
-        evaluate(replace(study, features=Features(clip="/nowhere/clip")), store, pool)
+        evaluate(EvaluationContext.of(replace(study, features=Features(clip="/nowhere/clip")), store, pool))
     assert pool.painter.asked == []
 
 
@@ -227,31 +228,33 @@ def test_a_stop_keeps_what_was_looked_at(study: Study, store: Store, monkeypatch
     said: list[Progress] = []
     with pytest.raises(Cancelled):
         evaluate(
-            study,
-            store,
-            PaintingPool(),
+            EvaluationContext.of(
+                study,
+                store,
+                PaintingPool(),
+                lambda: bool(said) and said[-1].probe_set == "clip features" and said[-1].done >= 10,
+            ),
             on_progress=said.append,
-            stop=lambda: bool(said) and said[-1].probe_set == "clip features" and said[-1].done >= 10,
         )
     assert (said[-1].model, said[-1].done, said[-1].total) == ("Original", 10, 16)
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     assert plan(study, store, "float32").missing == 0
 
 
 def test_a_damaged_vector_is_made_again(study: Study, store: Store) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     before = values(study, store)
     with store.writing() as connection:
         connection.execute(update(schema.features).values(vector=b"\0" * 32))
     probes = study.probe_sets[0].probes
     found = images_for(study, store, "ESD", probes)
     assert features_of(study, store, probes, found, found) == {}
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     assert values(study, store) == before
 
 
 def test_seeds_of_the_original_give_a_band_of_noise(study: Study, store: Store) -> None:
-    evaluate(study, store, PaintingPool())
+    evaluate(EvaluationContext.of(study, store, PaintingPool()))
     board = scoreboard(study, store)
     assert noise_band(study, store, "retain/clip_score", board.numerics) is not None
 
@@ -262,7 +265,7 @@ def test_a_cache_from_before_features_is_completed(study: Study, store: Store) -
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("PRAGMA user_version=1")
     store.close()
-    evaluate(study, Store.open(store.path), PaintingPool())
+    evaluate(EvaluationContext.of(study, Store.open(store.path), PaintingPool()))
 
 
 def image_study(folder: Path, features: Sequence[str]) -> Path:

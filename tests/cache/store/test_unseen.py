@@ -18,6 +18,7 @@ from backends.interfaces import GenerationRequest, ScoreItem
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.text.models import LanguageModels
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import contexts, plan
 from cache.store import Store
@@ -200,7 +201,7 @@ def test_every_run_says_which_date_was_told(folder: Path, tmp_path: Path) -> Non
     twice = (spec(folder), replace(spec(folder), name="again", part="unlearned"))
     asked = replace(asked, models=twice, probe_sets=sets, decoding=Decoding(max_new_tokens=4))
     store = Store.open(tmp_path / "cache" / "evidence.sqlite")
-    evaluate(replace(asked, models=twice[:1]), store, ModelPool("cpu"))
+    evaluate(EvaluationContext.of(replace(asked, models=twice[:1]), store, ModelPool("cpu")))
     runs = store.runs(asked.name)
     assert len(runs) == 2
     assert all(sum("it is told 2024-07-26" in note for note in run.notes) == 1 for run in runs)

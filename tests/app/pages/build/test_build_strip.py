@@ -20,6 +20,7 @@ from backends.interfaces import ImageModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
 from backends.study.file import read_study
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, numerics_of, plan
 from cache.store import Store
 from tests.app.shared.test_image_unlearning import write_study
@@ -73,7 +74,7 @@ def test_what_the_strip_drew_is_evidence_and_is_not_drawn_again(
     pool.asked.clear()
     draw_strip(study, "ESD", store, pool, Job("again", "build", ("tiny", "ESD")))
     assert pool.asked == []
-    evaluate(study, store, pool)
+    evaluate(EvaluationContext.of(study, store, pool))
     assert plan(study, store, numerics).missing == 0
 
 

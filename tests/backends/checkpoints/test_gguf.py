@@ -10,8 +10,8 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from backends.checkpoints.gguf import convert
 from backends.errors import CheckpointError
-from backends.text.gguf import convert
 
 WIDTH, INNER, HEADS = 32, 64, 4
 TOKENS = ["<unk>", "<s>", "</s>", "!!", *(chr(33 + number) for number in range(60))]

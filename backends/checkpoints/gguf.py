@@ -29,7 +29,7 @@ def convert(file: Path, target: Path) -> None:
     import torch
     from transformers import AutoTokenizer
 
-    from backends.text.loading import load_gguf
+    from backends.checkpoints.language_weights import load_gguf
 
     with kept("the converted model", target.parent, kind=CheckpointError):
         target.parent.mkdir(parents=True, exist_ok=True)

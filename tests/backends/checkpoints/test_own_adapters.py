@@ -291,7 +291,7 @@ def write_tiny_adapter_in(base: Path, folder: Path) -> Path:
 def test_a_base_other_than_the_adapters_own_is_noted(
     tmp_path: Path, said: object, source: str, note: bool
 ) -> None:
-    from backends.text.adapters import base_note
+    from backends.checkpoints.adapters import base_note
 
     found = base_note({"base_model_name_or_path": said}, source, tmp_path)
     assert bool(found) is note
