@@ -19,6 +19,7 @@ from backends.study import Probe, Study
 from backends.study.file import read_study
 from backends.study.writing import write_study as write_study_file
 from cache.analysis.scoreboard import scoreboard
+from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.exporters.pack import Packed, write_pack
 from cache.importers import import_results
@@ -177,7 +178,7 @@ def test_what_networks_and_judges_said_is_packed_with_the_real_pictures_sets(
     features = replace(study.features, real=(("retain", str(folder / "real")),))
     write_study_file(replace(study, probe_sets=sets, features=features), folder / "study.toml")
     written, mine = read_study(folder / "study.toml"), new_store(tmp_path / "mine")
-    evaluate(written, mine, PaintingPool())
+    evaluate(EvaluationContext.of(written, mine, PaintingPool()))
     before = numbers(written, mine)
     assert {key for _, key in before} >= {"retain/clip_score", "retain/fid_real_clip"}
     packed(written, mine, tmp_path / "squares.pack")
