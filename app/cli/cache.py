@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import add_cache
+from app.cli.options import add_cache, add_study
 from app.cli.status import DAMAGED, OK, USER_ERROR
 from app.cli.terminal import CountLine, printable
 from backends.errors import StoreError
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
+    from cache.store import Store
     from cache.store.check import Checked, Found
     from cache.store.merge import Merged
 
@@ -50,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard cache`."""
     parser = subparsers.add_parser(
         "cache",
-        help="take over another cache, check that one is whole",
+        help="take over another cache, check that one is whole, pack a study into one file to mail",
         description="What was measured is kept in a cache: one database, and pictures beside it.",
         allow_abbrev=False,
     )
@@ -66,7 +69,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "where something in the other cache is damaged; everything else is taken over.",
         allow_abbrev=False,
     )
-    merge.add_argument("other", type=Path, metavar="OTHER", help="folder of a cache, or its evidence.sqlite")
+    merge.add_argument(
+        "other", type=Path, metavar="OTHER", help="folder of a cache, its evidence.sqlite, or a packed study"
+    )
     check = actions.add_parser(
         "check",
         help="look whether everything in the cache is whole",
@@ -75,14 +80,26 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "is damaged.",
         allow_abbrev=False,
     )
-    for action in (merge, check):
+    pack = actions.add_parser(
+        "pack",
+        help="write a study with everything that is known of it into one file, to be mailed",
+        description="Write a study, its probe files, and all evidence, runs, numbers, notes, imported results and "
+        "pictures of it into one file. Weights are not in it, nor are answers to prompts of your own. Whoever gets it "
+        "opens it with `unlearnboard FILE`, or takes it over with `unlearnboard cache merge FILE`; no weights are "
+        "needed. What was written is opened again and its numbers compared with the cache's; exit status 1 where one "
+        "differs.",
+        allow_abbrev=False,
+    )
+    add_study(pack)
+    pack.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
+    for action in (merge, check, pack):
         add_cache(action)
     return parser
 
 
 def run(options: argparse.Namespace) -> int:
     """Do the action."""
-    return {"merge": _merge, "check": _check}[options.action](options)
+    return {"merge": _merge, "check": _check, "pack": _pack}[options.action](options)
 
 
 @contextmanager
@@ -96,11 +113,14 @@ def _counting() -> Iterator[CountLine]:
 
 def _merge(options: argparse.Namespace) -> int:
     from app.shared.settings import open_store
+    from backends.files.archive import is_zip
     from cache.importers.imported_runs import choices, settle
     from cache.store.merge import merge
     from cache.store.other import database_of, opened
 
     store = open_store()
+    if is_zip(options.other.expanduser()):
+        return _take(options.other.expanduser(), store)
     database = database_of(options.other.expanduser())
     if database.samefile(store.path):
         raise StoreError(
@@ -113,6 +133,49 @@ def _merge(options: argparse.Namespace) -> int:
     for sentence in merged_lines(merged, str(options.other), other.unreadable):
         print(printable(sentence))
     return USER_ERROR if other.unreadable or any(merged.damaged.values()) else OK
+
+
+def _take(path: Path, store: Store) -> int:
+    from cache.importers.pack import open_pack
+
+    with _counting() as line:
+        taken = open_pack(path, store, line.show)
+    for sentence in merged_lines(taken.merged, str(path)):
+        print(printable(sentence))
+    print("See it with:")
+    print(f"  unlearnboard {shlex.quote(str(taken.study))}")
+    return USER_ERROR if any(taken.merged.damaged.values()) else OK
+
+
+def _pack(options: argparse.Namespace) -> int:
+    from app.shared.settings import open_store
+    from backends.study.file import read_study
+    from cache.exporters.pack import write_pack
+
+    study, store = read_study(options.study), open_store()
+    target = options.to.expanduser().absolute()
+    with _counting() as line:
+        packed = write_pack(study, store, target, line.show)
+    held = {
+        "runs": packed.runs,
+        "evidence": packed.evidence,
+        "pictures": packed.pictures,
+        "results": packed.imported,
+    }
+    told = [_counted(count, name) for name, count in held.items() if count]
+    print(
+        printable(
+            f"{_listed(told)} of {len(study.models)} models are in {target} ({packed.size / 1e6:,.1f} MB)."
+        )
+    )
+    print("Whoever gets it sees it with:")
+    print(printable(f"  unlearnboard {shlex.quote(target.name)}"))
+    if packed.differing:
+        some = ", ".join(packed.differing[:5])
+        print(
+            printable(f"{len(packed.differing):,} numbers are not as in the cache: {some}"), file=sys.stderr
+        )
+    return DAMAGED if packed.differing else OK
 
 
 def merged_lines(merged: Merged, other: str, unreadable: Sequence[str] = ()) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from backends.errors import StudyError
+from backends.unlearning import image_method as image_method_module
 from backends.unlearning import image_methods, text_methods
+from backends.unlearning import text_method as text_method_module
 from backends.unlearning.image_method import ImageMethod
 from backends.unlearning.text_method import TextMethod
 
@@ -68,6 +70,13 @@ def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
             f"the file has no METHOD = {kind.__name__}(...)",
             where=f"--method {path}",
             how='docs/unlearning.md shows one, under "A method of your own"',
+        )
+    known = get_args(image_method_module.Need if kind is ImageMethod else text_method_module.Need)
+    if unknown := [need for need in found.needs if need not in known]:
+        raise StudyError(
+            f"METHOD needs {unknown[0]!r}, which no method can have",
+            where=f"--method {path}",
+            how=f"It may need {', '.join(map(repr, known))}",
         )
     taken = found.name in ours and not _is_ours(path, kind)
     if taken or not found.name.isidentifier():

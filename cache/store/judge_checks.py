@@ -73,10 +73,15 @@ def judge_accuracy(store: Store, spec: JudgeSpec) -> JudgeAccuracy | None:
         return None
     if Path(spec.real).is_file():
         return read_judgements(Path(spec.real))
+    return accuracy_from_json(judgements_of_real(store, spec))
+
+
+def judgements_of_real(store: Store, spec: JudgeSpec) -> object:
+    """What the judge said of a folder of real pictures, as it is kept; None where it was not asked."""
     asked = _context(spec)
     of_before = replace(asked, fingerprint="")
     kept = values.kept(store, (asked, of_before))
-    return accuracy_from_json((kept[asked] or kept[of_before]).get(values.ONLY))
+    return (kept[asked] or kept[of_before]).get(values.ONLY)
 
 
 def _context(spec: JudgeSpec) -> Context:

@@ -7,7 +7,7 @@ same store again changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -120,6 +120,25 @@ class Merged:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A part of a store.
+
+    Attributes:
+        contexts: key of every context that is part of it -> digests of its evidence; None is all of that context's.
+        rows: table -> which of its rows; none of a table that is not named.
+    """
+
+    contexts: Mapping[str, Collection[str] | None]
+    rows: Mapping[str, Callable[[Row], bool]] = field(default_factory=dict)
+
+    def has(self, table: str, row: Row) -> bool:
+        """Whether a row is part of it."""
+        if table == "contexts":
+            return row["key"] in self.contexts
+        return table in self.rows and self.rows[table](row)
+
+
 class _Nothing(Exception):
     """Ends a transaction in which nothing was written, so that nothing else is said to have changed."""
 
@@ -129,6 +148,7 @@ def merge(
     other: Store,
     pictures: Path | None = None,
     progress: Progress = lambda what, done, total: None,
+    only: Selection | None = None,
 ) -> Merged:
     """Take over everything that another store has and this one lacks, or has an older or damaged one of.
 
@@ -137,26 +157,26 @@ def merge(
         other: of the same version, see `other.opened`; is only read.
         pictures: the folder of its pictures, where that is not `images` beside it.
         progress: hears how far it is.
+        only: what is taken over; pictures are then left where they are.
 
     Raises:
         StoreError: either store cannot be used.
     """
-    images = ImageFiles(store.path.parent / "images")
-    copied = images.copy_from(
-        pictures or other.path.parent / "images", lambda *count: progress("pictures", *count)
-    )
+    own = other.path.parent / "images"
+    images = ImageFiles(own if only else store.path.parent / "images")
+    copied = Copied(0, 0)
+    # The copy of an older store has pictures of its own: strips that stood in other files beside its database.
+    for folder in () if only else dict.fromkeys((pictures or own, own)):
+        new, damaged = images.copy_from(folder, lambda *count: progress("pictures", *count))
+        copied = Copied(copied.new + new, copied.damaged + damaged)
     counts = {name: Counts() for name in (*RULES, "evidence")}
-    if pictures is not None:
-        images.copy_from(
-            other.path.parent / "images"
-        )  # of an older store, whose strips stood in files of their own
     try:
         with store.writing() as connection:
             numbers: Numbers = {}
             for table in schema.metadata.sorted_tables:
                 if table.name in RULES:
-                    _merge_table(connection, other, table, numbers, counts[table.name])
-            evidence = _Evidence(connection, store, other, images, counts["evidence"])
+                    _merge_table(connection, other, table, numbers, counts[table.name], only)
+            evidence = _Evidence(connection, store, other, images, counts["evidence"], only)
             evidence.merge(numbers["contexts"], lambda *count: progress("evidence", *count))
             if not sum(each.taken for each in counts.values()):
                 raise _Nothing
@@ -166,7 +186,12 @@ def merge(
 
 
 def _merge_table(
-    connection: Connection, other: Store, table: Table, numbers: Numbers, counts: Counts
+    connection: Connection,
+    other: Store,
+    table: Table,
+    numbers: Numbers,
+    counts: Counts,
+    only: Selection | None,
 ) -> None:
     rule = RULES[table.name]
     numbered = _numbered(table)
@@ -175,6 +200,8 @@ def _merge_table(
     for batch in rows_of(other, table):
         theirs: dict[tuple[Any, ...], tuple[Any, dict[str, Any]]] = {}
         for row in batch:
+            if row is not None and only is not None and not only.has(table.name, row):
+                continue
             translated = None if row is None or not is_sound(table, row) else _translated(table, row, numbers)
             if row is None or translated is None:
                 counts.damaged += 1
@@ -265,6 +292,7 @@ class _Evidence:
     other: Store
     images: ImageFiles
     counts: Counts
+    only: Selection | None
     wanted: dict[int, list[_Wanted]] = field(default_factory=dict)
     """Their cell -> what is taken from it."""
     owners: dict[int, tuple[int, str]] = field(default_factory=dict)
@@ -274,10 +302,16 @@ class _Evidence:
         """Choose what is newer there, then copy the cells that hold it; `contexts`: their number -> ours."""
         table = schema.contexts
         with self.other.reading() as connection:
-            kinds = {row[0]: row[1] for row in connection.execute(select(table.c.id, table.c.kind))}
+            heads = connection.execute(select(table.c.id, table.c.kind, table.c.key))
+            told = {number: (kind, key) for number, kind, key in heads}
         here, there = _Index(self.store), _Index(self.other)
         for theirs, ours in contexts.items():
-            self._choose(here.of(ours), there.of(theirs), ours, kinds[theirs])
+            kind, key = told[theirs]
+            pieces = there.of(theirs)
+            wanted = None if self.only is None else self.only.contexts[key]
+            if wanted is not None:
+                pieces = {digest: piece for digest, piece in pieces.items() if digest in wanted}
+            self._choose(here.of(ours), pieces, ours, kind)
         cells = sorted(self.wanted)
         for start in range(0, len(cells), CELLS_AT_ONCE):
             some = cells[start : start + CELLS_AT_ONCE]

@@ -112,6 +112,16 @@ def gradient_contexts(
     return _asked(_found(store, "gradients", model, None, {}), model, protocol, date)
 
 
+def text_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName, date: str) -> list[Context]:
+    """All contexts with evidence of a language model under a protocol, whatever the settings of its answers."""
+    kinds: tuple[Kind, ...] = ("scores", "answers", "gradients")
+    return [
+        context
+        for kind in kinds
+        for context in _asked(_found(store, kind, model, None, {}), model, protocol, date)
+    ]
+
+
 def image_contexts(
     store: Store, model: ModelIdentity, sampling: Sampling, way: Way, judges: str
 ) -> list[Context]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 
@@ -57,6 +62,28 @@ def test_both_commands_run_beside_them(command: tuple[str, ...], base: Environme
     done = base.run(*command, "--version", cache=base_cache)
     assert (done.returncode, done.stdout.strip()) == (0, f"unlearnboard {own_version()}")
     assert base.run(*command, "metrics", cache=base_cache).returncode == 0
+
+
+def test_the_dashboard_starts_beside_them(base: Environment, base_cache: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(base.bin / "python"), "-m", "unlearnboard", "--port", str(port), "--no-browser"]
+    own = os.environ | {"UNLEARNBOARD_CACHE": str(base_cache)}
+    process = subprocess.Popen(
+        command, cwd=base.work, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        answer = b""
+        while not answer:  # pytest's own limit ends this where it never answers
+            assert process.poll() is None, process.communicate()[0]
+            with suppress(URLError, ConnectionError):
+                answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=60).read()
+            time.sleep(0.05)
+        assert answer == b"ok"
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def test_the_version_is_an_attribute(base: Environment, base_cache: Path) -> None:

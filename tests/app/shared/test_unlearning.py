@@ -279,6 +279,7 @@ def test_a_method_of_ones_own_is_one_file(study: Path, capsys: pytest.CaptureFix
         ("x = 1", "has no METHOD"),
         ("1 / 0", "cannot be run (ZeroDivisionError"),
         (OWN.replace('"Mine"', '"NPO"'), "'NPO' cannot be its name"),
+        (OWN.replace("own=", 'needs=("mask",), own='), "METHOD needs 'mask', which no method can have"),
     ]:
         own.write_text(text)
         assert unlearn(study, method=str(own)) == 2
