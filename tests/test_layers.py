@@ -68,10 +68,36 @@ def test_backends_know_no_database() -> None:
         assert not imported(path) & {"sqlite3", "sqlalchemy"}, name_of(path)
 
 
+def rooms_of(path: Path) -> set[str]:
+    """Folders of app that a module imports from, inside of functions too: "shared", "pages.compare"."""
+    names = {
+        str(node.module)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("app.")
+    }
+    parts = [name.split(".")[1:] for name in names]
+    return {".".join(each[:2]) if each[0] == "pages" else each[0] for each in parts}
+
+
+PAGES = sorted(path.parent.name for path in (ROOT / "app" / "pages").glob("*/page.py"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_knows_no_other_page(page: str) -> None:
+    for path in modules(f"app/pages/{page}"):
+        others = {room for room in rooms_of(path) if room.startswith("pages.")} - {f"pages.{page}"}
+        assert not others, f"{name_of(path)} imports from {others}"
+
+
+def test_what_pages_share_knows_no_page_no_command_no_demo_and_no_export() -> None:
+    for path in modules("app/shared"):
+        assert rooms_of(path) <= {"shared", "charts", "looks"}, name_of(path)
+
+
 def test_what_pages_reach_takes_no_torch() -> None:
     """Every page's module-level imports together, as the server makes them before the first page is drawn."""
-    shown = {"pages", "shared", "charts", "components"}
-    pages = [path for path in modules("app") if path.parts[len(ROOT.parts) + 1] in {*shown, "frame"}]
+    shown = {"pages", "shared", "charts", "components", "looks", "frame"}
+    pages = [path for path in modules("app") if path.parts[len(ROOT.parts) + 1] in shown]
     wanted: set[str] = set()
     for path in pages:
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

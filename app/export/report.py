@@ -19,6 +19,7 @@ from app.charts.frontier import frontier, methods_table
 from app.charts.marks import Marks
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
+from app.export.theme import as_on_pages
 from app.looks.html_page import render
 from app.looks.model_looks import looks_of
 from app.looks.names import detail_of
@@ -193,7 +194,7 @@ def _plot(
     if points.empty:
         return None
     found = frontier(points, board, x, y)
-    figure = tradeoff_figure(found.points, x, y, looks_of(runs.heads, study), marks=Marks())
+    figure = as_on_pages(tradeoff_figure(found.points, x, y, looks_of(runs.heads, study), marks=Marks()))
     figure.update_layout(width=1000, margin={"l": 72, "b": 64})
     methods = methods_table(found)
     reference = ""

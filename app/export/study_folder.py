@@ -13,6 +13,7 @@ from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_n
 from app.charts.points import chart_points, points_table
 from app.charts.tradeoff import tradeoff_figure
 from app.export.report import study_page
+from app.export.theme import as_on_pages
 from app.looks.model_looks import looks_of
 from backends.errors import StoreError
 from backends.study import Study
@@ -98,7 +99,7 @@ def _figures(study: Study, board: Scoreboard, folder: Path, *, pictures: bool) -
         if points.empty:
             continue
         points = frontier(points, board, x, y).points
-        figure = paper_figure(tradeoff_figure(points, x, y, looks_of(runs.heads, study)))
+        figure = paper_figure(as_on_pages(tradeoff_figure(points, x, y, looks_of(runs.heads, study))))
         stem = name.lower().replace(" ", "-")
         (folder / f"{stem}.csv").write_text(to_csv(points_table(points, x, y, None)), encoding="utf-8")
         (folder / f"{stem}.html").write_text(to_html(figure, stem), encoding="utf-8")

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
 import pytest
 
 from app.charts.paper import browser_found, paper_figure, to_html, to_image
@@ -19,6 +21,7 @@ from app.charts.tradeoff import tradeoff_figure
 from app.export import notebook
 from app.export.report import study_page
 from app.export.study_folder import export_study
+from app.export.theme import as_on_pages
 from app.library import load
 from app.looks.model_looks import looks_of
 from backends.errors import StoreError
@@ -93,6 +96,11 @@ def test_the_page_of_a_study_stands_alone(study: Study, filled: Store) -> None:
         assert spec.name in outside
     assert "Provenance" in outside
     assert ("data:image/png;base64" in outside) == (study.modality == "image")
+
+
+def test_figures_look_as_on_the_pages_whatever_is_imported() -> None:
+    figure = as_on_pages(go.Figure(layout={"template": "plotly"}))
+    assert figure.layout.template == pio.templates["streamlit"]
 
 
 def test_nothing_evaluated_is_said(tmp_path: Path) -> None:
