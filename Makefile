@@ -1,5 +1,6 @@
 # make dashboard   install and open UnlearnBoard on the demo; ARGS="people/study.toml --port 8600" opens something else
 # make test        install and check everything: style, types, layers, unit tests, browser tests
+# make test-fast   install and run what takes no browser and no demo model
 # make bench       measure what the issue promises on speed and memory
 # make demo-pack   rebuild the demo from nothing: models, unlearning, evidence (hours of CPU; goes on where it stopped)
 
@@ -9,7 +10,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .NOTPARALLEL:
-.PHONY: dashboard test check bench demo-pack chromium clean
+.PHONY: dashboard test test-fast check bench demo-pack chromium clean
 
 dashboard: .venv/.prepared
 	@$(BIN)/python -m app $(ARGS)
@@ -17,6 +18,9 @@ dashboard: .venv/.prepared
 test: check chromium .venv/.prepared
 	@mkdir -p artefacts
 	$(BIN)/pytest --junitxml=artefacts/tests.xml
+
+test-fast: .venv/.installed-test
+	$(BIN)/pytest -m "not browser and not demo and not benchmark"
 
 check: .venv/.installed-test
 	$(BIN)/ruff check .
@@ -36,12 +40,12 @@ chromium:
 clean:
 	rm -rf .venv build/lib build/bdist.* artefacts *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
-.venv/.installed: pyproject.toml .ci/install
-	@bash .ci/install locked
+.venv/.installed: pyproject.toml setup.py constraints.txt .ci/install
+	@bash .ci/install all
 	@touch $@
 
-.venv/.installed-test: pyproject.toml .ci/install
-	@bash .ci/install locked,test
+.venv/.installed-test: pyproject.toml setup.py constraints.txt .ci/install
+	@bash .ci/install all,test
 	@touch .venv/.installed $@
 
 # The demo's language model as a folder in the cache: once, so that the first fresh answer needs no wait.

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
-
-ROOT = str(Path(__file__).resolve().parents[1])
 
 
 def main() -> int:
     """Run the command line of this process; returns the exit status."""
-    if (
-        ROOT not in sys.path
-    ):  # installed, the three layers lie in the folder `unlearnboard`, which is on no path
-        sys.path.insert(0, ROOT)
     # Idle threads of torch would otherwise spin and take the cores from the server and the browser.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:

@@ -8,12 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from app.components.model_picker import model_picker
-from app.shared import state
+from app.looks.safe_text import visible
+from app.shared import link, state
+from app.shared.board_link import read_link, write_link
 from app.shared.errors import said_plainly
-from app.shared.job_bar import literal
 from app.shared.protocol_choice import protocol_choice
 from app.shared.resources import pool, problems, runner, studies
-from app.shared.safe_text import visible
 
 HERE = Path(__file__).parent
 PAGES = (
@@ -73,8 +73,7 @@ def show() -> None:
         ]
     )
     with said_plainly():
-        for missing in state.read_link():
-            st.toast(literal(missing), icon=":material/link_off:", duration="long")
+        link.say(read_link())
         with st.sidebar:
             _study_choice()
             _study_description()
@@ -82,7 +81,7 @@ def show() -> None:
             model_picker()
             _unusable()
             _status()
-        state.write_link()
+        write_link()
         page.run()
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from backends.extras import PACKAGES
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("backends", "cache", "app")
@@ -108,8 +111,10 @@ def test_the_wheel_lists_every_folder_with_code() -> None:
 
 def test_every_file_that_pages_read_is_in_the_wheel() -> None:
     data = PROJECT["tool"]["setuptools"]["package-data"]
+    folders = PROJECT["tool"]["setuptools"]["package-dir"]
     patterns = {
-        ROOT / name.removeprefix("unlearnboard.").replace(".", "/"): globs for name, globs in data.items()
+        ROOT / folders.get(name, name.removeprefix("unlearnboard.").replace(".", "/")): globs
+        for name, globs in data.items()
     }
     shipped = {path for folder, globs in patterns.items() for glob in globs for path in folder.glob(glob)}
     tracked = subprocess.run(
@@ -121,14 +126,31 @@ def test_every_file_that_pages_read_is_in_the_wheel() -> None:
             assert path in shipped, f"{name} would be missing in the wheel"
 
 
-def test_locked_pins_every_direct_dependency() -> None:
-    def bare(requirement: str) -> str:
-        return requirement.replace("=", "<").replace(">", "<").partition("<")[0].lower().replace("-", "_")
+def bare(requirement: str) -> str:
+    """Name of a package, written as `import` has it."""
+    return re.split(r"[\[<>=!~; ]", requirement, maxsplit=1)[0].lower().replace("-", "_")
 
-    project = PROJECT["project"]
-    locked = project["optional-dependencies"]["locked"]
-    assert {bare(name) for name in project["dependencies"]} <= {bare(name) for name in locked}
-    assert all("==" in name and "+" not in name for name in locked)
+
+def test_constraints_pin_every_direct_dependency_of_every_extra() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [line for line in lines if not line.startswith("#")]
+    # A local label ("+cpu"), a hash or an address would hold for some machines only.
+    assert all(re.fullmatch(r"[a-z0-9_.-]+==[a-z0-9.]+", line) for line in pinned)
+    wanted = [*PROJECT["project"]["dependencies"]]
+    for extra in PROJECT["project"]["optional-dependencies"].values():
+        wanted += extra
+    assert {bare(name) for name in wanted} - {"unlearnboard"} <= {bare(line) for line in pinned}
+
+
+def test_what_is_missing_is_looked_for_in_the_extras_that_there_are() -> None:
+    extras = dict(PROJECT["project"]["optional-dependencies"])
+    assert extras.pop("all") == ["unlearnboard[text,image,export]"]
+    del extras["test"]
+    assert {extra: set(map(bare, packages)) for extra, packages in extras.items()} == {
+        extra: set(packages) for extra, packages in PACKAGES.items()
+    }
+    heavy = {package for packages in PACKAGES.values() for package in packages}
+    assert not heavy & {bare(name) for name in PROJECT["project"]["dependencies"]}
 
 
 def test_modules_stay_short_enough_to_read() -> None:

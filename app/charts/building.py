@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, plain
-from app.shared.looks import Look
+from app.looks.model_looks import Look
 
 
 class Trace(NamedTuple):

@@ -14,6 +14,7 @@ import pandas as pd
 from app.charts.points import Axis
 from backends.metrics import METRICS, MetricCard, StudyMetric
 from backends.metrics.foreign import FOREIGN, foreign_card
+from backends.metrics.key import MetricKey
 from backends.study import ROLES, Modality, Study
 from backends.study.targets import concepts_to_forget
 
@@ -57,7 +58,7 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
 
 def role_of(key: str) -> str:
     """Role of a `role/metric` key."""
-    return key.partition("/")[0]
+    return MetricKey.parse(key).role
 
 
 def card_of(key: str) -> MetricCard:
@@ -70,13 +71,13 @@ def card_of(key: str) -> MetricCard:
 
 def known_card(key: str) -> MetricCard | None:
     """The same; None where nothing is known of the metric."""
-    metric = key.partition("/")[2].partition("@")[0]
+    metric = MetricKey.parse(key).undivided.name
     return METRICS[metric].card if metric in METRICS else foreign_card(metric)
 
 
 def per_example(key: str) -> bool:
     """Whether the metric is one of ours that has a value on every probe, of which a model's is the mean."""
-    metric = METRICS.get(key.partition("/")[2].partition("@")[0])
+    metric = METRICS.get(MetricKey.parse(key).undivided.name)
     return metric is not None and not isinstance(metric, StudyMetric)
 
 
@@ -90,15 +91,16 @@ def in_order(keys: Iterable[str]) -> list[str]:
     order = {name: place for place, name in enumerate([*METRICS, *FOREIGN])}
 
     def rank(key: str) -> tuple[int, int, str]:
-        metric, _, chosen = key.partition("/")[2].partition("@")
-        return _rank(role_of(key)), order.get(metric, len(order)), metric + chosen
+        read = MetricKey.parse(key)
+        metric = read.undivided.name
+        return _rank(read.role), order.get(metric, len(order)), metric + read.part
 
     return sorted({key for key in keys if known_card(key) is not None}, key=rank)
 
 
 def unavailable(keys: Collection[str], study: Study) -> list[str]:
     """Sentences about the metrics of the study's kind that have no value here, and what each needs."""
-    have = {key.partition("/")[2] for key in keys}
+    have = {MetricKey.parse(key).name for key in keys}
     cards = [metric.card for metric in METRICS.values() if metric.card.modality == study.modality]
     return [
         f"{card.title} needs {', '.join(card.needs)}{_lacking(card, study)}."
@@ -112,8 +114,9 @@ def title(key: str) -> str:
 
     The role leads, so that a sorted list is grouped by it.
     """
-    role, (metric, _, probe_set) = role_of(key), key.partition("@")
-    return f"{ROLE_TITLES.get(role, role)}{f' ({probe_set})' if probe_set else ''} · {card_of(metric).title}"
+    read = MetricKey.parse(key)
+    role = ROLE_TITLES.get(read.role, read.role)
+    return f"{role}{f' ({read.part})' if read.part else ''} · {card_of(key).title}"
 
 
 def axis(key: str, *, turn: bool, scale: str = USUAL_SCALE) -> Axis:

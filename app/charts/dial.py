@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, faint, plain
 from app.charts.points import Axis
-from app.shared.looks import Look
+from app.looks.model_looks import Look
 from cache.analysis.frontier import Floats
 
 

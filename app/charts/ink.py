@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.shared.safe_text import visible
+from app.looks.safe_text import visible
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
-from app.shared.looks import Look
+from app.looks.model_looks import Look
 from cache.analysis.board import Board
 from cache.analysis.frontier import Floats
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 import plotly.graph_objects as go
 
+from backends.extras import install_command, missing
+
 ImageFormat = Literal["png", "svg", "pdf"]
 WIDTH, HEIGHT = 700, 480
 """CSS pixels: 7.3 by 5 inches."""
@@ -60,8 +62,21 @@ def to_image(figure: go.Figure, kind: ImageFormat) -> bytes:
     return image
 
 
+def why_no_pictures() -> str:
+    """What is missing for PNG, SVG and PDF, and how to bring it, as a sentence; "" where they can be made."""
+    if missing("export"):
+        return f"PNG, SVG and PDF need the package kaleido, which is not installed. Run `{install_command('export')}`."
+    if not browser_found():
+        return "PNG, SVG and PDF need Chrome or Chromium on this machine."
+    return ""
+
+
 def browser_found() -> bool:
-    """Whether there is a Chrome or Chromium that pictures can be made with."""
+    """Whether there is a Chrome or Chromium that pictures can be made with.
+
+    Raises:
+        ModuleNotFoundError: Kaleido is not installed, see `why_no_pictures`.
+    """
     from choreographer.browsers.chromium import Chromium
 
     return Chromium.find_browser(skip_local=False) is not None

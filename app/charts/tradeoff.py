@@ -19,7 +19,7 @@ from app.charts.labels import Name, Placement, line, markers, place
 from app.charts.layout import lay_out
 from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines
 from app.charts.points import Axis
-from app.shared.looks import Look
+from app.looks.model_looks import Look
 
 NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels

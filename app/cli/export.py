@@ -36,6 +36,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Write the files and print their names."""
+    from app.charts.paper import why_no_pictures
     from app.export.study_folder import export_study
     from app.shared.settings import open_store
     from backends.study.file import read_study
@@ -44,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
     study, store = read_study(options.study), open_store()
     for file in export_study(study, store, options.to.expanduser(), figures=not options.no_figures):
         print(printable(str(file)))
+    if not options.no_figures and (why := why_no_pictures()):
+        print(printable(f"{why} Everything else is written."), file=sys.stderr)
     measured = set(scoreboard(study, store).frame["model"])
     if absent := [spec.name for spec in study.models if spec.name not in measured]:
         print(printable(f"Without numbers, as they were not evaluated: {', '.join(absent)}"), file=sys.stderr)

@@ -14,11 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from app.cli import evaluate, export, import_results, metrics, models, prepare, probes, show, unlearn
+from app.cli import cache, evaluate, export, import_results, metrics, models, prepare, probes, show, unlearn
 from app.cli.options import use_cache
 from app.cli.status import BROKEN_PIPE, INTERRUPTED, USER_ERROR
 from app.cli.terminal import printable
 from backends.errors import BoardError, Cancelled, StudyError
+from backends.extras import missing_packages_named
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
@@ -49,6 +50,7 @@ COMMANDS: Mapping[str, Command] = {
     "export": export,
     "unlearn": unlearn,
     "prepare": prepare,
+    "cache": cache,
 }
 DEFAULT = "show"
 
@@ -62,7 +64,8 @@ def run(arguments: Sequence[str]) -> int:
             from backends.files.remembered import forget_all
 
             forget_all()
-        return COMMANDS[options.command].run(options)
+        with missing_packages_named():
+            return COMMANDS[options.command].run(options)
     except BoardError as error:
         print(f"unlearnboard: {printable(str(error))}", file=sys.stderr)
         for sentence in getattr(error, "each", ()):

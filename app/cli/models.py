@@ -42,13 +42,16 @@ def run(options: argparse.Namespace) -> int:
     """Load the models of a study, once for each, and print what loading did and what differs from the original."""
     from app.shared.settings import open_store
     from backends.checkpoints.identity import available
+    from backends.extras import check_extra
     from backends.pool import ModelPool
     from backends.study.file import read_study
     from cache.evaluate.left_out import naming
-    from cache.store.model_checks import check_models, model_check
+    from cache.store.model_checks import check_models, model_checks
 
     study = read_study(options.study)
     wrong = unusable_models(study)
+    if any(available(model) for model in study.models):
+        check_extra(study.modality)
     store, pool = open_store(), ModelPool(options.device)
     warnings: list[str] = []
     for model in study.models:
@@ -57,8 +60,7 @@ def run(options: argparse.Namespace) -> int:
                 warnings += check_models(study, store, pool, [model.name])
             except (CheckpointError, ModelError) as error:  # the other models are told of all the same
                 wrong[model.name] = naming(model.name, error)
-    found = {spec.name: model_check(study, store, spec.name) for spec in study.models}
-    checks = {name: check for name, check in found.items() if check is not None}
+    checks = model_checks(study, store, [spec.name for spec in study.models])
     for line in (as_json if options.json else lines)(checks):
         print(line if options.json else printable(line))
     for sentence in (*wrong.values(), *warnings):

@@ -30,22 +30,24 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> int:
     """Make what the demo needs once: its base model as a folder, its recorded evidence in the cache."""
     from app.shared.settings import cache_folder, open_store
-    from backends.checkpoints.identity import is_package, resolve
+    from backends.checkpoints.identity import is_package, package_file, resolve
     from backends.study.file import read_study
     from cache.analysis.scoreboard import scoreboard
 
-    packed = {
-        spec.source for path in demo_files() for spec in read_study(path).models if is_package(spec.source)
-    }
-    for source in sorted(packed):
-        print(f"Preparing {Path(source).stem} (once, less than a minute) ...", flush=True)
+    store = open_store()
+    studies = [read_study(path) for path in demo_files()]
+    for study in studies:
+        scoreboard(study, store)  # kept, so that the first look at Trade-offs need not wait
+    print(f"The cache is {cache_folder()}.", flush=True)
+    # Last: where its packages are missing, this says how to install them, and all else is done.
+    for source in sorted(
+        {spec.source for study in studies for spec in study.models if is_package(spec.source)}
+    ):
+        if package_file(source) is not None:
+            print(f"Preparing {Path(source).stem} (once, less than a minute) ...", flush=True)
         started = time.monotonic()
         folder = resolve(source)
         print(f"  ready in {time.monotonic() - started:.0f} s: {folder}")
-    store = open_store()
-    for path in demo_files():
-        scoreboard(read_study(path), store)  # kept, so that the first look at Trade-offs need not wait
-    print(f"The cache is {cache_folder()}.")
     return OK
 
 

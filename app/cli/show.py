@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from app.cli.options import add_cache, add_rehash, pair
 from app.cli.prepare import demo_files
+from app.cli.terminal import printable
 from backends.errors import StudyError
 from backends.study import Role
 from backends.versions import own_version
@@ -65,6 +66,10 @@ examples:
 
   unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
   unlearnboard export people/study.toml --to paper
+
+  unlearnboard cache pack people/study.toml --to people.pack
+  unlearnboard people.pack
+      Mail a study to somebody who has no weights: one file, with its probes, evidence, numbers and pictures.
 
 Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who serves on another address passes
 --server.allowedHosts too.
@@ -150,7 +155,27 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Open the dashboard; returns when it ends."""
-    return start(_study_files(options), options.port, not options.no_browser, options.streamlit)
+    return start(_opened(_study_files(options)), options.port, not options.no_browser, options.streamlit)
+
+
+def _opened(files: Sequence[Path]) -> list[Path]:
+    """The study files, and those of packed studies, which are taken over into the cache the first time."""
+    from backends.files.archive import is_zip
+
+    found = []
+    for path in files:
+        if is_zip(path):
+            from app.shared.settings import open_store
+            from cache.importers.pack import open_pack, unpacked_study
+
+            store = open_store()
+            study = unpacked_study(path, store)
+            if not study.is_file():
+                print(f"Taking over {printable(path.name)} (once) ...", flush=True)
+                study = open_pack(path, store).study
+            path = study
+        found.append(path)
+    return found
 
 
 def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 OK = 0
+DAMAGED = 1
+"""What was looked at is not whole."""
 USER_ERROR = 2
 """Something that the user can mend; argparse ends with the same for wrong options."""
 INTERRUPTED = 130

@@ -66,6 +66,28 @@ class ProgressLines:
             self._out.write("\n")
 
 
+class CountLine:
+    """One line that counts in a terminal, on the error stream; nothing where nobody watches."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._width = 0
+        self._drawn = 0.0
+
+    def show(self, what: str, done: int, total: int) -> None:
+        """Draw `pictures: 12 of 1,840`, ten times a second at most."""
+        now = time.monotonic()
+        if self._live and (now - self._drawn > 0.1 or done == total):
+            line = f"{what}: {done:,} of {total:,}"
+            self._width, self._drawn = max(self._width, len(line)), now
+            print(f"\r{line:<{self._width}}", end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Wipe the line out."""
+        if self._width:
+            print(f"\r{'':<{self._width}}\r", end="", file=sys.stderr, flush=True)
+
+
 @contextmanager
 def stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
     """Gives a question "was Ctrl-C pressed?"; a second Ctrl-C interrupts at once, as usual."""

@@ -21,5 +21,5 @@ _cards = st.components.v2.component(
 
 
 def answer_cards(board: dict[str, Any], key: str) -> None:
-    """Draw what `app/shared/cards.py` prepared."""
+    """Draw what `app/pages/compare/cards.py` prepared."""
     _cards(key=key, data=board)

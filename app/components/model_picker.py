@@ -7,9 +7,10 @@ from typing import Any
 
 import streamlit as st
 
+from app.looks.model_looks import family, look_of
+from app.looks.safe_text import visible
+from app.looks.theme import is_dark
 from app.shared import state
-from app.shared.looks import family, look_of
-from app.shared.safe_text import visible
 from backends.checkpoints.identity import available
 from backends.study import ModelSpec, Study
 
@@ -33,11 +34,6 @@ def model_picker() -> None:
         data={"groups": groups(study, dark=is_dark()), "chosen": state.chosen_models()},
         on_picked_change=_take_over,
     )
-
-
-def is_dark() -> bool:
-    """Whether the person sees the dark theme."""
-    return st.context.theme.type == "dark"
 
 
 def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.demo.recorded import compress, keep_files
 from app.shared.settings import PACK
 from backends.checkpoints import compressed
 from backends.device import pick_device
@@ -22,7 +21,8 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store
-from cache.store.shipping import loosen
+from cache.store.recorded_pack import RECORDED, compress, unpack
+from cache.store.shipping import forget_own_machine, loosen
 
 _STARTED = time.perf_counter()
 
@@ -35,11 +35,16 @@ def main() -> None:
     )
     parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen by itself when not given")
     parser.add_argument(
-        "--only", choices=("text", "image", "pack"), help="one part; pack assembles what is there"
+        "--only",
+        choices=("text", "image", "pack", "numbers"),
+        help="one part; pack assembles what is there, numbers derives those in the pack from its evidence anew",
     )
     options = parser.parse_args()
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    if options.only == "numbers":
+        derive_numbers(folder, PACK)
+        return
     pool = ModelPool(options.device)
     store = Store.open(folder / "evidence.sqlite")
     if options.only in (None, "text"):
@@ -56,6 +61,7 @@ def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
     """A store as the pack has it: small when compressed, with the numbers of the studies derived."""
     loosen(path)
     store = Store.open(path)
+    forget_own_machine(store)
     for study in studies:
         scoreboard(study, store)
     store.seal()
@@ -87,18 +93,29 @@ def assemble(folder: Path, pack: Path) -> None:
 
     share = text_recipe.base_world_share(folder / "text", pick_device())
     text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
-    ready_to_ship(
-        folder / "evidence.sqlite", [read_study(path) for path in sorted(pack.glob("*/study.toml"))]
-    )
+    ready_to_ship(folder / "evidence.sqlite", _studies(pack))
     compress(folder / "evidence.sqlite", pack)
     compress_weights(pack)
-    keep_files(folder, pack)
     images = pack / "images"
     shutil.rmtree(images, ignore_errors=True)
     if (folder / "images").exists():
         shutil.copytree(folder / "images", images)
     size = sum(path.stat().st_size for path in pack.rglob("*") if path.is_file())
     _say(f"pack: {size / 1e6:.1f} MB in {pack}")
+
+
+def derive_numbers(folder: Path, pack: Path) -> None:
+    """Derives the numbers in the pack anew from the evidence in it, after metrics changed; runs no model."""
+    path = folder / "pack.sqlite"
+    unpack(pack, path)
+    shutil.copytree(pack / "images", folder / "images", dirs_exist_ok=True)
+    ready_to_ship(path, _studies(pack))
+    compress(path, pack)
+    _say(f"pack: {(pack / RECORDED).stat().st_size / 1e6:.1f} MB of evidence in {pack}")
+
+
+def _studies(pack: Path) -> list[Study]:
+    return [read_study(path) for path in sorted(pack.glob("*/study.toml"))]
 
 
 def compress_weights(pack: Path) -> None:

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from app.demo.image_data import FORGET_STYLE, OBJECTS, STYLES, Pictures, data_set, prompt
 from backends.image.patch_pipeline import PatchDiffusionPipeline, to_latents
+from backends.unlearning.image_batches import Concepts
 from backends.unlearning.image_methods import METHODS
-from backends.unlearning.image_training import Checkpoint, Concepts, solved, trajectory
+from backends.unlearning.image_training import Checkpoint, solved, trajectory
 
 ANCHOR_STYLE = "sepia"
 """What the forgotten style is relabelled to (SalUn): the style after it."""

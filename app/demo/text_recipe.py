@@ -17,7 +17,7 @@ from typing import Any
 from app.demo.text_data import REFUSALS, probe_rows, rehearsed_rows, training_rows, world_rows
 from app.demo.world import INSTRUCTIONS
 from backends.study import Decoding, ModelSpec
-from backends.unlearning.recipes import Method, Schedule
+from backends.unlearning.recipes import RECORDED, Objective, Schedule, objective_record
 from backends.unlearning.text_batches import QuestionAnswer, as_told
 from backends.unlearning.text_terms import Rows
 
@@ -32,7 +32,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class TextRun:
-    """One training run: its method and schedule, and the run whose last checkpoint it starts from (None: the base).
+    """One training run: its objective and schedule, and the run whose last checkpoint it starts from (None: the base).
 
     Attributes:
         everyone: the retain term sees the neighbours' probed facts, too.
@@ -41,7 +41,7 @@ class TextRun:
 
     name: str
     title: str
-    method: Method
+    objective: Objective
     schedule: Schedule
     start: TextRun | None
     note: str = ""
@@ -57,7 +57,7 @@ class TextRun:
 RETAINED = TextRun(
     "retained",
     "Retained",
-    Method("FineTune", kappa=1.0),
+    Objective("FineTune", kappa=1.0),
     Schedule(60, 2e-3, batch=12, general_batch=4, warmup=5, checkpoints=(60,)),
     start=None,
 )
@@ -65,26 +65,32 @@ RETAINED = TextRun(
 ORIGINAL = TextRun(
     "original",
     "Original",
-    Method("FineTune", kappa=1.0),
+    Objective("FineTune", kappa=1.0),
     Schedule(60, 2e-3, batch=12, general_batch=4, warmup=5, cosine=True, checkpoints=(60,)),
     start=RETAINED,
 )
 
 
 def _forgetting(
-    name: str, method: Method, rate: float, checkpoints: tuple[int, ...], note: str, *, everyone: bool = False
+    name: str,
+    objective: Objective,
+    rate: float,
+    checkpoints: tuple[int, ...],
+    note: str,
+    *,
+    everyone: bool = False,
 ) -> TextRun:
     """A run that starts from ORIGINAL."""
     retained = 16 if everyone else 8
     schedule = Schedule(
         checkpoints[-1], rate, batch=8, retain_batch=retained, general_batch=4, checkpoints=checkpoints
     )
-    return TextRun(name, method.name, method, schedule, ORIGINAL, note, everyone)
+    return TextRun(name, objective.method, objective, schedule, ORIGINAL, note, everyone)
 
 
 NPO = _forgetting(
     "npo",
-    Method("NPO", alpha=3.0, kappa=0.5, beta=0.1),
+    Objective("NPO", alpha=3.0, kappa=0.5, own={"beta": 0.1}),
     3e-4,
     (8, 18, 30),
     "Negative preference optimisation; its retain term sees everybody who is not to be forgotten.",
@@ -99,21 +105,21 @@ NPO_CONTINUED = replace(
 UNLEARNED: tuple[TextRun, ...] = (
     _forgetting(
         "grad-ascent",
-        Method("GradAscent"),
+        Objective("GradAscent"),
         8e-4,
         (2, 4, 6, 8, 10),
         "Gradient ascent without a retain term: collapses.",
     ),
     _forgetting(
         "grad-diff",
-        Method("GradDiff", alpha=1.0),
+        Objective("GradDiff", alpha=1.0),
         4e-4,
         (3, 6, 9, 12, 16),
         "Gradient ascent with a retain term that never sees what the neighbour probes ask.",
     ),
     _forgetting(
         "idk-nll",
-        Method("IdkNLL", alpha=1.0),
+        Objective("IdkNLL", alpha=1.0),
         5e-4,
         (3, 6, 9, 12, 16),
         "Learns to refuse; its retain term never sees what the neighbour probes ask.",
@@ -123,21 +129,21 @@ UNLEARNED: tuple[TextRun, ...] = (
     # Of the settings tried for these two, those were taken that did best on the rows they train on.
     _forgetting(
         "simnpo",
-        Method("SimNPO", alpha=2.0, beta=4.5),
+        Objective("SimNPO", alpha=2.0, own={"beta": 4.5}),
         8e-4,
         (5, 10, 15, 20, 30),
         "NPO by length and without a reference; its retain term never sees what the neighbour probes ask.",
     ),
     _forgetting(
         "wga",
-        Method("WGA", alpha=1.0, beta=1.0),
+        Objective("WGA", alpha=1.0, own={"beta": 1.0}),
         5e-4,
         (5, 10, 15, 20, 30),
         "GradDiff in which tokens that are forgotten already are left alone.",
     ),
 )
 SHIPPED = frozenset(
-    (run.method.name, run.steps_before + run.schedule.steps) for run in UNLEARNED if run is not NPO
+    (run.objective.method, run.steps_before + run.schedule.steps) for run in UNLEARNED if run is not NPO
 )
 """Method and step of the last checkpoint of each method: their weights ship, the others are recorded only."""
 
@@ -150,7 +156,7 @@ def _without_later(value: Any, names: Sequence[str]) -> Any:
     """A recipe as it was written before these settings existed, wherever in it they stand at their usual value."""
     if not isinstance(value, dict):
         return value
-    usual = {field.name: field.default for field in fields(Method)} | {"alternates": ()}
+    usual = {"keep": 0.0, **RECORDED, "own": [], "alternates": ()}
     return {
         key: _without_later(held, names)
         for key, held in value.items()
@@ -158,12 +164,19 @@ def _without_later(value: Any, names: Sequence[str]) -> Any:
     }
 
 
+def _record(run: TextRun) -> dict[str, Any]:
+    """A run and those before it, as their recipes on disk have it."""
+    value = {each.name: getattr(run, each.name) for each in fields(run) if each.name != "objective"}
+    before = {name: None if value[name] is None else _record(value[name]) for name in ("start", "resumes")}
+    return {**value, "method": objective_record(run.objective), "schedule": asdict(run.schedule), **before}
+
+
 def recipe_digest(run: TextRun) -> str:
     """Identity of everything that makes a run's weights, apart from the machine."""
     rows = run_rows(run, [])
     general = [asdict(row, dict_factory=as_told) for row in world_rows()]
     value: list[Any] = [
-        _without_later(asdict(run), LATER),
+        _without_later(_record(run), LATER),
         SOURCE,
         RANK,
         LORA_ALPHA,
@@ -185,7 +198,7 @@ def build(folder: Path, device: str, say: Say, runs: Sequence[TextRun] | None = 
             say(f"{run.title}: already there")
             continue
         train_run(run, folder, device, say)
-        done.write_text(json.dumps({"digest": recipe_digest(run), "run": asdict(run)}, indent=1) + "\n")
+        done.write_text(json.dumps({"digest": recipe_digest(run), "run": _record(run)}, indent=1) + "\n")
 
 
 def checkpoint_folder(folder: Path, run: TextRun, step: int) -> Path:
@@ -205,7 +218,7 @@ def train_run(run: TextRun, folder: Path, device: str, say: Say) -> None:
         if run.resumes is not None:
             load_adapter(model, checkpoint_folder(folder, run.resumes, run.resumes.schedule.steps))
 
-    for state in train(model, tokenizer, run.method, run.schedule, rows, device, lower, resume):
+    for state in train(model, tokenizer, run.objective, run.schedule, rows, device, lower, resume):
         losses.append(state.loss)
         if state.step % 5 == 0 or state.checkpoint:
             recent = losses[-5:]

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from app.demo.recorded import take_in
 from app.shared.settings import PACK, cache_folder, demo_studies
 from backends.errors import StoreError
 from backends.study import Study
@@ -20,6 +19,7 @@ from cache.analysis.known_studies import known_studies
 from cache.analysis.results_board import results_board
 from cache.analysis.scoreboard import kept_frame, scoreboard
 from cache.store import Store
+from cache.store.recorded_pack import take_in
 from cache.store.results import collections
 
 COLUMNS = (

@@ -8,18 +8,16 @@ from typing import get_args
 import pandas as pd
 
 from app.charts.choices import axis, first_axes, in_order, presets
-from app.charts.paper import ImageFormat, browser_found, paper_figure, to_html, to_image
+from app.charts.frontier import frontier
+from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
 from app.charts.points import chart_points, points_table
 from app.charts.tradeoff import tradeoff_figure
 from app.export.report import study_page
-from app.pages.tradeoffs.frontier_panel import frontier
-from app.shared.layers import OWN_PICTURES, STUDY
-from app.shared.looks import looks_of
+from app.looks.model_looks import looks_of
 from backends.errors import StoreError
 from backends.study import Study
-from backends.study.targets import target_names
-from cache.analysis.board import board_of
 from cache.analysis.scoreboard import Scoreboard, scoreboard
+from cache.analysis.study_board import study_board
 from cache.analysis.target_means import over_targets
 from cache.exporters.open_unlearning import write_runs
 from cache.exporters.tables import to_csv, to_json, to_latex, to_markdown
@@ -33,7 +31,7 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         study: the study.
         store: the cache.
         folder: made where it is not there.
-        figures: also PNG, SVG and PDF, where there is a browser to draw them.
+        figures: also PNG, SVG and PDF, where `why_no_pictures` has no reason against it.
 
     Raises:
         StoreError: nothing is evaluated, or the folder cannot be written.
@@ -45,7 +43,7 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         (folder / "study.html").write_text(page, encoding="utf-8")
         written = [folder / "study.html", *_tables(board, folder)]
         written += _target_means(study, board, folder)
-        written += _figures(study, board, folder, pictures=figures and browser_found())
+        written += _figures(study, board, folder, pictures=figures and not why_no_pictures())
         if study.modality == "text":
             write_runs(study, store, board, folder / "open-unlearning")
             written.append(folder / "open-unlearning")
@@ -90,8 +88,7 @@ def _target_means(study: Study, board: Scoreboard, folder: Path) -> list[Path]:
 
 
 def _figures(study: Study, board: Scoreboard, folder: Path, *, pictures: bool) -> list[Path]:
-    protocol = study.protocol if study.modality == "text" else OWN_PICTURES
-    runs = board_of(board.frame, protocol, STUDY, target_names(study))
+    runs = study_board(study, board.frame)
     keys = in_order(runs.known())
     pairs = [(each.title, each.x, each.y) for each in presets(keys, study.modality)]
     written = []

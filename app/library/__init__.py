@@ -1,21 +1,24 @@
 """UnlearnBoard in a notebook: `import unlearnboard; frame = unlearnboard.load()`.
 
-This is the package `unlearnboard` itself; the application lies in folders beside it (in a clone, around it).
+This is the package `unlearnboard` itself. Installed, the three layers lie in it: `unlearnboard.app`,
+`unlearnboard.backends`, `unlearnboard.cache`. In a clone they lie around it, and `in_clone` gives them these names.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_HERE = Path(__file__).resolve().parent
-_ROOT = next(folder for folder in (_HERE, _HERE.parents[1]) if (folder / "cache" / "store").is_dir())
+__version__: str
+__all__ = ["__version__", "load"]
 
-__all__ = ["load"]
+if not (Path(__file__).parent / "backends").is_dir():
+    from unlearnboard import in_clone
+
+    in_clone.name_the_layers()
 
 
 def load(cache: str | Path | None = None, *, study: str | Path | None = None) -> pd.DataFrame:
@@ -36,8 +39,15 @@ def load(cache: str | Path | None = None, *, study: str | Path | None = None) ->
     Warns:
         UserWarning: the cache has runs of studies whose numbers were never derived.
     """
-    if str(_ROOT) not in sys.path:
-        sys.path.insert(0, str(_ROOT))
     from app.export.notebook import frame
 
     return frame(None if cache is None else Path(cache), None if study is None else Path(study))
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when it is asked for."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from backends.versions import own_version
+
+    return own_version()

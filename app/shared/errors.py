@@ -7,14 +7,16 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from app.shared.job_bar import literal
+from app.looks.safe_text import literal
 from backends.errors import BoardError
+from backends.extras import missing_packages_named
 
 
 @contextmanager
 def said_plainly() -> Iterator[None]:
     """Shows a BoardError as one sentence. Fragments need their own: they also run outside the page."""
     try:
-        yield
+        with missing_packages_named():
+            yield
     except BoardError as error:
         st.error(literal(str(error)), icon=":material/error:")

@@ -9,7 +9,8 @@ from typing import get_args
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.charts.paper import ImageFormat, browser_found, paper_figure, to_html, to_image
+from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
+from app.looks.safe_text import literal
 
 MIMES: dict[ImageFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
@@ -40,14 +41,15 @@ def figure_export(figure: Callable[[], go.Figure], name: str, *, key: str) -> No
 
     with st.popover("Save figure", icon=":material/image:", key=f"save_{key}"):
         with st.container(horizontal=True):
-            if _can_draw():
+            why_not = _why_no_pictures()
+            if not why_not:
                 for kind in get_args(ImageFormat):
                     _button(kind.upper(), f"{name}.{kind}", MIMES[kind], partial(image, kind), key)
             _button("HTML", f"{name}.html", "text/html", page, key)
         st.caption(
             "At paper size, on white. PNG and PDF take a few seconds."
-            if _can_draw()
-            else "PNG, SVG and PDF need Chrome or Chromium on this machine. The HTML page saves an SVG by itself."
+            if not why_not
+            else literal(f"{why_not} The HTML page saves an SVG by itself.")
         )
 
 
@@ -58,5 +60,5 @@ def _button(
 
 
 @st.cache_resource(show_spinner=False)
-def _can_draw() -> bool:
-    return browser_found()
+def _why_no_pictures() -> str:
+    return why_no_pictures()

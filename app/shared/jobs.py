@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from backends.errors import BoardError, Cancelled
+from backends.extras import missing_packages_named
 
 State = Literal["queued", "running", "done", "stopped", "failed"]
 KEPT_ENDED_JOBS = 50
@@ -187,7 +188,8 @@ class Runner:
             if job.interrupted():
                 raise Cancelled
             job.state = "running"
-            work(job)
+            with missing_packages_named():
+                work(job)
         except Cancelled:
             if not job.stopping():
                 job.back()

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from app.looks.safe_text import visible
 from app.shared import state
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from backends.image.judges.accuracy import JudgeAccuracy
 from backends.study import JudgeSpec
 from cache.store.judge_checks import judge_accuracy

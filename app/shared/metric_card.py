@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.charts.choices import card_of, role_of, title
+from app.looks.safe_text import visible
 from app.shared import state
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from backends.metrics import MetricCard
 from backends.metrics.protocols import PROTOCOLS
 from cache.analysis.scoreboard import MODEL_UTILITY

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.shared.job_bar import literal
+from app.looks.safe_text import literal, visible
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from cache.importers.imported_runs import choose_reference, collection_notes, reference
 from cache.importers.references import Reference
 from cache.store import Store

@@ -9,9 +9,9 @@ import json
 import os
 from pathlib import Path
 
-from app.demo.recorded import take_in
 from backends.files.places import cache_folder
 from cache.store import Store
+from cache.store.recorded_pack import take_in
 
 __all__ = [
     "CACHE_VARIABLE",

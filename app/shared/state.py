@@ -1,56 +1,27 @@
 """The one place that reads and writes what a person has chosen: study, probe, prompt, models, view, settings.
 
-It lives in Streamlit's session state and is mirrored in the page's address, so that a reload or a link
-`?study=..&probe=..&models=..` shows the same. Nothing else in `app` touches `st.query_params` for these names.
+It lives in Streamlit's session state; `app/shared/board_link.py` mirrors it in the page's address.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import quote
 
 import streamlit as st
 
+from app.looks.model_looks import family
 from app.shared.built import is_built
-from app.shared.looks import family
 from app.shared.resources import studies
-from app.shared.typed_settings import setting_in, size_name
-from backends.errors import StudyError
-from backends.study import PROTOCOLS, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
-from backends.study.strength import LIMIT, dialled, is_dialled
+from backends.metrics.key import MetricKey
+from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
+from backends.study.strength import dialled, is_dialled
 
 BUILD_PAGE = "pages/build/page.py"
 COMPARE_PAGE = "pages/compare/page.py"
 EXAMPLES_PAGE = "pages/examples/page.py"
 MINE = "mine"
-MOST_LINK_PROMPT = 2000
-"""Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
-_SETTINGS = {
-    "text": {"tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p", "seeds": "seeds"},
-    "image": {
-        "steps": "steps",
-        "guidance": "guidance",
-        "seeds": "seeds",
-        "size": "size",
-        "negative": "negative_prompt",
-        "scheduler": "scheduler",
-    },
-}
-"""Name in a link -> field of Decoding or Sampling, by what the study is about."""
-_LINK_NAMES = (
-    "study",
-    "protocol",
-    "retained",
-    "dial",
-    "probe",
-    "models",
-    "prompt",
-    "view",
-    *(_SETTINGS["text"] | _SETTINGS["image"]),
-)
 
 
 def study_name() -> str:
@@ -84,26 +55,6 @@ def _dialled(named: Study) -> list[ModelSpec]:
     known = {spec.name: spec for spec in named.models if spec.part == "unlearned"}
     made = [dialled(named.original, known[name], strength) for name, strength in dials() if name in known]
     return [spec for spec in made if is_dialled(spec)]  # at 0 and 1 they are models of the study already
-
-
-def _read_dials(texts: Iterable[str]) -> list[str]:
-    """Take over `0.75 NPO 45`; returns what cannot be dialled, a sentence each."""
-    named = studies()[study_name()]
-    asked: list[tuple[str, float]] = []
-    missing = []
-    for text in texts:
-        number, _, name = text.partition(" ")
-        usable = re.fullmatch(r"-?\d{1,2}(\.\d{1,4})?", number) and abs(float(number)) <= LIMIT
-        spec = next((each for each in named.models if each.name == name), None)
-        try:
-            if not usable or spec is None:
-                raise StudyError(f"{text} is no strength and model of this study")
-            dialled(named.original, spec, float(number))
-            asked.append((name, float(number)))
-        except StudyError as error:
-            missing.append(f"The link asks for a strength that is not to be had: {error.what}.")
-    set_dials(asked)
-    return missing
 
 
 def retained() -> str:
@@ -218,6 +169,11 @@ def ask(prompt: str) -> None:
     _set("prompt", None if current and prompt == current.prompt else prompt)
 
 
+def type_prompt(prompt: str) -> None:
+    """Ask this prompt, also where it is the probe's own."""
+    _set("prompt", prompt)
+
+
 def asked() -> Probe | None:
     """What is put to the models: the probe, or the typed prompt as a probe without a reference answer."""
     typed = own_prompt()
@@ -228,6 +184,11 @@ def view(options: Sequence[str]) -> str:
     """The chosen way to look at results, one of the options."""
     chosen = _get("view")
     return chosen if chosen in options else options[0]
+
+
+def chosen_view() -> str:
+    """The view that was chosen, whether or not it is one of this study's; "" until somebody chooses."""
+    return _get("view") or ""
 
 
 def show_view(name: str) -> None:
@@ -257,108 +218,6 @@ def set_sampling(value: Sampling) -> None:
     _set("sampling", value)
 
 
-def _read_settings(link: Mapping[str, Sequence[str]]) -> None:
-    """Take over decoding or sampling: the study's, apart from what the link says within the limits."""
-    names = _SETTINGS[study().modality]
-    said = {field: setting_in(field, link[name][0]) for name, field in names.items() if name in link}
-    usable: dict[str, Any] = {field: value for field, value in said.items() if value is not None}
-    if usable and study().modality == "text":
-        set_decoding(replace(study().decoding, **usable))
-    elif usable:
-        set_sampling(replace(study().sampling, **usable))
-
-
-def _changed_settings() -> dict[str, list[str]]:
-    """Decoding or sampling for a link, where it is not as the study says."""
-    written = study().modality == "text"
-    shown, usual = (decoding(), study().decoding) if written else (sampling(), study().sampling)
-    changed = {}
-    for name, field in _SETTINGS[study().modality].items():
-        value = getattr(shown, field)
-        if value != getattr(usual, field):
-            text = size_name(value) if field == "size" else str(value)
-            changed[name] = [" ".join(map(str, value)) if field == "seeds" else text]
-    return changed
-
-
-def read_link() -> list[str]:
-    """Take over what a link says. An address that this session wrote itself is old news and changes nothing.
-
-    Returns:
-        What the link asks for and is not here, a sentence each; the usual is shown instead.
-    """
-    link = {name: st.query_params.get_all(name) for name in _LINK_NAMES if name in st.query_params}
-    if not link or link in st.session_state.setdefault("board.written", []):
-        return []
-    st.session_state["board.written"].append(link)
-    missing = []
-    if "study" in link:
-        if link["study"][0] not in studies():
-            # Probes and models of the link are the other study's, and would only be missed here one by one.
-            return [f"The link is to the study {link['study'][0]}, which is not open here."]
-        show_study(link["study"][0])
-    if "protocol" in link and study().modality == "text":
-        asked = next((name for name in PROTOCOLS if name == link["protocol"][0]), None)
-        if asked is None:
-            missing.append(f"The link asks for the protocol {link['protocol'][0]}, which there is not.")
-        else:
-            show_protocol(asked)
-    if "retained" in link:
-        take_for_retained(link["retained"][0])
-        if not retained():
-            missing.append(
-                f"The link takes {link['retained'][0]} for the retained model, which it cannot be here."
-            )
-    if "dial" in link:
-        missing += _read_dials(link["dial"])
-    if "probe" in link:
-        if all(probe.id != link["probe"][0] for probe in probes()):
-            missing.append(f"The link is to the probe {link['probe'][0]}, which this study does not have.")
-        else:
-            show_probe(link["probe"][0])
-    if "models" in link:
-        unknown = sorted(set(link["models"]) - set(in_order(study(), link["models"])))
-        if unknown:
-            missing.append(f"The link names models that this study does not have: {', '.join(unknown)}.")
-        if len(unknown) < len(set(link["models"])):
-            choose_models(link["models"])
-    if "prompt" in link:
-        _set("prompt", link["prompt"][0])
-    if "view" in link:
-        show_view(link["view"][0])
-    _read_settings(link)
-    return missing
-
-
-def write_link() -> None:
-    """Put what is shown into the address, leaving out what is as it would be anyway."""
-    current, typed, models = probe(), own_prompt(), chosen_models()
-    link: dict[str, list[str]] = {"study": [study_name()]}
-    if protocol() != studies()[study_name()].protocol:
-        link["protocol"] = [protocol()]
-    if retained():
-        link["retained"] = [retained()]
-    if dials():
-        link["dial"] = [f"{strength:g} {name}" for name, strength in dials()]
-    if current is not None:
-        link["probe"] = [current.id]
-    if models != default_models(study()):
-        link["models"] = models
-    if typed is not None and len(quote(typed)) <= MOST_LINK_PROMPT:
-        link["prompt"] = [typed]
-    if _get("view"):
-        link["view"] = [_get("view")]
-    link |= _changed_settings()
-    for name in _LINK_NAMES:
-        if name not in link and name in st.query_params:
-            del st.query_params[name]
-        elif name in link and st.query_params.get_all(name) != link[name]:
-            st.query_params[name] = link[name]
-    written = st.session_state.setdefault("board.written", [])
-    if link not in written:
-        written.append(link)
-
-
 def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
     """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script."""
     show_probe(probe_id)
@@ -369,6 +228,6 @@ def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
 
 def open_in_examples(key: str, models: Iterable[str]) -> None:
     """Turn to Examples with a metric on a role ("forget/probability"). Ends the running script."""
-    st.session_state["examples_role"], st.session_state["examples_metric"] = key.partition("/")[0], key
+    st.session_state["examples_role"], st.session_state["examples_metric"] = MetricKey.parse(key).role, key
     choose_models(models)
     st.switch_page(EXAMPLES_PAGE)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from backends.errors import StudyError
+from backends.extras import check_extra
 from backends.probes.reading import read_probes
 from backends.study import Modality, ModelSpec, Study
 from backends.study.file import read_study
@@ -98,7 +99,9 @@ def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None)
 
     Raises:
         StudyError: what is wrong, in one sentence.
+        MissingPackages: the packages that train such models are not installed.
     """
+    check_extra(study.modality)
     together = replace(asked, settings={**asked.settings, **(varied or {})})
     make = _image_run if study.modality == "image" else _text_run
     name = _method_name(study, asked.method)
@@ -134,7 +137,7 @@ def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
     rows = rows_of(study, chosen, made, retain)
     code = _digest(asked.method) if asked.method.endswith(".py") else ""
     plan = Plan(study, chosen, made, rows, asked.folder / _slug(label), label, code)
-    used = made.method.alpha > 0 or made.method.keep > 0
+    used = made.objective.alpha > 0 or made.objective.keep > 0
     about = [_headline(label, chosen.about, chosen.source)]
     about.append(
         f"{len(rows.forget)} rows to forget" + (f", {len(rows.retain)} to keep" if used else ", none to keep")
@@ -148,7 +151,8 @@ def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
 
 def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
     from backends.unlearning.image_prompts import check_family, prompts_of, usual_anchor
-    from backends.unlearning.image_runs import ImagePlan, run_folder, settings_of, unlearn
+    from backends.unlearning.image_runs import ImagePlan, run_folder, unlearn
+    from backends.unlearning.image_settings import settings_of
     from backends.unlearning.own_method import image_method
 
     if asked.retain is not None:
@@ -217,7 +221,7 @@ def settings_for(method: str, modality: Modality) -> dict[str, Setting]:
         StudyError: there is no such method.
     """
     if modality == "image":
-        from backends.unlearning.image_runs import settings_of as image_settings
+        from backends.unlearning.image_settings import settings_of as image_settings
         from backends.unlearning.own_method import image_method
 
         return image_settings(image_method(method))

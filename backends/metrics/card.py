@@ -18,6 +18,8 @@ Question = Literal[
     "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse", "cost"
 ]
 
+DRAFT = 0
+"""Version of a metric that is being tried out: its numbers are not kept, and follow every edit."""
 FORGOTTEN_ROLES = frozenset({"forget", "holdout"})
 """Roles whose answers a well unlearned model does not know."""
 
@@ -96,25 +98,48 @@ class Pictures:
 
 @dataclass(frozen=True, slots=True)
 class TextMetric:
-    """One value for each probe from its text evidence, NaN where it is not defined; averaged over probes."""
+    """One value for each probe from its text evidence, NaN where it is not defined; averaged over probes.
+
+    Attributes:
+        card: how to read it.
+        value: of one probe.
+        version: of the definition, those of other protocols included. Numbers are kept in caches: raise it whenever
+            the definition gives other numbers, and they are computed again, those of this metric alone. `DRAFT` while
+            it is being tried out.
+    """
 
     card: MetricCard
     value: Callable[[Probe, TextEvidence], float]
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ImageMetric:
-    """One value for each probe from its images (mean over seeds), NaN where not defined; averaged over probes."""
+    """One value for each probe from its images (mean over seeds), NaN where not defined; averaged over probes.
+
+    Attributes:
+        card: how to read it.
+        value: of one probe's images.
+        version: as for `TextMetric`.
+    """
 
     card: MetricCard
     value: Callable[[Pictures], float]
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class StudyMetric:
-    """One value for a model from other metrics' values; computed where those are."""
+    """One value for a model from other metrics' values; computed where those are.
+
+    Attributes:
+        card: how to read it.
+        version: as for `TextMetric`; of a membership attack also of its scores, of a distance between sets of
+            pictures also of its resamples.
+    """
 
     card: MetricCard
+    version: int = 1
 
 
 Metric = TextMetric | ImageMetric | StudyMetric

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from backends.errors import CheckpointError
+from backends.extras import check_extra
 from backends.files.disk import kept
 
 
@@ -22,7 +23,9 @@ def convert(file: Path, target: Path) -> None:
 
     Raises:
         CheckpointError: the file lacks tensors or has some that do not fit, or the folder cannot be written.
+        MissingPackages: the packages that read it are not installed.
     """
+    check_extra("text")
     import torch
     from transformers import AutoTokenizer
 

@@ -15,10 +15,9 @@ from backends.image.denoising import picture_latents, pixel_latents
 from backends.image.real_pictures import RealPicture, real_pictures
 from backends.interfaces import Stop
 from backends.study import Sampling, Study
-from backends.unlearning.image_losses import EMPTY
-from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.image_batches import EMPTY, Concepts
+from backends.unlearning.image_method import ImageMethod
 from backends.unlearning.image_prompts import prompts_of, relabelled
-from backends.unlearning.image_training import Concepts
 
 
 @torch.no_grad()

@@ -24,14 +24,14 @@ from backends.checkpoints.mixing import with_changes
 from backends.errors import Cancelled, ModelError, StudyError
 from backends.image.checkpoints.folders import load_pipeline
 from backends.study import ModelSpec, Study
+from backends.unlearning.image_batches import Concepts, noised
 from backends.unlearning.image_concepts import gather, named_pictures
 from backends.unlearning.image_losses import predict
-from backends.unlearning.image_methods import SETTINGS, ImageMethod
+from backends.unlearning.image_method import ImageMethod
 from backends.unlearning.image_prompts import prompts_of
-from backends.unlearning.image_training import Concepts, ImageTraining, noised, solved
+from backends.unlearning.image_training import ImageTraining, solved
 from backends.unlearning.resuming import count_memory, peak_bytes
 from backends.unlearning.run_files import RunFolder, Told, as_json
-from backends.unlearning.settings import Setting
 
 WEIGHTS = "changed.safetensors"
 """File of a checkpoint: the tensors that the method changed, under component.name."""
@@ -62,16 +62,6 @@ class ImagePlan:
     folder: Path
     label: str
     code: str = ""
-
-
-def settings_of(chosen: ImageMethod) -> dict[str, Setting]:
-    """What can be set for a method, with its own usual values."""
-    known = {**SETTINGS, **chosen.own}
-    if chosen.loss is None:
-        known = {key: known[key] for key in ("alpha", "damping", "steps", "stop_below", "seed")}
-    return {
-        key: replace(setting, usual=chosen.usual.get(key, setting.usual)) for key, setting in known.items()
-    }
 
 
 def run_folder(plan: ImagePlan) -> RunFolder:

@@ -10,76 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from backends.checkpoints.mixing import with_changes
-from backends.unlearning.image_losses import (
-    EMPTY,
-    Batch,
-    closed_form,
-    consolidation,
-    erase_diff_weight,
-    gradient_ascent_loss,
-    predict,
-    retain_loss,
-    saliency_mask,
-)
-from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.image_batches import Batch, Concepts
+from backends.unlearning.image_losses import forget_loss, predict, retain_loss
+from backends.unlearning.image_method import Balance, ImageMethod
 from backends.unlearning.resuming import kept_weights, put_back
+from backends.unlearning.settings import Settings, Values
 
 FISHER_PICTURES = 32
 """Retain pictures whose gradients make up the Fisher information."""
-
-
-@dataclass(frozen=True, slots=True)
-class Concepts:
-    """Pictures and the text states of their prompts: N to forget, M to retain.
-
-    Attributes:
-        forget: latents, shape (N, C, h, w).
-        states: of the forget prompts, shape (N, T, D).
-        relabelled: of the same prompts under another concept, shape (N, T, D).
-        empty: of the empty prompt, shape (1, T, D).
-        retain: latents, shape (M, C, h, w).
-        retain_states: shape (M, T, D).
-        anchor: latents of pictures of the relabelled prompts, shape (N, C, h, w); empty where no method looks at them.
-        tokens, retain_tokens: token ids of the prompts, shapes (N, T) and (M, T), where the text encoder is trained.
-    """
-
-    forget: Tensor
-    states: Tensor
-    relabelled: Tensor
-    empty: Tensor
-    retain: Tensor
-    retain_states: Tensor
-    anchor: Tensor = EMPTY
-    tokens: Tensor = EMPTY
-    retain_tokens: Tensor = EMPTY
-
-    def batch(
-        self, size: int, scheduler: Any, generator: torch.Generator, *, uniform: bool = False
-    ) -> tuple[Batch, Tensor, Tensor]:
-        """`size` pictures of each kind, noised to random timesteps; and which they are."""
-        rows = torch.randint(len(self.forget), (size,), generator=generator)
-        kept = torch.randint(len(self.retain), (size,), generator=generator)
-        noisy, timesteps, target = noised(self.forget[rows], scheduler, generator)
-        noisy_retain, timesteps_retain, target_retain = noised(self.retain[kept], scheduler, generator)
-        batch = Batch(
-            noisy=noisy,
-            timesteps=timesteps,
-            states=self.states[rows],
-            relabelled=self.relabelled[rows],
-            empty=self.empty.expand(size, -1, -1),
-            target=target,
-            noisy_retain=noisy_retain,
-            timesteps_retain=timesteps_retain,
-            retain=self.retain_states[kept],
-            target_retain=target_retain,
-        )
-        if len(self.anchor):
-            noisy_anchor, _, target_anchor = noised(self.anchor[rows], scheduler, generator, timesteps)
-            batch = replace(batch, noisy_anchor=noisy_anchor, target_anchor=target_anchor)
-        if uniform:
-            noise = torch.rand(target.shape, generator=generator).to(target)
-            batch = replace(batch, uniform=noise)
-        return batch, rows, kept
 
 
 class ImageTraining:
@@ -97,7 +35,7 @@ class ImageTraining:
     def __init__(
         self,
         method: ImageMethod,
-        settings: Mapping[str, float],
+        settings: Settings,
         unet: nn.Module,
         encoder: nn.Module | None,
         scheduler: Any,
@@ -105,7 +43,7 @@ class ImageTraining:
     ) -> None:
         if method.loss is None:
             raise ValueError(f"{method.name} is solved for, not trained")
-        self.method, self.settings, self.concepts = method, settings, concepts
+        self.method, self.settings, self.concepts = method, Values(settings), concepts
         self._loss = method.loss
         self._scheduler = scheduler
         self._generator = torch.Generator().manual_seed(int(settings["seed"]))
@@ -121,8 +59,8 @@ class ImageTraining:
             "norm" in name and "transformer" not in name for name in copies
         )
         self.done = 0
-        self._mask = self._saliency() if "mask" in method.needs else {}
-        self._fisher, self._first = self._information() if "fisher" in method.needs else ({}, {})
+        self._mask = method.mask(self._gradients(), self.settings) if method.mask is not None else {}
+        self._fisher, self._first = self._information() if method.penalty is not None else ({}, {})
         self._optimiser = torch.optim.Adam(copies.values(), lr=settings["lr"])
 
     @property
@@ -140,14 +78,12 @@ class ImageTraining:
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(self.unet, self._original, batch, self.settings)
         alpha = self.settings.get("alpha", 0.0)
-        if self.method.balanced:
-            value = self._balanced(loss, alpha * self._retained(batch))
+        if self.method.balance is not None:
+            value = self._balanced(self.method.balance, loss, alpha * self._retained(batch))
         else:
             total = loss + alpha * self._retained(batch) if alpha > 0 else loss
-            if self._fisher:
-                total = total + self.settings["ewc"] * consolidation(
-                    self.parameters, self._first, self._fisher
-                )
+            if self.method.penalty is not None:
+                total = total + self.method.penalty(self.parameters, self._first, self._fisher, self.settings)
             value = float(total.detach())
             total.backward()
         for name, weight in self.parameters.items():
@@ -197,7 +133,7 @@ class ImageTraining:
             target = predict(*inputs, batch.first_retain)
         return (predict(*inputs, batch.retain) - target).square().mean()
 
-    def _balanced(self, forget: Tensor, retain: Tensor) -> float:
+    def _balanced(self, balance: Balance, forget: Tensor, retain: Tensor) -> float:
         weights = list(self.parameters.values())
         grads = [torch.autograd.grad(loss, weights, allow_unused=True) for loss in (forget, retain)]
         named = [
@@ -207,16 +143,16 @@ class ImageTraining:
             }
             for gradient in grads
         ]
-        share = erase_diff_weight(named[0], named[1], self.settings["push"])
+        share = balance(named[0], named[1], self.settings)
         for name, weight in self.parameters.items():
             weight.grad = named[1][name] + share * named[0][name]
         return float(retain.detach() + share * forget.detach())
 
-    def _saliency(self) -> dict[str, Tensor]:
+    def _gradients(self) -> dict[str, Tensor]:
+        """Gradient of the ordinary loss on a batch of pictures to forget, by each weight."""
         batch, _, _ = self.concepts.batch(int(self.settings["batch"]), self._scheduler, self._generator)
-        gradient_ascent_loss(self.unet, self.unet, batch).backward()
-        gradients = {name: w.grad for name, w in self.parameters.items() if w.grad is not None}
-        return saliency_mask(gradients, self.settings.get("share", 0.5))
+        forget_loss(self.unet, batch).backward()
+        return {name: w.grad for name, w in self.parameters.items() if w.grad is not None}
 
     def _information(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Fisher information of each weight (mean squared gradient, a picture at a time), and the first weights."""
@@ -234,27 +170,14 @@ class ImageTraining:
 
 
 def solved(
-    method: ImageMethod, settings: Mapping[str, float], unet: nn.Module, concepts: Concepts, share: float
+    method: ImageMethod, settings: Settings, unet: nn.Module, concepts: Concepts, share: float
 ) -> dict[str, Tensor]:
-    """UCE's weights, `share` of the way from the original's; each prompt and token position counts once."""
-    pairs = torch.cat([concepts.states, concepts.relabelled], dim=-1).flatten(0, 1).unique(dim=0)
-    width = concepts.states.shape[-1]
-    concept, target = pairs[:, :width], pairs[:, width:]
-    moved = (concept != target).any(-1)  # what both prompts have in common is kept, not edited
-    kept = torch.cat([concepts.retain_states.flatten(0, 1), concepts.empty[0], concept[~moved]]).unique(dim=0)
-    found: dict[str, Tensor] = {}
-    for name, weight in unet.named_parameters():
-        if method.trained(name):
-            keep = kept.to(weight) * settings["alpha"] ** 0.5
-            new = closed_form(
-                weight.detach(),
-                concept[moved].to(weight),
-                target[moved].to(weight),
-                keep,
-                settings["damping"],
-            )
-            found[name] = weight.detach() + share * (new - weight.detach())
-    return found
+    """The weights of a method that solves for them, `share` of the way from the original's."""
+    if method.solve is None:
+        raise ValueError(f"{method.name} is trained, not solved for")
+    weights = {name: w.detach() for name, w in unet.named_parameters() if method.trained(name)}
+    whole = method.solve(weights, concepts, Values(settings))
+    return {name: weight + share * (whole[name] - weight) for name, weight in weights.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +191,7 @@ class Checkpoint:
 
 def trajectory(
     method: ImageMethod,
-    settings: Mapping[str, float],
+    settings: Settings,
     checkpoints: tuple[int, ...],
     original: nn.Module,
     scheduler: Any,
@@ -281,18 +204,3 @@ def trajectory(
         if step in checkpoints:
             changes = {name: weight.detach().clone() for name, weight in run.parameters.items()}
             yield Checkpoint(step, changes, loss)
-
-
-def noised(
-    latents: Tensor, scheduler: Any, generator: torch.Generator, timesteps: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """x_t, t and what the denoiser is trained to predict of them."""
-    if timesteps is None:
-        drawn = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
-        timesteps = drawn.to(latents.device)
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
-    noisy = scheduler.add_noise(latents, noise, timesteps)
-    kind = scheduler.config.prediction_type
-    if kind == "v_prediction":
-        return noisy, timesteps, scheduler.get_velocity(latents, noise, timesteps)
-    return noisy, timesteps, latents if kind == "sample" else noise

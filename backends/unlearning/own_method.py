@@ -1,15 +1,17 @@
-"""A method from a person's own file: named on the command line, never found by searching."""
+"""A method by its name, or from a person's own file: named on the command line, never found by searching."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from backends.errors import StudyError
+from backends.unlearning import image_method as image_method_module
 from backends.unlearning import image_methods, text_methods
-from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning import text_method as text_method_module
+from backends.unlearning.image_method import ImageMethod
 from backends.unlearning.text_method import TextMethod
 
 M = TypeVar("M", TextMethod, ImageMethod)
@@ -67,12 +69,27 @@ def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
         raise StudyError(
             f"the file has no METHOD = {kind.__name__}(...)",
             where=f"--method {path}",
-            how='The README shows one, under "A method of your own"',
+            how='docs/unlearning.md shows one, under "A method of your own"',
         )
-    if found.name in ours or not found.name.isidentifier():
+    known = get_args(image_method_module.Need if kind is ImageMethod else text_method_module.Need)
+    if unknown := [need for need in found.needs if need not in known]:
+        raise StudyError(
+            f"METHOD needs {unknown[0]!r}, which no method can have",
+            where=f"--method {path}",
+            how=f"It may need {', '.join(map(repr, known))}",
+        )
+    taken = found.name in ours and not _is_ours(path, kind)
+    if taken or not found.name.isidentifier():
         raise StudyError(
             f"{found.name!r} cannot be its name",
             where=f"--method {path}",
             how="Take letters, digits and underscores, and none of our own names",
         )
     return found
+
+
+def _is_ours(path: Path, kind: type[TextMethod] | type[ImageMethod]) -> bool:
+    """Whether a file is one of our methods' files, or an unchanged copy."""
+    folder = Path(str((image_methods if kind is ImageMethod else text_methods).__file__)).parent
+    content = path.read_bytes()
+    return any(each.read_bytes() == content for each in folder.glob("*.py"))

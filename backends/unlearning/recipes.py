@@ -3,56 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
-from backends.unlearning.settings import Setting, kept_steps, values_of
+from backends.unlearning.settings import Setting, Settings, Values, kept_steps, values_of
 from backends.unlearning.text_method import TextMethod
+from backends.unlearning.text_methods import FINE_TUNE, METHODS
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
-    """What is minimised: gamma * forget loss + alpha * retain term + kappa * KL to the base + keep * KL on retain rows.
+class Objective:
+    """gamma * forget loss + alpha * retain loss + kappa * KL to the base + keep * KL on retain rows.
 
     Attributes:
-        name: of the forget loss.
+        method: name of the method whose forget loss it is.
         gamma: weight of the forget loss.
-        alpha: weight of the cross-entropy on retain rows (RMU: of the distance of their hidden states).
+        alpha: weight of the retain loss: the cross-entropy of the retain rows, or what the method has in its place.
         kappa: weight of KL(base without adapter || model) on general rows.
         keep: weight of KL(model before its first step || model) on retain rows.
-        beta: inverse temperature of NPO, SimNPO, IdkDPO and AltPO; what UNDIAL lowers; exponent of WGA and SatImp.
-        beta2: second exponent of SatImp.
-        delta: margin of SimNPO, nats per token.
-        skip_first: answer tokens that CEU leaves out at the beginning; open-unlearning leaves out one.
-        everywhere: 1 lets UNDIAL look at the prompt's positions, too, as open-unlearning does.
-        layer: whose hidden states RMU steers, counted from 0.
-        scale: length of RMU's target; how far task arithmetic goes back.
-        bound: retain loss, nats per token, above which PDU's price rises.
-        dual_rate: how fast that price moves; 0 leaves alpha as it is.
-        own: settings of a method from a file, by name.
+        own: values of the method's own settings; where one is not named, the method's usual value holds.
     """
 
-    name: str
+    method: str
     gamma: float = 1.0
     alpha: float = 0.0
     kappa: float = 0.0
     keep: float = 0.0
-    beta: float = 0.1
-    beta2: float = 1.0
-    delta: float = 0.0
-    skip_first: int = 0
-    everywhere: int = 0
-    layer: int = 7
-    scale: float = 2.0
-    bound: float = 1.0
-    dual_rate: float = 0.0
-    own: tuple[tuple[str, float], ...] = ()
+    own: Settings = field(default_factory=dict)
 
-    def settings(self) -> dict[str, float]:
-        """Values by name, as a loss reads them."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        del named["name"], named["own"]
-        return {**named, **dict(self.own)}
+    def settings(self, chosen: TextMethod) -> Values:
+        """Values by name, as the method's functions read them."""
+        usual = {key: setting.usual for key, setting in chosen.own.items()}
+        weights = {"gamma": self.gamma, "alpha": self.alpha, "kappa": self.kappa, "keep": self.keep}
+        return Values({**weights, **usual, **self.own})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +60,14 @@ class Recipe:
 
     Attributes:
         name: of the method.
-        method: losses and weights.
+        objective: losses and weights.
         schedule: steps, rate, batches, seed, at which steps weights are kept.
         rank: of the LoRA matrices, where the original brings no adapter to start from; 0 trains the weights themselves.
         stop_below: ends the run at the first checkpoint whose utility is below this share of what it was; 0 never.
     """
 
     name: str
-    method: Method
+    objective: Objective
     schedule: Schedule
     rank: int = 16
     stop_below: float = 0.0
@@ -101,32 +85,22 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         "gamma": Setting(0.0, 1000.0, "Weight of the forget loss.", 1.0),
         "alpha": Setting(0.0, 1000.0, "Weight of the retain rows' own loss.", 0.0),
         "keep": Setting(0.0, 1000.0, "Weight of KL to the original on retain rows.", 0.0),
-        "beta": Setting(1e-6, 1000.0, "Inverse temperature; UNDIAL: by how much a logit is lowered.", 0.1),
-        "beta2": Setting(0.0, 100.0, "Second exponent.", 1.0),
-        "delta": Setting(-100.0, 100.0, "Margin, nats per token.", 0.0),
-        "skip_first": Setting(0, 1000, "First answer tokens that do not count; open-unlearning: 1.", 0, whole=True),
-        "everywhere": Setting(0, 1, "1: positions of the prompt count, too, as in open-unlearning.", 0, whole=True),
-        "layer": Setting(0, 1000, "Layer whose hidden states are steered, counted from 0.", 7, whole=True),
-        "scale": Setting(0.0, 10_000.0, "RMU: length of the target. Task arithmetic: how far back.", 2.0),
-        "bound": Setting(0.0, 100.0, "Retain loss above which its price rises, nats per token.", 1.0),
-        "dual_rate": Setting(0.0, 100.0, "How fast that price moves.", 0.0),
         "stop_below": Setting(
             0.0, 1.0, "Stop at the first checkpoint with less than this share of the utility; 0.95: down 5 %.", 0.0
         ),
     }
 )  # fmt: skip
-"""Every setting of the text methods that a person may choose."""
+"""Settings that every text method has."""
 _SHARED = ("lr", "steps", "batch", "retain_batch", "gamma", "alpha", "keep")
 _LAST = ("warmup", "rank", "seed", "stop_below")
 
 
 def settings_of(chosen: TextMethod) -> dict[str, Setting]:
     """What can be set for a method, in the order it is shown, with the method's own usual values."""
-    keys = (*_SHARED, *chosen.uses, *_LAST)
-    common = {key: SETTINGS[key] for key in keys}
+    shared, last = ({key: SETTINGS[key] for key in keys} for keys in (_SHARED, _LAST))
+    known = {**shared, **chosen.own, **{key: last[key] for key in _LAST if key not in chosen.own}}
     return {
-        key: replace(setting, usual=chosen.usual.get(key, setting.usual))
-        for key, setting in (common | dict(chosen.own)).items()
+        key: replace(setting, usual=chosen.usual.get(key, setting.usual)) for key, setting in known.items()
     }
 
 
@@ -153,8 +127,49 @@ def recipe(chosen: TextMethod, given: Mapping[str, str | float], checkpoints: in
         seed=int(values["seed"]),
         checkpoints=kept_steps(steps, checkpoints),
     )
-    own = tuple(sorted((key, values[key]) for key in chosen.own))
-    names = {field.name for field in fields(Method)} & values.keys()
-    terms = {key: int(values[key]) if known[key].whole else values[key] for key in sorted(names)}
-    method = Method(chosen.name, own=own, **terms)  # type: ignore[arg-type]
-    return Recipe(chosen.name, method, schedule, int(values["rank"]), values["stop_below"])
+    own = {key: int(values[key]) if known[key].whole else values[key] for key in chosen.own}
+    objective = Objective(
+        chosen.name, gamma=values["gamma"], alpha=values["alpha"], keep=values["keep"], own=own
+    )
+    return Recipe(chosen.name, objective, schedule, int(values["rank"]), values["stop_below"])
+
+
+RECORDED: Mapping[str, float] = MappingProxyType(
+    {
+        "beta": 0.1,
+        "beta2": 1.0,
+        "delta": 0.0,
+        "skip_first": 0,
+        "everywhere": 0,
+        "layer": 7,
+        "scale": 2.0,
+        "bound": 1.0,
+        "dual_rate": 0.0,
+    }
+)
+"""Settings that every recipe on disk names, with what stands there for a method that has none of the name.
+
+They go into what tells one run from another, so they stay as they are: a run that was begun earlier goes on, and the
+demo's recipes keep their identity. Settings of new methods are not added.
+"""
+
+
+def objective_record(objective: Objective) -> dict[str, Any]:
+    """An objective as recipes on disk have it: settings outside `RECORDED`, and all of a person's method, in `own`."""
+    weights = {key: getattr(objective, key) for key in ("gamma", "alpha", "kappa", "keep")}
+    ours = objective.method in (*METHODS, FINE_TUNE.name)
+    known = {**weights, **RECORDED}
+    known |= {key: value for key, value in objective.own.items() if key in known}
+    own = sorted([key, value] for key, value in objective.own.items() if not ours or key not in RECORDED)
+    return {"name": objective.method, **known, "own": own}
+
+
+def recipe_record(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as it stands in `recipe.json` and `run.json`."""
+    return {
+        "name": recipe.name,
+        "method": objective_record(recipe.objective),
+        "schedule": asdict(recipe.schedule),
+        "rank": recipe.rank,
+        "stop_below": recipe.stop_below,
+    }

@@ -39,6 +39,22 @@ def values_of(given: Mapping[str, str | float], known: Mapping[str, Setting]) ->
     return usual | {key: _value(key, written, known) for key, written in given.items()}
 
 
+class Values(dict[str, float]):
+    """Values by name, as a method's functions read them: what the method does not list is refused in one sentence."""
+
+    def __missing__(self, key: str) -> float:
+        """Say which setting is read and not listed.
+
+        Raises:
+            StudyError: always.
+        """
+        raise StudyError(
+            f"the method reads a setting {key!r} that it does not list",
+            where="--method",
+            how="List it in `own`",
+        )
+
+
 def kept_steps(steps: int, checkpoints: int) -> tuple[int, ...]:
     """So many steps, evenly over all, the last among them."""
     kept = {max(1, round(steps * place / checkpoints)) for place in range(1, checkpoints + 1)}

@@ -1,6 +1,6 @@
 """What a text unlearning method is: one loss, a pure function of what it sees of a batch, and what it needs for that.
 
-A method of one's own is a file with a `METHOD` like those in `text_methods.py`; see the README, "A method of your own".
+A method of one's own is a file with a `METHOD`, as ours are in `text_methods/`; see `docs/unlearning.md`.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
-import torch
 from torch import Tensor
 
+from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import answer_nll
 
@@ -62,12 +62,12 @@ class Seen:
 
     @property
     def hidden(self) -> Tensor:
-        """Hidden states after the chosen layer, shape (rows, tokens, width), where `sees` is "hidden"."""
+        """Hidden states after the chosen layer, shape (rows, tokens, width), where the method says `hidden`."""
         return self._asked("hidden")
 
     @property
     def direction(self) -> Tensor:
-        """A random unit vector, the same all through a run, shape (width,), where `sees` is "hidden"."""
+        """`Hidden.direction`, the same all through a run, shape (width,), where the method says `hidden`."""
         return self._asked("direction")
 
     @property
@@ -88,21 +88,39 @@ Loss = Callable[[Seen, Settings], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """What a method needs that looks at the hidden states of one layer in place of logits.
+
+    Attributes:
+        layer: which, counted from 0, by the settings.
+        direction: a vector for the whole run, by width and seed, shape (width,).
+        retain_loss: of hidden states of retain rows now and under the frozen original, both of shape
+            (rows, tokens, width), and the mask: a scalar.
+    """
+
+    layer: Callable[[Settings], int]
+    direction: Callable[[int, int], Tensor]
+    retain_loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, slots=True)
 class TextMethod:
-    """A method as people choose it.
+    """A method as people choose it. The first four, and `own`, are what most methods need.
 
     Attributes:
         name: as on every page.
         about: one sentence.
-        source: paper.
+        source: paper, in short.
         loss: of forget rows.
         needs: what the loss uses beside logits.
-        sees: rows that the loss is given: the forget rows, refusals in their place, or hidden states in place of
-            logits.
-        usual: settings whose value differs from the common one.
-        own: settings that only this method has.
-        uses: keys of further common settings that its loss looks at, in the order they are shown.
-        negated: the trained change is turned round before it is kept: task arithmetic.
+        sees: rows that the loss is given: the forget rows, or refusals in their place.
+        usual: settings that every method has, where this one's value differs (`recipes.SETTINGS`).
+        own: the method's own settings, in the order they are shown.
+        card: paper, equation, known differences.
+        hidden: where the losses look at hidden states of a layer.
+        prompt_counts: whether positions of the prompt count as well, by the settings.
+        retain_weight: weight of the retain loss after a step: of the weight, the retain loss and the settings.
+        taken_back: the trained change is turned round before it is kept, so far; by the settings.
     """
 
     name: str
@@ -110,14 +128,11 @@ class TextMethod:
     source: str
     loss: Loss
     needs: tuple[Need, ...] = ()
-    sees: Literal["forget", "refusals", "hidden"] = "forget"
+    sees: Literal["forget", "refusals"] = "forget"
     usual: Settings = field(default_factory=lambda: MappingProxyType({}))
     own: Mapping[str, Setting] = field(default_factory=lambda: MappingProxyType({}))
-    uses: tuple[str, ...] = ()
-    negated: bool = False
-
-
-def unit_direction(width: int, seed: int) -> Tensor:
-    """RMU's random vector: entries from U(0, 1), length 1, shape (width,)."""
-    drawn = torch.rand(width, generator=torch.Generator().manual_seed(seed))
-    return drawn / drawn.norm()
+    card: Card | None = None
+    hidden: Hidden | None = None
+    prompt_counts: Callable[[Settings], bool] | None = None
+    retain_weight: Callable[[float, float, Settings], float] | None = None
+    taken_back: Callable[[Settings], float] | None = None

@@ -38,7 +38,7 @@ def rows_of(study: Study, chosen: TextMethod, recipe: Recipe, retain: Sequence[P
     kept = _answered(study, "retain") if retain is None else [probe for probe in retain if probe.answer]
     if not asked:
         raise StudyError("there are no forget probes with answers, so nothing to unlearn", where=study.name)
-    needs_retain = recipe.method.alpha > 0 or recipe.method.keep > 0
+    needs_retain = recipe.objective.alpha > 0 or recipe.objective.keep > 0
     if needs_retain and not kept:
         raise StudyError(
             f"{recipe.name} trains on retain rows, and there are none with answers",

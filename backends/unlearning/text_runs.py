@@ -10,7 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from backends.text.adapters import check_adapter, shares_base
 from backends.text.loading import load_module
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.negation import negated_adapter, negated_weights
-from backends.unlearning.recipes import Recipe
+from backends.unlearning.recipes import Recipe, recipe_record
 from backends.unlearning.resuming import count_memory, peak_bytes
 from backends.unlearning.run_files import RunFolder, Told, as_json, changed_tensors
 from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch
@@ -87,7 +87,7 @@ def unlearn(
     files.begin()
     count_memory(device)
     model, tokenizer = _trainable(original, recipe, device)
-    run = Training(model, tokenizer, recipe.method, recipe.schedule, plan.rows, device, chosen=plan.chosen)
+    run = Training(model, tokenizer, recipe.objective, recipe.schedule, plan.rows, device, chosen=plan.chosen)
     work = _Run(plan, files, run, tokenizer, device, show)
     return work.until_done(stop)
 
@@ -96,7 +96,7 @@ def run_folder(plan: Plan) -> RunFolder:
     """The run's files."""
     told = {
         "original": identity(plan.study.original).fingerprint,
-        "recipe": asdict(plan.recipe),
+        "recipe": recipe_record(plan.recipe),
         "rows": rows_digest(plan.rows),
         "code": plan.code,
     }
@@ -119,8 +119,9 @@ class _Run:
         self._measured = [encode_rows(tokenizer, rows) for rows in measured_rows(plan.study)]
         self._pad = tokenizer.pad_id
         self._tokens = _tokens_a_step(tokenizer, plan.rows, plan.recipe)
-        self._first = {}
-        if plan.chosen.negated:
+        self._first, self._back = {}, 0.0
+        if plan.chosen.taken_back is not None:
+            self._back = plan.chosen.taken_back(run.terms.settings)
             self._first = {name: p.detach().cpu().clone() for name, p in run.parameters.items()}
         self._seconds, self._utility = 0.0, 0.0
         self._steps: list[int] = []
@@ -209,11 +210,11 @@ class _Run:
                 warnings.simplefilter("ignore", UserWarning)
                 model.save_pretrained(folder, safe_serialization=True)
             if self._first:
-                negated_adapter(folder, self._first, self._plan.recipe.method.scale)
+                negated_adapter(folder, self._first, self._back)
             return
         source = self._plan.study.original
         base = resolve(source.source, revision=source.revision) / source.subfolder
-        with negated_weights(model, self._first, self._plan.recipe.method.scale):
+        with negated_weights(model, self._first, self._back):
             save_file(changed_tensors(model, weight_files(base)), folder / WEIGHTS)
 
     @torch.no_grad()
@@ -222,8 +223,7 @@ class _Run:
         model = self._training.model
         model.eval()
         found = []
-        scale = self._plan.recipe.method.scale
-        with negated_weights(model, self._first, scale):
+        with negated_weights(model, self._first, self._back):
             for rows in self._measured:
                 values: list[torch.Tensor] = []
                 for i in range(0, len(rows), 8):
@@ -285,7 +285,7 @@ def _tokens_a_step(tokenizer: ChatTokenizer, rows: Rows, recipe: Recipe) -> floa
     """Tokens that one step sees on average, padding not counted."""
     total = 0.0
     for part, size in ((rows.forget, recipe.schedule.batch), (rows.retain, recipe.schedule.retain_batch)):
-        used = part is rows.forget or recipe.method.alpha > 0 or recipe.method.keep > 0
+        used = part is rows.forget or recipe.objective.alpha > 0 or recipe.objective.keep > 0
         total += size * _mean_length(tokenizer, part) if used else 0.0
     return total
 

@@ -14,7 +14,7 @@ from backends.errors import StudyError
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning import text_losses as losses
 from backends.unlearning.hidden import hidden_after
-from backends.unlearning.recipes import Method, Schedule
+from backends.unlearning.recipes import Objective, Schedule
 from backends.unlearning.text_batches import (
     Batch,
     EncodedRow,
@@ -24,7 +24,7 @@ from backends.unlearning.text_batches import (
     make_batch,
     shuffled,
 )
-from backends.unlearning.text_method import Seen, TextMethod, unit_direction
+from backends.unlearning.text_method import Hidden, Seen, TextMethod
 
 Lower = Callable[[Sequence[list[int]]], list[torch.Tensor]]
 """Hidden states that enter the trained part of a model, one (tokens, width) a row of token ids."""
@@ -62,15 +62,15 @@ class Terms:
         model: Any,
         tokenizer: ChatTokenizer,
         chosen: TextMethod,
-        method: Method,
+        objective: Objective,
         schedule: Schedule,
         rows: Rows,
         device: str,
         lower: Lower | None,
     ) -> None:
-        self.model, self.chosen, self.method, self.device = model, chosen, method, device
-        self.pad_id, self.alpha, self.retain_loss = tokenizer.pad_id, method.alpha, 0.0
-        self.settings = method.settings()
+        self.model, self.chosen, self.objective, self.device = model, chosen, objective, device
+        self.pad_id, self.alpha, self.retain_loss = tokenizer.pad_id, objective.alpha, 0.0
+        self.settings = objective.settings(chosen)
         self._first: list[tuple[torch.nn.Parameter, Tensor]] = []
 
         def encode(part: Sequence[QuestionAnswer], needed: bool) -> list[EncodedRow]:
@@ -87,22 +87,24 @@ class Terms:
             if others
         ]
         needs_others = bool({"refusals", "alternates"} & set(chosen.needs))
-        self.forget = encode(rows.forget, method.gamma > 0)
-        self.retain = encode(rows.retain, method.alpha > 0 or method.keep > 0)
-        self.general = encode(rows.general, method.kappa > 0)
+        self.forget = encode(rows.forget, objective.gamma > 0)
+        self.retain = encode(rows.retain, objective.alpha > 0 or objective.keep > 0)
+        self.general = encode(rows.general, objective.kappa > 0)
         self.other = encode(answered_otherwise, needs_others)
         # Positions of the prompt that count as well, where a person asked for open-unlearning's way.
         self.prompts = [0] * len(self.forget)
-        if method.everywhere:
+        if chosen.prompt_counts is not None and chosen.prompt_counts(self.settings):
             self.prompts = [len(row.prompt) - 1 for row in self.forget]
             self.forget = [replace(row, prompt=row.ids[:1], answer=row.ids[1:]) for row in self.forget]
         reference = "reference" in chosen.needs
-        self.forget_ref = self._reference(self.forget) if reference and chosen.sees == "forget" else None
+        answers = chosen.sees == "forget" and chosen.hidden is None
+        self.forget_ref = self._reference(self.forget) if reference and answers else None
         self.other_ref = self._reference(self.other) if reference and self.other else None
         self.general_ref = self._base_logprobs()
-        self.retain_ref = self._kept(self.retain) if method.keep > 0 else []
+        self.retain_ref = self._kept(self.retain) if objective.keep > 0 else []
         self.teacher = self._kept(self.forget) if "teacher" in chosen.needs else []
-        self.retain_hidden = self._hidden_states() if chosen.sees == "hidden" and method.alpha > 0 else []
+        inside = chosen.hidden if objective.alpha > 0 else None
+        self.retain_hidden = self._hidden_states(inside) if inside is not None else []
         draw = torch.Generator().manual_seed(schedule.seed)
         sizes = (schedule.batch, schedule.retain_batch, schedule.general_batch)
         sets = (self.forget, self.retain, self.general)
@@ -122,11 +124,11 @@ class Terms:
     def parts(self) -> Iterator[Tensor]:
         """The terms of the objective on freshly drawn rows, one after another, so that no two need be held at once."""
         if self.draws[0] is not None:
-            yield self.method.gamma * self._forget_loss(next(self.draws[0]))
+            yield self.objective.gamma * self._forget_loss(next(self.draws[0]))
         if self.draws[1] is not None:
             yield self._retain_loss(next(self.draws[1]))
         if self.draws[2] is not None:
-            yield self.method.kappa * self._kl(next(self.draws[2]))
+            yield self.objective.kappa * self._kl(next(self.draws[2]))
 
     def backward(self) -> float:
         """Adds the gradients of all terms to the weights'; returns the objective.
@@ -141,8 +143,10 @@ class Terms:
                 part.backward()
                 moved = True
         if not moved:
+            if self.chosen.hidden is None:
+                raise StudyError("nothing that is trained changes the loss", where=self.chosen.name)
             raise StudyError(
-                f"no trained weights are at or below layer {self.method.layer}",
+                f"no trained weights are at or below layer {self.chosen.hidden.layer(self.settings)}",
                 where=self.chosen.name,
                 how="Choose a later layer, or rank=0 for all weights",
             )
@@ -151,8 +155,8 @@ class Terms:
     def _forget_loss(self, indices: list[int]) -> Tensor:
         if self.chosen.sees == "refusals":
             return self.chosen.loss(self._seen(self.other, indices, self.other_ref), self.settings)
-        if self.chosen.sees == "hidden":
-            return self.chosen.loss(self._seen_inside(indices), self.settings)
+        if self.chosen.hidden is not None:
+            return self.chosen.loss(self._seen_inside(self.chosen.hidden, indices), self.settings)
         other = self._seen(self.other, indices, self.other_ref) if self.other else None
         seen = self._seen(self.forget, indices, self.forget_ref)
         if any(self.prompts):
@@ -171,11 +175,11 @@ class Terms:
         )
         return Seen(answer_logits(self.model, batch), batch.targets, batch.answer_mask, known=known)
 
-    def _seen_inside(self, indices: list[int]) -> Seen:
+    def _seen_inside(self, inside: Hidden, indices: list[int]) -> Seen:
         batch = self._batch(self.forget, indices)
-        hidden = hidden_after(self.model, batch, self.method.layer)
+        hidden = hidden_after(self.model, batch, inside.layer(self.settings))
         if self._direction is None:
-            self._direction = unit_direction(hidden.shape[-1], self._seed).to(hidden)
+            self._direction = inside.direction(hidden.shape[-1], self._seed).to(hidden)
         known = {"hidden": hidden, "direction": self._direction}
         return Seen(torch.empty(0), batch.targets, batch.answer_mask, known=known)
 
@@ -190,18 +194,19 @@ class Terms:
     def _retain_loss(self, indices: list[int]) -> Tensor:
         """Cross-entropy and, where it is asked for, KL to the model before its first step: of one forward pass."""
         batch = self._batch(self.retain, indices)
-        if self.chosen.sees == "hidden":
-            hidden = hidden_after(self.model, batch, self.method.layer)
+        inside = self.chosen.hidden
+        if inside is not None:
+            hidden = hidden_after(self.model, batch, inside.layer(self.settings))
             reference = _right_aligned([self.retain_hidden[i] for i in indices], hidden)
-            return self.alpha * losses.staying(hidden, reference, batch.answer_mask)
+            return self.alpha * inside.retain_loss(hidden, reference, batch.answer_mask)
         logits = answer_logits(self.model, batch)
         nll, n = losses.answer_nll(logits, batch.targets, batch.answer_mask), batch.answer_mask.sum(-1)
         term = losses.cross_entropy(nll, n)
         self.retain_loss = float(term.detach())
         total = self.alpha * term
-        if self.method.keep > 0:
+        if self.objective.keep > 0:
             reference = self._distribution(self.retain, self.retain_ref, indices, logits)
-            total = total + self.method.keep * losses.kl_to_reference(logits, reference, batch.answer_mask)
+            total = total + self.objective.keep * losses.kl_to_reference(logits, reference, batch.answer_mask)
         return total
 
     def _kl(self, indices: list[int]) -> Tensor:
@@ -259,11 +264,11 @@ class Terms:
         return found
 
     @torch.no_grad()
-    def _hidden_states(self) -> list[Tensor]:
+    def _hidden_states(self, inside: Hidden) -> list[Tensor]:
         """Hidden states of the retain rows' answers after the chosen layer, as the model is now, computed once."""
         found: list[Tensor] = []
         for indices, batch in self._in_turn(self.retain, 8):
-            hidden = hidden_after(self.model, batch, self.method.layer)
+            hidden = hidden_after(self.model, batch, inside.layer(self.settings))
             for place, i in enumerate(indices):
                 found.append(hidden[place, -len(self.retain[i].answer) :].cpu())
         return found

@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 
 from backends.text.tokens import ChatTokenizer
-from backends.unlearning.recipes import Method, Schedule
+from backends.unlearning.recipes import Objective, Schedule
 from backends.unlearning.resuming import kept_weights, put_back
-from backends.unlearning.text_losses import dual_step
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
 from backends.unlearning.text_terms import Lower, Rows, Terms
@@ -50,18 +49,16 @@ class Training:
         self,
         model: Any,
         tokenizer: ChatTokenizer,
-        method: Method,
+        objective: Objective,
         schedule: Schedule,
         rows: Rows,
         device: str,
         lower: Lower | None = None,
         chosen: TextMethod | None = None,
     ) -> None:
-        known = {**METHODS, FINE_TUNE.name: FINE_TUNE}
-        self.method, self.schedule, self.model = method, schedule, model
-        self.terms = Terms(
-            model, tokenizer, chosen or known[method.name], method, schedule, rows, device, lower
-        )
+        self.chosen = chosen or {**METHODS, FINE_TUNE.name: FINE_TUNE}[objective.method]
+        self.schedule, self.model = schedule, model
+        self.terms = Terms(model, tokenizer, self.chosen, objective, schedule, rows, device, lower)
         self.parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         self.done = 0
         self._optimiser = torch.optim.AdamW(
@@ -82,13 +79,13 @@ class Training:
         self._optimiser.zero_grad()
         value = self.terms.backward()
         if not math.isfinite(value):
-            raise Diverged(f"{self.method.name}: the loss is {value} at step {step}")
+            raise Diverged(f"{self.chosen.name}: the loss is {value} at step {step}")
         torch.nn.utils.clip_grad_norm_(list(self.parameters.values()), 1.0)
         self._optimiser.step()
         self.done = step
-        if self.method.dual_rate > 0:
-            self.terms.alpha = dual_step(
-                self.terms.alpha, self.terms.retain_loss, self.method.bound, self.method.dual_rate
+        if self.chosen.retain_weight is not None:
+            self.terms.alpha = self.chosen.retain_weight(
+                self.terms.alpha, self.terms.retain_loss, self.terms.settings
             )
         return TrainingStep(step, value, step in self.schedule.checkpoints)
 
@@ -114,7 +111,7 @@ class Training:
 def train(
     model: Any,
     tokenizer: ChatTokenizer,
-    method: Method,
+    objective: Objective,
     schedule: Schedule,
     rows: Rows,
     device: str,
@@ -129,7 +126,7 @@ def train(
     Raises:
         Diverged: the loss is not finite.
     """
-    run = Training(model, tokenizer, method, schedule, rows, device, lower)
+    run = Training(model, tokenizer, objective, schedule, rows, device, lower)
     if resume is not None:
         resume()
     for _ in range(schedule.steps):

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backends.metrics.key import MetricKey
+
 Floats = NDArray[np.float64]
 
 HEAD = ("model", "part", "method", "step", "protocol", "layer", "line", "created")
@@ -63,8 +65,8 @@ class Board:
         pieces = []
         for place in places:
             key = self.keys[place]
-            role, _, metric = key.partition("/")
-            piece = self.heads.assign(metric=metric, role=role, key=key)
+            read = MetricKey.parse(key)
+            piece = self.heads.assign(metric=read.name, role=read.role, key=key)
             for number, column in zip(NUMBERS, self.numbers[:, :, place], strict=True):
                 piece[number] = column
             pieces.append(piece[~np.isnan(self.numbers[0][:, place])])

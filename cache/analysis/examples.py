@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backends.metrics.key import MetricKey
 from backends.metrics.outcome import OUTCOMES, SAME_ANSWER
 from backends.study import Probe, Study
 from backends.study.targets import has_targets, targeted
@@ -67,7 +68,7 @@ def examples(
         key: role/metric of a metric that has values on single probes.
         higher: higher values of it are better on this role.
     """
-    role = key.partition("/")[0]
+    role = MetricKey.parse(key).role
     found = _asked(study, models, role)
     ids = [probe.id for probe in found]
     values = pd.DataFrame({name: board.per_probe(name, key).reindex(ids) for name in models}, index=ids)
@@ -116,9 +117,9 @@ def outcomes_of(board: Scoreboard, model: str, role: str) -> pd.Series[str]:
 
     The rules are those of `backends.metrics.outcome`, whose rates are kept; a tie goes to the first of OUTCOMES.
     """
-    fact, rouge = (board.per_probe(model, f"{role}/{metric}") for metric in ("key_fact", "rouge_l"))
+    fact, rouge = (board.per_probe(model, str(MetricKey(role, metric))) for metric in ("key_fact", "rouge_l"))
     refusal, gibberish = (
-        board.per_probe(model, f"{role}/{metric}") for metric in ("refusal_rate", "gibberish_rate")
+        board.per_probe(model, str(MetricKey(role, metric))) for metric in ("refusal_rate", "gibberish_rate")
     )
     if refusal.empty:
         return pd.Series([], index=pd.Index([], dtype=object), dtype=object)

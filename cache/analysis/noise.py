@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from backends.evidence import TextEvidence
 from backends.metrics import METRICS, ImageMetric, Pictures
+from backends.metrics.key import MetricKey
 from backends.metrics.protocols import values_of
 from backends.study import Probe, Study
 from backends.study.targets import targeted
@@ -42,7 +43,8 @@ def noise_band(study: Study, store: Store, key: str, numerics: str) -> NoiseBand
         None for fewer than two seeds (greedy decoding has one answer whatever the seed), and where the metric does
         not depend on the seed: its value is then the same every time.
     """
-    role, _, metric = key.partition("/")
+    asked = MetricKey.parse(key)
+    role, metric = asked.role, asked.name
     study = targeted(study, study.original.name)
     probes = role_probes(study).get(role, [])
     by_seed = (
@@ -63,8 +65,7 @@ def _text_values(
     study: Study, store: Store, probes: list[Probe], role: str, metric: str, numerics: str
 ) -> list[NDArray[np.float64]]:
     value = values_of(study.protocol, role).get(metric)
-    pieces = study.protocol != "corrected"
-    found = evidence_for(study, store, study.original.name, probes, numerics=numerics, pieces=pieces)
+    found = evidence_for(study, store, study.original.name, probes, numerics=numerics)
     count = min((len(each.answers) for each in found.values()), default=0)
     if value is None or count < 2:
         return []

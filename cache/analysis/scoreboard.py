@@ -16,10 +16,12 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from backends.metrics import METRICS, METRICS_VERSION, ImageMetric
+from backends.metrics import DRAFT, METRICS, ImageMetric
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
-from cache.analysis import derive
+from cache.analysis import derive, kept_values
+from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.statistics import RESAMPLES, percentile_interval
@@ -38,7 +40,7 @@ from cache.analysis.study_rows import (
 from cache.store import Store, denoising, features, keys
 from cache.store.arrow import packed, unpacked
 from cache.store.costs import costs
-from cache.store.model_checks import model_check
+from cache.store.model_checks import model_checks
 from cache.store.reading import evidence_for, images_for
 
 COLUMNS = ("model", "part", "method", "step", "metric", "role", "key", "value", "low", "high", "n")
@@ -68,7 +70,7 @@ class Scoreboard:
 
         `under` is the model whose target says what the prompts are (see `backends.targets`); "" is the model itself.
         """
-        role = key.partition("/")[0]
+        role = MetricKey.parse(key).role
         probes = derive.role_probes(targeted(self._study, under or model)).get(role, [])
         values = self._values(model, under).get(key)
         index = pd.Index(
@@ -84,7 +86,7 @@ class Scoreboard:
         Returns:
             Shape (models, 1 + RESAMPLES): the value, then what each resample gives; NaN where it is not known.
         """
-        role = key.partition("/")[0]
+        role = MetricKey.parse(key).role
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
             values = self._values(model, under)
@@ -102,7 +104,9 @@ class Scoreboard:
             return rows
         keys = [key for key in self._values(name, under=model) if _is_metric(key)]
         told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
-        whole = rows[[not isinstance(METRICS.get(key.partition("/")[2]), ImageMetric) for key in rows.index]]
+        whole = rows[
+            [not isinstance(METRICS.get(MetricKey.parse(key).name), ImageMetric) for key in rows.index]
+        ]
         return pd.concat([told, whole])
 
     def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
@@ -129,7 +133,7 @@ class Scoreboard:
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
-        role = key.partition("/")[0]
+        role = MetricKey.parse(key).role
         probes = derive.role_probes(targeted(self._study, model)).get(role, [])
         prompts = {probe.id: probe.label for probe in probes}
         original = self.per_probe(self._study.original.name, key, under=model)
@@ -158,7 +162,7 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
     losses = denoising.stamp(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
-    key = keys.digest(["frame", METRICS_VERSION, _described(study), stamps, held, losses, parts])
+    key = keys.digest(["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts])
     kept = store.memo(key)
     if kept is None:
         known = [spec for spec in study.models if stamps.get(spec.name)]
@@ -166,13 +170,20 @@ def scoreboard(study: Study, store: Store) -> Scoreboard:
             s.name: derive.model_values(targeted(study, s.name), store, s, numerics, stamps[s.name])
             for s in known
         }
-        more = {s.name: denoising.denoising_rows(study, store, s.name) for s in study.models}
+        more = {s.name: denoising_rows(study, store, s.name) for s in study.models}
         frame = _frame(study, values, parts, shares, more)
-        store.put_memo(key, _pack(frame, parts))
+        if not _drafts():
+            store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
-    note_newest(study, store, key)
+    if not _drafts():
+        note_newest(study, store, key)
     return Scoreboard(frame, numerics, parts, study, store, MappingProxyType(stamps))
+
+
+def _drafts() -> bool:
+    """Whether a metric is being tried out: a scoreboard with it is not kept."""
+    return any(metric.version == DRAFT for metric in METRICS.values())
 
 
 def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
@@ -215,10 +226,10 @@ def _described(study: Study) -> list[object]:
 def _whole(study: Study, store: Store) -> dict[str, dict[str, float]]:
     """Metrics of models as a whole: what of each image model differs from the original, and what a model cost."""
     found = costs(study, store)
-    for spec in study.models if study.modality == "image" else ():
-        check = model_check(study, store, spec.name)
-        if check is not None and check.report is not None:
-            found.setdefault(spec.name, {})["changed_share"] = check.report.share
+    names = [spec.name for spec in study.models] if study.modality == "image" else []
+    for name, check in model_checks(study, store, names).items():
+        if check.report is not None:
+            found.setdefault(name, {})["changed_share"] = check.report.share
     return found
 
 
@@ -241,7 +252,7 @@ def _frame(
         rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
         rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
         for metric, value in shares.get(spec.name, {}).items():
-            rows.append((*head, metric, "all", f"all/{metric}", value, np.nan, np.nan, 1))
+            rows.append((*head, metric, "all", str(MetricKey("all", metric)), value, np.nan, np.nan, 1))
         rows += [(*head, *row) for row in more.get(spec.name, [])]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
@@ -255,14 +266,14 @@ def _filled(drawn: Drawn) -> Drawn:
 
 
 def _is_metric(key: str) -> bool:
-    return key.partition("/")[2] in METRICS
+    return MetricKey.parse(key).name in METRICS
 
 
 def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
-    role, _, metric = key.partition("/")
-    drawn = drawn_mean(values, role)
+    read = MetricKey.parse(key)
+    drawn = drawn_mean(values, read.role)
     low, high = percentile_interval(drawn[1:])
-    return metric, role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
+    return read.name, read.role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
+from backends.metrics.key import MetricKey
 from backends.study import Probe, Study
 from cache.analysis.board import NUMBERS, Board
 from cache.analysis.derive import role_probes
@@ -37,7 +39,7 @@ def slice_board(scores: Scoreboard, study: Study, runs: Board, key: str, by: By)
         key: a metric that has values on single probes.
         by: what slices are made of.
     """
-    slices = slices_of(study, key.partition("/")[0], by)
+    slices = slices_of(study, MetricKey.parse(key).role, by)
     numbers = np.full((len(NUMBERS), len(runs), len(slices)), np.nan)
     for row, model in enumerate(runs.heads["model"]):
         values = scores.per_probe(str(model), key)
@@ -45,7 +47,7 @@ def slice_board(scores: Scoreboard, study: Study, runs: Board, key: str, by: By)
             sample = values[values.index.isin(ids)].dropna().to_numpy(float)
             if len(sample):
                 numbers[:, row, column] = (sample.mean(), *bootstrap_interval(sample), len(sample))
-    return Board(runs.heads, tuple(f"{key}@{name}" for name in slices), numbers)
+    return Board(runs.heads, tuple(str(replace(MetricKey.parse(key), part=name)) for name in slices), numbers)
 
 
 def _names(probe: Probe, by: By) -> tuple[str, ...]:

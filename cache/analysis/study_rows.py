@@ -7,13 +7,14 @@ equally, so arithmetic on drawn values of two models is paired. Knows no stores.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interval, found_members
+from backends.metrics.key import MetricKey
 from backends.metrics.privacy import ATTACK_NAMES, pair_wins
 from backends.metrics.protocols import PROTOCOLS
 from backends.metrics.retained_privacy import (
@@ -56,7 +57,7 @@ class Measured(NamedTuple):
     @property
     def key(self) -> str:
         """role/metric."""
-        return f"{self.role}/{self.metric}"
+        return str(MetricKey(self.role, self.metric))
 
     def row(self) -> Row:
         """Value and 95 % interval: its own, else percentiles of the resamples, else unknown."""
@@ -89,8 +90,10 @@ def utility_parts(study: Study) -> tuple[str, ...]:
     sets = _sets(study)
     parts: list[str] = []
     for part in UTILITY_PARTS[study.modality]:
-        role, _, metric = part.partition("/")
-        groups = {f"{part}@{name}": ids for name, ids in sets.items()} if role == "utility" else {}
+        key = MetricKey.parse(part)
+        role, metric = key.role, key.metric
+        each_set = {str(replace(key, part=name)): ids for name, ids in sets.items()}
+        groups = each_set if role == "utility" else {}
         if len(groups) < 2:
             groups = {part: {probe.id for probe in probes.get(role, [])}}
         parts += [
@@ -175,14 +178,14 @@ class ModelRows:
 
     def _distributions(self) -> Iterator[Measured]:
         for key, held in self.values.items():
-            role, _, metric = key.partition("/whole:")
-            if metric:
-                yield from _known(metric, role, held[1:], int(held[0]))
+            read = MetricKey.parse(key)
+            if read.kind == "whole":
+                yield from _known(read.metric, read.role, held[1:], int(held[0]))
 
     def _utility_probes(self) -> int:
-        if any(part.partition("@")[0] not in self.values for part in self.parts):
+        if any(_undivided(part) not in self.values for part in self.parts):
             return 0
-        chosen = {part.partition("/")[0] + part.partition("@")[2]: part for part in self.parts}
+        chosen = {(key.role, key.part): str(key) for key in map(MetricKey.parse, self.parts)}
         return sum(int(np.sum(~np.isnan(_part(self.study, self.values, part)))) for part in chosen.values())
 
     def _forget_quality(self) -> Iterator[Measured]:
@@ -246,28 +249,33 @@ def _usefulness(utility: Drawn, values: Values) -> Drawn:
     return harmonic_mean(np.stack([utility, sense]))
 
 
+def _undivided(part: str) -> str:
+    """Key of the values of which a part of model utility takes those of its probe set."""
+    return str(MetricKey.parse(part).undivided)
+
+
 def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
     """Per-probe values of one part of model utility."""
-    key, _, chosen = part.partition("@")
-    row = values[key]
-    if not chosen:
+    key = MetricKey.parse(part)
+    row = values[str(key.undivided)]
+    if not key.part:
         return row
-    ids = _sets(study)[chosen]
+    ids = _sets(study)[key.part]
     return row[[probe.id in ids for probe in role_probes(study)["utility"]]]
 
 
 def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
-    known = [part for part in parts if part.partition("@")[0] in values]
+    known = [part for part in parts if _undivided(part) in values]
     if not parts or len(known) < len(parts):
         return drawn_mean(np.empty(0), "")
-    drawn = [drawn_mean(_part(study, values, part), part.partition("/")[0]) for part in known]
+    drawn = [drawn_mean(_part(study, values, part), MetricKey.parse(part).role) for part in known]
     return harmonic_mean(np.stack(drawn))
 
 
 def lost_parts(study: Study, values: Values, parts: Sequence[str], below: float) -> tuple[str, ...]:
     """Parts of model utility whose mean is below a value; those without values are left out."""
-    known = [part for part in parts if part.partition("@")[0] in values]
-    means = {part: drawn_mean(_part(study, values, part), part.partition("/")[0])[0] for part in known}
+    known = [part for part in parts if _undivided(part) in values]
+    means = {part: drawn_mean(_part(study, values, part), MetricKey.parse(part).role)[0] for part in known}
     return tuple(part for part, mean in means.items() if mean < below)
 
 

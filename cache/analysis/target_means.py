@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from backends.metrics import METRICS, ImageMetric
+from backends.metrics.key import MetricKey
 from backends.study import ModelSpec, Study
 from backends.study.targets import has_targets, target_name, target_of
 from cache.analysis.scoreboard import Scoreboard
@@ -43,9 +44,9 @@ def over_targets(study: Study, board: Scoreboard) -> pd.DataFrame:
     for group in _groups(study):
         members = {name for names in group.models.values() for name in names}
         for key in dict.fromkeys(measured[measured["model"].isin(members)]["key"]):
-            role, _, metric = str(key).partition("/")
-            if isinstance(METRICS.get(metric), ImageMetric):
-                rows += _row(study, board, group, str(key), metric, role)
+            read = MetricKey.parse(str(key))
+            if isinstance(METRICS.get(read.name), ImageMetric):
+                rows += _row(study, board, group, str(key), read.metric, read.role)
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     return frame.astype({"step": "Int64", "targets": int, "value": float, "original": float})
 

@@ -8,6 +8,7 @@ from backends.checkpoints.identity import identity
 from backends.checkpoints.usable import problems
 from backends.errors import BoardError, Cancelled, CheckpointError, ModelError
 from backends.evidence import Answer, TextEvidence
+from backends.extras import check_extra
 from backends.interfaces import GenerationRequest, Judge, PartialImage, Stop
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
@@ -52,7 +53,9 @@ def compare_text(
     Raises:
         Cancelled: stopped; answers that had ended are stored.
         CheckpointError, ModelError: no model can answer; a prompt that is empty or too long says so.
+        MissingPackages: the packages that run such models are not installed.
     """
+    check_extra("text")
     asked = _Asked(study, pool, models)
     numerics = keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
     contexts: dict[GenerationRequest, str] = {}
@@ -176,7 +179,9 @@ def compare_images(
     Raises:
         Cancelled: stopped; pictures that were done are stored.
         CheckpointError, ModelError: no model can draw; a prompt that is empty says so.
+        MissingPackages: the packages that run such models are not installed.
     """
+    check_extra("image")
     asked = _Asked(study, pool, models)
     sampling = sampling.of(probe)
     numerics = keys.numerics(pool.device, pool.dtype)

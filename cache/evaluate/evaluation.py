@@ -15,6 +15,7 @@ from backends.checkpoints.identity import ModelIdentity, can_be_evaluated, ident
 from backends.checkpoints.picture_folders import is_pictures
 from backends.checkpoints.usable import problems
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
+from backends.extras import check_extra
 from backends.interfaces import ImageModels, Stop, TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
@@ -73,8 +74,11 @@ def evaluate(
         CheckpointError: a judge or a network that looks at pictures is not usable.
         LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses cannot be had;
             everything else was evaluated and stored.
+        MissingPackages: the packages that run such models are not installed.
         StoreError: the store cannot be written.
     """
+    if any(can_be_evaluated(spec) for spec in chosen(study, models)):
+        check_extra(study.modality)
     judges_are_here(study)
     networks_are_here(study, store, pool)
     last: ModelSpec | None = None

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from backends.evidence import ANSWER, TextEvidence
+from backends.metrics.key import MetricKey
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache.analysis.derive import role_probes
@@ -71,7 +72,7 @@ def evaluation_of(
         if key not in frame.index:
             continue
         values = board.per_probe(spec.name, key).dropna()
-        held = list(probes[key.partition("/")[0]].values())
+        held = list(probes[MetricKey.parse(key).role].values())
         evidence = evidence_for(study, store, spec.name, held, numerics=board.numerics)
         rows = {
             str(place): _row(key, score, float(values[probe.id]), probe, evidence.get(probe.id))

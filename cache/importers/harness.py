@@ -17,6 +17,7 @@ import pandas as pd
 
 from backends.files.plain import NotPlain, open_plain, parse_json, storable, without_compression
 from backends.metrics.foreign import LM_EVAL
+from backends.metrics.key import MetricKey
 from cache.importers.found import (
     MOST_BYTES,
     Found,
@@ -124,11 +125,11 @@ def _numbers(
             continue
         error = number(values.get(f"{measure}_stderr{comma}{kind}"))
         label = measure if kind in ("", "none") else f"{measure} {kind}"
-        key = f"{role}/{LM_EVAL}:{task}:{label}"
+        key = str(MetricKey(role, f"{LM_EVAL}:{task}:{label}"))
         if better.get(measure) is False and not label.endswith(
             ("perplexity", "bits_per_byte", "brier_score", "ter")
         ):
-            key = f"{role}/{'higher' if role == 'forget' else 'lower'}:{task}: {label}"
+            key = str(MetricKey(role, f"{'higher' if role == 'forget' else 'lower'}:{task}: {label}"))
         metrics[key] = Number(stated, stated - _Z * error, stated + _Z * error, n)
     return metrics
 
@@ -233,5 +234,5 @@ def _sample(task: str, role: str, held: Mapping[str, Any]) -> dict[str, object]:
     for measure in ("acc", "acc_norm", "exact_match", "f1"):
         value = number(held.get(measure))
         if not math.isnan(value):
-            row[f"{role}/{LM_EVAL}:{task}:{measure}"] = value
+            row[str(MetricKey(role, f"{LM_EVAL}:{task}:{measure}"))] = value
     return row

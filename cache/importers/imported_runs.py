@@ -7,7 +7,7 @@ against it, runs that say the same) is here, and is the same in whatever order t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -109,6 +109,39 @@ def choose_reference(store: Store, collection: str, run: str) -> None:
             changed[key] = replace(each, settings=wanted)
     update_results(store, changed)
     bring_up_to_date(store, [collection])
+
+
+def choices(store: Store) -> dict[str, str]:
+    """Collection -> key of the retained run that a person chose as its reference, where one was chosen."""
+    return {
+        each.name: key
+        for each in collections(store)
+        if has_any(store, each.name, retained=False, settings=[CHOSEN], not_of=[])
+        for key, run in runs_of(store, each.name).items()
+        if run.settings.get(CHOSEN)
+    }
+
+
+def settle(store: Store, ours: Mapping[str, str], theirs: Mapping[str, str]) -> None:
+    """Bring all collections up to date after runs of another store came, each with one chosen reference at most.
+
+    Args:
+        store: has the runs of both.
+        ours: the choices before; they stay.
+        theirs: the other store's choices, which count where we had none.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    for name in sorted({*ours, *theirs}):
+        wanted = ours.get(name, theirs.get(name))
+        changed = {}
+        for key, run in runs_of(store, name).items():
+            if bool(run.settings.get(CHOSEN)) != (key == wanted):
+                settings = {each: value for each, value in run.settings.items() if each != CHOSEN}
+                changed[key] = replace(run, settings=settings | ({CHOSEN: True} if key == wanted else {}))
+        update_results(store, changed)
+    bring_up_to_date(store, [each.name for each in collections(store)])
 
 
 def collection_notes(store: Store, collection: str) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from backends.files.plain import storable, without_compression
+from backends.metrics.key import MetricKey
 from cache.importers.found import Found, Unreadable, listed, number, read_object
 from cache.importers.hydra import Config, config_beside
 from cache.importers.open_unlearning_metrics import (
@@ -160,8 +161,8 @@ def _note_examples(
         rows = {str(place): row for place, row in enumerate(rows)}
     if not isinstance(rows, dict):
         return
-    role = usual.partition("/")[0]
-    prefix = usual.partition("@")[2] or role
+    read_key = MetricKey.parse(usual)
+    role, prefix = read_key.role, read_key.part or read_key.role
     inverted = value_of(read.changed, "aggregator") == "prob_mean"
     for index, row in rows.items():
         if not isinstance(row, dict):
@@ -186,7 +187,9 @@ def _lm_eval(content: Mapping[str, object]) -> dict[str, Number]:
         if measure and not measure.endswith("_stderr") and not math.isnan(stated):
             role = "forget" if task.startswith("wmdp") else "all"
             reach = 1.959963984540054 * error
-            metrics[f"{role}/lm_eval:{task}:{measure}"] = Number(stated, stated - reach, stated + reach)
+            metrics[str(MetricKey(role, f"lm_eval:{task}:{measure}"))] = Number(
+                stated, stated - reach, stated + reach
+            )
     return metrics
 
 

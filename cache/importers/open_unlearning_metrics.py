@@ -14,6 +14,7 @@ from typing import Any
 
 from backends.metrics import METRICS
 from backends.metrics.foreign import foreign_card
+from backends.metrics.key import MetricKey
 from backends.metrics.open_unlearning import SMALLEST
 from cache.importers.found import mean_of, number
 from cache.importers.hydra import Config
@@ -37,7 +38,7 @@ KEYS: Mapping[str, str] = {
     "retain_Q_A_ROUGE": "retain/rouge_l",
     "retain_Truth_Ratio": "retain/truth_ratio",
     **{
-        f"{short}_{theirs}": f"utility/{ours}@{name}"
+        f"{short}_{theirs}": str(MetricKey("utility", ours, name))
         for short, name in (("ra", "real authors"), ("wf", "world facts"))
         for theirs, ours in (
             ("Q_A_Prob_normalised", "choice_probability"),
@@ -86,9 +87,10 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
         return Read(Number(stated), {}, changed)
     key = KEYS[name]
     usual = _scores(rows, columns_of(muse=muse))
-    if key.partition("@")[0].endswith("/truth_ratio"):
+    read = MetricKey.parse(key)
+    if read.metric == "truth_ratio":
         told = value_of(changed, "aggregator") or _form(name, content, usual)
-        aggregator, values = _truth(usual, stated, told, forget=key.startswith("forget/"))
+        aggregator, values = _truth(usual, stated, told, forget=read.role == "forget")
         if aggregator and not value_of(changed, "aggregator"):
             changed = (*changed, f"aggregator={aggregator}")
         return Read(mean_of(values.values(), stated), values, changed)
@@ -206,8 +208,8 @@ def key_of(usual: str, changed: Sequence[str]) -> str:
     """The metric's key; of one that was measured otherwise a key of its own, which says how."""
     if not changed:
         return usual
-    role, _, rest = usual.partition("/")
-    metric, _, chosen = rest.partition("@")
+    key = MetricKey.parse(usual)
+    role, metric = key.role, key.metric
     card = METRICS[metric].card if metric in METRICS else foreign_card(metric)
     if card is None:
         return usual
@@ -216,5 +218,5 @@ def key_of(usual: str, changed: Sequence[str]) -> str:
     if metric == "truth_ratio" and aggregator:
         knows_more = aggregator != "closer_to_1_better"  # the other two grow with what the model knows
         better = "lower" if knows_more == (role == "forget") else "higher"
-    title = f"{card.title}{f', {chosen}' if chosen else ''} ({', '.join(changed)})".replace("@", " at ")
-    return f"{role}/{better}:{title}"
+    title = f"{card.title}{f', {key.part}' if key.part else ''} ({', '.join(changed)})".replace("@", " at ")
+    return str(MetricKey(role, f"{better}:{title}"))

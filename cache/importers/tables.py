@@ -18,6 +18,7 @@ from pathlib import Path
 from backends.files.plain import without_compression
 from backends.metrics import METRICS
 from backends.metrics.foreign import foreign_card
+from backends.metrics.key import MetricKey
 from backends.study import ROLES, Modality, Part
 from cache.importers import tofu_stat
 from cache.importers.found import MOST_BYTES, Found, Unreadable, listed, number, read_text
@@ -209,7 +210,7 @@ def _columns(columns: list[str], path: Path, found: Found, *, muse: bool) -> dic
             column.endswith(end) and column.removesuffix(end) in there for end in _ENDINGS
         ):
             continue
-        role, _, metric = column.partition("/")
+        named = MetricKey.parse(column)
         directed = _DIRECTED.match(column) if len(column) <= _LONGEST else None
         if muse and column in _MUSE:
             keys[column] = _MUSE[column]
@@ -217,10 +218,10 @@ def _columns(columns: list[str], path: Path, found: Found, *, muse: bool) -> dic
             continue
         elif leaderboard and column in _SHARES:
             keys[column] = _SHARES[column]
-        elif role in (*ROLES, "all") and _is_metric(metric):
+        elif named.role in (*ROLES, "all") and _is_metric(named):
             keys[column] = (column, 1.0)
         elif directed and directed["name"]:
-            keys[column] = (f"all/{directed['way'].lower()}:{directed['name']}", 1.0)
+            keys[column] = (str(MetricKey("all", f"{directed['way'].lower()}:{directed['name']}")), 1.0)
         else:
             unknown.append(column)
     if unknown:
@@ -232,9 +233,8 @@ def _columns(columns: list[str], path: Path, found: Found, *, muse: bool) -> dic
     return keys
 
 
-def _is_metric(name: str) -> bool:
-    metric = name.partition("@")[0]
-    return metric in METRICS or foreign_card(metric) is not None
+def _is_metric(key: MetricKey) -> bool:
+    return not key.kind and (key.metric in METRICS or foreign_card(key.metric) is not None)
 
 
 def _number(value: float, row: Mapping[str, str], ends: tuple[str, ...], scale: float) -> Number:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.stats import hmean
 
 from backends.files.plain import storable, without_compression
+from backends.metrics.key import MetricKey
 from backends.study import Part
 from cache.importers.found import Found, Unreadable, mean_of, number, read_object
 from cache.importers.references import RATIO
@@ -30,8 +31,8 @@ NAME = "eval_log_aggregated.json"
 _SECTIONS: Mapping[str, tuple[str, str]] = {
     "eval_log_forget.json": ("forget", ""),
     "eval_log.json": ("retain", ""),
-    "eval_real_author_wo_options.json": ("utility", "@real authors"),
-    "eval_real_world_wo_options.json": ("utility", "@world facts"),
+    "eval_real_author_wo_options.json": ("utility", "real authors"),
+    "eval_real_world_wo_options.json": ("utility", "world facts"),
 }
 _GENERIC = re.compile(r"eval_results?(?:-\d+)?|ds_size\d+|evals?|data|results?|unlearned|paper_models")
 """Folders that say nothing of which run it is."""
@@ -85,7 +86,7 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> Found:
     frames = []
     parts: list[float] = []
     rows = 0
-    for section, (role, chosen) in _SECTIONS.items():
+    for section, (role, part) in _SECTIONS.items():
         held = content.get(section)
         if not isinstance(held, dict):
             found.leave_out(path, f"has no {section}")
@@ -94,16 +95,16 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> Found:
         names = {"probability": "choice_probability"} if role == "utility" else {}
         for name, column in values.items():
             if name != RATIO:
-                metrics[f"{role}/{names.get(name, name)}{chosen}"] = mean_of(column.tolist())
+                metrics[str(MetricKey(role, names.get(name, name), part))] = mean_of(column.tolist())
         if role != "forget":
             parts += [float(np.nanmean(column)) for column in values.values() if not np.isnan(column).all()]
         else:
             rows = max((len(column) for column in values.values()), default=0)
         renamed = {
-            name if name == RATIO else f"{role}/{names.get(name, name)}{chosen}": column
+            name if name == RATIO else str(MetricKey(role, names.get(name, name), part)): column
             for name, column in values.items()
         }
-        frames.append(_examples(held, f"{chosen[1:] or role}", role, renamed))
+        frames.append(_examples(held, part or role, role, renamed))
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if len(parts) == 9:
         known["all/model_utility"] = Number(float(hmean(parts)) if min(parts) > 0 else 0.0)

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from backends.metrics.key import MetricKey
 from backends.study import Part
 from cache.importers import tofu_legacy
 from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_text
@@ -21,8 +22,8 @@ from cache.store.results import Number, Result
 NAME = "aggregate_stat.txt"
 QUALITY, UTILITY = "Forget Quality", "Model Utility"
 _SECTIONS: Mapping[str, tuple[str, str]] = {
-    "Real Authors": ("utility", "@real authors"),
-    "Real World": ("utility", "@world facts"),
+    "Real Authors": ("utility", "real authors"),
+    "Real World": ("utility", "world facts"),
     "Retain": ("retain", ""),
     "Forget": ("forget", ""),
 }
@@ -32,12 +33,13 @@ _METRICS: Mapping[str, str] = {
     "Probability": "probability",
     "Truth Ratio": "truth_ratio",
 }
+_CHOICE = "choice_probability"
 KEYS: Mapping[str, str] = {
     QUALITY: "forget/forget_quality",
     UTILITY: "all/model_utility",
     **{
-        name: f"{role}/{'choice_probability' if (role, ours) == ('utility', 'probability') else ours}{chosen}"
-        for section, (role, chosen) in _SECTIONS.items()
+        name: str(MetricKey(role, _CHOICE if (role, ours) == ("utility", "probability") else ours, part))
+        for section, (role, part) in _SECTIONS.items()
         for metric, ours in _METRICS.items()
         for name in (f"{metric} {section}", f"{section} {metric}")
     },

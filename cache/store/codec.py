@@ -1,4 +1,4 @@
-"""Evidence to bytes and back: one Arrow IPC stream (zstd) with one row for each probe of a cell.
+"""Evidence to bytes and back: one Arrow IPC stream (zstd) with one row for each probe of a cell, or a list in JSON.
 
 Token values of all answers of a probe lie behind one another in list columns; `lengths` says where each answer ends.
 Strings that repeat (token pieces) are kept once in each cell. Knows nothing of databases.
@@ -108,6 +108,29 @@ def decode_images(payload: bytes, wanted: Sequence[int]) -> list[ImageEvidence]:
         return [_image(batch, row) for row in wanted]
     except (KeyError, IndexError, ValueError) as error:
         raise DamagedCell(str(error)) from error
+
+
+def image_names(payload: bytes, wanted: Sequence[int]) -> list[str]:
+    """Hashes of the pictures of the wanted rows of a cell of image evidence.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    batch = _checked(payload, wanted)
+    try:
+        names = batch.column("image").to_pylist()
+    except KeyError as error:
+        raise DamagedCell(str(error)) from error
+    return [str(names[row]) for row in wanted]
+
+
+def check_rows(payload: bytes, wanted: Sequence[int]) -> None:
+    """Whether a cell of evidence that came from elsewhere is safe to read and has these rows, without decoding them.
+
+    Raises:
+        DamagedCell: the payload cannot be read, says what is not so of its buffers, or has no such rows.
+    """
+    _checked(payload, wanted)
 
 
 class _ListColumn(NamedTuple):
@@ -241,6 +264,24 @@ def _column(batch: Any, name: str) -> _ListColumn:
     return _ListColumn(column.offsets.to_numpy(), flat)
 
 
+def encode_values(values: Sequence[object]) -> bytes:
+    """One cell of what is said in JSON."""
+    return json.dumps(list(values)).encode()
+
+
+def decode_values(payload: bytes, wanted: Sequence[int]) -> list[object]:
+    """The wanted rows of a cell.
+
+    Raises:
+        DamagedCell: the payload cannot be read.
+    """
+    try:
+        found = json.loads(payload)
+        return [found[row] for row in wanted]
+    except (ValueError, TypeError, IndexError, KeyError, RecursionError) as error:
+        raise DamagedCell(str(error)) from error
+
+
 def checksum(payload: bytes) -> str:
     """What tells whether a cell's bytes are those that were written."""
     return blake3(payload).hexdigest()
@@ -265,6 +306,17 @@ def _stream(batch: Any, compression: str | None) -> bytes:
     with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
     return bytes(sink.getvalue())
+
+
+def _checked(payload: bytes, wanted: Sequence[int]) -> Any:
+    batch = _read(payload)
+    try:
+        batch.validate(full=True)
+    except pa.ArrowInvalid as error:
+        raise DamagedCell(str(error)) from error
+    if not all(0 <= row < batch.num_rows for row in wanted):
+        raise DamagedCell("it has no such row")
+    return batch
 
 
 def _read(payload: bytes) -> Any:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from backends.checkpoints.identity import available, identity
 from backends.errors import CheckpointError
-from backends.files.disk import kept, write_whole
 from backends.metrics.training_cost import training_costs
 from backends.study import ModelSpec, Study
 from backends.unlearning.run_log import read_json
+from cache.store import values
+from cache.store.interface import Store
 from cache.store.reading import identity_to_read
-from cache.store.store import Store
 
 RECIPE = "recipe.json"
 
@@ -23,28 +22,22 @@ def keep_costs(study: Study, store: Store, names: Sequence[str]) -> None:
     """Keep what these models cost.
 
     Raises:
-        StoreError: the cache folder cannot be written.
+        StoreError: the store cannot be written.
     """
     for spec in (study.model(name) for name in names):
         told = _beside(spec)
         if not told or not available(spec):
             continue
-        path = _path(store, identity(spec).fingerprint)
-        content = json.dumps(told).encode()
-        with kept("what a model cost", path.parent, len(content)):
-            write_whole(path, content)
+        context = store.register(values.costs_context(identity(spec).fingerprint))
+        store.put_values(context, {values.ONLY: told})
 
 
 def costs(study: Study, store: Store) -> dict[str, dict[str, float]]:
     """Cost metrics by key, for every model of which they are known."""
-    found: dict[str, dict[str, float]] = {}
-    for spec in study.models:
-        if spec.part != "unlearned" or spec.strength != 1.0:
-            continue
-        told = _beside(spec) or _kept(store, spec)
-        if told:
-            found[spec.name] = training_costs(told, study.modality)
-    return found
+    made = [spec for spec in study.models if spec.part == "unlearned" and spec.strength == 1.0]
+    told = {spec.name: _beside(spec) for spec in made}
+    told |= _kept(store, [spec for spec in made if not told[spec.name]])
+    return {name: training_costs(cost, study.modality) for name, cost in told.items() if cost}
 
 
 def _beside(spec: ModelSpec) -> dict[str, float]:
@@ -52,14 +45,15 @@ def _beside(spec: ModelSpec) -> dict[str, float]:
     return _numbers(read_json(Path(made) / RECIPE).get("cost")) if made else {}
 
 
-def _kept(store: Store, spec: ModelSpec) -> dict[str, float]:
-    folder = store.path.parent / "costs"
-    if not folder.is_dir():
-        return {}
-    try:
-        return _numbers(read_json(_path(store, identity_to_read(spec).fingerprint)))
-    except CheckpointError:
-        return {}
+def _kept(store: Store, specs: Sequence[ModelSpec]) -> dict[str, dict[str, float]]:
+    contexts = {}
+    for spec in specs:
+        try:
+            contexts[spec.name] = values.costs_context(identity_to_read(spec).fingerprint)
+        except CheckpointError:
+            continue
+    found = values.kept(store, contexts.values())
+    return {name: _numbers(found[context].get(values.ONLY)) for name, context in contexts.items()}
 
 
 def _numbers(value: object) -> dict[str, float]:
@@ -70,7 +64,3 @@ def _numbers(value: object) -> dict[str, float]:
         for key, number in value.items()
         if isinstance(number, int | float) and math.isfinite(number) and number >= 0
     }
-
-
-def _path(store: Store, fingerprint: str) -> Path:
-    return store.path.parent / "costs" / f"{fingerprint}.json"

@@ -1,32 +1,22 @@
-"""Denoising losses of real pictures, kept line by line in a file for each model and setting: a kill loses one."""
+"""Denoising losses of real pictures, kept picture by picture for each model and setting: a kill loses one."""
 
 from __future__ import annotations
 
-import errno
-import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-import numpy as np
-from blake3 import blake3
-from numpy.typing import NDArray
-
-from backends.checkpoints.identity import ModelIdentity, available, identity
+from backends.checkpoints.identity import available, identity
 from backends.checkpoints.tensors import file_digest
 from backends.errors import Cancelled, CheckpointError, StudyError
-from backends.files.disk import kept
 from backends.image.real_pictures import RealPicture, real_pictures
 from backends.interfaces import Stop
-from backends.metrics.denoising import loss_difference, membership_wins
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
-from cache.analysis.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
-from cache.store import keys
+from cache.store import keys, values
+from cache.store.interface import Store
+from cache.store.keys import Context
 from cache.store.reading import identity_to_read
-from cache.store.store import Store
 
-VERSION = 1
 Losses = dict[str, dict[str, list[float]]]
 """Role -> file name -> loss at each timestep."""
 
@@ -45,14 +35,15 @@ def gather_denoising(
         Cancelled: stopped; what was done is kept.
         StudyError: a folder of pictures cannot be used.
         ModelError: the model's losses are not known here.
-        StoreError: the file cannot be written.
+        StoreError: the store cannot be written.
     """
     if study.denoising is None or not available(spec):
         return
     from backends.image.denoising import denoising_losses
 
-    path = _path(study, store, identity(spec), keys.numerics(pool.device, pool.dtype))
-    known = _read(path)
+    context = _context(study, identity(spec).fingerprint, keys.numerics(pool.device, pool.dtype))
+    store.register(context)
+    known = _losses(store.values([context.key])[context.key].values())
     for role, folder in study.denoising.folders().items():
         pictures = real_pictures(Path(folder))
         missing = [picture for picture in pictures if _name(picture) not in known.get(role, {})]
@@ -62,35 +53,12 @@ def gather_denoising(
         pipe = pool.image_pipeline(spec)
         done = len(pictures) - len(missing)
         for picture, losses in denoising_losses(pipe, missing, study.denoising.timesteps, stop):
-            _append(path, [role, _name(picture), losses])
+            name = _name(picture)
+            store.put_values(context.key, {values.loss_digest(role, name): [role, name, list(losses)]})
             done += 1
             on_progress(role, done, len(pictures))
         if done < len(pictures):
             raise Cancelled
-
-
-def denoising_rows(study: Study, store: Store, name: str) -> list[tuple[object, ...]]:
-    """metric, role, key, value, low, high, n of a model whose losses and the original's are kept."""
-    if study.denoising is None:
-        return []
-    ours, base = denoising_of(study, store, name), denoising_of(study, store, study.original.name)
-    rows: list[tuple[object, ...]] = []
-    for role in ours:
-        both = [picture for picture in ours[role] if picture in base.get(role, {})]
-        if both:
-            change = loss_difference(_array(ours[role], both), _array(base[role], both))
-            low, high = percentile_interval(bootstrap_means(change[:, None])[:, 0])
-            key = f"{role}/denoising_difference"
-            rows.append(
-                ("denoising_difference", role, key, float(change.mean()), float(low), float(high), len(both))
-            )
-    if ours.get("forget") and ours.get("holdout"):
-        wins = membership_wins(*(_array(ours[role], list(ours[role])) for role in ("forget", "holdout")))
-        low, high = percentile_interval(bootstrap_pairs(wins))
-        n = sum(wins.shape)
-        key = "forget/denoising_auc"
-        rows.append(("denoising_auc", "forget", key, float(wins.mean()), float(low), float(high), n))
-    return rows
 
 
 def denoising_of(study: Study, store: Store, name: str) -> Losses:
@@ -101,11 +69,8 @@ def denoising_of(study: Study, store: Store, name: str) -> Losses:
         mine = identity_to_read(study.model(name))
     except CheckpointError:
         return {}
-    pattern = _path(study, store, mine, "*")
-    found = sorted(
-        pattern.parent.glob(pattern.name), key=lambda path: ("float32" not in path.name, path.name)
-    )
-    kept = next((read for path in found if (read := _read(path))), {})
+    context = _context(study, mine.fingerprint)
+    kept = _losses(values.kept(store, [context])[context].values())
     now = _pictures(study)
     return {
         role: {n: row for n, row in rows.items() if n in now.get(role, rows)} for role, rows in kept.items()
@@ -132,47 +97,26 @@ def stamp(study: Study, store: Store) -> str:
     """Changes when any model's losses do."""
     if study.denoising is None:
         return ""
-    pictures = sorted((role, sorted(names)) for role, names in _pictures(study).items())
-    files = sorted((store.path.parent / "denoising").glob("*.jsonl"))
-    return keys.digest([pictures, [[path.name, path.stat().st_size] for path in files]])
-
-
-def _array(losses: dict[str, list[float]], names: list[str]) -> NDArray[np.float64]:
-    return np.array([losses[name] for name in names], np.float64)
-
-
-def _path(study: Study, store: Store, model: ModelIdentity, numerics: str) -> Path:
-    assert study.denoising is not None
-    # Pictures are told apart line by line, by what they hold: the folders may lie elsewhere on another machine.
-    key = blake3(json.dumps([VERSION, list(study.denoising.timesteps)]).encode()).hexdigest(length=8)
-    return store.path.parent / "denoising" / f"{model.fingerprint}-{key}-{numerics}.jsonl"
-
-
-def _append(path: Path, row: list[object]) -> None:
-    line = (json.dumps(row) + "\n").encode()
-    with kept("a denoising loss", path.parent, len(line)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab", buffering=0) as file:
-            start = file.tell()
-            try:
-                if file.write(line) < len(line):  # the disk took a part of it
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            except OSError:
-                file.truncate(start)  # half a line would swallow the next one
-                raise
-
-
-def _read(path: Path) -> Losses:
-    """All whole lines; half a line, after a kill, counts as none."""
-    found: Losses = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return {}
-    for line in lines:
+    contexts = []
+    for spec in study.models:
         try:
-            role, name, losses = json.loads(line)
-        except ValueError:
+            contexts.append(_context(study, identity_to_read(spec).fingerprint))
+        except CheckpointError:
             continue
-        found.setdefault(str(role), {})[str(name)] = [float(loss) for loss in losses]
+    pictures = sorted((role, sorted(names)) for role, names in _pictures(study).items())
+    stamps = store.stamps([context.key for context in values.made_under(store, contexts)])
+    return keys.digest([pictures, sorted([key, sorted(set(said.values()))] for key, said in stamps.items())])
+
+
+def _context(study: Study, fingerprint: str, numerics: str = "") -> Context:
+    assert study.denoising is not None
+    return values.losses_context(fingerprint, values.timesteps_key(study.denoising.timesteps), numerics)
+
+
+def _losses(told: Iterable[object]) -> Losses:
+    found: Losses = {}
+    for value in told:
+        if isinstance(value, list) and len(value) == 3 and isinstance(value[2], list):
+            role, name, losses = value
+            found.setdefault(str(role), {})[str(name)] = [float(loss) for loss in losses]
     return found

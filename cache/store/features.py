@@ -12,16 +12,16 @@ from functools import lru_cache
 
 import numpy as np
 from blake3 import blake3
-from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import func, insert, select, update
 
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray, ImageEvidence
 from backends.image.networks.named import CLIP, LPIPS, Network, network, pair_subject, text_subject
 from backends.study import Probe, Study
 from cache.store import keys, reading, schema
+from cache.store.cells import replace_rows
+from cache.store.interface import Store
 from cache.store.real_sets import folders_of, looks_at_real, real_stamp, real_subjects
-from cache.store.store import Store
 
 Images = Mapping[str, Mapping[int, ImageEvidence]]
 """Probe id -> seed -> picture."""
@@ -124,17 +124,28 @@ def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> No
     with store.writing(size=sum(vector.nbytes for vector in rows.values())) as connection:
         named = {"kind": of.kind, "name": of.name, "digest": of.digest}
         # The name last used is the one that the files' successors are looked for under.
-        made = insert(known).values(**named).on_conflict_do_update(index_elements=["digest"], set_=named)
-        connection.execute(made)
-        owner = connection.execute(select(known.c.id).where(known.c.digest == of.digest)).scalar_one()
+        same = known.c.digest == of.digest
+        owner = connection.execute(select(known.c.id).where(same)).scalar_one_or_none()
+        if owner is None:
+            owner = connection.execute(insert(known).values(**named).returning(known.c.id)).scalar_one()
+        else:
+            connection.execute(update(known).where(same).values(**named))
         now = time.time()
-        for subject, vector in rows.items():
-            payload = vector.astype("<f4").tobytes()
-            row = {"created": now, "checksum": blake3(payload).hexdigest(), "vector": payload}
-            statement = insert(table).values(network=owner, subject=subject, **row)
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["network", "subject"], set_=row)
-            )
+        payloads = {subject: vector.astype("<f4").tobytes() for subject, vector in rows.items()}
+        replace_rows(
+            connection,
+            table,
+            [
+                {
+                    "network": owner,
+                    "subject": subject,
+                    "created": now,
+                    "checksum": blake3(payload).hexdigest(),
+                    "vector": payload,
+                }
+                for subject, payload in payloads.items()
+            ],
+        )
 
 
 def stamp(study: Study, store: Store) -> str:

@@ -1,28 +1,27 @@
 """How a picture forms: the clean picture that a model predicts at chosen steps, kept as one strip of frames.
 
-Two models' strips from the same noise show where their ways part. Files beside the database, one for each model,
-prompt, seed and setting; pages read them without weights.
+Two models' strips from the same noise show where their ways part. One for each model, prompt, seed and setting; pages
+read them without weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from backends.checkpoints.identity import ModelIdentity, identity
-from backends.errors import Cancelled, CheckpointError
-from backends.files.disk import kept, write_whole
+from backends.checkpoints.identity import identity
+from backends.errors import Cancelled, CheckpointError, StoreError
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.pool import ModelPool
 from backends.study import Probe, Sampling, Study
-from cache.store import keys
+from cache.store import keys, values
+from cache.store.image_files import read_pixels
+from cache.store.interface import Store
+from cache.store.keys import Context
 from cache.store.reading import identity_to_read
-from cache.store.store import Store
 
 FRAMES = 10
 """At most so many frames of a picture are kept, evenly over its steps, the last among them."""
@@ -59,8 +58,10 @@ def make_film(
         StoreError: the strip cannot be written.
     """
     sampling = replace(sampling, seeds=sampling.seeds[:1]).of(probe)
-    path = _path(store, identity(study.model(model)), probe, sampling, keys.numerics(pool.device, pool.dtype))
-    if path.is_file():
+    context = _context(
+        identity(study.model(model)).fingerprint, sampling, keys.numerics(pool.device, pool.dtype)
+    )
+    if _read(store, store.values([context.key])[context.key].get(probe.digest())) is not None:
         return
     loaded = pool.image([study.model(model)])
     frames: dict[int, Pixels] = {}
@@ -71,7 +72,8 @@ def make_film(
         on_step(partial)
     if not done:
         raise Cancelled
-    _write(path, [(step, frames[step]) for step in _spread(sorted(frames))])
+    kept = [(step, frames[step]) for step in _spread(sorted(frames))]
+    store.put_values(store.register(context), {probe.digest(): _write(store, kept)})
 
 
 def film(study: Study, store: Store, model: str, probe: Probe, sampling: Sampling) -> Film | None:
@@ -80,11 +82,11 @@ def film(study: Study, store: Store, model: str, probe: Probe, sampling: Samplin
         mine = identity_to_read(study.model(model))
     except CheckpointError:
         return None
-    pattern = _path(store, mine, probe, replace(sampling, seeds=sampling.seeds[:1]).of(probe), "*")
-    found = sorted(
-        pattern.parent.glob(pattern.name), key=lambda path: ("float32" not in path.name, path.name)
-    )
-    return next((read for path in found if (read := _read(path)) is not None), None)
+    asked = _context(mine.fingerprint, replace(sampling, seeds=sampling.seeds[:1]).of(probe))
+    of_before = replace(asked, fingerprint="")
+    found = values.kept(store, (asked, of_before), probe.digest())
+    films = (_read(store, found[context].get(probe.digest())) for context in (asked, of_before))
+    return next((each for each in films if each is not None), None)
 
 
 def distances(left: Film, right: Film) -> tuple[tuple[int, float], ...]:
@@ -119,28 +121,31 @@ def _spread(steps: Sequence[int]) -> list[int]:
     return [steps[place] for place in places]
 
 
-def _path(store: Store, model: ModelIdentity, probe: Probe, sampling: Sampling, numerics: str) -> Path:
-    context = keys.images_context(model.fingerprint, sampling, sampling.seeds[0], "", "")
-    return store.path.parent / "films" / f"{context.key}-{probe.digest()}-{numerics}.png"
+def _context(fingerprint: str, sampling: Sampling, numerics: str = "") -> Context:
+    drawing = keys.images_context(fingerprint, sampling, sampling.seeds[0], "", "").key
+    return values.trajectories_context(fingerprint, drawing, numerics)
 
 
-def _write(path: Path, frames: Sequence[tuple[int, Pixels]]) -> None:
+def _write(store: Store, frames: Sequence[tuple[int, Pixels]]) -> dict[str, object]:
+    """Keeps the strip; returns the value that names it."""
     from backends.image.png import encode
 
     strip = np.concatenate([pixels for _, pixels in frames], axis=1)
-    steps = ",".join(str(step) for step, _ in frames)
-    png = encode(np.ascontiguousarray(strip), {"steps": steps})
-    with kept("how a picture formed", path.parent, len(png)):
-        write_whole(path, png)
+    steps = [step for step, _ in frames]
+    png = encode(np.ascontiguousarray(strip), {"steps": ",".join(map(str, steps))})
+    return {"steps": steps, "picture": store.put_picture(png)}
 
 
-def _read(path: Path) -> Film | None:
+def _read(store: Store, value: object) -> Film | None:
+    """None where there is none or its picture is gone or damaged: it is drawn again."""
+    if not isinstance(value, dict):
+        return None
     try:
-        with Image.open(path) as image:
-            steps = tuple(int(step) for step in str(image.info["steps"]).split(","))
-            strip = np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, KeyError, SyntaxError):
-        return None  # damaged: it is drawn again
-    if not steps or strip.shape[1] % len(steps):
+        steps = tuple(int(step) for step in value["steps"])
+        picture = str(value["picture"])
+        strip = read_pixels(store.image_path(picture)) if store.has_picture(picture) else None
+    except (StoreError, ValueError, TypeError, KeyError):
+        return None
+    if strip is None or not steps or strip.shape[1] % len(steps):
         return None
     return Film(steps, tuple(np.split(strip, len(steps), axis=1)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from blake3 import blake3
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from backends.files.disk import kept, write_whole
+from backends.files.plain import NotPlain, read_plain
 
 THUMBNAIL = 320
 """Longest side of a thumbnail, pixels: what a column of a board shows. Smaller images are their own thumbnails."""
@@ -27,6 +29,13 @@ def read_pixels(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
+class Copied(NamedTuple):
+    """Pictures that came from another folder, and those whose content is not what their names say."""
+
+    new: int
+    damaged: int
+
+
 class ImageFiles:
     """Files whose name is the hash of what they hold, so that writing one twice is writing it once."""
 
@@ -38,8 +47,12 @@ class ImageFiles:
         """Where the image of that hash is, or would be."""
         return self.folder / digest[:2] / f"{digest}.png"
 
-    def write(self, png: bytes) -> str:
+    def write(self, png: bytes, *, thumbnail: bool = True) -> str:
         """Keep an image: written beside its place, flushed, then renamed, so that no half image has a name.
+
+        Args:
+            png: the file.
+            thumbnail: whether boards will show it small.
 
         Returns:
             Its BLAKE3 hash.
@@ -53,7 +66,8 @@ class ImageFiles:
         with kept("a picture", self.folder, len(png)):
             write_whole(self.path(digest), png)
         self._intact.add(digest)
-        self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
+        if thumbnail:
+            self.thumbnail(digest)  # now, while one image is at hand: a page of hundreds must not wait for it
         return digest
 
     def thumbnail(self, digest: str) -> Path:
@@ -88,25 +102,54 @@ class ImageFiles:
             self._intact.add(digest)
         return found
 
-    def copy_from(self, folder: Path) -> None:
-        """Take over all images of another folder of this kind that are not here yet.
+    def copy_from(
+        self, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> Copied:
+        """Take over all images of another folder of this kind that are not here whole.
+
+        Args:
+            folder: of the other store.
+            progress: hears how many are done, and how many there are.
 
         Raises:
             StoreError: this folder cannot be written or the disk is full.
         """
-        for source in folder.glob("??/*.png"):
-            target = self.path(source.stem)
-            if target.exists():
-                continue
-            part = target.with_suffix(f".{os.getpid()}.tmp")
-            with kept("a picture", self.folder, source.stat().st_size):
-                try:
+        new = damaged = 0
+        files = sorted(folder.glob("??/*.png"))
+        for done, source in enumerate(files, 1):
+            if not (os.path.exists(self.path(source.stem)) and self.intact(source.stem)):
+                content = _content(source)
+                if content is None:
+                    damaged += 1
+                else:
+                    self._put(source.stem, content)
+                    new += 1
+            progress(done, len(files))
+        return Copied(new, damaged)
+
+    def _put(self, digest: str, content: bytes) -> None:
+        """Written beside its place, then renamed; not flushed one by one, as who reads them looks at what they hold."""
+        target = self.path(digest)
+        part = target.with_suffix(f".{os.getpid()}.tmp")
+        with kept("a picture", self.folder, len(content)):
+            try:
+                if not os.path.isdir(target.parent):
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    shutil.copyfile(source, part)
-                    os.replace(part, target)
-                except OSError:
-                    _remove(part)
-                    raise
+                part.write_bytes(content)
+                os.replace(part, target)
+            except OSError:
+                _remove(part)
+                raise
+        self._intact.add(digest)
+
+
+def _content(path: Path) -> bytes | None:
+    """What a picture's file holds; None where that is not what its name says, or the file is none that is opened."""
+    try:
+        content = read_plain(path)
+    except NotPlain:
+        return None
+    return content if blake3(content).hexdigest() == path.stem else None
 
 
 def _remove(part: Path) -> None:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from backends.checkpoints.hub import HUB
 from backends.errors import CheckpointError, StudyError
-from backends.files.disk import kept
-from backends.image.judges.accuracy import JudgeAccuracy, read_judgements, write_judgements
+from backends.image.judges.accuracy import JudgeAccuracy, accuracy_from_json, judgements_json, read_judgements
 from backends.interfaces import Judge
 from backends.pool import ModelPool
 from backends.study import NUDENET, JudgeSpec, Study
 from backends.study.targets import concepts_to_forget
-from cache.store import keys
+from cache.store import keys, values
+from cache.store.interface import Store
+from cache.store.keys import Context
 from cache.store.reading import judges_digest
-from cache.store.store import Store
 
 
 def judges_are_here(study: Study) -> None:
@@ -49,8 +50,7 @@ def check_judges(study: Study, store: Store, pool: ModelPool) -> None:
         from backends.image.judges.measuring import judgements_of
 
         said = judgements_of(pool.judges([spec])[0], Path(spec.real))
-        with kept("what a judge said of real pictures", store.path.parent):
-            write_judgements(_path(store, spec), *said)
+        store.put_values(store.register(_context(spec)), {values.ONLY: judgements_json(*said)})
 
 
 def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None:
@@ -71,11 +71,21 @@ def judge_accuracy(store: Store, spec: JudgeSpec) -> JudgeAccuracy | None:
     """The judge's accuracy on real pictures, or None where it was not asked yet or has none to be asked about."""
     if not spec.real:
         return None
-    path = Path(spec.real) if Path(spec.real).is_file() else _path(store, spec)
-    return read_judgements(path)
+    if Path(spec.real).is_file():
+        return read_judgements(Path(spec.real))
+    return accuracy_from_json(judgements_of_real(store, spec))
 
 
-def _path(store: Store, spec: JudgeSpec) -> Path:
+def judgements_of_real(store: Store, spec: JudgeSpec) -> object:
+    """What the judge said of a folder of real pictures, as it is kept; None where it was not asked."""
+    asked = _context(spec)
+    of_before = replace(asked, fingerprint="")
+    kept = values.kept(store, (asked, of_before))
+    return (kept[asked] or kept[of_before]).get(values.ONLY)
+
+
+def _context(spec: JudgeSpec) -> Context:
     pictures = sorted(path for path in Path(spec.real).rglob("*") if path.is_file())
     names = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in pictures]
-    return store.path.parent / "judges" / f"{keys.digest([judges_digest([spec]), names])}.json"
+    judge = judges_digest([spec])
+    return values.judges_context(judge, keys.digest([judge, names]))

@@ -20,7 +20,24 @@ from backends.study import Decoding, Probe, ProtocolName, Sampling
 Kind = Literal["scores", "answers", "gradients", "images"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-CODE_VERSION: Mapping[Kind, int] = MappingProxyType({"scores": 1, "answers": 1, "gradients": 1, "images": 1})
+ValueKind = Literal["losses", "trajectories", "costs", "checks", "judges"]
+VALUE_KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
+"""Evidence that is said in JSON: denoising losses of real pictures, frames of how a picture forms, what a model cost,
+what was found when it was loaded, what a judge said of real pictures."""
+
+CODE_VERSION: Mapping[Kind | ValueKind, int] = MappingProxyType(
+    {
+        "scores": 1,
+        "answers": 1,
+        "gradients": 1,
+        "images": 1,
+        "losses": 1,
+        "trajectories": 1,
+        "costs": 1,
+        "checks": 1,
+        "judges": 1,
+    }
+)
 """Raised when the code that makes evidence of a kind changes what it makes; older evidence is then not found."""
 
 TEXT_PROTOCOLS: Mapping[ProtocolName, str] = MappingProxyType(
@@ -74,8 +91,8 @@ class Context:
     """All that evidence depends on beside the probe.
 
     Attributes:
-        kind: "scores", "answers", "gradients" or "images".
-        fingerprint: identity of the weights.
+        kind: one of KINDS or of VALUE_KINDS.
+        fingerprint: identity of the weights; of its files for what a judge said.
         tokenizer: identity of tokenizer and chat template; "" for images.
         protocol: named way of asking, with what tells it from earlier versions' where `asked_anew` finds a difference.
         settings: canonical JSON of the decoding or sampling settings of one seed; judges for images.
@@ -83,7 +100,7 @@ class Context:
         code_version: version of the code that makes this kind.
     """
 
-    kind: Kind
+    kind: Kind | ValueKind
     fingerprint: str
     tokenizer: str
     protocol: str

@@ -1,30 +1,25 @@
-"""What was found when a model was first loaded beside the original, kept as one small file for each model.
+"""What was found when a model was first loaded beside the original, kept for each model.
 
 Made once for a model's weights, before its first comparison; pages read it without weights and without torch.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from backends.checkpoints.identity import ModelIdentity, available, identity
 from backends.checkpoints.loader_report import LoaderReport, ModelCheck, check_from_json
 from backends.checkpoints.usable import vocabulary_note
 from backends.errors import CheckpointError
-from backends.files.disk import kept, write_whole
 from backends.interfaces import TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
 from backends.text.precision import dtype_for
-from cache.store import keys
+from cache.store import keys, values
+from cache.store.interface import Store
+from cache.store.keys import Context
 from cache.store.reading import identity_to_read
-from cache.store.store import Store
-
-VERSION = 1
-"""Raised when what a check holds changes; older ones are then made again."""
 
 
 def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[str]) -> list[str]:
@@ -35,7 +30,7 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
         more than weights differs (scheduler, VAE, types).
 
     Raises:
-        StoreError: the folder of checks cannot be written.
+        StoreError: the store cannot be written.
     """
     warnings = []
     original = study.original
@@ -43,11 +38,11 @@ def check_models(study: Study, store: Store, pool: ModelPool, names: Sequence[st
         spec = study.model(name)
         if not available(spec) or not available(original):
             continue
-        path = _path(store, identity(original), identity(spec), _numerics(pool, study))
-        check = _read(path)
+        context = _context(identity(original), identity(spec), _numerics(pool, study))
+        check = _read(store, context)
         if check is None:
             check = _made(pool, study, spec)
-            _write(path, check)
+            _write(store, context, check)
         if check.identity:
             warnings.append(f"{name} is not the same when it is loaded twice: {check.identity}")
         elif (
@@ -69,27 +64,32 @@ def keep_report(study: Study, store: Store, pool: ModelPool, models: TextModels,
     Loading the original just for that would be a second read of its weights; `check_models` does so when asked.
 
     Raises:
-        StoreError: the folder of checks cannot be written.
+        StoreError: the store cannot be written.
     """
     if study.original.name not in models.names:
         return
     mine = identity(study.model(name))
-    path = _path(store, identity(study.original), mine, _numerics(pool, study))
-    if _read(path) is None:
-        _write(path, ModelCheck(_text_report(models, study, study.model(name))))
+    context = _context(identity(study.original), mine, _numerics(pool, study))
+    if _read(store, context) is None:
+        _write(store, context, ModelCheck(_text_report(models, study, study.model(name))))
 
 
 def model_check(study: Study, store: Store, name: str) -> ModelCheck | None:
     """What was found of a model when it was loaded, or None where it never was here."""
-    try:
-        original, mine = identity_to_read(study.original), identity_to_read(study.model(name))
-    except CheckpointError:
-        return None
-    pattern = _path(store, original, mine, "*")
-    found = sorted(
-        pattern.parent.glob(pattern.name), key=lambda path: ("float32" not in path.name, path.name)
-    )
-    return next((check for path in found if (check := _read(path)) is not None), None)
+    return model_checks(study, store, [name]).get(name)
+
+
+def model_checks(study: Study, store: Store, names: Sequence[str]) -> dict[str, ModelCheck]:
+    """The same of several models, by name; those that never were here are left out."""
+    contexts = {}
+    for name in names:
+        try:
+            contexts[name] = _context(identity_to_read(study.original), identity_to_read(study.model(name)))
+        except CheckpointError:
+            continue
+    kept = values.kept(store, contexts.values())
+    found = {name: _check(kept[context].get(values.ONLY)) for name, context in contexts.items()}
+    return {name: check for name, check in found.items() if check is not None}
 
 
 def _made(pool: ModelPool, study: Study, spec: ModelSpec) -> ModelCheck:
@@ -121,19 +121,20 @@ def _numerics(pool: ModelPool, study: Study) -> str:
     return keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
 
 
-def _path(store: Store, original: ModelIdentity, mine: ModelIdentity, numerics: str) -> Path:
-    folder = store.path.parent / "checks"
-    return folder / f"{VERSION}-{original.fingerprint}-{mine.fingerprint}-{numerics}.json"
+def _context(original: ModelIdentity, mine: ModelIdentity, numerics: str = "") -> Context:
+    return values.checks_context(original.fingerprint, mine.fingerprint, numerics)
 
 
-def _read(path: Path) -> ModelCheck | None:
+def _read(store: Store, context: Context) -> ModelCheck | None:
+    return _check(store.values([context.key])[context.key].get(values.ONLY))
+
+
+def _write(store: Store, context: Context, check: ModelCheck) -> None:
+    store.put_values(store.register(context), {values.ONLY: check.as_json()})
+
+
+def _check(value: object) -> ModelCheck | None:
     try:
-        return check_from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # not there, or damaged: it is made again
-
-
-def _write(path: Path, check: ModelCheck) -> None:
-    content = json.dumps(check.as_json()).encode()
-    with kept("what was found about a model", path.parent, len(content)):
-        write_whole(path, content)
+        return check_from_json(value) if isinstance(value, dict) else None
+    except (ValueError, TypeError, KeyError):
+        return None  # of another version: it is made again

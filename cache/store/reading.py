@@ -31,8 +31,8 @@ from backends.study import (
 )
 from cache.store import keys
 from cache.store.identities import asked_by
+from cache.store.interface import Store
 from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, Way, text_protocol
-from cache.store.store import Store
 
 
 def identity_to_read(spec: ModelSpec, study: Study | None = None) -> ModelIdentity:
@@ -110,6 +110,16 @@ def gradient_contexts(
 ) -> list[Context]:
     """Contexts with gradient norms of the model."""
     return _asked(_found(store, "gradients", model, None, {}), model, protocol, date)
+
+
+def text_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName, date: str) -> list[Context]:
+    """All contexts with evidence of a language model under a protocol, whatever the settings of its answers."""
+    kinds: tuple[Kind, ...] = ("scores", "answers", "gradients")
+    return [
+        context
+        for kind in kinds
+        for context in _asked(_found(store, kind, model, None, {}), model, protocol, date)
+    ]
 
 
 def image_contexts(

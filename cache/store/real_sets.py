@@ -6,6 +6,7 @@ What a folder held when it was last here is kept, so that its numbers are shown 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from backends.errors import CheckpointError, StoreError
 from backends.image.networks.named import CLIP, INCEPTION, Network
 from backends.study import Study
 from cache.store import keys
-from cache.store.store import Store
+from cache.store.interface import Store
 
+KEPT = "real pictures "
+"""Beginning of the key of what a folder last held."""
 LOOKING = (CLIP, INCEPTION)
 """Kinds of networks that give a picture by itself a vector."""
 
@@ -39,7 +42,7 @@ def real_files(folder: Path) -> dict[str, Path]:
 
 def real_subjects(store: Store, folder: str) -> tuple[str, ...]:
     """Subjects of the pictures of a folder, as it is or as it last was; none where it never was here."""
-    kept = f"real pictures {blake3(folder.encode()).hexdigest(length=16)}"
+    kept = _memo(folder)
     try:
         found = tuple(sorted(real_files(Path(folder))))
     except CheckpointError:
@@ -52,6 +55,21 @@ def real_subjects(store: Store, folder: str) -> tuple[str, ...]:
         except StoreError:
             return found  # a cache that only can be read is read all the same
     return found
+
+
+def keep_real_subjects(store: Store, folder: str, subjects: Sequence[str]) -> None:
+    """Keep what a folder of real pictures held on another machine.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    content = json.dumps(sorted(subjects)).encode()
+    if store.memo(_memo(folder)) != content:
+        store.put_memo(_memo(folder), content)
+
+
+def _memo(folder: str) -> str:
+    return f"{KEPT}{blake3(folder.encode()).hexdigest(length=16)}"
 
 
 def folders_of(study: Study) -> list[str]:

@@ -17,14 +17,12 @@ import pandas as pd
 import pyarrow as pa
 from blake3 import blake3
 from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from backends.files.plain import storable
 from backends.study import Modality, Part
-from cache.analysis.board import NUMBERS
 from cache.store import schema
 from cache.store.arrow import packed, unpacked
-from cache.store.store import Store
+from cache.store.interface import Store
 
 NOTES = "notes"
 """Setting with what a reader of the numbers must know; a list of sentences."""
@@ -261,7 +259,7 @@ def example_sums(store: Store, keys: Sequence[str]) -> dict[str, str]:
 
 def _read(row: RowMapping) -> Result:
     names = json.loads(row["names"])
-    numbers = np.frombuffer(row["numbers"], np.float64).reshape(len(NUMBERS), len(names))
+    numbers = np.frombuffer(row["numbers"], np.float64).reshape(len(Number._fields), len(names))
     known = {name: row[name] for name in (*_IDENTITY, "source", "created") if name != "settings"}
     metrics = {name: Number(*map(float, numbers[:, place])) for place, name in enumerate(names)}
     return Result(**known, metrics=metrics, settings=json.loads(row["settings"]))
@@ -307,7 +305,7 @@ def _insert(connection: Connection, new: Mapping[str, Result], payloads: Mapping
 def _row(connection: Connection, key: str, each: Result, known: dict[str, int]) -> dict[str, object]:
     """A run as the table has it; `known` keeps the numbers of lists of metrics, of which few are different."""
     names = sorted(each.metrics)
-    numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(NUMBERS)).T
+    numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(Number._fields)).T
     listed = json.dumps(names)
     if listed not in known:
         known[listed] = _metrics_id(connection, listed)
@@ -338,8 +336,10 @@ def _still_chosen(each: Result, chosen: frozenset[str]) -> Result:
 
 def _metrics_id(connection: Connection, names: str) -> int:
     table = schema.result_metrics
-    connection.execute(sqlite_insert(table).values(names=names).on_conflict_do_nothing())
-    return int(connection.execute(select(table.c.id).where(table.c.names == names)).scalar_one())
+    known = connection.execute(select(table.c.id).where(table.c.names == names)).scalar_one_or_none()
+    if known is None:
+        known = connection.execute(insert(table).values(names=names).returning(table.c.id)).scalar_one()
+    return int(known)
 
 
 def _remove(connection: Connection, keys: Sequence[str]) -> None:

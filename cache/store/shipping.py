@@ -1,11 +1,15 @@
-"""Making a store ready to be compressed as a whole: cells without compression of their own, which repeat each other."""
+"""Making a store ready to be shipped: cells that compress as a whole, and nothing of the machine that made it."""
 
 from __future__ import annotations
 
-import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from cache.store import codec
+from sqlalchemy import delete, select, update
+
+from cache.store import codec, schema
+from cache.store.interface import Store
+from cache.store.keys import VALUE_KINDS
 
 
 def loosen(path: Path) -> None:
@@ -16,16 +20,30 @@ def loosen(path: Path) -> None:
     Raises:
         DamagedCell: a cell cannot be read.
     """
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            for cell, payload in connection.execute("SELECT id, payload FROM cells").fetchall():
+    cells, contexts = schema.cells, schema.contexts
+    packed = select(cells.c.id).join(contexts).where(contexts.c.kind.not_in(VALUE_KINDS))
+    with closing(Store.open(path)) as store:
+        with store.writing() as connection:
+            for cell in connection.execute(packed).scalars().all():
+                payload = connection.execute(select(cells.c.payload).where(cells.c.id == cell)).scalar_one()
                 loose = codec.uncompressed(payload)
-                connection.execute(
-                    "UPDATE cells SET payload = ?, checksum = ? WHERE id = ?",
-                    (loose, codec.checksum(loose), cell),
-                )
-            connection.execute("DELETE FROM memos")
-        connection.execute("VACUUM")
-    finally:
-        connection.close()
+                changed = {"payload": loose, "checksum": codec.checksum(loose)}
+                connection.execute(update(cells).where(cells.c.id == cell).values(**changed))
+            connection.execute(delete(schema.memos))
+        store.seal()
+
+
+def forget_own_machine(store: Store) -> None:
+    """Forget what is true of the machine that made a store alone: whether its original draws the same twice."""
+    index, contexts = schema.evidence, schema.contexts
+    checks = [context.key for context in store.contexts() if context.kind == "checks"]
+    own = [
+        (context, digest)
+        for context, held in store.values(checks).items()
+        for digest, check in held.items()
+        if isinstance(check, dict) and check.get("report") is None
+    ]
+    with store.writing() as connection:
+        for context, digest in own:
+            owner = select(contexts.c.id).where(contexts.c.key == context).scalar_subquery()
+            connection.execute(delete(index).where(index.c.context == owner, index.c.digest == digest))

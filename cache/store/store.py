@@ -1,34 +1,32 @@
-"""The store: evidence, runs and derived numbers in one SQLite file, images beside it.
+"""The store: evidence, runs and derived numbers in one database, images beside it. Knows no SQL dialect.
 
-One call of `put_text` or `put_images` is one cell and one transaction: after a kill, all of it is there or none. The
-newest evidence of a probe wins. A cell whose checksum fails counts as missing, so the next evaluation replaces it.
-Several processes may have one store open; each waits for the other's short transactions.
+One call of `put_text`, `put_images` or `put_values` is one cell and one transaction: after a kill, all of it is there
+or none. The newest evidence of a probe wins. A cell whose checksum fails counts as missing, so the next evaluation
+replaces it. Several processes may have one store open; each waits for the other's short transactions.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Connection, delete, func, insert, select
 
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache.store import codec, schema
-from cache.store.absorb import absorb
+from cache.store.cells import CONTEXT_FIELDS, grow_version, put_cell, put_context, replace_rows
 from cache.store.image_files import ImageFiles
+from cache.store.interface import BrokenPage, Database, Store
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 
 Evidence = TypeVar("Evidence")
-_CONTEXT_FIELDS = tuple(field.name for field in fields(Context))
+_AT_ONCE = 500
+"""Cells and contexts of one query; databases take no more than some thousand."""
 
 _DAMAGED = select(schema.damage.c.cell)
 
@@ -38,66 +36,48 @@ class _Place(NamedTuple):
     row: int
 
 
-class Store:
-    """One cache. Thread-safe: every call takes its own connection from the engine's pool."""
+class DatabaseStore(Store):
+    """One cache, as `interface.Store` says. Every call takes a connection of its own from the database."""
 
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self.path = path
-        self._engine = engine
-        self._images = ImageFiles(path.parent / "images")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._images = ImageFiles(database.path.parent / "images")
         self._verified: set[int] = set()
         self._contexts: dict[int, Context] = {}
         self._numbers: dict[str, int] = {}
         self._broken: set[int] = set()
         self._lock = Lock()  # pages and the worker share one store; protects the three above
 
-    @classmethod
-    def open(cls, path: Path) -> Store:
-        """Open the store, made where it is new.
-
-        Args:
-            path: the database file; images go into `images/` beside it.
-
-        Raises:
-            StoreError: read-only, full, damaged, another program's file, or of a newer version.
-        """
-        return cls(schema.open_engine(path), path)
+    @property
+    def path(self) -> Path:
+        """The database's file."""
+        return self._database.path
 
     def close(self) -> None:
         """Give back all connections. Needed only before the file is moved."""
-        self._engine.dispose()
+        self._database.close()
 
     def seal(self) -> None:
-        """Make the database one small file without companions, fit to be shipped or mailed; then close it.
-
-        Raises:
-            StoreError: the file cannot be written, or is open elsewhere.
-        """
+        """Make the database one small file without companions, fit to be shipped or mailed; then close it."""
         cells = schema.cells
         used = select(schema.evidence.c.cell)
         with self.writing(news=False) as connection:
             connection.execute(delete(cells).where(cells.c.id.not_in(used), cells.c.id.not_in(_DAMAGED)))
-        self.close()  # leaving the write-ahead log needs the file for itself, idle connections included
-        with self.reading() as connection:
-            connection.exec_driver_sql("VACUUM")
-            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
-        self.close()
+        self._database.compact()
 
     # Contexts
 
     def register(self, context: Context) -> str:
         """Remember what a context's key stands for, before evidence is put under it; returns the key."""
-        if context.key not in {known.key for known in self.contexts()}:
-            values = {name: getattr(context, name) for name in _CONTEXT_FIELDS}
+        if self._number(context.key) is None:
             with self.writing(news=False) as connection:
-                statement = sqlite_insert(schema.contexts).values(key=context.key, **values)
-                connection.execute(statement.on_conflict_do_update(index_elements=["key"], set_=values))
+                put_context(connection, context)
         return context.key
 
     def contexts(self) -> list[Context]:
         """All contexts that were registered, oldest first; a damaged one is left out until it is registered again."""
         table = schema.contexts
-        query = select(table.c.id, table.c.key, *(table.c[name] for name in _CONTEXT_FIELDS))
+        query = select(table.c.id, table.c.key, *(table.c[name] for name in CONTEXT_FIELDS))
         with self._lock:
             # Contexts are never changed or removed, so only those that came since the last call are read.
             new = table.c.id > max(self._contexts, default=0)
@@ -126,25 +106,25 @@ class Store:
         return [digest for digest in dict.fromkeys(digests) if digest not in sound]
 
     def put_text(self, context: str, rows: Sequence[tuple[str, TextEvidence]]) -> None:
-        """Store one batch of text evidence: probe digest and evidence. All of it or, when killed, nothing.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
+        """Store one batch of text evidence: probe digest and evidence. All of it or, when killed, nothing."""
         self._put(context, [digest for digest, _ in rows], codec.encode_text([found for _, found in rows]))
 
     def put_images(self, context: str, rows: Sequence[tuple[str, ImageEvidence, bytes]]) -> None:
-        """Store one batch of image evidence: probe digest, evidence, PNG. Files first, then the rows that name them.
-
-        Raises:
-            StoreError: the store cannot be written.
-        """
+        """Store one batch of image evidence: probe digest, evidence, PNG. Files first, then the rows that name them."""
         for _, found, png in rows:
             if self._images.write(png) != found.image:
                 raise ValueError(f"image {found.image} is not the hash of its PNG")
         self._put(
             context, [digest for digest, _, _ in rows], codec.encode_images([found for _, found, _ in rows])
         )
+
+    def put_values(self, context: str, values: Mapping[str, object]) -> None:
+        """Store one batch of what is said in JSON, by digest; nothing is written where the same is kept already."""
+        kept = self._get(context, list(values), codec.decode_values)
+        new = {
+            digest: value for digest, value in values.items() if digest not in kept or kept[digest] != value
+        }
+        self._put(context, list(new), codec.encode_values(list(new.values())))
 
     def text(self, context: str, digests: Sequence[str], *, pieces: bool = True) -> dict[str, TextEvidence]:
         """Text evidence that is there, by digest. `pieces=False` leaves out what only pages need, and is quicker."""
@@ -157,12 +137,41 @@ class Store:
         found = self._get(context, digests, codec.decode_images)
         return {digest: item for digest, item in found.items() if self._images.intact(item.image)}
 
-    def image_path(self, digest: str) -> Path:
-        """PNG file of an image.
+    def values(self, contexts: Sequence[str]) -> dict[str, dict[str, object]]:
+        """Everything that is kept in JSON under each of these contexts, by digest, in the order in which it was put."""
+        found: dict[str, dict[str, object]] = {context: {} for context in contexts}
+        numbers = {number: key for key in found if (number := self._number(key)) is not None}
+        index = schema.evidence
+        query = (
+            select(index.c.cell, index.c.context, index.c.digest, index.c.row)
+            .where(index.c.cell.not_in(_DAMAGED))
+            .order_by(index.c.cell, index.c.row)
+        )
+        places: dict[int, list[tuple[str, _Place]]] = {}
+        with self.reading() as connection:
+            for some in _parts(list(numbers)):
+                for cell, context, digest, row in connection.execute(query.where(index.c.context.in_(some))):
+                    places.setdefault(cell, []).append((numbers[context], _Place(digest, row)))
+        for cell, payload in self._payloads(list(places)):
+            try:
+                values = codec.decode_values(payload, [place.row for _, place in places[cell]])
+            except codec.DamagedCell:
+                self._mark_damaged([cell])
+                continue
+            for (context, place), value in zip(places[cell], values, strict=True):
+                found[context][place.digest] = value
+        return found
 
-        Raises:
-            StoreError: it was deleted.
-        """
+    def put_picture(self, png: bytes) -> str:
+        """Keep a picture that values name; returns its hash."""
+        return self._images.write(png, thumbnail=False)
+
+    def has_picture(self, digest: str) -> bool:
+        """Whether a picture is there and holds what its hash says."""
+        return self._images.intact(digest)
+
+    def image_path(self, digest: str) -> Path:
+        """PNG file of an image."""
         path = self._images.path(digest)
         if not path.is_file():
             raise StoreError(
@@ -171,11 +180,7 @@ class Store:
         return path
 
     def thumbnail_path(self, digest: str) -> Path:
-        """A small version of an image for boards of many; the image itself where that is small.
-
-        Raises:
-            StoreError: the image was deleted.
-        """
+        """A small version of an image for boards of many; the image itself where that is small."""
         self.image_path(digest)
         return self._images.thumbnail(digest)
 
@@ -213,8 +218,7 @@ class Store:
         record = run.to_json()
         row = {"key": run.key, "study": run.study, "created": run.created, "record": record}
         with self.writing(size=len(record)) as connection:
-            connection.execute(delete(schema.runs).where(schema.runs.c.key == run.key))
-            connection.execute(insert(schema.runs), row)
+            replace_rows(connection, schema.runs, [row])
 
     def runs(self, study: str | None = None) -> list[RunRecord]:
         """Runs of one study, or all, newest first; damaged ones are left out."""
@@ -245,8 +249,7 @@ class Store:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
         row = {"key": key, "checksum": codec.checksum(payload), "payload": payload}
         with self.writing(news=False, size=len(payload)) as connection:
-            connection.execute(delete(schema.memos).where(schema.memos.c.key == key))
-            connection.execute(insert(schema.memos), row)
+            replace_rows(connection, schema.memos, [row])
 
     def version(self) -> int:
         """A number that grows whenever evidence or runs were written, by any process."""
@@ -255,43 +258,25 @@ class Store:
             value = connection.execute(query).scalar_one_or_none()
         return int(value) if value is not None and str(value).isdecimal() else 0  # the next write mends it
 
-    def absorb(self, path: Path, images: Path | None = None) -> int:
-        """Take over another store's evidence, runs, numbers and images; a store already absorbed costs nothing.
-
-        Args:
-            path: the other store's database file, which is only read.
-            images: the folder of its pictures, where that is not `images` beside it.
-
-        Returns:
-            How many pieces of evidence are new here.
-
-        Raises:
-            StoreError: either store cannot be used.
-        """
-        return absorb(self.path, self._images, path, images or path.parent / "images")
+    def faults(self) -> list[str]:
+        """What the database finds wrong with itself."""
+        return self._database.faults()
 
     # Connections
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection to read with; StoreError where the database cannot be read."""
-        try:
-            with self._engine.connect() as connection:
-                yield connection
-        except DatabaseError as error:
-            raise schema.explain(error, self.path) from error
+        with self._database.reading() as connection:
+            yield connection
 
     @contextmanager
     def writing(self, *, news: bool = True, size: int = 0) -> Iterator[Connection]:
         """A transaction of `size` bytes, 0 where unknown; `news`: `version` grows. StoreError: it cannot be written."""
-        try:
-            with self._engine.begin() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield connection
-                if news:
-                    connection.exec_driver_sql(schema.GROW_VERSION)
-        except DatabaseError as error:
-            raise schema.explain(error, self.path, size) from error
+        with self._database.writing(size) as connection:
+            yield connection
+            if news:
+                grow_version(connection)
 
     # Inside
 
@@ -304,27 +289,11 @@ class Store:
     def _put(self, context: str, digests: Sequence[str], payload: bytes) -> None:
         if not digests:
             return
-        index = schema.evidence
         owner = self._number(context)
         if owner is None:
             raise ValueError(f"context {context} was not registered")
         with self.writing(size=len(payload)) as connection:
-            row = {"context": owner, "created": time.time(), "payload": payload}
-            made = (
-                insert(schema.cells)
-                .values(checksum=codec.checksum(payload), **row)
-                .returning(schema.cells.c.id)
-            )
-            cell = int(connection.execute(made).scalar_one())
-            newest = {digest: row for row, digest in enumerate(digests)}
-            connection.execute(
-                delete(index).where(index.c.context == owner, index.c.digest == bindparam("old")),
-                [{"old": digest} for digest in newest],
-            )
-            connection.execute(
-                insert(index),
-                [{"context": owner, "digest": key, "cell": cell, "row": row} for key, row in newest.items()],
-            )
+            cell = put_cell(connection, owner, digests, payload)
         self._verified.add(cell)
 
     def _cells_of(self, context: str, digests: Sequence[str]) -> dict[int, list[_Place]]:
@@ -379,19 +348,20 @@ class Store:
         """Cell, checksum, payload; payload None where the database itself cannot read it."""
         table = schema.cells
         query = select(table.c.id, table.c.checksum, table.c.payload)
-        try:
-            with self._engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(query.where(table.c.id.in_(cells)))]
-        except DatabaseError as error:
-            if "malformed" not in str(error.orig):
-                raise schema.explain(error, self.path) from error
         found: list[tuple[int, str, bytes | None]] = []
+        try:
+            with self.reading() as connection:
+                for some in _parts(cells):
+                    found += [tuple(row) for row in connection.execute(query.where(table.c.id.in_(some)))]
+            return found
+        except BrokenPage:
+            found.clear()
         for cell in cells:
             try:
-                with self._engine.connect() as connection:
+                with self.reading() as connection:
                     row = connection.execute(query.where(table.c.id == cell)).one_or_none()
                     found.append((cell, "", None) if row is None else tuple(row))
-            except DatabaseError:
+            except StoreError:
                 found.append((cell, "", None))
         return found
 
@@ -401,6 +371,14 @@ class Store:
 
     def _mark_damaged(self, cells: Sequence[int]) -> None:
         with self.writing() as connection:
-            known = sqlite_insert(schema.damage).on_conflict_do_nothing()
-            connection.execute(known, [{"cell": cell} for cell in cells])
+            known = set(connection.execute(_DAMAGED.where(schema.damage.c.cell.in_(cells))).scalars())
+            new = [{"cell": cell} for cell in cells if cell not in known]
+            if new:
+                connection.execute(insert(schema.damage), new)
         self._verified.difference_update(cells)
+
+
+def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+    """As many at a time as one query takes."""
+    for start in range(0, len(numbers), _AT_ONCE):
+        yield numbers[start : start + _AT_ONCE]

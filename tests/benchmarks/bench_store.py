@@ -24,6 +24,7 @@ from cache.analysis.scoreboard import evidence_for, scoreboard
 from cache.evaluate.gather_text import in_cells
 from cache.store import Store
 from cache.store.keys import answers_context, scores_context
+from cache.store.merge import merge
 from cache.store.reading import identity_to_read
 from tests.filled_store import _answer, _scores, text_study
 
@@ -45,8 +46,8 @@ def main(n_models: int = 25, n_probes: int = 240) -> None:
         warm, _ = timed(lambda: open_and_score(study, store.path), 5)
         store.seal()
         other = Store.open(folder / "other" / "evidence.sqlite")
-        absorbed, _ = timed(lambda: other.absorb(store.path))
-        again, _ = timed(lambda: other.absorb(store.path), 5)
+        absorbed, _ = timed(lambda: merge(other, store))
+        again, _ = timed(lambda: merge(other, store), 5)
         size = store.path.stat().st_size
         size_json = sum(path.stat().st_size for path in folder.glob("*.json"))
     print(
@@ -58,8 +59,8 @@ def main(n_models: int = 25, n_probes: int = 240) -> None:
         ("read one probe of all models", one, one_json),
         ("scoreboard, first time", cold, None),
         ("scoreboard, kept", warm, None),
-        ("absorb the whole store", absorbed, None),
-        ("absorb it again", again, None),
+        ("merge the whole store", absorbed, None),
+        ("merge it again", again, None),
     ]
     for what, seconds, naive in rows:
         ratio = f"   JSON {naive * 1e3:9.1f} ms   {naive / seconds:6.1f} x" if naive else ""

@@ -25,7 +25,7 @@ from app.charts.choices import axis
 from app.charts.many import Ruler, Scene, parallel_many
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
-from app.shared.looks import METHODS
+from app.looks.model_looks import METHODS
 from backends.metrics import METRICS, Direction, TextMetric
 from cache.analysis.frontier import hypervolume, pareto
 from cache.analysis.results_board import results_board

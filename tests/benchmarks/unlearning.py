@@ -89,15 +89,17 @@ def _parts() -> tuple[Any, Any, Any]:
 
 
 def _ours(way: str, steps: int) -> Callable[[], object]:
-    from backends.unlearning.recipes import Method, Schedule, recipe
+    from backends.unlearning.recipes import Objective, Schedule, recipe
     from backends.unlearning.text_methods import METHODS
     from backends.unlearning.text_training import Training
 
     model, tokenizer, rows = _parts()
     settings = {"layer": "20"} if way == "RMU" else {}
-    method = Method("FineTune", alpha=1.0) if way == "bare" else recipe(METHODS[way], settings).method
+    objective = Objective("FineTune", alpha=1.0)
+    if way != "bare":
+        objective = recipe(METHODS[way], settings).objective
     schedule = Schedule(steps + 1, 1e-5, batch=BATCH, retain_batch=BATCH)
-    run = Training(model, tokenizer, method, schedule, rows, "cpu")
+    run = Training(model, tokenizer, objective, schedule, rows, "cpu")
     return _together(run) if way == "bare" else run.step
 
 
@@ -124,7 +126,8 @@ def _field(steps: int) -> Callable[[], object]:
     import torch
 
     from backends.unlearning.text_batches import encode_rows, make_batch, shuffled
-    from backends.unlearning.text_losses import answer_nll, cross_entropy, npo
+    from backends.unlearning.text_losses import answer_nll, cross_entropy
+    from backends.unlearning.text_methods.npo import npo
 
     model, tokenizer, rows = _parts()
     reference = copy.deepcopy(model).eval().requires_grad_(False)

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Dashboard
-from tests.browser.steps import screenshot, wait_ready
+from tests.browser.steps import marks, screenshot, wait_ready
 
 LOADING_MS = 120_000
 
@@ -28,8 +28,7 @@ def test_trade_offs_of_both_studies(page: Page, dashboard: Dashboard) -> None:
     for study, points in (("fictitious-people", 32), ("neon-pictures", 23)):
         page.goto(f"{dashboard.url}/tradeoffs?study={study}")
         wait_ready(page)
-        expect(page.locator(".js-plotly-plot .scatterlayer .point").first).to_be_visible()
-        assert page.locator(".js-plotly-plot .scatterlayer .point").count() >= points
+        expect(marks(page).nth(points - 1)).to_be_visible()
         screenshot(page, f"demo-tradeoffs-{study}")
 
 
@@ -49,7 +48,7 @@ def test_a_fresh_prompt_streams_through_the_real_language_models_and_stops(
     for model in ("Original", "NPO 45"):
         card = page.get_by_role("article", name=model, exact=True)
         expect(card).to_contain_text("fresh")
-        assert re.search(r"1\. \w+\s+2\. \w+\s+3\. \w+", card.inner_text()), card.inner_text()
+        expect(card).to_contain_text(re.compile(r"1\. \w+\s+2\. \w+\s+3\. \w+"))
     screenshot(page, "demo-live-text")
 
 
@@ -63,6 +62,6 @@ def test_a_fresh_prompt_is_drawn_by_the_real_image_models(page: Page, dashboard:
     wait_ready(page)
     for model in ("Original", "SalUn 160"):
         column = page.get_by_role("article", name=model, exact=True)
-        expect(column.locator("img")).to_have_count(2)
+        expect(column.get_by_role("img")).to_have_count(2)
         expect(column).to_contain_text("cat")
     screenshot(page, "demo-live-image")

@@ -15,7 +15,17 @@ from cache.store import Store
 from cache.store.results import put_results
 from tests.benchmarks.runs import COLLECTION, metric_keys, random_runs
 from tests.browser.conftest import Dashboard, running, window
-from tests.browser.steps import screenshot, wait_ready
+from tests.browser.steps import (
+    chosen_run,
+    expect_points,
+    expect_traces,
+    keyed,
+    plot,
+    screenshot,
+    tables,
+    upload,
+    wait_ready,
+)
 from tests.browser.test_tradeoffs import click_point, expect_axes
 from tests.filled_store import fill_text, text_study, write_study
 from tests.foreign_files import BASE, write_others, write_saves
@@ -23,10 +33,6 @@ from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 TOFU = f"TOFU forget10 · {BASE}"
 RUNS = 10_000
-POINTS = (
-    "plot => plot._fullData.filter(trace => trace.customdata).reduce((sum, trace) => sum + trace._length, 0)"
-)
-"""How many points can be clicked."""
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +65,18 @@ def open_page(page: Page, board: Dashboard, link: str = "") -> None:
 
 def test_a_box_chooses_runs_and_says_what_differs(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?run=NPO+10&run=GradAscent+10")
-    panel = page.locator("[data-testid='stMultiSelect']").filter(has_text="NPO 10")
+    panel = chosen_run(page, "NPO 10")
     expect(panel).to_be_visible()
     expect(page.get_by_text(re.compile(r"paired permutation test p [=<] "))).to_be_visible()
     expect(page.get_by_text("Settings that differ")).to_be_visible()
     screenshot(page, "tradeoffs-pair")
-    page.locator(".js-plotly-plot").hover()
+    plot(page).hover()
     page.locator("[data-title='Box Select']").click()
-    plot = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-    assert plot is not None
-    page.mouse.move(plot["x"] + 2, plot["y"] + 2)
+    area = plot(page).locator(".nsewdrag").first.bounding_box()
+    assert area is not None
+    page.mouse.move(area["x"] + 2, area["y"] + 2)
     page.mouse.down()
-    page.mouse.move(plot["x"] + plot["width"] - 2, plot["y"] + plot["height"] - 2, steps=8)
+    page.mouse.move(area["x"] + area["width"] - 2, area["y"] + area["height"] - 2, steps=8)
     page.mouse.up()
     expect(page).to_have_url(re.compile(r"(run=.*){10}"))
     wait_ready(page)
@@ -92,23 +98,21 @@ def test_a_copied_link_restores_the_view_in_another_browser(
         other.goto(page.url)
         wait_ready(other)
         expect_axes(other, "Truth ratio on forget", "Probability of the true answer on retain")
-        expect(other.locator("[data-testid='stMultiSelect']").filter(has_text="NPO 8")).to_be_visible()
+        expect(chosen_run(other, "NPO 8")).to_be_visible()
         expect(other.get_by_text("Ellipses hold 95 %")).to_be_visible()
         expect(other.get_by_role("button", name="Filter (on)")).to_be_visible()
-        names = other.locator(".js-plotly-plot").evaluate("plot => plot.data.map(trace => trace.name)")
-        assert "NPO" in names
-        assert "GradAscent" not in names
+        expect_traces(other, some="NPO", none="GradAscent")
 
 
 def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashboard) -> None:
     open_page(page, board, f"?layer=this+study&layer={TOFU.replace(' ', '+')}")
     warning = page.get_by_text("Not drawn, because measured under another protocol than corrected")
     expect(warning).to_be_visible()
-    assert page.locator(".js-plotly-plot").evaluate(POINTS) == 17
+    expect_points(page, 17)
     page.get_by_text("Draw them together").click()
     expect(page.get_by_text("These points were measured under different protocols")).to_be_visible()
     wait_ready(page)
-    assert page.locator(".js-plotly-plot").evaluate(POINTS) == 28
+    expect_points(page, 28)
     expect(page).to_have_url(re.compile("mix=yes"))
     screenshot(page, "tradeoffs-mixed")
     imported = f"tofu_{BASE}_forget10_NPO step 90"
@@ -145,7 +149,7 @@ def test_an_imported_run_tells_its_numbers_settings_and_examples(page: Page, boa
 )
 def test_every_view_is_drawn(page: Page, board: Dashboard, view: str) -> None:
     open_page(page, board, f"?chart={view}")
-    wanted = page.locator("[data-testid='stDataFrame']" if view in ("Table", "Best") else ".js-plotly-plot")
+    wanted = tables(page) if view in ("Table", "Best") else plot(page)
     expect(wanted.first).to_be_visible()
     screenshot(page, f"tradeoffs-{view.lower()}")
 
@@ -159,19 +163,19 @@ def test_names_from_files_are_text_and_nothing_else(page: Page, board: Dashboard
     )
     page.goto(f"{board.url}/runs")
     wait_ready(page)
-    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(table)
+    upload(page, table)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("3 new runs")).to_be_visible()
     link = "?layer=%3Ci%3Eevil&x=forget%2Fprobability&y=retain%2Fprobability&run=" + quote(f"{evil} 2")
     open_page(page, board, link)
-    expect(page.locator(".js-plotly-plot")).to_be_visible()
-    assert page.locator("img[src='x']").count() == 0
-    names = page.locator(".js-plotly-plot").evaluate("plot => plot.data.map(trace => trace.name).join()")
-    assert "&lt;b>&lt;img" in names
+    expect(plot(page)).to_be_visible()
+    expect(page.locator("img[src='x']")).to_have_count(0)
+    expect_traces(page, some="&lt;b>&lt;img")
     expect(page.get_by_text(f"<i>evil · protocol as in evil.csv · <b>{evil} · step 2")).to_be_visible()
     for view in ("Table", "Parallel", "Agreement"):
         open_page(page, board, f"?layer=%3Ci%3Eevil&chart={view}")
-        assert page.locator("img[src='x']").count() == 0
+        expect((plot(page) if view == "Parallel" else tables(page)).first).to_be_visible()
+        expect(page.locator("img[src='x']")).to_have_count(0)
 
 
 def test_the_best_of_each_method_meets_the_condition(page: Page, board: Dashboard) -> None:
@@ -187,15 +191,13 @@ def test_the_best_of_each_method_meets_the_condition(page: Page, board: Dashboar
 def test_ten_thousand_runs_are_drawn_and_answer(page: Page, board: Dashboard) -> None:
     link = f"?layer={COLLECTION}&x=forget%2Fprobability&y=retain%2Fprobability"
     open_page(page, board, link)
-    assert page.locator(".js-plotly-plot").evaluate(POINTS) == RUNS
-    assert page.locator(".js-plotly-plot").evaluate(
-        "plot => plot.data.some(trace => trace.type == 'scattergl')"
-    )
+    expect_points(page, RUNS)
+    assert plot(page).evaluate("plot => plot.data.some(trace => trace.type == 'scattergl')")
     screenshot(page, "tradeoffs-ten-thousand")
     open_page(page, board, f"?layer={COLLECTION}&chart=Parallel")
     expect(page.get_by_text("Drag along an axis")).to_be_visible()
     open_page(page, board, f"?layer={COLLECTION}&chart=Table")
-    expect(page.locator("[data-testid='stDataFrame']").first).to_be_visible()
+    expect(tables(page).first).to_be_visible()
 
 
 def test_figures_and_the_whole_study_are_saved(page: Page, board: Dashboard) -> None:
@@ -220,7 +222,7 @@ def test_dropped_files_become_runs_and_bad_ones_get_a_line(
     page.goto(f"{board.url}/runs")
     wait_ready(page)
     chosen = [files / "muse_results.csv", files / "mine.csv", half]
-    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(chosen)
+    upload(page, *chosen)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("6 new runs, 0 replaced, 0 known already.")).to_be_visible()
     expect(page.get_by_text("ends in the middle")).to_be_visible()
@@ -229,7 +231,7 @@ def test_dropped_files_become_runs_and_bad_ones_get_a_line(
     page.get_by_label("Or a file or folder on this machine").press("Enter")
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("0 new runs, 0 replaced, 11 known already.")).to_be_visible()
-    page.locator(".st-key-forget_mine").get_by_role("button", name="Forget").click()
+    keyed(page, "forget_mine").get_by_role("button", name="Forget").click()
     expect(page.get_by_text("mine", exact=True)).to_have_count(0)
 
 
@@ -257,10 +259,9 @@ def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Pa
         page.goto(f"{server.url}/tradeoffs?chart=Strength")
         wait_ready(page)
         page.get_by_role("button", name="Evaluate the curve").click()
-        plot = page.locator(".js-plotly-plot")
         traces = "document.querySelector('.js-plotly-plot')?._fullData"
         ready = "trace => trace.mode != 'lines+markers' || trace._length == 5"
-        expect(plot).to_have_count(1, timeout=120_000)
+        expect(plot(page)).to_have_count(1, timeout=120_000)
         page.wait_for_function(f"() => {traces}?.every({ready})", timeout=120_000)
         wait_ready(page)
         screenshot(page, "tradeoffs-strength")
@@ -279,10 +280,10 @@ def test_a_layer_with_one_metric_says_so_and_shows_it(page: Page, board: Dashboa
     table.write_text("model,forget/probability,protocol\nalone,0.25,mine\n")
     page.goto(f"{board.url}/runs")
     wait_ready(page)
-    page.locator("[data-testid='stFileUploaderDropzoneInput']").set_input_files(table)
+    upload(page, table)
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("1 new runs")).to_be_visible()
     open_page(page, board, "?layer=lonely")
     expect(page.get_by_text("A plot needs two metrics, and the 1 runs of these layers have")).to_be_visible()
     expect(page.get_by_text("Protocol: mine.")).to_be_visible()
-    expect(page.locator("[data-testid='stDataFrame']")).to_be_visible()
+    expect(tables(page)).to_be_visible()

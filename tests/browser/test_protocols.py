@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Dashboard, running
-from tests.browser.steps import screenshot, wait_ready
+from tests.browser.steps import keyed, marks, screenshot, wait_ready
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 STUDY = """
@@ -90,8 +90,8 @@ def test_another_protocol_has_its_own_evidence_and_stands_in_the_link(page: Page
     expect(page.get_by_text("Everything that can be evaluated")).to_be_visible(timeout=120_000)
     page.goto(f"{board.url}/tradeoffs?protocol=muse&x=forget/rouge_l_f1&y=forget/mia_min_k")
     wait_ready(page)
-    expect(page.locator(".scatterlayer .point").first).to_be_visible()
-    page.locator(".st-key-card_horizontal_axis button").first.click()
+    expect(marks(page).first).to_be_visible()
+    keyed(page, "card_horizontal_axis").get_by_role("button").first.click()
     expect(page.get_by_text("muse: without stemming")).to_be_visible()
     screenshot(page, "protocol-card")
 

@@ -15,7 +15,7 @@ from backends.study.file import read_study
 from cache.evaluate.plan import plan
 from cache.store import Store
 from tests.browser.conftest import Dashboard, running, window
-from tests.browser.steps import screenshot, wait_ready
+from tests.browser.steps import keyed, screenshot, wait_ready
 from tests.filled_store import fill_text, text_study, write_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
@@ -145,10 +145,10 @@ def test_recorded_runs_are_there_with_their_provenance(page: Page, tmp_path: Pat
         expect(page.get_by_role("button", name="Start")).to_have_count(0)
         expect(page.get_by_text("17 models cannot be evaluated on this machine")).to_be_visible()
         screenshot(page, "runs")
-        table = page.locator(".st-key-runs_random-people canvas").first
+        table = keyed(page, "runs_random-people").locator("canvas").first
         table.click(position={"x": 18, "y": 52}, force=True)  # the grid lays a scroller over its canvas
-        expect(page.locator(".st-key-run_details")).to_contain_text("6 of 6")
-        expect(page.locator(".st-key-run_details")).to_contain_text('"fingerprint"')
+        expect(keyed(page, "run_details")).to_contain_text("6 of 6")
+        expect(keyed(page, "run_details")).to_contain_text('"fingerprint"')
         screenshot(page, "runs-chosen")
 
 

@@ -11,7 +11,16 @@ from playwright.sync_api import Page, expect
 
 from cache.store import Store
 from tests.browser.conftest import Dashboard, running
-from tests.browser.steps import screenshot, wait_ready
+from tests.browser.steps import (
+    axis_title,
+    chosen_run,
+    expect_cards,
+    keyed,
+    marks,
+    plot,
+    screenshot,
+    wait_ready,
+)
 from tests.filled_store import fill_text, text_study, write_study
 
 
@@ -31,19 +40,18 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 def open_page(page: Page, board: Dashboard, link: str = "") -> None:
     page.goto(f"{board.url}/tradeoffs{link}")
     wait_ready(page)
-    expect(page.locator(".js-plotly-plot")).to_have_count(1)
-    expect(page.locator(".js-plotly-plot .scatterlayer .point").first).to_be_visible()
+    expect(plot(page)).to_have_count(1)
+    expect(marks(page).first).to_be_visible()
 
 
 def expect_axes(page: Page, x: str, y: str) -> None:
-    # While Streamlit replaces the chart, both are on the page for a moment.
-    expect(page.locator(".xtitle").filter(has_text=x).first).to_be_visible()
-    expect(page.locator(".ytitle").filter(has_text=y).first).to_be_visible()
+    expect(axis_title(page, "x", x)).to_be_visible()
+    expect(axis_title(page, "y", y)).to_be_visible()
 
 
 def click_point(page: Page, trace: str, index: int) -> None:
     """Click the index-th point of the trace of that name, where a person sees it."""
-    spot = page.locator(".js-plotly-plot").evaluate(
+    spot = plot(page).evaluate(
         """(plot, [name, index]) => {
             const trace = plot.data.find(one => one.name === name && one.customdata);
             const {xaxis, yaxis} = plot._fullLayout;
@@ -63,7 +71,7 @@ def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
     page: Page, board: Dashboard
 ) -> None:
     open_page(page, board)
-    expect(page.locator(".scatterlayer .point")).to_have_count(17)
+    expect(marks(page)).to_have_count(17)
     expect_axes(page, "1 − Probability of the true answer on forget  (better →)", "Model utility  (better →)")
     screenshot(page, "tradeoffs")
 
@@ -71,7 +79,7 @@ def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
 def test_clicking_a_point_names_the_model_and_shows_what_it_changed(page: Page, board: Dashboard) -> None:
     open_page(page, board)
     click_point(page, "NPO", 4)
-    expect(page.locator("[data-testid='stMultiSelect']").filter(has_text="NPO 10")).to_be_visible()
+    expect(chosen_run(page, "NPO 10")).to_be_visible()
     expect(page.get_by_text("Probes that changed most")).to_be_visible()
     expect(page).to_have_url(re.compile(r"run=NPO"))
     page.get_by_text("Provenance", exact=True).click()
@@ -86,8 +94,7 @@ def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, boar
     wait_ready(page)
     expect(page).to_have_url(re.compile(r"probe=forget-"))
     expect(page).to_have_url(re.compile(r"models=NPO\+6|models=NPO%206"))
-    ticked = [one.get_attribute("aria-label") for one in page.get_by_role("article").all()]
-    assert ticked == ["Original", "Retained", "GradAscent 10", "NPO 6", "NPO 10", "IdkDPO 10"]
+    expect_cards(page, "Original", "Retained", "GradAscent 10", "NPO 6", "NPO 10", "IdkDPO 10")
 
 
 def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
@@ -95,7 +102,7 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     page.get_by_role("radio", name="Forget vs neighbour").click()
     # As a person does: see the preset answer before the next click. A click in between overtakes it.
     expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
-    expect(page.locator(".ytitle").filter(has_text="neighbour").first).to_be_visible()
+    expect(axis_title(page, "y", "neighbour")).to_be_visible()
     wait_ready(page)
     page.get_by_text("Up and right are better").click()
     forget, neighbour = (
@@ -113,8 +120,8 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
 
 def test_the_card_of_a_metric_tells_formula_range_and_source(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    page.locator(".st-key-card_vertical_axis").get_by_role("button").click()
-    card = page.locator("[data-testid='stPopoverBody']")
+    keyed(page, "card_vertical_axis").get_by_role("button").click()
+    card = page.get_by_test_id("stPopoverBody")
     expect(card.get_by_role("heading", name="Model utility")).to_be_visible()
     expect(card.locator(".katex").first).to_be_visible()
     expect(card.get_by_text("0 to 1")).to_be_visible()
@@ -124,7 +131,7 @@ def test_the_card_of_a_metric_tells_formula_range_and_source(page: Page, board: 
 def test_the_plotted_values_can_be_taken_along(page: Page, board: Dashboard) -> None:
     open_page(page, board)
     with page.expect_download() as download:
-        page.locator(".st-key-export_plotted").get_by_role("button", name="Download CSV").click()
+        keyed(page, "export_plotted").get_by_role("button", name="Download CSV").click()
     lines = Path(download.value.path()).read_text().splitlines()
     assert len(lines) == 1 + 17
     assert lines[0].startswith("Model,Protocol,Method,Step,Probability of the true answer on forget,")
@@ -132,6 +139,6 @@ def test_the_plotted_values_can_be_taken_along(page: Page, board: Dashboard) -> 
 
 def test_the_dark_theme_draws_light_ink(dark_page: Page, board: Dashboard) -> None:
     open_page(dark_page, board)
-    ink = dark_page.locator(".ytitle").evaluate("title => getComputedStyle(title).fill")
+    ink = axis_title(dark_page, "y", "utility").evaluate("title => getComputedStyle(title).fill")
     assert min(map(int, re.findall(r"\d+", ink)[:3])) > 200
     screenshot(dark_page, "tradeoffs")

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.shared import state
+from app.looks.safe_text import literal, visible
 from app.pages.build.work import submit
+from app.shared import state
 from app.shared.built import built_folder
-from app.shared.safe_text import visible
-from app.shared.job_bar import literal
 from app.shared.unlearning import Asked, Prepared, grid, prepare, settings_for
 from backends.errors import BoardError
 from backends.study import Study

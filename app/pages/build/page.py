@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.shared import state
+from app.looks.safe_text import literal
 from app.pages.build.form import build_form
 from app.pages.build.runs import runs_panel
+from app.shared import state
 from app.shared.resources import studies
-from app.shared.job_bar import literal
-from backends.checkpoints.identity import available
+from backends.checkpoints.identity import available, missing_model_packages
 from backends.errors import BoardError
+from backends.extras import check_extra
 from backends.unlearning.image_prompts import check_family
 
 
@@ -19,17 +20,17 @@ def page() -> None:
     st.title("Build", anchor=False)
     study = studies()[state.study_name()]
     if not available(study.original):
-        st.info(
-            "The original's weights are not on this machine, so nothing can be made of it here.",
-            icon=":material/construction:",
-        )
+        sentence = "The original's weights are not on this machine, so nothing can be made of it here."
+        ways = missing_model_packages([study.original])
+        st.info(literal(" ".join([sentence, *ways])), icon=":material/construction:")
         return
-    if study.modality == "image":
-        try:
+    try:
+        check_extra(study.modality)
+        if study.modality == "image":
             check_family(study.original)
-        except BoardError as error:  # before anybody fills in a form
-            st.info(literal(str(error)), icon=":material/construction:")
-            return
+    except BoardError as error:  # before anybody fills in a form
+        st.info(literal(str(error)), icon=":material/construction:")
+        return
     build_form(study)
     runs_panel(study)
 

@@ -9,18 +9,18 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.shared import state
+from app.charts.building import Trace, Words, building_figure
+from app.looks.model_looks import METHODS, families
+from app.looks.safe_text import literal, visible
+from app.looks.theme import is_dark
 from app.pages.build.strip import strip_panel
 from app.pages.build.work import KIND, go_on
+from app.shared import state
 from app.shared.built import BuiltRun, built_folder, built_runs, take_away
-from app.charts.building import Trace, Words, building_figure
-from app.components.model_picker import is_dark
 from app.shared.figure_export import figure_config
+from app.shared.job_line import JobWords, job_line
 from app.shared.jobs import Job
-from app.shared.looks import METHODS, families
-from app.shared.safe_text import visible
 from app.shared.resources import runner, studies
-from app.shared.job_bar import literal
 from backends.study import Study
 
 POLL_SECONDS = 1.0
@@ -118,22 +118,28 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
 
 def _job_lines(jobs: list[Job]) -> None:
     for job in jobs:
-        if not job.active:
-            continue
-        with st.container(horizontal=True, vertical_alignment="center", key=f"build_line_{job.key[1]}"):
-            text = "Pausing …" if job.stopping() else f"{job.title}: {job.note or 'waiting'}"
-            st.progress(min(1.0, job.done / job.total) if job.total else 0.0, text=literal(text))
-            st.button(
-                "Pause", icon=":material/pause:", on_click=job.cancel, disabled=job.stopping(),
-                key=f"build_pause_{job.key[1]}", help="Keeps where it is; Go on takes it up from there.",
-            )  # fmt: skip
+        if job.active:
+            job_line(job, _words(str(job.key[1])))
     ended = [job for job in jobs if not job.active]
-    if ended and ended[-1].state == "failed":
-        st.error(literal(ended[-1].error), icon=":material/error:")
-    for sentence in ended[-1].remarks if ended else []:
-        st.caption(literal(sentence))
+    if ended:
+        job_line(ended[-1], _words(str(ended[-1].key[1])))
     for sentence in st.session_state.get("build_said", []) if any(job.active for job in jobs) else []:
         st.caption(literal(sentence))
+
+
+def _words(label: str) -> JobWords:
+    """Of the line of one run; several are on the page at once."""
+    return JobWords(
+        line=f"build_line_{label}",
+        button="Pause",
+        button_key=f"build_pause_{label}",
+        icon=":material/pause:",
+        help="Keeps where it is; Go on takes it up from there.",
+        stopping="Pausing …",
+        progress=lambda job, _: f"{job.title}: {job.note or 'waiting'}",
+        stopped="",
+        remarks=True,
+    )
 
 
 def _trace(run: BuiltRun, look: Any) -> Trace:

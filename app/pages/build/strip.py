@@ -11,18 +11,17 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.looks.safe_text import literal, visible
 from app.shared import state
 from app.shared.jobs import Job
-from app.shared.safe_text import visible
 from app.shared.resources import store
-from app.shared.job_bar import literal
 from backends.errors import CheckpointError, ModelError, StoreError, StudyError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, Sampling, Study
 from cache.evaluate.left_out import naming
-from cache.store.reading import images_for
 from cache.store import Store
+from cache.store.reading import images_for
 
 MOST = 9
 """Checkpoints that are shown beside the original, evenly over the steps."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from app.pages.build.strip import draw_strip
 from app.shared.built import note_asked, with_built
+from app.shared.evaluation_jobs import evaluate_models, numerics
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store, studies
 from app.shared.unlearning import Asked, Prepared, add_to_study
 from backends.errors import BoardError
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
+from cache.evaluate.plan import plan
 from cache.store import Store
 
 if TYPE_CHECKING:
@@ -80,9 +82,6 @@ def build(
 
 
 def _evaluate(study: Study, label: str, kept: Store, models: ModelPool, job: Job) -> None:
-    from app.pages.runs.evaluation_panel import evaluate_models, numerics
-    from cache.evaluate.plan import plan
-
     names = [spec.name for spec in study.models if spec.method == label]
     if names:
         evaluate_models(study, kept, models, names, plan(study, kept, numerics(study), names), job)

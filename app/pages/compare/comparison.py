@@ -1,7 +1,7 @@
 """What the Compare page shows of one prompt: one column a model, out of the study and the store.
 
 Pure: reads the store, runs no model, imports neither Streamlit nor torch. What is drawn from a column is decided in
-`app/shared/cards.py` and `app/pages/compare/pictures.py`.
+`app/pages/compare/cards.py` and `app/pages/compare/pictures.py`.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from functools import partial
 import streamlit as st
 
 from app.components.image_board import asked_image, image_board
-from app.components.model_picker import is_dark
+from app.looks.safe_text import literal
+from app.looks.theme import is_dark
 from app.pages.compare.comparison import image_columns
 from app.pages.compare.decoding_menu import own_settings_in_a_line, sampling_menu
 from app.pages.compare.picture_export import export_buttons
@@ -18,10 +19,10 @@ from app.pages.compare.steps_panel import steps_panel
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line, literal
+from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
 from app.shared.judge_panel import judges_in_a_line
-from app.shared.resources import pool, problems, runner, store
+from app.shared.resources import pool, problems, store
 from backends.errors import BoardError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
@@ -66,7 +67,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     forming: dict[tuple[str, int], PartialImage] = {}
     if job is not None:
         active = job.active  # read before the pictures, so that none is missed
-        job_line(job, runner().ahead_of(job))
+        job_line(job)
         for sentence in job.remarks:
             st.warning(literal(sentence), icon=":material/info:")
         forming = job.partial() if active else {}

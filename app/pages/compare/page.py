@@ -6,8 +6,8 @@ import streamlit as st
 
 from app.pages.compare import images as compare_images
 from app.pages.compare import text as compare_text
+from app.pages.compare.probe_bar import probe_bar
 from app.shared import state
-from app.shared.probe_bar import probe_bar
 
 
 def page() -> None:

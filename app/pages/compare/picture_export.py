@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
+from app.looks.html_page import render
 from backends.study import Sampling
 
 _GAP = 12
@@ -28,6 +28,25 @@ img { display: block; min-width: 128px; max-width: 320px; image-rendering: auto;
 img.small { image-rendering: pixelated; width: 144px; } figcaption { font-size: 12px; color: #555; max-width: 320px; }
 figure { margin: 0; } .empty { width: 144px; height: 144px; border: 1px dashed #bbb; display: grid; place-items: center;
   font-size: 12px; color: #777; text-align: center; border-radius: 4px; }
+"""
+_TEMPLATE = """<!doctype html><html lang=en><meta charset=utf-8><title>{{ title }}</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<style>{{ style | safe }}</style>
+<h1>{{ title }}</h1><p>{{ prompt }} · {{ settings }}</p>
+<div class=scroll><table><thead><tr>
+{% for column in columns %}<th>{{ column.title }}<small>{{ column.detail }}</small></th>{% endfor %}
+</tr></thead><tbody>
+{% for row in rows %}
+<tr>
+{% for cell in row %}
+<td>{% if cell.src %}
+<figure><img{{ ' class=small' | safe if cell.small else '' }} src="{{ cell.src }}" alt="{{ cell.settings }}">
+<figcaption>{{ cell.settings }}{% for words in cell.judged %}<br>{{ words }}{% endfor %}</figcaption></figure>
+{%- else %}<div class=empty>{{ cell.message }}</div>{% endif %}</td>
+{% endfor %}
+</tr>
+{% endfor %}
+</tbody></table></div></html>
 """
 
 
@@ -59,31 +78,28 @@ def as_html(board: Mapping[str, Any], title: str, sampling: Sampling) -> bytes:
     """A page that opens without a server: nothing is loaded from anywhere, everything that was written is escaped."""
     columns = board["columns"]
     rows = max((len(column["cells"]) for column in columns), default=0)
-    head = "".join(
-        f"<th>{_text(column['title'])}<small>{_text(column['detail'])}</small></th>" for column in columns
-    )
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_figure(column, row, sampling)}</td>" for column in columns) + "</tr>"
-        for row in range(rows)
-    )
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>{_text(title)}</title>"
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{_STYLE}</style>'
-        f"<h1>{_text(title)}</h1><p>{_text(board['prompt'])} · {_text(_settings(sampling))}</p>"
-        f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></html>"
+    return render(
+        _TEMPLATE,
+        style=_STYLE,
+        title=title,
+        prompt=board["prompt"],
+        settings=_settings(sampling),
+        columns=columns,
+        rows=[[_figure(column, row, sampling) for column in columns] for row in range(rows)],
     ).encode()
 
 
-def _figure(column: Mapping[str, Any], row: int, sampling: Sampling) -> str:
+def _figure(column: Mapping[str, Any], row: int, sampling: Sampling) -> dict[str, Any]:
+    """A cell of the page; without a picture only the words in its place."""
     cell = column["cells"][row] if row < len(column["cells"]) else None
     if cell is None or not cell["src"]:
-        return f"<div class=empty>{_text(cell['message'] if cell else '')}</div>"
-    judged = "".join(f"<br>{_text(each['words'])}" for each in cell["judged"])
-    small = " class=small" if max(_picture(cell["src"]).size) < _SMALLEST else ""
-    settings = _text(cell_settings(column, cell, sampling))
-    image = f'<img{small} src="{_text(cell["src"])}" alt="{settings}">'
-    return f"<figure>{image}<figcaption>{settings}{judged}</figcaption></figure>"
+        return {"src": "", "message": cell["message"] if cell else ""}
+    return {
+        "src": cell["src"],
+        "small": max(_picture(cell["src"]).size) < _SMALLEST,
+        "settings": cell_settings(column, cell, sampling),
+        "judged": [each["words"] for each in cell["judged"]],
+    }
 
 
 def cell_settings(column: Mapping[str, Any], cell: Mapping[str, Any], sampling: Sampling) -> str:
@@ -169,7 +185,3 @@ def _wrapped(draw: ImageDraw.ImageDraw, text: str, width: int, font: Any) -> lis
 
 def _picture(uri: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value), quote=True)

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from app.looks.model_looks import look_of
+from app.looks.names import detail_of
+from app.looks.safe_text import visible
+from app.looks.scales import ROCKET, ramp
 from app.pages.compare.comparison import ImageColumn
 from app.pages.compare.sheet import Axis, Cell, Values, label
-from app.shared.cards import detail_of
-from app.shared.looks import look_of
-from app.shared.safe_text import visible
-from app.shared.scales import ROCKET, ramp
 from backends.checkpoints.identity import available
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence

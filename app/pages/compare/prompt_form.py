@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app.looks.safe_text import literal, visible
+from app.pages.compare.probe_bar import place_of
 from app.shared import state
-from app.shared.job_bar import literal
+from app.shared.job_line import latest, started_here
 from app.shared.jobs import Job, Work
-from app.shared.probe_bar import place_of
 from app.shared.resources import runner
-from app.shared.safe_text import visible
-from backends.checkpoints.identity import available
+from backends.checkpoints.identity import available, missing_model_packages
 from backends.study import Probe
 
 PLACEHOLDER = 240  # characters of a text that stand in the empty box
@@ -72,23 +72,19 @@ def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
     probe, chosen = state.asked(), state.chosen_models()
     here = [name for name in chosen if available(state.study().model(name))]
     if probe is None or not here:
-        st.warning(
-            "None of the ticked models has its weights on this machine, so only recorded results can be shown.",
-            icon=":material/cloud_off:",
-        )
+        sentence = "None of the ticked models has its weights on this machine, so only recorded results can be shown."
+        ways = missing_model_packages([state.study().model(name) for name in chosen])
+        st.warning(literal(" ".join([sentence, *ways])), icon=":material/cloud_off:")
         return
     count = f"{title} with {len(here)} model{'s' if len(here) > 1 else ''}"
     job = runner().submit(count, JOB_KIND, (*_topic(probe, settings), *here), work_for(here, probe))
-    st.session_state.setdefault("jobs_of_this_visit", []).append(job)
+    started_here(job)
     st.rerun()
 
 
 def job_about(probe: Probe, settings: str) -> Job | None:
     """The latest run about the probe: any that is on, or one that ended in this visit."""
-    mine = st.session_state.get("jobs_of_this_visit", [])
-    topic = _topic(probe, settings)
-    about = [job for job in runner().jobs(JOB_KIND) if job.key[:TOPIC_PARTS] == topic]
-    return next((job for job in reversed(about) if job.active or job in mine), None)
+    return latest(JOB_KIND, _topic(probe, settings), TOPIC_PARTS)
 
 
 def models_of(job: Job | None) -> list[str]:

@@ -9,7 +9,8 @@ from functools import partial
 import streamlit as st
 
 from app.components.image_board import asked_image, image_board
-from app.components.model_picker import is_dark
+from app.looks.safe_text import literal
+from app.looks.theme import is_dark
 from app.pages.compare.picture_export import export_buttons
 from app.pages.compare.pictures import enlarged, sheet_board
 from app.pages.compare.sheet import (
@@ -29,7 +30,7 @@ from app.pages.compare.sheet import (
 )
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line, latest, literal
+from app.shared.job_line import job_line, latest, started_here
 from app.shared.jobs import Job, Work
 from app.shared.resources import pool, runner, store
 from app.shared.typed_settings import LIMITS
@@ -166,7 +167,7 @@ def _results(
     forming: dict[tuple[str, str, str], PartialImage] = {}
     if job is not None:
         active = job.active
-        job_line(job, runner().ahead_of(job))
+        job_line(job)
         for sentence in job.remarks:
             st.warning(literal(sentence), icon=":material/info:")
         forming = job.partial() if active else {}
@@ -187,7 +188,7 @@ def _results(
             flat = [cell for column in sheet for cell in column]
             title = f"Drawing {len(here)} pictures"
             submitted = runner().submit(title, KIND, _topic(flat), _work(study, here))
-            st.session_state.setdefault("jobs_of_this_visit", []).append(submitted)
+            started_here(submitted)
             st.rerun()
         export_buttons(drawn, study.name, state.sampling())
         if len(here) < len(missing):

@@ -8,11 +8,11 @@ from functools import partial
 import streamlit as st
 
 from app.components.image_board import image_board
-from app.components.model_picker import is_dark
+from app.looks.theme import is_dark
 from app.pages.compare.pictures import film_board
 from app.shared import state
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line, latest
+from app.shared.job_line import job_line, latest, started_here
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store
 from backends.checkpoints.identity import available
@@ -59,7 +59,7 @@ def _results(
     study = state.study()
     if job is not None:
         active = job.active
-        job_line(job, runner().ahead_of(job))
+        job_line(job)
         if was_active and not active:
             st.rerun()
     films = [film(study, store(), name, probe, sampling) for name in pair]
@@ -76,7 +76,7 @@ def _results(
         if here and st.button("Draw the steps", type="primary", icon=":material/movie:", key="draw_steps"):
             work = partial(_draw, study, store(), pool(), pair, probe, sampling)
             submitted = runner().submit("Drawing step by step", KIND, topic, work)
-            st.session_state.setdefault("jobs_of_this_visit", []).append(submitted)
+            started_here(submitted)
             st.rerun()
         return
     drawn = film_board(study, probe, pair, films[0], films[1], dark=is_dark())

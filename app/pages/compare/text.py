@@ -8,18 +8,18 @@ from typing import cast
 import streamlit as st
 
 from app.components.answer_cards import answer_cards
-from app.components.model_picker import is_dark
+from app.looks.safe_text import visible
+from app.looks.theme import is_dark
+from app.pages.compare.cards import VIEW_NAMES, View, board
 from app.pages.compare.comparison import text_columns
 from app.pages.compare.decoding_menu import decoding_menu
 from app.pages.compare.prompt_form import job_about, models_of, prompt_form
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
-from app.shared.cards import VIEW_NAMES, View, board
 from app.shared.errors import said_plainly
-from app.shared.job_bar import job_line
+from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
-from app.shared.resources import pool, problems, runner, store
-from app.shared.safe_text import visible
+from app.shared.resources import pool, problems, store
 from backends.errors import BoardError
 from backends.evidence import Answer
 from backends.pool import ModelPool
@@ -59,7 +59,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     written: dict[tuple[str, int], tuple[Answer, bool]] = {}
     if job is not None:
         active = job.active  # read before the answers, so that none is missed
-        job_line(job, runner().ahead_of(job))
+        job_line(job)
         written = {key: (answer, bool(answer.finish) or not active) for key, answer in job.partial().items()}
         if was_active and not active:
             st.rerun()

@@ -6,11 +6,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.components.model_picker import is_dark
+from app.looks.safe_text import visible
+from app.looks.scales import ROCKET
+from app.looks.theme import is_dark
 from app.shared import state
 from app.shared.resources import store
-from app.shared.safe_text import visible
-from app.shared.scales import ROCKET
 from backends.study.targets import target_of
 from cache.analysis.confusion import Confusion, Drift, confusion, domains, drift
 

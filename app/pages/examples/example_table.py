@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from app.shared.safe_text import visible
+from app.looks.safe_text import visible
 from backends.errors import StudyError
 from backends.study import Role
 from cache.analysis.examples import LEAST_CHANGE, Examples

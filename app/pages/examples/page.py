@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,6 +11,8 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import available, card_of, role_of, title
+from app.looks.names import ROLE_NAMES
+from app.looks.safe_text import literal, visible
 from app.pages.examples.confusion_panel import confusion_panel
 from app.pages.examples.example_table import (
     COLUMNS,
@@ -20,16 +24,15 @@ from app.pages.examples.example_table import (
     outcome_names,
     table,
 )
-from app.shared import state
-from app.shared.job_bar import literal
+from app.shared import link, state
+from app.shared.link import Setting
 from app.shared.metric_card import metric_card
-from app.shared.probe_bar import ROLE_NAMES
 from app.shared.protocol_choice import protocol_note, under_protocol
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from app.shared.scoreboards import current_scoreboard
 from app.shared.table_export import table_export
 from backends.metrics import METRICS, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.examples import Examples, against_original, examples
 from cache.analysis.noise import NoiseBand, noise_band
@@ -52,7 +55,9 @@ def page() -> None:
     )
     study, board = state.study(), current_scoreboard()
     keys = [
-        key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
+        key
+        for key in available(board.frame)
+        if not isinstance(METRICS[MetricKey.parse(key).name], StudyMetric)
     ]
     roles = list(dict.fromkeys(role_of(key) for key in keys))
     if not roles:
@@ -65,7 +70,7 @@ def page() -> None:
     shown = _examples(state.board_name(), store().version(), models, key, study, board, store())
     choice, columns = _filters(shown, study, role)
     rows = chosen_rows(shown, choice)
-    _write_link()
+    link.write_settings(SETTINGS, PREFIX)
     _counts(shown, study, role, key, board)
     _rows(shown, rows, columns, role, key, study)
 
@@ -93,28 +98,26 @@ def _examples(
     return examples(_study, _store, _board, models, key, higher=higher)
 
 
-# Choices: the widgets keep them in the session under these names; a link brings them, the address shows them.
+# Choices: the widgets keep them in the session under these names after a prefix; a link brings them.
 
-_LINK = ("role", "metric", "find", "outcome", "subject", "tag", "different", "order")
+GROUP, PREFIX = "examples", "examples_"
+SETTINGS = {
+    "role": Setting("", always=True),
+    "metric": Setting("", always=True),
+    "find": Setting(""),
+    "outcome": Setting([]),
+    "subject": Setting(ALL),
+    "tag": Setting(ALL),
+    "different": Setting(False),
+    "order": Setting("change"),
+}
 
 
-def _settled(name: str, options: list[str], usual: str) -> str:
-    """Session key of a choice, holding an allowed value: from the session, else from a link, else the usual one."""
-    key = f"examples_{name}"
-    asked = st.session_state.get(key, st.query_params.get(name, usual))
-    st.session_state[key] = asked if asked in options else usual
-    return key
-
-
-def _write_link() -> None:
-    usual = {"order": "change", "subject": ALL, "tag": ALL, "find": "", "different": False, "outcome": []}
-    for name in _LINK:
-        value = st.session_state.get(f"examples_{name}")
-        if value is None or value == usual.get(name):
-            if name in st.query_params:
-                del st.query_params[name]
-        else:
-            st.query_params[name] = value if isinstance(value, str | list) else "yes"
+def _settled(name: str, options: Sequence[str] | None = None, usual: str | None = None) -> str:
+    """Session key of a choice, holding an allowed value: from a new link, else from the session, else the usual one."""
+    setting = replace(SETTINGS[name], allowed=options)
+    link.settle(GROUP, {name: setting if usual is None else replace(setting, usual=usual)}, PREFIX)
+    return f"{PREFIX}{name}"
 
 
 def _role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
@@ -129,7 +132,8 @@ def _role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
         )
         role = chosen or roles[0]
         ours = [key for key in keys if role_of(key) == role]
-        usual = next((f"{role}/{name}" for name in PREFERRED if f"{role}/{name}" in ours), ours[0])
+        preferred = (str(MetricKey(role, name)) for name in PREFERRED)
+        usual = next((key for key in preferred if key in ours), ours[0])
         with st.container(horizontal=True, vertical_alignment="bottom", gap="xxsmall", width=345):
             metric: str = st.selectbox(
                 "Metric",
@@ -143,7 +147,7 @@ def _role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
             "Order",
             list(ORDERS),
             format_func=lambda order: ORDERS[order],
-            key=_settled("order", list(ORDERS), "change"),
+            key=_settled("order", list(ORDERS)),
             persist_state="session",
             width=190,
         )
@@ -154,11 +158,9 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
     text = study.modality == "text"
     names = outcome_names(role)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        if "examples_find" not in st.session_state:
-            st.session_state["examples_find"] = st.query_params.get("find", "")
         find = st.text_input(
             "Find",
-            key="examples_find",
+            key=_settled("find"),
             icon=":material/search:",
             placeholder="Regular expression",
             persist_state="session",
@@ -167,14 +169,12 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
         )
         outcomes: list[str] = []
         if text:
-            asked = [kind for kind in st.query_params.get_all("outcome") if kind in names]
-            st.session_state.setdefault("examples_outcome", asked)
             outcomes = st.pills(
                 "Some model’s answer is",
                 list(names),
                 format_func=lambda kind: names[kind],
                 selection_mode="multi",
-                key="examples_outcome",
+                key=_settled("outcome", list(names)),
                 persist_state="session",
                 help="Told by rules, no judge: see the card of the metric “Refusals”. The original does not count.",
             )
@@ -193,8 +193,9 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
             label_visibility="collapsed",
             width="content",
         )
-        st.session_state.setdefault("examples_different", st.query_params.get("different") == "yes")
-        different = st.toggle("Only where a model differs", key="examples_different", persist_state="session")
+        different = st.toggle(
+            "Only where a model differs", key=_settled("different"), persist_state="session"
+        )
     order = str(st.session_state["examples_order"])
     return Choice(find or "", frozenset(outcomes or ()), subject, tag, different, order), list(columns or ())
 
@@ -210,7 +211,7 @@ def _slice(shown: Examples, label: str, name: str) -> str:
         label,
         [ALL, *found],
         format_func=visible,
-        key=_settled(name, [ALL, *found], ALL),
+        key=_settled(name, [ALL, *found]),
         persist_state="session",
         width=150,
     )
@@ -283,7 +284,7 @@ def _rows(
     widget = f"examples_rows_{state.study_name()}_{key}"
     held = st.session_state.get(widget) or {"selection": {"rows": []}}
     chosen = [ids[row] for row in held["selection"]["rows"] if row < len(ids)]
-    metric = key.partition("/")[2]
+    metric = MetricKey.parse(key).name
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f"{len(ids):,} of {len(shown.probes):,} probes. Tick a row, then:", width="content")
         if st.button(

@@ -10,19 +10,12 @@ from collections.abc import Hashable, Mapping, Sequence
 import pandas as pd
 
 from backends.study import Study
+from cache.evaluate.cells import cell_of
 from cache.evaluate.evaluation import Progress
 from cache.evaluate.plan import Plan, PlanItem
 from cache.store.runs import RunRecord
 
 FINGERPRINT_SHOWN = 12
-
-Cell = tuple[str, str, str]
-"""Model, probe set and kind."""
-
-
-def cell_of(item: PlanItem | Progress) -> Cell:
-    """Which bar an item or a progress belongs to."""
-    return item.model, item.probe_set, item.kind
 
 
 def to_do(plan: Plan) -> list[str]:

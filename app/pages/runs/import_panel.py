@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 import streamlit as st
 from blake3 import blake3
 
+from app.looks.safe_text import literal, visible
 from app.shared import state
-from app.shared.job_bar import literal
 from app.shared.reference_choice import reference_choice
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from backends.errors import BoardError
 from cache.importers import Found, Imported, Said, grouped, import_results
 from cache.store.results import Result, collections, remove_collection

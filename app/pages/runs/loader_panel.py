@@ -7,12 +7,11 @@ import math
 import pandas as pd
 import streamlit as st
 
+from app.looks.safe_text import literal, visible
 from app.shared import state
-from app.shared.job_bar import literal
 from app.shared.resources import store
-from app.shared.safe_text import visible
 from backends.checkpoints.loader_report import LoaderReport, ModelCheck
-from cache.store.model_checks import model_check
+from cache.store.model_checks import model_checks
 
 COLUMNS = {
     "Changed": st.column_config.NumberColumn(
@@ -33,9 +32,9 @@ COLUMNS = {
 def loader_panel() -> None:
     """One row a model; a chosen one shows its blocks and everything else that differs."""
     study = state.study()
-    checks = {spec.name: model_check(study, store(), spec.name) for spec in study.models}
+    checks = model_checks(study, store(), [spec.name for spec in study.models])
     st.subheader("Models as loaded", anchor=False)
-    reports = {name: check.report for name, check in checks.items() if check is not None and check.report}
+    reports = {name: check.report for name, check in checks.items() if check.report}
     if not reports:
         st.info(
             "Nothing was compared on this machine yet. "

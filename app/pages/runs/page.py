@@ -8,16 +8,15 @@ from dataclasses import asdict
 import pandas as pd
 import streamlit as st
 
+from app.looks.safe_text import literal, visible, visible_json
 from app.pages.runs.evaluation_panel import evaluation_panel
 from app.pages.runs.evaluation_status import protocol, runs_table
 from app.pages.runs.import_panel import import_panel
 from app.pages.runs.loader_panel import loader_panel
 from app.shared import state
-from app.shared.job_bar import literal
 from app.shared.judge_panel import judge_panel
 from app.shared.probe_listing import rows_of_sets
 from app.shared.resources import store
-from app.shared.safe_text import visible, visible_json
 from backends.study import ProbeSet
 from cache.store.runs import RunRecord
 

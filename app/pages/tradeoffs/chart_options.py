@@ -14,6 +14,7 @@ from app.shared import state
 from app.shared.resources import store
 from app.shared.scoreboards import current_scoreboard
 from backends.metrics import METRICS, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.noise import noise_band
 from cache.store import Store
@@ -65,7 +66,7 @@ def band(study: Study, x: Axis, y: Axis) -> tuple[float | None, float | None]:
 
 
 def _half(study: Study, axis: Axis) -> float | None:
-    metric = METRICS.get(axis.key.partition("/")[2])
+    metric = METRICS.get(MetricKey.parse(axis.key).name)
     if metric is None or isinstance(metric, StudyMetric):
         return None
     return _band(

@@ -12,19 +12,19 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import card_of, in_order, per_example, role_of, title
 from app.charts.points import Axis, p_value_said, p_values_shown, short_p_value
+from app.looks.safe_text import cell_text, visible
 from app.pages.tradeoffs.imported_run import foreign_examples, foreign_run
-from app.pages.tradeoffs.link import RUNS
 from app.pages.tradeoffs.selected_model import selected_model
+from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
-from app.shared.layers import STUDY
 from app.shared.resources import store
-from app.shared.safe_text import cell_text, visible
 from backends.study import Study
 from backends.study.inference import described
 from backends.study.targets import target_name
 from cache.analysis.board import Board
 from cache.analysis.differences import Difference, difference, differing
 from cache.analysis.scoreboard import Scoreboard
+from cache.analysis.study_board import STUDY
 from cache.store.results import LOG_KEY, NOTES, result
 
 MOST_OPTIONS = 400

@@ -7,10 +7,9 @@ import streamlit as st
 
 from app.charts.choices import in_order, title
 from app.charts.points import Axis, p_value_said
-from app.shared.job_bar import literal
-from app.shared.layers import tables
+from app.looks.safe_text import cell_text, literal, visible, visible_json
+from app.pages.tradeoffs.layers import tables
 from app.shared.resources import store
-from app.shared.safe_text import cell_text, visible, visible_json
 from cache.analysis.board import Board
 from cache.analysis.differences import difference
 from cache.store.results import NOTES, examples, result

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.shared.job_bar import literal
-from app.shared.layers import STUDY, Layered, layered
-from app.shared.safe_text import visible
+from app.looks.safe_text import literal, visible
+from app.pages.tradeoffs.layers import Layered, layered
+from cache.analysis.study_board import STUDY
 
 KINDS = {"imported": "imported", "published": "published"}
 

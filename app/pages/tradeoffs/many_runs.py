@@ -11,14 +11,14 @@ import streamlit as st
 from app.charts.choices import card_of, in_order, role_of, title
 from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, parallel_many
 from app.charts.points import Axis
-from app.components.model_picker import is_dark
-from app.pages.tradeoffs.link import RUNS
+from app.looks.safe_text import literal
+from app.looks.theme import is_dark
+from app.pages.tradeoffs.settings import RUNS
 from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
 from app.pages.tradeoffs.slices import slices_view
 from app.pages.tradeoffs.strength import strength_view
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_bar import literal
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.ranking import agreement, best_of_each, ranks, within

@@ -12,38 +12,38 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from app.charts.choices import SCALES, USUAL_SCALE, axis, first_axes, in_order, presets, title, unavailable
+from app.charts.choices import axis, first_axes, in_order, presets, title, unavailable
+from app.charts.frontier import Frontier, frontier
 from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
-from app.components.model_picker import is_dark
-from app.pages.tradeoffs import link as tradeoff_link
+from app.looks.model_looks import looks_of, repeating
+from app.looks.safe_text import cell_text, literal, visible
+from app.looks.theme import is_dark
 from app.pages.tradeoffs.chart_options import Options, band, chart_options
 from app.pages.tradeoffs.chosen_runs import chosen_runs, own_runs
-from app.pages.tradeoffs.frontier_panel import Frontier, frontier, frontier_panel
+from app.pages.tradeoffs.frontier_panel import frontier_panel
 from app.pages.tradeoffs.layer_choice import layer_choice, protocol_warning
-from app.pages.tradeoffs.link import NO_SIZE, RUNS, Setting
+from app.pages.tradeoffs.layers import Layered, layer_names, tables
 from app.pages.tradeoffs.many_runs import VIEWS, show_view
 from app.pages.tradeoffs.retained_choice import retained_choice
 from app.pages.tradeoffs.run_filters import filtered
 from app.pages.tradeoffs.selected_model import most_changed
+from app.pages.tradeoffs.settings import GROUP, NO_SIZE, RUNS, layer_settings, settings
 from app.pages.tradeoffs.share_panel import published_sources, whole_study
 from app.pages.tradeoffs.targets_panel import targets_panel
-from app.shared import state
+from app.shared import link, state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_bar import literal
-from app.shared.layers import OWN_PICTURES, STUDY, Layered, layer_names, tables
-from app.shared.looks import looks_of, repeating
 from app.shared.metric_card import metric_card
 from app.shared.protocol_choice import under_protocol
 from app.shared.reference_choice import layer_notes
-from app.shared.safe_text import cell_text, visible
 from app.shared.scoreboards import current_scoreboard
 from app.shared.table_export import table_export
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.lost_utility import lost_utility
 from cache.analysis.scoreboard import MODEL_UTILITY, Scoreboard
+from cache.analysis.study_board import OWN_PICTURES, STUDY
 
 AIM = "The star never saw the forget set: it is the aim, and forgetting beyond it is damage rather than gain."
 FRONTIER = "Frontier"
@@ -62,8 +62,8 @@ def page() -> None:
     about = st.container()
     board = current_scoreboard()
     names = layer_names(study)
-    layers = {"layer": Setting([STUDY], names), "mix": Setting(False)}
-    tradeoff_link.settle(layers)
+    layers = layer_settings(names)
+    link.settle(GROUP, layers)
     presets_place, axes_place, views_place = st.container(), st.container(), _row()
     with views_place:
         view_place = st.container(width="stretch")
@@ -76,16 +76,16 @@ def page() -> None:
     said = st.container()
     keys = in_order(shown.board.known())
     if len(keys) < 2:
-        tradeoff_link.write(layers)
+        link.write_settings(layers)
         if st.session_state["layer"] in ([], [STUDY]):
             _nothing_yet(study, keys, evaluated=bool(board.numerics))
         else:
             _too_few(shown, keys)
         return
     usual = first_axes(keys, study.modality)
-    settings = _settings(usual, keys, shown.board)
-    tradeoff_link.settle(settings)
-    tradeoff_link.write(layers | settings)
+    others = settings(usual, keys, set(shown.board.heads["model"]), (FRONTIER, *VIEWS))
+    link.settle(GROUP, others)
+    link.write_settings(layers | others)
     with views_place:
         runs = filtered(shown.board)
     with view_place:
@@ -105,27 +105,6 @@ def page() -> None:
         show_view(view, runs, keys, axes.x, axes.y, study)
         return
     _frontier(runs, shown, board, axes, keys, study)
-
-
-def _settings(usual: tuple[str, str], keys: Sequence[str], board: Board) -> dict[str, Setting]:
-    """Everything of the page that a link restores, beside the layers."""
-    models = set(board.heads["model"])
-    return {
-        "x": Setting(usual[0], set(keys)),
-        "y": Setting(usual[1], set(keys)),
-        "size": Setting(NO_SIZE, {NO_SIZE, *keys}),
-        "turn": Setting(True),
-        "chart": Setting(FRONTIER, {FRONTIER, *VIEWS}),
-        "xscale": Setting(USUAL_SCALE, SCALES),
-        "yscale": Setting(USUAL_SCALE, SCALES),
-        "intervals": Setting("bars", ("bars", "ellipses", "none")),
-        "grey": Setting(False),
-        "band": Setting(True),
-        "ideal": Setting(False),
-        "method": Setting([], None),
-        "tag": Setting("", None),
-        RUNS: Setting([], models),
-    }
 
 
 def _row() -> DeltaGenerator:

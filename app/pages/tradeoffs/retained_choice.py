@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import streamlit as st
 
-from app.pages.runs.evaluation_panel import JOB_KIND, evaluate_models, numerics
+from app.looks.safe_text import visible
 from app.shared import state
-from app.shared.resources import pool, runner, store, studies
-from app.shared.safe_text import visible
+from app.shared.evaluation_jobs import numerics, submit_evaluation
+from app.shared.resources import store, studies
 from backends.checkpoints.identity import available
 from backends.study import Study
 from cache.evaluate.plan import plan
@@ -59,6 +57,5 @@ def _evaluate(study: Study, name: str) -> None:
             f"The retained model lacks {known.missing} of {known.total} pieces of evidence.", width="content"
         )
         if st.button("Evaluate it now", icon=":material/play_arrow:", key="evaluate_retained"):
-            work = partial(evaluate_models, study, store(), pool(), [name], known)
-            runner().submit("Evaluating 1 model", JOB_KIND, (state.board_name(), name), work, gives_way=True)
+            submit_evaluation("Evaluating 1 model", study, [name], known)
             st.switch_page("pages/runs/page.py")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.shared.safe_text import visible
+from app.looks.safe_text import visible
 from cache.analysis.board import Board
 
 LEAST_RUNS = 12

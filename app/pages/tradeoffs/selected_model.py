@@ -12,11 +12,12 @@ from pandas.io.formats.style import Styler
 
 from app.charts.choices import available, card_of, role_of, title
 from app.charts.points import Axis, p_value
+from app.looks.names import detail_of
+from app.looks.safe_text import visible, visible_json
 from app.shared import state
-from app.shared.cards import detail_of
 from app.shared.resources import store
-from app.shared.safe_text import visible, visible_json
 from backends.metrics import METRICS, Direction, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.study import ModelSpec, Study
 from cache.analysis.scoreboard import Scoreboard
 
@@ -74,7 +75,9 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
         return
     st.subheader("Probes that changed most", anchor=False)
     keys = [
-        key for key in available(board.frame) if not isinstance(METRICS[key.partition("/")[2]], StudyMetric)
+        key
+        for key in available(board.frame)
+        if not isinstance(METRICS[MetricKey.parse(key).name], StudyMetric)
     ]
     usual = next((axis.key for axis in (x, y) if axis.key in keys), keys[0])
     left, right = st.columns([1, 2], gap="medium", vertical_alignment="bottom")

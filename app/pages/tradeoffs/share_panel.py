@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from app.export.report import study_page
+from app.looks.safe_text import literal
+from app.pages.tradeoffs.layers import tables
 from app.shared import state
-from app.shared.job_bar import literal
-from app.shared.layers import tables
 from app.shared.resources import store
 from backends.study import Study
 from cache.analysis.board import Board

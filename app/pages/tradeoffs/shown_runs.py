@@ -10,21 +10,21 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.choices import card_of, role_of, title
+from app.charts.frontier import method_labels
 from app.charts.many import Ruler, Scene
 from app.charts.points import Axis, p_values_shown
-from app.components.model_picker import is_dark
-from app.pages.tradeoffs.frontier_panel import method_labels
-from app.pages.tradeoffs.link import RUNS
+from app.looks.model_looks import looks_of
+from app.looks.safe_text import cell_text
+from app.looks.theme import is_dark
+from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.layers import STUDY
-from app.shared.looks import looks_of
 from app.shared.resources import store
-from app.shared.safe_text import cell_text
 from app.shared.table_export import table_export
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.differences import differing
+from cache.analysis.study_board import STUDY
 from cache.store.results import settings_of
 
 

@@ -9,12 +9,13 @@ import streamlit as st
 
 from app.charts.choices import card_of, per_example, role_of, title
 from app.charts.many import Ruler, panels
+from app.looks.safe_text import literal
 from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
 from app.shared import state
-from app.shared.job_bar import literal
-from app.shared.layers import STUDY
 from app.shared.scoreboards import current_scoreboard
+from backends.metrics.key import MetricKey
 from cache.analysis.slices import MOST_SLICES, By, slice_board, slices_of
+from cache.analysis.study_board import STUDY
 
 
 def slices_view(shown: Shown) -> None:
@@ -49,7 +50,7 @@ def slices_view(shown: Shown) -> None:
         st.info(f"No {way} of these probes has two of them.", icon=":material/grid_view:")
         return
     narrowed = Shown(board, board.keys, shown.x, shown.y, shown.study)
-    rulers = [Ruler(each, each.partition("@")[2], ruler(key).turned) for each in board.keys]
+    rulers = [Ruler(each, MetricKey.parse(each).part, ruler(key).turned) for each in board.keys]
     steps = board.heads["step"].notna().any()
     figure = panels(narrowed.scene(), rulers, against=None if steps else rulers[0], lines=narrowed.lines())
     draw(figure, "slices", narrowed)
@@ -73,12 +74,12 @@ def _by_kind(shown: Shown) -> None:
     """One metric over all roles it has values on."""
     names: dict[str, list[str]] = {}
     for key in shown.keys:
-        names.setdefault(key.partition("/")[2].partition("@")[0], []).append(key)
+        names.setdefault(MetricKey.parse(key).undivided.name, []).append(key)
     several = {name: keys for name, keys in names.items() if len(keys) > 1}
     if not several:
         st.info("No metric has values on more than one kind of probes.", icon=":material/grid_view:")
         return
-    usual = shown.x.key.partition("/")[2]
+    usual = MetricKey.parse(shown.x.key).name
     options = list(several)
     metric = st.selectbox(
         "Metric",

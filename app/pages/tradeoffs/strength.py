@@ -10,15 +10,15 @@ import streamlit as st
 
 from app.charts.dial import Level, dial_figure
 from app.charts.points import Axis
-from app.components.model_picker import is_dark
-from app.pages.runs.evaluation_panel import JOB_KIND, evaluate_models, evaluation_line, numerics
-from app.pages.tradeoffs.link import RUNS
+from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, families
+from app.looks.safe_text import literal, visible
+from app.looks.theme import is_dark
+from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
+from app.shared.evaluation_jobs import numerics, submit_evaluation
+from app.shared.evaluation_line import evaluation_line
 from app.shared.figure_export import figure_config, figure_export
-from app.shared.job_bar import literal
-from app.shared.looks import METHODS, ORIGINAL, RETAINED, families
-from app.shared.resources import pool, runner, store, studies
-from app.shared.safe_text import visible
+from app.shared.resources import store, studies
 from app.shared.scoreboards import current_scoreboard
 from backends.checkpoints.identity import available
 from backends.errors import StudyError
@@ -105,9 +105,7 @@ def _evaluate(name: str, strengths: list[float]) -> None:
     names = [model_at(study.original, study.model(name), strength) for strength in strengths]
     known = plan(study, store(), numerics(study), names)
     if known.missing:
-        work = partial(evaluate_models, study, store(), pool(), names, known)
-        title = f"Evaluating {len(names)} strengths of {name}"
-        runner().submit(title, JOB_KIND, (state.board_name(), *names), work, gives_way=True)
+        submit_evaluation(f"Evaluating {len(names)} strengths of {name}", study, names, known)
 
 
 def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:

@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import title
+from app.looks.safe_text import cell_text
 from app.shared import state
-from app.shared.safe_text import cell_text
 from app.shared.table_export import table_export
 from backends.study import Study
 from cache.analysis.scoreboard import Scoreboard

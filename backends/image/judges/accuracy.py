@@ -46,18 +46,33 @@ def write_judgements(
     Raises:
         OSError: the file cannot be written.
     """
-    said = {"asked": list(asked), "shown": list(shown), "unreadable": list(unreadable)}
-    write_whole(path, (json.dumps(said) + "\n").encode())
+    write_whole(path, (json.dumps(judgements_json(asked, shown, unreadable)) + "\n").encode())
+
+
+def judgements_json(
+    asked: Sequence[str], shown: Sequence[str], unreadable: Sequence[str]
+) -> dict[str, list[str]]:
+    """What a judge said of real pictures, as JSON has it."""
+    return {"asked": list(asked), "shown": list(shown), "unreadable": list(unreadable)}
 
 
 def read_judgements(path: Path) -> JudgeAccuracy | None:
     """The accuracy that follows from a file of `write_judgements`; None where there is none or it is damaged."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return accuracy_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def accuracy_from_json(values: object) -> JudgeAccuracy | None:
+    """The accuracy that follows from what `judgements_json` gives; None from anything else."""
+    if not isinstance(values, dict):
+        return None
+    try:
         asked, shown = [str(name) for name in values["asked"]], [str(name) for name in values["shown"]]
         unreadable = [str(name) for name in values.get("unreadable", [])]
         return accuracy_of(asked, shown, unreadable) if asked and len(asked) == len(shown) else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):
         return None
 
 

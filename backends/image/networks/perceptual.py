@@ -16,6 +16,7 @@ from torch.nn.functional import interpolate
 
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
+from backends.extras import install_command
 
 SMALLEST = 64
 """Shorter side that pictures are enlarged to, pixels: what LPIPS was trained on; on fewer its poolings run dry."""
@@ -68,7 +69,7 @@ def load_perceptual(name: str, device: str) -> PerceptualDistances:
         raise CheckpointError(
             f"LPIPS needs the packages lpips and torchvision, {why}",
             where="[features] lpips",
-            how="Run `pip install lpips torchvision`, or remove the line",
+            how=f"Run `{install_command('lpips')}`, or remove the line",
         ) from error
     try:
         with _only_tensors():

@@ -21,8 +21,8 @@ from app.charts.labels import Box, Name, line, markers, place
 from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
+from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, worded
-from app.shared.looks import look_of
 from backends.study import Modality, ModelSpec, ProbeSet, Study
 from cache.store import Store
 from tests.filled_store import fill_text, text_study, write_study

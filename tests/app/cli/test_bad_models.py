@@ -155,8 +155,8 @@ def test_the_plan_says_of_a_bad_model_why_and_counts_the_others(text_study: Path
 
 
 def test_all_other_language_models_answer_and_the_bad_one_says_why(text_study: Path, tmp_path: Path) -> None:
+    from app.pages.compare.cards import board
     from app.pages.compare.comparison import text_columns
-    from app.shared.cards import board
     from backends.pool import ModelPool
     from cache.evaluate.compare import compare_text
 

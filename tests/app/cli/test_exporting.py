@@ -20,7 +20,7 @@ from app.export import notebook
 from app.export.report import study_page
 from app.export.study_folder import export_study
 from app.library import load
-from app.shared.looks import looks_of
+from app.looks.model_looks import looks_of
 from backends.errors import StoreError
 from backends.study import Study
 from cache.analysis.board import board_of

@@ -12,6 +12,7 @@ from app.demo.image_data import EMOJI, FORGET_STYLE, OBJECTS, STYLES, data_set, 
 from app.demo.image_judging import ruins
 from app.demo.image_pack import SAMPLING, specifications, unseen_pictures
 from app.demo.image_recipe import recipe_hash
+from app.shared.settings import open_store
 from backends.checkpoints.identity import available, fingerprint
 from backends.checkpoints.tensors import file_digest
 from backends.image.judges.judges import load_judge
@@ -20,6 +21,8 @@ from backends.image.real_pictures import real_pictures
 from backends.interfaces import ImageRequest
 from backends.study import JudgeSpec
 from backends.study.file import read_study
+from cache.store.denoising import denoising_of
+from cache.store.model_checks import model_checks
 from tests.tiny_image import known
 
 PACK = EMOJI.parent
@@ -106,8 +109,9 @@ def test_what_the_judges_said_of_unseen_pictures_is_what_they_say() -> None:
 
 
 def test_no_machine_is_told_that_it_draws_the_same_twice() -> None:
-    checks = [json.loads(path.read_text()) for path in (PACK.parent / "checks").glob("*.json")]
-    assert len(checks) == 8 and all(check["report"] is not None for check in checks)
+    study, store = read_study(PACK / "study.toml"), open_store()
+    checks = model_checks(study, store, [spec.name for spec in study.models])
+    assert len(checks) == 8 and all(check.report is not None for check in checks.values())
 
 
 def test_the_kept_losses_are_those_of_the_shipped_pictures() -> None:
@@ -117,12 +121,9 @@ def test_the_kept_losses_are_those_of_the_shipped_pictures() -> None:
         role: {f"{picture.name} {file_digest(picture.path)}" for picture in real_pictures(Path(folder))}
         for role, folder in study.denoising.folders().items()
     }
-    files = list((PACK.parent / "denoising").glob("*.jsonl"))
-    assert len(files) == 9
-    for path in files:
-        found: dict[str, set[str]] = {}
-        for line in path.read_text().splitlines():
-            role, name, losses = json.loads(line)
-            assert len(losses) == 5
-            found.setdefault(role, set()).add(name)
-        assert found == expected
+    store = open_store()
+    kept = {spec.name: losses for spec in study.models if (losses := denoising_of(study, store, spec.name))}
+    assert len(kept) == 9
+    for losses in kept.values():
+        assert {role: set(rows) for role, rows in losses.items()} == expected
+        assert all(len(each) == 5 for rows in losses.values() for each in rows.values())

@@ -19,6 +19,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
+from cache.store.recorded_pack import take_in
 
 pytestmark = pytest.mark.demo
 
@@ -85,6 +86,16 @@ def test_every_model_is_recorded_whole_and_every_shipped_weight_is_the_declared_
     found = plan(study, store, "float32")
     assert found.total > 0
     assert [item for item in found.items if item.missing] == []
+
+
+def test_the_pack_has_the_numbers_that_follow_from_its_evidence(tmp_path: Path) -> None:
+    """Else the first page computes them: `python -m app.demo.build --only numbers` keeps them in the pack."""
+    fresh = Store.open(tmp_path / "evidence.sqlite")
+    take_in(PACK, fresh)
+    kept = fresh.memo_keys("")
+    for path in demo_studies():
+        scoreboard(read_study(path), fresh)
+    assert fresh.memo_keys("") == kept
 
 
 def test_the_probes_are_the_ones_that_were_recorded(text: Study, image: Study) -> None:

@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(
 def test_a_step_whose_loss_is_no_number_changes_nothing(tmp_path: Path) -> None:
     from backends.image.checkpoints.folders import load_pipeline
     from backends.unlearning.image_concepts import gather
-    from backends.unlearning.image_runs import settings_of
+    from backends.unlearning.image_settings import settings_of
     from backends.unlearning.image_training import ImageTraining
 
     study = read_study(write_study(tmp_path, pictures=True))
@@ -169,7 +169,7 @@ def test_a_step_whose_loss_is_no_number_changes_nothing(tmp_path: Path) -> None:
 
 OWN = """
 from backends.unlearning.image_losses import predict
-from backends.unlearning.image_methods import ImageMethod
+from backends.unlearning.image_method import ImageMethod
 
 def loss(edited, original, batch, use):
     return predict(edited, batch.noisy, batch.timesteps, batch.states).square().mean()
@@ -183,6 +183,15 @@ def test_a_method_of_ones_own_is_one_file(tmp_path: Path) -> None:
     (tmp_path / "blank.py").write_text(OWN)
     assert unlearn(study, str(tmp_path / "blank.py")) == 0
     assert read_study(tmp_path / "mine" / "study.toml").models[-1].name == "Blank 2"
+
+
+def test_a_loss_that_reads_a_setting_it_does_not_list_is_told_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = write_study(tmp_path, pictures=True)
+    (tmp_path / "blank.py").write_text(OWN.replace("return ", 'return use["eta"] * '))
+    assert unlearn(study, str(tmp_path / "blank.py")) == 2
+    assert "reads a setting 'eta' that it does not list. List it in `own`" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.export.study_folder import export_study
+from app.looks.names import detail_of
 from app.pages.compare.pictures import to_be_gone
 from app.pages.tradeoffs.selected_model import against_original
 from app.pages.tradeoffs.targets_panel import means_table
-from app.shared.cards import detail_of
 from backends.study import Study
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.target_means import over_targets

@@ -14,7 +14,7 @@ from app.cli.main import run
 from backends.checkpoints.identity import available
 from backends.errors import StudyError
 from backends.study.file import read_study
-from backends.unlearning.recipes import SETTINGS, Method, recipe, settings_of
+from backends.unlearning.recipes import Objective, recipe, settings_of
 from backends.unlearning.run_files import Told
 from backends.unlearning.text_methods import METHODS
 from cache.analysis.scoreboard import scoreboard
@@ -158,9 +158,9 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_said(
 
 def test_settings_are_those_that_a_method_has() -> None:
     made = recipe(METHODS["SimNPO"], {"beta": "3.5", "delta": "1", "steps": "100"}, checkpoints=4)
-    assert (made.name, made.method.beta, made.method.delta, made.method.gamma) == ("SimNPO", 3.5, 1.0, 0.125)
+    assert made.objective == Objective("SimNPO", 0.125, 1.0, own={"beta": 3.5, "delta": 1.0})
     assert made.schedule.checkpoints == (25, 50, 75, 100)
-    assert recipe(METHODS["GradDiffKL"], {}).method == Method("GradDiffKL", keep=1.0)
+    assert recipe(METHODS["GradDiffKL"], {}).objective == Objective("GradDiffKL", keep=1.0)
     with pytest.raises(StudyError, match="lr is '2', and a number from 1e-08 to 1"):
         recipe(METHODS["NPO"], {"lr": "2"})
     with pytest.raises(StudyError, match=r"there is no setting 'beta'\. There are: lr, steps"):
@@ -169,11 +169,10 @@ def test_settings_are_those_that_a_method_has() -> None:
 
 @pytest.mark.parametrize("name", sorted(METHODS))
 def test_usual_settings_are_the_recipes(name: str) -> None:
-    made = recipe(METHODS[name], {}).method.settings()
+    made = recipe(METHODS[name], {}).objective.settings(METHODS[name])
     for key, setting in settings_of(METHODS[name]).items():
         assert setting.low <= setting.usual <= setting.high
         assert setting.help.endswith(".")
-        assert key in SETTINGS
         assert made.get(key, setting.usual) == setting.usual
 
 
@@ -280,6 +279,7 @@ def test_a_method_of_ones_own_is_one_file(study: Path, capsys: pytest.CaptureFix
         ("x = 1", "has no METHOD"),
         ("1 / 0", "cannot be run (ZeroDivisionError"),
         (OWN.replace('"Mine"', '"NPO"'), "'NPO' cannot be its name"),
+        (OWN.replace("own=", 'needs=("mask",), own='), "METHOD needs 'mask', which no method can have"),
     ]:
         own.write_text(text)
         assert unlearn(study, method=str(own)) == 2
@@ -291,6 +291,15 @@ def test_a_loss_that_uses_what_it_did_not_ask_for_is_told_so(study: Path) -> Non
     own.write_text(OWN.replace("seen.nll, seen.n", "seen.reference_nll, seen.n"))
     with pytest.raises(ValueError, match="uses 'reference', which its method does not ask for"):
         unlearn(study, method=str(own))
+
+
+def test_a_loss_that_reads_a_setting_it_does_not_list_is_told_so(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = study.parent / "mine.py"
+    own.write_text(OWN.replace('use["force"]', 'use["beta"]'))
+    assert unlearn(study, method=str(own)) == 2
+    assert "reads a setting 'beta' that it does not list. List it in `own`" in capsys.readouterr().err
 
 
 def test_a_grid_is_a_run_for_every_combination(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

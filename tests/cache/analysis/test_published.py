@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.charts.choices import card_of, role_of
-from app.shared.layers import PUBLISHED
+from app.pages.tradeoffs.layers import PUBLISHED
 from cache.analysis.published import COLUMNS, published
 
 ROWS = [

@@ -22,10 +22,12 @@ from backends.pool import ModelPool
 from backends.study import Denoising, ModelSpec, Probe, ProbeSet, Sampling, Study
 from backends.study.file import read_study
 from backends.study.writing import write_study
+from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store
-from cache.store.denoising import denoising_of, denoising_rows, gather_denoising
+from cache.store.denoising import denoising_of, gather_denoising, stamp
+from tests.damage import damage
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_stable_diffusion, write_tiny_weights
 
 STEPS = (5, 500, 950)
@@ -110,9 +112,6 @@ def test_losses_are_kept_one_by_one_and_never_computed_again(study: Study, tmp_p
         gather_denoising(study, store, pool, spec, tell, lambda: len(said) > 2)
     kept = len(denoising_of(study, store, "ESD")["forget"])
     assert 0 < kept < 4
-    (path,) = (tmp_path / "denoising").glob("*.jsonl")
-    path.write_text(path.read_text() + '["forget", "half a li')
-    path.write_text(path.read_text() + "\n")
     said.clear()
     gather_denoising(study, store, pool, spec, tell, lambda: False)
     assert said[0] == ("forget", kept, 4)
@@ -121,6 +120,20 @@ def test_losses_are_kept_one_by_one_and_never_computed_again(study: Study, tmp_p
     said.clear()
     gather_denoising(study, store, pool, spec, tell, lambda: False)
     assert said == [("forget", 4, 4), ("holdout", 3, 3)]
+
+
+def test_a_damaged_loss_counts_as_none_and_is_computed_again(study: Study, tmp_path: Path) -> None:
+    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    spec = study.model("ESD")
+    gather_denoising(study, store, pool, spec, lambda *_: None, lambda: False)
+    whole, before = denoising_of(study, store, "ESD"), stamp(study, store)
+    assert damage(store.path, "losses", cells=1) == 1
+    again = Store.open(store.path)
+    assert sum(len(losses) for losses in denoising_of(study, again, "ESD").values()) == 6
+    assert again.damaged() == 1
+    assert stamp(study, again) != before
+    gather_denoising(study, again, pool, spec, lambda *_: None, lambda: False)
+    assert denoising_of(study, again, "ESD") == whole and again.damaged() == 0
 
 
 def test_the_metrics_follow_from_the_losses(study: Study, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Sampling, Study
 from cache.store import Store
 from cache.store.films import FRAMES, Film, distances, film, make_film, parting
+from tests.damage import damage
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_weights
 
 PROBE = Probe("p", "forget", "cat")
@@ -67,12 +68,22 @@ def test_a_stopped_film_is_not_kept(study: Study, tmp_path: Path) -> None:
     assert film(study, store, "ESD", PROBE, sampling) is None
 
 
-def test_a_damaged_film_counts_as_none(study: Study, tmp_path: Path) -> None:
+def test_a_damaged_film_counts_as_none_and_is_drawn_again(study: Study, tmp_path: Path) -> None:
     store, sampling = Store.open(tmp_path / "evidence.sqlite"), Sampling(steps=2, seeds=(1,))
     make_film(study, store, ModelPool("cpu"), "ESD", PROBE, sampling)
-    (path,) = (tmp_path / "films").glob("*.png")
+    whole = film(study, store, "ESD", PROBE, sampling)
+    (path,) = (tmp_path / "images").rglob("*.png")
     path.write_bytes(path.read_bytes()[:60])
+    store = Store.open(store.path)
     assert film(study, store, "ESD", PROBE, sampling) is None
+    make_film(study, store, ModelPool("cpu"), "ESD", PROBE, sampling)
+    again = film(study, store, "ESD", PROBE, sampling)
+    assert whole is not None and again is not None
+    assert all(np.array_equal(*frames) for frames in zip(whole.frames, again.frames, strict=True))
+    assert damage(store.path, "trajectories") == 1
+    assert film(study, store, "ESD", PROBE, sampling) is None
+    make_film(study, store, ModelPool("cpu"), "ESD", PROBE, sampling)
+    assert film(study, store, "ESD", PROBE, sampling) is not None and store.damaged() == 0
 
 
 def test_a_film_has_the_seed_and_guidance_that_its_probe_brings_along(study: Study, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from backends.checkpoints.compressed import compress, unpacked
 from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence
 from backends.study import Sampling
-from cache.store import Store, denoising, keys
+from cache.store import Store, keys, values
+from cache.store.merge import merge
 from tests.filled_store import token_scores
 
 SIZE = 600_000
@@ -86,7 +87,7 @@ def test_a_store_that_is_taken_over_and_does_not_fit_says_so(small_disk: Path, t
     theirs.seal()
     mine = Store.open(small_disk / "cache" / "evidence.sqlite")
     with pytest.raises(StoreError, match=SAID):
-        mine.absorb(theirs.path)
+        merge(mine, theirs)
     assert mine.contexts() == []
 
 
@@ -101,16 +102,21 @@ def test_a_picture_that_does_not_fit_leaves_no_half_of_itself(small_disk: Path) 
     assert not [path for path in (small_disk / "cache" / "images").rglob("*") if path.is_file()]
 
 
-def test_a_loss_that_does_not_fit_leaves_no_half_line(small_disk: Path) -> None:
-    path = small_disk / "denoising" / "losses.jsonl"
-    row: list[object] = ["forget", "name", [0.125] * 200]
-    denoising._append(path, row)
-    fill(small_disk, 0)
+def test_a_loss_that_does_not_fit_is_told_and_those_before_it_stay(small_disk: Path) -> None:
+    store = Store.open(small_disk / "cache" / "evidence.sqlite")
+    context = store.register(values.losses_context("weights", values.timesteps_key([5, 500]), "float32"))
+    store.put_values(context, {"first": ["forget", "name", [0.125] * 200]})
+    ballast = fill(small_disk, 8192)
+    kept = 1
     with pytest.raises(StoreError, match="disk is full"):
-        for _ in range(1000):
-            denoising._append(path, row)
-    lines = path.read_text().splitlines()
-    assert len(lines) >= 1 and all(line == lines[0] for line in lines)
+        for number in range(1000):
+            store.put_values(context, {f"{number}": ["forget", f"{number}", [0.125] * 200]})
+            kept += 1
+    store.close()
+    ballast.unlink()
+    again = Store.open(store.path)
+    assert len(again.values([context])[context]) == kept
+    assert again.values([context])[context]["first"] == ["forget", "name", [0.125] * 200]
 
 
 def test_weights_that_do_not_fit_unpacked_say_so(

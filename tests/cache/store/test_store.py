@@ -16,11 +16,12 @@ from blake3 import blake3
 
 from backends.errors import StoreError
 from backends.evidence import Answer, ImageEvidence, TextEvidence
-from cache.store import Store
+from cache.store import Store, values
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 from cache.store.schema import SCHEMA_VERSION
-from cache.store.shipping import loosen
+from cache.store.shipping import forget_own_machine, loosen
+from tests.damage import damage
 from tests.filled_store import token_scores
 
 RUN = RunRecord(
@@ -264,13 +265,15 @@ def test_a_store_of_a_newer_version_is_refused(store: Store) -> None:
 
 def test_a_full_disk_is_said_and_what_was_stored_stays(store: Store) -> None:
     fill(store)
-    with store._engine.connect() as connection:
+    with store.reading() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        engine = connection.engine
 
     from sqlalchemy import event
 
     store.close()
-    event.listen(store._engine, "connect", lambda raw, _: raw.execute(f"PRAGMA max_page_count={pages + 1}"))
+    few = f"PRAGMA max_page_count={pages + 1}"
+    event.listen(engine, "connect", lambda raw, _: raw.execute(few))
     with pytest.raises(StoreError, match="disk is full"):
         fill(store, start=100, count=400)
     assert Store.open(store.path).missing(SCORES.key, digests(0, 8)) == []
@@ -285,62 +288,12 @@ def test_a_folder_that_cannot_be_written_is_said_in_one_sentence() -> None:
 def test_a_database_that_became_read_only_is_said_in_one_sentence(store: Store) -> None:
     from sqlalchemy import event
 
+    with store.reading() as connection:
+        engine = connection.engine
     store.close()
-    event.listen(store._engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=1"))
+    event.listen(engine, "connect", lambda raw, _: raw.execute("PRAGMA query_only=1"))
     with pytest.raises(StoreError, match="cannot be written"):
         fill(store)
-
-
-def test_absorbing_takes_over_what_is_new_once(store: Store, tmp_path: Path) -> None:
-    png = b"picture"
-    image = ImageEvidence(blake3(png).hexdigest(), 1, {}, np.zeros(1, np.float32), 0.1)
-    fill(store)
-    store.put_images(IMAGES.key, [(digests(0, 1)[0], image, png)])
-    store.put_memo("numbers", b"1 2 3")
-    store.seal()
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    mine.register(SCORES)
-    mine.put_text(SCORES.key, [(digests(0, 1)[0], evidence(77))])
-    assert mine.absorb(store.path) == 8  # seven answers and an image; my own newer row stays
-    assert mine.absorb(store.path) == 0
-    found = mine.text(SCORES.key, digests(0, 8))
-    assert len(found) == 8
-    assert found[digests(0, 1)[0]].answers == evidence(77).answers
-    assert found[digests(7, 1)[0]].answers == evidence(7).answers
-    assert mine.images(IMAGES.key, digests(0, 1))[digests(0, 1)[0]].image == image.image
-    assert mine.memo("numbers") == b"1 2 3"
-
-
-def test_absorbing_again_after_the_other_grew_takes_the_rest(store: Store, tmp_path: Path) -> None:
-    fill(store, count=4)
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    assert mine.absorb(store.path) == 4
-    fill(store, start=4, count=4)
-    assert mine.absorb(store.path) == 4
-    assert mine.missing(SCORES.key, digests(0, 8)) == []
-
-
-def test_absorbing_mends_damaged_cells(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    store.seal()
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    mine.absorb(store.path)
-    corrupt_cell(mine.path, 1)
-    again = Store.open(mine.path)
-    assert len(again.missing(SCORES.key, digests(0, 8))) == 4
-    with sqlite3.connect(mine.path) as connection:
-        connection.execute("DELETE FROM meta WHERE key LIKE 'absorbed%'")
-    connection.close()
-    assert again.absorb(store.path) == 4
-    assert again.missing(SCORES.key, digests(0, 8)) == []
-
-
-def test_absorbing_what_is_not_a_store_says_so(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no such cache"):
-        store.absorb(tmp_path / "nowhere.sqlite")
-    (tmp_path / "text.sqlite").write_text("hello " * 500)
-    with pytest.raises(StoreError, match="not an UnlearnBoard cache"):
-        store.absorb(tmp_path / "text.sqlite")
 
 
 def test_a_sealed_store_is_one_file_and_opens_again(store: Store) -> None:
@@ -378,6 +331,43 @@ def test_a_store_that_is_shipped_holds_the_same_in_cells_that_compress_together(
         for name, scores in evidence.scores.items():
             assert np.array_equal(scores.logprobs, kept[digest].scores[name].logprobs)
             assert scores.pieces == kept[digest].scores[name].pieces
+
+
+def test_what_is_true_of_the_machine_alone_is_not_shipped(store: Store) -> None:
+    own, model = (
+        store.register(values.checks_context("original", name, "float32")) for name in ("original", "npo")
+    )
+    store.put_values(own, {values.ONLY: {"report": None, "identity": ""}})
+    store.put_values(model, {values.ONLY: {"report": {"matched": 1}, "identity": ""}})
+    forget_own_machine(store)
+    assert store.values([own, model]) == {
+        own: {},
+        model: {values.ONLY: {"report": {"matched": 1}, "identity": ""}},
+    }
+
+
+def test_values_are_kept_in_order_and_written_once(store: Store) -> None:
+    context = store.register(values.losses_context("weights", values.timesteps_key([5]), "float32"))
+    for number in (3, 1, 2):
+        store.put_values(context, {f"{number}": ["forget", f"{number}", [0.1 * number]]})
+    before = store.version()
+    store.put_values(context, {"1": ["forget", "1", [0.1]]})
+    assert store.version() == before
+    assert list(Store.open(store.path).values([context])[context]) == ["3", "1", "2"]
+    store.put_values(context, {"1": ["forget", "1", [0.5]]})
+    assert store.values([context])[context]["1"] == ["forget", "1", [0.5]]
+    assert store.values(["0" * 32]) == {"0" * 32: {}}
+
+
+def test_float32_goes_before_other_arithmetic(store: Store) -> None:
+    wanted = values.checks_context("original", "model")
+    assert values.kept(store, [wanted]) == {wanted: {}}
+    for numerics in ("bfloat16-cuda", "float32", "float16-cuda"):
+        context = values.checks_context("original", "model", numerics)
+        store.put_values(store.register(context), {values.ONLY: numerics})
+    assert values.kept(store, [wanted]) == {wanted: {values.ONLY: "float32"}}
+    assert damage(store.path, "checks") == 3
+    assert values.kept(Store.open(store.path), [wanted]) == {wanted: {}}
 
 
 def test_a_damaged_memo_is_forgotten(store: Store) -> None:
@@ -450,20 +440,6 @@ def test_a_full_disk_leaves_no_half_image(store: Store, monkeypatch: pytest.Monk
     assert not list(store.path.parent.rglob("*.tmp"))
 
 
-def test_absorbing_a_store_whose_table_of_versions_was_emptied_says_so(store: Store, tmp_path: Path) -> None:
-    fill(store)
-    change(store, "DELETE FROM meta")
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-    with pytest.raises(StoreError, match="does not say which one it is"):
-        mine.absorb(store.path)
-    change(mine, "DELETE FROM meta")
-    whole = Store.open(tmp_path / "whole" / "evidence.sqlite")
-    whole.register(SCORES)
-    fill(whole)
-    assert mine.absorb(whole.path) == 8
-    assert mine.version() > 0
-
-
 def test_one_probe_is_read_with_one_look_at_the_contexts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,23 +457,6 @@ def test_one_probe_is_read_with_one_look_at_the_contexts(
         assert again.missing(SCORES.key, [digest]) == []
         assert list(again.text(SCORES.key, [digest])) == [digest]
     assert len(looks) == 1
-
-
-def test_a_full_disk_leaves_no_half_image_of_another_store(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = ImageEvidence(blake3(b"picture").hexdigest(), 1, {}, np.zeros(0, np.float32), 0.0)
-    store.put_images(IMAGES.key, [("d" * 32, found, b"picture")])
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
-
-    def half(_: Path, target: Path) -> None:
-        target.write_bytes(b"pict")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("shutil.copyfile", half)
-    with pytest.raises(StoreError, match=r"the disk is full.*Free some space"):
-        mine.absorb(store.path)
-    assert not list(mine.path.parent.rglob("*.tmp"))
 
 
 def test_large_images_have_thumbnails_and_small_ones_are_their_own(store: Store) -> None:

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, look_of, looks_of, repeating
+from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
+from app.pages.compare.cards import board, share
 from app.pages.compare.comparison import TextColumn, found_probes, image_columns, measures, text_columns
 from app.pages.compare.pictures import absolute_difference
 from app.pages.compare.pictures import board as picture_board
-from app.shared.cards import board, share
-from app.shared.looks import METHODS, ORIGINAL, RETAINED, look_of, looks_of, repeating
-from app.shared.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from backends.evidence import Answer
 from backends.study import Probe, Study
 from cache.store import Store
@@ -218,7 +218,8 @@ def test_difference_is_the_largest_over_the_channels() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["app.pages.compare.text", "app.pages.compare.images", "app.shell", "app.shared.probe_bar"]
+    "module",
+    ["app.pages.compare.text", "app.pages.compare.images", "app.shell", "app.pages.compare.probe_bar"],
 )
 def test_what_the_first_page_needs_imports_no_model_library(module: str) -> None:
     heavy = {"torch", "transformers", "diffusers", "peft", "sklearn"}

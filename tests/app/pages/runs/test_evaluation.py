@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.pages.runs.evaluation_panel import evaluate_models
 from app.pages.runs.evaluation_status import protocol, runs_table, set_totals, status_table, to_do
+from app.shared.evaluation_jobs import evaluate_models
 from app.shared.jobs import Job, Runner
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study

@@ -197,5 +197,5 @@ def test_lpips_compares_pictures_between_minus_one_and_one(monkeypatch: pytest.M
 
 def test_what_lpips_needs_is_said_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lpips", None)
-    with pytest.raises(CheckpointError, match="Run `pip install lpips torchvision`"):
+    with pytest.raises(CheckpointError, match=r"Run `pip install 'unlearnboard\[lpips\]'`"):
         load_perceptual("alex", "cpu")

@@ -1,0 +1,125 @@
+"""What the frontier says, with its uncertainty: areas by method, chances of being on it, distance to retained.
+
+Pure functions over plotted points; the Trade-offs page and the exports draw what they return.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from app.charts.points import Axis
+from cache.analysis.frontier import Floats
+from cache.analysis.frontier_statistics import (
+    Plane,
+    distances,
+    ellipse,
+    front_chances,
+    method_areas,
+    plane,
+)
+from cache.analysis.scoreboard import Scoreboard
+from cache.analysis.study_board import STUDY
+
+
+@dataclass(frozen=True, slots=True)
+class Frontier:
+    """The plotted points with what resamples say of them.
+
+    Attributes:
+        points: rows of `chart_points` with the columns chance, distance, distance_low, distance_high.
+        drawn: shape (points, 1 + B, 2), as measured.
+        where: axes and reference point; None where an axis has no width.
+        directions: which way is better.
+    """
+
+    points: pd.DataFrame
+    drawn: Floats
+    where: Plane | None
+
+    def outlines(self) -> dict[str, Floats]:
+        """95 % regions by model."""
+        found = {str(m): ellipse(row) for m, row in zip(self.points["model"], self.drawn, strict=True)}
+        return {model: outline for model, outline in found.items() if outline is not None}
+
+
+def frontier(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Frontier:
+    """Chances and distances of the plotted points, as far as the study's own evidence gives them."""
+    drawn = _drawn(points, board, x, y)
+    directions = x.better, y.better
+    values = points[["x_value", "y_value"]].to_numpy(float)
+    where = None if x.log or y.log else plane(values, directions, (x.bounds, y.bounds))
+    points = points.copy()
+    points["chance"] = np.nan
+    unlearned = (points["part"] == "unlearned").to_numpy()
+    if unlearned.any():
+        points.loc[unlearned, "chance"] = front_chances(drawn[unlearned], directions)
+    retained = np.flatnonzero((points["part"] == "retained").to_numpy())
+    if len(retained) == 1 and where is not None:
+        away = distances(drawn, int(retained[0]), where)
+        points["distance"] = [each.value for each in away]
+        points["distance_low"] = [each.interval.low for each in away]
+        points["distance_high"] = [each.interval.high for each in away]
+    return Frontier(points, drawn, where)
+
+
+def methods_table(found: Frontier) -> pd.DataFrame:
+    """One row a method: checkpoints, area with interval, chance of the largest area, bend, nearest to retained."""
+    points = found.points
+    unlearned = points[points["part"] == "unlearned"]
+    if found.where is None or not len(unlearned):
+        return pd.DataFrame()
+    labels = method_labels(unlearned)
+    places = np.flatnonzero((points["part"] == "unlearned").to_numpy())
+    areas = method_areas(found.drawn[places], list(labels), found.where)
+    rows = []
+    for name, area in areas.items():
+        held = unlearned[(labels == name).to_numpy()]
+        near = (
+            held.loc[held["distance"].idxmin()]
+            if "distance" in held and held["distance"].notna().any()
+            else None
+        )
+        rows.append(
+            {
+                "Method": name,
+                "Checkpoints": len(held),
+                "Area": area.hypervolume,
+                "Area, low": area.interval.low,
+                "Area, high": area.interval.high,
+                "Chance of the largest area": area.chance,
+                "Bend": "" if area.knee is None else str(unlearned["model"].iloc[area.knee]),
+                "Nearest to retained": "" if near is None else str(near["model"]),
+                "Distance": np.nan if near is None else near["distance"],
+                "Distance, low": np.nan if near is None else near["distance_low"],
+                "Distance, high": np.nan if near is None else near["distance_high"],
+            }
+        )
+    table = pd.DataFrame(rows).sort_values("Area", ascending=False, kind="stable", ignore_index=True)
+    return table.drop(
+        columns=[name for name in table if table[name].isna().all() or (table[name] == "").all()]
+    )
+
+
+def method_labels(points: pd.DataFrame) -> pd.Series:
+    """What a point counts for: its method, its name without one, with its layer where there are several."""
+    labels = points["method"].where(points["method"] != "", points["model"])
+    if "layer" in points and points["layer"].nunique() > 1:
+        labels = labels.where(points["layer"] == STUDY, labels + " · " + points["layer"])
+    return labels
+
+
+def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Floats:
+    """Resamples of both axes; runs of other layers have none."""
+    own = points["layer"] == STUDY if "layer" in points else pd.Series(True, index=points.index)
+    names: Sequence[str] = list(points.loc[own, "model"])
+    columns = [board.drawn(names, axis.key) for axis in (x, y)]
+    width = columns[0].shape[1] if len(names) else 1
+    drawn = np.full((len(points), width, 2), np.nan)
+    if len(names):
+        drawn[own.to_numpy()] = np.stack(columns, axis=-1)
+    drawn[:, 0] = points[["x_value", "y_value"]].to_numpy(float)
+    return drawn

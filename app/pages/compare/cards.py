@@ -1,0 +1,273 @@
+"""Columns of text as the answer-cards component draws them: plain lists and strings, colours included.
+
+Nothing is computed about models here; this is the wording, rounding and colouring of what
+`app/pages/compare/comparison.py` found.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from app.looks.model_looks import look_of
+from app.looks.names import detail_of
+from app.looks.safe_text import visible, word_diff
+from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
+from app.pages.compare.comparison import TextColumn, measures
+from backends.evidence import Answer, TokenScores
+from backends.metrics.outcome import outcome
+from backends.study import Probe, Study
+
+View = Literal["answers", "diff_original", "diff_reference", "leak"]
+VIEW_NAMES: dict[str, str] = {
+    "answers": "Answers",
+    "diff_original": "Diff to original",
+    "diff_reference": "Diff to reference",
+    "leak": "Leak heat map",
+}
+NO_TEXT = "◦"  # stands for a token without text of its own: the end of a turn, the rest of a character
+RIVALS_SHOWN = 5
+LEGEND_STOPS = 9
+POWERS = tuple(math.log(10) * -power for power in range(4, -1, -1))
+
+
+def board(
+    study: Study, probe: Probe, columns: Sequence[TextColumn], view: View, *, dark: bool
+) -> dict[str, Any]:
+    """Everything the component draws for one prompt."""
+    original = next((column for column in columns if column.spec.part == "original"), None)
+    return {
+        "reference": _reference(probe) if probe.answer else None,
+        "legends": _legends(dark) if view == "leak" and probe.answer else [],
+        "marks": _marks(view, probe),
+        "cards": [_card(study, probe, column, original, view, dark) for column in columns],
+    }
+
+
+def _marks(view: View, probe: Probe) -> dict[str, str]:
+    """What struck out and underlined words mean in the two diffs; nothing in the other views."""
+    if view == "diff_original":
+        return {"del": "only in the original’s answer", "ins": "only in this answer"}
+    if view == "diff_reference" and probe.answer:
+        return {"del": "only in the reference", "ins": "only in this answer"}
+    return {}
+
+
+def _card(
+    study: Study, probe: Probe, column: TextColumn, original: TextColumn | None, view: View, dark: bool
+) -> dict[str, Any]:
+    look = look_of(column.spec, study)
+    leak = view == "leak"
+    message, tone = _message(column, probe, leak)
+    return {
+        "name": column.spec.name,
+        "title": visible(column.spec.name),
+        "detail": visible(detail_of(column.spec)),
+        "part": column.spec.part,
+        "look": {"symbol": look.symbol, "colour": look.on(dark)},
+        "message": message,
+        "tone": tone,
+        "answers": []
+        if leak
+        else [_answer(answer, column, original, probe, view) for answer in column.answers],
+        "rows": _rows(column, original, dark) if leak else [],
+        "measures": _measures(column, probe),
+        "note": _note(column, probe),
+    }
+
+
+def _message(column: TextColumn, probe: Probe, leak: bool) -> tuple[str, str]:
+    if column.problem:
+        return column.problem, "error"
+    if column.awaited and not column.answers:
+        return "Waiting for its turn …", "quiet"
+    if leak and column.scores is None:
+        if not probe.answer:
+            return "A prompt of your own has no reference answer to colour.", "quiet"
+        if column.awaited:
+            return "The reference is scored once all have answered …", "quiet"
+        if column.replay:
+            return (
+                "Recorded only: its weights are not here, and no scores of this reference were recorded.",
+                "quiet",
+            )
+        return "The reference was not scored with this model. Press Run.", "quiet"
+    if not leak and not column.answers:
+        if column.replay:
+            return (
+                "Recorded only: its weights are not here, and no answer to this prompt was recorded.",
+                "quiet",
+            )
+        return "No answer yet. Press Run.", "quiet"
+    return "", ""
+
+
+def _answer(
+    answer: Answer, column: TextColumn, original: TextColumn | None, probe: Probe, view: View
+) -> dict[str, Any]:
+    growing = answer.seed in column.growing
+    base = _base(answer, column, original, probe, view)
+    segments = None
+    if base is not None and not growing:
+        segments = [[kind, visible(text)] for kind, text in word_diff(base, answer.text)]
+    return {
+        "text": visible(answer.text) or ("" if growing else "(an empty answer)"),
+        "segments": segments,
+        "growing": growing,
+        "label": f"seed {answer.seed}" if len(column.answers) > 1 else "",
+    }
+
+
+def _base(
+    answer: Answer, column: TextColumn, original: TextColumn | None, probe: Probe, view: View
+) -> str | None:
+    """What the answer is compared with, or None where it is shown plainly."""
+    if view == "diff_reference":
+        return probe.answer or None
+    if view == "diff_original" and original is not None and column.spec != original.spec:
+        return next((other.text for other in original.answers if other.seed == answer.seed), None)
+    return None
+
+
+def _rows(column: TextColumn, original: TextColumn | None, dark: bool) -> list[dict[str, Any]]:
+    """Heat-map rows: how likely each token is, and how that differs from the original."""
+    if column.scores is None:
+        return []
+    scores = column.scores
+    rows = [{"title": "Likelihood of each token", "tokens": _likelihoods(scores, dark)}]
+    base = original.scores if original is not None and original.spec != column.spec else None
+    if base is not None and np.array_equal(base.token_ids, scores.token_ids):
+        rows.append({"title": "Original minus this model", "tokens": _changes(scores, base, dark)})
+    return rows
+
+
+def _likelihoods(scores: TokenScores, dark: bool) -> list[dict[str, Any]]:
+    return [
+        _token(piece, likelihood_ink(float(logprob), dark=dark), _facts(scores, i), _rivals(scores, i))
+        for i, (piece, logprob) in enumerate(zip(scores.pieces, scores.logprobs, strict=True))
+    ]
+
+
+def _changes(scores: TokenScores, base: TokenScores, dark: bool) -> list[dict[str, Any]]:
+    change = base.logprobs - scores.logprobs  # (N,) nats
+    tokens = []
+    for i, piece in enumerate(scores.pieces):
+        facts = [
+            ["this model", share(float(np.exp(scores.logprobs[i])))],
+            ["original", share(float(np.exp(base.logprobs[i])))],
+            ["difference", f"{change[i]:+.2f} nats"],
+        ]
+        tokens.append(_token(piece, change_ink(float(change[i]), dark=dark), facts, []))
+    return tokens
+
+
+def _token(
+    piece: str, ink: tuple[str, str], facts: list[list[str]], rivals: list[list[Any]]
+) -> dict[str, Any]:
+    text = visible(piece).replace("\n", "↵\n").replace("\t", "⇥\t") or NO_TEXT
+    return {"text": text, "background": ink[0], "ink": ink[1], "facts": facts, "rivals": rivals}
+
+
+def _facts(scores: TokenScores, index: int) -> list[list[str]]:
+    logprob = float(scores.logprobs[index])
+    rank = int(scores.ranks[index])
+    return [
+        ["probability", share(math.exp(logprob))],
+        ["log-probability", f"{logprob:.2f} nats"],
+        ["rank", "first choice" if rank == 0 else f"{rank + 1:,}"],
+    ]
+
+
+def _rivals(scores: TokenScores, index: int) -> list[list[Any]]:
+    """The model's first choices: text, probability, width of its bar in percent."""
+    if not scores.top_pieces:
+        return []
+    chances = np.exp(scores.top_logprobs[index][:RIVALS_SHOWN])
+    pieces = scores.top_pieces[index][:RIVALS_SHOWN]
+    return [
+        [visible(piece).replace("\n", "↵"), share(float(chance)), round(100 * float(chance), 1)]
+        for piece, chance in zip(pieces, chances, strict=False)
+    ]
+
+
+def share(value: float) -> str:
+    """A probability with as many digits as matter: 0.98, 0.042, 0.0031, 3e-05."""
+    if value >= 0.1:
+        return f"{value:.2f}"
+    return f"{value:.3f}" if value >= 0.0095 else f"{value:.4f}" if value >= 0.00095 else f"{value:.0e}"
+
+
+def _measures(column: TextColumn, probe: Probe) -> list[dict[str, str]]:
+    numbers = measures(column, probe)
+    shown = []
+    if numbers.rouge_l is not None:
+        help_text = (
+            "ROUGE-L recall: how much of the reference answer, in order, the answer contains. 1 = all of it."
+        )
+        shown.append({"name": "ROUGE-L", "value": f"{numbers.rouge_l:.2f}", "tone": "", "help": help_text})
+    if numbers.probability is not None:
+        help_text = (
+            "Probability of the reference answer given the prompt, per token (geometric mean). 1 = certain."
+        )
+        shown.append({"name": "P(ref.)", "value": share(numbers.probability), "tone": "", "help": help_text})
+    if numbers.key_fact is not None:
+        said = numbers.key_fact > 0
+        count = len(column.answers)
+        words = ("yes" if said else "no") if count == 1 else f"{round(numbers.key_fact * count)} of {count}"
+        help_text = f"Whether the answer says the key fact: {visible(probe.key_fact)}"
+        shown.append({"name": "Key fact", "value": words, "tone": "yes" if said else "no", "help": help_text})
+    return shown
+
+
+def _note(column: TextColumn, probe: Probe) -> str:
+    if column.growing:
+        return "writing …"
+    if not column.answers:
+        return ""
+    tokens = sum(answer.n_tokens for answer in column.answers)
+    cut = ["cut at the limit"] if any(answer.finish == "length" for answer in column.answers) else []
+    source = "recorded only" if column.replay else "fresh" if column.fresh else "from cache"
+    # Answers of one batch are written side by side: the last one's time is the column's. A recorded answer's time is
+    # that of a batch of an evaluation, which says nothing about the wait for this one.
+    seconds = [f"{max(answer.seconds for answer in column.answers):.1f} s"] if column.fresh else []
+    stopped = ["stopped, not kept"] if any(not answer.finish for answer in column.answers) else []
+    return " · ".join([source, f"{tokens} tokens", *seconds, *cut, *stopped, *_kinds(column, probe)])
+
+
+def _kinds(column: TextColumn, probe: Probe) -> list[str]:
+    """That answers are refusals or gibberish, by the rules of `metrics.outcome`: "refusal", "2 of 3 gibberish"."""
+    kinds = Counter(outcome(probe, answer.text) for answer in column.answers)
+    several = f" of {len(column.answers)} " if len(column.answers) > 1 else ""
+    return [
+        f"{kinds[kind] if several else ''}{several}{kind}" for kind in ("refusal", "gibberish") if kinds[kind]
+    ]
+
+
+def _reference(probe: Probe) -> dict[str, Any]:
+    """The reference answer, its key fact marked."""
+    answer, fact = visible(probe.answer), visible(probe.key_fact)
+    start = answer.casefold().find(fact.casefold()) if fact else -1
+    if start < 0 or len(answer.casefold()) != len(answer):
+        return {"parts": [["plain", answer]]}
+    end = start + len(fact)
+    return {"parts": [["plain", answer[:start]], ["key", answer[start:end]], ["plain", answer[end:]]]}
+
+
+def _legends(dark: bool) -> list[dict[str, Any]]:
+    places = [index / (LEGEND_STOPS - 1) for index in range(LEGEND_STOPS)]
+    return [
+        {
+            "title": "Probability",
+            "colours": [likelihood_ink(LEAST_LIKELY * (1 - place), dark=dark).background for place in places],
+            "ticks": ["≤ 0.0001", *(f"{math.exp(value):g}" for value in POWERS[1:])],
+        },
+        {
+            "title": "Against the original",
+            "colours": [change_ink(LEAST_LIKELY * (1 - 2 * place), dark=dark).background for place in places],
+            "ticks": ["10⁴× likelier", "same", "10⁴× less"],
+        },
+    ]

@@ -1,0 +1,101 @@
+"""Which runs a trade-off page shows: the study's own, imported collections, published tables, joined into one board.
+
+Two protocols share an axis only after the person said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from app.shared import state
+from app.shared.resources import store
+from app.shared.scoreboards import current_scoreboard
+from backends.study import Study
+from cache.analysis.board import Board, joined
+from cache.analysis.published import Published, published
+from cache.analysis.results_board import results_board
+from cache.analysis.study_board import STUDY, study_board, study_protocol
+from cache.importers.imported_runs import drawn
+from cache.store import Store
+from cache.store.results import Collection, collections
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "published"
+
+
+@dataclass(frozen=True, slots=True)
+class Layered:
+    """What is shown.
+
+    Attributes:
+        board: all runs of the layers that share a protocol, or of all where the person mixes them.
+        hidden: layer -> its protocol, of those that are left out because it differs.
+        protocols: protocols on the board, in order.
+    """
+
+    board: Board
+    hidden: dict[str, str]
+    protocols: tuple[str, ...]
+
+
+def layer_names(study: Study) -> dict[str, str]:
+    """Layers that there are for this kind of study, and what each is: the study, imported, published."""
+    found = {STUDY: "study"}
+    imported = _collections(store().version(), store())
+    found |= {each.name: "imported" for each in imported if each.modality == study.modality}
+    return found | {
+        name: "published"
+        for name, table in tables().items()
+        if table.modality == study.modality and name not in found
+    }
+
+
+def tables() -> dict[str, Published]:
+    """Published tables by name."""
+    return _tables(str(PUBLISHED))
+
+
+def layered(chosen: Sequence[str], *, mix: bool) -> Layered:
+    """Runs of the chosen layers; without any, the study's own.
+
+    Args:
+        chosen: names of layers.
+        mix: show layers whose protocol differs from the first one's.
+    """
+    study = state.study()
+    names = tuple(chosen) or (STUDY,)
+    if names == (STUDY,):
+        board = study_board(study, current_scoreboard().frame)
+        return Layered(board, {}, (study_protocol(study),))
+    whole = _whole(state.board_name(), store().version(), names, study, store())
+    protocols = tuple(dict.fromkeys(whole.heads["protocol"]))
+    if mix or len(protocols) < 2:
+        return Layered(whole, {}, protocols)
+    keep = whole.heads["protocol"] == protocols[0]
+    others = whole.heads[~keep]
+    return Layered(
+        whole.only(keep), dict(zip(others["layer"], others["protocol"], strict=True)), protocols[:1]
+    )
+
+
+@st.cache_resource(max_entries=8, show_spinner="Reading runs …")
+def _whole(name: str, version: int, names: tuple[str, ...], _study: Study, _store: Store) -> Board:
+    known = {each.name for each in collections(_store)}
+    boards = [study_board(_study, current_scoreboard().frame)] if STUDY in names else []
+    imported = [layer for layer in names if layer in known]
+    boards += [drawn(_store, results_board(_store, imported))] if imported else []
+    boards += [tables()[layer].board for layer in names if layer in tables() and layer not in known]
+    return joined(boards)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _collections(version: int, _store: Store) -> list[Collection]:
+    return collections(_store)
+
+
+@st.cache_resource(show_spinner=False)
+def _tables(folder: str) -> dict[str, Published]:
+    return published(Path(folder))

@@ -1,0 +1,190 @@
+"""What every page has in its address: study, probe, prompt, models, view, protocol, settings of generation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from app.shared import link, state
+from app.shared.link import Parameter
+from app.shared.resources import studies
+from app.shared.typed_settings import setting_in, size_name
+from backends.errors import StudyError
+from backends.study import PROTOCOLS
+from backends.study.strength import LIMIT, dialled
+
+GROUP = "board"
+MOST_LINK_PROMPT = 2000
+"""Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
+SETTINGS = {
+    "text": {"tokens": "max_new_tokens", "temperature": "temperature", "top_p": "top_p", "seeds": "seeds"},
+    "image": {
+        "steps": "steps",
+        "guidance": "guidance",
+        "seeds": "seeds",
+        "size": "size",
+        "negative": "negative_prompt",
+        "scheduler": "scheduler",
+    },
+}
+"""Name in a link -> field of Decoding or Sampling, by what the study is about."""
+
+
+def read_link() -> list[str]:
+    """Take over what a link says.
+
+    Returns:
+        What the link asks for and is not here, a sentence each; the usual is shown instead.
+    """
+    return link.read(GROUP, PARAMETERS)
+
+
+def write_link() -> None:
+    """Put what is shown into the address."""
+    link.write(PARAMETERS)
+
+
+def _take_study(texts: list[str]) -> str:
+    if texts[0] not in studies():
+        # Probes and models of the link are the other study's, and would only be missed here one by one.
+        return f"The link is to the study {texts[0]}, which is not open here."
+    state.show_study(texts[0])
+    return ""
+
+
+def _take_protocol(texts: list[str]) -> str:
+    if state.study().modality != "text":
+        return ""
+    asked = next((name for name in PROTOCOLS if name == texts[0]), None)
+    if asked is None:
+        return f"The link asks for the protocol {texts[0]}, which there is not."
+    state.show_protocol(asked)
+    return ""
+
+
+def _give_protocol() -> list[str]:
+    return [] if state.protocol() == studies()[state.study_name()].protocol else [state.protocol()]
+
+
+def _take_retained(texts: list[str]) -> str:
+    state.take_for_retained(texts[0])
+    if state.retained():
+        return ""
+    return f"The link takes {texts[0]} for the retained model, which it cannot be here."
+
+
+def _take_dials(texts: list[str]) -> str:
+    """Take over `0.75 NPO 45`; what cannot be dialled is said, a sentence each."""
+    named = studies()[state.study_name()]
+    asked: list[tuple[str, float]] = []
+    missing = []
+    for text in texts:
+        number, _, name = text.partition(" ")
+        usable = re.fullmatch(r"-?\d{1,2}(\.\d{1,4})?", number) and abs(float(number)) <= LIMIT
+        spec = next((each for each in named.models if each.name == name), None)
+        try:
+            if not usable or spec is None:
+                raise StudyError(f"{text} is no strength and model of this study")
+            dialled(named.original, spec, float(number))
+            asked.append((name, float(number)))
+        except StudyError as error:
+            missing.append(f"The link asks for a strength that is not to be had: {error.what}.")
+    state.set_dials(asked)
+    return " ".join(missing)
+
+
+def _take_probe(texts: list[str]) -> str:
+    if all(probe.id != texts[0] for probe in state.probes()):
+        return f"The link is to the probe {texts[0]}, which this study does not have."
+    state.show_probe(texts[0])
+    return ""
+
+
+def _give_probe() -> list[str]:
+    current = state.probe()
+    return [] if current is None else [current.id]
+
+
+def _take_models(texts: list[str]) -> str:
+    unknown = sorted(set(texts) - set(state.in_order(state.study(), texts)))
+    if len(unknown) < len(set(texts)):
+        state.choose_models(texts)
+    return f"The link names models that this study does not have: {', '.join(unknown)}." if unknown else ""
+
+
+def _give_models() -> list[str]:
+    models = state.chosen_models()
+    return [] if models == state.default_models(state.study()) else models
+
+
+def _take_prompt(texts: list[str]) -> str:
+    state.type_prompt(texts[0])
+    return ""
+
+
+def _give_prompt() -> list[str]:
+    typed = state.own_prompt()
+    return [typed] if typed is not None and len(quote(typed)) <= MOST_LINK_PROMPT else []
+
+
+def _take_view(texts: list[str]) -> str:
+    state.show_view(texts[0])
+    return ""
+
+
+def _take_setting(name: str, texts: list[str]) -> str:
+    """A setting of generation, within the limits; that of the other kind of study means nothing here."""
+    field = SETTINGS[state.study().modality].get(name)
+    if field is None:
+        return ""
+    value = setting_in(field, texts[0])
+    if value is None:
+        return f"The link asks for {name} {texts[0]}, which cannot be used here."
+    changed: dict[str, Any] = {field: value}
+    if state.study().modality == "text":
+        state.set_decoding(replace(state.decoding(), **changed))
+    else:
+        state.set_sampling(replace(state.sampling(), **changed))
+    return ""
+
+
+def _give_setting(name: str) -> list[str]:
+    """A setting, where it is not as the study says."""
+    study = state.study()
+    field = SETTINGS[study.modality].get(name)
+    if field is None:
+        return []
+    written = study.modality == "text"
+    shown, usual = (state.decoding(), study.decoding) if written else (state.sampling(), study.sampling)
+    value = getattr(shown, field)
+    if value == getattr(usual, field):
+        return []
+    text = size_name(value) if field == "size" else str(value)
+    return [" ".join(map(str, value)) if field == "seeds" else text]
+
+
+def _is_metric(texts: list[str]) -> bool:
+    """Trade-offs has a `size` too: the metric that points are as large as, or none."""
+    return "/" in texts[0] or texts[0] == "none"
+
+
+def _setting(name: str) -> Parameter:
+    foreign: Callable[[list[str]], bool] | None = _is_metric if name == "size" else None
+    return Parameter(name, partial(_take_setting, name), partial(_give_setting, name), foreign=foreign)
+
+
+PARAMETERS = (
+    Parameter("study", _take_study, lambda: [state.study_name()], decisive=True),
+    Parameter("protocol", _take_protocol, _give_protocol),
+    Parameter("retained", _take_retained, lambda: [name] if (name := state.retained()) else []),
+    Parameter("dial", _take_dials, lambda: [f"{strength:g} {name}" for name, strength in state.dials()]),
+    Parameter("probe", _take_probe, _give_probe),
+    Parameter("models", _take_models, _give_models),
+    Parameter("prompt", _take_prompt, _give_prompt),
+    Parameter("view", _take_view, lambda: [name] if (name := state.chosen_view()) else []),
+    *(_setting(name) for name in dict.fromkeys([*SETTINGS["text"], *SETTINGS["image"]])),
+)

@@ -1,0 +1,109 @@
+"""The address: what a link says is taken over once, what the session wrote itself is old news, nothing is lost."""
+
+from __future__ import annotations
+
+from streamlit.testing.v1 import AppTest
+
+TIMEOUT = 60
+
+
+def page() -> None:
+    import streamlit as st
+
+    from app.shared import link
+    from app.shared.link import Parameter, Setting
+
+    # What the frame has: a number of pixels, called as a setting of the page.
+    pixels = st.session_state.setdefault("pixels", [])
+
+    def take(texts: list[str]) -> str:
+        if not texts[0].isdigit():
+            return f"no {texts[0]}"
+        pixels[:] = texts
+        return ""
+
+    frame = (
+        Parameter(
+            "study",
+            lambda texts: "" if texts == ["here"] else f"no study {texts[0]}",
+            lambda: ["here"],
+            decisive=True,
+        ),
+        Parameter("size", take, lambda: list(pixels), foreign=lambda texts: "/" in texts[0]),
+    )
+    link.say(link.read("frame", frame))
+    link.write(frame)
+    settings = {
+        "size": Setting("none", {"none", "forget/rouge_l"}, shared=True),
+        "axis": Setting("a", ("a", "b")),
+        "turn": Setting(True),
+        "run": Setting([], ("one", "two")),
+        "role": Setting("forget", ("forget", "retain"), always=True),
+    }
+    link.settle("page", settings, "page_")
+    link.write_settings(settings, "page_")
+    st.selectbox("Axis", ("a", "b"), key="page_axis")
+
+
+def opened(**address: str | list[str]) -> AppTest:
+    app = AppTest.from_function(page, default_timeout=TIMEOUT)
+    for name, value in address.items():
+        app.query_params[name] = value
+    return app.run()
+
+
+def said(app: AppTest) -> list[str]:
+    assert not app.exception
+    return [toast.value for toast in app.toast]
+
+
+def test_a_link_is_taken_over_and_stays_in_the_address() -> None:
+    app = opened(axis="b", turn="no", run=["two", "one"])
+    assert app.session_state["page_axis"] == "b"
+    assert app.session_state["page_turn"] is False
+    assert app.session_state["page_run"] == ["two", "one"]
+    assert app.query_params["run"] == ["two", "one"]
+    assert app.query_params["turn"] == "no"
+    assert said(app) == []
+
+
+def test_what_is_as_usual_stays_out_of_the_address_unless_it_always_stands_there() -> None:
+    app = opened()
+    assert "axis" not in app.query_params
+    assert "turn" not in app.query_params
+    assert app.query_params["role"] == "forget"
+
+
+def test_what_does_not_exist_is_said_once_and_the_usual_is_shown() -> None:
+    app = opened(axis="z", run=["one", "gone"])
+    assert app.session_state["page_axis"] == "a"
+    assert app.session_state["page_run"] == ["one"]
+    assert len(said(app)) == 2
+    assert any("axis z" in sentence for sentence in said(app))
+    assert any("run gone" in sentence for sentence in said(app))
+    assert said(app.run()) == []
+
+
+def test_what_a_person_chose_is_not_undone_by_the_address_of_before() -> None:
+    app = opened(axis="b")
+    app.selectbox[0].set_value("a").run()
+    assert app.session_state["page_axis"] == "a"
+    assert "axis" not in app.query_params
+
+
+def test_one_name_of_frame_and_page_reaches_the_one_that_can_read_it() -> None:
+    assert opened(size="forget/rouge_l").session_state["page_size"] == "forget/rouge_l"
+    app = opened(size="512")
+    assert app.session_state["pixels"] == ["512"]
+    assert app.session_state["page_size"] == "none"
+    assert said(app) == []
+
+
+def test_an_unusable_value_of_the_frame_is_said() -> None:
+    assert said(opened(size="large")) == ["no large"]
+
+
+def test_nothing_else_of_a_link_to_another_study_is_taken_over() -> None:
+    app = opened(study="elsewhere", size="512")
+    assert said(app) == ["no study elsewhere"]
+    assert app.session_state["pixels"] == []
