@@ -32,9 +32,7 @@ SHARED = {
     VALUES: (("cache.analysis.derive", "model_values"),),
     ROWS: (
         ("cache.analysis.scoreboard", "_frame"),
-        ("cache.analysis.scoreboard", "_whole"),
-        ("backends.metrics.denoising", "loss_difference"),
-        ("backends.metrics.denoising", "membership_wins"),
+        ("cache.analysis.denoising_rows", "denoising_rows"),
         ("backends.metrics.training_cost", "training_costs"),
     ),
 }
@@ -42,6 +40,7 @@ SHARED = {
 WITHIN = {
     VALUES: ("cache.analysis.derive", "cache.analysis.set_distances"),
     ROWS: (
+        "cache.analysis.denoising_rows",
         "cache.analysis.scoreboard",
         "cache.analysis.study_rows",
         "cache.analysis.statistics",

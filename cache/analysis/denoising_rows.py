@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.metrics.denoising import loss_difference, membership_wins
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
 from cache.store import Store
@@ -23,7 +24,7 @@ def denoising_rows(study: Study, store: Store, name: str) -> list[tuple[object, 
         if both:
             change = loss_difference(_array(ours[role], both), _array(base[role], both))
             low, high = percentile_interval(bootstrap_means(change[:, None])[:, 0])
-            key = f"{role}/denoising_difference"
+            key = str(MetricKey(role, "denoising_difference"))
             rows.append(
                 ("denoising_difference", role, key, float(change.mean()), float(low), float(high), len(both))
             )
