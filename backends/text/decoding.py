@@ -78,6 +78,7 @@ def decode(
     ids, mask, positions = left_padded_after(texts, begin, pad_id, device)
     if unseen:
         mask = without(ids, mask, unseen)
+        # As `generate` of transformers: skipped tokens take no position; masked places get any valid one.
         positions = (mask.cumsum(-1) - 1).masked_fill(mask == 0, 1)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     cache = DynamicCache()
@@ -104,6 +105,7 @@ def decode(
                 yield Step(row, list(written[row]), finish)
             if not keep or stop():
                 return
+            # Finished rows leave the batch and its cache: otherwise every step would cost as much as the full batch.
             if len(keep) < len(rows):
                 index = torch.tensor(keep, device=device)
                 cache.batch_select_indices(index)
@@ -122,6 +124,8 @@ def _choose(logits: torch.Tensor, decoding: Decoding, generators: Sequence[torch
     logits = TemperatureLogitsWarper(decoding.temperature)(unused, logits)
     if decoding.top_p < 1:
         logits = TopPLogitsWarper(decoding.top_p)(unused, logits)
+    # One CPU generator a row: a row's sample depends neither on the device nor on its neighbours in the batch,
+    # and equal seeds give all models the same noise. Clamped, as log(0) would be infinite.
     uniform = torch.stack([torch.rand(logits.shape[-1], generator=g) for g in generators])
     noise = -torch.log(-torch.log(uniform.clamp_min(1e-20)))
     return (logits + noise.to(logits.device)).argmax(-1)

@@ -52,6 +52,7 @@ class Held:
     def rows(self, places: Sequence[int], *, last: bool) -> Held:
         """Some of the rows, each as often as it is named; `last` says that nobody needs this one any more."""
         index = torch.tensor(places, device=self.seen.device)
+        # Selecting rows changes a cache in place, so a cache that later parts need must be copied.
         cache = self.cache if last else copy.deepcopy(self.cache)
         cache.batch_select_indices(index)
         return Held(cache, self.seen[index], self.following[index], self.start[index])
@@ -79,6 +80,8 @@ class Ran:
         count = torch.tensor([[each] for each in counts], device=held.seen.device)
         column = torch.arange(held.seen.shape[1], device=held.seen.device) - self.before
         following = torch.stack([self.forks[fork] for fork in zip(places, counts, strict=True)])
+        # Keys and values cannot be cut at a different place in each row, so later tokens are masked instead;
+        # positions count real tokens only, which is why `counts_by_position` must allow such gaps.
         return Held(held.cache, held.seen * (column < count), following, held.start + count)
 
 
@@ -107,6 +110,7 @@ def score_answers(
     longest = max(len(encoded[index].answer_ids) for index in owner)
     room = most_rows * (longest + 1)
     prompts = [encoded[indices[0]].prompt_ids for indices in group]
+    # A branch leaves the rest of its trunk masked in the cache, so a row may be up to twice as wide as its tokens.
     width = 2 * (max(map(len, prompts)) + longest)
     shares = counts_by_position(module, width)
     branches: dict[int, dict[int, int]] = {}
@@ -191,6 +195,7 @@ def _parts(lengths: Mapping[int, int], room: int) -> list[list[int]]:
     """
     parts: list[list[int]] = []
     tokens = 0  # of the last part, without padding
+    # By length, so that padding is small; then by index, so that the same call always forms the same batches.
     for index in sorted(lengths, key=lambda index: (lengths[index], index)):
         length = lengths[index]
         places = (len(parts[-1]) + 1) * (length + 1) if parts else 0
@@ -224,6 +229,7 @@ def _run(
     ids, padding = right_padded([answer.answer_ids for answer in answers], pad_id, device)
     mask = torch.cat([held.seen, without(ids, padding, unseen)], dim=-1)
     targets = [torch.tensor([*answer.answer_ids, *answer.end_ids], device=device) for answer in answers]
+    # An answer's first token is predicted by the prompt's last position, whose logits are already in `following`.
     found = [[token_statistics(held.following[row][None], target[:1])] for row, target in enumerate(targets)]
     forks: dict[tuple[int, int], torch.Tensor] = {}
     for begin in range(0, ids.shape[1], SEGMENT):
@@ -236,6 +242,7 @@ def _run(
             use_cache=True,
         ).logits
         for row, target in enumerate(targets):
+            # Logits at position t predict token t + 1; the end token after the answer is the last target.
             wanted = target[begin + 1 : end + 1]
             if len(wanted):
                 found[row].append(token_statistics(logits[row, : len(wanted)], wanted))

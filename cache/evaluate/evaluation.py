@@ -230,6 +230,7 @@ class _Evaluation:
             ]
             if not self._context.models[self._spec.name].kind.has_weights:
                 return self._import(wanted, on_done)
+            # Pictures are costly and judgements are not: what other judges have seen is judged here, not drawn again.
             wanted = judged_again(
                 self._context, wanted, self._study.sampling, self._context.numerics, on_done
             )
@@ -333,6 +334,7 @@ class _Evaluation:
                 device=self._context.pool.device,
                 dtype=self._context.dtype,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
+                # A run that was stopped and resumed took the time of all its sessions.
                 seconds=seconds + (known.seconds if known is not None and known.status == "partial" else 0.0),
                 n_probes=total,
                 n_done=total - missing,
@@ -342,6 +344,7 @@ class _Evaluation:
         )
 
     def _run_key(self, probe_set: ProbeSet) -> str:
+        # By content, not by name: a probe set with another probe, or the same under other settings, is another run.
         digests = sorted({probe.digest() for probe in probe_set.probes})
         found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
         return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])

@@ -128,6 +128,8 @@ class TextGatherer:
         Raises:
             Cancelled: stopped; answers that had ended are stored.
         """
+        # Token scores tell how a greedy answer begins only where answer and prompt are tokenised apart; open-unlearning
+        # tokenises them as one text, so its scores may be after other ids than generation sees.
         source = scored if decoding.temperature == 0 and self._protocol != "open-unlearning" else ""
         for seed, context in contexts.items():
             for waiting, known in self._cells(context, probes[seed], WRITTEN_AT_ONCE):
@@ -156,6 +158,7 @@ class TextGatherer:
                 ready.clear()
 
         def write(part: Sequence[str]) -> list[str]:
+            # After a refusal this is called again for single probes; answers that have ended are not written twice.
             asked = [waiting[digest] for digest in part if digest in left]
             requests = [
                 GenerationRequest(

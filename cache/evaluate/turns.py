@@ -75,6 +75,7 @@ def in_turns(
         if ours:
             refused = 0
             continue
+        # To the back of the queue: this process works on other models meanwhile, and waits only when all are taken.
         left.append(item)
         refused += 1
         if refused >= len(left):

@@ -145,6 +145,7 @@ def _pairs(
     nameless = {_plain(module) for component, module in found if not component}
     fits = {component: len(nameless & names.keys()) for component, names in held.items()}
     main = next((part for part in ("unet", "transformer") if part in base), next(iter(base), ""))
+    # Files without a component in their names are of one component, so the one with most modules decides for all.
     home = max(fits, key=lambda part: (fits[part], part == main)) if any(fits.values()) else main
 
     def owner(component: str) -> str:
@@ -161,6 +162,7 @@ def _scale(pair: _Pair, module: str, settings: LoraSettings | None) -> tuple[flo
     rank = pair.down.shape[0] if pair.down is not None else 1
     if settings is not None:
         return settings.scale(module, rank), f"from {settings.source}"
+    # alpha / rank keeps the strength when the rank changes (Hu et al. 2022, section 4.1).
     if pair.alpha is not None:
         return pair.alpha / rank, "from its alpha tensors"
     return 1.0, "as no alpha is stated: alpha = rank"
@@ -204,6 +206,7 @@ def _merged(weight: Tensor, pair: _Pair, scale: float) -> Tensor | None:
     """The merged weight, or None where shapes do not fit."""
     if pair.down is None or pair.up is None:
         return None
+    # In float32: a product of two half-precision factors would be rounded before it is added to the weight.
     low = pair.down.to(weight.device, torch.float32).flatten(1)  # (rank, inputs)
     high = pair.up.to(weight.device, torch.float32).flatten(1)  # (outputs, rank)
     fits = high.shape == (weight.shape[0], low.shape[0]) and len(weight) * low.shape[1] == weight.numel()
@@ -214,6 +217,7 @@ def _merged(weight: Tensor, pair: _Pair, scale: float) -> Tensor | None:
         magnitude = pair.magnitude.to(weight.device, torch.float32).flatten()
         if magnitude.shape != (weight.shape[0],):
             return None
+        # DoRA: the magnitude replaces the norm of each output's weights, so the direction alone comes from LoRA.
         norm = changed.flatten(1).norm(dim=1)
         changed = changed * (magnitude / norm).reshape(-1, *[1] * (weight.ndim - 1))
     return changed.to(weight.dtype)

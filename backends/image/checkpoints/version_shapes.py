@@ -117,6 +117,7 @@ def _shaped(
             where=str(path),
             how="Load it with diffusers (from_single_file, or load_lora_weights) and save it again with diffusers",
         )
+    # From the most telling names to the least: what none of these tests recognises is a plain state dict.
     if any(name.startswith(COMPVIS_UNET) for name in flat):
         return _checked(_compvis(flat, path, base, configs, ema), path, base)
     if any(isinstance(wrapped.inside.get(part), Mapping) for part in base):
@@ -161,9 +162,12 @@ def _placed(flat: Mapping[str, Tensor], base: States, path: Path) -> dict[str, d
     """Tensors by component; one that fits nowhere goes to the denoiser, where it is named as unexpected."""
     found: dict[str, dict[str, Tensor]] = {}
     main = denoiser_of(base)
+    # Buffers such as position ids have other shapes in other library versions and change nothing.
     bare = {name: tensor for name, tensor in flat.items() if not name.endswith(_NO_WEIGHTS)}
     parts = _likeliest(bare, base, path)
     for name, tensor in bare.items():
+        # A name that fits nowhere is kept, not dropped: `_checked` then refuses the file by that name. Dropping it
+        # would show the original as the unlearned model.
         component, own = _place(name, base, parts) or (main, name)
         known = found.setdefault(component, {}).setdefault(own, tensor)
         if known is not tensor and not torch.equal(known, tensor):
@@ -193,6 +197,7 @@ def _likeliest(flat: Mapping[str, Tensor], base: States, path: Path) -> list[str
     }
     main = denoiser_of(base)
     named = {part for part in base if part in (path.name, path.stem, path.parent.name)}
+    # Best fit first; ties go to the component that the file is named after, then to the denoiser.
     ranked = sorted(base, key=lambda part: (-fitting[part], part not in named, part != main))
     best = [part for part in ranked if fitting[part] == fitting[ranked[0]]]
     if len(best) > 1 and fitting[best[0]] and main not in best and not named & set(best):
@@ -247,6 +252,7 @@ def _delta(raw: Mapping[str, Any], base: States, path: Path) -> Version:
 
 def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: bool) -> Version:
     """[model, optimiser, step, averaged model], names with `module.` before them."""
+    # Parts without tensors by name (the optimiser, the step) fall out, so the average is the last that is left.
     dicts = [found for part in raw if (found := tensors_in(part))]
     if not dicts:
         raise CheckpointError("this list holds no tensors by name", where=str(path))
@@ -271,11 +277,13 @@ def _compvis(
 ) -> Version:
     """A CompVis checkpoint, converted by diffusers; the trained weights, unless `ema` asks for their average."""
     names = [name for name in flat if name.startswith(COMPVIS_UNET)]
+    # CompVis stores the average as buffers, whose names may hold no dots: `model_ema.` and the name without them.
     average = {name: _ema_name(name) for name in names}
     averaged = any(flat_name in flat for flat_name in average.values())
     unet: dict[str, Tensor] = {
         name: flat[average[name]] if ema and average[name] in flat else flat[name] for name in names
     }
+    # diffusers' converter needs every tensor of a UNet; a partial file is renamed tensor by tensor.
     if len(unet) < len(base["unet"]):
         found = {"unet": _renamed(unet, base["unet"])}
     else:
