@@ -1,7 +1,7 @@
 """A small study and a store full of RANDOM but plausible evidence, for developing and testing pages. Never shipped.
 
     from tests.filled_store import image_study, text_study, fill_images, fill_text
-    study, store = text_study(), Store.open(tmp_path / "evidence.sqlite")
+    study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)                     # 17 models x 24 probes, about a second
     fill_images(image_study(), store)           # 8 models x 12 prompts x 2 seeds; both may share one store
     evidence_for(study, store, "Original", study.probe_sets[0].probes)

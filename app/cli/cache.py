@@ -112,13 +112,13 @@ def _counting() -> Iterator[CountLine]:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    from app.shared.settings import open_store
+    from app.shared.settings import open_cache
     from backends.files.archive import is_zip
     from cache.importers.imported_runs import choices, settle
     from cache.store.merge import merge
     from cache.store.other import database_of, opened
 
-    store = open_store()
+    store = open_cache()
     if is_zip(options.other.expanduser()):
         return _take(options.other.expanduser(), store)
     database = database_of(options.other.expanduser())
@@ -148,11 +148,11 @@ def _take(path: Path, store: Store) -> int:
 
 
 def _pack(options: argparse.Namespace) -> int:
-    from app.shared.settings import open_store
+    from app.shared.settings import open_cache
     from backends.study.file import read_study
     from cache.exporters.pack import write_pack
 
-    study, store = read_study(options.study), open_store()
+    study, store = read_study(options.study), open_cache()
     target = options.to.expanduser().absolute()
     with _counting() as line:
         packed = write_pack(study, store, target, line.show)
@@ -200,11 +200,11 @@ def merged_lines(merged: Merged, other: str, unreadable: Sequence[str] = ()) -> 
 
 def _check(options: argparse.Namespace) -> int:
     from app.shared.settings import cache_folder
-    from cache.store import Store
+    from cache.store import open_store
     from cache.store.check import check
     from cache.store.other import database_of
 
-    store = Store.open(database_of(cache_folder()))
+    store = open_store(database_of(cache_folder()))
     with _counting() as line:
         checked = check(store, line.show)
     for sentence in checked_lines(checked):

@@ -79,7 +79,7 @@ def evaluate(
         protocol: how language models are asked; None is what the study says.
     """
     from app.shared.probe_listing import of_sets
-    from app.shared.settings import open_store
+    from app.shared.settings import open_cache
     from backends.checkpoints.resolved import ResolvedModels
     from backends.pool import ModelPool
     from backends.study.file import read_study
@@ -94,7 +94,7 @@ def evaluate(
         )
     study = replace(study, protocol=protocol or study.protocol)
     _check_names(study, names)
-    store = open_store()
+    store = open_cache()
     models = ResolvedModels(study)
     wrong = check_models(study, models)
     print_unusable(wrong)

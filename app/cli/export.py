@@ -38,11 +38,11 @@ def run(options: argparse.Namespace) -> int:
     """Write the files and print their names."""
     from app.charts.paper import why_no_pictures
     from app.export.study_folder import export_study
-    from app.shared.settings import open_store
+    from app.shared.settings import open_cache
     from backends.study.file import read_study
     from cache.analysis.scoreboard import scoreboard
 
-    study, store = read_study(options.study), open_store()
+    study, store = read_study(options.study), open_cache()
     for file in export_study(study, store, options.to.expanduser(), figures=not options.no_figures):
         print(printable(str(file)))
     if not options.no_figures and (why := why_no_pictures()):

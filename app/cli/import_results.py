@@ -49,19 +49,19 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Take in results of other tools, list them, or forget some."""
-    from app.shared.settings import open_store
+    from app.shared.settings import open_cache
 
     if options.remove:
-        return remove(open_store(), options.remove)
+        return remove(open_cache(), options.remove)
     if options.list:
-        return list_collections(open_store())
+        return list_collections(open_cache())
     if options.reference and not options.paths:
-        return choose(open_store(), *options.reference)
+        return choose(open_cache(), *options.reference)
     if not options.paths:
         raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
-    status = import_paths(open_store(), options.paths, as_json=options.json)
+    status = import_paths(open_cache(), options.paths, as_json=options.json)
     if options.reference:
-        choose(open_store(), *options.reference, quiet=options.json)
+        choose(open_cache(), *options.reference, quiet=options.json)
     return status
 
 

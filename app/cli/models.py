@@ -40,7 +40,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Load the models of a study, once for each, and print what loading did and what differs from the original."""
-    from app.shared.settings import open_store
+    from app.shared.settings import open_cache
     from backends.checkpoints.identity import available
     from backends.extras import check_extra
     from backends.pool import ModelPool
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     wrong = unusable_models(study)
     if any(available(model) for model in study.models):
         check_extra(study.modality)
-    store, pool = open_store(), ModelPool(options.device)
+    store, pool = open_cache(), ModelPool(options.device)
     warnings: list[str] = []
     for model in study.models:
         if model.name not in wrong and available(model):

@@ -29,14 +29,14 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Make what the demo needs once: its base model as a folder, its recorded evidence in the cache."""
-    from app.shared.settings import cache_folder, open_store
+    from app.shared.settings import cache_folder, open_cache
     from backends.checkpoints.identity import resolve
     from backends.checkpoints.packages import package_file
     from backends.checkpoints.sources import PACKAGE, kind_of
     from backends.study.file import read_study
     from cache.analysis.scoreboard import scoreboard
 
-    store = open_store()
+    store = open_cache()
     studies = [read_study(path) for path in demo_files()]
     for study in studies:
         scoreboard(study, store)  # kept, so that the first look at Trade-offs need not wait

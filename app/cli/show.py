@@ -167,10 +167,10 @@ def _opened(files: Sequence[Path]) -> list[Path]:
     found = []
     for path in files:
         if is_zip(path):
-            from app.shared.settings import open_store
+            from app.shared.settings import open_cache
             from cache.importers.pack import open_pack, unpacked_study
 
-            store = open_store()
+            store = open_cache()
             study = unpacked_study(path, store)
             if not study.is_file():
                 print(f"Taking over {printable(path.name)} (once) ...", flush=True)
@@ -190,14 +190,14 @@ def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[s
         streamlit: flags that are handed on ("--server.maxUploadSize=100").
     """
     from app.cli.usable_models import check_models, print_unusable
-    from app.shared.settings import STUDIES_VARIABLE, open_store
+    from app.shared.settings import STUDIES_VARIABLE, open_cache
     from backends.study.file import read_study
 
     for path in files or demo_files():
         study = read_study(path)
         if files:
             print_unusable(check_models(study))
-    open_store()
+    open_cache()
     _check_port(port)
     if files:
         os.environ[STUDIES_VARIABLE] = json.dumps([str(path) for path in files])

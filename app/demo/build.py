@@ -21,7 +21,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.recorded_pack import RECORDED, compress, unpack
 from cache.store.shipping import forget_own_machine, loosen
 
@@ -47,7 +47,7 @@ def main() -> None:
         derive_numbers(folder, PACK)
         return
     pool = ModelPool(options.device)
-    store = Store.open(folder / "evidence.sqlite")
+    store = open_store(folder / "evidence.sqlite")
     if options.only in (None, "text"):
         build_text(folder / "text", pool, store)
     if options.only in (None, "image"):
@@ -61,7 +61,7 @@ def main() -> None:
 def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
     """A store as the pack has it: small when compressed, with the numbers of the studies derived."""
     loosen(path)
-    store = Store.open(path)
+    store = open_store(path)
     forget_own_machine(store)
     for study in studies:
         scoreboard(study, store)

@@ -18,7 +18,7 @@ from cache.analysis.board import board_of
 from cache.analysis.known_studies import known_studies
 from cache.analysis.results_board import results_board
 from cache.analysis.scoreboard import kept_frame, scoreboard
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.recorded_pack import take_in
 from cache.store.results import collections
 
@@ -41,7 +41,7 @@ def frame(cache: Path | None, study: Path | None) -> pd.DataFrame:
         raise StoreError(
             "there is no cache in this folder", where=str(folder), how="Name one with evidence.sqlite"
         )
-    with closing(Store.open(file)) as store:
+    with closing(open_store(file)) as store:
         if study is not None:
             pieces = [_numbers(read_study(study), store)]
         else:

@@ -12,7 +12,7 @@ import streamlit as st
 
 from app.shared.built import built_folder, with_built
 from app.shared.jobs import Runner
-from app.shared.settings import open_store, study_files_are_given, study_paths
+from app.shared.settings import open_cache, study_files_are_given, study_paths
 from backends.checkpoints.usable import problems as problems_of
 from backends.pool import ModelPool
 from backends.study import Study
@@ -43,7 +43,7 @@ def store() -> Store:
     Raises:
         StoreError: the cache folder is not usable.
     """
-    return open_store()
+    return open_cache()
 
 
 @st.cache_resource(show_spinner=False)

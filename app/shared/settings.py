@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from backends.files.places import cache_folder
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.recorded_pack import take_in
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "STUDIES_VARIABLE",
     "cache_folder",
     "demo_studies",
-    "open_store",
+    "open_cache",
     "study_files_are_given",
     "study_paths",
 ]
@@ -46,12 +46,12 @@ def study_files_are_given() -> bool:
     return bool(json.loads(os.environ.get(STUDIES_VARIABLE) or "[]"))
 
 
-def open_store() -> Store:
+def open_cache() -> Store:
     """The evidence store in the cache folder; the demo's recorded evidence is in it.
 
     Raises:
         StoreError: the folder is read-only, full, or holds something else.
     """
-    store = Store.open(cache_folder() / "evidence.sqlite")
+    store = open_store(cache_folder() / "evidence.sqlite")
     take_in(PACK, store)
     return store

@@ -27,7 +27,7 @@ from backends.study import NUDENET, PROTOCOLS, JudgeSpec, ModelSpec, Study
 from backends.study.file import read_study
 from backends.study.writing import write_study
 from cache.analysis.scoreboard import scoreboard
-from cache.store import Store, schema
+from cache.store import Store, open_store, schema
 from cache.store.costs import keep_costs
 from cache.store.features import networks_of
 from cache.store.image_files import ImageFiles
@@ -88,7 +88,7 @@ def write_pack(
     with room as name:
         folder = Path(name)
         real = _write_study(study, store, known, folder)
-        with closing(Store.open(folder / EVIDENCE)) as packed:
+        with closing(open_store(folder / EVIDENCE)) as packed:
             merged = merge(packed, store, progress=progress, only=_evidence(study, store, known))
             if not merged.tables["evidence"].new:
                 raise StoreError(

@@ -6,9 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from logging import getLogger
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +17,6 @@ from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
-
-log = getLogger(__name__)
 
 
 class BrokenPage(StoreError):
@@ -57,29 +54,6 @@ class Database(Protocol):
 
 class Store(Protocol):
     """All that is remembered. Thread-safe; several processes may have one store open."""
-
-    @staticmethod
-    def open(path: Path, tell: Callable[[str], None] = log.warning) -> Store:
-        """Open the store, made where it is new; one of an older version is brought up to date, once.
-
-        Args:
-            path: the database file; images go into `images/` beside it.
-            tell: hears, in sentences, what is done to an older store and what of it could not be read.
-
-        Raises:
-            StoreError: read-only, full, damaged, another program's file, or of a newer version.
-        """
-        from cache.store import sqlite
-        from cache.store.migrations import migrate
-        from cache.store.store import DatabaseStore
-
-        database = sqlite.open_database(path)
-        try:
-            migrate(database, tell)
-        except BaseException:
-            database.close()
-            raise
-        return DatabaseStore(database)
 
     def __hash__(self) -> int:
         """Two stores are two, whatever they hold."""

@@ -12,6 +12,7 @@ from backends.errors import StoreError
 from backends.files.disk import kept
 from backends.files.plain import NotPlain, read_plain
 from cache.store.interface import Store
+from cache.store.opening import open_store
 from cache.store.side_files import side_files
 from cache.store.sqlite import copy_database
 
@@ -67,7 +68,7 @@ def opened(database: Path, room: Path) -> Iterator[Other]:
         copy_database(database, copy)
         unreadable = _copy_side_files(database.parent, Path(name))
         try:
-            store = Store.open(copy, tell=lambda _: None)  # what it says is of the copy
+            store = open_store(copy, tell=lambda _: None)  # what it says is of the copy
         except StoreError as error:
             raise StoreError(error.what, where=str(database), how="Ask for another copy") from error
         left = [path.relative_to(name).as_posix() for path in side_files(Path(name))]

@@ -16,6 +16,7 @@ from backends.errors import StoreError
 from backends.files.disk import kept
 from cache.store import Store
 from cache.store.merge import merge
+from cache.store.opening import open_store
 
 RECORDED = "evidence.sqlite.xz"
 UNPACKED = 4
@@ -53,7 +54,7 @@ def take_in(pack: Path, store: Store) -> None:
         ):
             unpacked = Path(folder) / "evidence.sqlite"
             unpack(pack, unpacked)
-            with closing(Store.open(unpacked)) as theirs:
+            with closing(open_store(unpacked)) as theirs:
                 merge(store, theirs, pack / "images")
     except (lzma.LZMAError, EOFError) as error:
         raise StoreError(

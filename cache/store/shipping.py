@@ -10,6 +10,7 @@ from sqlalchemy import delete, select, update
 from cache.store import codec, schema
 from cache.store.interface import Store
 from cache.store.keys import VALUE_KINDS
+from cache.store.opening import open_store
 
 
 def loosen(path: Path) -> None:
@@ -22,7 +23,7 @@ def loosen(path: Path) -> None:
     """
     cells, contexts = schema.cells, schema.contexts
     packed = select(cells.c.id).join(contexts).where(contexts.c.kind.not_in(VALUE_KINDS))
-    with closing(Store.open(path)) as store:
+    with closing(open_store(path)) as store:
         with store.writing() as connection:
             for cell in connection.execute(packed).scalars().all():
                 payload = connection.execute(select(cells.c.payload).where(cells.c.id == cell)).scalar_one()

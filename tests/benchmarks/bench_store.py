@@ -22,7 +22,7 @@ from backends.evidence import TextEvidence
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from cache.analysis.scoreboard import evidence_for, scoreboard
 from cache.evaluate.gather_text import in_cells
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.keys import answers_context, scores_context
 from cache.store.merge import merge
 from cache.store.reading import identity_to_read
@@ -35,7 +35,7 @@ def main(n_models: int = 25, n_probes: int = 240) -> None:
     made = {spec.name: evidence(study, spec) for spec in study.models}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = Store.open(folder / "evidence.sqlite")
+        store = open_store(folder / "evidence.sqlite")
         cells = sum(len(probe_set.probes) / 16 for probe_set in study.probe_sets) * n_models * 2
         writing, _ = timed(lambda: write(study, store, made))
         writing_json, _ = timed(lambda: write_json(folder, made))
@@ -45,7 +45,7 @@ def main(n_models: int = 25, n_probes: int = 240) -> None:
         cold, _ = timed(lambda: scoreboard(study, store))
         warm, _ = timed(lambda: open_and_score(study, store.path), 5)
         store.seal()
-        other = Store.open(folder / "other" / "evidence.sqlite")
+        other = open_store(folder / "other" / "evidence.sqlite")
         absorbed, _ = timed(lambda: merge(other, store))
         again, _ = timed(lambda: merge(other, store), 5)
         size = store.path.stat().st_size
@@ -125,7 +125,7 @@ def read_one_json(folder: Path, study: Study, probe: Probe) -> None:
 
 def open_and_score(study: Study, path: Path) -> None:
     """What the first visit of Trade-offs does in a new process, imports aside."""
-    store = Store.open(path)
+    store = open_store(path)
     scoreboard(study, store)
     store.close()
 

@@ -355,12 +355,12 @@ def _metrics() -> None:
 
 def _print_metrics_of_a_cached_run() -> None:
     from cache.analysis.scoreboard import scoreboard
-    from cache.store import Store
+    from cache.store import open_store
     from tests.benchmarks.bench_store import big_study, evidence, write
 
     whole = big_study(1, 400)
     with tempfile.TemporaryDirectory() as folder:
-        store = Store.open(Path(folder) / "evidence.sqlite")
+        store = open_store(Path(folder) / "evidence.sqlite")
         write(whole, store, {spec.name: evidence(whole, spec) for spec in whole.models})
         started = time.process_time()
         board = scoreboard(whole, store)

@@ -30,7 +30,7 @@ from backends.metrics import METRICS, Direction, TextMetric
 from cache.analysis.frontier import hypervolume, pareto
 from cache.analysis.results_board import results_board
 from cache.analysis.statistics import bootstrap_means
-from cache.store import Store
+from cache.store import open_store
 from cache.store.results import Number, Result, put_results
 
 COLLECTION = "benchmark"
@@ -69,11 +69,11 @@ def main(count: int = 10_000) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        store = Store.open(folder / "evidence.sqlite")
+        store = open_store(folder / "evidence.sqlite")
         keys = metric_keys()
         put_results(store, random_runs(count, keys))
         store.close()
-        opened = Store.open(folder / "evidence.sqlite")
+        opened = open_store(folder / "evidence.sqlite")
         opened.version()
         page = timed(lambda: results_board(opened, [COLLECTION]), 5)
         board = results_board(opened, [COLLECTION])

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from backends.study import Study
-from cache.store import Store
+from cache.store import open_store
 from tests.browser.conftest import Dashboard, running
 from tests.browser.steps import expect_cards, screenshot, wait_ready
 from tests.filled_store import fill_images, fill_text, image_study, model_lines, text_study, write_study
@@ -27,7 +27,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     folder = tmp_path_factory.mktemp("compare")
     cache = folder / "cache"
     cache.mkdir()
-    store = Store.open(cache / "evidence.sqlite")
+    store = open_store(cache / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     store.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from cache.store import Store
+from cache.store import open_store
 from tests.browser.conftest import Dashboard, running
 from tests.browser.steps import screenshot, wait_ready
 from tests.browser.test_compare import write_image_study
@@ -22,7 +22,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     folder = tmp_path_factory.mktemp("examples")
     cache = folder / "cache"
     cache.mkdir()
-    store = Store.open(cache / "evidence.sqlite")
+    store = open_store(cache / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     store.close()

@@ -14,7 +14,7 @@ from backends.evidence import ANSWER, Answer, TextEvidence, TokenScores
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from backends.study.file import read_study
 from backends.study.writing import write_study
-from cache.store import Store
+from cache.store import open_store
 from cache.store.keys import answers_context, scores_context
 from cache.store.reading import identity_to_read
 from tests.browser.conftest import Dashboard, running, window
@@ -75,7 +75,7 @@ def _record(path: Path, cache: Path) -> None:
     """Recorded answers and scores of every model on every probe, all of them hostile."""
     study = read_study(path)
     cache.mkdir()
-    store = Store.open(cache / "evidence.sqlite")
+    store = open_store(cache / "evidence.sqlite")
     for spec in study.models:
         known = identity_to_read(spec)
         scores = store.register(scores_context(known.fingerprint, known.tokenizer, "float32"))

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from cache.importers import import_results
-from cache.store import Store
+from cache.store import open_store
 from cache.store.results import put_results
 from tests.benchmarks.runs import COLLECTION, metric_keys, random_runs
 from tests.browser.conftest import Dashboard, running, window
@@ -49,7 +49,7 @@ def board(tmp_path_factory: pytest.TempPathFactory, files: Path) -> Iterator[Das
     folder = tmp_path_factory.mktemp("many")
     cache = folder / "cache"
     cache.mkdir()
-    store = Store.open(cache / "evidence.sqlite")
+    store = open_store(cache / "evidence.sqlite")
     fill_text(text_study(), store)
     import_results(store, [files / "saves"])
     put_results(store, random_runs(RUNS, metric_keys()))

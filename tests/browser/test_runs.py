@@ -13,7 +13,7 @@ from backends.checkpoints.identity import identity
 from backends.study import ModelSpec
 from backends.study.file import read_study
 from cache.evaluate.plan import plan
-from cache.store import Store
+from cache.store import open_store
 from tests.browser.conftest import Dashboard, running, window
 from tests.browser.steps import keyed, screenshot, wait_ready
 from tests.filled_store import fill_text, text_study, write_study
@@ -102,7 +102,7 @@ def test_an_evaluation_is_watched_left_cancelled_killed_and_finished(
             timeout=400_000
         )
     assert stored(study, cache) == PIECES
-    runs = Store.open(cache / "evidence.sqlite").runs("Tiny")
+    runs = open_store(cache / "evidence.sqlite").runs("Tiny")
     assert {(run.model, run.probe_set, run.status) for run in runs} == {
         (model, role, "complete") for model in MODELS for role in ("forget", "retain")
     }
@@ -129,14 +129,14 @@ def test_a_prompt_does_not_wait_for_an_evaluation(page: Page, study: Path, tmp_p
 
 def stored(study: Path, cache: Path) -> int:
     """Pieces of evidence of the study's models; the demo's recorded runs are in the same cache."""
-    known = plan(read_study(study), Store.open(cache / "evidence.sqlite"), "float32", MODELS)
+    known = plan(read_study(study), open_store(cache / "evidence.sqlite"), "float32", MODELS)
     return known.total - known.missing
 
 
 def test_recorded_runs_are_there_with_their_provenance(page: Page, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     cache.mkdir()
-    store = Store.open(cache / "evidence.sqlite")
+    store = open_store(cache / "evidence.sqlite")
     fill_text(text_study(), store)
     store.close()
     with running(cache, str(write_study(text_study(), tmp_path))) as server:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from cache.store import Store
+from cache.store import open_store
 from tests.browser.conftest import Dashboard, running
 from tests.browser.steps import (
     axis_title,
@@ -30,7 +30,7 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     folder = tmp_path_factory.mktemp("tradeoffs")
     cache = folder / "cache"
     cache.mkdir()
-    store = Store.open(cache / "evidence.sqlite")
+    store = open_store(cache / "evidence.sqlite")
     fill_text(text_study(), store)
     store.close()
     with running(cache, str(write_study(text_study(), folder))) as server:

@@ -18,7 +18,7 @@ from app.export import reference
 from backends.checkpoints.usable import inspect_study
 from backends.probes.reading import read_probes
 from backends.study.file import read_study
-from cache.store import Store
+from cache.store import open_store
 from tests.docs.documents import DOCUMENTS, PAGES, ROOT, STUDY_FILE, UNLEARNING, blocks, commands
 from tests.foreign_files import write_saves
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
@@ -59,11 +59,18 @@ def test_every_command_that_ends_by_itself_runs(
     write_saves(folder / "open-unlearning" / "saves")
     (folder / "results.csv").write_text("model,method,step,forget/probability\nmine,NPO,6,0.25\n")
     (folder / "OTHER").mkdir()
-    Store.open(folder / "OTHER" / "evidence.sqlite").close()
+    open_store(folder / "OTHER" / "evidence.sqlite").close()
     run_by_hand = {"show", "prepare"}  # a server; the demo's model, which `make` prepares
     lines = [line for line in commands(list(PAGES.values())) if line.startswith("unlearnboard")]
     tried = [line for line in lines if parse_or_help(line) not in run_by_hand and "--help" not in line]
-    assert {shlex.split(line)[1] for line in tried} >= {"models", "evaluate", "export", "import", "unlearn", "cache"}
+    assert {shlex.split(line)[1] for line in tried} >= {
+        "models",
+        "evaluate",
+        "export",
+        "import",
+        "unlearn",
+        "cache",
+    }
     for line in tried:
         assert run(shlex.split(line)[1:]) == 0, (line, capsys.readouterr().err)
     assert (folder / "paper").is_dir() and (folder / "mine" / "study.toml").is_file()

@@ -22,7 +22,7 @@ from backends.probes import benchmarks, columns
 from backends.probes.reading import read_probes
 from cache import importers
 from cache.importers.found import Found
-from cache.store import Store, schema
+from cache.store import open_store, schema
 from cache.store.results import Number, Result
 from tests.docs.documents import PAGES, ROOT
 
@@ -81,7 +81,7 @@ def test_results_of_another_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     reader = (lambda path: path.name == "mine.json", read)
     monkeypatch.setattr(importers, "_FILES", (reader, *importers._FILES))
     (tmp_path / "mine.json").write_text('{"forgotten": 0.25}')
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     assert importers.import_results(store, [tmp_path / "mine.json"])[1][0] == 1
     store.close()
 

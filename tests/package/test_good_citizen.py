@@ -29,7 +29,7 @@ def module(name):
     return import_module(prefix + name)
 settings, keys, study = module("app.shared.settings"), module("cache.store.keys"), module("backends.study")
 frame = module("app.export.notebook").frame(None, None)
-store = settings.open_store()
+store = settings.open_cache()
 image = next(s for s in map(module("backends.study.file").read_study, settings.demo_studies()) if s.modality == "image")
 plan = module("cache.evaluate.plan").plan(image, store, keys.numerics("cpu", "float32"))
 print(json.dumps({

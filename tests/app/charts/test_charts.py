@@ -24,7 +24,7 @@ from app.charts.tradeoff import describe, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, worded
 from backends.study import Modality, ModelSpec, ProbeSet, Study
-from cache.store import Store
+from cache.store import open_store
 from tests.filled_store import fill_text, text_study, write_study
 
 FORGET = Axis("forget/probability", "Probability", "forget", "lower", unit=True)
@@ -227,7 +227,7 @@ assert not heavy, heavy
 
 
 def test_the_pages_show_recorded_runs_without_any_model_library(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(text_study(), store)
     store.close()
     own = {

@@ -13,7 +13,7 @@ from app.charts.frontier import Frontier, frontier, method_labels, methods_table
 from app.charts.points import chart_points
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.study_board import STUDY, study_board, study_protocol
-from cache.store import Store
+from cache.store import open_store
 from tests.filled_store import fill_text, image_study, text_study
 
 KEYS = ("forget/probability", "retain/probability")
@@ -21,7 +21,7 @@ KEYS = ("forget/probability", "retain/probability")
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Frontier:
-    store = Store.open(tmp_path_factory.mktemp("store") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("store") / "evidence.sqlite")
     fill_text(text_study(), store)
     study = text_study()
     board = scoreboard(study, store)

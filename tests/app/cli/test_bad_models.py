@@ -15,7 +15,7 @@ from backends.study import ModelSpec, Study
 from backends.study.file import read_study
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import numerics_of, plan
-from cache.store import Store
+from cache.store import open_store
 from cache.store.model_checks import model_check
 from tests.tiny_image import write_tiny_pipeline, write_tiny_weights
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
@@ -79,7 +79,7 @@ def text_study(tmp_path: Path) -> Path:
 
 
 def complete(study: Study, tmp_path: Path) -> set[str]:
-    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs(study.name)
+    runs = open_store(tmp_path / "cache" / "evidence.sqlite").runs(study.name)
     return {run.model for run in runs if run.status == "complete"}
 
 
@@ -106,7 +106,7 @@ def test_models_tells_of_every_model_that_loads(
     assert named == ["Original", "V1", "V2", "V4", "V6", "V8"]
     for name in ("V3", "V5", "V7"):
         assert sum(name.lower() in line.lower() for line in printed.err.splitlines()) == 1
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     assert model_check(read_study(image_study), store, "V8") is not None
 
 
@@ -149,7 +149,7 @@ def test_the_plan_says_of_a_bad_model_why_and_counts_the_others(text_study: Path
 
     study = read_study(text_study)
     assert list(problems(study)) == ["Bad"]
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     known = plan(study, store, numerics_of(ModelPool("cpu"), study))
     assert list(known.problems) == ["Bad"] and known.problems["Bad"].startswith("Bad: ")
     assert {item.model for item in known.items if item.missing} >= {"Original", "Good"}
@@ -162,7 +162,7 @@ def test_all_other_language_models_answer_and_the_bad_one_says_why(text_study: P
     from cache.evaluate.compare import compare_text
 
     study = read_study(text_study)
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     probe = study.probe_sets[0].probes[0]
     names = [spec.name for spec in study.models]
     told: dict[str, str] = {}
@@ -194,7 +194,7 @@ def test_a_language_model_that_breaks_while_it_loads_lets_the_others_answer(
     state = load_file(file)
     save_file({name: tensor * float("nan") for name, tensor in state.items()}, file, {"format": "pt"})
     study = read_study(text_study)
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     probe = study.probe_sets[0].probes[0]
     told: dict[str, str] = {}
     compare_text(
@@ -218,7 +218,7 @@ def test_all_other_image_models_draw_and_the_bad_ones_say_why(image_study: Path,
     from cache.evaluate.compare import compare_images
 
     study = read_study(image_study)
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     probe = study.probe_sets[0].probes[0]
     names = ["Original", "V2", "V3", "V5", "V8"]
     told: dict[str, str] = {}
@@ -241,7 +241,7 @@ def test_where_no_model_can_answer_the_reason_is_raised(text_study: Path, tmp_pa
     from cache.evaluate.compare import compare_text
 
     study = read_study(text_study)
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     with pytest.raises(CheckpointError, match="truncated"):
         compare_text(
             EvaluationContext.of(study, store, ModelPool("cpu")),

@@ -8,7 +8,7 @@ import pytest
 
 from app.cli.main import run
 from cache.analysis.scoreboard import scoreboard
-from cache.store import Store, recorded_pack
+from cache.store import open_store, recorded_pack
 from tests.cache.store.test_merge import state
 from tests.cache.store.test_store import corrupt_cell
 from tests.filled_store import fill_images, fill_text, image_study, text_study
@@ -23,7 +23,7 @@ def no_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def theirs(tmp_path: Path) -> Path:
-    store = Store.open(tmp_path / "theirs" / "evidence.sqlite")
+    store = open_store(tmp_path / "theirs" / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     store.close()
@@ -44,7 +44,7 @@ def test_merging_says_what_came_and_the_second_time_that_nothing_did(
     assert run(arguments) == 0
     assert capsys.readouterr().out == f"{theirs} has nothing that this cache lacks.\n"
     assert state(theirs) == before
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
+    mine = open_store(tmp_path / "mine" / "evidence.sqlite")
     assert len(scoreboard(text_study(), mine).frame)
     assert run(["cache", "check", "--cache", str(tmp_path / "mine")]) == 0
     assert f"pictures: {pictures:,} whole\n" in capsys.readouterr().out

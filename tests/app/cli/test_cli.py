@@ -28,7 +28,7 @@ from backends.metrics import METRICS
 from backends.study.file import read_study
 from backends.versions import own_version
 from cache.evaluate.evaluation import Progress
-from cache.store import Store
+from cache.store import open_store
 from tests.filled_store import text_study, write_study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
@@ -421,7 +421,7 @@ def test_a_stopped_evaluation_keeps_what_was_done_and_goes_on(models: Path, tmp_
     )
     assert with_rest.returncode == 0, with_rest.stderr
     assert "3 of 3 models are evaluated" in with_rest.stdout
-    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs(read_study(Path(path)).name)
+    runs = open_store(tmp_path / "cache" / "evidence.sqlite").runs(read_study(Path(path)).name)
     assert {(run.model, run.probe_set, run.status) for run in runs} == {
         (model, probe_set, "complete")
         for model in ("Original", "npo 3", "npo 6")
@@ -496,7 +496,7 @@ def test_a_probe_too_long_is_named_at_the_end_of_an_evaluation(
     assert (
         f"probe {left_out}: 1 probe left out with Original, npo 3, everything else is evaluated" in sentence
     )
-    runs = Store.open(tmp_path / "cache" / "evidence.sqlite").runs(read_study(path).name)
+    runs = open_store(tmp_path / "cache" / "evidence.sqlite").runs(read_study(path).name)
     assert {(run.model, run.probe_set, run.n_done) for run in runs} == {
         (model, name, count)
         for model in ("Original", "npo 3")

@@ -30,7 +30,7 @@ from cache.analysis.board import board_of
 from cache.analysis.scoreboard import scoreboard
 from cache.exporters.tables import to_csv, to_json, to_latex, to_markdown
 from cache.importers import read_results
-from cache.store import Store
+from cache.store import Store, open_store
 from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
 
 TABLE = pd.DataFrame(
@@ -47,7 +47,7 @@ TABLE = pd.DataFrame(
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store with a text and an image study."""
-    store = Store.open(tmp_path_factory.mktemp("exports") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("exports") / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     return store
@@ -104,7 +104,7 @@ def test_figures_look_as_on_the_pages_whatever_is_imported() -> None:
 
 
 def test_nothing_evaluated_is_said(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     with pytest.raises(StoreError, match="Nothing of 'Random people' is evaluated"):
         export_study(text_study(), store, tmp_path / "out")
 
@@ -150,7 +150,7 @@ def test_a_notebook_gets_every_study_of_the_cache_without_its_file(
     monkeypatch.setattr(notebook, "demo_studies", list)
     monkeypatch.setattr(notebook, "take_in", lambda *_: None)
     text, image = text_study(), image_study()
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(text, store)
     fill_images(image, store)
     with pytest.warns(UserWarning, match=rf"'{text.name}', '{image.name}'"):
@@ -169,7 +169,7 @@ def test_a_notebook_gets_the_newest_numbers_of_a_study_that_was_changed(
     monkeypatch.setattr(notebook, "demo_studies", list)
     monkeypatch.setattr(notebook, "take_in", lambda *_: None)
     study = text_study()
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)
     scoreboard(study, store)
     smaller = replace(study, models=study.models[:3])

@@ -17,7 +17,7 @@ from app.charts.points import p_value, p_value_said, p_values_shown, short_p_val
 from app.cli.main import run
 from cache.importers import import_results
 from cache.importers.imported_runs import reference
-from cache.store import Store
+from cache.store import open_store
 from tests.filled_store import fill_text, text_study, write_study
 from tests.foreign_more import MODEL, tofu_eval, write_eval
 
@@ -91,7 +91,7 @@ assert not app.exception and not app.error, (app.exception, app.error)
 def test_the_pages_count_runs_without_a_value_show_notes_and_change_the_reference(
     saves: Path, tmp_path: Path
 ) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(text_study(), store)
     import_results(store, [saves])
     assert reference(store, COLLECTION).run is not None
@@ -103,7 +103,7 @@ def test_the_pages_count_runs_without_a_value_show_notes_and_change_the_referenc
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", PAGES, COLLECTION, RETAINED]
     subprocess.run(command, check=True, timeout=240, cwd=root, env=os.environ | own)
-    chosen = reference(Store.open(tmp_path / "evidence.sqlite"), COLLECTION)
+    chosen = reference(open_store(tmp_path / "evidence.sqlite"), COLLECTION)
     assert chosen.chosen and chosen.run is not None and chosen.run.step == 30
 
 

@@ -12,7 +12,7 @@ from app.demo.image_data import EMOJI, FORGET_STYLE, OBJECTS, STYLES, data_set, 
 from app.demo.image_judging import ruins
 from app.demo.image_pack import SAMPLING, specifications, unseen_pictures
 from app.demo.image_recipe import recipe_hash
-from app.shared.settings import open_store
+from app.shared.settings import open_cache
 from backends.checkpoints.identity import available, fingerprint
 from backends.checkpoints.tensors import file_digest
 from backends.image.judges.judges import load_judge
@@ -109,7 +109,7 @@ def test_what_the_judges_said_of_unseen_pictures_is_what_they_say() -> None:
 
 
 def test_no_machine_is_told_that_it_draws_the_same_twice() -> None:
-    study, store = read_study(PACK / "study.toml"), open_store()
+    study, store = read_study(PACK / "study.toml"), open_cache()
     checks = model_checks(study, store, [spec.name for spec in study.models])
     assert len(checks) == 8 and all(check.report is not None for check in checks.values())
 
@@ -121,7 +121,7 @@ def test_the_kept_losses_are_those_of_the_shipped_pictures() -> None:
         role: {f"{picture.name} {file_digest(picture.path)}" for picture in real_pictures(Path(folder))}
         for role, folder in study.denoising.folders().items()
     }
-    store = open_store()
+    store = open_cache()
     kept = {spec.name: losses for spec in study.models if (losses := denoising_of(study, store, spec.name))}
     assert len(kept) == 9
     for losses in kept.values():

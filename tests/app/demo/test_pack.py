@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.shared.settings import PACK, demo_studies, open_store
+from app.shared.settings import PACK, demo_studies, open_cache
 from backends.checkpoints.identity import available, identity
 from backends.checkpoints.packages import package_file
 from backends.evidence import ANSWER
@@ -20,7 +20,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.recorded_pack import take_in
 
 pytestmark = pytest.mark.demo
@@ -30,7 +30,7 @@ TEXT, IMAGE = PACK / "text" / "study.toml", PACK / "image" / "study.toml"
 
 @pytest.fixture(scope="module")
 def store() -> Store:
-    return open_store()
+    return open_cache()
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_every_model_is_recorded_whole_and_every_shipped_weight_is_the_declared_
 
 def test_the_pack_has_the_numbers_that_follow_from_its_evidence(tmp_path: Path) -> None:
     """Else the first page computes them: `python -m app.demo.build --only numbers` keeps them in the pack."""
-    fresh = Store.open(tmp_path / "evidence.sqlite")
+    fresh = open_store(tmp_path / "evidence.sqlite")
     take_in(PACK, fresh)
     kept = fresh.memo_keys("")
     for path in demo_studies():
@@ -176,7 +176,7 @@ def test_evaluating_a_sample_of_the_text_study_again_gives_the_recorded_numbers(
     shipped = [spec for spec in text.models if available(spec)]
     sets = tuple(replace(s, probes=s.probes[:2]) for s in text.probe_sets if s.role in ("forget", "utility"))
     sample = replace(text, models=(shipped[0], shipped[-1]), probe_sets=sets)
-    again = Store.open(tmp_path / "again.sqlite")
+    again = open_store(tmp_path / "again.sqlite")
     evaluate(EvaluationContext.of(sample, again, ModelPool("cpu")))
     for spec in sample.models:
         for probe_set in sets:
@@ -199,7 +199,7 @@ def test_evaluating_a_sample_of_the_image_study_again_gives_the_recorded_picture
     shipped = [spec for spec in image.models if available(spec)]
     sets = tuple(replace(s, probes=s.probes[:1]) for s in image.probe_sets if s.role == "forget")
     sample = replace(image, models=(shipped[0], shipped[-1]), probe_sets=sets)
-    again = Store.open(tmp_path / "again.sqlite")
+    again = open_store(tmp_path / "again.sqlite")
     evaluate(EvaluationContext.of(sample, again, ModelPool("cpu")))
     probe = sets[0].probes[0]
     for spec in sample.models:

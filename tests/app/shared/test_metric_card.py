@@ -10,7 +10,7 @@ from app.shared import metric_card
 from backends.image.networks.named import Network
 from backends.metrics import METRICS
 from backends.study import Features, ModelSpec, Study
-from cache.store import Store
+from cache.store import open_store
 from cache.store.features import put_vectors
 
 
@@ -19,7 +19,7 @@ def test_the_network_of_a_metric_is_named_with_its_fingerprint(
 ) -> None:
     features = Features(clip="openai/clip-vit-large-patch14", inception=str(tmp_path / "gone.pth"))
     study = Study("s", "image", (ModelSpec("O", "original", "o"),), (), features=features)
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     put_vectors(store, Network("clip", "openai/clip-vit-large-patch14", "0123456789abcdef"), {})
     monkeypatch.setattr("app.shared.state.study", lambda: study)
     monkeypatch.setattr("app.shared.metric_card.store", lambda: store)

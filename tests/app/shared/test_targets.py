@@ -14,13 +14,13 @@ from app.pages.tradeoffs.targets_panel import means_table
 from backends.study import Study
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.target_means import over_targets
-from cache.store import Store
+from cache.store import Store, open_store
 from tests.filled_store import OBJECTS, OTHER, fill_images, image_study, several_targets
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store]:
-    store = Store.open(tmp_path_factory.mktemp("targets") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("targets") / "evidence.sqlite")
     study = several_targets(image_study())
     fill_images(study, store)
     return study, store

@@ -18,7 +18,7 @@ from backends.unlearning.recipes import Objective, recipe, settings_of
 from backends.unlearning.run_files import Told
 from backends.unlearning.text_methods import METHODS
 from cache.analysis.scoreboard import scoreboard
-from cache.store import Store
+from cache.store import open_store
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 ALTERNATE = ', "perturbed_answer": ["It is Bo."]'
@@ -63,7 +63,7 @@ def test_checkpoints_are_adapters_with_recipes_in_a_study_that_can_be_evaluated(
     assert told["step"] == 4
     assert told["cost"]["tokens"] > 0 < told["cost"]["changed_parameters"]
     assert run(["evaluate", str(study.parent / "mine" / "study.toml"), "--device", "cpu"]) == 0
-    store = Store.open(study.parent / "cache" / "evidence.sqlite")
+    store = open_store(study.parent / "cache" / "evidence.sqlite")
     values = scoreboard(made, store).frame.set_index(["model", "key"])["value"]
     loss = values.xs("forget/loss", level="key")
     assert values["NPO (2) 4", "all/training_tokens"] == pytest.approx(
@@ -74,7 +74,7 @@ def test_checkpoints_are_adapters_with_recipes_in_a_study_that_can_be_evaluated(
     assert values["NPO (2) 4", "all/training_changed_parameters"] == pytest.approx(trained)
     assert ("NPO 4", "all/training_seconds") not in values
     (Path(made.models[-1].adapter or "") / "recipe.json").unlink()  # what it cost is in the cache as well
-    again = scoreboard(made, Store.open(store.path)).frame.set_index(["model", "key"])["value"]
+    again = scoreboard(made, open_store(store.path)).frame.set_index(["model", "key"])["value"]
     assert again["NPO (2) 4", "all/training_tokens"] == values["NPO (2) 4", "all/training_tokens"]
     assert loss["NPO (2) 4"] > loss["NPO (2) 2"] > loss["Original"]
     assert "It trains on the study's retain probes" in capsys.readouterr().out
@@ -228,7 +228,7 @@ def test_all_weights_can_be_trained_and_only_what_changed_is_kept(study: Path) -
     assert all("layers.1." not in name and "lm_head" not in name for name in kept)
     made = read_study(study.parent / "mine" / "study.toml")
     assert run(["evaluate", str(study.parent / "mine" / "study.toml"), "--device", "cpu"]) == 0
-    store = Store.open(study.parent / "cache" / "evidence.sqlite")
+    store = open_store(study.parent / "cache" / "evidence.sqlite")
     loss = scoreboard(made, store).frame.set_index(["model", "key"])["value"].xs("forget/loss", level="key")
     assert loss["RMU 4"] != loss["RMU 2"] != loss["Original"]
 

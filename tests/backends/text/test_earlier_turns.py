@@ -19,7 +19,7 @@ from backends.text.tokens import OPEN_UNLEARNING_SYSTEM, ChatTokenizer
 from backends.unlearning.text_batches import QuestionAnswer, encode_rows
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
-from cache.store import Store
+from cache.store import open_store
 from tests.tiny_text import CHATML, tiny_tokenizer, write_tiny_model
 
 EARLIER = (("system", "Be brief."), ("user", "Who is Ada?"), ("assistant", "A poet."))
@@ -145,7 +145,7 @@ def test_evidence_of_a_probe_with_turns_is_its_own_and_one_bad_template_stops_no
         decoding=Decoding(max_new_tokens=4),
     )
     with pytest.raises(ModelError, match=r"probe system: 1 probe left out"):
-        evaluate(EvaluationContext.of(study, Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")))
+        evaluate(EvaluationContext.of(study, open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu")))
     assert len({row.digest() for row in rows}) == 3
 
 

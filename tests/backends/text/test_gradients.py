@@ -19,7 +19,7 @@ from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
-from cache.store import Store
+from cache.store import open_store
 from tests.cache.conftest import person
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
@@ -100,7 +100,7 @@ def test_the_attack_is_computed_on_request_only(folder: Path, tmp_path: Path) ->
             ProbeSet("retain", "retain", tuple(person(i, "retain") for i in range(20, 22))),
         ),
     )
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     assert "mia_gradnorm" not in set(scoreboard(study, store).frame.metric)
     asked = replace(study, gradients=True)

@@ -17,7 +17,7 @@ from cache.analysis.ranking import agreement, best_of_each, ranks, within
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.slices import slice_board
 from cache.analysis.statistics import permutation_test
-from cache.store import Store
+from cache.store import open_store
 from tests.filled_store import fill_text, text_study
 
 
@@ -122,7 +122,7 @@ def test_a_curve_tells_where_it_bends_and_where_it_passes_the_aim() -> None:
 
 
 def test_slices_are_means_over_the_probes_of_a_subject(tmp_path: Path) -> None:
-    study, store = text_study(), Store.open(tmp_path / "evidence.sqlite")
+    study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
     forget = study.probe_sets[0]
     named = tuple(
         replace(p, subject="Ada" if n % 2 else "Bo", tags=("all",)) for n, p in enumerate(forget.probes)

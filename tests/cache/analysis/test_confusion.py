@@ -11,7 +11,7 @@ import pytest
 from backends.image.judges.accuracy import read_judgements, write_judgements
 from backends.study import JudgeSpec, Study
 from cache.analysis.confusion import confusion, domains, drift
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.judge_checks import check_judges, judge_accuracy
 from cache.store.reading import images_for
 from tests.filled_store import fill_images, image_study
@@ -19,7 +19,7 @@ from tests.filled_store import fill_images, image_study
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store]:
-    store = Store.open(tmp_path_factory.mktemp("confusion") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("confusion") / "evidence.sqlite")
     study = replace(image_study(), judges=(JudgeSpec("style", "judges/style"),))
     fill_images(study, store)
     return study, store
@@ -93,7 +93,7 @@ def test_a_judge_is_asked_about_real_pictures_once(tmp_path: Path, monkeypatch: 
     Image.fromarray(np.full((24, 24, 3), 90, np.uint8)).save(tmp_path / "real" / "fish" / "1.png")
     spec = JudgeSpec("object", str(folder), real=str(tmp_path / "real"))
     study = replace(image_study(), judges=(spec,))
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     assert judge_accuracy(store, spec) is None
     check_judges(study, store, ModelPool("cpu"))
     found = judge_accuracy(store, spec)
@@ -113,7 +113,7 @@ def test_a_judge_that_knows_none_of_the_concepts_is_told(tmp_path: Path) -> None
 
     folder = write_tiny_judge(tmp_path / "judge", domain="style", classes=("oil", "ink", "none"))
     study = replace(image_study(), judges=(JudgeSpec("style", str(folder)),))
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     with pytest.raises(
         StudyError, match="knows none of the study's concepts: it says oil, ink, and the probes ask"
     ):

@@ -13,7 +13,7 @@ from backends.study import Study
 from cache.analysis.examples import Examples, against_original, examples, outcomes_of
 from cache.analysis.scoreboard import Scoreboard, scoreboard
 from cache.analysis.statistics import holm, mcnemar, permutation_test
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.reading import evidence_for
 from tests.filled_store import fill_text, text_study
 
@@ -23,7 +23,7 @@ MODELS = ["Original", "Retained", "GradAscent 10", "IdkDPO 10"]
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store, Scoreboard]:
-    store = Store.open(Path(tmp_path_factory.mktemp("examples")) / "evidence.sqlite")
+    store = open_store(Path(tmp_path_factory.mktemp("examples")) / "evidence.sqlite")
     fill_text(STUDY, store)
     return STUDY, store, scoreboard(STUDY, store)
 

@@ -32,7 +32,7 @@ from backends.study import Probe, ProbeSet, Study
 from backends.study.file import read_study
 from cache.analysis import derive, kept_values, set_distances
 from cache.analysis.scoreboard import scoreboard
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.recorded_pack import take_in
 from tests.filled_store import fill_images, fill_text, image_study, text_study
 
@@ -96,7 +96,7 @@ def derived(store: Store) -> set[str]:
 @pytest.fixture(scope="module")
 def shown_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a cache whose scoreboards were shown."""
-    store = Store.open(tmp_path_factory.mktemp("shown") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("shown") / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     for study in (text_study(), image_study()):
@@ -109,7 +109,7 @@ def shown_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def filled(shown_before: Path, tmp_path: Path) -> Store:
     """The same for one test to write into."""
     shutil.copytree(shown_before, tmp_path, dirs_exist_ok=True)
-    return Store.open(tmp_path / "evidence.sqlite")
+    return open_store(tmp_path / "evidence.sqlite")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_metric_that_is_added_is_shown_and_no_other_is_computed_again(
     pd.testing.assert_frame_equal(after[~new].reset_index(drop=True), before)
     assert not scoreboard(study, filled).per_probe(study.models[0].name, f"forget/{added.card.key}").empty
     calls.clear()
-    pd.testing.assert_frame_equal(rows(study, Store.open(filled.path)), after)
+    pd.testing.assert_frame_equal(rows(study, open_store(filled.path)), after)
     assert not calls, "it is kept like the others"
 
 
@@ -161,7 +161,7 @@ def test_an_older_version_of_the_program_finds_its_own_numbers_again(
     with monkeypatch.context() as patched:
         put_table(patched, {**METRICS, "rouge_l": newer})
         rows(study, filled)
-    pd.testing.assert_frame_equal(rows(study, Store.open(filled.path)), before)
+    pd.testing.assert_frame_equal(rows(study, open_store(filled.path)), before)
     series = scoreboard(study, filled).per_probe("NPO 2", "retain/rouge_l")
     assert series.mean() != 0.25
 
@@ -197,7 +197,7 @@ def test_scores_of_one_attack_are_computed_again_alone(
 ) -> None:
     sets = text_study().probe_sets
     study = replace(text_study(), probe_sets=(sets[0], as_holdout(sets[2])))
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)
     before = rows(study, store)
     calls: Calls = Counter()
@@ -273,7 +273,7 @@ def test_rows_are_made_again_of_kept_values_where_values_become_rows_otherwise(
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's cache, recorded while one version stood for all definitions together."""
-    store = Store.open(tmp_path_factory.mktemp("demo") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("demo") / "evidence.sqlite")
     take_in(PACK, store)
     store.close()
     return store.path
@@ -283,7 +283,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_numbers_that_were_kept_under_one_version_are_taken_as_they_are(
     demo: Path, monkeypatch: pytest.MonkeyPatch, modality: str
 ) -> None:
-    study, store = read_study(PACK / modality / "study.toml"), Store.open(demo)
+    study, store = read_study(PACK / modality / "study.toml"), open_store(demo)
     keys = derived(store)
     table, calls = counted(METRICS)
     put_table(monkeypatch, table)
@@ -303,11 +303,11 @@ def test_numbers_that_were_kept_under_one_version_are_taken_as_they_are(
 def test_kept_numbers_are_those_that_are_computed_anew(demo: Path, tmp_path: Path, modality: str) -> None:
     study = read_study(PACK / modality / "study.toml")
     few = replace(study, models=study.models[:4])
-    kept = rows(few, Store.open(demo))
+    kept = rows(few, open_store(demo))
     bare = tmp_path / "evidence.sqlite"
     shutil.copytree(demo.parent, tmp_path, dirs_exist_ok=True)
     connection = sqlite3.connect(bare)
     with connection:
         connection.execute("DELETE FROM memos")
     connection.close()
-    pd.testing.assert_frame_equal(rows(few, Store.open(bare)), kept, rtol=1e-6)
+    pd.testing.assert_frame_equal(rows(few, open_store(bare)), kept, rtol=1e-6)

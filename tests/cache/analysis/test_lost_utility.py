@@ -10,7 +10,7 @@ import numpy as np
 from backends.evidence import ANSWER, PARAPHRASE, Answer, TextEvidence, TokenScores, perturbed
 from cache.analysis.lost_utility import lost_utility
 from cache.analysis.scoreboard import MODEL_UTILITY, scoreboard
-from cache.store import Store
+from cache.store import open_store
 from cache.store.keys import answers_context, scores_context
 from cache.store.reading import identity_to_read
 from tests.filled_store import fill_text, text_study, token_scores
@@ -25,7 +25,7 @@ def test_paraphrases_that_no_model_would_write_are_named(tmp_path: Path) -> None
     """Every perturbed answer is likelier than the paraphrased one, in every model: the truth ratio of retain is 0."""
     study = text_study()
     study = replace(study, models=study.models[:3], probe_sets=study.probe_sets[2:3])
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     for spec in study.models:
         known = identity_to_read(spec)
         context = store.register(scores_context(known.fingerprint, known.tokenizer, "float32"))
@@ -51,6 +51,6 @@ def test_paraphrases_that_no_model_would_write_are_named(tmp_path: Path) -> None
 
 def test_nothing_is_said_where_every_part_has_a_value(tmp_path: Path) -> None:
     study = text_study()
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)
     assert lost_utility(scoreboard(study, store), "Original") == []

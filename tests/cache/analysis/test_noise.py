@@ -18,13 +18,13 @@ from cache.analysis.statistics import bootstrap_means, standardised_change
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.reading import evidence_for
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "evidence.sqlite")
+    return open_store(tmp_path / "evidence.sqlite")
 
 
 def small(study: Study, decoding: Decoding) -> Study:

@@ -26,7 +26,7 @@ from cache.analysis.scoreboard import (
     images_for,
     scoreboard,
 )
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.keys import scores_context
 from cache.store.reading import identity_to_read
 from tests.filled_store import fill_images, fill_text, image_study, text_study
@@ -36,7 +36,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    store = Store.open(tmp_path_factory.mktemp("filled") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("filled") / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     return store
@@ -98,7 +98,7 @@ def test_utility_does_not_change_its_meaning_while_models_are_being_evaluated(
 
 
 def new(folder: Path) -> Store:
-    return Store.open(folder / "evidence.sqlite")
+    return open_store(folder / "evidence.sqlite")
 
 
 def test_membership_is_forget_against_holdout_measured_by_the_retained_model(filled: Store) -> None:
@@ -149,13 +149,13 @@ def test_numbers_are_kept_and_the_same_when_read_again(
 ) -> None:
     first = scoreboard(text_study(), filled)
     monkeypatch.setattr(derive, "_text_values", lambda *_: pytest.fail("kept numbers were computed again"))
-    again = scoreboard(text_study(), Store.open(filled.path))
+    again = scoreboard(text_study(), open_store(filled.path))
     assert again.frame.equals(first.frame) and again.utility_parts == first.utility_parts
     assert again.per_probe("NPO 2", "retain/rouge_l").equals(first.per_probe("NPO 2", "retain/rouge_l"))
 
 
 def test_numbers_follow_new_evidence_and_ignore_other_prompts(tmp_path: Path) -> None:
-    study, store = text_study(), Store.open(tmp_path / "evidence.sqlite")
+    study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)
     probe, other = study.probe_sets[0].probes[:2]
     before = value(study, store, "NPO 2", "forget/probability")
@@ -169,7 +169,7 @@ def test_numbers_follow_new_evidence_and_ignore_other_prompts(tmp_path: Path) ->
 
 
 def test_two_arithmetics_never_share_a_scoreboard(tmp_path: Path) -> None:
-    study, store = text_study(), Store.open(tmp_path / "evidence.sqlite")
+    study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)
     before = scoreboard(study, store)
     assert before.numerics == "float32"
@@ -187,7 +187,7 @@ def test_two_arithmetics_never_share_a_scoreboard(tmp_path: Path) -> None:
 
 
 def test_a_study_without_evidence_has_an_empty_scoreboard(tmp_path: Path) -> None:
-    board = scoreboard(text_study(), Store.open(tmp_path / "evidence.sqlite"))
+    board = scoreboard(text_study(), open_store(tmp_path / "evidence.sqlite"))
     assert board.frame.empty and tuple(board.frame.columns) == COLUMNS
     assert board.per_probe("NPO 2", "forget/probability").empty
     assert board.most_changed("NPO 2", "forget/probability").empty
@@ -207,10 +207,10 @@ import sys
 from pathlib import Path
 from cache.analysis.scoreboard import evidence_for, images_for, scoreboard
 from cache.evaluate.evaluation import evaluate, plan
-from cache.store import Store
+from cache.store import Store, open_store
 from tests.filled_store import image_study, text_study
 import backends.metrics
-study, store = text_study(), Store.open(Path(sys.argv[1]))
+study, store = text_study(), open_store(Path(sys.argv[1]))
 assert not scoreboard(study, store).frame.empty
 assert evidence_for(study, store, "Original", study.probe_sets[0].probes)
 assert images_for(image_study(), store, "Original", image_study().probe_sets[0].probes)
@@ -229,7 +229,7 @@ def test_reading_imports_neither_torch_nor_any_model_library(filled: Store) -> N
 
 
 def test_computing_metrics_imports_no_model_library_either(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     fill_text(text_study(), store)
     fill_images(image_study(), store)
     done = subprocess.run(

@@ -16,14 +16,14 @@ from cache.analysis.examples import examples
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.study_rows import utility_parts
 from cache.analysis.target_means import over_targets
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.reading import images_for
 from tests.filled_store import OBJECTS, OTHER, STYLES, TARGETS, fill_images, image_study, several_targets
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store]:
-    store = Store.open(tmp_path_factory.mktemp("targets") / "evidence.sqlite")
+    store = open_store(tmp_path_factory.mktemp("targets") / "evidence.sqlite")
     study = several_targets(image_study())
     fill_images(study, store)
     return study, store

@@ -8,7 +8,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from cache.evaluate.compare import compare_text
 from cache.evaluate.context import EvaluationContext
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.reading import evidence_for
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
@@ -27,7 +27,7 @@ def test_a_loaded_model_is_loaded_anew_when_its_files_changed(tmp_path: Path) ->
         ModelSpec("NPO", "unlearned", str(base), adapter=str(adapter)),
     )
     study = Study("s", "text", models, (ProbeSet("f", "forget", (PROBE,)),))
-    store, pool = Store.open(tmp_path / "cache" / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "cache" / "evidence.sqlite"), ModelPool("cpu")
 
     def run(with_pool: ModelPool, into: Store) -> list[float]:
         names = ["Original", "NPO"]
@@ -38,5 +38,5 @@ def test_a_loaded_model_is_loaded_anew_when_its_files_changed(tmp_path: Path) ->
     write_tiny_adapter(base, tmp_path / "adapter", seed=2, scale=2.0)
     second = run(pool, store)
     assert second != first
-    fresh = Store.open(tmp_path / "fresh" / "evidence.sqlite")
+    fresh = open_store(tmp_path / "fresh" / "evidence.sqlite")
     assert second == run(ModelPool("cpu"), fresh), "as a process that never saw the old files would have it"

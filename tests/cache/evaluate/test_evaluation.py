@@ -27,7 +27,7 @@ from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.evaluate.gather_text import TextGatherer
 from cache.evaluate.left_out import LeftOut
-from cache.store import Store, keys
+from cache.store import Store, keys, open_store
 from tests.cache.conftest import at_once, person
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -96,7 +96,7 @@ class CountingPool(ModelPool):
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "evidence.sqlite")
+    return open_store(tmp_path / "evidence.sqlite")
 
 
 def all_pairs(study: Study, model: str) -> set[tuple[str, str, str]]:
@@ -197,9 +197,9 @@ from pathlib import Path
 from backends.pool import ModelPool
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
-from cache.store import Store
+from cache.store import Store, open_store
 study = pickle.loads(Path(sys.argv[1]).read_bytes())
-context = EvaluationContext.of(study, Store.open(Path(sys.argv[2])), ModelPool(device="cpu"))
+context = EvaluationContext.of(study, open_store(Path(sys.argv[2])), ModelPool(device="cpu"))
 evaluate(context, on_progress=lambda p: print(p.done, flush=True))
 """
 
@@ -217,7 +217,7 @@ def test_a_killed_evaluation_is_resumed(tiny_study: Study, tmp_path: Path) -> No
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    store, pool = Store.open(path), CountingPool()
+    store, pool = open_store(path), CountingPool()
     assert plan(tiny_study, store, "float32").of("Original")[0].cached >= 16
     evaluate(EvaluationContext.of(tiny_study, store, pool))
     assert plan(tiny_study, store, "float32").missing == 0
@@ -360,7 +360,7 @@ def test_an_empty_or_too_long_prompt_is_said_and_stores_nothing(tiny_study: Stud
                 Probe("mine", "mine", prompt),
                 Decoding(),
             )
-    assert store.version() == Store.open(store.path).version() == 0
+    assert store.version() == open_store(store.path).version() == 0
 
 
 def test_a_probe_without_an_answer_is_complete_with_what_it_has(tiny_study: Study, store: Store) -> None:
@@ -398,7 +398,7 @@ def test_what_another_process_stored_meanwhile_is_not_computed_again(
 ) -> None:
     monkeypatch.setattr("cache.evaluate.evaluation.in_turns", at_once)
     pool = CountingPool()
-    other = Store.open(store.path)
+    other = open_store(store.path)
     done: list[Progress] = []
 
     def meanwhile(progress: Progress) -> None:

@@ -15,7 +15,7 @@ from backends.text.models import LanguageModels
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.gather_text import greedy_beginning
-from cache.store import Store
+from cache.store import open_store
 from cache.store.reading import evidence_for
 from tests.tiny_text import write_tiny_model
 
@@ -114,7 +114,7 @@ def test_an_evaluation_with_known_beginnings_writes_what_plain_decoding_writes(
         (ProbeSet("forget", "forget", probes),),
         decoding=Decoding(MOST),
     )
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     found = evidence_for(study, store, "base", probes)
     assert {p.prompt: found[p.id].answers[0].text for p in probes} == answers

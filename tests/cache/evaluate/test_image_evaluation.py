@@ -23,7 +23,7 @@ from backends.study import JudgeSpec, ModelSpec, Part, Probe, ProbeSet, Sampling
 from cache.analysis.scoreboard import images_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_images, evaluate, plan
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.model_checks import model_check
 from tests.cache.conftest import at_once
 from tests.damage import damage
@@ -125,7 +125,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "cache" / "evidence.sqlite")
+    return open_store(tmp_path / "cache" / "evidence.sqlite")
 
 
 def test_every_picture_is_made_once_judged_and_kept(study: Study, store: Store) -> None:
@@ -207,7 +207,7 @@ def test_pictures_another_process_made_meanwhile_are_not_made_again(
     study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cache.evaluate.evaluation.in_turns", at_once)
-    pool, other = PaintingPool(), Store.open(store.path)
+    pool, other = PaintingPool(), open_store(store.path)
     said: list[Progress] = []
 
     def meanwhile(progress: Progress) -> None:
@@ -282,7 +282,7 @@ def test_a_damaged_check_is_made_again(study: Study, store: Store) -> None:
     pool = PaintingPool()
     evaluate(EvaluationContext.of(study, store, pool))
     assert damage(store.path, "checks") == 2
-    store = Store.open(store.path)
+    store = open_store(store.path)
     assert model_check(study, store, "ESD") is None
     compare_images(
         EvaluationContext.of(study, store, pool), ["ESD"], Probe("own", "mine", "A cat"), study.sampling

@@ -17,7 +17,7 @@ from backends.pool import ModelPool
 from backends.study import Denoising, JudgeSpec, ModelSpec, Probe, ProbeSet, Sampling, Study
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
-from cache.store import Store
+from cache.store import open_store
 from cache.store.denoising import denoising_of
 from cache.store.films import film, make_film
 from cache.store.reading import images_for
@@ -63,7 +63,7 @@ def test_a_study_of_another_family_is_evaluated_whole(family: str, tmp_path: Pat
         ),
     )
     inspect_study(study)
-    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu")
     evaluate(EvaluationContext.of(study, store, pool))
     drawn = [images_for(study, store, name, [cat])["p"] for name in ("Original", "ESD")]
     assert [sorted(found) for found in drawn] == [[1, 2], [1, 2]]
@@ -91,7 +91,7 @@ def test_a_film_is_kept_whatever_size_or_kind_the_pictures_on_the_way_have(
         (ProbeSet("f", "forget", (cat,)),),
         sampling=SAMPLING,
     )
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     make_film(study, store, ModelPool("cpu"), "Original", cat, SAMPLING)
     kept = film(study, store, "Original", cat, SAMPLING)
     assert kept is not None and kept.steps == steps

@@ -19,7 +19,7 @@ from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
-from cache.store import Store
+from cache.store import open_store
 from cache.store.reading import images_for
 from tests.tiny_image import write_tiny_judge
 
@@ -87,7 +87,7 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_a_folder_of_pictures_is_a_model_without_weights(study: Study, tmp_path: Path) -> None:
-    store, pool = Store.open(tmp_path / "cache" / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "cache" / "evidence.sqlite"), ModelPool("cpu")
     for spec in study.models:
         inspect(spec, "image")
         assert not available(spec)
@@ -128,7 +128,7 @@ def test_a_folder_without_pictures_is_refused(study: Study, tmp_path: Path) -> N
         inspect(study.model("Theirs"), "text")
     paint(tmp_path / "empty" / "a_seed1.png", 5)
     (tmp_path / "empty" / "a_seed1.png").write_bytes(encode(np.zeros((4, 4, 3), np.uint8), {})[:40])
-    store = Store.open(tmp_path / "cache2" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache2" / "evidence.sqlite")
     alone = Study(
         "Broken",
         "image",

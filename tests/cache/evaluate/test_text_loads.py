@@ -21,7 +21,7 @@ from backends.text.vocabulary_share import TEXT
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.left_out import LeftOut
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.model_checks import check_models, model_check
 from tests.backends.checkpoints.test_vocabularies import with_padding
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
@@ -41,7 +41,7 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "cache" / "evidence.sqlite")
+    return open_store(tmp_path / "cache" / "evidence.sqlite")
 
 
 def study_of(base: Path, *unlearned: ModelSpec) -> Study:

@@ -16,7 +16,7 @@ from cache.evaluate import turns
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.evaluate.turns import in_turns
-from cache.store import Store
+from cache.store import open_store
 from tests.cache.evaluate.test_evaluation import CountingPool
 
 HOLD = """
@@ -61,11 +61,11 @@ def test_two_evaluations_at_once_do_no_piece_twice(tiny_study: Study, tmp_path: 
 
     def run(pool: CountingPool) -> None:
         try:
-            evaluate(EvaluationContext.of(tiny_study, Store.open(tmp_path / "evidence.sqlite"), pool))
+            evaluate(EvaluationContext.of(tiny_study, open_store(tmp_path / "evidence.sqlite"), pool))
         except BaseException as error:
             failed.append(error)
 
-    Store.open(tmp_path / "evidence.sqlite").close()
+    open_store(tmp_path / "evidence.sqlite").close()
     threads = [threading.Thread(target=run, args=(pool,)) for pool in pools]
     for thread in threads:
         thread.start()
@@ -76,7 +76,7 @@ def test_two_evaluations_at_once_do_no_piece_twice(tiny_study: Study, tmp_path: 
     assert len(scored) == len(set(scored))
     written = [(each.model, each.prompt) for pool in pools for each in pool.generated]
     assert len(written) == len(set(written))
-    assert plan(tiny_study, Store.open(tmp_path / "evidence.sqlite"), "float32").missing == 0
+    assert plan(tiny_study, open_store(tmp_path / "evidence.sqlite"), "float32").missing == 0
 
 
 def test_others_are_done_first_and_what_was_taken_is_waited_for(tmp_path: Path) -> None:

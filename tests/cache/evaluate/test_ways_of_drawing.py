@@ -18,7 +18,7 @@ from backends.study.inference import Inference
 from cache.evaluate.compare import compare_images
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.reading import images_for
 from tests.tiny_image import write_tiny_pipeline
 
@@ -49,7 +49,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "cache" / "evidence.sqlite")
+    return open_store(tmp_path / "cache" / "evidence.sqlite")
 
 
 def pictures(study: Study, store: Store, model: str, sampling: Sampling | None = None) -> list[str]:

@@ -25,7 +25,7 @@ from cache.exporters.pack import Packed, write_pack
 from cache.importers import import_results
 from cache.importers.imported_runs import choices
 from cache.importers.pack import open_pack
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.check import check
 from cache.store.reading import images_for
 from cache.store.results import collections
@@ -61,7 +61,7 @@ def image(tmp_path: Path) -> Study:
 
 
 def new_store(folder: Path) -> Store:
-    return Store.open(folder / "evidence.sqlite")
+    return open_store(folder / "evidence.sqlite")
 
 
 def numbers(study: Study, store: Store) -> dict[tuple[str, str], list[float]]:

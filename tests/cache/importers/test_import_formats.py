@@ -16,7 +16,7 @@ import torch
 from app.cli.import_results import lines
 from cache.importers import Found, grouped, import_results, read_results
 from cache.importers.found import Said
-from cache.store import Store
+from cache.store import open_store
 from cache.store.results import Imported, Result
 from tests.foreign_files import write_others, write_saves
 from tests.foreign_more import (
@@ -340,5 +340,5 @@ def test_one_thing_is_said_in_the_singular() -> None:
 
 def test_every_note_reaches_the_person_who_imports(tmp_path: Path) -> None:
     (tmp_path / "out.csv").write_text(MUSE + "target,0.5829,-98.2,0.639,0.552\n")
-    found, changed = import_results(Store.open(tmp_path / "evidence.sqlite"), [tmp_path / "out.csv"])
+    found, changed = import_results(open_store(tmp_path / "evidence.sqlite"), [tmp_path / "out.csv"])
     assert any("read as fractions" in line for line in lines(found, changed))

@@ -13,7 +13,7 @@ import torch
 
 from app.cli.import_results import lines
 from cache.importers import Found, import_results, read_results
-from cache.store import Store
+from cache.store import open_store
 from cache.store.results import runs_of
 from tests.foreign_more import MODEL, tofu_eval, write_eval, write_harness, write_hydra
 
@@ -42,7 +42,7 @@ def put(path: Path, content: str | bytes) -> Path:
 def imported(folder: Path) -> Found:
     """Everything in the folder and one good run, kept in a store; the good run always lands."""
     write_eval(folder / GOOD, {"model_utility": 0.5}, "TOFU_SUMMARY.json")
-    store = Store.open(folder.parent / "evidence.sqlite")
+    store = open_store(folder.parent / "evidence.sqlite")
     found, changed = import_results(store, [folder])
     assert any(each.method == "RMU" for each in runs_of(store, f"TOFU forget10 · {MODEL}").values())
     "\n".join(lines(found, changed)).encode()  # can be printed
@@ -130,7 +130,7 @@ def test_thousands_of_columns_are_one_line(tmp_path: Path) -> None:
 def test_tens_of_thousands_of_rows_are_a_run_each(tmp_path: Path) -> None:
     rows = "".join(f"run {place},{place / 2e4}\n" for place in range(20_000))
     put(tmp_path / "a.csv", f"model,forget/probability\n{rows}")
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     assert import_results(store, [tmp_path / "a.csv"])[1] == (20_000, 0, 0)
 
 

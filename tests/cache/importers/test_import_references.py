@@ -14,7 +14,7 @@ from backends.errors import StoreError
 from cache.analysis.results_board import results_board
 from cache.importers import import_results, read_results
 from cache.importers.imported_runs import choose_reference, collection_notes, drawn, reference
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.results import Result, runs_of
 from tests.foreign_more import MODEL, tofu_eval, write_eval, write_hydra
 
@@ -37,7 +37,7 @@ def p_value(one: Sequence[float], other: Sequence[float]) -> float:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "cache" / "evidence.sqlite")
+    return open_store(tmp_path / "cache" / "evidence.sqlite")
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_the_order_of_imports_does_not_matter(tmp_path: Path, trained: Path) -> 
     ]
     seen = []
     for place, order in enumerate(permutations(pieces)):
-        store = Store.open(tmp_path / f"{place}.sqlite")
+        store = open_store(tmp_path / f"{place}.sqlite")
         for path in order:
             import_results(store, [path])
         seen.append({name: each.metrics[QUALITY].value for name, each in by_name(store).items()})

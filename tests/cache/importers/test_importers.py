@@ -16,7 +16,7 @@ from backends.errors import StoreError
 from cache.analysis.results_board import results_board
 from cache.importers import import_results, read_results
 from cache.importers.task_names import method_of, named
-from cache.store import Store
+from cache.store import open_store
 from cache.store.results import Result, collections, examples, remove_collection, result, runs_of
 from tests.foreign_files import BASE, STEPS, TASKS, tofu_evaluation, write_legacy, write_others, write_saves
 
@@ -102,7 +102,7 @@ def test_of_retained_logs_that_disagree_it_is_said_which_one_is_used(tmp_path: P
     second = saves / "eval" / "again" / f"tofu_{BASE}_retain90" / "TOFU_EVAL.json"
     second.parent.mkdir(parents=True)
     second.write_text(json.dumps(tofu_evaluation(77, 0.2, 0.5)))
-    found, _ = import_results(Store.open(tmp_path / "evidence.sqlite"), [saves])
+    found, _ = import_results(open_store(tmp_path / "evidence.sqlite"), [saves])
     assert not found.problems
     assert f"measured against tofu_{BASE}_retain90" in "\n".join(map(str, found.notes))
     assert "1 other retained run" in "\n".join(map(str, found.notes))
@@ -226,7 +226,7 @@ def test_bad_files_get_a_line_each_and_good_ones_still_land(
 
 def test_importing_twice_changes_nothing_and_a_changed_file_replaces(tmp_path: Path) -> None:
     saves = write_saves(tmp_path)
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     _, first = import_results(store, [saves])
     version = store.version()
     _, again = import_results(store, [saves])
@@ -243,7 +243,7 @@ def test_importing_twice_changes_nothing_and_a_changed_file_replaces(tmp_path: P
 
 
 def test_a_board_has_the_numbers_and_a_run_its_settings_and_examples(saves: Path, tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     import_results(store, [saves])
     board = results_board(store, [TOFU])
     one = next(
@@ -264,7 +264,7 @@ def test_a_board_has_the_numbers_and_a_run_its_settings_and_examples(saves: Path
 
 
 def test_a_retained_log_that_was_imported_before_is_found(saves: Path, tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     import_results(store, [saves / "eval"])
     import_results(store, [saves / "unlearn"])
     assert qualities(runs_of(store, TOFU).values()) == qualities(read_results([saves]).results)
@@ -299,13 +299,13 @@ def test_leaderboards_are_read_as_they_are(tmp_path: Path) -> None:
 
 def test_a_cache_from_before_imports_gets_their_tables(tmp_path: Path, saves: Path) -> None:
     path = tmp_path / "evidence.sqlite"
-    store = Store.open(path)
+    store = open_store(path)
     with store.writing() as connection:
         for table in ("result_examples", "results", "result_metrics"):
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("PRAGMA user_version=1")
     store.close()
-    assert import_results(Store.open(path), [saves])[1].new == 11
+    assert import_results(open_store(path), [saves])[1].new == 11
 
 
 @pytest.mark.parametrize(

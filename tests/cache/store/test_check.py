@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from backends.image.networks.named import Network
-from cache.store import Store
+from cache.store import Store, open_store
 from cache.store.check import Found, check
 from cache.store.features import put_vectors
 from tests.cache.store.test_merge import change, picture
@@ -18,7 +18,7 @@ from tests.cache.store.test_store import IMAGES, RUN, SCORES, corrupt_cell, dige
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """Eight pieces of text evidence in two cells, two pictures in one, a run, a memo and a vector."""
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     store.register(SCORES)
     store.register(IMAGES)
     fill(store)
@@ -47,7 +47,7 @@ def test_a_damaged_cell_is_found_and_marked_so_that_it_is_made_again(store: Stor
     checked = check(store)
     assert checked.kinds["evidence"] == Found(whole=6, damaged=4)
     assert not checked.is_whole
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert again.damaged() == 4
     assert again.missing(SCORES.key, digests(0, 8)) == digests(0, 4)
     assert check(again).kinds["evidence"] == Found(whole=6, damaged=4)
@@ -66,7 +66,7 @@ def test_a_damaged_cell_is_found_and_marked_so_that_it_is_made_again(store: Stor
 )
 def test_a_damaged_row_of_any_table_is_found(store: Store, kind: str, statement: str) -> None:
     change(store, statement)
-    checked = check(Store.open(store.path))
+    checked = check(open_store(store.path))
     assert checked.kinds[kind].damaged == 1
     assert sum(each.damaged for each in checked.kinds.values()) == 1
     assert not checked.is_whole
@@ -76,7 +76,7 @@ def test_pictures_that_are_gone_or_changed_are_told_apart(store: Store) -> None:
     gone, changed = (picture(digest.encode())[0].image for digest in digests(0, 2))
     store.image_path(gone).unlink()
     store.image_path(changed).write_bytes(b"pict")
-    assert check(Store.open(store.path)).kinds["pictures"] == Found(damaged=1, missing=1)
+    assert check(open_store(store.path)).kinds["pictures"] == Found(damaged=1, missing=1)
 
 
 def test_what_nothing_needs_is_counted_and_is_no_damage(store: Store) -> None:
@@ -98,7 +98,7 @@ def test_broken_pages_are_told_and_what_lies_elsewhere_is_whole(store: Store) ->
     middle = len(content) // page // 2 * page
     content[middle : middle + page] = b"\xff" * page
     store.path.write_bytes(content)
-    checked = check(Store.open(store.path))
+    checked = check(open_store(store.path))
     assert checked.faults
     assert checked.kinds["evidence"].damaged > 0
     assert checked.kinds["evidence"].whole > 100

@@ -26,7 +26,7 @@ from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
-from cache.store import Store
+from cache.store import open_store
 from cache.store.denoising import denoising_of, gather_denoising, stamp
 from tests.damage import damage
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_stable_diffusion, write_tiny_weights
@@ -100,7 +100,7 @@ def test_a_stable_diffusion_has_losses_too(study: Study, tmp_path: Path) -> None
 
 def test_losses_are_kept_one_by_one_and_never_computed_again(study: Study, tmp_path: Path) -> None:
     store, pool, said = (
-        Store.open(tmp_path / "evidence.sqlite"),
+        open_store(tmp_path / "evidence.sqlite"),
         ModelPool("cpu"),
         list[tuple[str, int, int]](),
     )
@@ -124,12 +124,12 @@ def test_losses_are_kept_one_by_one_and_never_computed_again(study: Study, tmp_p
 
 
 def test_a_damaged_loss_counts_as_none_and_is_computed_again(study: Study, tmp_path: Path) -> None:
-    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu")
     spec = study.model("ESD")
     gather_denoising(study, store, pool, spec, lambda *_: None, lambda: False)
     whole, before = denoising_of(study, store, "ESD"), stamp(study, store)
     assert damage(store.path, "losses", cells=1) == 1
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert sum(len(losses) for losses in denoising_of(study, again, "ESD").values()) == 6
     assert again.damaged() == 1
     assert stamp(study, again) != before
@@ -138,7 +138,7 @@ def test_a_damaged_loss_counts_as_none_and_is_computed_again(study: Study, tmp_p
 
 
 def test_the_metrics_follow_from_the_losses(study: Study, tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     ours, base = denoising_of(study, store, "ESD"), denoising_of(study, store, "Original")
     rows = {row[2]: row for row in denoising_rows(study, store, "ESD")}
@@ -184,7 +184,7 @@ def test_folders_that_cannot_be_used_are_named(tmp_path: Path) -> None:
 def test_losses_that_cannot_be_had_are_named_and_everything_else_is_evaluated(
     study: Study, tmp_path: Path
 ) -> None:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     bad = write_pictures(tmp_path / "bad", 2, 5)
     (bad / "1.png").write_bytes(b"no picture")
     assert study.denoising is not None
@@ -209,7 +209,7 @@ def test_losses_that_cannot_be_had_are_named_and_everything_else_is_evaluated(
 def test_one_model_without_losses_does_not_keep_another_from_having_them(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu")
     real = pool.image_pipeline
 
     def choosy(spec: ModelSpec) -> object:

@@ -31,7 +31,7 @@ from cache.analysis.noise import noise_band
 from cache.analysis.scoreboard import images_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate, plan
-from cache.store import Store, schema
+from cache.store import Store, open_store, schema
 from cache.store.features import features_of, networks_of, stamp
 from cache.store.merge import merge
 from tests.cache.evaluate.test_image_evaluation import PaintingPool
@@ -71,7 +71,7 @@ def study(tmp_path: Path) -> Study:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "cache" / "evidence.sqlite")
+    return open_store(tmp_path / "cache" / "evidence.sqlite")
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def test_metrics_are_shown_where_the_network_is_gone(study: Study, store: Store)
     assert values(study, store) == before
     assert networks_of(study, store)[0].digest == digest
     evaluate(EvaluationContext.of(study, store, PaintingPool()))  # nothing is missing, so nothing is needed
-    elsewhere = Store.open(store.path.parent.parent / "other" / "evidence.sqlite")
+    elsewhere = open_store(store.path.parent.parent / "other" / "evidence.sqlite")
     merge(elsewhere, store)
     taken = values(study, elsewhere)
     assert taken == {key: value for key, value in before.items() if key in taken}
@@ -265,7 +265,7 @@ def test_a_cache_from_before_features_is_completed(study: Study, store: Store) -
             connection.exec_driver_sql(f"DROP TABLE {table}")
         connection.exec_driver_sql("PRAGMA user_version=1")
     store.close()
-    evaluate(EvaluationContext.of(study, Store.open(store.path), PaintingPool()))
+    evaluate(EvaluationContext.of(study, open_store(store.path), PaintingPool()))
 
 
 def image_study(folder: Path, features: Sequence[str]) -> Path:

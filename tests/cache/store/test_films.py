@@ -11,7 +11,7 @@ import pytest
 from backends.errors import Cancelled
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Sampling, Study
-from cache.store import Store
+from cache.store import open_store
 from cache.store.films import FRAMES, Film, distances, film, make_film, parting
 from tests.damage import damage
 from tests.tiny_image import SIDE, write_tiny_pipeline, write_tiny_weights
@@ -32,7 +32,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 
 def test_a_film_is_drawn_once_and_ends_with_the_picture(study: Study, tmp_path: Path) -> None:
-    store, pool, said = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu"), list[int]()
+    store, pool, said = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu"), list[int]()
     sampling = Sampling(steps=25, guidance=2.0, seeds=(3,))
     assert film(study, store, "ESD", PROBE, sampling) is None
     make_film(study, store, pool, "ESD", PROBE, sampling, lambda part: said.append(part.step))
@@ -52,7 +52,7 @@ def test_a_film_is_drawn_once_and_ends_with_the_picture(study: Study, tmp_path: 
 
 
 def test_a_stopped_film_is_not_kept(study: Study, tmp_path: Path) -> None:
-    store, seen = Store.open(tmp_path / "evidence.sqlite"), list[int]()
+    store, seen = open_store(tmp_path / "evidence.sqlite"), list[int]()
     sampling = Sampling(steps=30, seeds=(1,))
     with pytest.raises(Cancelled):
         make_film(
@@ -69,12 +69,12 @@ def test_a_stopped_film_is_not_kept(study: Study, tmp_path: Path) -> None:
 
 
 def test_a_damaged_film_counts_as_none_and_is_drawn_again(study: Study, tmp_path: Path) -> None:
-    store, sampling = Store.open(tmp_path / "evidence.sqlite"), Sampling(steps=2, seeds=(1,))
+    store, sampling = open_store(tmp_path / "evidence.sqlite"), Sampling(steps=2, seeds=(1,))
     make_film(study, store, ModelPool("cpu"), "ESD", PROBE, sampling)
     whole = film(study, store, "ESD", PROBE, sampling)
     (path,) = (tmp_path / "images").rglob("*.png")
     path.write_bytes(path.read_bytes()[:60])
-    store = Store.open(store.path)
+    store = open_store(store.path)
     assert film(study, store, "ESD", PROBE, sampling) is None
     make_film(study, store, ModelPool("cpu"), "ESD", PROBE, sampling)
     again = film(study, store, "ESD", PROBE, sampling)
@@ -87,7 +87,7 @@ def test_a_damaged_film_counts_as_none_and_is_drawn_again(study: Study, tmp_path
 
 
 def test_a_film_has_the_seed_and_guidance_that_its_probe_brings_along(study: Study, tmp_path: Path) -> None:
-    store, sampling = Store.open(tmp_path / "evidence.sqlite"), Sampling(steps=2, seeds=(1,))
+    store, sampling = open_store(tmp_path / "evidence.sqlite"), Sampling(steps=2, seeds=(1,))
     own = replace(PROBE, seed=5, guidance=1.0)
     make_film(study, store, ModelPool("cpu"), "ESD", own, sampling)
     same = Sampling(steps=2, guidance=1.0, seeds=(5,))

@@ -21,7 +21,7 @@ from backends.checkpoints.compressed import compress, unpacked
 from backends.errors import CheckpointError, StoreError
 from backends.evidence import ANSWER, ImageEvidence, TextEvidence
 from backends.study import Sampling
-from cache.store import Store, keys, values
+from cache.store import keys, open_store, values
 from cache.store.merge import merge
 from tests.filled_store import token_scores
 
@@ -61,7 +61,7 @@ def noise(count: int) -> bytes:
 
 
 def test_evidence_that_does_not_fit_is_told_and_what_was_stored_stays(small_disk: Path) -> None:
-    store = Store.open(small_disk / "cache" / "evidence.sqlite")
+    store = open_store(small_disk / "cache" / "evidence.sqlite")
     store.register(CONTEXT)
     store.put_text(CONTEXT.key, [("first", text_evidence())])
     ballast = fill(small_disk, 8192)
@@ -72,7 +72,7 @@ def test_evidence_that_does_not_fit_is_told_and_what_was_stored_stays(small_disk
         store.put_text(CONTEXT.key, [(f"{n}", text_evidence()) for n in range(400)])
     store.close()
     ballast.unlink()
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert again.missing(CONTEXT.key, ["first", "0"]) == ["0"]
     again.put_text(CONTEXT.key, [("0", text_evidence())])
     assert again.missing(CONTEXT.key, ["first", "0"]) == []
@@ -80,19 +80,19 @@ def test_evidence_that_does_not_fit_is_told_and_what_was_stored_stays(small_disk
 
 def test_a_store_that_is_taken_over_and_does_not_fit_says_so(small_disk: Path, tmp_path: Path) -> None:
     """SQLite takes such a transaction back by itself: undoing it again was "cannot rollback"."""
-    theirs = Store.open(tmp_path / "theirs" / "evidence.sqlite")
+    theirs = open_store(tmp_path / "theirs" / "evidence.sqlite")
     theirs.register(CONTEXT)
     for number in range(60):
         theirs.put_memo(f"{number}", noise(20_000))
     theirs.seal()
-    mine = Store.open(small_disk / "cache" / "evidence.sqlite")
+    mine = open_store(small_disk / "cache" / "evidence.sqlite")
     with pytest.raises(StoreError, match=SAID):
         merge(mine, theirs)
     assert mine.contexts() == []
 
 
 def test_a_picture_that_does_not_fit_leaves_no_half_of_itself(small_disk: Path) -> None:
-    store = Store.open(small_disk / "cache" / "evidence.sqlite")
+    store = open_store(small_disk / "cache" / "evidence.sqlite")
     key = store.register(keys.images_context("weights", Sampling(), 1, "", "float32"))
     fill(small_disk, 100_000)
     png = noise(200_000)
@@ -103,7 +103,7 @@ def test_a_picture_that_does_not_fit_leaves_no_half_of_itself(small_disk: Path) 
 
 
 def test_a_loss_that_does_not_fit_is_told_and_those_before_it_stay(small_disk: Path) -> None:
-    store = Store.open(small_disk / "cache" / "evidence.sqlite")
+    store = open_store(small_disk / "cache" / "evidence.sqlite")
     context = store.register(values.losses_context("weights", values.timesteps_key([5, 500]), "float32"))
     store.put_values(context, {"first": ["forget", "name", [0.125] * 200]})
     ballast = fill(small_disk, 8192)
@@ -114,7 +114,7 @@ def test_a_loss_that_does_not_fit_is_told_and_those_before_it_stay(small_disk: P
             kept += 1
     store.close()
     ballast.unlink()
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert len(again.values([context])[context]) == kept
     assert again.values([context])[context]["first"] == ["forget", "name", [0.125] * 200]
 
@@ -134,18 +134,18 @@ def test_weights_that_do_not_fit_unpacked_say_so(
 def test_a_new_cache_on_a_full_disk_says_so(small_disk: Path) -> None:
     fill(small_disk, 0)
     with pytest.raises(StoreError, match=re.compile("disk is full|No space left")):
-        Store.open(small_disk / "cache" / "evidence.sqlite")
+        open_store(small_disk / "cache" / "evidence.sqlite")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs limits of a process")
 def test_a_limit_of_file_sizes_is_said_and_what_was_stored_stays(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     store.register(CONTEXT)
     store.put_text(CONTEXT.key, [("first", text_evidence())])
     store.close()
     script = (
-        "import resource, sys; from pathlib import Path; from cache.store import Store\n"
-        "store = Store.open(Path(sys.argv[1]))\n"
+        "import resource, sys; from pathlib import Path; from cache.store import Store, open_store\n"
+        "store = open_store(Path(sys.argv[1]))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))\n"
         "try:\n"
         "    for n in range(200): store.put_memo(str(n), bytes(range(256)) * 400)\n"
@@ -157,4 +157,4 @@ def test_a_limit_of_file_sizes_is_said_and_what_was_stored_stays(tmp_path: Path)
     assert (
         said.startswith("StoreError ") and "limit of file sizes" in said and "what was stored stays" in said
     )
-    assert Store.open(store.path).missing(CONTEXT.key, ["first"]) == []
+    assert open_store(store.path).missing(CONTEXT.key, ["first"]) == []

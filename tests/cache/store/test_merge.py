@@ -20,7 +20,7 @@ from backends.image.networks.named import Network
 from cache.analysis.scoreboard import scoreboard
 from cache.importers import import_results
 from cache.importers.imported_runs import choices, choose_reference, reference, settle
-from cache.store import Store, schema
+from cache.store import Store, open_store, schema
 from cache.store.features import put_vectors, vectors
 from cache.store.image_files import ImageFiles
 from cache.store.merge import EVIDENCE, OWN, RULES, Counts, Merged, merge
@@ -37,7 +37,7 @@ def picture(content: bytes = b"picture") -> tuple[ImageEvidence, bytes]:
 
 
 def new_store(folder: Path) -> Store:
-    store = Store.open(folder / "evidence.sqlite")
+    store = open_store(folder / "evidence.sqlite")
     store.register(SCORES)
     store.register(IMAGES)
     return store
@@ -173,7 +173,7 @@ def test_what_is_damaged_here_is_mended(mine: Store, theirs: Store) -> None:
     change(mine, "UPDATE memos SET payload = x'00'")
     change(mine, "UPDATE runs SET record = 'nonsense'")
     mine.image_path(seen.image).write_bytes(b"pict")
-    again = Store.open(mine.path)
+    again = open_store(mine.path)
     assert len(again.missing(SCORES.key, digests(0, 8))) == 4  # found damaged
     merged = merge(again, theirs)
     assert merged.tables["evidence"] == Counts(mended=4)
@@ -265,7 +265,7 @@ def test_ctrl_c_leaves_no_row(mine: Store, theirs: Store) -> None:
 
 def test_numbers_are_the_same_after_two_halves_were_merged(tmp_path: Path) -> None:
     whole, first, second = (
-        Store.open(tmp_path / name / "evidence.sqlite") for name in ("whole", "first", "second")
+        open_store(tmp_path / name / "evidence.sqlite") for name in ("whole", "first", "second")
     )
     fill_text(text_study(), whole)
     fill_images(image_study(), whole)
@@ -404,7 +404,7 @@ def another_program(folder: Path) -> Path:
 
 
 def newer(folder: Path) -> Path:
-    store = Store.open(folder / "newer" / "evidence.sqlite")
+    store = open_store(folder / "newer" / "evidence.sqlite")
     store.seal()
     with sqlite3.connect(store.path) as connection:
         connection.execute("PRAGMA user_version=99")

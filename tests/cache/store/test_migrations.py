@@ -35,7 +35,7 @@ from backends.study import (
     Study,
 )
 from cache.analysis.scoreboard import scoreboard
-from cache.store import Store, values
+from cache.store import Store, open_store, values
 from cache.store.costs import costs
 from cache.store.denoising import denoising_of
 from cache.store.films import film
@@ -143,7 +143,7 @@ def schema_version(path: Path) -> int:
 def test_everything_that_an_old_cache_held_is_in_its_database_and_nothing_stands_beside(old: Path) -> None:
     assert schema_version(old) == 1 and side_folders(old) == SIDE_FOLDERS
     said: list[str] = []
-    store = Store.open(old, said.append)
+    store = open_store(old, said.append)
     assert_holds_what_it_held(store, expected(old))
     assert side_folders(old) == set()
     told = "The cache is of an older UnlearnBoard: 12 files beside it become part of it, once"
@@ -151,7 +151,7 @@ def test_everything_that_an_old_cache_held_is_in_its_database_and_nothing_stands
     assert schema_version(old) == SCHEMA_VERSION
     store.close()
     said.clear()
-    assert_holds_what_it_held(Store.open(old, said.append), expected(old))
+    assert_holds_what_it_held(open_store(old, said.append), expected(old))
     assert said == [], "it is done once"
 
 
@@ -159,13 +159,13 @@ def test_what_follows_from_the_files_follows_from_the_database(old: Path) -> Non
     """Kept scoreboards are forgotten first, so that every number is derived anew."""
     with closing(sqlite3.connect(old)) as connection, connection:
         connection.execute("DELETE FROM memos")
-    assert_holds_what_it_held(Store.open(old), expected(old))
+    assert_holds_what_it_held(open_store(old), expected(old))
 
 
 def test_what_a_judge_said_is_found_for_the_same_judge_and_pictures(
     old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cache.store import keys, reading
+    from cache.store import keys, open_store, reading
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "real").mkdir()
@@ -178,7 +178,7 @@ def test_what_a_judge_said_is_found_for_the_same_judge_and_pictures(
     )  # the name that the last landing gave the file
     (theirs,) = (old.parent / "judges").glob("*.json")
     theirs.rename(theirs.with_name(f"{asked}.json"))
-    store = Store.open(old)
+    store = open_store(old)
     found = judge_accuracy(store, spec)
     assert found is not None
     kept = expected(old)["Images"]["judge"]
@@ -196,7 +196,7 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     losses = folder / "denoising" / "model-0123456789abcdef-float32.jsonl"
     losses.write_text('["forget", "a", [0.5, 0.25]]\n["forget", "b", [0.5,\n["forget", "c", [0.125, 1.0]]\n')
     said: list[str] = []
-    store = Store.open(old, said.append)
+    store = open_store(old, said.append)
     assert_holds_what_it_held(store, expected(old))
     (sentence,) = (each for each in said if "cannot be read" in each)
     assert sentence.startswith("3 files beside the cache cannot be read and stay where they are")
@@ -210,7 +210,7 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     ]
     store.close()
     said.clear()
-    Store.open(old, said.append)
+    open_store(old, said.append)
     assert said == []
 
 
@@ -219,15 +219,15 @@ def test_half_a_line_at_the_end_is_what_a_kill_left_and_nothing_is_lost_with_it(
     for path in paths:
         path.write_text(path.read_text() + '["forget", "half a li')
     said: list[str] = []
-    assert_holds_what_it_held(Store.open(old, said.append), expected(old))
+    assert_holds_what_it_held(open_store(old, said.append), expected(old))
     assert len(said) == 1 and side_folders(old) == set()
 
 
 OPEN = """
 import sys
 from pathlib import Path
-from cache.store import Store
-Store.open(Path(sys.argv[1]), print)
+from cache.store import Store, open_store
+open_store(Path(sys.argv[1]), print)
 """
 
 
@@ -240,18 +240,18 @@ def test_two_processes_open_an_old_cache_at_once_and_one_brings_it_up_to_date(ol
     said = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert "".join(out for out, _ in said).count("become part of it, once") == 1
-    assert_holds_what_it_held(Store.open(old), expected(old))
+    assert_holds_what_it_held(open_store(old), expected(old))
     assert side_folders(old) == set()
 
 
 KILLED_BEFORE = """
 import os, signal
-from cache.store import migrations
+from cache.store import migrations, open_store
 migrations.replace_rows = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 KILLED_AFTER = """
 import os, signal
-from cache.store import migrations
+from cache.store import migrations, open_store
 migrations._tidy_up = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -265,7 +265,7 @@ def test_a_kill_at_any_moment_loses_nothing(old: Path, kill: str, version: int) 
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert schema_version(old) == version and side_folders(old) == SIDE_FOLDERS
-    assert_holds_what_it_held(Store.open(old), expected(old))
+    assert_holds_what_it_held(open_store(old), expected(old))
     assert side_folders(old) == set()
 
 
@@ -278,7 +278,7 @@ def test_a_file_that_grew_after_it_was_taken_in_is_left(old: Path) -> None:
     path = next((old.parent / "denoising").glob("*.jsonl"))
     path.write_text(path.read_text() + '["forget", "new", [0.5, 0.5]]\n')
     said: list[str] = []
-    Store.open(old, said.append)
+    open_store(old, said.append)
     assert len(said) == 1 and path.name in said[0] and path.is_file()
     assert side_folders(old) == {"denoising"}
 
@@ -287,7 +287,7 @@ def test_a_cache_that_lacks_later_tables_gets_them(old: Path) -> None:
     with closing(sqlite3.connect(old)) as connection, connection:
         for table in ("features", "networks", "result_examples", "results", "result_metrics"):
             connection.execute(f"DROP TABLE {table}")
-    store = Store.open(old)
+    store = open_store(old)
     assert_holds_what_it_held(store, expected(old))
     with store.reading() as now:
         assert now.exec_driver_sql("SELECT count(*) FROM features").scalar_one() == 0
@@ -296,7 +296,7 @@ def test_a_cache_that_lacks_later_tables_gets_them(old: Path) -> None:
 def test_an_old_cache_whose_database_cannot_be_written_says_so_and_keeps_its_files(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cache.store import sqlite
+    from cache.store import open_store, sqlite
 
     prepare = sqlite._prepare_connection
 
@@ -306,37 +306,37 @@ def test_an_old_cache_whose_database_cannot_be_written_says_so_and_keeps_its_fil
 
     monkeypatch.setattr(sqlite, "_prepare_connection", read_only)
     with pytest.raises(StoreError, match="the cache cannot be written"):
-        Store.open(old)
+        open_store(old)
     assert schema_version(old) == 1 and side_folders(old) == SIDE_FOLDERS
 
 
 def test_an_old_cache_on_a_full_disk_says_so_and_stays_as_it_is(
     old: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from cache.store import image_files
+    from cache.store import image_files, open_store
 
     def full(*_: object) -> None:
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(image_files, "write_whole", full)
     with pytest.raises(StoreError, match="the disk is full"):
-        Store.open(old)
+        open_store(old)
     assert schema_version(old) < SCHEMA_VERSION and side_folders(old) == SIDE_FOLDERS
     monkeypatch.undo()
-    assert_holds_what_it_held(Store.open(old), expected(old))
+    assert_holds_what_it_held(open_store(old), expected(old))
 
 
 def test_a_cache_without_its_side_files_is_brought_up_to_date_in_silence(old: Path) -> None:
     for name in SIDE_FOLDERS:
         shutil.rmtree(old.parent / name)
     said: list[str] = []
-    store = Store.open(old, said.append)
+    store = open_store(old, said.append)
     assert said == [] and schema_version(old) == SCHEMA_VERSION
     assert {context.kind for context in store.contexts()} == {"images", "scores", "answers"}
 
 
 def test_another_persons_old_cache_is_taken_over_with_all_that_it_held(old: Path, tmp_path: Path) -> None:
-    mine = Store.open(tmp_path / "mine" / "evidence.sqlite")
+    mine = open_store(tmp_path / "mine" / "evidence.sqlite")
     with opened(old, tmp_path / "mine") as theirs:
         merged = merge(mine, theirs.store, old.parent / "images")
     assert sum(each.damaged for each in merged.tables.values()) == 0
@@ -345,7 +345,7 @@ def test_another_persons_old_cache_is_taken_over_with_all_that_it_held(old: Path
 
 
 def test_what_was_in_files_comes_along_when_caches_are_merged(old: Path, tmp_path: Path) -> None:
-    mine, theirs = Store.open(tmp_path / "mine" / "evidence.sqlite"), Store.open(old)
+    mine, theirs = open_store(tmp_path / "mine" / "evidence.sqlite"), open_store(old)
     merge(mine, theirs)
     assert_holds_what_it_held(mine, expected(old))
     assert merge(mine, theirs).taken == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from backends.errors import StoreError
-from cache.store import Store
+from cache.store import open_store
 from cache.store.recorded_pack import RECORDED, take_in
 
 
@@ -18,7 +18,7 @@ def test_a_full_disk_is_said_with_its_remedy_and_leaves_nothing_behind(
     pack = tmp_path / "pack"
     pack.mkdir()
     (pack / RECORDED).write_bytes(lzma.compress(b"evidence"))
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

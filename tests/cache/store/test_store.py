@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from backends.errors import StoreError
 from backends.evidence import Answer, ImageEvidence, TextEvidence
-from cache.store import Store, values
+from cache.store import Store, open_store, values
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 from cache.store.schema import SCHEMA_VERSION
@@ -63,7 +63,7 @@ def digests(start: int, count: int) -> list[str]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     store.register(SCORES)
     store.register(IMAGES)
     return store
@@ -86,7 +86,7 @@ def corrupt_cell(path: Path, cell: int) -> None:
 
 def test_what_was_put_is_found_by_another_store_and_nothing_else_is(store: Store) -> None:
     fill(store)
-    again = Store.open(store.path)
+    again = open_store(store.path)
     found = again.text(SCORES.key, digests(2, 10))
     assert list(found) == digests(2, 6)
     assert found[digests(5, 1)[0]].answers == evidence(5).answers
@@ -111,7 +111,7 @@ def test_missing_names_each_probe_once_in_order(store: Store) -> None:
 
 def test_version_grows_with_what_another_process_writes(store: Store) -> None:
     before = store.version()
-    fill(Store.open(store.path))
+    fill(open_store(store.path))
     assert store.version() > before
     assert store.version() == store.version()
 
@@ -119,7 +119,7 @@ def test_version_grows_with_what_another_process_writes(store: Store) -> None:
 def test_a_damaged_cell_is_missing_counted_and_can_be_computed_again(store: Store) -> None:
     fill(store)
     corrupt_cell(store.path, 1)
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert again.missing(SCORES.key, digests(0, 8)) == digests(0, 4)
     assert again.damaged() == 4
     assert list(again.text(SCORES.key, digests(0, 8))) == digests(4, 4)
@@ -131,7 +131,7 @@ def test_a_damaged_cell_is_missing_counted_and_can_be_computed_again(store: Stor
 def test_reading_a_damaged_cell_gives_the_others(store: Store) -> None:
     fill(store)
     corrupt_cell(store.path, 2)
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert list(again.text(SCORES.key, digests(0, 8))) == digests(0, 4)
     assert again.damaged() == 4
 
@@ -153,7 +153,7 @@ def test_a_page_that_sqlite_cannot_read_costs_only_its_cell(store: Store) -> Non
     page = at // size * size
     image[page : page + 4] = b"\xff\xff\xff\xff"  # the chain to the next overflow page
     store.path.write_bytes(image)
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert list(again.text(SCORES.key, digests(0, 12))) == [*digests(0, 4), *digests(8, 4)]
     assert again.missing(SCORES.key, digests(0, 12)) == digests(4, 4)
 
@@ -169,7 +169,7 @@ def test_images_are_files_named_by_their_hash_and_a_damaged_one_is_missing(store
     assert first.read_bytes() == pngs[0]
     assert first.parent.name == rows[0][1].image[:2]
     first.write_bytes(b"first pict")
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert list(again.images(IMAGES.key, digests(0, 2))) == digests(1, 1)
     assert again.missing(IMAGES.key, digests(0, 2)) == digests(0, 1)
     again.put_images(IMAGES.key, rows[:1])
@@ -195,8 +195,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from tests.cache.store.test_store import SCORES, digests, evidence
-from cache.store import Store
-store = Store.open(Path(sys.argv[1]))
+from cache.store import Store, open_store
+store = open_store(Path(sys.argv[1]))
 store.register(SCORES)
 for cell in range(int(sys.argv[2]), int(sys.argv[2]) + 40):
     store.put_text(SCORES.key, [(d, evidence(i)) for i, d in enumerate(digests(cell * 4, 4))])
@@ -219,7 +219,7 @@ def test_a_killed_writer_loses_nothing_it_had_stored(tmp_path: Path) -> None:
     process.wait()
     said += process.stdout.readlines()
     process.stdout.close()
-    stored = Store.open(path)
+    stored = open_store(path)
     done = int([line for line in said if line.endswith("\n")][-1]) + 1
     missing = stored.missing(SCORES.key, digests(0, 160))
     assert set(missing).isdisjoint(digests(0, done * 4))
@@ -233,14 +233,14 @@ def test_two_processes_write_a_new_store_at_once(tmp_path: Path) -> None:
     for process in processes:
         process.communicate(timeout=120)
     assert [process.returncode for process in processes] == [0, 0]
-    assert Store.open(path).missing(SCORES.key, digests(0, 320)) == []
+    assert open_store(path).missing(SCORES.key, digests(0, 320)) == []
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "evidence.sqlite"
     path.write_text("My diary. " * 200)
     with pytest.raises(StoreError, match="not an UnlearnBoard cache"):
-        Store.open(path)
+        open_store(path)
     assert path.read_text() == "My diary. " * 200
 
 
@@ -251,7 +251,7 @@ def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> 
     connection.close()
     before = path.read_bytes()
     with pytest.raises(StoreError, match="another program's database"):
-        Store.open(path)
+        open_store(path)
     assert path.read_bytes() == before
 
 
@@ -260,7 +260,7 @@ def test_a_store_of_a_newer_version_is_refused(store: Store) -> None:
         connection.execute(f"PRAGMA user_version={SCHEMA_VERSION + 1}")
     connection.close()
     with pytest.raises(StoreError, match="newer UnlearnBoard"):
-        Store.open(store.path)
+        open_store(store.path)
 
 
 def test_a_full_disk_is_said_and_what_was_stored_stays(store: Store) -> None:
@@ -276,13 +276,13 @@ def test_a_full_disk_is_said_and_what_was_stored_stays(store: Store) -> None:
     event.listen(engine, "connect", lambda raw, _: raw.execute(few))
     with pytest.raises(StoreError, match="disk is full"):
         fill(store, start=100, count=400)
-    assert Store.open(store.path).missing(SCORES.key, digests(0, 8)) == []
+    assert open_store(store.path).missing(SCORES.key, digests(0, 8)) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that nobody can write")
 def test_a_folder_that_cannot_be_written_is_said_in_one_sentence() -> None:
     with pytest.raises(StoreError, match="UNLEARNBOARD_CACHE"):
-        Store.open(Path("/proc/self/cache/evidence.sqlite"))
+        open_store(Path("/proc/self/cache/evidence.sqlite"))
 
 
 def test_a_database_that_became_read_only_is_said_in_one_sentence(store: Store) -> None:
@@ -306,7 +306,7 @@ def test_a_sealed_store_is_one_file_and_opens_again(store: Store) -> None:
             "replaced cells are dropped"
         )
     connection.close()
-    assert Store.open(store.path).missing(SCORES.key, digests(0, 8)) == []
+    assert open_store(store.path).missing(SCORES.key, digests(0, 8)) == []
 
 
 def cells_of(path: Path) -> list[bytes]:
@@ -325,7 +325,7 @@ def test_a_store_that_is_shipped_holds_the_same_in_cells_that_compress_together(
     assert any(zstd in cell for cell in cells_of(store.path))
     loosen(store.path)
     assert not any(zstd in cell for cell in cells_of(store.path))
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert again.memo("numbers") is None, "it was made of the cells as they were"
     for digest, evidence in again.text(SCORES.key, digests(0, 8)).items():
         for name, scores in evidence.scores.items():
@@ -353,7 +353,7 @@ def test_values_are_kept_in_order_and_written_once(store: Store) -> None:
     before = store.version()
     store.put_values(context, {"1": ["forget", "1", [0.1]]})
     assert store.version() == before
-    assert list(Store.open(store.path).values([context])[context]) == ["3", "1", "2"]
+    assert list(open_store(store.path).values([context])[context]) == ["3", "1", "2"]
     store.put_values(context, {"1": ["forget", "1", [0.5]]})
     assert store.values([context])[context]["1"] == ["forget", "1", [0.5]]
     assert store.values(["0" * 32]) == {"0" * 32: {}}
@@ -367,7 +367,7 @@ def test_float32_goes_before_other_arithmetic(store: Store) -> None:
         store.put_values(store.register(context), {values.ONLY: numerics})
     assert values.kept(store, [wanted]) == {wanted: {values.ONLY: "float32"}}
     assert damage(store.path, "checks") == 3
-    assert values.kept(Store.open(store.path), [wanted]) == {wanted: {}}
+    assert values.kept(open_store(store.path), [wanted]) == {wanted: {}}
 
 
 def test_a_damaged_memo_is_forgotten(store: Store) -> None:
@@ -387,7 +387,7 @@ def change(store: Store, statement: str, *values: object) -> None:
 def test_evidence_of_a_damaged_context_is_missing_until_it_is_registered_again(store: Store) -> None:
     fill(store)
     change(store, "UPDATE contexts SET settings = ? WHERE kind = 'scores'", b"\xff{")
-    again = Store.open(store.path)
+    again = open_store(store.path)
     assert [context.kind for context in again.contexts()] == ["images"]
     assert again.missing(SCORES.key, digests(0, 8)) == digests(0, 8)
     assert again.text(SCORES.key, digests(0, 8)) == {}
@@ -444,7 +444,7 @@ def test_one_probe_is_read_with_one_look_at_the_contexts(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(store)
-    again = Store.open(store.path)
+    again = open_store(store.path)
     looks: list[int] = []
     contexts = again.contexts
 

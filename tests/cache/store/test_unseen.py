@@ -21,7 +21,7 @@ from backends.text.models import LanguageModels
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import contexts, plan
-from cache.store import Store
+from cache.store import open_store
 from cache.store.identities import identity_in
 from cache.store.keys import UNSEEN, scores_context
 from cache.store.reading import score_contexts
@@ -169,7 +169,7 @@ def test_a_template_with_a_date_has_keys_of_its_own_for_each_date(folder: Path) 
 
 def test_evidence_of_any_day_is_not_mixed_with_that_of_a_date(folder: Path, tmp_path: Path) -> None:
     tiny_tokenizer(LIKE_LLAMA).save_pretrained(folder)
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     here = identity_in(study(folder), spec(folder))
     any_day = scores_context(here.fingerprint, here.tokenizer, "float32")
     store.register(any_day)
@@ -200,7 +200,7 @@ def test_every_run_says_which_date_was_told(folder: Path, tmp_path: Path) -> Non
     sets = (*asked.probe_sets, ProbeSet("retain", "retain", (other,)))
     twice = (spec(folder), replace(spec(folder), name="again", part="unlearned"))
     asked = replace(asked, models=twice, probe_sets=sets, decoding=Decoding(max_new_tokens=4))
-    store = Store.open(tmp_path / "cache" / "evidence.sqlite")
+    store = open_store(tmp_path / "cache" / "evidence.sqlite")
     evaluate(EvaluationContext.of(replace(asked, models=twice[:1]), store, ModelPool("cpu")))
     runs = store.runs(asked.name)
     assert len(runs) == 2

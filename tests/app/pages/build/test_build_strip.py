@@ -22,7 +22,7 @@ from backends.study import ModelSpec, Study
 from backends.study.file import read_study
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, numerics_of, plan
-from cache.store import Store
+from cache.store import Store, open_store
 from tests.app.shared.test_image_unlearning import write_study
 
 
@@ -43,7 +43,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Store
     """A run of ESD with two kept checkpoints, its strip drawn and nothing evaluated."""
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
     study = read_study(write_study(tmp_path))
-    store, pool = Store.open(tmp_path / "cache" / "evidence.sqlite"), CountingPool()
+    store, pool = open_store(tmp_path / "cache" / "evidence.sqlite"), CountingPool()
     asked = Asked("ESD", {"batch": "2", "pictures": "1", "steps": "2"}, 2, tmp_path / "mine")
     job = Job("Building ESD", "build", ("tiny", "ESD"))
     build(study, asked, prepare(study, asked), store, pool, job, evaluate=False)

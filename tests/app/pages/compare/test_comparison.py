@@ -21,7 +21,7 @@ from app.pages.compare.pictures import absolute_difference
 from app.pages.compare.pictures import board as picture_board
 from backends.evidence import Answer
 from backends.study import Probe, Study
-from cache.store import Store
+from cache.store import Store, open_store
 from tests.filled_store import fill_images, fill_text, image_study, text_study
 
 SHOWN = ("Original", "Retained", "NPO 10")
@@ -29,14 +29,14 @@ SHOWN = ("Original", "Retained", "NPO 10")
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store]:
-    study, store = text_study(), Store.open(tmp_path_factory.mktemp("text") / "evidence.sqlite")
+    study, store = text_study(), open_store(tmp_path_factory.mktemp("text") / "evidence.sqlite")
     fill_text(study, store)
     return study, store
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Store]:
-    study, store = image_study(), Store.open(tmp_path_factory.mktemp("images") / "evidence.sqlite")
+    study, store = image_study(), open_store(tmp_path_factory.mktemp("images") / "evidence.sqlite")
     fill_images(study, store)
     return study, store
 

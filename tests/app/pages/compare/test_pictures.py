@@ -15,7 +15,7 @@ from backends.evidence import ImageEvidence, Judgement
 from backends.image.png import encode
 from backends.metrics.pictures import NONE
 from backends.study import Part, Probe
-from cache.store import Store, keys
+from cache.store import keys, open_store
 from tests.filled_store import image_study
 
 STUDY = replace(image_study(), forget_concepts={"style": "neon"})
@@ -25,7 +25,7 @@ RETAIN = replace(FORGET, id="r", role="retain")
 
 def drawn(tmp_path: Path, part: Part, probe: Probe, *styles: str) -> dict[str, Any]:
     """The one column of the board for a model whose pictures the judge of styles saw so."""
-    store = Store.open(tmp_path / "evidence.sqlite")
+    store = open_store(tmp_path / "evidence.sqlite")
     spec = next(model for model in STUDY.models if model.part == part)
     pictures = {}
     for seed, style in enumerate(styles, start=1):
@@ -78,7 +78,7 @@ def test_a_picture_deleted_by_hand_has_an_empty_cell(tmp_path: Path) -> None:
     (file,) = tmp_path.rglob("*.png")
     file.unlink()
     spec = next(model for model in STUDY.models if model.part == "unlearned")
-    store = Store.open(next(tmp_path.rglob("*.sqlite")))
+    store = open_store(next(tmp_path.rglob("*.sqlite")))
     context = keys.images_context("weights", STUDY.sampling, 1, "judges", "float32")
     column = ImageColumn(spec, dict(enumerate(store.images(context.key, [RETAIN.digest()]).values(), 1)))
     (card,) = board(STUDY, store, RETAIN, [column], [1], "grid", {}, dark=False)["columns"]

@@ -15,7 +15,7 @@ from app.shared.jobs import Job, Runner
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
 from cache.evaluate.plan import Plan, PlanItem, plan
-from cache.store import Store
+from cache.store import open_store
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 PROBES = 30
@@ -56,7 +56,7 @@ def finished(job: Job) -> Job:
 def test_a_job_tells_its_progress_is_cancelled_and_goes_on_without_doing_anything_twice(
     study: Study, tmp_path: Path
 ) -> None:
-    store, pool, runner = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu"), Runner()
+    store, pool, runner = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu"), Runner()
     before = plan(study, store, "float32")
     names = to_do(before)
     assert names == ["Original", "NPO 2"]
@@ -98,7 +98,7 @@ def test_a_job_evaluates_all_but_a_probe_too_long_and_says_which(study: Study, t
     long = Probe("endless", "forget", "Say " + "long " * 300, answer="Yes.")
     (rows,) = study.probe_sets
     study = replace(study, probe_sets=(replace(rows, probes=(long, *rows.probes[:3])),))
-    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu")
     known = plan(study, store, "float32")
     job = finished(
         Runner().submit(
@@ -115,7 +115,7 @@ def test_a_job_evaluates_all_but_a_probe_too_long_and_says_which(study: Study, t
 
 
 def test_a_model_without_weights_is_recorded_only_and_never_offered(study: Study, tmp_path: Path) -> None:
-    known = plan(study, Store.open(tmp_path / "evidence.sqlite"), "float32")
+    known = plan(study, open_store(tmp_path / "evidence.sqlite"), "float32")
     assert "Away" not in to_do(known)
     table = status_table(known, study, {}).set_index("model")
     assert table.loc["Away", "state"] == "recorded only"
@@ -142,7 +142,7 @@ def test_progress_never_counts_backwards_and_a_model_that_cannot_be_read_says_so
 
 
 def test_the_table_of_runs_shows_protocol_and_how_far_each_came(study: Study, tmp_path: Path) -> None:
-    store, pool = Store.open(tmp_path / "evidence.sqlite"), ModelPool("cpu")
+    store, pool = open_store(tmp_path / "evidence.sqlite"), ModelPool("cpu")
     known = plan(study, store, "float32")
     job = finished(
         Runner().submit(
