@@ -21,7 +21,7 @@ def pick_device(wanted: str | None = None) -> str:
         raise ModelError(
             f"the device {chosen} is not available here, only {' and '.join(d for d in here if here[d])}",
             where="--device or UNLEARNBOARD_DEVICE",
-            how="Leave it out, and the best one is taken",
+            how="Remove it to use the best available device",
         )
     return chosen or next(device for device in here if here[device])
 

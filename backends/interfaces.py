@@ -13,12 +13,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.checkpoints.loader_report import Loaded, LoaderReport
+from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
 from backends.study import Decoding, ProtocolName, Sampling, Turns
 
 Stop = Callable[[], bool]
-"""Asked between steps; True ends the work at once."""
+"""Checked between steps; True ends the work at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class PartialAnswer:
 class ScoreItem:
     """One given answer to be teacher-forced after a prompt.
 
-    `rivals`: keep the first choices of every token. `date`: see `Study`.
+    `alternatives`: keep the first choices of every token. `date`: see `Study`.
     """
 
     prompt: str
     answer: str
-    rivals: bool = False
+    alternatives: bool = False
     format: str = ""
     turns: Turns = ()
     date: str = ""
@@ -75,7 +75,7 @@ class TextModels(Protocol):
     """Language models that share one tokenizer and chat template.
 
     Attributes:
-        notes: what happened on the way that a person should know ("memory did not suffice ..."), in sentences.
+        notes: what happened on the way that a person should know ("not enough memory ..."), in sentences.
     """
 
     notes: list[str]
@@ -85,7 +85,7 @@ class TextModels(Protocol):
         """Names of the loaded models."""
         ...
 
-    def loads(self, model: str) -> tuple[Loaded, ...]:
+    def loads(self, model: str) -> tuple[LoadResult, ...]:
         """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
         ...
 

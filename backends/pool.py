@@ -145,7 +145,7 @@ class ModelPool:
         return self._lpips[name]
 
     def _network(self, kind: str, source: str) -> Network:
-        """The network as its files are now: what they were replaced by is loaded anew."""
+        """The network as its files are now: what they were replaced by is loaded again."""
         files_of(kind, source)
         return network(kind, source)
 
@@ -188,7 +188,7 @@ class ModelPool:
                 raise
             self.release()
             raise ModelError(
-                f"the memory of {self.device} does not suffice to load it",
+                f"there is not enough memory on {self.device} to load it",
                 where=spec.name,
                 how="Load fewer models at once, a smaller number format, or on another device",
             ) from error
@@ -200,5 +200,5 @@ class ModelPool:
             raise ModelError(
                 f"the models need {needed / 2**30:.1f} GB, more than the budget of {self._budget / 2**30:.1f} GB",
                 where=spec.name,
-                how="Tick fewer models",
+                how="Select fewer models",
             )

@@ -22,10 +22,10 @@ def own_version() -> str:
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """Package to version, "not installed" where it is not."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for package in packages:
         try:
-            found[package] = own_version() if package == NAME else version(package)
+            result[package] = own_version() if package == NAME else version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            result[package] = "not installed"
+    return result

@@ -161,7 +161,7 @@ def model_lines(spec: ModelSpec) -> list[str]:
     return [f"{key} = {json.dumps(value)}" for key, value in values.items()]
 
 
-def token_scores(text: str, level: float, random: np.random.Generator, rivals: int = 0) -> TokenScores:
+def token_scores(text: str, level: float, random: np.random.Generator, alternatives: int = 0) -> TokenScores:
     """Random scores of a text by a model that knows it to that level, 0 to 1; one token a word."""
     words = text.split(" ")
     pieces = tuple(word if i == 0 else f" {word}" for i, word in enumerate(words))
@@ -179,8 +179,10 @@ def token_scores(text: str, level: float, random: np.random.Generator, rivals: i
         mean=-entropy,
         variance=(random.random(n) * 2).astype(np.float32),
         entropy=entropy,
-        top_pieces=tuple((piece, " the", " a", " is", ",")[:rivals] for piece in pieces) if rivals else (),
-        top_logprobs=np.sort(-5 * random.random((n, rivals)).astype(np.float32))[:, ::-1].copy(),
+        top_pieces=tuple((piece, " the", " a", " is", ",")[:alternatives] for piece in pieces)
+        if alternatives
+        else (),
+        top_logprobs=np.sort(-5 * random.random((n, alternatives)).astype(np.float32))[:, ::-1].copy(),
         end_logprob=float(np.float32(-random.random())),
     )
 

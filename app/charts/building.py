@@ -21,14 +21,14 @@ class Trace(NamedTuple):
     look: Look
 
 
-class Words(NamedTuple):
+class MeasureNames(NamedTuple):
     """What the measurements are called, with the way that is better."""
 
     forget: str
     utility: str
 
 
-def building_figure(traces: Sequence[Trace], words: Words, *, dark: bool) -> go.Figure:
+def building_figure(traces: Sequence[Trace], words: MeasureNames, *, dark: bool) -> go.Figure:
     """Three panels: loss over steps, both measurements over steps, one against the other.
 
     Args:

@@ -42,8 +42,8 @@ class Frontier:
 
     def outlines(self) -> dict[str, Floats]:
         """95 % regions by model."""
-        found = {str(m): ellipse(row) for m, row in zip(self.points["model"], self.drawn, strict=True)}
-        return {model: outline for model, outline in found.items() if outline is not None}
+        result = {str(m): ellipse(row) for m, row in zip(self.points["model"], self.drawn, strict=True)}
+        return {model: outline for model, outline in result.items() if outline is not None}
 
 
 def frontier(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Frontier:
@@ -66,15 +66,15 @@ def frontier(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Front
     return Frontier(points, drawn, where)
 
 
-def methods_table(found: Frontier) -> pd.DataFrame:
-    """One row a method: checkpoints, area with interval, chance of the largest area, bend, nearest to retained."""
-    points = found.points
+def methods_table(frontier_data: Frontier) -> pd.DataFrame:
+    """One row per method: checkpoints, area with interval, chance of the largest area, bend, nearest to retained."""
+    points = frontier_data.points
     unlearned = points[points["part"] == "unlearned"]
-    if found.where is None or not len(unlearned):
+    if frontier_data.where is None or not len(unlearned):
         return pd.DataFrame()
     labels = method_labels(unlearned)
     places = np.flatnonzero((points["part"] == "unlearned").to_numpy())
-    areas = method_areas(found.drawn[places], list(labels), found.where)
+    areas = method_areas(frontier_data.drawn[places], list(labels), frontier_data.where)
     rows = []
     for name, area in areas.items():
         held = unlearned[(labels == name).to_numpy()]
@@ -87,10 +87,10 @@ def methods_table(found: Frontier) -> pd.DataFrame:
             {
                 "Method": name,
                 "Checkpoints": len(held),
-                "Area": area.hypervolume,
-                "Area, low": area.interval.low,
-                "Area, high": area.interval.high,
-                "Chance of the largest area": area.chance,
+                "Hypervolume": area.hypervolume,
+                "Hypervolume, low": area.interval.low,
+                "Hypervolume, high": area.interval.high,
+                "Probability of the largest hypervolume": area.chance,
                 "Bend": "" if area.knee is None else str(unlearned["model"].iloc[area.knee]),
                 "Nearest to retained": "" if near is None else str(near["model"]),
                 "Distance": np.nan if near is None else near["distance"],
@@ -98,7 +98,7 @@ def methods_table(found: Frontier) -> pd.DataFrame:
                 "Distance, high": np.nan if near is None else near["distance_high"],
             }
         )
-    table = pd.DataFrame(rows).sort_values("Area", ascending=False, kind="stable", ignore_index=True)
+    table = pd.DataFrame(rows).sort_values("Hypervolume", ascending=False, kind="stable", ignore_index=True)
     return table.drop(
         columns=[name for name in table if table[name].isna().all() or (table[name] == "").all()]
     )

@@ -27,6 +27,6 @@ def plain(text: str) -> str:
 
 
 def faint(colour: str, opacity: float) -> str:
-    """A colour that lets through what is behind it: present, not shouting."""
+    """A colour that lets through what is behind it: visible but faint."""
     red, green, blue = (int(colour[start : start + 2], 16) for start in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

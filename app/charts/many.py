@@ -19,7 +19,7 @@ from cache.analysis.board import Board
 from cache.analysis.frontier import Floats
 
 MOST_LINES = 300
-"""Runs that are drawn as single lines, which can be selected; more become Plotly's own parallel coordinates."""
+"""Runs that are drawn as single lines, which can be selected; more are drawn as Plotly's own parallel coordinates."""
 PANELS_ACROSS = 3
 
 
@@ -52,7 +52,7 @@ class Scene:
 
 
 def parallel(scene: Scene, rulers: Sequence[Ruler], keep: Sequence[int] | None = None) -> go.Figure:
-    """One line a run over normalised axes, best on top; lines that are not kept stay as a grey background.
+    """One line per run over normalised axes, best on top; lines that are not kept stay as a grey background.
 
     Args:
         scene: the runs.
@@ -168,7 +168,7 @@ def matrix(scene: Scene, rulers: Sequence[Ruler]) -> go.Figure:
 def panels(
     scene: Scene, rulers: Sequence[Ruler], *, against: Ruler | None, lines: Sequence[str]
 ) -> go.Figure:
-    """Small multiples: one panel a metric, over the step of the trajectory or over another metric.
+    """Small multiples: one panel per metric, over the step of the trajectory or over another metric.
 
     Args:
         scene: the runs.
@@ -229,12 +229,12 @@ def correlation(titles: Sequence[str], values: Floats, dark: bool) -> go.Figure:
 def _trajectories(scene: Scene, lines: Sequence[str]) -> dict[str, list[int]]:
     """Places of the unlearned runs by trajectory, in step order."""
     heads = scene.board.heads
-    found: dict[str, list[int]] = {}
+    result: dict[str, list[int]] = {}
     for place in np.flatnonzero((heads["part"] == "unlearned").to_numpy()):
         name = lines[int(place)] or str(heads["model"].iloc[place])
-        found.setdefault(name, []).append(int(place))
+        result.setdefault(name, []).append(int(place))
     steps = heads["step"].astype("Float64").to_numpy(float, na_value=np.inf)
-    return {name: sorted(places, key=lambda place: steps[place]) for name, places in found.items()}
+    return {name: sorted(places, key=lambda place: steps[place]) for name, places in result.items()}
 
 
 def _add_trajectory(

@@ -24,7 +24,7 @@ class Marks:
     Attributes:
         intervals: arms on both axes, 95 % regions, or nothing.
         outlines: 95 % region of each model, shape (corners, 2), as measured.
-        grey: points that are beaten on both axes step back.
+        grey: points that are beaten on both axes are greyed.
         band: half widths of the original's A/A band on x and y; None where an axis has none.
         ideal: best value of each metric, which the axes then reach; None for not.
         foreign: layers that are not the study's own.
@@ -62,7 +62,7 @@ def add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, ink: In
 
 
 def add_band(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
-    """How far the original moves when nothing but the seed does; a strip where only one axis has a band."""
+    """The seed variance of the original; a strip where only one axis has a band."""
     original = points[points["part"] == "original"].head(1)
     if not len(original):
         return
@@ -82,11 +82,11 @@ def add_outlines(figure: go.Figure, rows: pd.DataFrame, x: Axis, y: Axis, colour
     """95 % regions of the points of one method."""
     if marks.intervals != "ellipses":
         return
-    found = [marks.outlines[model] for model in rows["model"] if model in marks.outlines]
-    if not found:
+    result = [marks.outlines[model] for model in rows["model"] if model in marks.outlines]
+    if not result:
         return
     gap = np.full((1, 2), np.nan)
-    corners = np.concatenate([piece for outline in found for piece in (outline, gap)])
+    corners = np.concatenate([piece for outline in result for piece in (outline, gap)])
     figure.add_scatter(
         x=x.plotted(corners[:, 0]),
         y=y.plotted(corners[:, 1]),

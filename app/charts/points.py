@@ -1,4 +1,4 @@
-"""What the trade-off chart draws: one row a model, out of a scoreboard and the chosen axes.
+"""What the trade-off chart draws: one row per model, out of a scoreboard and the chosen axes.
 
 Pure functions from data frame to data frame. Knows nothing about Plotly, pages or stores; the only arithmetic is the
 turning of an axis, so that up and right are better.
@@ -17,7 +17,7 @@ from backends.metrics.card import Direction
 from cache.analysis.frontier import Floats, pareto
 
 EXTRAS = {
-    "Chance of being on the front": "chance",
+    "Probability of being on the front": "chance",
     "Distance to retained": "distance",
     "Distance, low": "distance_low",
     "Distance, high": "distance_high",
@@ -42,7 +42,7 @@ class Axis:
         turn: the person wants "better" up and right.
         log: the axis is logarithmic.
         p_value: the values are p-values, which differ by powers of ten.
-        bounds: smallest and largest possible value; None where there is none.
+        bounds: smallest and largest possible value; None if there is none.
         by_count: the values depend on how many pictures they are of, which then stands on the axis.
         count: how many, in words; see `counted`.
     """
@@ -109,8 +109,8 @@ def short_p_value(value: float) -> str:
     return f"{value:.3f}" if value >= SCIENTIFIC_BELOW else "< 0.001"
 
 
-def p_value_said(value: float) -> str:
-    """What stands behind `p` in a sentence: `= 0.02` or `< 0.001`."""
+def p_value_text(value: float) -> str:
+    """What follows `p` in a sentence: `= 0.02` or `< 0.001`."""
     return f"= {value:.2g}" if value >= SCIENTIFIC_BELOW else short_p_value(value)
 
 
@@ -137,7 +137,7 @@ def log_floor(values: pd.Series) -> float:
 def chart_points(
     frame: pd.DataFrame, models: Sequence[str], x: Axis, y: Axis, size: Axis | None = None
 ) -> pd.DataFrame:
-    """One row a model that has a value on both axes, in the order of `models`.
+    """One row per model that has a value on both axes, in the order of `models`.
 
     Args:
         frame: a scoreboard's or a board's frame (columns model, part, method, step, key, value, low, high, n).
@@ -185,7 +185,7 @@ def points_table(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None) -> p
 
 
 def _column(frame: pd.DataFrame, axis: Axis, letter: str) -> pd.DataFrame:
-    """Value and interval of one axis, one row a model."""
+    """Value and interval of one axis, one row per model."""
     rows = frame.loc[
         (frame["key"] == axis.key) & frame["value"].notna(), ["model", "value", "low", "high", "n"]
     ]

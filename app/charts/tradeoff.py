@@ -1,4 +1,5 @@
-"""The trade-off chart: one point a checkpoint, one line a method, intervals, Pareto front. Data frame to Plotly figure.
+"""The trade-off chart: one point per checkpoint, one line per method, intervals, Pareto front. Data frame to Plotly
+figure.
 
 Knows nothing about Streamlit, stores or how the values came about. Every clickable point carries its model's code in
 `customdata`.
@@ -28,7 +29,7 @@ MANY = 1000  # points beyond which WebGL draws them, without lines and intervals
 
 
 @dataclass(frozen=True, slots=True)
-class _Brush:
+class _DrawingStyle:
     """What all families are drawn with."""
 
     x: Axis
@@ -62,7 +63,7 @@ def tradeoff_figure(
         marks: what is drawn beside the points.
     """
     ink = DARK if dark else LIGHT
-    brush = _Brush(x, y, ink, dark, _diameters(points["size"]), size, marks)
+    brush = _DrawingStyle(x, y, ink, dark, _diameters(points["size"]), size, marks)
     figure = go.Figure()
     add_front(figure, points, x, y, ink)
     add_band(figure, points, x, y, marks, ink)
@@ -157,7 +158,7 @@ def _add_start(figure: go.Figure, original: pd.DataFrame, rows: pd.DataFrame, co
     )
 
 
-def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _Brush) -> None:
+def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _DrawingStyle) -> None:
     """Checkpoints of one method in step order, filled where they are on the front, and their legend entry."""
     colour = look.on(brush.dark)
     part = str(rows["part"].iloc[0])
@@ -190,7 +191,7 @@ def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
     )
 
 
-def _add_many(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _Brush) -> None:
+def _add_many(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _DrawingStyle) -> None:
     """The same for thousands of points: WebGL, no lines, no intervals, short words."""
     x, y = (plain(axis.name) for axis in (brush.x, brush.y))
     figure.add_scattergl(
@@ -208,7 +209,7 @@ def _add_many(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brus
     )
 
 
-def _add_legend(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _Brush) -> None:
+def _add_legend(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _DrawingStyle) -> None:
     """One entry for all points of one name."""
     colour, retained = look.on(brush.dark), rows["part"].iloc[0] == "retained"
     figure.add_scatter(
@@ -224,7 +225,7 @@ def _add_legend(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
     )
 
 
-def _bars(rows: pd.DataFrame, colour: str, brush: _Brush) -> dict[str, object]:
+def _bars(rows: pd.DataFrame, colour: str, brush: _DrawingStyle) -> dict[str, object]:
     """Arms of the intervals."""
     if brush.marks.intervals != "bars":
         return {}
@@ -239,19 +240,19 @@ def _bars(rows: pd.DataFrame, colour: str, brush: _Brush) -> dict[str, object]:
     }
 
 
-def _line_colour(row: pd.Series, colour: str, brush: _Brush) -> str:
+def _line_colour(row: pd.Series, colour: str, brush: _DrawingStyle) -> str:
     beaten = brush.marks.grey and row["part"] == "unlearned" and not row["front"]
     return brush.ink.muted if beaten else colour
 
 
-def _opacities(rows: pd.DataFrame, brush: _Brush) -> list[float]:
-    """Beaten points step back on request, layers that are not the study's own always."""
+def _opacities(rows: pd.DataFrame, brush: _DrawingStyle) -> list[float]:
+    """Beaten points are greyed on request, layers that are not the study's own always."""
     own = rows["layer"].isin(brush.marks.faint) if "layer" in rows else pd.Series(False, index=rows.index)
     beaten = (rows["part"] == "unlearned") & ~rows["front"] & brush.marks.grey
     return [0.3 if grey else 0.55 if faint_ else 1.0 for grey, faint_ in zip(beaten, own, strict=True)]
 
 
-def _hover(row: pd.Series, brush: _Brush) -> str:
+def _hover(row: pd.Series, brush: _DrawingStyle) -> str:
     """Who the point is, and its values as measured with intervals and the number of probes."""
     facts = [str(row["method"])] if row["method"] else []
     facts += [f"step {int(row['step'])}"] if pd.notna(row["step"]) else []
@@ -307,7 +308,7 @@ def _add_labels(
     figure: go.Figure,
     points: pd.DataFrame,
     spans: tuple[tuple[float, float], tuple[float, float]],
-    brush: _Brush,
+    brush: _DrawingStyle,
 ) -> None:
     """Names of original, retained and every last checkpoint, then steps on the way, where there is room."""
     places = pd.DataFrame({"x": _place(points["x"], brush.x), "y": _place(points["y"], brush.y)})

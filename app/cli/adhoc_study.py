@@ -42,7 +42,7 @@ CHECKPOINT = re.compile(r"(?:checkpoint|step|epoch|iteration|iter)[-_ ]?(\d+)", 
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class StudyArguments:
     """What a person named on the command line.
 
     Attributes:
@@ -64,7 +64,7 @@ class Choice:
     name: str = ""
 
 
-def write_adhoc(choice: Choice, folder: Path) -> Path:
+def write_adhoc(choice: StudyArguments, folder: Path) -> Path:
     """Writes the study into the folder, under a name that is the same for the same choice; returns its path."""
     study = adhoc_study(choice)
     key = json.dumps(
@@ -82,7 +82,7 @@ def write_adhoc(choice: Choice, folder: Path) -> Path:
     return path
 
 
-def adhoc_study(choice: Choice) -> Study:
+def adhoc_study(choice: StudyArguments) -> Study:
     """The study of the named models and probe files.
 
     Raises:
@@ -128,7 +128,7 @@ def _original(source: str) -> ModelSpec:
     base = adapter_settings(Path(spec.source)).get("base_model_name_or_path")
     if not base or not isinstance(base, str):
         raise StudyError(
-            "this adapter does not say which model it belongs to",
+            "this adapter does not name its base model",
             where=source,
             how="Write a study.toml that names the base in `source` and this folder in `adapter`",
         )
@@ -138,8 +138,8 @@ def _original(source: str) -> ModelSpec:
 def _spec(source: str, part: Part, original: ModelSpec) -> ModelSpec:
     path = Path(source)
     name, method, step = _short_name(source), "", None
-    if found := CHECKPOINT.fullmatch(path.stem if path.suffix in FILES else path.name):
-        method, step = path.absolute().parent.name, int(found[1])
+    if match := CHECKPOINT.fullmatch(path.stem if path.suffix in FILES else path.name):
+        method, step = path.absolute().parent.name, int(match[1])
         name = f"{method} {step}"
     located = _located(source)
     spec = ModelSpec(name=name, part=part, source=located, method=method, step=step)

@@ -18,8 +18,8 @@ from backends.errors import StoreError
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
     from cache.store import Store
-    from cache.store.check import Checked, Found
-    from cache.store.merge import Merged
+    from cache.store.check import CacheCheck, CheckFindings
+    from cache.store.merge import MergeResult
 
 KINDS = {
     "evidence": ("piece of evidence", "pieces of evidence"),
@@ -33,16 +33,16 @@ KINDS = {
     "result_metrics": ("list of imported metrics", "lists of imported metrics"),
     "networks": ("network", "networks"),
 }
-"""What rows are called, in the order in which they are told of."""
+"""Names of the kinds of rows, in the order in which they are listed."""
 CAME = ("runs", "evidence", "pictures", "results", "features", "memos")
 MENDED_BY = {
-    "evidence": "`unlearnboard evaluate STUDY.toml` makes it again",
-    "pictures": "`unlearnboard evaluate STUDY.toml` draws them again",
+    "evidence": "`unlearnboard evaluate STUDY.toml` computes it again",
+    "pictures": "`unlearnboard evaluate STUDY.toml` generates them again",
     "runs": "`unlearnboard evaluate STUDY.toml` writes them again",
     "results": "import the files again",
     "result_examples": "import the files again",
-    "features": "`unlearnboard evaluate STUDY.toml` makes them again",
-    "memos": "they are worked out again when they are needed",
+    "features": "`unlearnboard evaluate STUDY.toml` computes them again",
+    "memos": "they are computed again when they are needed",
     "contexts": "`unlearnboard evaluate STUDY.toml` writes them again",
     "result_metrics": "import the files again",
     "networks": "`unlearnboard evaluate STUDY.toml` writes them again",
@@ -53,18 +53,18 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard cache`."""
     parser = subparsers.add_parser(
         "cache",
-        help="take over another cache, check that one is whole, pack a study into one file to mail",
-        description="What was measured is kept in a cache: one database, and pictures beside it.",
+        help="merge another cache, check the cache, pack a study into one file",
+        description="All evidence and results are kept in a cache: one database, and pictures beside it.",
         allow_abbrev=False,
     )
     actions = parser.add_subparsers(
-        title="actions (each has its own --help)", dest="action", metavar="ACTION", required=True
+        title="actions (each has a --help)", dest="action", metavar="ACTION", required=True
     )
     merge = actions.add_parser(
         "merge",
-        help="take over everything that another cache has and this one lacks",
-        description="Take over evidence, runs, numbers, notes, imported results and pictures of another cache, such as "
-        "a colleague's or another machine's. Where both have the same thing otherwise, the newer one is kept. The "
+        help="import everything that another cache has and this one lacks",
+        description="Import evidence, runs, numbers, notes, imported results and pictures of another cache, such "
+        "as a colleague's. If both have different versions of the same thing, the newer one is kept. The "
         "other cache is only read, also where an older version wrote it; doing it again changes nothing. Exit status 2 "
         "where something in the other cache is damaged; everything else is taken over.",
         allow_abbrev=False,
@@ -74,18 +74,18 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     )
     check = actions.add_parser(
         "check",
-        help="look whether everything in the cache is whole",
+        help="check the cache for damage",
         description="Look whether every row, every piece of evidence and every picture in the cache is as it was "
-        "written. What is damaged is marked, so that the next evaluation makes it again. Exit status 1 where something "
-        "is damaged.",
+        "written. What is damaged is marked, so that the next evaluation computes it again. Exit "
+        "status 1 where something is damaged.",
         allow_abbrev=False,
     )
     pack = actions.add_parser(
         "pack",
-        help="write a study with everything that is known of it into one file, to be mailed",
+        help="write a study with all its results into one file",
         description="Write a study, its probe files, and all evidence, runs, numbers, notes, imported results and "
-        "pictures of it into one file. Weights are not in it, nor are answers to prompts of your own. Whoever gets it "
-        "opens it with `unlearnboard FILE`, or takes it over with `unlearnboard cache merge FILE`; no weights are "
+        "pictures of it into one file. Weights and answers to your own prompts are not included. Recipients "
+        "open it with `unlearnboard FILE`, or takes it over with `unlearnboard cache merge FILE`; no weights are "
         "needed. What was written is opened again and its numbers compared with the cache's; exit status 1 where one "
         "differs.",
         allow_abbrev=False,
@@ -124,7 +124,9 @@ def _merge(options: argparse.Namespace) -> int:
     database = database_of(options.other.expanduser())
     if database.samefile(store.path):
         raise StoreError(
-            "this is the cache itself", where=str(options.other), how="Name another, or --cache for this one"
+            "this is the cache itself",
+            where=str(options.other),
+            how="Name another, or choose this one with --cache",
         )
     with _counting() as line, opened(database, store.path.parent) as other:
         ours = choices(store)
@@ -168,33 +170,31 @@ def _pack(options: argparse.Namespace) -> int:
             f"{_listed(told)} of {len(study.models)} models are in {target} ({packed.size / 1e6:,.1f} MB)."
         )
     )
-    print("Whoever gets it sees it with:")
+    print("Recipients open it with:")
     print(printable(f"  unlearnboard {shlex.quote(target.name)}"))
     if packed.differing:
         some = ", ".join(packed.differing[:5])
-        print(
-            printable(f"{len(packed.differing):,} numbers are not as in the cache: {some}"), file=sys.stderr
-        )
+        print(printable(f"{len(packed.differing):,} numbers differ from the cache: {some}"), file=sys.stderr)
     return DAMAGED if packed.differing else OK
 
 
-def merged_lines(merged: Merged, other: str, unreadable: Sequence[str] = ()) -> list[str]:
+def merged_lines(merged: MergeResult, other: str, unreadable: Sequence[str] = ()) -> list[str]:
     """What taking over a cache did, in sentences."""
     came = {name: merged.pictures.new if name == "pictures" else merged.tables[name].taken for name in CAME}
     told = [_counted(count, name) for name, count in came.items() if count]
-    lines = [f"{_listed(told)} came from {other}." if told else f"{other} has nothing that this cache lacks."]
+    lines = [f"{_listed(told)} came from {other}." if told else f"{other} has nothing new."]
     newer = sum(each.newer for each in merged.tables.values())
     older = sum(each.older for each in merged.tables.values())
     if newer or older:
         lines.append(
-            f"{newer + older:,} things were different in both, and the newer was kept: {newer:,} from there, "
+            f"{newer + older:,} entries differed, and the newer ones were kept: {newer:,} from there, "
             f"{older:,} from here."
         )
     mended = sum(each.mended for each in merged.tables.values())
-    lines += [f"{mended:,} of them took the place of damaged ones."] if mended else []
+    lines += [f"{mended:,} of them replaced damaged ones."] if mended else []
     damaged = [_counted(count, name) for name, count in merged.damaged.items() if count]
-    lines += [f"Damaged there, and left out: {_listed(damaged)}."] if damaged else []
-    lines += [f"Not understood, and left out: {_listed(list(unreadable))}."] if unreadable else []
+    lines += [f"Damaged in the other cache, and left out: {_listed(damaged)}."] if damaged else []
+    lines += [f"Not recognised, and left out: {_listed(list(unreadable))}."] if unreadable else []
     return lines
 
 
@@ -212,40 +212,40 @@ def _check(options: argparse.Namespace) -> int:
     return OK if checked.is_whole else DAMAGED
 
 
-def checked_lines(checked: Checked) -> list[str]:
-    """What looking through a cache found: one line a kind, then how what is damaged is mended."""
+def checked_lines(checked: CacheCheck) -> list[str]:
+    """What looking through a cache found: one line per kind, then how what is damaged is mended."""
     lines = (
         [f"database: {len(checked.faults)} faults, such as: {checked.faults[0]}"] if checked.faults else []
     )
-    found = {name: checked.kinds[name] for name in KINDS}
+    result = {name: checked.kinds[name] for name in KINDS}
     lines += [
-        _found_line(name, each) for name, each in found.items() if each.whole or _bad(each) or each.unused
+        _found_line(name, each) for name, each in result.items() if each.whole or _bad(each) or each.unused
     ]
     for name, what in (
-        ("pictures", "pictures that nothing names"),
+        ("pictures", "unused pictures"),
         ("evidence", "older evidence that was replaced"),
     ):
-        if found[name].unused:
+        if result[name].unused:
             lines.append(
-                f"{what}: {found[name].unused:,} ({found[name].unused_bytes / 1e6:,.1f} MB); they do no harm"
+                f"{what}: {result[name].unused:,} ({result[name].unused_bytes / 1e6:,.1f} MB); they are harmless"
             )
-    bad = [name for name, each in found.items() if _bad(each)]
-    lines += [f"To mend {KINDS[name][1]}: {MENDED_BY[name]}." for name in bad]
+    bad = [name for name, each in result.items() if _bad(each)]
+    lines += [f"To restore {KINDS[name][1]}: {MENDED_BY[name]}." for name in bad]
     if checked.faults:
         lines.append(
-            "To mend the database: move it away and take over what can be read with `unlearnboard cache merge`."
+            "To repair the database: move it away and import what can be read with `unlearnboard cache merge`."
         )
     return lines or ["The cache is empty."]
 
 
-def _found_line(name: str, found: Found) -> str:
+def _found_line(name: str, found: CheckFindings) -> str:
     said = [f"{found.whole:,} whole"]
     said += [f"{found.damaged:,} damaged"] if found.damaged else []
     said += [f"{found.missing:,} missing"] if found.missing else []
     return f"{KINDS[name][1]}: {', '.join(said)}"
 
 
-def _bad(found: Found) -> int:
+def _bad(found: CheckFindings) -> int:
     return found.damaged + found.missing
 
 

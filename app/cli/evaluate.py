@@ -1,4 +1,4 @@
-"""`unlearnboard evaluate`: every model of a study on every probe, as far as that was not done before."""
+"""`unlearnboard evaluate`: every model of a study on every probe, except for what was done before."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.options import add_cache, add_rehash, add_study
-from app.cli.terminal import ProgressLines, printable, stopped_by_ctrl_c
+from app.cli.terminal import ProgressLines, ctrl_c_flag, printable
 from app.cli.usable_models import check_models, print_unusable
 from backends.errors import StudyError
-from backends.study import PROTOCOLS, ProtocolName, Study
+from backends.study import PROTOCOL_NAMES, ProtocolName, Study
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
@@ -29,26 +29,26 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard evaluate`."""
     parser = subparsers.add_parser(
         "evaluate",
-        help="run every model of a study on its probes, as far as that was not done before",
-        description="Run every model of a study on every probe and keep what it did. Ctrl-C stops; the same command "
-        "goes on from there, and does not run a model twice on one probe. Two at once on one cache take "
-        "turns, model by model, so no work is done twice.",
+        help="run every model of a study on its probes; finished work is skipped",
+        description="Run every model of a study on every probe and store the evidence. Ctrl-C stops; the "
+        "same command resumes, and never runs a model twice on one probe. Two evaluations that "
+        "share a cache divide the models between them.",
         allow_abbrev=False,
     )
     add_study(parser)
-    parser.add_argument("--models", metavar="NAME", nargs="+", help="only these, by their names in the study")
+    parser.add_argument("--models", metavar="NAME", nargs="+", help="only these models, by name")
     parser.add_argument(
-        "--device", choices=["cpu", "cuda", "mps"], help="where to run (default: the fastest there is)"
+        "--device", choices=["cpu", "cuda", "mps"], help="device (default: the fastest available)"
     )
     parser.add_argument(
         "--protocol",
-        choices=PROTOCOLS,
-        help="how language models are asked and scored (default: what the study says, else corrected)",
+        choices=PROTOCOL_NAMES,
+        help="how language models are prompted and scored (default: the study's protocol, else corrected)",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print every metric of the evaluated models as one line of JSON each, progress on the error stream",
+        help="print one line of JSON for each metric and model; progress goes to stderr",
     )
     parser.add_argument("--metrics", metavar="KEY", nargs="+", help="with --json: only these")
     add_cache(parser)
@@ -69,12 +69,12 @@ def evaluate(
     as_json: Sequence[str] | None = None,
     protocol: ProtocolName | None = None,
 ) -> int:
-    """Run the models of a study on all its probes, as far as that was not done before.
+    """Run the models of a study on all its probes, except for what was done before.
 
     Args:
         path: the study file.
         names: models; None is all whose weights are here.
-        device: "cpu", "cuda" or "mps"; None takes the fastest there is.
+        device: "cpu", "cuda" or "mps"; None takes the fastest available.
         as_json: keys of the metrics to print as JSON, none for all; None prints a summary for people.
         protocol: how language models are asked; None is what the study says.
     """
@@ -85,7 +85,7 @@ def evaluate(
     from backends.study.file import read_study
     from cache.evaluate.context import EvaluationContext
     from cache.evaluate.evaluation import evaluate as run_evaluation
-    from cache.evaluate.left_out import LeftOut
+    from cache.evaluate.incomplete import IncompleteEvaluation
 
     study = read_study(path)
     if protocol is not None and study.modality != "text":
@@ -114,11 +114,11 @@ def evaluate(
     for line in of_sets(study.probe_sets):
         print(printable(line), file=sys.stdout if as_json is None else sys.stderr)
     started = time.monotonic()
-    refused: LeftOut | None = None
+    refused: IncompleteEvaluation | None = None
     notes: dict[str, None] = {}
     lines = ProgressLines(None if as_json is None else sys.stderr)
     try:
-        with stopped_by_ctrl_c() as stop:
+        with ctrl_c_flag() as stop:
             pool = ModelPool(device)
             run_evaluation(
                 EvaluationContext(study, store, pool, models, stop),
@@ -126,7 +126,7 @@ def evaluate(
                 lines.show,
                 lambda note: notes.setdefault(note),
             )
-    except LeftOut as error:
+    except IncompleteEvaluation as error:
         refused = error  # said at the end: what could be evaluated has values
     finally:
         lines.close()
@@ -159,9 +159,7 @@ def _json_metrics(options: argparse.Namespace) -> list[str] | None:
 
     check_keys(options.metrics or (), "--metrics")
     if options.metrics and not options.json:
-        raise StudyError(
-            "--metrics chooses what --json prints; metrics cost nothing to compute", how="Add --json"
-        )
+        raise StudyError("--metrics only selects what --json prints", how="Add --json")
     return list(options.metrics or ()) if options.json else None
 
 

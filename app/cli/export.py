@@ -19,10 +19,10 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard export`."""
     parser = subparsers.add_parser(
         "export",
-        help="figures, tables and one page that opens without a server, for a paper or a reviewer",
-        description="Write what a study measured into a folder: one HTML page that opens without a server, tables "
+        help="write figures, tables and one self-contained HTML page",
+        description="Export a study's results into a folder: one HTML page that opens without a server, tables "
         "(CSV, JSON, LaTeX, Markdown), figures (HTML, and PNG, SVG, PDF where Chrome or Chromium is on this machine), "
-        "and runs in open-unlearning's shape. No model is loaded.",
+        "and runs in open-unlearning's format. No model is loaded.",
         allow_abbrev=False,
     )
     add_study(parser)
@@ -49,5 +49,5 @@ def run(options: argparse.Namespace) -> int:
         print(printable(f"{why} Everything else is written."), file=sys.stderr)
     measured = set(scoreboard(study, store).frame["model"])
     if absent := [spec.name for spec in study.models if spec.name not in measured]:
-        print(printable(f"Without numbers, as they were not evaluated: {', '.join(absent)}"), file=sys.stderr)
+        print(printable(f"No numbers, because not evaluated: {', '.join(absent)}"), file=sys.stderr)
     return OK

@@ -16,7 +16,7 @@ from backends.errors import StoreError, StudyError
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
-    from cache.importers import Found, Imported, Said
+    from cache.importers import ImportChanges, ImportFindings, Remark
     from cache.store import Store
 
 MOST_LINES = 40
@@ -26,23 +26,23 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard import`."""
     parser = subparsers.add_parser(
         "import",
-        help="results of other tools, as runs on the Trade-offs page",
-        description="Take in results that other tools made, as runs for the Trade-offs page: open-unlearning files and "
+        help="import results of other tools as runs for the Trade-offs page",
+        description="Import results of other tools as runs for the Trade-offs page: open-unlearning files and "
         "whole `saves` folders, TOFU 2024, NPO and SimNPO, MUSE CSV, RWKU, Unlearning Depth Score, "
         "lm-evaluation-harness, UnlearnCanvas, UnlearnDiffAtk, eval-unlearn, CSV tables. No model is needed. What is "
-        "not understood is listed; importing again changes nothing. Exit status 2 where a file could not be used.",
+        "not recognised is listed; importing again changes nothing. The exit status is 2 if a file could not be used.",
         allow_abbrev=False,
     )
     parser.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders")
     parser.add_argument("--list", action="store_true", help="list what was imported")
-    parser.add_argument("--remove", metavar="COLLECTION", help="forget the runs of a collection")
+    parser.add_argument("--remove", metavar="COLLECTION", help="remove the runs of a collection")
     parser.add_argument(
         "--reference",
         nargs=2,
         metavar=("COLLECTION", "RUN"),
-        help='the retained run that forget quality of a collection is measured against; "" takes the choice back',
+        help='the retained run that forget quality of a collection is measured against; "" resets the choice',
     )
-    parser.add_argument("--json", action="store_true", help="one line of JSON instead of words")
+    parser.add_argument("--json", action="store_true", help="one line of JSON instead of text")
     add_cache(parser)
     return parser
 
@@ -58,7 +58,10 @@ def run(options: argparse.Namespace) -> int:
     if options.reference and not options.paths:
         return choose(open_cache(), *options.reference)
     if not options.paths:
-        raise StudyError("nothing to import was named", how="Name files or folders, or --list what is there")
+        raise StudyError(
+            "no files or folders to import were named",
+            how="Name files or folders, or use --list to see what was imported",
+        )
     status = import_paths(open_cache(), options.paths, as_json=options.json)
     if options.reference:
         choose(open_cache(), *options.reference, quiet=options.json)
@@ -95,9 +98,13 @@ def list_collections(store: Store) -> int:
     for each in held:
         count = f"{each.runs:6} {_noun(each.runs, 'run')}"
         print(printable(f"{count}  {each.name}  ({each.tool}, protocol {each.protocol})"))
-        found = reference(store, each.name)
-        if found.run is not None:
-            print(printable(f"             forget quality against {found.run.model} ({found.why})"))
+        reference_run = reference(store, each.name)
+        if reference_run.run is not None:
+            print(
+                printable(
+                    f"             forget quality against {reference_run.run.model} ({reference_run.why})"
+                )
+            )
     if not held:
         print("Nothing has been imported into this cache.")
     return OK
@@ -114,8 +121,8 @@ def remove(store: Store, name: str) -> int:
     count = remove_collection(store, name)
     if not count:
         known = ", ".join(repr(each.name) for each in collections(store)) or "none"
-        raise StoreError(f"no collection is named {name!r}", how=f"There are: {known}")
-    print(f"{count} runs forgotten; import the files again to have them back.")
+        raise StoreError(f"no collection is named {name!r}", how=f"Available: {known}")
+    print(f"{count} runs removed. Import the files again to restore them.")
     return OK
 
 
@@ -134,26 +141,32 @@ def choose(store: Store, collection: str, model: str, *, quiet: bool = False) ->
     from cache.importers.imported_runs import choose_reference, reference
 
     choose_reference(store, collection, model)
-    found = reference(store, collection)
+    reference_run = reference(store, collection)
     if quiet:
         return OK
-    if found.run is None:
+    if reference_run.run is None:
         print(printable(f"No retained run of {collection} has truth ratios, so there is no forget quality."))
     else:
-        print(printable(f"Forget quality in {collection}: against {found.run.model} ({found.why})."))
+        print(
+            printable(
+                f"Forget quality in {collection}: against {reference_run.run.model} ({reference_run.why})."
+            )
+        )
     return OK
 
 
-def lines(found: Found, changed: Imported) -> list[str]:
-    """What an import did, for people: runs by collection, what must be known of them, what was not understood."""
+def lines(findings: ImportFindings, changed: ImportChanges) -> list[str]:
+    """What an import did, for people: runs by collection, notes on them, what was not recognised."""
     counts: dict[str, int] = {}
-    for result in found.results:
+    for result in findings.results:
         counts[result.collection] = counts.get(result.collection, 0) + 1
     said = [f"{count:6} {_noun(count, 'run')}  {name}" for name, count in sorted(counts.items())]
-    said.append(f"{changed.new} new, {changed.replaced} replaced, {changed.known} were known already.")
-    said += _listed(found.notes, "note")
-    said += _listed(found.problems, "file could not be used", "files could not be used")
-    said += _listed(found.left_out, "thing was not understood", "things were not understood and left out")
+    said.append(f"{changed.new} new, {changed.replaced} replaced, {changed.known} already imported.")
+    said += _listed(findings.notes, "note")
+    said += _listed(findings.problems, "file could not be used", "files could not be used")
+    said += _listed(
+        findings.left_out, "entry was not recognised and left out", "entries were not recognised and left out"
+    )
     return said
 
 
@@ -161,7 +174,7 @@ def _noun(count: int, one: str, more: str = "") -> str:
     return one if count == 1 else more or f"{one}s"
 
 
-def _listed(items: Sequence[Said], one: str, many: str = "") -> list[str]:
+def _listed(items: Sequence[Remark], one: str, many: str = "") -> list[str]:
     """A title with how many there are, then a line for each kind."""
     from cache.importers import grouped
 
@@ -173,16 +186,16 @@ def _listed(items: Sequence[Said], one: str, many: str = "") -> list[str]:
     return [f"{count} {_noun(count, one, many)}:", *(f"  {item}" for item in told[:MOST_LINES]), *more]
 
 
-def _described(found: Found, changed: Imported) -> dict[str, object]:
+def _described(findings: ImportFindings, changed: ImportChanges) -> dict[str, object]:
     return {
         "runs": [
             {"collection": each.collection, "model": each.model, "source": each.source}
-            for each in found.results
+            for each in findings.results
         ],
         "new": changed.new,
         "replaced": changed.replaced,
         "known": changed.known,
-        "problems": [str(each) for each in found.problems],
-        "left_out": [str(each) for each in found.left_out],
-        "notes": [str(each) for each in found.notes],
+        "problems": [str(each) for each in findings.problems],
+        "left_out": [str(each) for each in findings.left_out],
+        "notes": [str(each) for each in findings.notes],
     }

@@ -86,7 +86,7 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except (Cancelled, KeyboardInterrupt):
-        print("Stopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
+        print("Stopped. Finished work is kept; run the same command again to resume.", file=sys.stderr)
         return INTERRUPTED
 
 
@@ -120,7 +120,7 @@ def root_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     subparsers = parser.add_subparsers(
-        title="commands (each has its own --help)", dest="command", metavar="COMMAND", prog="unlearnboard"
+        title="commands (each has a --help)", dest="command", metavar="COMMAND", prog="unlearnboard"
     )
     for command in COMMANDS.values():
         command.add_parser(subparsers)

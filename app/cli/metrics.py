@@ -1,4 +1,4 @@
-"""`unlearnboard metrics`: what can be measured, and how to read it."""
+"""`unlearnboard metrics`: list the metrics and how to read them."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard metrics`."""
     parser = subparsers.add_parser(
         "metrics",
-        help="what can be measured, and how to read it",
-        description="List the metrics, the most trusted first; with keys, tell everything about these.",
+        help="list the metrics and how to read them",
+        description="List the metrics, most trusted first; with keys, show their full cards.",
         allow_abbrev=False,
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="such as truth_ratio")
@@ -91,10 +91,10 @@ def _card(card: MetricCard) -> Iterator[str]:
         else f"{WAYS[card.on_forget]} on forget and holdout probes, {WAYS[card.elsewhere]} elsewhere",
         "range": _range(card),
         "ideal": card.ideal,
-        "needs": ", ".join(card.needs) or "nothing more",
+        "needs": ", ".join(card.needs) or "nothing else",
         "formula": card.formula,
         "source": card.source,
-        "trust": card.trust or "nobody has tested how far it can be trusted",
+        "trust": card.trust or "not validated",
     }
     for name, words in facts.items():
         yield f"  {name + ':':<9} {words}"

@@ -1,4 +1,4 @@
-"""`unlearnboard models`: what loading each model of a study really did, and what differs from the original."""
+"""`unlearnboard models`: show what loading each model did, and what differs from the original."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard models`."""
     parser = subparsers.add_parser(
         "models",
-        help="what loading each model of a study really did, and what differs from the original",
-        description="Load the models of a study and say of each what kind of checkpoint it is, what loading it really "
-        "did, which tensors differ from the original's, how far, and what else differs (scheduler, VAE, types). Exit "
-        "status 2 where a model cannot be used, or the original does not draw the same picture twice.",
+        help="show what loading each model did, and what differs from the original",
+        description="Load the models of a study and report for each the kind of checkpoint, what loading did, "
+        "which tensors differ from the original's and by how much, and any other difference "
+        "(scheduler, VAE, types). The exit status is 2 if a model cannot be used, or if the original "
+        "does not generate the same picture twice.",
         allow_abbrev=False,
     )
     add_study(parser)
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from backends.extras import check_extra
     from backends.pool import ModelPool
     from backends.study.file import read_study
-    from cache.evaluate.left_out import naming
+    from cache.evaluate.incomplete import with_model_name
     from cache.store.model_checks import check_models, model_checks
 
     study = read_study(options.study)
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
             try:
                 warnings += check_models(study, store, pool, [model.name])
             except (CheckpointError, ModelError) as error:  # the other models are told of all the same
-                wrong[model.name] = naming(model.name, error)
+                wrong[model.name] = with_model_name(model.name, error)
     checks = model_checks(study, store, [spec.name for spec in study.models])
     for line in (as_json if options.json else lines)(checks):
         print(line if options.json else printable(line))
@@ -74,7 +75,7 @@ def lines(checks: Mapping[str, ModelCheck]) -> Iterator[str]:
     width = max(map(len, checks), default=0)
     for name, check in checks.items():
         if check.report is None:
-            same = "loaded twice it drew the same picture" if not check.identity else check.identity
+            same = "loaded twice, it generated the same picture" if not check.identity else check.identity
             yield f"{name:<{width}}  {same}"
             continue
         yield f"{name:<{width}}  {_summary(check.report)}"

@@ -21,7 +21,7 @@ def add_study(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Adds --device."""
-    parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest there is")
+    parser.add_argument("--device", choices=["cpu", "cuda", "mps"], help="default: the fastest available")
 
 
 def add_rehash(options: Options) -> None:
@@ -29,7 +29,7 @@ def add_rehash(options: Options) -> None:
     options.add_argument(
         "--rehash",
         action="store_true",
-        help="read all weights again instead of trusting the time stamps of files that were read before",
+        help="hash all weights again instead of trusting the time stamps of the files",
     )
 
 
@@ -39,7 +39,7 @@ def add_cache(options: Options) -> None:
         "--cache",
         type=Path,
         metavar="FOLDER",
-        help="where evidence and converted models are kept (default: $UNLEARNBOARD_CACHE, else the platform's folder)",
+        help="folder for evidence and converted models (default: $UNLEARNBOARD_CACHE, else the platform's folder)",
     )
 
 
@@ -59,5 +59,5 @@ def pair(text: str, option: str) -> tuple[str, str]:
     """
     left, equals, right = text.partition("=")
     if not (left and equals and right):
-        raise StudyError(f"{text!r} is no NAME=VALUE", where=option, how=f"Write it as {option} style=...")
+        raise StudyError(f"{text!r} is not NAME=VALUE", where=option, how=f"Write it as {option} style=...")
     return left, right

@@ -19,8 +19,8 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard prepare`."""
     parser = subparsers.add_parser(
         "prepare",
-        help="convert the demo's language model once, so that the first fresh prompt needs no wait",
-        description="Convert the demo's language model into the cache, once, and take over its recorded answers.",
+        help="convert the demo's language model in advance",
+        description="Convert the demo's language model into the cache, and import its recorded answers.",
         allow_abbrev=False,
     )
     add_cache(parser)

@@ -19,9 +19,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard probes`."""
     parser = subparsers.add_parser(
         "probes",
-        help="how a file of probes is read: which column became what, and rows that cannot be used",
-        description="Show how a file of probes will be read, before anything runs: what its columns are taken for, its "
-        "first probe, and every row that cannot be used. Exit status 2 where there are such rows.",
+        help="show how a probe file is read: what each column becomes, and rows that cannot be used",
+        description="Show how a probe file will be read, before anything runs: what each column becomes, the first "
+        "probe, and every row that cannot be used. The exit status is 2 if there are such rows.",
         allow_abbrev=False,
     )
     parser.add_argument(
@@ -39,9 +39,9 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--modality",
         choices=["text", "image"],
-        help="of the models that are asked; default: as the columns say",
+        help="kind of the models; default: inferred from the columns",
     )
-    parser.add_argument("--encoding", default="", help="of a file that is not Unicode, such as cp1252")
+    parser.add_argument("--encoding", default="", help="encoding of a non-Unicode file, such as cp1252")
     parser.add_argument("--split", default="", help="which of several splits in one file")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     return parser
@@ -64,10 +64,10 @@ def run(options: argparse.Namespace) -> int:
 
 def columns(options: argparse.Namespace) -> dict[str, str]:
     """What was given with --columns; an empty right side leaves the column out."""
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for text in options.columns or []:
         theirs, equals, ours = text.partition("=")
         if not (theirs and equals):
-            raise StudyError(f"{text!r} is no YOURS=OURS", where="--columns", how="Write it as q=prompt")
-        found[theirs] = ours
-    return found
+            raise StudyError(f"{text!r} is not YOURS=OURS", where="--columns", how="Write it as q=prompt")
+        result[theirs] = ours
+    return result

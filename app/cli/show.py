@@ -23,7 +23,7 @@ from backends.study import Role
 from backends.versions import own_version
 
 if TYPE_CHECKING:
-    from app.cli.adhoc_study import Choice
+    from app.cli.adhoc_study import StudyArguments
     from app.cli.options import Subparsers
 
 STREAMLIT_SECTIONS = ("server", "browser", "client", "global", "logger", "runner", "theme")
@@ -37,32 +37,32 @@ unlearnboard [STUDY.toml ...] [options]
        unlearnboard --original MODEL --unlearned MODEL ... --forget FILE ... [options]"""
 
 ABOUT = """\
-See what unlearning did to a generative model: the original and unlearned versions side by side on any prompt, and
-what each gave up for it. Everything stays on this machine.
+Compare a generative model with its unlearned versions: answers side by side on any prompt, and the trade-off between
+forgetting and utility. Everything stays on this machine.
 """
 
 EXAMPLES = """\
 examples:
   unlearnboard
-      Look around. Opens the demo, whose answers are all recorded: nothing is downloaded, nothing is trained.
+      Open the demo. All of its answers are recorded: nothing is downloaded or trained.
 
   unlearnboard people/study.toml
       Compare your own models. The file names the models, what each is to the study, and the probe files.
 
   unlearnboard --original ./base --unlearned ./npo/checkpoint-60 ./npo/checkpoint-120 \\
                --forget forget.jsonl --retain retain.jsonl
-      Have a look before writing a study file. Folders of transformers or diffusers models, hub ids (owner/name),
-      PEFT adapter folders and safetensors files work; one is written for you and its path is printed.
+      Try models before you write a study file. Folders of transformers or diffusers models, hub ids (owner/name),
+      PEFT adapter folders and safetensors files work; the study file is written for you and its path is printed.
 
   unlearnboard evaluate people/study.toml
-      Fill the trade-off curves from a terminal, over night or on a server. What was done before is not done again.
+      Evaluate from a terminal or on a server. Finished work is not repeated.
 
   unlearnboard probes forget.jsonl
   unlearnboard models people/study.toml
-      Before anything runs: how a probe file is read, and what each model really is beside the original.
+      Check the input first: how a probe file is read, and how each model differs from the original.
 
   unlearnboard import open-unlearning/saves results.csv
-      Put what other tools measured on the Trade-offs page, beside your own runs and the published tables.
+      Show other tools' results on the Trade-offs page, beside your own runs and published tables.
 
   unlearnboard unlearn people/study.toml --method NPO --set lr=1e-4 steps=60 --to mine
   unlearnboard export people/study.toml --to paper
@@ -71,8 +71,8 @@ examples:
   unlearnboard people.pack
       Mail a study to somebody who has no weights: one file, with its probes, evidence, numbers and pictures.
 
-Flags of Streamlit, such as --server.address=0.0.0.0, are handed on; who serves on another address passes
---server.allowedHosts too.
+Flags of Streamlit, such as --server.address=0.0.0.0, are passed on; to serve on another address, also pass
+--server.allowedHosts.
 """
 
 
@@ -100,7 +100,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of opening the dashboard, without the study files."""
     models = parser.add_argument_group("models without a study file")
     models.add_argument(
-        "--original", metavar="MODEL", help="folder or hub id that everything is compared with"
+        "--original",
+        metavar="MODEL",
+        help="folder or hub id of the original model, the baseline of all comparisons",
     )
     models.add_argument(
         "--unlearned",
@@ -108,17 +110,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         help="unlearned versions: folders, hub ids, PEFT adapter folders or safetensors files; "
-        "NAME/checkpoint-60 becomes step 60 of the method NAME, so that its checkpoints join into a curve",
+        "NAME/checkpoint-60 becomes step 60 of the method NAME, so that checkpoints of one method form a curve",
     )
     models.add_argument(
-        "--retained", metavar="MODEL", help="trained without the forget set: what forgetting aims at"
+        "--retained", metavar="MODEL", help="trained without the forget set: the gold standard"
     )
     why = {
-        "forget": "what should be gone",
-        "retain": "what should stay",
-        "neighbour": "what is close to the forget set and should stay",
+        "forget": "what should be forgotten",
+        "retain": "what should be kept",
+        "neighbour": "data close to the forget set, which should be kept",
         "utility": "general abilities, with wrong options to choose from",
-        "holdout": "what no model has seen, to tell memory from guessing",
+        "holdout": "data that no model has seen, for membership attacks",
     }
     for role in FILE_ROLES:
         models.add_argument(
@@ -133,7 +135,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="DOMAIN=FOLDER",
         nargs="+",
         action="extend",
-        help="what says what pictures show: object=judges/object, style=CLIP-FOLDER, nudity=nudenet, style=said.csv",
+        help="judges that recognise concepts in pictures: object=judges/object, style=CLIP-FOLDER, "
+        "nudity=nudenet, style=said.csv",
     )
     models.add_argument(
         "--concept",
@@ -147,9 +150,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     running.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default: %(default)s)"
     )
-    running.add_argument(
-        "--no-browser", action="store_true", help="open no browser; for a server or a tunnel"
-    )
+    running.add_argument("--no-browser", action="store_true", help="do not open a browser")
     add_cache(running)
     add_rehash(running)
     running.add_argument("--version", action="version", version=f"unlearnboard {own_version()}")
@@ -164,7 +165,7 @@ def _opened(files: Sequence[Path]) -> list[Path]:
     """The study files, and those of packed studies, which are taken over into the cache the first time."""
     from backends.files.archive import is_zip
 
-    found = []
+    result = []
     for path in files:
         if is_zip(path):
             from app.shared.settings import open_cache
@@ -176,12 +177,12 @@ def _opened(files: Sequence[Path]) -> list[Path]:
                 print(f"Taking over {printable(path.name)} (once) ...", flush=True)
                 study = open_pack(path, store).study
             path = study
-        found.append(path)
-    return found
+        result.append(path)
+    return result
 
 
 def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[str] = ()) -> int:
-    """Start the dashboard on these study files, or on the demo where there are none; returns when it ends.
+    """Start the dashboard on these study files, or on the demo if there are none; returns when it ends.
 
     Args:
         files: study files.
@@ -201,7 +202,7 @@ def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[s
     _check_port(port)
     if files:
         os.environ[STUDIES_VARIABLE] = json.dumps([str(path) for path in files])
-    print(f"Starting UnlearnBoard at http://127.0.0.1:{port} (Ctrl-C ends it) ...", flush=True)
+    print(f"Starting UnlearnBoard at http://127.0.0.1:{port} (Ctrl-C stops it) ...", flush=True)
     headless = [] if browser else ["--server.headless=true"]
     script = Path(__file__).resolve().parents[1] / "frame" / "main.py"
     sys.argv = ["streamlit", "run", str(script), f"--server.port={port}", *headless, *streamlit]
@@ -209,11 +210,11 @@ def start(files: Sequence[Path], port: int, browser: bool, streamlit: Sequence[s
     return 0
 
 
-def choice(options: argparse.Namespace) -> Choice:
+def choice(options: argparse.Namespace) -> StudyArguments:
     """What was named with --original and its companions."""
-    from app.cli.adhoc_study import Choice
+    from app.cli.adhoc_study import StudyArguments
 
-    return Choice(
+    return StudyArguments(
         original=options.original,
         unlearned=options.unlearned or [],
         retained=options.retained or "",
@@ -249,18 +250,20 @@ def _study_files(options: argparse.Namespace) -> list[Path]:
     if options.study:
         options.refuse(f"give study files or --{named[0]}, not both")
     if not options.original:
-        options.refuse(f"--{named[0]} needs --original, the model that everything is compared with")
+        options.refuse(f"--{named[0]} needs --original, the baseline of all comparisons")
     from app.cli.adhoc_study import write_adhoc
     from app.shared.settings import cache_folder
 
     path = write_adhoc(choice(options), cache_folder() / "studies")
-    print(f"This study is written to {path}; copy and edit it for names, steps and methods.")
+    print(f"The study file was written to {path}; copy and edit it to set names, steps and methods.")
     return [path]
 
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; a whole number from 1 to 65535 was expected")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a port; a whole number from 1 to 65535 was expected"
+        )
     return int(text)
 
 

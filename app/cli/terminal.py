@@ -52,7 +52,7 @@ class ProgressLines:
         line = f"{names} {bar} {progress.done:>4}/{progress.total:<4} {seconds:5.0f} s"
         done = progress.done - self._first
         left = seconds * (progress.total - progress.done) / done if done else 0.0
-        line += f", about {left:.0f} s left" if left >= 1 else " " * 20  # blanks wipe out what stood there
+        line += f", about {left:.0f} s left" if left >= 1 else " " * 20  # blanks overwrite what was there
         self._out.write(f"\r{line}" if self._live else f"{line}\n")
         self._out.flush()
 
@@ -89,15 +89,17 @@ class CountLine:
 
 
 @contextmanager
-def stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Gives a question "was Ctrl-C pressed?"; a second Ctrl-C interrupts at once, as usual."""
+def ctrl_c_flag() -> Iterator[Callable[[], bool]]:
+    """Returns a function that tells whether Ctrl-C was pressed; a second Ctrl-C interrupts at once, as usual."""
     pressed = threading.Event()
 
     def note(_signal: int, _frame: FrameType | None) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         print(
-            "\nStopping after the batch in flight; Ctrl-C again stops at once.", file=sys.stderr, flush=True
+            "\nStopping after the current batch; press Ctrl-C again to stop at once.",
+            file=sys.stderr,
+            flush=True,
         )
 
     before = signal.signal(signal.SIGINT, note)

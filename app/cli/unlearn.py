@@ -11,29 +11,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.options import add_device, pair
-from app.cli.terminal import printable, stopped_by_ctrl_c
+from app.cli.terminal import ctrl_c_flag, printable
 from backends.errors import StudyError
 from backends.study import Modality, ModelSpec
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
-    from app.shared.unlearning import Asked
-    from backends.unlearning.run_files import Told
+    from app.shared.unlearning import UnlearningRequest
+    from backends.unlearning.run_files import RunProgress
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard unlearn`."""
     parser = subparsers.add_parser(
         "unlearn",
-        help="make unlearned versions of a study's original with the field's methods",
-        description="Unlearn the forget probes of a study with one method, keeping the smallest change of the weights "
-        "on the way, each with its recipe; a study file with the new models is written beside them. Seeded: the same "
-        "command gives the same weights on the same machine. Ctrl-C stops it, the same command goes on.",
+        help="make unlearned versions of a study's original",
+        description="Unlearn the forget probes of a study with one method. Checkpoints are saved as the smallest "
+        "change of the weights, each with its recipe; a study file with the new models is written "
+        "beside them. Seeded: the same command gives the same weights on the same machine. Ctrl-C "
+        "stops it; the same command resumes.",
         allow_abbrev=False,
     )
     parser.add_argument("study", type=Path, nargs="?", metavar="STUDY.toml", help="the study file")
     parser.add_argument(
-        "--method", metavar="NAME", help="which one, or a Python file with one; --list shows them"
+        "--method",
+        metavar="NAME",
+        help="name of a method, or a Python file that defines one; --list shows them",
     )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="lr=1e-4 steps=60 beta=0.1 ..."
@@ -43,18 +46,18 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         nargs="+",
         default=[],
         metavar="NAME=A,B",
-        help="a run for every combination: lr=1e-4,3e-4 beta=.1,.5",
+        help="one run for each combination: lr=1e-4,3e-4 beta=.1,.5",
     )
     parser.add_argument(
-        "--checkpoints", type=int, default=5, metavar="N", help="how many are kept (default: 5)"
+        "--checkpoints", type=int, default=5, metavar="N", help="how many checkpoints are saved (default: 5)"
     )
     parser.add_argument(
-        "--retain", type=Path, metavar="FILE", help="rows to keep, in place of the retain probes"
+        "--retain", type=Path, metavar="FILE", help="retain rows, in place of the study's retain probes"
     )
     parser.add_argument(
         "--anchor",
         metavar="CONCEPT",
-        help="what takes the forgotten concept's place (images; default: a retained one)",
+        help="anchor concept that replaces the forgotten one (image models; default: a retained concept)",
     )
     parser.add_argument("--to", type=Path, default=Path("unlearned"), metavar="FOLDER", help="where to")
     add_device(parser)
@@ -64,7 +67,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
 
 def run(options: argparse.Namespace) -> int:
     """Train unlearned versions of a study's original, or list the methods."""
-    from app.shared.unlearning import Asked, grid
+    from app.shared.unlearning import UnlearningRequest, grid
 
     if options.list:
         for line in setting_lines(options.method) if options.method else listing():
@@ -74,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         raise StudyError("a study file and --method are needed", how="--list shows the methods")
     if not 1 <= options.checkpoints <= 100:
         raise StudyError("from 1 to 100 checkpoints can be kept", where="--checkpoints")
-    asked = Asked(
+    asked = UnlearningRequest(
         options.method,
         dict(pair(text, "--set") for text in options.set),
         options.checkpoints,
@@ -85,12 +88,14 @@ def run(options: argparse.Namespace) -> int:
     return unlearn_study(options.study, asked, grid(options.grid), options.device)
 
 
-def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]], device: str | None) -> int:
+def unlearn_study(
+    path: Path, asked: UnlearningRequest, varied: Sequence[Mapping[str, str]], device: str | None
+) -> int:
     """Train a method, or a grid of settings, on a study; returns the exit status.
 
     Raises:
         BoardError: anything that a person can mend, in one sentence.
-        Cancelled: Ctrl-C; what was done is kept, and the same command goes on.
+        Cancelled: Ctrl-C; what was done is kept, and the same command resumes.
     """
     from app.shared.unlearning import STUDY, add_to_study, prepare
     from backends.device import pick_device
@@ -101,7 +106,7 @@ def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]],
     asked = replace(asked, folder=asked.folder.absolute())
     runs = [prepare(study, asked, each) for each in varied]
     made: list[ModelSpec] = []
-    with stopped_by_ctrl_c() as stop:
+    with ctrl_c_flag() as stop:
         for each in runs:
             for sentence in each.about:
                 print(printable(sentence))
@@ -113,9 +118,9 @@ def unlearn_study(path: Path, asked: Asked, varied: Sequence[Mapping[str, str]],
                 add_to_study(study, asked.folder, made)
             early = read_json(each.files.path / RUN).get("ended")
             if early:
-                print(printable(f"{each.label} ended early: {early}"))
+                print(printable(f"{each.label} stopped early: {early}"))
     written = asked.folder / STUDY
-    print(f"{len(made)} checkpoints are in {printable(str(asked.folder))}. See what they cost with:")
+    print(f"{len(made)} checkpoints are in {printable(str(asked.folder))}. Evaluate them with:")
     print(f"  unlearnboard evaluate {printable(str(written))}")
     print(f"  unlearnboard {printable(str(written))}")
     return 0
@@ -162,26 +167,26 @@ class _Lines:
         self._steps, self._began, self._first = steps, time.monotonic(), 0
         self._live = sys.stdout.isatty()
 
-    def show(self, told: Told) -> None:
+    def show(self, progress: RunProgress) -> None:
         """Draw how far the run is; note what it made, which counts however the run ends."""
-        if told.kept:
-            self._made.append(told.kept)
-        if told.step == 0 or not self._first:
-            self._first, self._began = max(1, told.step), time.monotonic()
-        done = max(1, told.step + 1 - self._first)
-        left = (time.monotonic() - self._began) / done * (self._steps - told.step)
-        line = f"step {told.step} of {self._steps}"
-        if told.step:
-            line += f", loss {told.loss:.4f}"
-        if told.forget is not None and told.utility is not None:
-            line += f", forget {told.forget:.3f}, utility {told.utility:.3f}"
-        if told.kept:
+        if progress.kept:
+            self._made.append(progress.kept)
+        if progress.step == 0 or not self._first:
+            self._first, self._began = max(1, progress.step), time.monotonic()
+        done = max(1, progress.step + 1 - self._first)
+        left = (time.monotonic() - self._began) / done * (self._steps - progress.step)
+        line = f"step {progress.step} of {self._steps}"
+        if progress.step:
+            line += f", loss {progress.loss:.4f}"
+        if progress.forget is not None and progress.utility is not None:
+            line += f", forget {progress.forget:.3f}, utility {progress.utility:.3f}"
+        if progress.kept:
             line += ", kept"
-        if told.step > self._first:
+        if progress.step > self._first:
             line += f", about {left:.0f} s left"
         if self._live:
             print(f"\r{line:<78}", end="", flush=True)
-        elif told.kept or told.step == 0:
+        elif progress.kept or progress.step == 0:
             print(line, flush=True)
 
     def end(self) -> None:

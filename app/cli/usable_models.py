@@ -20,13 +20,13 @@ def check_models(study: Study, models: ResolvedModels | None = None) -> dict[str
         CheckpointError: the original cannot be used, with which everything is compared.
     """
     from backends.checkpoints.resolved import ResolvedModels
-    from cache.evaluate.left_out import naming
+    from cache.evaluate.incomplete import with_model_name
 
     print(f"Checking the {len(study.models)} models of {study.name} ...", file=sys.stderr, flush=True)
     found = (ResolvedModels(study) if models is None else models).problems()
     if study.original.name in found:
         raise found[study.original.name]
-    return {name: naming(name, error) for name, error in found.items()}
+    return {name: with_model_name(name, error) for name, error in found.items()}
 
 
 def print_unusable(wrong: Mapping[str, str]) -> None:

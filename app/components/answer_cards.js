@@ -29,7 +29,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function showTip(token, anchor) {
     tip.replaceChildren(el("div", "tip-token", token.text), ...token.facts.map(([name, value]) => fact(name, value)));
     if (token.rivals.length) {
-      tip.append(el("div", "tip-title", "First choices here"));
+      tip.append(el("div", "tip-title", "Top-k alternatives"));
       tip.append(...token.rivals.map(([text, share, width]) => rival(text, share, width)));
     }
     tip.showPopover(); // in the top layer, where neither sidebar nor scrolling clips it

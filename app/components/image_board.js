@@ -193,7 +193,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       root.dataset.auto = auto.checked ? "on" : "";
       draw();
     };
-    label.append(auto, el("span", "", "Blink by itself"));
+    label.append(auto, el("span", "", "Blink automatically"));
     box.append(button, label);
     return box;
   }
@@ -201,7 +201,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function pairView(make) {
     const box = el("div", "pairs");
     const found = pairs();
-    if (!found.length) return [chooser(), el("p", "message", "Tick another model that has pictures of this prompt.")];
+    if (!found.length) return [chooser(), el("p", "message", "Select another model that has pictures of this prompt.")];
     box.append(...found.map(make));
     return [chooser(), box];
   }
@@ -277,7 +277,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     box.append(el("span", "corner", ""));
     steps.forEach((step) => {
       const head = el("span", step === part ? "step part" : "step", `step ${step}`);
-      if (step === part) head.append(el("b", "", "they part"));
+      if (step === part) head.append(el("b", "", "diverge"));
       box.append(head);
     });
     rows.forEach((row) => {
@@ -292,7 +292,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       cell.style.setProperty("--share", share[place]);
       box.append(cell);
     });
-    const ends = el("p", "message", part === null ? "The two pictures end alike." : `The two pictures part at step ${part}.`);
+    const ends = el("p", "message", part === null ? "The two pictures end the same." : `The two pictures diverge at step ${part}.`);
     return [ends, box];
   }
 

@@ -19,7 +19,7 @@ _board = st.components.v2.component(
 
 
 def image_board(board: dict[str, Any], key: str, on_view: Callable[[str], None]) -> None:
-    """Draw what `app/pages/compare/pictures.py` prepared; `on_view` is told when a key asks for another view.
+    """Draw what `app/pages/compare/pictures.py` prepared; `on_view` is called when a key asks for another view.
 
     Boards of large pictures hold thumbnails; which one a person enlarged is kept under `asked_image(key)`.
     """

@@ -1,4 +1,4 @@
-// The models of the study, one row a method; each checkpoint is a toggle. Python holds the truth: a click sends the
+// The models of the study, one row per method; each checkpoint is a toggle. Python holds the truth: a click sends the
 // wanted names, and the next data shows them ticked.
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".picker");
@@ -14,7 +14,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function step(model) {
     const button = el("button", model.recorded ? "step recorded" : "step", model.label);
     button.type = "button";
-    button.title = [model.title, model.recorded && "recorded only, its weights are not here", model.note]
+    button.title = [model.title, model.recorded && "recorded only: the weights are not on this machine", model.note]
       .filter(Boolean)
       .join(" · ");
     button.setAttribute("aria-label", model.title);

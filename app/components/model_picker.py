@@ -1,4 +1,4 @@
-"""The sidebar's list of models: one row a method with its marker, one toggle a checkpoint."""
+"""The sidebar's list of models: one row per method with its marker, one toggle per checkpoint."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def model_picker() -> None:
 
 
 def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:
-    """Rows of the picker: original, retained, then one row a method with its checkpoints by step.
+    """Rows of the picker: original, retained, then one row per method with its checkpoints by step.
 
     A model's `name` is what a click sends; everything else is for looking at.
     """

@@ -1,4 +1,4 @@
-"""`make demo-pack`: rebuilds the demo from nothing, seeded, with progress, and goes on where it stopped.
+"""`make demo-pack`: rebuilds the demo from nothing, seeded, with progress, and resumes where it stopped.
 
 Text: train ORIGINAL, RETAINED and the unlearned models, evaluate them. Images: the same. Then the pack:
 studies, probes, the weights that ship and one evidence store. Run as `python -m app.demo.build`.
@@ -23,7 +23,7 @@ from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store, open_store
 from cache.store.recorded_pack import RECORDED, compress, unpack
-from cache.store.shipping import forget_own_machine, loosen
+from cache.store.shipping import decompress_cells, forget_own_machine
 
 _STARTED = time.perf_counter()
 
@@ -34,11 +34,11 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=Path("build/demo"), help="where the work is kept between starts"
     )
-    parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen by itself when not given")
+    parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen automatically if not given")
     parser.add_argument(
         "--only",
         choices=("text", "image", "pack", "numbers"),
-        help="one part; pack assembles what is there, numbers derives those in the pack from its evidence anew",
+        help="one part; pack assembles what is there, numbers derives those in the pack from its evidence again",
     )
     options = parser.parse_args()
     folder: Path = options.folder.resolve()
@@ -60,7 +60,7 @@ def main() -> None:
 
 def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
     """A store as the pack has it: small when compressed, with the numbers of the studies derived."""
-    loosen(path)
+    decompress_cells(path)
     store = open_store(path)
     forget_own_machine(store)
     for study in studies:
@@ -106,7 +106,7 @@ def assemble(folder: Path, pack: Path) -> None:
 
 
 def derive_numbers(folder: Path, pack: Path) -> None:
-    """Derives the numbers in the pack anew from the evidence in it, after metrics changed; runs no model."""
+    """Derives the numbers in the pack again from the evidence in it, after metrics changed; runs no model."""
     path = folder / "pack.sqlite"
     unpack(pack, path)
     shutil.copytree(pack / "images", folder / "images", dirs_exist_ok=True)

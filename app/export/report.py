@@ -60,7 +60,7 @@ _TEMPLATE = """
 <style>{{ style | safe }}</style></head><body>
 <h1>{{ study.name }}</h1><p>{{ study.description }}</p>
 <p class="note">UnlearnBoard {{ version }}, {{ made }}. Protocol: {{ protocol }}. \
-Did it really forget, and what did that cost?</p>
+Did it really forget, and at what cost?</p>
 <h2>Models</h2>{{ table(*models) }}
 {% for plot in plots %}
 <h2>{{ plot.name }}</h2>{{ plot.figure | safe }}
@@ -70,7 +70,7 @@ Did it really forget, and what did that cost?</p>
 {% endfor %}
 <h2>All metrics</h2>{{ table(*values) }}
 {% if examples %}
-<h2>Examples: probes that changed most by {{ examples.metric }}</h2>
+<h2>Examples: probes that changed most in {{ examples.metric }}</h2>
 <div class="scroll"><table><tr><th>Probe</th>{% for name in examples.models %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for label, cells in examples.rows %}
 <tr><td>{{ label }}</td>
@@ -107,7 +107,7 @@ class Plot:
     Attributes:
         name: heading.
         figure: Plotly's markup.
-        methods: areas and distances; None where there are none.
+        methods: areas and distances; None if there are none.
         reference: a sentence on the reference point, or "".
     """
 
@@ -182,7 +182,7 @@ def study_page(study: Study, store: Store, board: Scoreboard) -> str:
 
 def _models(study: Study) -> Table:
     rows = [[spec.name, spec.part, detail_of(spec), spec.note] for spec in study.models]
-    return Table(["Model", "Part", "What it is", "Note"], rows)
+    return Table(["Model", "Part", "Source", "Note"], rows)
 
 
 def _plot(
@@ -193,16 +193,16 @@ def _plot(
     points = chart_points(runs.frame(keys), list(runs.heads["model"]), x, y)
     if points.empty:
         return None
-    found = frontier(points, board, x, y)
-    figure = as_on_pages(tradeoff_figure(found.points, x, y, looks_of(runs.heads, study), marks=Marks()))
+    frontier_data = frontier(points, board, x, y)
+    figure = as_on_pages(
+        tradeoff_figure(frontier_data.points, x, y, looks_of(runs.heads, study), marks=Marks())
+    )
     figure.update_layout(width=1000, margin={"l": 72, "b": 64})
-    methods = methods_table(found)
+    methods = methods_table(frontier_data)
     reference = ""
-    if found.where is not None:
-        (first_worst, second_worst), names = found.where.worst, (x.name, y.name)
-        reference = (
-            f"Reference point of the areas: {names[0]} {first_worst:.3g}, {names[1]} {second_worst:.3g}."
-        )
+    if frontier_data.where is not None:
+        (first_worst, second_worst), names = frontier_data.where.worst, (x.name, y.name)
+        reference = f"Reference point of the hypervolumes: {names[0]} {first_worst:.3g}, {names[1]} {second_worst:.3g}."
     return Plot(name, _figure(figure, library=library), _frame(methods), reference)
 
 

@@ -11,7 +11,7 @@ from app.components.model_picker import model_picker
 from app.looks.safe_text import visible
 from app.shared import link, state
 from app.shared.board_link import read_link, write_link
-from app.shared.errors import said_plainly
+from app.shared.errors import show_errors
 from app.shared.protocol_choice import protocol_choice
 from app.shared.resources import pool, problems, runner, studies
 
@@ -27,21 +27,21 @@ PAGES = (
         state.TRADEOFFS_PAGE,
         "Trade-offs",
         ":material/scatter_plot:",
-        "Forgetting against utility, over all checkpoints",
+        "Forgetting against utility, for all checkpoints",
     ),
     (
         state.EXAMPLES_PAGE,
         "Examples",
         ":material/list_alt:",
-        "Every probe behind the numbers, all models side by side",
+        "Every probe, all models side by side",
     ),
     (
         state.BUILD_PAGE,
         "Build",
         ":material/construction:",
-        "Make unlearned versions of the original, and watch what each step costs",
+        "Unlearn the original, and watch forgetting and utility",
     ),
-    (state.RUNS_PAGE, "Runs", ":material/table_rows:", "What was evaluated, and what is still to do"),
+    (state.RUNS_PAGE, "Runs", ":material/table_rows:", "What is evaluated, and what is missing"),
 )
 MODALITY_NAMES = {"text": "Text", "image": "Image"}
 STATUS_SECONDS = 1.0
@@ -69,7 +69,7 @@ def show() -> None:
             for path, title, icon, help in PAGES
         ]
     )
-    with said_plainly():
+    with show_errors():
         link.say(read_link())
         with st.sidebar:
             _study_choice()

@@ -22,11 +22,11 @@ if not (Path(__file__).parent / "backends").is_dir():
 
 
 def load(cache: str | Path | None = None, *, study: str | Path | None = None) -> pd.DataFrame:
-    """Everything a cache knows, a row a run and metric: plot it, test it, write it down.
+    """Everything a cache knows, one row per run and metric: plot it, test it, write it down.
 
     Args:
         cache: the cache's folder; None is the one that the dashboard uses.
-        study: a study file, whose numbers are derived anew where evidence was added; None takes the newest numbers of
+        study: a study file, whose numbers are recomputed where evidence was added; None takes the newest numbers of
             every study that was evaluated into this cache, the demo's included.
 
     Returns:

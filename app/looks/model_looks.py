@@ -2,7 +2,7 @@
 
 Colours are Okabe and Ito's (2008), shifted a little where one of the two backgrounds would swallow them. A look
 belongs to a *method*, so all checkpoints of one trajectory share it. The first eight methods differ in colour, shape
-and dash; from the ninth on these are combined anew, so that 64 methods differ in colour and shape, and the first 32
+and dash; from the ninth on these are combined again, so that 64 methods differ in colour and shape, and the first 32
 also in shape and dash alone, for those who do not see the colours. The original is neutral ink, the retained model a
 star.
 """
@@ -66,8 +66,8 @@ def _combined(place: int) -> Look:
     return Look(_FIRST[first].light, _FIRST[first].dark, shape.symbol, dash, shape.glyph)
 
 
-METHODS = tuple(_combined(place) for place in range(len(_FIRST) ** 2))
-"""No two of them have one colour and shape."""
+METHOD_LOOKS = tuple(_combined(place) for place in range(len(_FIRST) ** 2))
+"""No two have the same colour and shape."""
 
 
 def family(spec: ModelSpec) -> str:
@@ -86,17 +86,17 @@ def look_of(spec: ModelSpec, study: Study) -> Look:
         return ORIGINAL
     if spec.part == "retained":
         return RETAINED
-    return METHODS[families(study).index(family(spec)) % len(METHODS)]
+    return METHOD_LOOKS[families(study).index(family(spec)) % len(METHOD_LOOKS)]
 
 
 def repeating(heads: pd.DataFrame, study: Study) -> str:
     """A sentence where a board has more methods than there are looks, else ""; arguments as for `looks_of`."""
     count = len(_methods(heads, study))
-    if count <= len(METHODS):
+    if count <= len(METHOD_LOOKS):
         return ""
     return (
-        f"There are {count:,} methods and {len(METHODS)} looks: from the {len(METHODS) + 1}th on, colours and markers "
-        "repeat. Point at a marker to see whose it is."
+        f"There are {count:,} methods and {len(METHOD_LOOKS)} looks: from the {len(METHOD_LOOKS) + 1}th "
+        "on, colours and markers repeat. Hover over a marker to see its method."
     )
 
 
@@ -108,7 +108,9 @@ def looks_of(heads: pd.DataFrame, study: Study) -> dict[str, Look]:
         study: whose methods have the first looks, on every page.
     """
     named = _named(heads)
-    order = {name: METHODS[place % len(METHODS)] for place, name in enumerate(_methods(heads, study))}
+    order = {
+        name: METHOD_LOOKS[place % len(METHOD_LOOKS)] for place, name in enumerate(_methods(heads, study))
+    }
     parts: dict[str, Look] = {"original": ORIGINAL, "retained": RETAINED}
     return {
         str(model): parts.get(str(part)) or order[str(name)]

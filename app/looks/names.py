@@ -12,7 +12,7 @@ ROLE_NAMES = {
     "neighbour": "Neighbour",
     "retain": "Retain",
     "utility": "Utility",
-    "holdout": "Held out",
+    "holdout": "Holdout",
     "mine": "Mine",
 }
 

@@ -11,7 +11,7 @@ import unicodedata
 from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
-from cache.exporters.tables import inert
+from cache.exporters.tables import spreadsheet_safe
 
 _WORD = re.compile(
     r"([\w\u200c\u200d]+(?:['’\-]\w+)*|[^\w\s](?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d[^\w\s])*)(\s*)"
@@ -36,7 +36,7 @@ def visible(text: str) -> str:
 
 def cell_text(value: object) -> str:
     """A name in a table whose toolbar saves it as CSV: visible, and no formula for a spreadsheet."""
-    return visible(str(inert(str(value))))
+    return visible(str(spreadsheet_safe(str(value))))
 
 
 def visible_json(value: object) -> str:

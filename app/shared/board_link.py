@@ -14,7 +14,7 @@ from app.shared.link import Parameter
 from app.shared.resources import studies
 from app.shared.typed_settings import setting_in, size_name
 from backends.errors import StudyError
-from backends.study import PROTOCOLS
+from backends.study import PROTOCOL_NAMES
 from backends.study.strength import LIMIT, dialled
 
 GROUP = "board"
@@ -51,7 +51,7 @@ def write_link() -> None:
 def _take_study(texts: list[str]) -> str:
     if texts[0] not in studies():
         # Probes and models of the link are the other study's, and would only be missed here one by one.
-        return f"The link is to the study {texts[0]}, which is not open here."
+        return f"The link names the study {texts[0]}, which is not open here."
     state.show_study(texts[0])
     return ""
 
@@ -59,9 +59,9 @@ def _take_study(texts: list[str]) -> str:
 def _take_protocol(texts: list[str]) -> str:
     if state.study().modality != "text":
         return ""
-    asked = next((name for name in PROTOCOLS if name == texts[0]), None)
+    asked = next((name for name in PROTOCOL_NAMES if name == texts[0]), None)
     if asked is None:
-        return f"The link asks for the protocol {texts[0]}, which there is not."
+        return f"Unknown protocol {texts[0]} in the link."
     state.show_protocol(asked)
     return ""
 
@@ -71,10 +71,10 @@ def _give_protocol() -> list[str]:
 
 
 def _take_retained(texts: list[str]) -> str:
-    state.take_for_retained(texts[0])
+    state.choose_retained(texts[0])
     if state.retained():
         return ""
-    return f"The link takes {texts[0]} for the retained model, which it cannot be here."
+    return f"The link names {texts[0]} as the retained model, which is not possible in this study."
 
 
 def _take_dials(texts: list[str]) -> str:
@@ -88,18 +88,18 @@ def _take_dials(texts: list[str]) -> str:
         spec = next((each for each in named.models if each.name == name), None)
         try:
             if not usable or spec is None:
-                raise StudyError(f"{text} is no strength and model of this study")
+                raise StudyError(f"{text} is not a strength and a model of this study")
             dialled(named.original, spec, float(number))
             asked.append((name, float(number)))
         except StudyError as error:
-            missing.append(f"The link asks for a strength that is not to be had: {error.what}.")
+            missing.append(f"The link asks for a strength that is not available: {error.what}.")
     state.set_dials(asked)
     return " ".join(missing)
 
 
 def _take_probe(texts: list[str]) -> str:
     if all(probe.id != texts[0] for probe in state.probes()):
-        return f"The link is to the probe {texts[0]}, which this study does not have."
+        return f"The link names the probe {texts[0]}, which this study does not have."
     state.show_probe(texts[0])
     return ""
 

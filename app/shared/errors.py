@@ -13,7 +13,7 @@ from backends.extras import missing_packages_named
 
 
 @contextmanager
-def said_plainly() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """Shows a BoardError as one sentence. Fragments need their own: they also run outside the page."""
     try:
         with missing_packages_named():

@@ -18,7 +18,7 @@ from backends.text.precision import stored_in_halves
 from cache.evaluate.cells import Cell, cell_of
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, numerics_of
-from cache.evaluate.plan import Plan
+from cache.evaluate.plan import EvaluationPlan
 from cache.store import Store, keys
 
 JOB_KIND = "evaluate"
@@ -38,7 +38,7 @@ def numerics(study: Study) -> str:
     return numerics_of(here, study)
 
 
-def submit_evaluation(title: str, study: Study, names: Sequence[str], known: Plan) -> Job:
+def submit_evaluation(title: str, study: Study, names: Sequence[str], known: EvaluationPlan) -> Job:
     """Queue the evaluation of models of the study that is shown.
 
     Args:
@@ -48,7 +48,7 @@ def submit_evaluation(title: str, study: Study, names: Sequence[str], known: Pla
         known: what is missing of them.
     """
     work = partial(evaluate_models, study, store(), pool(), list(names), known)
-    return runner().submit(title, JOB_KIND, (state.board_name(), *names), work, gives_way=True)
+    return runner().submit(title, JOB_KIND, (state.board_name(), *names), work, preemptible=True)
 
 
 def latest_evaluation() -> Job | None:
@@ -59,7 +59,7 @@ def latest_evaluation() -> Job | None:
 
 
 def evaluate_models(
-    study: Study, kept: Store, models: ModelPool, names: list[str], known: Plan, job: Job
+    study: Study, kept: Store, models: ModelPool, names: list[str], known: EvaluationPlan, job: Job
 ) -> None:
     """The work of an evaluation, in the worker thread: tells the job after every cell.
 
@@ -69,7 +69,7 @@ def evaluate_models(
         BoardError: a judge or the cache cannot be used.
     """
     from cache.evaluate.evaluation import evaluate
-    from cache.evaluate.left_out import LeftOut
+    from cache.evaluate.incomplete import IncompleteEvaluation
 
     start = {cell_of(item): item.cached for item in known.items if item.model in names}
     total = sum(item.missing for item in known.items if item.model in names)
@@ -85,7 +85,7 @@ def evaluate_models(
     job.report(0, total, "loading models")
     try:
         evaluate(EvaluationContext.of(study, kept, models, job.interrupted), names, show, job.remark)
-    except LeftOut as error:
+    except IncompleteEvaluation as error:
         for sentence in error.each:
             job.remark(sentence)
         raise

@@ -13,7 +13,7 @@ POLL_SECONDS = 0.7
 
 def _progress(job: Job, ahead: int) -> str:
     if job.state == "queued":
-        return f"Waiting for {ahead} other run{'' if ahead == 1 else 's'}; goes on by itself …"
+        return f"Waiting for {ahead} other job{'' if ahead == 1 else 's'}; resumes automatically …"
     count = f"{job.done} of {job.total}" if job.total else "starting"
     return f"{job.title}: {count}" + (f" · {job.note}" if job.note else "")
 
@@ -22,9 +22,9 @@ EVALUATION = JobWords(
     line="evaluation_line",
     button="Cancel",
     button_key="cancel_evaluation",
-    stopping="Cancelling after the batch in flight …",
+    stopping="Cancelling after the current batch …",
     progress=_progress,
-    stopped="Cancelled. What was evaluated is kept; Start goes on from there.",
+    stopped="Cancelled. Finished work is kept; press Start to resume.",
     stopped_icon=":material/pause_circle:",
     done=": done.",
     remarks=True,

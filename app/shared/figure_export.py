@@ -47,9 +47,9 @@ def figure_export(figure: Callable[[], go.Figure], name: str, *, key: str) -> No
                     _button(kind.upper(), f"{name}.{kind}", MIMES[kind], partial(image, kind), key)
             _button("HTML", f"{name}.html", "text/html", page, key)
         st.caption(
-            "At paper size, on white. PNG and PDF take a few seconds."
+            "For a paper, on white. PNG and PDF take a few seconds."
             if not why_not
-            else literal(f"{why_not} The HTML page saves an SVG by itself.")
+            else literal(f"{why_not} The HTML page can save an SVG.")
         )
 
 

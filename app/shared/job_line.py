@@ -22,7 +22,7 @@ def plain_progress(job: Job, ahead: int) -> str:
         ahead: how many jobs run before it.
     """
     if job.state == "queued":
-        return f"Waiting for {ahead} other run{'s' if ahead != 1 else ''} …"
+        return f"Waiting for {ahead} other job{'s' if ahead != 1 else ''} …"
     count = f" · {job.done} of {job.total}" if job.total else ""
     return job.title + count + (f" · {job.note}" if job.note else "")
 

@@ -3,8 +3,8 @@
 A page submits work and polls the job; the work never calls Streamlit. One thread means that no two jobs share a
 model at once, so their results are those they would have alone. It is a daemon, so Ctrl-C is not kept waiting.
 
-Long work that keeps what it did gives way: when somebody asks for something quick, it ends after the batch in flight,
-the quick work runs, and the long work is called again and goes on.
+Long work that keeps what it did gives way: when somebody asks for something quick, it ends after the current batch,
+the quick work runs, and the long work is called again and resumes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Job:
         key: what it is about; two jobs with one kind and key do the same thing.
         state: where it stands.
         done, total: steps; total is 0 while it is not known.
-        gives_way: its work can be interrupted by quicker work, and goes on where it was when it is called again.
+        preemptible: its work can be interrupted by quicker work, and resumes where it was when it is called again.
         note: what the worker is at now ("loading weights").
         remarks: what a person should know of what was done, in sentences; they stay when the job has ended.
         error: one sentence where it failed.
@@ -47,7 +47,7 @@ class Job:
     title: str
     kind: str
     key: tuple[Hashable, ...]
-    gives_way: bool = False
+    preemptible: bool = False
     state: State = "queued"
     done: int = 0
     total: int = 0
@@ -84,8 +84,8 @@ class Job:
         if sentence not in self.remarks:
             self.remarks.append(sentence)
 
-    def step_aside(self) -> None:
-        """Ask the job to let quicker work pass; it goes on afterwards."""
+    def request_pause(self) -> None:
+        """Ask the job to let quicker work pass; it resumes afterwards."""
         self._aside.set()
 
     def back(self) -> None:
@@ -115,7 +115,7 @@ class Runner:
     """Runs jobs one after another in one daemon thread, quick ones before those that give way.
 
     Args:
-        after_defect: called in the worker thread when a job broke in a way nobody foresaw, so that nothing half done
+        after_defect: called in the worker thread when a job failed with an unexpected error, so that nothing half done
             (a model with another's adapter on) is left for the next.
     """
 
@@ -128,7 +128,7 @@ class Runner:
         threading.Thread(target=self._loop, name="unlearnboard-worker", daemon=True).start()
 
     def submit(
-        self, title: str, kind: str, key: tuple[Hashable, ...], work: Work, *, gives_way: bool = False
+        self, title: str, kind: str, key: tuple[Hashable, ...], work: Work, *, preemptible: bool = False
     ) -> Job:
         """Queue work; where the same is already waiting or running, that job is returned instead.
 
@@ -137,21 +137,21 @@ class Runner:
             kind: which page or action starts it.
             key: what it is about.
             work: called in the worker thread; again where it gave way.
-            gives_way: it may be interrupted for quick work: it asks `Job.interrupted`, raises Cancelled, keeps what it
-                did, and goes on from there when called again.
+            preemptible: it may be interrupted for quick work: it asks `Job.interrupted`, raises Cancelled, keeps what
+                it did, and resumes from there when called again.
         """
         with self._lock:
             for job in self._jobs:
                 if job.active and not job.stopping() and (job.kind, job.key) == (kind, key):
                     return job
-            job = Job(title=title, kind=kind, key=key, gives_way=gives_way)
+            job = Job(title=title, kind=kind, key=key, preemptible=preemptible)
             ended = [old for old in self._jobs if not old.active]
             forgotten = set(map(id, ended[: max(0, len(ended) - KEPT_ENDED_JOBS)]))
             self._jobs = [old for old in self._jobs if id(old) not in forgotten] + [job]
         self._put(job, work)
         for other in self.active():
-            if other.gives_way and not gives_way:
-                other.step_aside()
+            if other.preemptible and not preemptible:
+                other.request_pause()
         return job
 
     def jobs(self, kind: str | None = None) -> list[Job]:
@@ -170,11 +170,11 @@ class Runner:
     def ahead_of(self, job: Job) -> int:
         """How many jobs will run before this one."""
         # The sort keeps the order of submission among equals.
-        active = sorted(self.active(), key=lambda one: (one.state != "running", one.gives_way))
+        active = sorted(self.active(), key=lambda one: (one.state != "running", one.preemptible))
         return active.index(job) if job in active else 0
 
     def _put(self, job: Job, work: Work) -> None:
-        self._queue.put((job.gives_way, next(self._numbers), job, work))
+        self._queue.put((job.preemptible, next(self._numbers), job, work))
 
     def _loop(self) -> None:
         while True:
@@ -200,7 +200,7 @@ class Runner:
             job.error, state = str(error), "failed"
         except Exception as error:  # the worker must outlive a defect; it is logged with its traceback
             log.exception("%s failed", job.title)
-            job.error = f"{job.title} failed ({type(error).__name__}). The server's log has the details."
+            job.error = f"{job.title} failed ({type(error).__name__}). See the server's log for details."
             state = "failed"
             self._after_defect()
         job.ended = time.time()

@@ -1,8 +1,8 @@
 """The page's address: the one module that reads and writes it, so that a reload or a link shows the same.
 
 What is shown lives in Streamlit's session. The frame (`app/shared/board_link.py`) and the pages say which names they
-have in the address; here they are encoded, decoded and kept apart from what this session wrote itself, which is old
-news. Streamlit's own binding of widgets to the address is not used, because it forbids to leave the page from code,
+have in the address; here they are encoded, decoded and kept apart from what this session wrote itself, which is known
+already. Streamlit's own binding of widgets to the address is not used, because it forbids to leave the page from code,
 as "Open in Compare" does.
 """
 
@@ -42,7 +42,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class LinkSetting:
     """A name in the address that is a widget's value.
 
     Attributes:
@@ -58,7 +58,7 @@ class Setting:
     shared: bool = False
 
     def sound(self, value: object) -> Value:
-        """The value as far as it exists, else the usual one."""
+        """The value as far as it exists, else the default."""
         if isinstance(self.usual, bool):
             return value if isinstance(value, bool) else self.usual
         if isinstance(self.usual, list):
@@ -74,7 +74,7 @@ class Setting:
         return texts[-1] == _ON if isinstance(self.usual, bool) else texts[-1]
 
     def write(self, value: Value) -> list[str]:
-        """What stands in the address for a value; nothing where it is the usual one."""
+        """What stands in the address for a value; nothing where it is the default."""
         if value is None or (value == self.usual and not self.always):
             return []
         if isinstance(value, list):
@@ -132,7 +132,7 @@ def write(parameters: Sequence[Parameter]) -> None:
     )
 
 
-def settle(group: str, settings: Mapping[str, Setting], prefix: str = "") -> None:
+def settle(group: str, settings: Mapping[str, LinkSetting], prefix: str = "") -> None:
     """Give every widget a value that exists: from a new link, else as it was, else as usual.
 
     Args:
@@ -154,7 +154,7 @@ def settle(group: str, settings: Mapping[str, Setting], prefix: str = "") -> Non
     )
 
 
-def write_settings(settings: Mapping[str, Setting], prefix: str = "") -> None:
+def write_settings(settings: Mapping[str, LinkSetting], prefix: str = "") -> None:
     """Put the widgets' values into the address, leaving out those that are as usual; arguments as for `settle`."""
     _put({name: each.write(st.session_state.get(f"{prefix}{name}")) for name, each in settings.items()})
 

@@ -1,4 +1,4 @@
-"""What a person must know about a metric, in a popover beside its selector."""
+"""What a reader needs to know about a metric, in a popover beside its selector."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             **({"Made of": "\n".join(map(title, utility_parts))} if key == MODEL_UTILITY else {}),
             "Range": f"{card.low:g} to {high}".replace("-inf", "−∞"),
             "Ideal": card.ideal,
-            "Needs": ", ".join(card.needs) or "nothing more",
+            "Needs": ", ".join(card.needs) or "nothing else",
             "Source": card.source,
             **_protocol(card),
             **_network(card, role),
-            "Trust": card.trust or "Nobody has tested how far it can be trusted.",
+            "Trust": card.trust or "Not validated.",
         }
         for name, value in facts.items():
             with st.container(gap="xxsmall"):

@@ -11,13 +11,13 @@ from backends.study import Probe, ProbeSet
 SHOWN = 72
 
 
-def lines(found: ProbeFile) -> Iterator[str]:
+def lines(probe_file: ProbeFile) -> Iterator[str]:
     """The file for people: what may be wrong with all of it first, every row that cannot be used last."""
-    probes, how = found.probe_set.probes, found.how
+    probes, how = probe_file.probe_set.probes, probe_file.how
     yield from how.alarms
     shape = f" ({how.shape})" if how.shape else ""
-    yield f"{found.probe_set.path}: {len(probes):,} of {how.rows:,} rows can be used{shape}"
-    kind = "image models" if found.pictures else "language models"
+    yield f"{probe_file.probe_set.path}: {len(probes):,} of {how.rows:,} rows can be used{shape}"
+    kind = "image models" if probe_file.pictures else "language models"
     yield f"  {how.container}; read as probes for {kind}"
     yield from (f"  {line}" for line in _table(how.columns))
     yield from (f"Note: {note}" for note in how.notes)
@@ -25,30 +25,30 @@ def lines(found: ProbeFile) -> Iterator[str]:
         yield "First probe:"
         for name, value in _filled(probes[0]):
             yield f"  {name}: {_short(value)}"
-    if gaps := found.probe_set.left_out[len(found.problems) :]:
+    if gaps := probe_file.probe_set.left_out[len(probe_file.problems) :]:
         yield "Left out, as the list is published so:"
         yield from (f"  {gap}" for gap in gaps)
-    if found.problems:
-        count = len(found.problems)
+    if probe_file.problems:
+        count = len(probe_file.problems)
         what = "1 row cannot be used" if count == 1 else f"{count:,} rows cannot be used"
         yield f"{what}; skip_bad_rows = true in the study leaves {'it' if count == 1 else 'them'} out:"
-        yield from (f"  {problem}" for problem in found.problems)
+        yield from (f"  {problem}" for problem in probe_file.problems)
 
 
-def as_json(found: ProbeFile) -> str:
+def as_json(probe_file: ProbeFile) -> str:
     """The same for scripts, one line."""
     return json.dumps(
         {
-            "file": found.probe_set.path,
-            "rows": found.rows,
-            "usable": len(found.probe_set.probes),
-            "shape": found.shape,
-            "container": found.how.container,
-            "modality": "image" if found.pictures else "text",
-            "columns": dict(found.columns),
-            "alarms": list(found.how.alarms),
-            "notes": list(found.how.notes),
-            "problems": list(found.problems),
+            "file": probe_file.probe_set.path,
+            "rows": probe_file.rows,
+            "usable": len(probe_file.probe_set.probes),
+            "shape": probe_file.shape,
+            "container": probe_file.how.container,
+            "modality": "image" if probe_file.pictures else "text",
+            "columns": dict(probe_file.columns),
+            "alarms": list(probe_file.how.alarms),
+            "notes": list(probe_file.how.notes),
+            "problems": list(probe_file.problems),
         },
         ensure_ascii=False,
     )

@@ -7,7 +7,7 @@ import streamlit as st
 from app.shared import state
 from app.shared.resources import studies
 from backends.metrics.protocols import PROTOCOLS
-from backends.study import PROTOCOLS as NAMES
+from backends.study import PROTOCOL_NAMES as NAMES
 
 
 def protocol_choice() -> None:
@@ -20,7 +20,7 @@ def protocol_choice() -> None:
         NAMES,
         key="protocol_choice",
         on_change=_take,
-        help="How models are asked and scored. Numbers of two protocols are never mixed.\n\n"
+        help="How models are prompted and scored. Numbers of two protocols are never mixed.\n\n"
         + "\n".join(f"- **{name}**: {PROTOCOLS[name].about}" for name in NAMES),
     )
 

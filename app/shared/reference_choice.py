@@ -17,10 +17,10 @@ MOST_NOTES = 3
 
 def reference_choice(collection: str) -> None:
     """A choice of the reference; nothing where there is one retained run or none."""
-    found = _reference(collection, store().version(), store())
-    if found.run is None or not found.others:
+    reference_run = _reference(collection, store().version(), store())
+    if reference_run.run is None or not reference_run.others:
         return
-    runs = sorted((found.run, *found.others), key=lambda each: (each.model, each.source))
+    runs = sorted((reference_run.run, *reference_run.others), key=lambda each: (each.model, each.source))
     names = [each.model for each in runs]
     labels = {
         each.source or each.model: each.model
@@ -29,22 +29,26 @@ def reference_choice(collection: str) -> None:
         for each in runs
     }
     key = f"reference_{collection}"
-    st.session_state[key] = (found.run.source or found.run.model) if found.chosen else USUAL
+    st.session_state[key] = (
+        (reference_run.run.source or reference_run.run.model) if reference_run.chosen else USUAL
+    )
     st.selectbox(
-        "Retained run that forget quality is measured against",
+        "Retained run for forget quality",
         [USUAL, *labels],
         key=key,
         format_func=lambda each: visible(
-            labels[each] if each else f"{found.run.model if found.run else ''}: {_why(found)}"
+            labels[each]
+            if each
+            else f"{reference_run.run.model if reference_run.run else ''}: {_why(reference_run)}"
         ),
-        help="Every checkpoint of a retained model's training can be compared with; the last one is the usual one. "
-        "Forget quality that a tool computed itself stays as it is.",
+        help="Any checkpoint of the retained model can be the reference; by default it is the last one. Forget "
+        "quality that the tool computed itself is not changed.",
         on_change=lambda: choose_reference(store(), collection, st.session_state[key]),
     )
 
 
 def layer_notes(collections: list[str]) -> None:
-    """What must be known of imported collections that are shown, under the chart."""
+    """Notes on imported collections that are shown, under the chart."""
     for name in collections:
         told = _notes(name, store().version(), store())
         if not told:
@@ -55,8 +59,8 @@ def layer_notes(collections: list[str]) -> None:
             st.text(visible("\n".join([*told[:MOST_LINES], *more])))
 
 
-def _why(found: Reference) -> str:
-    return "the usual one" if found.chosen else found.why
+def _why(reference_run: Reference) -> str:
+    return "the default" if reference_run.chosen else reference_run.why
 
 
 @st.cache_data(max_entries=64, show_spinner=False)

@@ -10,17 +10,17 @@ from collections.abc import Mapping
 
 import streamlit as st
 
-from app.shared.built import built_folder, with_built
 from app.shared.jobs import Runner
 from app.shared.settings import open_cache, study_files_are_given, study_paths
+from app.shared.unlearning_runs import built_folder, with_built
 from backends.checkpoints.usable import problems as problems_of
 from backends.pool import ModelPool
 from backends.study import Study
 from backends.study.file import read_study
-from cache.evaluate.left_out import naming
+from cache.evaluate.incomplete import with_model_name
 from cache.store import Store
 
-LOOKED_AT_AGAIN = 60.0
+RECHECK_SECONDS = 60.0
 """Seconds after which models that cannot be used are looked at again: a file may be mended meanwhile."""
 
 
@@ -55,12 +55,12 @@ def studies() -> Mapping[str, Study]:
     Raises:
         StudyError: a study file is not usable.
     """
-    found: dict[str, Study] = {}
+    by_name: dict[str, Study] = {}
     for path in study_paths():
         study = read_study(path)
-        name = _short_name(study.name, taken=found)
-        found[name] = with_built(study, built_folder(name))
-    return found
+        name = _short_name(study.name, taken=by_name)
+        by_name[name] = with_built(study, built_folder(name))
+    return by_name
 
 
 def problems(name: str) -> Mapping[str, str]:
@@ -68,10 +68,10 @@ def problems(name: str) -> Mapping[str, str]:
     return _problems(name, len(studies()[name].models)) if study_files_are_given() else {}
 
 
-@st.cache_resource(show_spinner=False, ttl=LOOKED_AT_AGAIN, max_entries=32)
+@st.cache_resource(show_spinner=False, ttl=RECHECK_SECONDS, max_entries=32)
 def _problems(name: str, _count: int) -> Mapping[str, str]:
-    found = problems_of(studies()[name])
-    return {model: naming(model, error) for model, error in found.items()}
+    unusable = problems_of(studies()[name])
+    return {model: with_model_name(model, error) for model, error in unusable.items()}
 
 
 def _short_name(name: str, taken: Mapping[str, Study]) -> str:

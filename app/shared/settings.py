@@ -11,7 +11,7 @@ from pathlib import Path
 
 from backends.files.places import cache_folder
 from cache.store import Store, open_store
-from cache.store.recorded_pack import take_in
+from cache.store.recorded_pack import import_recorded
 
 __all__ = [
     "CACHE_VARIABLE",
@@ -53,5 +53,5 @@ def open_cache() -> Store:
         StoreError: the folder is read-only, full, or holds something else.
     """
     store = open_store(cache_folder() / "evidence.sqlite")
-    take_in(PACK, store)
+    import_recorded(PACK, store)
     return store

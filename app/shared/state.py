@@ -13,8 +13,8 @@ from typing import Any
 import streamlit as st
 
 from app.looks.model_looks import family
-from app.shared.built import is_built
 from app.shared.resources import studies
+from app.shared.unlearning_runs import is_built
 from backends.metrics.key import MetricKey
 from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import dialled, is_dialled
@@ -67,13 +67,13 @@ def retained() -> str:
     return chosen if named.retained is None and chosen in known else ""
 
 
-def take_for_retained(name: str) -> None:
+def choose_retained(name: str) -> None:
     """Measure privacy and forget quality against this model; "" against none."""
     _set("retained", name)
 
 
 def protocol() -> ProtocolName:
-    """How language models are asked and scored: as the study says until somebody changes it."""
+    """How language models are prompted and scored: as the study says until somebody changes it."""
     chosen: ProtocolName | None = _get("protocol")
     return chosen or studies()[study_name()].protocol
 
@@ -155,7 +155,7 @@ def probe() -> Probe | None:
 
 
 def show_probe(probe_id: str) -> None:
-    """Turn to another probe; a prompt of one's own makes way for it."""
+    """Turn to another probe; a typed prompt is replaced."""
     _set("probe", probe_id)
     _set("prompt", None)
 

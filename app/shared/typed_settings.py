@@ -34,17 +34,17 @@ def seeds_in(text: str) -> tuple[int, ...] | None:
 
 def size_in(text: str) -> int | tuple[int, int] | None:
     """Pixels in "512" or "768 x 512"; None where it is neither, or where nothing is typed."""
-    found = re.fullmatch(r"\s*(\d{1,4})(?:\s*[x×,]\s*(\d{1,4}))?\s*", text)
-    if not found:
+    match = re.fullmatch(r"\s*(\d{1,4})(?:\s*[x×,]\s*(\d{1,4}))?\s*", text)
+    if not match:
         return None
-    width, height = int(found[1]), int(found[2] or found[1])
+    width, height = int(match[1]), int(match[2] or match[1])
     if not all(LEAST_SIDE <= side <= MOST_SIDE for side in (width, height)):
         return None
     return width if width == height else (width, height)
 
 
 def size_name(size: int | tuple[int, int] | None) -> str:
-    """As it is typed: "512", "768 x 512", or "" for the models' own."""
+    """As it is typed: "512", "768 x 512", or "" for the models' default."""
     return "" if size is None else str(size) if isinstance(size, int) else f"{size[0]} x {size[1]}"
 
 

@@ -23,14 +23,14 @@ from backends.study.writing import write_study
 from backends.unlearning.settings import Setting, kept_steps, values_of
 
 if TYPE_CHECKING:
-    from backends.unlearning.run_files import RunFolder, Told
+    from backends.unlearning.run_files import RunFolder, RunProgress
 
 STUDY = "study.toml"
 MOST_RUNS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class UnlearningRequest:
     """What a person asks for.
 
     Attributes:
@@ -51,7 +51,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedRun:
     """A run that can begin.
 
     Attributes:
@@ -66,20 +66,20 @@ class Prepared:
     about: tuple[str, ...]
     steps: int
     files: RunFolder
-    run: Callable[[str, Callable[[Told], None], Callable[[], bool]], list[ModelSpec]]
+    run: Callable[[str, Callable[[RunProgress], None], Callable[[], bool]], list[ModelSpec]]
 
 
 def grid(text: Sequence[str]) -> list[dict[str, str]]:
     """Every combination of values given as `lr=1e-4,3e-4`; one empty combination for nothing.
 
     Raises:
-        StudyError: no NAME=VALUE,VALUE, or too many combinations.
+        StudyError: not NAME=VALUE,VALUE, or too many combinations.
     """
     axes: list[list[tuple[str, str]]] = []
     for each in text:
         name, equals, values = each.partition("=")
         if not equals or not name or not values:
-            raise StudyError(f"{each!r} is no NAME=VALUE,VALUE", where="--grid")
+            raise StudyError(f"{each!r} is not NAME=VALUE,VALUE", where="--grid")
         axes.append([(name, value) for value in values.split(",") if value])
     combinations = [dict(chosen) for chosen in itertools.product(*axes)]
     if len(combinations) > MOST_RUNS:
@@ -89,7 +89,7 @@ def grid(text: Sequence[str]) -> list[dict[str, str]]:
     return combinations
 
 
-def prepare(study: Study, asked: Asked, varied: Mapping[str, str] | None = None) -> Prepared:
+def prepare(study: Study, asked: UnlearningRequest, varied: Mapping[str, str] | None = None) -> PreparedRun:
     """Check everything that can be checked before a model is loaded.
 
     Args:
@@ -125,7 +125,7 @@ def _method_name(study: Study, method: str) -> str:
     return (image_method if study.modality == "image" else text_method)(method).name
 
 
-def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
+def _text_run(study: Study, asked: UnlearningRequest, label: str) -> PreparedRun:
     from backends.unlearning.own_method import text_method
     from backends.unlearning.recipes import recipe
     from backends.unlearning.text_rows import rows_of
@@ -144,12 +144,13 @@ def _text_run(study: Study, asked: Asked, label: str) -> Prepared:
     )
     if used and retain is None:
         about.append(
-            "It trains on the study's retain probes, so their scores are of seen rows; --retain FILE takes others."
+            "It trains on the study's retain probes, so their scores are on seen rows; use --retain FILE "
+            "to train on others."
         )
-    return Prepared(label, tuple(about), made.schedule.steps, run_folder(plan), partial(unlearn, plan))
+    return PreparedRun(label, tuple(about), made.schedule.steps, run_folder(plan), partial(unlearn, plan))
 
 
-def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
+def _image_run(study: Study, asked: UnlearningRequest, label: str) -> PreparedRun:
     from backends.unlearning.image_prompts import check_family, prompts_of, usual_anchor
     from backends.unlearning.image_runs import ImagePlan, run_folder, unlearn
     from backends.unlearning.image_settings import settings_of
@@ -162,7 +163,7 @@ def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
     values = values_of(asked.settings, settings_of(chosen))
     steps = int(values["steps"])
     if chosen.loss is None and steps > 100:
-        raise StudyError("a solved method goes 100 per cent of the way at most", where="--set steps")
+        raise StudyError("a closed-form method goes at most 100 per cent of the way", where="--set steps")
     anchor = usual_anchor(study) if asked.anchor is None else asked.anchor
     plan = ImagePlan(
         study,
@@ -180,9 +181,9 @@ def _image_run(study: Study, asked: Asked, label: str) -> Prepared:
         _headline(label, chosen.about, chosen.source),
         f"{len(prompts.forget)} prompts to forget, {len(prompts.retain)} to keep; pictures "
         + ("are the study's real ones" if real else "are drawn by the original"),
-        f"“{prompts.forget[0]}” is to become “{prompts.relabelled[0]}” where a method puts another in its place",
+        f"“{prompts.forget[0]}” is to become “{prompts.relabelled[0]}” for methods that use an anchor concept",
     )
-    return Prepared(label, about, steps, run_folder(plan), partial(unlearn, plan))
+    return PreparedRun(label, about, steps, run_folder(plan), partial(unlearn, plan))
 
 
 def _headline(label: str, about: str, source: str) -> str:
@@ -190,7 +191,7 @@ def _headline(label: str, about: str, source: str) -> str:
 
 
 def add_to_study(study: Study, folder: Path, made: Sequence[ModelSpec]) -> Study | None:
-    """Write the study file of a folder of runs, with these models in it; None where there are none.
+    """Write the study file of a folder of runs, with these models in it; None if there are none.
 
     A model whose weights it has already is replaced.
     """

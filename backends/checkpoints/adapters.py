@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from backends.checkpoints.tensors import adapter_file, deeper, read_header, read_json
+from backends.checkpoints.tensors import adapter_file, nested_hint, read_header, read_json
 from backends.checkpoints.wrapped_names import unwrapped
 from backends.errors import CheckpointError
 
@@ -57,7 +57,7 @@ def adapter_settings(folder: Path) -> dict[str, Any]:
         raise CheckpointError(
             "this folder holds no PEFT adapter (no adapter_config.json)",
             where=str(folder),
-            how=deeper(folder, path.name),
+            how=nested_hint(folder, path.name),
         )
     settings = read_json(path)
     kind = settings.get("peft_type")
@@ -72,7 +72,7 @@ def adapter_settings(folder: Path) -> dict[str, Any]:
         beyond = f"a changed base (init_lora_weights={start})"
     if beyond:
         raise CheckpointError(
-            f"this adapter comes with {beyond}, which cannot be loaded exactly", where=str(path), how=_MERGE
+            f"this adapter uses {beyond}, which cannot be loaded exactly", where=str(path), how=_MERGE
         )
     return settings
 
@@ -209,10 +209,10 @@ def _check_layer(
     if not fits or down[0] != up[1]:
         told = "no such layer" if found is None else f"shape {list(found)}"
         raise CheckpointError(
-            f"this adapter was made for another base model: {layer}.weight has {told} there, "
+            f"this adapter was trained on another base model: {layer}.weight has {told} there, "
             f"and the adapter {list(down)} and {list(up)}",
             where=where,
-            how="Name the base it was trained on in `source`",
+            how="Use the base it was trained on as `source`",
         )
 
 

@@ -135,7 +135,7 @@ def _states(files: list[Path]) -> tuple[tuple[str, int, int], ...]:
 
 @lru_cache(maxsize=256)
 def _digest(path: Path, states: tuple[tuple[str, int, int], ...]) -> str:
-    """Of all files of a folder with compressed weights, or of the one file; `states` tell when to ask anew."""
+    """Of all files of a folder with compressed weights, or of the one file; `states` tell when to ask again."""
     digest = blake3()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
         if file.is_file():

@@ -1,4 +1,4 @@
-"""What an image model draws with beside its weights, as files and identity: learned tokens and ways of drawing."""
+"""What an image model draws with beside its weights, as files and identity: learned tokens and ways of sampling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from backends.study import ModelSpec
 
 
 def check_drawing(spec: ModelSpec) -> None:
-    """Refuse ways of drawing for pictures that are drawn already, and learned tokens that are not here.
+    """Refuse ways of sampling for pictures that are drawn already, and learned tokens that are not here.
 
     Raises:
         CheckpointError: what is wrong with which model.
     """
-    if not kind_of(spec.source).has_weights and spec.drawn_otherwise:
+    if not kind_of(spec.source).has_weights and spec.samples_differently:
         raise CheckpointError(
-            "the source is a folder of pictures, and those are drawn already",
+            "the source is a folder of finished pictures",
             where=f"{spec.name}: {spec.source}",
             how="Leave out `inference` and `embeddings`",
         )

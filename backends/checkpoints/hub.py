@@ -84,7 +84,8 @@ def from_hub(repository: str, revision: str, files: list[str] | None = None, *, 
     except (OSError, ValueError, HfHubHTTPError) as error:
         offline = " (offline mode is on)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise CheckpointError(
-            f"this is no folder here, and the hub did not give it{offline}: {type(error).__name__}",
+            "there is no such folder here, and the hub has no such repository or cannot be "
+            f"reached{offline}: {type(error).__name__}",
             where=repository,
             how="Check the spelling, or download it first and name its folder",
         ) from error

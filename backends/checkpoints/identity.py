@@ -28,8 +28,8 @@ from backends.study import Modality, ModelSpec
 class ModelIdentity:
     """What a model is, apart from where it lies: hashes of its weights and of its tokenizer ("" for images).
 
-    `asked` is what tells a study's way of asking it from earlier versions', see `backends.text.asking`; None where that
-    was not looked at, or the files are not here.
+    `asked` is what tells a study's way of asking it from earlier versions', see `backends.text.rendering`; None where
+    that was not looked at, or the files are not here.
     """
 
     fingerprint: str
@@ -65,7 +65,7 @@ def available(spec: ModelSpec) -> bool:
 
 
 def can_be_evaluated(spec: ModelSpec) -> bool:
-    """Whether evidence of the model can be had here: from its weights, or from pictures made elsewhere."""
+    """Whether evidence of the model is available here: from its weights, or from pictures made elsewhere."""
     return not kind_of(spec.source).has_weights or available(spec)
 
 
@@ -96,7 +96,7 @@ def identity(spec: ModelSpec) -> ModelIdentity:
     own = _identity(spec)
     if declared is not None and spec.fingerprint != own.declared():
         raise CheckpointError(
-            "its weights are not those that the study's `fingerprint` declares",
+            "its weights do not match the `fingerprint` in the study",
             where=spec.name,
             how="Remove the line `fingerprint` to use the files as they are",
         )
@@ -136,7 +136,7 @@ def inspect(spec: ModelSpec, modality: Modality) -> None:
 def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
     """Raises CheckpointError where a model has a part that its kind cannot use: the answers would be the base's."""
     if not kind_of(spec.source).has_weights and (modality == "text" or spec.weights or spec.adapter):
-        what = "language models answer in words" if modality == "text" else "pictures take no weights"
+        what = "language models generate text" if modality == "text" else "pictures have no weights"
         raise CheckpointError(
             f"the source is a folder of pictures, and {what}", where=f"{spec.name}: {spec.source}"
         )
@@ -144,13 +144,13 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         raise CheckpointError(
             "changed weights of a language model are read from a .safetensors file only",
             where=f"{spec.name}: {spec.weights}",
-            how="Save them so, name the whole model's folder in `source`, or a PEFT folder in `adapter`",
+            how="Save them as .safetensors, name the whole model's folder in `source`, or a PEFT folder in `adapter`",
         )
     if spec.weights and modality == "text" and (spec.adapter or spec.quantization):
         raise CheckpointError(
-            "changed weights go on a plain base, and this model has an adapter or is quantised, too",
+            "`weights` needs a plain base, but this model also has an adapter or is quantised",
             where=f"{spec.name}: {spec.weights}",
-            how="Leave one of them out",
+            how="Remove one of them",
         )
     if spec.quantization and modality == "image":
         raise CheckpointError(

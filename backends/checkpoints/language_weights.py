@@ -16,9 +16,9 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
-from backends.checkpoints.loader_report import Loaded, refuse_unfit
+from backends.checkpoints.loader_report import LoadResult, refuse_incomplete
 from backends.checkpoints.tensors import TensorInfo, read_header, weight_files
-from backends.checkpoints.wrapped_names import Unwrapped, unwrapped
+from backends.checkpoints.wrapped_names import UnwrappedNames, unwrapped
 
 MADE_BY_THE_MODEL = re.compile(
     r"(^|\.)(rotary_emb\.(inv_freq|cos_cached|sin_cached)|(attn|attention|attn\.attention)\.(masked_bias|bias)|"
@@ -28,7 +28,7 @@ MADE_BY_THE_MODEL = re.compile(
 WHOLE_NUMBERS = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})
 
 
-def load_module(folder: Path, dtype: torch.dtype, quantized: Mapping[str, Any]) -> tuple[Any, Loaded]:
+def load_module(folder: Path, dtype: torch.dtype, quantized: Mapping[str, Any]) -> tuple[Any, LoadResult]:
     """The model of a folder, and what reading it did.
 
     Args:
@@ -37,7 +37,7 @@ def load_module(folder: Path, dtype: torch.dtype, quantized: Mapping[str, Any]) 
         quantized: what `from_pretrained` needs to quantise as it loads; empty for not at all.
 
     Raises:
-        CheckpointError: a file is damaged, or tensors are missing, left over or of another shape.
+        CheckpointError: a file is damaged, or tensors are missing, left over or with another shape.
         OSError, ValueError, ...: transformers cannot make a model of it.
     """
     infos = {name: info for file in weight_files(folder) for name, info in read_header(file).items()}
@@ -53,11 +53,11 @@ def load_module(folder: Path, dtype: torch.dtype, quantized: Mapping[str, Any]) 
             key_mapping=names.key_mapping,
             **quantized,
         )
-    refuse_unfit(
+    refuse_incomplete(
         _left_out(found, "whole model"), str(folder)
     )  # what is half read may not even say what it holds
     loaded = _what_happened(module, infos, names, quantized)
-    refuse_unfit(loaded, str(folder))
+    refuse_incomplete(loaded, str(folder))
     return module, loaded
 
 
@@ -65,7 +65,7 @@ def load_gguf(file: Path) -> Any:
     """The model of a GGUF file, dequantised to float32.
 
     Raises:
-        CheckpointError: tensors are missing, left over or of another shape.
+        CheckpointError: tensors are missing, left over or with another shape.
         OSError, ValueError, ...: transformers cannot make a model of it.
     """
     from transformers import GgufConfig
@@ -79,21 +79,21 @@ def load_gguf(file: Path) -> Any:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
-    refuse_unfit(
-        _left_out(found, "GGUF file"), str(file), "Copy or download the file again, or convert it anew"
+    refuse_incomplete(
+        _left_out(found, "GGUF file"), str(file), "Copy or download the file again, or convert it again"
     )
     return module
 
 
 def head_is_the_embedding(module: Any) -> bool:
-    """Whether the output head is the very tensor of the embedding."""
+    """Whether the output head is the same tensor as the embedding."""
     head, embedding = module.get_output_embeddings(), module.get_input_embeddings()
     return head is not None and head.weight is embedding.weight
 
 
 def _what_happened(
-    module: Any, infos: Mapping[str, TensorInfo], names: Unwrapped, quantized: Mapping[str, Any]
-) -> Loaded:
+    module: Any, infos: Mapping[str, TensorInfo], names: UnwrappedNames, quantized: Mapping[str, Any]
+) -> LoadResult:
     """What became of the tensors of a model of which nothing was left out."""
     stored = {plain: infos[name] for name, plain in names.names.items()}
     ours = module.state_dict()
@@ -109,7 +109,7 @@ def _what_happened(
         for name, source in module.all_tied_weights_keys.items()
         if not {name, name.removeprefix(f"{module.base_model_prefix}.")} & stored.keys() and source != name
     }
-    return Loaded(
+    return LoadResult(
         "whole model",
         len(stored) - len(ignored) - len(whole),
         other_shape=tuple(whole),
@@ -121,14 +121,14 @@ def _what_happened(
     )
 
 
-def _left_out(found: Mapping[str, Any], form: str) -> Loaded:
+def _left_out(found: Mapping[str, Any], form: str) -> LoadResult:
     """Missing, unexpected and differently shaped tensors, as transformers tells of them; nothing else."""
     shapes = sorted(
         f"{name} ({_shape(stored)}, the model {_shape(ours)})"
         for name, stored, ours in found["mismatched_keys"]
     )
     unexpected = sorted(name for name in found["unexpected_keys"] if not MADE_BY_THE_MODEL.search(name))
-    return Loaded(form, 0, tuple(sorted(found["missing_keys"])), tuple(unexpected), tuple(shapes))
+    return LoadResult(form, 0, tuple(sorted(found["missing_keys"])), tuple(unexpected), tuple(shapes))
 
 
 def _shape(shape: Any) -> str:

@@ -17,7 +17,7 @@ NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadResult:
     """What reading weights into one module really did; of every loader, whatever it loads.
 
     Attributes:
@@ -48,7 +48,7 @@ class Loaded:
     @property
     def remarkable(self) -> tuple[str, ...]:
         """What of it every reader of the numbers should know, in sentences: nothing for a plain load."""
-        said = [f"{' and '.join(self.wrappers)} was taken away from the names of its tensors"] * bool(
+        said = [f"{' and '.join(self.wrappers)} was removed from the names of its tensors"] * bool(
             self.wrappers
         )
         return (*said, *self.notes)
@@ -62,7 +62,7 @@ class Loaded:
         if self.converted:
             said.append(f"converted from {', '.join(self.converted)}")
         if self.ignored:
-            said.append(f"{named(self.ignored)} not read: the model makes such tables itself")
+            said.append(f"{named(self.ignored)} not read: the model computes them")
         return (*said, *self.remarkable)
 
     def as_json(self) -> dict[str, Any]:
@@ -70,18 +70,18 @@ class Loaded:
         return {key: value for key, value in asdict(self).items() if value}
 
 
-def refuse_unfit(loaded: Loaded, where: str, how: str = "") -> None:
+def refuse_incomplete(loaded: LoadResult, where: str, how: str = "") -> None:
     """Refuses a load that left anything out: whatever is not read would be random, or silently the base's.
 
     Raises:
-        CheckpointError: in one sentence, which tensors are missing, unexpected or of another shape.
+        CheckpointError: in one sentence, which tensors are missing, unexpected or with another shape.
     """
     told = [
         f"{_count(len(names))} {words}: {named(names)}"
         for names, words in (
             (loaded.missing, "missing"),
-            (loaded.unexpected, "without a place in the model"),
-            (loaded.other_shape, "of another shape"),
+            (loaded.unexpected, "not in the model"),
+            (loaded.other_shape, "with another shape"),
         )
         if names
     ]

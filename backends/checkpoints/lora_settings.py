@@ -98,12 +98,12 @@ def _stated(file: Path) -> dict[str, dict[str, Any]]:
         raise _damaged(file) from error
     if not isinstance(values, dict):
         raise _damaged(file)
-    found: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, Any]] = {}
     for name, value in values.items():
         part, dot, key = str(name).partition(".")
         owner, own = (part, key) if dot else ("", part)
-        found.setdefault(owner, {})[own] = value
-    return found
+        result.setdefault(owner, {})[own] = value
+    return result
 
 
 def _settings(values: Mapping[str, Any], where: Path, source: str) -> LoraSettings:
@@ -111,13 +111,13 @@ def _settings(values: Mapping[str, Any], where: Path, source: str) -> LoraSettin
     start = values.get("init_lora_weights")
     if str(kind).upper().rpartition(".")[2] != "LORA":
         raise CheckpointError(
-            f"an adapter of the type {str(kind)[:40]} is not read, only LoRA is",
+            f"an adapter of the type {str(kind)[:40]} is not supported, only LoRA is",
             where=str(where),
             how="Merge it with the tool that made it, and save the changed tensors",
         )
     if isinstance(start, str) and start.lower().startswith(_CHANGES_THE_BASE):
         raise CheckpointError(
-            f"it was trained on a changed base (init_lora_weights = {start[:40]}), so its tensors alone do not give "
+            f"it was trained on a changed base (init_lora_weights = {start[:40]}), so its tensors alone do not define "
             "the model",
             where=str(where),
             how="Merge it with PEFT, and save the changed tensors",

@@ -12,7 +12,7 @@ from backends.errors import CheckpointError
 
 
 def with_changes(module: nn.Module, changes: Mapping[str, Tensor]) -> nn.Module:
-    """A copy of the module with these tensors in it; all others are the very tensors of the module."""
+    """A copy of the module with these tensors in it; all others are the module's own tensors."""
     shared: dict[int, object] = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
     result: nn.Module = copy.deepcopy(module, shared)
     for name, tensor in changes.items():
@@ -26,16 +26,16 @@ def mixed(start: nn.Module, end: nn.Module, share: float, *, where: str) -> dict
     Tied tensors appear under each of their names.
 
     Raises:
-        CheckpointError: the two have not the same tensors, or nothing differs.
+        CheckpointError: the two do not have the same tensors, or nothing differs.
     """
     ours, theirs = start.state_dict(), end.state_dict()
     shapes = [{name: tensor.shape for name, tensor in held.items()} for held in (ours, theirs)]
     other = sorted(name for name in ours.keys() | theirs.keys() if shapes[0].get(name) != shapes[1].get(name))
     if other:
         raise CheckpointError(
-            f"the two models have not the same tensors ({other[0][:120]})",
+            f"the two models do not have the same tensors ({other[0][:120]})",
             where=where,
-            how="Dial between checkpoints of one architecture",
+            how="Interpolate between checkpoints of one architecture",
         )
     changes: dict[str, Tensor] = {}
     for name, tensor in ours.items():

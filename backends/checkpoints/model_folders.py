@@ -51,20 +51,20 @@ def check_folder(folder: Path, modality: Modality, name: str) -> dict[str, Tenso
             where=f"{name}: {folder}",
             how="Name the base model in `source` and this folder in `adapter`",
         )
-    found = detect_modality(folder)
-    if found != modality:
+    kind = detect_modality(folder)
+    if kind != modality:
         kinds = {"image": "an image diffusion pipeline", "text": "a transformers model"}
         wanted = {"image": "image diffusion models", "text": "language models"}
         raise CheckpointError(
-            f"this is {kinds[found]}, but the study compares {wanted[modality]}", where=f"{name}: {folder}"
+            f"this is {kinds[kind]}, but the study compares {wanted[modality]}", where=f"{name}: {folder}"
         )
-    if found == "text":
+    if kind == "text":
         architectures = read_json(folder / "config.json").get("architectures")
         if not isinstance(architectures, list):
             architectures = []  # whether it loads without is for transformers to say
         if architectures and not any("CausalLM" in str(a) or "LMHead" in str(a) for a in architectures):
             raise CheckpointError(
-                f"{architectures[0]} is no causal language model, so it cannot answer prompts",
+                f"{architectures[0]} is not a causal language model, so it cannot answer prompts",
                 where=f"{name}: {folder}",
             )
     infos = {tensor: info for file in weight_files(folder) for tensor, info in read_header(file).items()}

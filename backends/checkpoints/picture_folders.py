@@ -33,12 +33,12 @@ def pictures_in(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise CheckpointError("there is no such folder of pictures", where=str(folder), how="Check the path")
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
+    result = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not result:
         raise CheckpointError(
             f"this folder holds no pictures ({', '.join(sorted(SUFFIXES))})", where=str(folder)
         )
-    return found
+    return result
 
 
 def folder_digest(folder: Path, files: Sequence[Path]) -> str:
@@ -57,15 +57,15 @@ def placed(
     """
     names = {_plain(str(path.relative_to(folder).with_suffix(""))): path for path in files}
     names |= {_plain(path.stem): path for path in files if _plain(path.stem) not in names}
-    found: dict[tuple[str, int], Path] = {}
+    result: dict[tuple[str, int], Path] = {}
     for number, probe in enumerate(probes):
         seeds = sampling.of(probe).seeds
         for seed in seeds:
             file = next((names[name] for name in _names(probe, number, seed, seeds) if name in names), None)
             if file is not None:
-                found[probe.id, seed] = file
-    used = set(found.values())
-    return found, [path for path in files if path not in used]
+                result[probe.id, seed] = file
+    used = set(result.values())
+    return result, [path for path in files if path not in used]
 
 
 def _names(probe: Probe, number: int, seed: int, seeds: Sequence[int]) -> list[str]:
@@ -73,12 +73,12 @@ def _names(probe: Probe, number: int, seed: int, seeds: Sequence[int]) -> list[s
     style, shown = probe.concepts.get("style"), probe.concepts.get("object")
     heads = [f"{style}_{shown}"] if style and shown else []
     heads += [probe.id, probe.prompt]
-    found = [
+    result = [
         _plain(f"{head}{joint}{seed}") for head in heads for joint in ("_seed", "_seed_", "_", "/", "/seed")
     ]
     if len(seeds) == 1:
-        found += [_plain(head) for head in heads] + [str(number)]
-    return found
+        result += [_plain(head) for head in heads] + [str(number)]
+    return result
 
 
 def _plain(name: str) -> str:

@@ -38,7 +38,7 @@ class Located:
         here: all its weights are on this machine, or in the hub's own cache.
         folder: of the model below adapters and changed weights, where it can be read; None where it is not here, or
             was not converted yet.
-        identity: of its weights and tokenizer, from its files or as it is declared; None where it cannot be had.
+        identity: of its weights and tokenizer, from its files or as it is declared; None where it is not available.
         error: why not.
     """
 
@@ -71,7 +71,7 @@ class ResolvedModel:
 
     @property
     def can_be_evaluated(self) -> bool:
-        """Evidence of it can be had here: from its weights, or from pictures made elsewhere."""
+        """Evidence of it is available here: from its weights, or from pictures made elsewhere."""
         return self.here or not self.kind.has_weights
 
     @property
@@ -79,7 +79,7 @@ class ResolvedModel:
         """Of its weights and tokenizer.
 
         Raises:
-            CheckpointError: it cannot be had.
+            CheckpointError: it is not available.
         """
         return identity_of(self.located)
 
@@ -156,7 +156,7 @@ def located_model(spec: ModelSpec) -> Located:
 
 
 def identity_of(located: Located) -> ModelIdentity:
-    """Of a model's weights and tokenizer; raises CheckpointError where it cannot be had."""
+    """Of a model's weights and tokenizer; raises CheckpointError where it is not available."""
     if located.identity is None:
         assert located.error is not None
         raise located.error.with_traceback(None)  # it is kept, and must not grow with every time it is told
@@ -269,7 +269,7 @@ def _tokenizer_difference(original: ResolvedModel, spec: ModelSpec, located: Loc
     if identity_of(located).tokenizer == original.identity.tokenizer or not located.here:
         return ""
     if not original.here:
-        return "the original is not here, and its fingerprint names another one"
+        return "the original is not on this machine, and its fingerprint is that of another model"
     ours, theirs = (
         resolve(each.source, revision=each.revision) / each.subfolder for each in (original.spec, spec)
     )

@@ -44,7 +44,7 @@ class SourceKind:
         here: whether it is on this machine; source and revision.
         ready: where its files lie so that they can be read, None where they are not here or were not converted yet.
         place: the same, after it was fetched or converted where that is needed and allowed; CheckpointError where it
-            cannot be had.
+            is not available.
         watched: files and folders whose change may make another model of it; source and revision.
         digests: of a whole model; source, revision and subfolder; CheckpointError where it cannot be read.
         check: whether it can be loaded, without loading it: model and modality of the study; CheckpointError where not,

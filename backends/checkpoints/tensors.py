@@ -69,7 +69,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
         info = _tensor_info(entry, base)
         if info is None:
             raise CheckpointError(
-                f"its header describes the tensor {name[:80]} wrongly, so this is no sound safetensors file",
+                f"its header describes the tensor {name[:80]} wrongly, so the safetensors file is damaged",
                 where=str(path),
                 how="Copy or download it again",
             )
@@ -85,7 +85,7 @@ def read_header(path: Path) -> dict[str, TensorInfo]:
 
 
 def safetensors_metadata(path: Path) -> dict[str, str]:
-    """The texts that a safetensors file's writer put beside its tensors; {} where there are none.
+    """The texts that a safetensors file's writer put beside its tensors; {} if there are none.
 
     Raises:
         CheckpointError: as `read_header`.
@@ -136,17 +136,17 @@ def adapter_file(folder: Path) -> Path:
     raise CheckpointError(
         "this folder holds no adapter_model.safetensors",
         where=str(folder),
-        how=deeper(folder, path.name) or "Save the adapter again with save_pretrained",
+        how=nested_hint(folder, path.name) or "Save the adapter again with save_pretrained",
     )
 
 
-def deeper(folder: Path, name: str) -> str:
+def nested_hint(folder: Path, name: str) -> str:
     """A hint where the file lies in a folder of the folder, as the Trainer's checkpoints do; "" where it does not."""
-    found = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}")]
-    if not found:
+    result = [path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{name}")]
+    if not result:
         return ""
-    last = max(found, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.name)], path.name))
-    others = f" (there are {len(found)} such folders)" if len(found) > 1 else ""
+    last = max(result, key=lambda path: ([int(part) for part in re.findall(r"\d+", path.name)], path.name))
+    others = f" (there are {len(result)} such folders)" if len(result) > 1 else ""
     return f"Name {last} instead, which has one{others}"
 
 
@@ -256,7 +256,7 @@ def _refuse_other_files(folder: Path) -> None:
         for shard in shards.values():
             if not isinstance(shard, str) or Path(shard).name != shard or not shard.endswith(".safetensors"):
                 raise CheckpointError(
-                    f"it names {str(shard)[:80]!r} as weights, which is no safetensors file of this folder",
+                    f"it names {str(shard)[:80]!r} as weights, which is not a safetensors file of this folder",
                     where=str(index),
                     how="Save the model again with save_pretrained",
                 )
@@ -309,7 +309,7 @@ def _counts(value: Any) -> TypeGuard[list[int]]:
 
 def _broken(path: Path, size: int) -> CheckpointError:
     return CheckpointError(
-        f"this is no whole safetensors file ({size:,} bytes)",
+        f"this safetensors file is incomplete ({size:,} bytes)",
         where=str(path),
         how="Copy or download it again",
     )

@@ -98,8 +98,8 @@ def common_vocabulary(original: Path, folder: Path, name: str) -> str:
     if None not in sizes and sizes[0] != sizes[1]:
         said += f", its output {sizes[1]:,} numbers, {name}'s {sizes[0]:,}"
     return (
-        f"{said}: answers are compared on the common vocabulary, and probabilities are those among all tokens that "
-        "each model has"
+        f"{said}: answers are compared on the common vocabulary, and probabilities are over all tokens of "
+        "each model"
     )
 
 
@@ -108,7 +108,7 @@ def unused_template(adapter: Path, base: Path) -> str:
     mine, theirs = _template(adapter), _template(base)
     if not mine or mine.strip() == theirs.strip():
         return ""
-    return "its folder has a chat template of its own, which is not used: prompts are laid out by its base's"
+    return "its folder has its own chat template, which is not used: prompts use its base's"
 
 
 def _template(folder: Path) -> str:
@@ -134,12 +134,12 @@ def _difference(original: Path, folder: Path, _before: object, _after: object) -
         if ordinary:
             return Difference(f"{has} ordinary tokens of its own ({_listed(ordinary)})")
     if _way_of_cutting(ours) != _way_of_cutting(theirs):
-        return Difference("it cuts texts by other rules")
+        return Difference("it tokenises texts by other rules")
     for text in _TEXTS:
         if ours(text)["input_ids"] != theirs(text)["input_ids"]:
-            return Difference(f"it cuts {text[:20]!r} into other tokens, or puts others around it")
+            return Difference(f"it tokenises {text[:20]!r} differently, or adds other special tokens")
     if _laid_out(ours) != _laid_out(theirs):
-        return Difference("its chat template lays a conversation out in another way")
+        return Difference("its chat template formats a conversation differently")
     return Difference("", tuple(more), tuple(fewer))
 
 
@@ -177,15 +177,15 @@ def _laid_out(tokenizer: Any) -> list[str]:
         return []
     from jinja2 import TemplateError
 
-    found = []
+    result = []
     for chat in _CHATS:
         for open_end in (True, False):
             try:
                 text = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=open_end)
             except (TemplateError, TypeError, ValueError) as error:
                 text = type(error).__name__
-            found.append(str(text))
-    return found
+            result.append(str(text))
+    return result
 
 
 def outputs(folder: Path) -> int | None:

@@ -25,7 +25,7 @@ _IN_FRONT = rf"^(?:{IN_FRONT}\.)+"
 
 
 @dataclass(frozen=True, slots=True)
-class Unwrapped:
+class UnwrappedNames:
     """Names as they are without wrapping.
 
     Attributes:
@@ -45,7 +45,7 @@ class Unwrapped:
         return {f"{_ANYWHERE}(?#{place})": "" for place in range(depth)} | {_IN_FRONT: ""}
 
 
-def unwrapped(names: Iterable[str], where: str) -> Unwrapped:
+def unwrapped(names: Iterable[str], where: str) -> UnwrappedNames:
     """Takes wrapping away from names; in any order and depth.
 
     Args:
@@ -55,40 +55,40 @@ def unwrapped(names: Iterable[str], where: str) -> Unwrapped:
     Raises:
         CheckpointError: two tensors would have one name, so nobody can say which one is meant.
     """
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     wrappers: dict[str, None] = {}
     for name in names:
         plain = re.sub(_IN_FRONT, "", re.sub(_ANYWHERE, "", name))
-        found[name] = plain
+        result[name] = plain
         if plain != name:
             parts = name.split(".")
             wrappers |= dict.fromkeys(f"{part}." for part in parts if part in ANYWHERE)
             wrappers |= dict.fromkeys([f"{IN_FRONT}."] if _in_front(parts) else [])
     if wrappers:
-        name, times = Counter(found.values()).most_common(1)[0]
+        name, times = Counter(result.values()).most_common(1)[0]
         if times > 1:
             raise CheckpointError(
                 f"the tensor {name[:120]} is there more than once, under names of wrapped and plain models",
                 where=where,
                 how="Save the unwrapped model with save_pretrained",
             )
-    return Unwrapped(found, tuple(wrappers))
+    return UnwrappedNames(result, tuple(wrappers))
 
 
 def unwrapped_part(folder: Path, files: Iterable[Path]) -> list[str]:
     """What a language model's identity says of wrapped names, nothing without them.
 
-    Such files were once read as random weights, whose numbers must not be taken for those of the file as it is.
+    Such files were once read as random weights, whose numbers must not be mistaken for those of the file as it is.
     """
     if (folder / "model_index.json").is_file():
         return []
-    found = {wrapper for file in files for wrapper in _wrappers_in(file, file.stat().st_mtime_ns)}
-    return [f"names without {' '.join(sorted(found))}"] if found else []
+    result = {wrapper for file in files for wrapper in _wrappers_in(file, file.stat().st_mtime_ns)}
+    return [f"names without {' '.join(sorted(result))}"] if result else []
 
 
 @lru_cache(maxsize=4096)
 def _wrappers_in(file: Path, changed: int) -> tuple[str, ...]:
-    """What wraps the names in a safetensors file; `changed` tells when to ask anew."""
+    """What wraps the names in a safetensors file; `changed` tells when to ask again."""
     return unwrapped(read_header(file), str(file)).wrappers
 
 

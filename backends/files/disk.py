@@ -18,8 +18,8 @@ from backends.errors import BoardError, StoreError
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 NOTHING_LOST = (
-    "Free some space or choose another folder with UNLEARNBOARD_CACHE; what was stored stays, and the same command "
-    "goes on from there"
+    "Free some space or choose another folder with UNLEARNBOARD_CACHE; what was stored is kept, and the same "
+    "command resumes"
 )
 
 
@@ -70,17 +70,17 @@ def kept(what: str, folder: Path, needed: int = 0, kind: type[BoardError] = Stor
 
 
 def full(folder: Path, needed: int = 0, what: str = "") -> str:
-    """`the disk is full: a picture needs 1.2 MB, 0.3 MB are free`, as far as that is known."""
+    """`the disk is full: a picture needs 1.2 MB, 0.3 MB are free`, if known."""
     free = free_bytes(folder)
     facts = []
     if needed:
         facts.append(f"{what or 'this'} needs {size(needed)}")
     elif what:
-        facts.append(f"there is no room for {what}")
+        facts.append(f"there is not enough space for {what}")
     if free is not None:
         facts.append(f"{size(free)} are free")
     # Free space that would do means that a quota is used up, or that some was freed meanwhile.
-    quota = " or its quota used up" if needed and free is not None and free > needed else ""
+    quota = " or its quota is used up" if needed and free is not None and free > needed else ""
     return f"the disk is full{quota}" + (f": {', '.join(facts)}" if facts else "")
 
 

@@ -25,10 +25,10 @@ def text_states(pipe: Any, prompts: Sequence[str]) -> tuple[Tensor, Tensor | Non
     if hasattr(pipe, "patch"):
         return pipe.encode(prompts), None
     device = getattr(pipe, "_execution_device", pipe.device)
-    found = pipe.encode_prompt(
+    embeddings = pipe.encode_prompt(
         list(prompts), device=device, num_images_per_prompt=1, do_classifier_free_guidance=False
     )
-    return found[0], found[2] if len(found) > 2 else None
+    return embeddings[0], embeddings[2] if len(embeddings) > 2 else None
 
 
 def noise_per_prediction(scheduler: Any, timestep: Any) -> float:

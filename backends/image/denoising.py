@@ -16,9 +16,9 @@ from torch import Tensor
 
 from backends.checkpoints.tensors import file_digest
 from backends.errors import ModelError
-from backends.image.clean import is_flow
+from backends.image.clean_prediction import is_flow
+from backends.image.denoiser_calls import denoiser, predictor, vae_factor
 from backends.image.patch_pipeline import to_latents
-from backends.image.predicting import denoiser, predictor, vae_factor
 from backends.image.real_pictures import RealPicture
 from backends.interfaces import Stop
 
@@ -27,7 +27,7 @@ from backends.interfaces import Stop
 def denoising_losses(
     pipe: Any, pictures: Sequence[RealPicture], timesteps: Sequence[int], stop: Stop
 ) -> Iterator[tuple[RealPicture, list[float]]]:
-    """Mean squared error of the predicted noise at each timestep, one list a picture; ends early when stopped.
+    """Mean squared error of the predicted noise at each timestep, one list per picture; ends early when stopped.
 
     The noise of a picture comes from the processor, seeded by what the file holds, so it is the same for every model
     and in every order. Without guidance, as in training (Ho et al. 2020, eq. 14); the target is what the scheduler's
@@ -35,7 +35,7 @@ def denoising_losses(
     share t / T of noise.
 
     Raises:
-        ModelError: a pipeline whose latents are not known here, a picture that cannot be read, or a loss that is no
+        ModelError: a pipeline whose latents are not supported, a picture that cannot be read, or a loss that is no
             number.
     """
     training, predict, model = pipe.scheduler, predictor(pipe), denoiser(pipe)
@@ -56,7 +56,7 @@ def denoising_losses(
         predicted = predict(pipe, noisy.to(model.device, model.dtype), steps.to(model.device), picture.prompt)
         losses = (predicted.float().cpu() - target).square().flatten(1).mean(1)
         if not losses.isfinite().all():
-            raise ModelError("the loss of a picture is no number", where=picture.name)
+            raise ModelError("the loss of a picture is NaN or infinite", where=picture.name)
         yield picture, losses.tolist()
 
 
@@ -72,7 +72,7 @@ def _noisy_and_target(scheduler: Any, clean: Tensor, noise: Tensor, steps: Tenso
     kind = scheduler.config.get("prediction_type")
     if not hasattr(scheduler, "alphas_cumprod") or kind not in ("epsilon", "sample", "v_prediction"):
         raise ModelError(
-            f"denoising losses with a {type(scheduler).__name__} are not known here",
+            f"denoising losses with a {type(scheduler).__name__} are not supported",
             how="Leave out [denoising]",
         )
     kept = scheduler.alphas_cumprod.cpu().float()[steps].view(shape)

@@ -10,14 +10,14 @@ from typing import Any
 
 from torch import nn
 
-from backends.image.checkpoints.version_shapes import States, Version
-from backends.image.turns import Kept
+from backends.image.checkpoints.version_shapes import States, VersionWeights
+from backends.image.version_swap import StoredVersion
 from backends.study import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """The weights of a model as they were loaded; models that only draw otherwise have the same.
+class LoadedParts:
+    """The weights of a model as they were loaded; models that differ only in sampling share them.
 
     Attributes:
         folder: of the pipeline.
@@ -30,8 +30,8 @@ class Parts:
     folder: Path
     pipe: Any
     components: Mapping[str, Any]
-    kept: Kept | None
-    version: Version | None
+    kept: StoredVersion | None
+    version: VersionWeights | None
 
 
 def weights_of(spec: ModelSpec) -> ModelSpec:

@@ -27,20 +27,20 @@ from backends.checkpoints.identity import resolve
 from backends.checkpoints.loader_report import LoaderReport
 from backends.checkpoints.mixing import mixed, with_changes
 from backends.errors import CheckpointError, ModelError
-from backends.image.calling import arguments_for, as_uint8, pixels_so_far, takes_generators
 from backends.image.checkpoints.embeddings import is_learned, read_learned, with_learned
 from backends.image.checkpoints.erasers import add_erasers
 from backends.image.checkpoints.folders import load_pipeline, stored_types
 from backends.image.checkpoints.version_files import read_tensors
-from backends.image.checkpoints.version_shapes import States, Version, denoiser_of
+from backends.image.checkpoints.version_shapes import States, VersionWeights, denoiser_of
 from backends.image.checkpoints.weights import narrower, part_of_the_way, read_version, share_equal
-from backends.image.comparing import differences, loader_report
-from backends.image.guiding import check_way, guided, report_line, without_effect
-from backends.image.parts import Parts, bytes_of, modules_of, size_of, weights_of, with_components
-from backends.image.prompts import what_is_cut
+from backends.image.comparison import differences, loader_report
+from backends.image.guidance import check_inference, guided, report_line, without_effect
+from backends.image.parts import LoadedParts, bytes_of, modules_of, size_of, weights_of, with_components
+from backends.image.pipeline_calls import arguments_for, as_uint8, pixels_so_far, takes_generators
+from backends.image.prompts import truncated_part
 from backends.image.schedulers import with_scheduler
 from backends.image.steps import run_in_steps
-from backends.image.turns import SHARE, Kept, changes_between, inside, keep, tensors_of
+from backends.image.version_swap import SHARE, StoredVersion, changes_between, inside, keep, tensors_of
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.study import ModelSpec, Sampling
 from backends.study.inference import Inference
@@ -67,15 +67,15 @@ class DiffusionModels:
         self._bases: dict[Path, Any] = {}
         self._pipes: dict[str, Any] = {}
         self._folders: dict[str, Path] = {}
-        self._kept: dict[str, Kept] = {}
+        self._kept: dict[str, StoredVersion] = {}
         self._held: dict[int, int] = {}
         self._stored: dict[Path, dict[str, torch.dtype]] = {}
         self._rounded: dict[Path, int] = {}
-        self._alike: dict[ModelSpec, Parts] = {}
+        self._alike: dict[ModelSpec, LoadedParts] = {}
         self._ways: dict[str, Inference] = {}
         self._tokens: dict[str, list[str]] = {}
         self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
-        self.versions: dict[str, Version] = {}
+        self.versions: dict[str, VersionWeights] = {}
         self.notes: list[str] = []
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
@@ -98,7 +98,7 @@ class DiffusionModels:
         if same not in self._alike:
             self._alike[same] = self._parts(spec)
         parts = self._alike[same]
-        check_way(parts.pipe, spec.inference, spec.name)
+        check_inference(parts.pipe, spec.inference, spec.name)
         components = dict(parts.components)
         if spec.embeddings:
             learned = [each for token, file in spec.embeddings for each in read_learned(file, token)]
@@ -113,8 +113,8 @@ class DiffusionModels:
         self._pipes[spec.name] = with_components(parts.pipe, components)
         self._folders[spec.name] = parts.folder
 
-    def _parts(self, spec: ModelSpec) -> Parts:
-        """Load what the weights of a model are, whatever else it draws with."""
+    def _parts(self, spec: ModelSpec) -> LoadedParts:
+        """Load what the weights of a model are, regardless of how it samples."""
         folder = (resolve(spec.source, revision=spec.revision) / spec.subfolder).resolve()
         if spec.weights:
             pipe = self._base(folder)
@@ -131,8 +131,8 @@ class DiffusionModels:
             if folder not in self._bases and not self._beside(components, pipe, folder, spec):
                 self._bases[folder] = self._shared(pipe, folder)
         kept, version = self._kept.pop(spec.name, None), self.versions.pop(spec.name, None)
-        # The pipeline is made anew: what was loaded and is not in these components is to be let go.
-        return Parts(folder, with_components(pipe, components), components, kept, version)
+        # The pipeline is rebuilt: what was loaded and is not in these components is to be let go.
+        return LoadedParts(folder, with_components(pipe, components), components, kept, version)
 
     def pipeline(self, name: str) -> Any:
         """The loaded pipeline of a model; what it changes is read for as long as the caller holds it, where on disk."""
@@ -148,14 +148,14 @@ class DiffusionModels:
     def report(self, name: str, original: str) -> LoaderReport:
         """What of a loaded model differs from the original, which is loaded too."""
         version, rounded = self.versions.get(name), self._rounded.get(self._folders[name], 0)
-        found = loader_report(self.pipeline(original), self.pipeline(name), version, rounded)
+        result = loader_report(self.pipeline(original), self.pipeline(name), version, rounded)
         way, tokens = self._ways[name], self._tokens.get(name, [])
         if not way.said and not tokens:
-            return found
-        changed = bool(found.changed)
+            return result
+        changed = bool(result.changed)
         line = report_line(way, [f"learned token {each}" for each in tokens], weights=changed)
-        shape = found.shape if changed or name in self.versions else "same weights, drawn otherwise"
-        return replace(found, shape=shape, notes=(line, *found.notes))
+        shape = result.shape if changed or name in self.versions else "same weights, other sampling"
+        return replace(result, shape=shape, notes=(line, *result.notes))
 
     def identity_check(self, name: str, sampling: Sampling) -> str:
         """Load a folder once more and draw one picture with each: "" where they agree bit for bit.
@@ -179,9 +179,9 @@ class DiffusionModels:
         if np.array_equal(drawn[0], drawn[1]):
             return ""
         reasons = (
-            "; ".join(differences(pipe, again)) or "its settings agree, so the device's arithmetic varies"
+            "; ".join(differences(pipe, again)) or "its settings agree, so the device is not deterministic"
         )
-        return f"the same files drew two pictures up to {apart:.3f} apart ({reasons})"
+        return f"the same files gave two pictures up to {apart:.3f} apart ({reasons})"
 
     def bytes(self) -> int:
         """Memory of all loaded parameters and buffers; shared ones count once."""
@@ -193,7 +193,7 @@ class DiffusionModels:
     ) -> Iterator[PartialImage]:
         """Pictures as they form, one model after another; ends at once, without the rest, when stopped.
 
-        Where versions take turns in the original's modules, a later call ends one that was left half-way.
+        Where versions are swapped into the original's modules, a later call ends one that was left half-way.
 
         Raises:
             ModelError: an empty prompt, one that is too long, or a size that the model cannot draw.
@@ -213,7 +213,7 @@ class DiffusionModels:
         for request in requests:
             if not request.prompt.strip():
                 raise ModelError("the prompt is empty", how="Write what the picture should show")
-            note = what_is_cut(self._pipes[request.model], request.prompt)
+            note = truncated_part(self._pipes[request.model], request.prompt)
             if note and note not in self.notes:
                 self.notes.append(note)
         # A pipeline takes one guidance scale for all pictures of a call.
@@ -259,7 +259,7 @@ class DiffusionModels:
             try:
                 pictures.close()
             except ValueError as error:  # it is running: in another thread
-                raise ModelError("these models are drawing", how="Wait until they are done") from error
+                raise ModelError("these models are busy", how="Wait until they are done") from error
 
     def _batch(
         self,
@@ -285,9 +285,9 @@ class DiffusionModels:
                 continue
             if step.done and not np.isfinite(np.asarray(step.images, dtype=np.float32)).all():
                 raise ModelError(
-                    "the picture came out as not-a-number values, which would be shown as black",
+                    "the picture has NaN values, which would be shown as black",
                     where=chosen[0].model,
-                    how="Draw in float32 (UNLEARNBOARD_DTYPE=float32), or take an earlier checkpoint",
+                    how="Use float32 (UNLEARNBOARD_DTYPE=float32), or take an earlier checkpoint",
                 )
             seconds = (time.perf_counter() - started) / len(indices)
             for index, pixels in zip(indices, pictures, strict=True):
@@ -351,16 +351,16 @@ class DiffusionModels:
         """Let a folder take turns in the modules of a base that it differs from in its tensors only."""
         for beside, base in self._bases.items():
             alike = type(base) is type(pipe)
-            found = (
+            changes = (
                 changes_between(modules_of(base), modules_of(pipe), self._narrower(beside, folder))
                 if alike
                 else None
             )
-            if found is not None and self._exceeds(base, found.tensors):
-                kept = keep(modules_of(base), found.tensors)
+            if changes is not None and self._exceeds(base, changes.tensors):
+                kept = keep(modules_of(base), changes.tensors)
                 if kept is not None:
                     self._kept[spec.name] = kept
-                    self._rounded[folder] = found.rounded
+                    self._rounded[folder] = changes.rounded
                     components.update(modules_of(base))
                     return True
         return False

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 
-def what_is_cut(pipe: Any, prompt: str) -> str:
+def truncated_part(pipe: Any, prompt: str) -> str:
     """A sentence on what the pipeline does not read of a prompt; "" where it reads all."""
     tokenizer, longest = _reader(pipe)
     if tokenizer is None or not longest:

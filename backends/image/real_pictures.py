@@ -43,16 +43,16 @@ def real_pictures(folder: Path) -> list[RealPicture]:
         )
     except (OSError, ValueError, csv.Error) as error:
         raise StudyError(f"this file cannot be read ({error})", where=str(path)) from error
-    found = []
+    result = []
     for number, row in enumerate(rows, start=1):
         name, prompt = (row.get("file_name"), row.get("text")) if isinstance(row, dict) else (None, None)
         if not isinstance(name, str) or not isinstance(prompt, str) or not (folder / name).is_file():
             raise StudyError(
                 f"row {number} needs a file_name that is there and a text",
                 where=str(path),
-                how="Mend the row",
+                how="Fix the row",
             )
-        found.append(RealPicture(name, folder / name, prompt))
-    if not found:
+        result.append(RealPicture(name, folder / name, prompt))
+    if not result:
         raise StudyError("there are no pictures in it", where=str(path))
-    return found
+    return result

@@ -1,7 +1,7 @@
 """SAFREE's projection of a prompt's text states out of a concept (Yoon et al. 2024, arXiv 2410.12761, section 4.1).
 
 Left out of the paper: the filter that decides from the prompt how many steps are drawn so (here all are), and the
-filter of the latents' low frequencies. What the code here does otherwise than the authors' is in `docs/inference.md`.
+filter of the latents' low frequencies. Differences to the authors' code are listed in `docs/inference.md`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MASK = 0
 """Id that takes a token's place, as in the authors' code; an exclamation mark to CLIP."""
 
 ROUNDING = 1e-5
-"""Of float32 states: directions in which they reach less far than this share of the farthest are taken for none."""
+"""Of float32 states: directions in which they reach less far than this share of the farthest count as zero."""
 
 
 @dataclass(frozen=True, slots=True)

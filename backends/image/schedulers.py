@@ -12,7 +12,7 @@ from backends.study.inference import SCHEDULERS, fitting_schedulers
 
 
 def with_scheduler(pipe: Any, name: str) -> Any:
-    """The pipeline with the scheduler of that name; the very pipeline for "".
+    """The pipeline with the scheduler of that name; the pipeline itself for "".
 
     Clean latents beyond 1 are never clipped where there is a VAE, whose latents are larger; DDIM would do so where the
     pipeline's own settings do not speak of it.

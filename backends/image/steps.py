@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from backends.errors import BoardError, ModelError
-from backends.image.clean import clean_of, given
-from backends.image.predicting import unpacked
+from backends.image.clean_prediction import clean_of, given
+from backends.image.denoiser_calls import unpacked
 from backends.interfaces import Stop
 
 REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError)
@@ -27,7 +27,7 @@ REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class SamplingStep:
     """One step of a batch.
 
     Attributes:
@@ -47,13 +47,13 @@ class _Stopped(Exception):
     """Leaves the pipeline's loop."""
 
 
-def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterator[Step]:
+def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterator[SamplingStep]:
     """Call the pipeline and yield its steps; nothing more is yielded after `stop` says so.
 
     Raises:
         ModelError: the pipeline refuses the arguments (a size it cannot draw), or the device's memory is full.
     """
-    steps: queue.SimpleQueue[Step | BaseException | None] = queue.SimpleQueue()
+    steps: queue.SimpleQueue[SamplingStep | BaseException | None] = queue.SimpleQueue()
     left = threading.Event()
     worker = threading.Thread(target=_work, args=(pipe, arguments, stop, left, steps), daemon=True)
     worker.start()
@@ -61,11 +61,11 @@ def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterato
         while (item := steps.get()) is not None:
             if isinstance(item, torch.OutOfMemoryError):
                 raise ModelError(
-                    "the device's memory is full", how="Draw smaller pictures, or tick fewer models"
+                    "the device's memory is full", how="Use smaller pictures, or select fewer models"
                 ) from item
             if isinstance(item, REFUSALS) and not isinstance(item, BoardError):
                 said = (str(item).strip().splitlines() or [type(item).__name__])[0]
-                raise ModelError(f"the pipeline refuses this request ({said[:300]})") from item
+                raise ModelError(f"the pipeline rejects this request ({said[:300]})") from item
             if isinstance(item, BaseException):
                 raise item
             yield item
@@ -123,7 +123,7 @@ def _work(
     arguments: Mapping[str, Any],
     stop: Stop,
     left: threading.Event,
-    steps: queue.SimpleQueue[Step | BaseException | None],
+    steps: queue.SimpleQueue[SamplingStep | BaseException | None],
 ) -> None:
     number = 0
 
@@ -132,13 +132,13 @@ def _work(
         number += 1
         if left.is_set() or stop():
             raise _Stopped
-        steps.put(Step(number, clean, None, False))
+        steps.put(SamplingStep(number, clean, None, False))
 
     try:
         with _watched(pipe.scheduler, on_step):
             images = pipe(**arguments).images
         if not left.is_set():
-            steps.put(Step(number, None, images, True))
+            steps.put(SamplingStep(number, None, images, True))
         steps.put(None)
     except _Stopped:
         steps.put(None)

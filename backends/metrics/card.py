@@ -1,4 +1,4 @@
-"""What a person must know about a metric, as plain data, and the three shapes a metric can have."""
+"""What a reader needs to know about a metric, as plain data, and the three shapes a metric can have."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MetricCard:
         on_forget: which way is better on the forget probes.
         elsewhere: which way is better on all other probes.
         low: smallest possible value.
-        high: largest possible value; None where there is none.
+        high: largest possible value; None if there is none.
         ideal: what a perfectly unlearned model would have.
         needs: evidence and probe fields without which it is not defined.
         source: paper or code, with our deviations.

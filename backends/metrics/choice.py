@@ -53,13 +53,13 @@ def split_options(probe: Probe, evidence: TextEvidence) -> tuple[FloatArray, lis
 
 
 def _choice_accuracy(probe: Probe, evidence: TextEvidence) -> float:
-    found = split_options(probe, evidence)
-    return choice_accuracy(*found) if found else math.nan
+    options = split_options(probe, evidence)
+    return choice_accuracy(*options) if options else math.nan
 
 
 def _choice_probability(probe: Probe, evidence: TextEvidence) -> float:
-    found = split_options(probe, evidence)
-    return choice_probability(*found) if found else math.nan
+    options = split_options(probe, evidence)
+    return choice_probability(*options) if options else math.nan
 
 
 CHOICE_ACCURACY = TextMetric(
@@ -88,7 +88,7 @@ CHOICE_PROBABILITY = TextMetric(
         question="utility",
         modality="text",
         formula=r"\frac{p(y)^{1/|y|}}{p(y)^{1/|y|} + \sum_j p(\tilde y_j)^{1/|\tilde y_j|}}",
-        reading="How much of the probability of all options the true answer has.",
+        reading="Probability of the true option over that of all options.",
         on_forget="lower",
         elsewhere="higher",
         low=0.0,

@@ -38,8 +38,8 @@ DENOISING_DIFFERENCE = StudyMetric(
         question="forgetting",
         modality="image",
         formula=r"\frac{1}{n}\sum_i \frac{1}{T}\sum_t \ell_t(x_i; \theta) - \ell_t(x_i; \theta_{\text{original}})",
-        reading="How much worse the model predicts the noise in real pictures, from the same noise. On forget pictures "
-        "higher is forgotten more; elsewhere it is harm.",
+        reading="How much worse the model predicts the noise in real pictures, with the same noise. Higher means more "
+        "forgotten on forget pictures, and harm elsewhere.",
         on_forget="higher",
         elsewhere="lower",
         low=-math.inf,
@@ -58,8 +58,9 @@ DENOISING_AUC = StudyMetric(
         question="privacy",
         modality="image",
         formula=r"P\left(\bar\ell(x_{\text{forget}}) < \bar\ell(x_{\text{holdout}})\right)",
-        reading="Chance that a forgotten picture has a lower loss than one that no model saw: .5 cannot be told apart, "
-        "above it the pictures are still remembered, below it they stand out as erased.",
+        reading="Probability that a forget picture has a lower loss than an unseen one: at .5 they are "
+        "indistinguishable, above it the pictures are still remembered, below it they stand out as "
+        "erased.",
         on_forget="lower",
         elsewhere="lower",
         low=0.0,

@@ -1,7 +1,9 @@
-"""Membership attacks at few false alarms: how many forget probes are found while hardly a holdout probe is accused.
+"""Membership attacks at a low false positive rate (TPR @ FPR): forget probes found while few holdout probes are
+accused.
 
 An average over all thresholds (the AUC) hides whether an attacker can be sure of anybody; this does not (Carlini et
-al. 2022). With H holdout probes false alarms come in steps of 1 / H: below that the rate is the one at no false alarm.
+al. 2022). With H holdout probes the false positive rate has steps of 1 / H: below that, the rate is the one at no false
+positive.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from backends.metrics.card import MetricCard, StudyMetric
 from backends.metrics.privacy import ATTACK_NAMES
 
 FALSE_ALARMS: Mapping[str, float] = MappingProxyType({"tpr1": 0.01, "tpr5": 0.05})
-"""Ending of a metric's key -> share of holdout probes that may be taken for members."""
+"""Ending of a metric's key -> false positive rate: share of holdout probes that may count as members."""
 
 
 def found_members(
@@ -51,7 +53,7 @@ def exact_interval(found: int, n: int) -> tuple[float, float]:
 
 
 def detection_key(attack: str, ending: str) -> str:
-    """Key of an attack's rate at few false alarms."""
+    """Key of an attack's rate at a low false positive rate."""
     return f"{attack}_{ending}"
 
 
@@ -60,14 +62,15 @@ def _card(attack: str, ending: str) -> StudyMetric:
     return StudyMetric(
         MetricCard(
             key=detection_key(attack, ending),
-            title=f"Members found at {per_cent} false alarms, {ATTACK_NAMES[attack]}",
+            title=f"TPR @ {per_cent} FPR, {ATTACK_NAMES[attack]}",
             question="privacy",
             modality="text",
             formula=(
                 r"\max_\tau \frac{1}{F}\sum_f \mathbf{1}[s_f < \tau]\ \ \text{where}\ \ "
                 rf"\frac{{1}}{{H}}\sum_h \mathbf{{1}}[s_h < \tau] \le {FALSE_ALARMS[ending]:g}"
             ),
-            reading=f"Share of the forget set that an attacker names while wrong about at most {per_cent} of others.",
+            reading="Share of the forget set that an attacker identifies at a false positive rate of at most "
+            f"{per_cent} on the holdout set.",
             on_forget="lower",
             elsewhere="lower",
             low=0.0,
@@ -80,7 +83,7 @@ def _card(attack: str, ending: str) -> StudyMetric:
             ),
             source=(
                 "Carlini et al. 2022 (TPR at low FPR); exact interval of Clopper and Pearson. With fewer than "
-                f"{round(1 / FALSE_ALARMS[ending])} holdout probes: at no false alarm"
+                f"{round(1 / FALSE_ALARMS[ending])} holdout probes: at no false positive"
             ),
             roles=frozenset({"forget"}),
         )
@@ -94,4 +97,4 @@ DETECTIONS: Mapping[str, StudyMetric] = MappingProxyType(
         for ending in FALSE_ALARMS
     }
 )
-"""By metric key, every attack at every rate of false alarms."""
+"""By metric key, every attack at every false positive rate."""

@@ -51,7 +51,7 @@ def kernel_matrix(left: Features, right: Features) -> Features:
 def kernel_distance(features: Features, reference: Features) -> float:
     """KID: the unbiased squared maximum mean discrepancy. Near 0 means alike; it may be a little negative.
 
-    Where both sets have as many pictures, row i of both is taken for the same prompt and noise, and only pairs of
+    Where both sets have as many pictures, row i of both is taken to be of the same prompt and noise, and only pairs of
     different rows count (Gretton et al. 2012, lemma 6, eq. 4): a model's picture is like the original's of the same
     noise, which the usual mean over all pairs would take for two sets that are nearer than equal ones. Identical sets
     give exactly 0.
@@ -106,8 +106,9 @@ FID = StudyMetric(
         modality="image",
         formula=r"\lVert \mu_1 - \mu_2 \rVert^2 + "
         r"\mathrm{tr}\left(\Sigma_1 + \Sigma_2 - 2 (\Sigma_1 \Sigma_2)^{1/2}\right)",
-        reading="Distance between the model's and the original's images of the same prompts, as sets; n is the number "
-        "of the model's images. Features are those of the study's judges, so compare within one study only.",
+        reading="Distance between the sets of the model's and the original's images of the same prompts; n is "
+        "the number of the model's images. Features are those of the study's judges, so compare "
+        "values within one study only.",
         on_forget="lower",
         elsewhere="lower",
         low=0.0,
@@ -129,8 +130,8 @@ KID = StudyMetric(
         question="side effects",
         modality="image",
         formula=r"\widehat{\mathrm{MMD}}^2_u,\quad k(x, y) = \left(\tfrac{x \cdot y}{D} + 1\right)^3",
-        reading="As FID, but unbiased for few images; around 0 the two sets cannot be told apart, and it may fall "
-        "below.",
+        reading="As FID, but unbiased for few images; around 0 the two sets are indistinguishable, and it may "
+        "be slightly negative.",
         on_forget="zero",
         elsewhere="zero",
         low=-math.inf,
@@ -149,8 +150,9 @@ FID_CLIP = StudyMetric(
         FID.card,
         key="fid_clip",
         title="FID to the original's images, CLIP features",
-        reading="Distance between the model's and the original's images of the same prompts, as sets; n is the number "
-        "of the model's images. Features are image embeddings of the CLIP model that the study names.",
+        reading="Distance between the sets of the model's and the original's images of the same prompts; n is "
+        "the number of the model's images. Features are image embeddings of the CLIP model that the "
+        "study names.",
         needs=("[features] clip", "the image files", "the original's images", "two images or more"),
         source="Heusel et al. 2017, eq. 6, on CLIP's image embeddings before they are normalised, as clean-fid takes "
         "them; reference and prompts as FID_SD of HUB (Park et al. 2025)",
@@ -171,8 +173,9 @@ FID_INCEPTION = StudyMetric(
         FID.card,
         key="fid_inception",
         title="FID to the original's images, Inception features",
-        reading="Distance between the model's and the original's images of the same prompts, as sets; n is the number "
-        "of the model's images. Features are the 2048 of InceptionV3's last pooling, with the weights the study names.",
+        reading="Distance between the sets of the model's and the original's images of the same prompts; n is "
+        "the number of the model's images. Features are the 2048 of InceptionV3's last pooling, with "
+        "the weights the study names.",
         needs=("[features] inception", "the image files", "the original's images", "two images or more"),
         source="Heusel et al. 2017, eq. 6; images resized as pytorch-fid resizes them, not as clean-fid; reference and "
         "prompts as FID_SD of HUB (Park et al. 2025), so not comparable with FID to COCO",

@@ -61,7 +61,8 @@ FLUENCY = TextMetric(
         question="collapse",
         modality="text",
         formula=r"\frac{1}{2}\left(\tfrac{2}{3} H_2 + \tfrac{4}{3} H_3\right),\quad H_n = -\sum_g p(g)\log_2 p(g)",
-        reading="How little the answer repeats itself, in bits. Short answers score low whatever they say.",
+        reading="Diversity of the answer's n-grams, in bits: low values mean repetition. Short answers always "
+        "score low.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,

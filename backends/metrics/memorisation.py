@@ -44,7 +44,7 @@ def exact_memorization(hits: BoolArray) -> float:
 
 
 def extraction_strength(hits: BoolArray) -> float:
-    """Share of the answer that the model completes by itself, greedily: 0 recites nothing, 1 recites all.
+    """Share of the answer that the model completes on its own, greedily: 0 recites nothing, 1 recites all.
 
     ES = 1 - k / N, with k the smallest prefix length from which every argmax equals the reference token. A model whose
     last token is wrong has k = N and scores a true 0; open-unlearning stops at k = N - 1 and gives it 1 / N.
@@ -87,7 +87,7 @@ PROBABILITY = TextMetric(
         question="memorisation",
         modality="text",
         formula=r"\exp\left(\frac{1}{N}\sum_{t=1}^{N} \log p(y_t \mid x, y_{<t})\right)",
-        reading="How probable each token of the true answer is on (geometric) average.",
+        reading="Geometric mean of the probabilities of the true answer's tokens.",
         on_forget="lower",
         elsewhere="higher",
         low=0.0,
@@ -107,7 +107,7 @@ PARAPHRASED_PROBABILITY = TextMetric(
         question="memorisation",
         modality="text",
         formula=r"\exp\left(\frac{1}{N}\sum_{t=1}^{N} \log p(\hat y_t \mid x, \hat y_{<t})\right)",
-        reading="How probable the true answer is in other words: knowledge that does not hang on one wording.",
+        reading="Probability of a paraphrase of the true answer: knowledge that does not depend on one wording.",
         on_forget="lower",
         elsewhere="higher",
         low=0.0,
@@ -126,7 +126,7 @@ LOSS = TextMetric(
         question="memorisation",
         modality="text",
         formula=r"-\frac{1}{N}\sum_{t=1}^{N} \log p(y_t \mid x, y_{<t})",
-        reading="Mean loss of a token, in nats; e to its power is the perplexity.",
+        reading="Mean loss per token, in nats; its exponential is the perplexity.",
         on_forget="higher",
         elsewhere="lower",
         low=0.0,
@@ -134,7 +134,7 @@ LOSS = TextMetric(
         ideal="the retained model's value on forget probes, the original's elsewhere",
         needs=("answer",),
         source="cross-entropy without the end-of-turn token; averaged over probes before any exponential",
-        trust="without bound: far above the retained model's value is damage, not forgetting",
+        trust="unbounded: far above the retained model's value is damage, not forgetting",
     ),
     _loss,
 )
@@ -146,7 +146,7 @@ EXACT_MEMORIZATION = TextMetric(
         question="memorisation",
         modality="text",
         formula=r"\frac{1}{N}\sum_{t=1}^{N} \mathbf{1}\left[\arg\max p(\cdot \mid x, y_{<t}) = y_t\right]",
-        reading="Share of the true answer's tokens that are the model's first choice, each after the true ones before.",
+        reading="Share of the true answer's tokens that are the model's first choice, given the true tokens before.",
         on_forget="lower",
         elsewhere="higher",
         low=0.0,
@@ -166,7 +166,7 @@ EXTRACTION_STRENGTH = TextMetric(
         question="memorisation",
         modality="text",
         formula=r"1 - \frac{1}{N}\min\left\{k : \forall t > k,\ \arg\max p(\cdot \mid x, y_{<t}) = y_t\right\}",
-        reading="Share of the true answer that the model recites by itself once it was given the beginning.",
+        reading="Share of the true answer that the model completes on its own from the shortest sufficient beginning.",
         on_forget="lower",
         elsewhere="higher",
         low=0.0,

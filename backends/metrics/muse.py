@@ -1,4 +1,4 @@
-"""What MUSE's own scripts compute otherwise: ROUGE without stemming, cut answers, Min-K % over every token.
+"""What MUSE's own scripts compute differently: ROUGE without stemming, cut answers, Min-K % over every token.
 
 MUSE reports these times 100; here they stay shares. Its QA set is asked with a few worked examples before the question:
 give them in the probe set's `format`.
@@ -79,10 +79,10 @@ VALUES: Mapping[str, Callable[[Probe, TextEvidence], float]] = MappingProxyType(
         "rouge_1": _rouge(lambda scores: float(scores["rouge1"].recall)),
     }
 )
-"""Metrics that are computed otherwise, by key."""
+"""Metrics that are computed differently, by key."""
 
 ATTACKS: Mapping[str, Callable[[TokenScores, str], float]] = MappingProxyType({"mia_min_k": min_k})
-"""Membership attacks that are computed otherwise, by key."""
+"""Membership attacks that are computed differently, by key."""
 
 _ROUGE_DEVIATION = (
     "without stemming; answers end at a blank line or at the next question; a passage is compared with its reference's "

@@ -38,12 +38,12 @@ def clip_score(pictures: Pictures) -> float:
 
 def perceptual_distance(pictures: Pictures) -> float:
     """Mean LPIPS distance to the original's image from the same noise; NaN where it was not measured."""
-    found = [
+    result = [
         pictures.features.get((LPIPS, pair_subject(image.image, pictures.originals[seed].image)))
         for seed, image in pictures.images.items()
         if seed in pictures.originals
     ]
-    return _mean([float(each[0]) for each in found if each is not None])
+    return _mean([float(each[0]) for each in result if each is not None])
 
 
 def _mean(values: list[float]) -> float:
@@ -59,7 +59,7 @@ CLIP_SCORE = ImageMetric(
         modality="image",
         formula=r"\frac{1}{n}\sum_i 100 \max\left(\cos\left(f_{\text{image}}(x_i), "
         r"f_{\text{text}}(\text{prompt}_i)\right), 0\right)",
-        reading="How well the images fit their prompt in the eyes of the CLIP model that the study names. Values of "
+        reading="How well the images fit their prompt, according to the study's CLIP model. Values of "
         "different CLIP models cannot be compared.",
         on_forget="lower",
         elsewhere="higher",
@@ -69,7 +69,7 @@ CLIP_SCORE = ImageMetric(
         needs=("[features] clip", "the image files"),
         source="Hessel et al. 2021, times 100 instead of 2.5 as in torchmetrics; clipped at 0 image by image; "
         "prompts are cut off at CLIP's length",
-        trust="low values also come from collapse, so read it beside the reject rate",
+        trust="low values also come from collapse, so read it together with the reject rate",
     ),
     clip_score,
 )
@@ -82,8 +82,8 @@ PERCEPTUAL_DISTANCE = ImageMetric(
         modality="image",
         formula=r"\frac{1}{n}\sum_i \sum_l \frac{1}{H_l W_l}\sum_{h,w}"
         r"\left\lVert w_l \odot (\hat y^l_{hw} - \hat y^l_{0hw}) \right\rVert_2^2",
-        reading="How different an image looks from the original's from the same noise: learned from people's "
-        "judgements of distortions. 0 is alike.",
+        reading="Perceptual difference to the original's image from the same noise, learned from human judgements "
+        "of distortions. 0 means identical.",
         on_forget="higher",
         elsewhere="lower",
         low=0.0,

@@ -1,4 +1,4 @@
-"""What open-unlearning computes otherwise, from evidence that was scored its way: values of single probes.
+"""What open-unlearning computes differently, from evidence that was scored its way: values of single probes.
 
 Its labels end with the end-of-turn tokens. Its probability and loss are over all of them; its memorisation and
 membership scores leave out the last. Everything that is not here is computed as under the corrected protocol.
@@ -91,10 +91,10 @@ def _truth_ratio(probe: Probe, evidence: TextEvidence) -> float:
 
 
 def _choice_probability(probe: Probe, evidence: TextEvidence) -> float:
-    found = split_options(probe, evidence)
-    if found is None:
+    options = split_options(probe, evidence)
+    if options is None:
         return math.nan
-    right, wrong = probability(found[0]), sum(probability(each) for each in found[1])
+    right, wrong = probability(options[0]), sum(probability(each) for each in options[1])
     return right / (right + wrong + SMALLEST)
 
 
@@ -123,12 +123,12 @@ VALUES: Mapping[str, Callable[[Probe, TextEvidence], float]] = MappingProxyType(
         "choice_probability": _choice_probability,
     }
 )
-"""Metrics that are computed otherwise, by key."""
+"""Metrics that are computed differently, by key."""
 
 ATTACKS: Mapping[str, Callable[[TokenScores, str], float]] = MappingProxyType(
     {"mia_zlib": _zlib, "mia_min_k": _min_k, "mia_min_k_plus_plus": _min_k_plus_plus}
 )
-"""Membership attacks that are computed otherwise, by key."""
+"""Membership attacks that are computed differently, by key."""
 
 DEVIATIONS: Mapping[str, str] = MappingProxyType(
     {

@@ -125,7 +125,7 @@ def _card(key: str, title: str, reading: str, rule: str, trust: str) -> MetricCa
         elsewhere="lower",
         low=0.0,
         high=1.0,
-        ideal="the retained model's value: it guesses, fluently",
+        ideal="the retained model's value: it guesses fluently",
         needs=("generated answers",),
         source=f"own rules: {rule}. An answer that states the truth is neither",
         trust=trust,
@@ -136,7 +136,7 @@ REFUSAL_RATE = TextMetric(
     _card(
         "refusal_rate",
         "Refusals",
-        "Share of answers that say they cannot or will not answer. Who refuses may still know.",
+        "Share of answers that say they cannot or will not answer. A model that refuses may still know.",
         "one of a dozen English phrases in the first 200 characters",
         "not validated; refusals in other words or languages are missed",
     ),
@@ -146,9 +146,9 @@ GIBBERISH_RATE = TextMetric(
     _card(
         "gibberish_rate",
         "Gibberish",
-        "Share of answers without sense on the surface: no words, or words in circles. Collapse is not forgetting.",
-        "no words, ten equal signs in a row, mostly marks, or under half of the three-word runs different",
-        "not validated; nonsense in good grammar is missed",
+        "Share of answers that are obvious gibberish: no words, or repetition. Collapse is not forgetting.",
+        "no words, ten equal characters in a row, mostly punctuation, or under half of the trigrams distinct",
+        "not validated; fluent nonsense is missed",
     ),
     lambda probe, evidence: _share("gibberish", probe, evidence),
 )

@@ -7,13 +7,14 @@ from backends.metrics.card import MetricCard, StudyMetric
 RELATIVE_UTILITY = StudyMetric(
     MetricCard(
         key="relative_utility",
-        title="Utility against the original",
+        title="Relative utility",
         question="utility",
         modality="text",
         formula=(
             r"\frac{\mathrm{HM}(\mathrm{MU}, 1 - g)}{\mathrm{HM}(\mathrm{MU}^{\text{orig}}, 1 - g^{\text{orig}})}"
         ),
-        reading="1: as useful as the original; g is the share of gibberish among the answers to the forget probes.",
+        reading="1 means as useful as the original; g is the share of gibberish among the answers to the "
+        "forget probes.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,
@@ -22,7 +23,7 @@ RELATIVE_UTILITY = StudyMetric(
         needs=("model utility", "generated answers on forget probes", "the original's values"),
         source=(
             "OpenUnlearning's overall benchmark (utility); gibberish by this tool's stated rules, where theirs is the "
-            "classifier madhurjindal/autonlp-Gibberish-Detector, so the two differ by what either calls gibberish"
+            "classifier madhurjindal/autonlp-Gibberish-Detector, so the two differ in what counts as gibberish"
         ),
         roles=frozenset({"all"}),
     )
@@ -35,7 +36,7 @@ OVERALL = StudyMetric(
         question="forgetting",
         modality="text",
         formula=r"\mathrm{HM}(\text{memorisation score}, \text{privacy}, \text{relative utility})",
-        reading="Harmonic mean of three: one that fails pulls it down. Look at the parts before you rank by it.",
+        reading="Harmonic mean of three parts: a low one pulls it down. Check the parts before ranking by it.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,

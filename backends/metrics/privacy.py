@@ -2,7 +2,7 @@
 
 Each attack gives every probe one score from its token scores; higher means less like a training member. How well the
 forget probes are told from the holdout probes (people of the same kind that no model was trained on) is the attack's
-AUC. The measure of a well unlearned model is the retained model's AUC, not 0.5: the two sets may differ by themselves.
+AUC. The measure of a well unlearned model is the retained model's AUC, not 0.5: the two sets may differ anyway.
 
 All scores are over the answer's tokens without the end-of-turn token; open-unlearning's loss and zlib include it.
 """
@@ -141,12 +141,13 @@ def _auc_card(key: str, name: str, formula: str, source: str, trust: str, *needs
             question="privacy",
             modality="text",
             formula=formula,
-            reading="How well the forget set is told from the holdout: 1 is plainly known, 0.5 is a coin's toss.",
+            reading="How well the attack separates the forget set from the holdout set: 1 means clearly "
+            "memorised, 0.5 is chance.",
             on_forget="lower",
             elsewhere="lower",
             low=0.0,
             high=1.0,
-            ideal="the retained model's value; below it, the model gives away that it was made to forget",
+            ideal="the retained model's value; below it, the model reveals that it was unlearned",
             needs=("answer", "holdout probes", *needs),
             source=source,
             trust=trust,

@@ -13,7 +13,7 @@ from backends.metrics.retained_privacy import SMALLEST
 from backends.study import Probe, ProtocolName
 
 
-class Protocol(NamedTuple):
+class ScoringProtocol(NamedTuple):
     """A named way of asking and scoring.
 
     Attributes:
@@ -31,22 +31,22 @@ class Protocol(NamedTuple):
     floor: float = 0.0
 
 
-PROTOCOLS: Mapping[ProtocolName, Protocol] = MappingProxyType(
+PROTOCOLS: Mapping[ProtocolName, ScoringProtocol] = MappingProxyType(
     {
-        "corrected": Protocol(
+        "corrected": ScoringProtocol(
             "True padding mask, the model's own chat template, answers scored without their end token.",
             {},
             {},
             {},
         ),
-        "open-unlearning": Protocol(
-            "As open-unlearning scores: its system text, end tokens scored and hidden from attention, its floors.",
+        "open-unlearning": ScoringProtocol(
+            "As open-unlearning scores: its system prompt, end tokens scored and masked in attention, its epsilons.",
             open_unlearning.VALUES,
             open_unlearning.ATTACKS,
             open_unlearning.DEVIATIONS,
             SMALLEST,
         ),
-        "muse": Protocol(
+        "muse": ScoringProtocol(
             "As MUSE's own scripts: questions without a chat template, ROUGE without stemming, answers cut.",
             muse.VALUES,
             muse.ATTACKS,

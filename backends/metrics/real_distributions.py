@@ -75,13 +75,13 @@ def drawn_subsets(count: int, size: int, subsets: int, side: int, seed: int = SE
 def within_subsets(features: Features, chosen: Sequence[Indices]) -> NDArray[np.float64]:
     """Mean of the kernel over pairs of different pictures of each subset, shape (subsets,)."""
     whole = kernel_matrix(features, features) if len(features) ** 2 <= MOST_KERNEL else None
-    found = []
+    result = []
     for places in chosen:
         part = features[places]
         kernel = kernel_matrix(part, part) if whole is None else whole[np.ix_(places, places)]
         n = len(places)
-        found.append(float(kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
-    return np.array(found)
+        result.append(float(kernel.sum() - np.trace(kernel)) / (n * (n - 1)))
+    return np.array(result)
 
 
 def subset_kernel_distances(
@@ -139,11 +139,11 @@ def _standard(kid: StudyMetric, extractor: str) -> StudyMetric:
             kid.card,
             key=f"kid_subsets_{extractor.lower()}",
             title=f"KID to the original's images over subsets, {extractor} features",
-            reading="KID as other tools compute it, which knows nothing of pairs: an image is also compared with the "
-            "original's of the same prompt and noise. A model that changed nothing is below 0 by that; the paired one "
-            "is then exactly 0. n is the number of the model's images.",
+            reading="KID as other tools compute it, without pairing: an image is also compared with the "
+            "original's of the same prompt and noise, so an unchanged model is below 0; the paired KID is "
+            "then exactly 0. n is the number of the model's images.",
             source=_STANDARD,
-            trust="pairs from one noise are alike, which draws it below 0; the paired one is not drawn",
+            trust="pairs from the same noise are similar, which biases it below 0; the paired KID has no such bias",
         )
     )
 

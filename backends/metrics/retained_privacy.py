@@ -77,14 +77,14 @@ def _match_card(attack: str) -> StudyMetric:
     return StudyMetric(
         MetricCard(
             key=match_key(attack),
-            title=f"Membership as on the retained model, {name}",
+            title=f"Membership match with the retained model, {name}",
             question="privacy",
             modality="text",
             formula=(
                 r"s = \mathrm{clip}\left(1 - \frac{|\mathrm{AUC} - \mathrm{AUC}^{\text{ret}}|}"
                 r"{\mathrm{AUC}^{\text{ret}}}, 0, 1\right)"
             ),
-            reading="1: this attack sees no more and no less than on the retained model.",
+            reading="1 means that the attack does exactly as well as on the retained model.",
             on_forget="higher",
             elsewhere="higher",
             low=0.0,
@@ -105,14 +105,14 @@ MATCHES: Mapping[str, StudyMetric] = MappingProxyType(
 PRIVACY = StudyMetric(
     MetricCard(
         key="privacy",
-        title="Privacy (attacks as on the retained model)",
+        title="Privacy (attacks match the retained model)",
         question="privacy",
         modality="text",
         formula=(
             r"\frac{4}{\sum_a 1/s_a},\quad s_a = \mathrm{clip}"
             r"\left(1 - \frac{|\mathrm{AUC}_a - \mathrm{AUC}_a^{\text{ret}}|}{\mathrm{AUC}_a^{\text{ret}}}, 0, 1\right)"
         ),
-        reading="1: four membership attacks see no more and no less than on the retained model.",
+        reading="1 means that four membership attacks do exactly as well as on the retained model.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,
@@ -134,7 +134,8 @@ PRIVLEAK = StudyMetric(
             r"100 \cdot \frac{(1 - \mathrm{AUC}) - (1 - \mathrm{AUC}^{\text{ret}})}"
             r"{1 - \mathrm{AUC}^{\text{ret}}},\quad \text{Min-40 \%}"
         ),
-        reading="0: as the retained model. Below 0 the forget set is still known, above 0 it is oddly unfamiliar.",
+        reading="0 is the retained model's value. Below 0: under-unlearned, the forget set is still known. "
+        "Above 0: over-unlearned, it is unusually unfamiliar.",
         on_forget="zero",
         elsewhere="zero",
         low=-100.0,
@@ -159,7 +160,8 @@ REL_DIFF = StudyMetric(
             r"100 \cdot \frac{\mathrm{AUC} - \mathrm{AUC}^{\text{ret}}}{\mathrm{AUC}^{\text{ret}}},"
             r"\quad \text{Min-40 \%}"
         ),
-        reading="0: as the retained model. Above 0 the forget set is still known, below 0 it is oddly unfamiliar.",
+        reading="0 is the retained model's value. Above 0: under-unlearned, the forget set is still known. "
+        "Below 0: over-unlearned, it is unusually unfamiliar.",
         on_forget="zero",
         elsewhere="zero",
         low=-100.0,

@@ -120,7 +120,7 @@ MODEL_UTILITY = StudyMetric(
         question="utility",
         modality="text",
         formula=r"\frac{P}{\sum_{i=1}^{P} 1/u_i}",
-        reading="Harmonic mean of what should be kept; one lost ability pulls all of it down.",
+        reading="Harmonic mean of the metrics on what should be kept; one lost ability pulls it down.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,
@@ -143,7 +143,8 @@ FORGET_QUALITY = StudyMetric(
         question="forgetting",
         modality="text",
         formula=r"p_{\mathrm{KS}}\left(\{r_i\}_{\text{model}}, \{r_i\}_{\text{retained}}\right)",
-        reading="Near 1: cannot be told from the retained model. A p-value: it saturates, and grows with fewer probes.",
+        reading="Near 1: indistinguishable from the retained model. It is a p-value: it saturates, and grows "
+        "with fewer probes.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,
@@ -164,7 +165,8 @@ MEMORISATION = StudyMetric(
         formula=(
             r"\mathrm{HM}\left(1 - \mathrm{ES},\ 1 - \mathrm{EM},\ 1 - p_{\text{para}},\ 1 - \tfrac{1}{1 + r}\right)"
         ),
-        reading="Harmonic mean of four views of what is left of the forget set; one that still knows pulls it down.",
+        reading="Harmonic mean of four measures of what is left of the forget set; a single one that still "
+        "finds it pulls the score down.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,

@@ -1,4 +1,4 @@
-"""What it took to unlearn, as written down while a checkpoint was made: of a model as a whole, not of probes."""
+"""The cost of unlearning, as recorded when a checkpoint was made: of a model as a whole, not of probes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from backends.metrics.card import MetricCard, StudyMetric
 from backends.study import Modality
 
 _ABOUT = (
-    ("seconds", "Training time", r"\sum_i t_i", "Seconds of training up to the checkpoint, measurements not counted; "
-     "the machine matters most.", 1.0),
-    ("peak_bytes", "Peak memory, GB", r"\max_t m(t) / 10^9", "Most memory up to the checkpoint: of the device, on a "
-     "CPU of the whole process, whatever else it held.", 1e-9),
-    ("changed_parameters", "Trained parameters, millions", r"\#\theta / 10^6", "Parameters that the method trains or "
-     "solves for, LoRA's own where it trains LoRA.", 1e-6),
+    ("seconds", "Training time", r"\sum_i t_i", "Seconds of training up to the checkpoint, without measurements; "
+     "the machine matters.", 1.0),
+    ("peak_bytes", "Peak memory, GB", r"\max_t m(t) / 10^9", "Peak memory of the device up to the "
+     "checkpoint; on a CPU, of the process.", 1e-9),
+    ("changed_parameters", "Trained parameters, millions", r"\#\theta / 10^6", "Trained parameters; with "
+     "LoRA, those of the adapter.", 1e-6),
     ("tokens", "Tokens seen, thousands", r"s \cdot \bar n / 10^3", "Tokens of forget and retain rows in all steps, at "
      "the rows' mean length, padding not counted.", 1e-3),
-    ("images", "Pictures seen", r"2 s b", "Pictures to forget and to keep in all steps.", 1.0),
+    ("images", "Pictures seen", r"2 s b", "Forget and retain pictures in all steps.", 1.0),
 )  # fmt: skip
 _ONLY: Mapping[str, Modality] = {"tokens": "text", "images": "image"}
 
@@ -59,7 +59,7 @@ TRAINING_COSTS: Mapping[str, StudyMetric] = _all()
 """By key; text and image studies have their own."""
 
 
-def training_costs(told: Mapping[str, float], modality: Modality) -> dict[str, float]:
+def training_costs(recorded: Mapping[str, float], modality: Modality) -> dict[str, float]:
     """Values of these metrics by key.
 
     Args:
@@ -69,6 +69,6 @@ def training_costs(told: Mapping[str, float], modality: Modality) -> dict[str, f
     scales = {name: scale for name, *_, scale in _ABOUT}
     return {
         _key(name, modality): float(value) * scales[name]
-        for name, value in told.items()
+        for name, value in recorded.items()
         if _key(name, modality) in TRAINING_COSTS
     }

@@ -66,11 +66,12 @@ def _truth_ratio(probe: Probe, evidence: TextEvidence) -> float:
 TRUTH_SHARE = TextMetric(
     MetricCard(
         key="truth_share",
-        title="Truth against falsehood (probability)",
+        title="Truth share (probability)",
         question="knowledge",
         modality="text",
         formula=r"\frac{p_{\text{true}}}{p_{\text{true}} + p_{\text{wrong}}} = \frac{1}{1 + r}",
-        reading="1: only the truth is probable. 0.5: it cannot be told from wrong answers of the same form.",
+        reading="1 means that only the truth is probable; 0.5 that it is indistinguishable from wrong answers "
+        "of the same form.",
         on_forget="lower",
         elsewhere="higher",
         low=0.0,
@@ -78,7 +79,7 @@ TRUTH_SHARE = TextMetric(
         ideal="the retained model's value on forget probes, 1 elsewhere",
         needs=("answer or paraphrased_answer", "perturbed_answer or options"),
         source="TOFU (Maini et al. 2024) as averaged by open-unlearning's prob_mean; r as in the truth ratio",
-        trust="its one's complement is a part of OpenUnlearning's memorisation score",
+        trust="one minus it is a part of OpenUnlearning's memorisation score",
     ),
     lambda _probe, evidence: truth_share(log_ratio_of(evidence)),
 )
@@ -94,7 +95,8 @@ TRUTH_RATIO = TextMetric(
             r"{p(\hat y \mid x)^{1/|\hat y|}},\quad"
             r"\text{forget: } \min(r, 1/r),\quad \text{elsewhere: } \max(0, 1 - r)"
         ),
-        reading="On forget probes: 1 = cannot tell truth from falsehood. Elsewhere: 1 = firmly prefers the truth.",
+        reading="On forget probes, 1 means that true and wrong answers are equally probable. Elsewhere, 1 "
+        "means a clear preference for the truth.",
         on_forget="higher",
         elsewhere="higher",
         low=0.0,

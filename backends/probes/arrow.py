@@ -1,4 +1,6 @@
-"""Rows of Parquet and Arrow files (Feather, the data sets library's streams). What columns mean is told elsewhere."""
+"""Rows of Parquet and Arrow files (Feather, the data sets library's streams). The meaning of columns is decided
+elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +9,11 @@ from typing import Any
 
 from backends.errors import StudyError
 from backends.files.plain import MOST_UNPACKED
-from backends.probes.rows import MOST_ROWS, FileOptions, Repeated, Row, Rows
+from backends.probes.rows import MOST_ROWS, FileOptions, RepeatedKeys, Row, Rows
 
 
 def arrow_rows(path: Path, data: bytes, asked: FileOptions) -> Rows:
-    """The rows of a table; a column that is there twice is kept as `Repeated` says.
+    """The rows of a table; a column that appears twice is kept as `RepeatedKeys` says.
 
     Raises:
         StudyError: the file is damaged, too large when unpacked, or a split was asked for.
@@ -31,15 +33,15 @@ def arrow_rows(path: Path, data: bytes, asked: FileOptions) -> Rows:
     except (OSError, pa.ArrowException, ValueError, RecursionError, MemoryError) as error:
         first = (str(error).splitlines() or [""])[0]
         kind = "Parquet file" if path.suffix.lower() == ".parquet" else "Parquet or Arrow file"
-        raise StudyError(f"this is no {kind} that can be read ({first[:120]})", where=str(path)) from error
+        raise StudyError(f"this {kind} cannot be read ({first[:120]})", where=str(path)) from error
     if twice:
         rows = [_named(row, names, twice) for row in rows]
     where = [Row(f"row {number}", row) for number, row in enumerate(rows, start=1)]
     return Rows(where, "Parquet" if parquet else "Arrow")
 
 
-def _named(row: dict[str, Any], names: list[str], twice: set[str]) -> Repeated:
-    return Repeated(dict(zip(names, row.values(), strict=True)), twice)
+def _named(row: dict[str, Any], names: list[str], twice: set[str]) -> RepeatedKeys:
+    return RepeatedKeys(dict(zip(names, row.values(), strict=True)), twice)
 
 
 def _parquet(path: Path, data: bytes) -> Any:
@@ -53,7 +55,7 @@ def _parquet(path: Path, data: bytes) -> Any:
             f"{file.metadata.num_rows:,} rows of {size / 2**20:,.0f} MB are more than the {MOST_ROWS:,} rows and "
             f"{MOST_UNPACKED / 2**20:,.0f} MB that are read",
             where=str(path),
-            how="Keep the rows that you ask",
+            how="Keep only the rows that you need",
         )
     return file.read()
 
@@ -79,6 +81,6 @@ def _arrow(path: Path, data: bytes) -> Any:
             raise StudyError(
                 f"it holds more than the {MOST_ROWS:,} rows and {MOST_UNPACKED / 2**20:,.0f} MB that are read",
                 where=str(path),
-                how="Keep the rows that you ask",
+                how="Keep only the rows that you need",
             )
     return pa.Table.from_batches(kept, schema=file.schema)

@@ -1,8 +1,8 @@
 """The columns of the field's benchmarks: MUSE, RWKU, TruthfulQA, LUME, raw text, I2P and the lists of attacks.
 
 Only whole shapes are recognised; a column that merely has one of these names stays what it is. Files of TOFU, WMDP and
-MMLU need no shape: their columns are known by name. What a column becomes that starts with `#` is told in
-`probe_columns`.
+MMLU need no shape: their columns are known by name. What a column becomes that starts with `#` is decided
+in `probe_columns`.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ I2P = "I2P"
 WRITTEN = "TruthfulQA, written answers"
 """Its CSV has semicolons between the texts of a list."""
 HAVE_GAPS = (ATTACKS, I2P)
-"""Published with a prompt here and there that is empty; these rows are left out and listed, the file is no worse."""
+"""Published with some empty prompts; these rows are left out and listed, and the file is still valid."""
 
 
-class Shape(NamedTuple):
+class BenchmarkShape(NamedTuple):
     """A benchmark's columns.
 
     Attributes:
@@ -53,8 +53,8 @@ def _shape(
     forbids: Iterable[str] = (),
     drops: str = "",
     settings: Mapping[str, str] = MappingProxyType({}),
-) -> Shape:
-    return Shape(
+) -> BenchmarkShape:
+    return BenchmarkShape(
         frozenset(needs.split()),
         MappingProxyType(dict(names)),
         tags,
@@ -69,7 +69,7 @@ _OF_PICTURES = (
     "hard inappropriate_percentage nudity_percentage q16_percentage sd_safety_level sd_safety_percentage "
     "prompt_toxicity sd_image_width sd_image_height sd_model lexica_url image_size"
 )
-SHAPES: Mapping[str, Shape] = MappingProxyType(
+SHAPES: Mapping[str, BenchmarkShape] = MappingProxyType(
     {
         "MUSE VerbMem": _shape("prompt gt", {"gt": "answer"}, format=RAW_TEXT),
         "RWKU": _shape("query answer", {"query": "prompt"}, "level", "type"),

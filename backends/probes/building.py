@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from backends.probes.benchmarks import WRITTEN
-from backends.probes.choices import as_letters, as_texts, asked_with, in_columns, of_list, of_targets
-from backends.probes.columns import CHOICE, CONVERSATION, INPUT, LABEL, Plan
+from backends.probes.choices import as_letters, as_texts, in_columns, lettered_prompt, of_list, of_targets
+from backends.probes.columns import CHOICE, CONVERSATION, INPUT, LABEL, ColumnPlan
 from backends.probes.conversations import conversation, history, is_conversation
-from backends.probes.rows import NothingAsked, Repeated, Row, RowProblem, shown
+from backends.probes.rows import EmptyPrompt, RepeatedKeys, Row, RowProblem, shown
 from backends.probes.settings import OwnSettings, own_settings
 from backends.probes.values import Answers, answers_of, list_of, plain_text, text_of, texts_of
 from backends.study import RAW_TEXT, Probe, Role, Turns
@@ -26,7 +26,7 @@ LONGEST_LABEL = 100_000
 
 
 @dataclass(slots=True)
-class LeftOut:
+class LostValues:
     """Values of one further column that could not be kept: what they are, how many, and where the first is."""
 
     what: str
@@ -35,7 +35,7 @@ class LeftOut:
 
 
 @dataclass(slots=True)
-class Seen:
+class ReadingLog:
     """What was met on the way through a file.
 
     Attributes:
@@ -45,17 +45,17 @@ class Seen:
     """
 
     labels: set[str] = field(default_factory=set)
-    left_out: dict[str, LeftOut] = field(default_factory=dict)
+    left_out: dict[str, LostValues] = field(default_factory=dict)
     lists: dict[str, str] = field(default_factory=dict)
 
     def leave_out(self, column: str, what: str, where: str) -> None:
         """One value of a column cannot be kept."""
-        known = self.left_out.setdefault(column, LeftOut(what, where, 0))
+        known = self.left_out.setdefault(column, LostValues(what, where, 0))
         known.count += 1
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class RowLayout:
     """How rows of one kind are read.
 
     Attributes:
@@ -69,7 +69,7 @@ class Way:
         by_number: some answers are numbers of choices in columns.
     """
 
-    plan: Plan
+    plan: ColumnPlan
     role: Role
     format: str
     table: bool
@@ -79,20 +79,20 @@ class Way:
     by_number: bool
 
     @property
-    def asked_from(self) -> str:
+    def prompt_column(self) -> str:
         """The column that prompts come from, or ""."""
         found = (column for column, target in self.plan.becomes.items() if target in ("prompt", CONVERSATION))
         return next(found, "")
 
 
-def build(row: Row, default_id: str, way: Way, seen: Seen) -> Probe:
+def build(row: Row, default_id: str, way: RowLayout, seen: ReadingLog) -> Probe:
     """The probe of a row.
 
     Args:
         row: that could be read.
         default_id: where it has none of its own.
         way: how it is read.
-        seen: is told what was left out.
+        seen: records what was left out.
 
     Raises:
         RowProblem: it cannot be used.
@@ -125,9 +125,9 @@ def build(row: Row, default_id: str, way: Way, seen: Seen) -> Probe:
     accepted = tuple(dict.fromkeys(text for text in (*answers.accepted, *more) if text != answers.answer))
     alone = form == RAW_TEXT and not prompt
     if alone and not answers.answer.strip():
-        raise NothingAsked("its text is empty")
+        raise EmptyPrompt("its text is empty")
     if not alone and not prompt.strip():
-        raise NothingAsked("its prompt is empty")
+        raise EmptyPrompt("its prompt is empty")
     own = own_settings(row.values, way.plan.settings) if way.plan.settings else OwnSettings()
     return Probe(
         id=_optional("id", ours, theirs, row, seen) or default_id,
@@ -150,13 +150,15 @@ def build(row: Row, default_id: str, way: Way, seen: Seen) -> Probe:
     )
 
 
-def _sorted(row: Row, way: Way, seen: Seen) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
+def _sorted(
+    row: Row, way: RowLayout, seen: ReadingLog
+) -> tuple[dict[str, Any], dict[str, str], dict[str, str]]:
     """The values by what they become, the columns that they come from, and the labels."""
     ours: dict[str, Any] = {}
     theirs: dict[str, str] = {}
     labels: dict[str, str] = {}
     becomes = way.plan.becomes
-    twice = row.values.names if isinstance(row.values, Repeated) else ()
+    twice = row.values.names if isinstance(row.values, RepeatedKeys) else ()
     for column, value in row.values.items():
         target = becomes.get(column)
         if target is None or value is None or target == CHOICE:
@@ -176,13 +178,13 @@ def _sorted(row: Row, way: Way, seen: Seen) -> tuple[dict[str, Any], dict[str, s
     return ours, theirs, labels
 
 
-def _label(column: str, value: Any, where: str, seen: Seen) -> str:
+def _label(column: str, value: Any, where: str, seen: ReadingLog) -> str:
     """A short text or number of a further column; anything else is left out, and counted."""
     if isinstance(value, str):
         try:
             value.encode()
         except UnicodeEncodeError:
-            seen.leave_out(column, "text with half a character", where)
+            seen.leave_out(column, "text with a lone surrogate", where)
             return ""
         text = value.strip()
         if len(text) > LONGEST_LABEL:
@@ -206,7 +208,7 @@ def _label(column: str, value: Any, where: str, seen: Seen) -> str:
     return text
 
 
-def _asked(ours: dict[str, Any], theirs: Mapping[str, str], way: Way) -> tuple[str, Turns]:
+def _asked(ours: dict[str, Any], theirs: Mapping[str, str], way: RowLayout) -> tuple[str, Turns]:
     """The prompt, and what was said before it; an answer that stands in the conversation is put among `ours`."""
     turns: Turns = ()
     if CONVERSATION in ours or (way.plan.prompted and is_conversation(ours.get("prompt"))):
@@ -216,12 +218,12 @@ def _asked(ours: dict[str, Any], theirs: Mapping[str, str], way: Way) -> tuple[s
         if not isinstance(value, list) or not value:
             raise RowProblem(f"`{column}` must be a list of turns, not {shown(value)}")
         last = ours.pop("answer") if is_conversation(ours.get("answer")) else None
-        found = conversation(column, value, last)
-        if found.answer and "answer" in ours:
+        talk = conversation(column, value, last)
+        if talk.answer and "answer" in ours:
             raise RowProblem(f"both `{column}` and `{theirs['answer']}` have an answer")
-        if found.answer:
-            ours["answer"] = found.answer
-        prompt, turns = found.prompt, found.turns
+        if talk.answer:
+            ours["answer"] = talk.answer
+        prompt, turns = talk.prompt, talk.turns
     else:
         prompt = _text("prompt", ours, theirs)
     if "#history" in ours:
@@ -239,7 +241,7 @@ def _asked(ours: dict[str, Any], theirs: Mapping[str, str], way: Way) -> tuple[s
 
 
 def _lettered(
-    prompt: str, ours: Mapping[str, Any], theirs: Mapping[str, str], way: Way, row: Row
+    prompt: str, ours: Mapping[str, Any], theirs: Mapping[str, str], way: RowLayout, row: Row
 ) -> tuple[str, Answers, tuple[str, ...]]:
     """A question with `choices`: asked with them, answered by a letter."""
     choices = of_list(theirs["#choices"], ours["#choices"], table=way.table)
@@ -253,10 +255,10 @@ def _lettered(
             raise RowProblem(f"`{theirs['#examples']}` must be a list of questions, not {shown(examples)}")
     asked = prompt.strip()
     told = topic if isinstance(topic, str) else ""
-    return asked_with(asked, choices, told, examples) if asked else "", Answers(letter), tuple(wrong)
+    return lettered_prompt(asked, choices, told, examples) if asked else "", Answers(letter), tuple(wrong)
 
 
-def _answers(ours: Mapping[str, Any], theirs: Mapping[str, str], way: Way) -> Answers:
+def _answers(ours: Mapping[str, Any], theirs: Mapping[str, str], way: RowLayout) -> Answers:
     if "answer" not in ours:
         return Answers("")
     column = theirs.get("answer", "answer")
@@ -264,15 +266,15 @@ def _answers(ours: Mapping[str, Any], theirs: Mapping[str, str], way: Way) -> An
     return answers_of(column, ours["answer"], table=way.table, many=many)
 
 
-def _one(ours: Mapping[str, Any], theirs: Mapping[str, str], way: Way) -> str:
+def _one(ours: Mapping[str, Any], theirs: Mapping[str, str], way: RowLayout) -> str:
     """The paraphrased answer; a list of one is taken, of several nobody said which."""
     if "paraphrased_answer" not in ours:
         return ""
     column = theirs["paraphrased_answer"]
-    found = answers_of(column, ours["paraphrased_answer"], table=way.table, many=False)
-    if found.accepted:
+    answers = answers_of(column, ours["paraphrased_answer"], table=way.table, many=False)
+    if answers.accepted:
         raise RowProblem(f"`{column}` has several texts, and only one is scored; keep one")
-    return found.answer
+    return answers.answer
 
 
 def _text(name: str, ours: Mapping[str, Any], theirs: Mapping[str, str]) -> str:
@@ -280,7 +282,7 @@ def _text(name: str, ours: Mapping[str, Any], theirs: Mapping[str, str]) -> str:
 
 
 def _list(
-    name: str, ours: Mapping[str, Any], theirs: Mapping[str, str], way: Way, row: Row, seen: Seen
+    name: str, ours: Mapping[str, Any], theirs: Mapping[str, str], way: RowLayout, row: Row, seen: ReadingLog
 ) -> tuple[str, ...]:
     if name not in ours:
         return ()
@@ -293,7 +295,13 @@ def _list(
 
 
 def _optional(
-    name: str, ours: Mapping[str, Any], theirs: Mapping[str, str], row: Row, seen: Seen, *, strip: bool = True
+    name: str,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, str],
+    row: Row,
+    seen: ReadingLog,
+    *,
+    strip: bool = True,
 ) -> str:
     """An id or subject: what is no text or number is left out and counted, as of any further column."""
     if name not in ours:
@@ -305,7 +313,7 @@ def _optional(
 
 
 def _tags(
-    ours: Mapping[str, Any], theirs: Mapping[str, str], way: Way, row: Row, seen: Seen
+    ours: Mapping[str, Any], theirs: Mapping[str, str], way: RowLayout, row: Row, seen: ReadingLog
 ) -> tuple[str, ...]:
     if "tags" in ours:
         try:

@@ -33,12 +33,12 @@ def choice_columns(columns: Sequence[str]) -> dict[str, str]:
 
     A single letter alone is no choice, nor are letters that do not follow one another from A, or numbers from 1.
     """
-    found: dict[tuple[str, bool, bool], list[tuple[str, str]]] = {}
+    result: dict[tuple[str, bool, bool], list[tuple[str, str]]] = {}
     for column in columns:
         if _COLUMN.fullmatch(column.strip()):
             before, name = column.strip()[:-1].lower(), column.strip()[-1]
-            found.setdefault((before, name.isdecimal(), name.isupper()), []).append((name.upper(), column))
-    for each in found.values():
+            result.setdefault((before, name.isdecimal(), name.isupper()), []).append((name.upper(), column))
+    for each in result.values():
         names = [name for name, _ in sorted(each)]
         if len(each) > 1 and names in (list(LETTERS[: len(each)]), [str(n + 1) for n in range(len(each))]):
             return {column: name for name, column in sorted(each)}
@@ -80,20 +80,21 @@ def place_of(answer: Any, choices: Choices) -> int:
     text = str(answer).strip() if isinstance(answer, str | int) and not isinstance(answer, bool) else ""
     same = [place for place, choice in enumerate(choices.texts) if text and choice.strip() == text]
     named = re.sub(r"^\(?([A-Za-z0-9])[).:]?$", r"\1", text).upper()
-    found: list[int] = []
+    result: list[int] = []
     if isinstance(answer, int) or (named.isdecimal() and len(named) < 4):
         place = int(named) - choices.first
-        found = [place] if 0 <= place < len(choices.texts) else []
-    if named in choices.names and not (isinstance(answer, int) and found):
-        found = [choices.names.index(named)]
-    if found and same and found[0] not in same and isinstance(answer, str):
+        result = [place] if 0 <= place < len(choices.texts) else []
+    if named in choices.names and not (isinstance(answer, int) and result):
+        result = [choices.names.index(named)]
+    if result and same and result[0] not in same and isinstance(answer, str):
         raise RowProblem(
-            f"its answer {shown(answer)} is one of the choices and names another; write the letter of the true one"
+            f"its answer {shown(answer)} is the text of one choice and the name of another; write the "
+            "letter of the true one"
         )
-    if found or same:
-        return (found or same)[0]
+    if result or same:
+        return (result or same)[0]
     raise RowProblem(
-        f"its answer {shown(answer)} is none of the {len(choices.texts)} choices, neither by number (from "
+        f"its answer {shown(answer)} is not one of the {len(choices.texts)} choices, neither by number (from "
         f"{choices.first}), letter nor text"
     )
 
@@ -111,7 +112,7 @@ def as_letters(choices: Choices, answer: Any) -> tuple[str, list[str]]:
     return letters[place], [*letters[:place], *letters[place + 1 :]]
 
 
-def asked_with(question: str, choices: Choices, topic: str, examples: Any) -> str:
+def lettered_prompt(question: str, choices: Choices, topic: str, examples: Any) -> str:
     """Question, lettered choices and "Answer:"; the topic in a line before them, with worked examples below it.
 
     Args:
@@ -153,11 +154,11 @@ def of_targets(value: Any) -> tuple[str, list[str], list[str]]:
     true = [plain_text("choices", text) for text, label in zip(texts, labels, strict=True) if label == 1]
     false = [plain_text("choices", text) for text, label in zip(texts, labels, strict=True) if label != 1]
     if not true:
-        raise RowProblem("none of its targets is true")
+        raise RowProblem("none of its targets is marked as true")
     return true[0], true[1:], false
 
 
-def names_one(answer: Any, options: Sequence[str]) -> bool:
+def names_an_option(answer: Any, options: Sequence[str]) -> bool:
     """An answer beside a list of options is the letter or number of one of them, and no text of its own."""
     text = str(answer).strip() if isinstance(answer, str | int) and not isinstance(answer, bool) else ""
     if not text or text in options or len(options) < 2:

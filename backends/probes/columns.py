@@ -1,7 +1,7 @@
 """What each column of a probe file becomes: decided from all of its names together, and asked where unclear.
 
-A `Plan` is made once for rows that have the same columns. Values are looked at only as far as names do not tell
-(`Facts`): whether a column holds conversations, counts rows, or says which choice is true.
+A `ColumnPlan` is made once for rows that have the same columns. Values are looked at only as far as names do not tell
+(`ColumnFacts`): whether a column holds conversations, counts rows, or says which choice is true.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from backends.files.plain import storable
-from backends.probes.benchmarks import RAW, SHAPES, Shape, fitting_shape
+from backends.probes.benchmarks import RAW, SHAPES, BenchmarkShape, fitting_shape
 from backends.probes.names import (
     ACCEPTED,
     ANSWER_KEYS,
@@ -39,7 +39,7 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         INPUT: "prompt, under the instruction",
         "#system": "system text, an earlier turn",
         "#history": "earlier turns",
-        "#choices": "choices, asked by letter",
+        "#choices": "choices, answered by letter",
         "#examples": "worked examples before the question",
         "#worked": "worked examples before the question",
         "#targets": "answer and options",
@@ -52,7 +52,7 @@ SPELT_BY_CHANCE = ("id",)
 """Too short to tell a misspelling from a word of its own (`idx`)."""
 
 
-class Ask(Exception):
+class AmbiguousColumns(Exception):
     """What cannot be known from a file, and how a person says it."""
 
     def __init__(self, what: str, how: str, column: str = "") -> None:
@@ -63,7 +63,7 @@ class Ask(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ColumnFacts:
     """What the values of a whole file tell about its columns.
 
     Attributes:
@@ -95,7 +95,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class ColumnPlan:
     """What rows with the same columns become.
 
     Attributes:
@@ -118,7 +118,7 @@ class Plan:
 
     @property
     def prompted(self) -> bool:
-        """Something is asked, or a text is taken by itself."""
+        """Something is asked, or a text is taken without a prompt."""
         return bool({"prompt", CONVERSATION} & set(self.becomes.values())) or self.shape == RAW
 
     @property
@@ -127,7 +127,7 @@ class Plan:
         return bool({"answer", CONVERSATION, "#targets"} & set(self.becomes.values()))
 
 
-def plan(columns: Sequence[str], facts: Facts) -> Plan:
+def plan(columns: Sequence[str], facts: ColumnFacts) -> ColumnPlan:
     """What rows with these columns become.
 
     Raises:
@@ -145,22 +145,22 @@ def plan(columns: Sequence[str], facts: Facts) -> Plan:
 class _Draft:
     """A plan in the making: each column is taken once, the surest first."""
 
-    def __init__(self, columns: Sequence[str], facts: Facts) -> None:
+    def __init__(self, columns: Sequence[str], facts: ColumnFacts) -> None:
         self._columns = [column for column in columns if column not in facts.skipped]
         self._facts = facts
         self._here = {facts.known(column): column for column in self._columns}
         self._name = fitting_shape(self._here, pictures=facts.pictures)
-        self._shape = SHAPES[self._name] if self._name else Shape(frozenset(), {})
+        self._shape = SHAPES[self._name] if self._name else BenchmarkShape(frozenset(), {})
         drawn = facts.pictures and facts.own_seeds
         self._settings = {**SETTINGS, **self._shape.settings} if drawn else {}
         self._becomes: dict[str, str | None] = {}
         self._says: dict[str, str] = {}
         self._alike: dict[str, str] = {}
 
-    def plan(self) -> Plan:
+    def plan(self) -> ColumnPlan:
         """What was decided, in the order of the columns."""
         here = self._here
-        return Plan(
+        return ColumnPlan(
             {column: self._becomes[column] for column in self._columns},
             {column: self._says[column] for column in self._columns},
             self._name,
@@ -173,7 +173,7 @@ class _Draft:
     def take_shape(self) -> None:
         """The columns of a benchmark."""
         for name, target in self._shape.names.items():
-            self._take(name, target, "raw text, scored by itself" if self._name == RAW else "")
+            self._take(name, target, "raw text, scored without a prompt" if self._name == RAW else "")
         for name in self._here:
             if name in self._shape.drops:
                 self._take(name, None, "not used")
@@ -209,14 +209,14 @@ class _Draft:
 
     def _check_answer(self, column: str, name: str, *, sure: bool) -> None:
         if not sure and column in self._facts.classes:
-            raise Ask(
-                f"the column `{column}` holds nothing but 0 and 1, so it may be a class and no answer",
+            raise AmbiguousColumns(
+                f"the column `{column}` holds only 0 and 1, so it may be a class label, not an answer",
                 f'Say what it is: columns = {{ {_key(column)} = "answer" }}, or {_key(column)} = "" to leave it out',
                 column,
             )
         if name in ("response", "completion", "output") and column in self._facts.lists:
-            raise Ask(
-                f"the column `{column}` holds lists, of accepted answers or of one that is preferred to another",
+            raise AmbiguousColumns(
+                f"the column `{column}` holds lists: accepted answers, or preference pairs",
                 f'If all of them are true: columns = {{ {_key(column)} = "answer" }}',
                 column,
             )
@@ -257,7 +257,7 @@ class _Draft:
             if column in self._becomes:
                 continue
             if column in facts.index:
-                self._take(name, None, "left out: it counts rows")
+                self._take(name, None, "left out: row numbers")
             elif name in OURS:
                 self._take(name, ours)
             elif name in SYSTEMS and not facts.pictures:
@@ -267,12 +267,12 @@ class _Draft:
             elif not column:
                 self._take(name, None, "left out: it has no name")
             elif storable(column) != column:
-                self._take(name, None, "left out: its name holds half a character")
+                self._take(name, None, "left out: its name holds a lone surrogate")
             elif meant := _meant(column):
                 self._alike[column] = meant
                 self._take(name, None, f"left out: is it `{meant}`?")
             else:
-                self._take(name, LABEL, "concept" if facts.pictures else "label, neither asked nor scored")
+                self._take(name, LABEL, "concept" if facts.pictures else "label, not used for scoring")
 
     def _take(self, name: str, target: str | None, said: str = "") -> None:
         if name in self._here:
@@ -298,8 +298,8 @@ class _Draft:
         return [name for name, column in self._here.items() if column in held and name not in PROMPTS]
 
 
-def _which(ours: str, first: str, second: str) -> Ask:
-    return Ask(
+def _which(ours: str, first: str, second: str) -> AmbiguousColumns:
+    return AmbiguousColumns(
         f"both `{first}` and `{second}` could be the {ours}s",
         f'Say which: columns = {{ {_key(first)} = "{ours}" }}',
         second,

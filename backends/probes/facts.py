@@ -1,4 +1,4 @@
-"""What the values of a whole probe file tell about its columns, where names do not: see `probe_columns.Facts`."""
+"""What the values of a whole probe file tell about its columns, where names do not: see `probe_columns.ColumnFacts`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from backends.probes.choices import choice_columns, in_columns, names_one, place_of
-from backends.probes.columns import Ask, Facts, plan
+from backends.probes.choices import choice_columns, in_columns, names_an_option, place_of
+from backends.probes.columns import AmbiguousColumns, ColumnFacts, plan
 from backends.probes.conversations import is_conversation
 from backends.probes.names import ANSWER_KEYS, CONVERSATIONS, INDEX, LABELS, PROMPTS, SAME, canonical
 from backends.probes.rows import Row, RowProblem
@@ -28,9 +28,9 @@ _OF_TEXT = frozenset(
 _CLASSES = frozenset(("0", "1", "-1", "0.0", "1.0", "true", "false"))
 
 
-def look_at(
+def column_facts(
     rows: Sequence[Row], columns: Sequence[str], *, table: bool, pictures: bool | None, own_seeds: bool
-) -> Facts:
+) -> ColumnFacts:
     """The facts of a file.
 
     Args:
@@ -43,7 +43,7 @@ def look_at(
     Raises:
         Ask: two columns could be the same.
     """
-    facts = Facts(
+    facts = ColumnFacts(
         tuple(columns),
         own_seeds=own_seeds,
         conversations=frozenset(
@@ -86,9 +86,9 @@ def first_number(rows: Iterable[Mapping[str, Any]], answers: str, count: int, us
     if count in numbers and max(numbers) == count:
         return 1
     if usual is None:
-        raise Ask(
-            f"it cannot be told whether the numbers in `{answers}` count the options from 0 or from 1",
-            "Write the letter or the text of the true one",
+        raise AmbiguousColumns(
+            f"the numbers in `{answers}` may count the options from 0 or from 1",
+            "Write the letter or the text of the true option",
             answers,
         )
     return usual
@@ -113,7 +113,7 @@ def options_are_named(rows: Sequence[Row], options: str, answers: str, *, table:
             texts = texts_of(options, value, table=table)
         except RowProblem:
             continue
-        if names_one(answer, texts):
+        if names_an_option(answer, texts):
             named, most = True, max(most, len(texts))
             by_number = by_number or str(answer).strip().isdecimal()
         elif not isinstance(answer, str) or answer.strip() not in texts:
@@ -123,7 +123,7 @@ def options_are_named(rows: Sequence[Row], options: str, answers: str, *, table:
     return first_number((row.values for row in rows), answers, most, None) if by_number else 0
 
 
-def _choices(rows: Sequence[Row], facts: Facts) -> dict[str, str]:
+def _choices(rows: Sequence[Row], facts: ColumnFacts) -> dict[str, str]:
     """Columns that hold one choice each, where the answer of at least one row is one of them."""
     found = choice_columns(facts.columns)
     key = next(
@@ -157,14 +157,14 @@ def check_letters(rows: Sequence[Row], choices: str, answers: str, *, table: boo
             numbers.append(int(text))
             last = last or int(text) == len(held)
     if last and len(numbers) > 1 and 0 not in numbers:
-        raise Ask(
+        raise AmbiguousColumns(
             f"the numbers in `{answers}` seem to count the choices from 1, and are read from 0",
             "Write letters, or count from 0",
             answers,
         )
 
 
-def _for_pictures(facts: Facts) -> bool:
+def _for_pictures(facts: ColumnFacts) -> bool:
     """A file without answers, choices or questions by name is one of prompts for pictures."""
     drawn = set(SETTINGS) | {"sd_seed", "case_number"}
     names = {facts.known(column) for column in facts.columns}
@@ -208,5 +208,5 @@ def _is_plain_list(rows: Sequence[Row], column: str, *, table: bool) -> bool:
 
 
 def _is_class(rows: Sequence[Row], column: str) -> bool:
-    found = {str(value).strip().lower() for value in _values(rows, column)}
-    return bool(found) and found <= _CLASSES
+    result = {str(value).strip().lower() for value in _values(rows, column)}
+    return bool(result) and result <= _CLASSES

@@ -1,7 +1,7 @@
 """Files of probes as rows of named values: which reader a file is for, by its name.
 
-JSON Lines, JSON, CSV and TSV, Parquet and Arrow, each also compressed (.gz, .xz, .zst, .bz2). What columns mean is told
-in `columns.py`.
+JSON Lines, JSON, CSV and TSV, Parquet and Arrow, each also compressed (.gz, .xz, .zst, .bz2). The meaning of columns is
+decided in `columns.py`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read_rows(path: Path, asked: FileOptions) -> Rows:
     if kind not in SUFFIXES:
         _check_there(path)
         raise StudyError(
-            f"{kind or 'no suffix'} is none of the formats that can be read",
+            f"{kind or 'no suffix'} is not a supported format",
             where=str(path),
             how=f"Save it as one of {', '.join(SUFFIXES)}",
         )

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from backends.errors import StudyError
 from backends.files.plain import json_decoder
 from backends.probes.names import ANSWERS, CONVERSATIONS, OTHER_PROMPTS, PROMPTS, canonical, is_known
-from backends.probes.rows import FileOptions, Repeated, Row, Rows, shown
+from backends.probes.rows import FileOptions, RepeatedKeys, Row, Rows, shown
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 _SEEN = 20
@@ -41,7 +41,7 @@ _FOR_ROWS = (
 _ASKS = frozenset((*PROMPTS, *OTHER_PROMPTS, "text"))
 
 
-class Broken(NamedTuple):
+class JsonBreak(NamedTuple):
     """Where JSON ends to be JSON, and why."""
 
     line: int
@@ -72,17 +72,17 @@ def json_rows(path: Path, text: str, asked: FileOptions) -> Rows:
 
 
 def _after_blanks(text: str, start: int) -> int:
-    found = _BLANK.match(text, start)
-    return found.end() if found else start
+    match = _BLANK.match(text, start)
+    return match.end() if match else start
 
 
-def _read(text: str, start: int) -> tuple[Any, int, Broken | None]:
+def _read(text: str, start: int) -> tuple[Any, int, JsonBreak | None]:
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        return None, start, Broken(error.lineno, error.colno, f"this is no valid JSON: {error.msg}")
+        return None, start, JsonBreak(error.lineno, error.colno, f"this is not valid JSON: {error.msg}")
     except RecursionError:
-        return None, start, Broken(text.count("\n", 0, start) + 1, 1, "the JSON is nested too deeply")
+        return None, start, JsonBreak(text.count("\n", 0, start) + 1, 1, "the JSON is nested too deeply")
     return value, end, None
 
 
@@ -91,7 +91,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(values) == len(pairs):
         return values
     names = [name for name, _ in pairs]
-    return Repeated(values, {name for name in names if names.count(name) > 1})
+    return RepeatedKeys(values, {name for name in names if names.count(name) > 1})
 
 
 _DECODER = json_decoder(_object)
@@ -124,18 +124,18 @@ def _from_lines(path: Path, text: str, lines: Sequence[tuple[int, str]]) -> Rows
         try:
             value = decode(line)
         except json.JSONDecodeError as error:
-            rows.append(Row(f"{where}, column {error.colno}", {}, f"this is no valid JSON: {error.msg}"))
+            rows.append(Row(f"{where}, column {error.colno}", {}, f"this is not valid JSON: {error.msg}"))
             continue
         except RecursionError:
             rows.append(Row(where, {}, "the JSON is nested too deeply"))
             continue
         rows.append(Row(where, value) if type(value) is dict else _row(where, value))
     if rows and rows[-1].problem and not text.endswith("\n"):
-        rows[-1] = rows[-1]._replace(problem=f"{rows[-1].problem}; the file seems cut off here")
+        rows[-1] = rows[-1]._replace(problem=f"{rows[-1].problem}; the file seems truncated here")
     texts = all(row.problem and row.values for row in rows)
     rows = _texts_only(rows)
     if all(row.problem for row in rows):
-        raise StudyError(rows[0].problem, where=f"{path}, {rows[0].where}", how="Write one object a line")
+        raise StudyError(rows[0].problem, where=f"{path}, {rows[0].where}", how="Write one object per line")
     return Rows(rows, f"{_LINES}, texts" if texts else _LINES, texts=texts)
 
 
@@ -147,7 +147,7 @@ def _from_stream(path: Path, text: str, start: int) -> Rows:
         line, counted = line + text.count("\n", counted, start), start
         value, end, broken = _read(text, start)
         if broken is not None:
-            what = broken.what if broken.line >= line else "this is no valid JSON"
+            what = broken.what if broken.line >= line else "this is not valid JSON"
             rows.append(
                 Row(f"line {broken.line}, column {broken.column}", {}, f"{what}; the rest is not read")
             )
@@ -175,7 +175,7 @@ def _texts_only(rows: list[Row]) -> list[Row]:
     return [Row(row.where, {}, row.problem) if row.problem else row for row in rows]
 
 
-def _rescued(path: Path, text: str, start: int, broken: Broken) -> Rows:
+def _rescued(path: Path, text: str, start: int, broken: JsonBreak) -> Rows:
     """What comes before the place where a list is broken.
 
     Raises:
@@ -188,8 +188,8 @@ def _rescued(path: Path, text: str, start: int, broken: Broken) -> Rows:
         at = text.find("[", at + 1)
     if not rows:
         where = f"{path}, line {broken.line}, column {broken.column}"
-        how = "Its first line looks like CSV: let its name end in .csv" if _is_like_csv(text) else ""
-        how = how or ("" if text[start] in "[{" else "Write one object a line")
+        how = "Its first line looks like CSV: rename it to end in .csv" if _is_like_csv(text) else ""
+        how = how or ("" if text[start] in "[{" else "Write one object per line")
         raise StudyError(broken.what, where=where, how=how)
     rest = f"{broken.what}; the rest of the file is not read"
     rows.append(Row(f"line {broken.line}, column {broken.column}", {}, rest))
@@ -227,7 +227,7 @@ def _document(path: Path, value: Any, asked: FileOptions, under: str = "", depth
         raise StudyError(
             f"a list of objects was expected, not {shown(value)}",
             where=str(path),
-            how="Put one object a probe into [ ]",
+            how="Put one object per probe into [ ]",
         )
     if not value:
         return Rows([], said)
@@ -242,7 +242,7 @@ def _document(path: Path, value: Any, asked: FileOptions, under: str = "", depth
         any(_is_row(each) or not asked.columns.isdisjoint(each) for each in value.values())
     ):
         rows = [Row(f"entry {shown(name)}", each) for name, each in value.items()]
-        return Rows(rows, f"{said}, one entry a row" if under else "JSON, one entry a row")
+        return Rows(rows, f"{said}, one entry per row" if under else "JSON, one entry per row")
     return _of_split(path, value, asked, under, depth)
 
 
@@ -290,7 +290,7 @@ def _listed(path: Path, items: list[Any], asked: FileOptions, said: str, depth: 
     rows = [_row(f"item {number}", item) for number, item in enumerate(items, start=1)]
     if rows and all(row.problem and not row.values for row in rows):
         raise StudyError(
-            rows[0].problem, where=f"{path}, {rows[0].where}", how="Put one object a probe into [ ]"
+            rows[0].problem, where=f"{path}, {rows[0].where}", how="Put one object per probe into [ ]"
         )
     texts = bool(rows) and all(row.problem for row in rows)
     return Rows(_texts_only(rows), f"{said}, a list of texts" if texts else said, texts=texts)
@@ -327,16 +327,16 @@ def _of_viewer(value: Mapping[str, Any]) -> Rows | None:
         return None
     if not all(isinstance(each, dict) and isinstance(each.get("row"), dict) for each in rows):
         return None
-    found = []
+    result = []
     for place, each in enumerate(rows):
         cut = each.get("truncated_cells") or []
-        problem = f"the viewer cut off {', '.join(map(str, cut))}" if cut else ""
-        found.append(Row(f"row {each.get('row_idx', place)}", each["row"], problem))
+        problem = f"the viewer truncated {', '.join(map(str, cut))}" if cut else ""
+        result.append(Row(f"row {each.get('row_idx', place)}", each["row"], problem))
     total = value.get("num_rows_total")
     notes: tuple[str, ...] = ()
     if isinstance(total, int) and total > len(rows):
         notes = (f"this is a page of {len(rows):,} of the data set's {total:,} rows",)
-    return Rows(found, "a page of the hub's viewer", notes)
+    return Rows(result, "a page of the hub's viewer", notes)
 
 
 def _of_columns(path: Path, value: Mapping[str, Any], asked: FileOptions, said: str) -> Rows | None:
@@ -356,15 +356,15 @@ def _of_columns(path: Path, value: Mapping[str, Any], asked: FileOptions, said: 
             told = ", ".join(f"{name} {count}" for name, count in list(lengths.items())[:6])
             raise StudyError(f"its columns are of different lengths ({told})", where=str(path))
         rows = zip(*value.values(), strict=True)
-        found = [Row(f"item {n}", dict(zip(value, row, strict=True))) for n, row in enumerate(rows, start=1)]
-        return Rows(found, f"{said}, one list a column")
+        result = [Row(f"item {n}", dict(zip(value, row, strict=True))) for n, row in enumerate(rows, start=1)]
+        return Rows(result, f"{said}, one list per column")
     if all(isinstance(each, dict) for each in value.values()):
         index = dict.fromkeys(key for each in value.values() for key in each)
-        found = [
+        result = [
             Row(f"entry {shown(key)}", {name: each[key] for name, each in value.items() if key in each})
             for key in index
         ]
-        return Rows(found, f"{said}, one object a column")
+        return Rows(result, f"{said}, one object a column")
     return None
 
 
@@ -397,7 +397,7 @@ def _of_split(path: Path, value: Mapping[str, Any], asked: FileOptions, under: s
     elif chosen or not held or depth >= _DEEPEST:
         has = f"; it has {', '.join(map(str, list(value)[:8]))}"
         what = f"there is no split {chosen!r}{has}" if chosen else f"no rows were found in this object{has}"
-        raise StudyError(what, where=str(path), how="Put one object a probe into [ ]" if not chosen else "")
+        raise StudyError(what, where=str(path), how="Put one object per probe into [ ]" if not chosen else "")
     elif len(held) > 1:
         rows = {
             name: each for name, each in held.items() if isinstance(each, list) and isinstance(each[0], dict)

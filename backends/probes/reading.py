@@ -1,8 +1,8 @@
 """Reading probe files: what holds the rows, what their columns become, and one probe for each row that can be used.
 
 One row is one probe. What cannot be used is named by its row; nothing is skipped or guessed in silence: how a file was
-read stays with its probe set (`HowRead`). Knows nothing about models: whether a prompt fits into a context is for the
-model to say. The forms that are read are listed in `docs/formats.md`.
+read stays with its probe set (`ReadingReport`). Knows nothing about models: whether a prompt fits into a context is for
+the model to say. The forms that are read are listed in `docs/formats.md`.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from typing import NamedTuple
 from backends.errors import StudyError
 from backends.files.plain import storable, without_compression
 from backends.probes.benchmarks import HAVE_GAPS
-from backends.probes.building import Seen, Way, build
-from backends.probes.columns import LABEL, Ask, Facts, Plan, plan
-from backends.probes.facts import check_letters, first_number, look_at, options_are_named
+from backends.probes.building import ReadingLog, RowLayout, build
+from backends.probes.columns import LABEL, AmbiguousColumns, ColumnFacts, ColumnPlan, plan
+from backends.probes.facts import check_letters, column_facts, first_number, options_are_named
 from backends.probes.formats import ARROW, TABLES, read_rows
 from backends.probes.report import alarms, notes
-from backends.probes.rows import FileOptions, NothingAsked, Repeated, Row, RowProblem
-from backends.study import AS_IS, HowRead, Probe, ProbeSet, Reading, Role
+from backends.probes.rows import EmptyPrompt, FileOptions, RepeatedKeys, Row, RowProblem
+from backends.study import DEFAULT_READING, Probe, ProbeSet, Reading, ReadingReport, Role
 
 SHOWN_PROBLEMS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeFile:
-    """A file of probes with what its columns were taken for, before anything runs on it.
+    """A file of probes with how its columns were read, before anything runs on it.
 
     Attributes:
         probe_set: the probes that can be used, and how they were read.
@@ -41,8 +41,8 @@ class ProbeFile:
     pictures: bool
 
     @property
-    def how(self) -> HowRead:
-        """What the file was taken for."""
+    def how(self) -> ReadingReport:
+        """How the file was read."""
         return self.probe_set.how
 
     @property
@@ -62,7 +62,7 @@ class ProbeFile:
 
 
 def read_probes(
-    path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool | None = None
+    path: Path, role: Role, reading: Reading = DEFAULT_READING, *, pictures: bool | None = None
 ) -> ProbeSet:
     """The probes of one file, in its order.
 
@@ -75,15 +75,17 @@ def read_probes(
     Raises:
         StudyError: the file is missing, empty, not in one of the formats, or has rows that cannot be used.
     """
-    found = inspect_probes(path, role, reading, pictures=pictures)
-    usable = bool(found.probe_set.probes)
-    if not usable or (found.problems and not reading.skip_bad_rows):
-        raise _unusable(path, found.problems or found.probe_set.left_out, found.rows, usable=usable)
-    return found.probe_set
+    probe_file = inspect_probes(path, role, reading, pictures=pictures)
+    usable = bool(probe_file.probe_set.probes)
+    if not usable or (probe_file.problems and not reading.skip_bad_rows):
+        raise _unusable(
+            path, probe_file.problems or probe_file.probe_set.left_out, probe_file.rows, usable=usable
+        )
+    return probe_file.probe_set
 
 
 def inspect_probes(
-    path: Path, role: Role, reading: Reading = AS_IS, *, pictures: bool | None = None
+    path: Path, role: Role, reading: Reading = DEFAULT_READING, *, pictures: bool | None = None
 ) -> ProbeFile:
     """What `read_probes` would make of a file, with every row that cannot be used; arguments as there.
 
@@ -111,19 +113,19 @@ def inspect_probes(
     readable = [row for row in rows if not row.problem]
     named = list(dict.fromkeys(called.get(column, column) for column in columns if called.get(column) != ""))
     try:
-        facts = look_at(readable, named, table=table, pictures=pictures, own_seeds=reading.own_seeds)
-        ways = _Ways(readable, facts, role, reading.format, table)
+        facts = column_facts(readable, named, table=table, pictures=pictures, own_seeds=reading.own_seeds)
+        ways = _RowLayouts(readable, facts, role, reading.format, table)
         whole = plan(named, facts)
         _check_prompts(path, readable, whole, ways, table)
         _check_alike(whole, facts)
         if table or kind in ARROW:
             _check_twice(readable[0], whole)
-        seen = Seen()
+        seen = ReadingLog()
         probes, problems, gaps = _built(path, rows, ways, seen, texts=held.texts)
-    except Ask as ask:
+    except AmbiguousColumns as ask:
         raise StudyError(ask.what, where=_place(path, readable, ask.column, table), how=ask.how) from None
     shapes = dict.fromkeys(way.plan.shape for way in ways.known() if way.plan.shape)
-    how = HowRead(
+    how = ReadingReport(
         len(rows),
         held.container,
         ", ".join(shapes),
@@ -145,56 +147,56 @@ def _unusable(path: Path, problems: Sequence[str], rows: int = 0, *, usable: boo
         f"{len(problems):,} of {rows or len(problems):,} rows cannot be used: {listed}"
         + (f"; and {more:,} more" if more > 0 else ""),
         where=str(path),
-        how="Mend them, or leave them out with skip_bad_rows = true" if usable else "Mend them",
+        how="Fix them, or skip them with skip_bad_rows = true" if usable else "Fix them",
     )
 
 
-class _Ways:
+class _RowLayouts:
     """How rows are read, by their columns: a file may mix conversations with questions and answers."""
 
-    def __init__(self, rows: Sequence[Row], facts: Facts, role: Role, form: str, table: bool) -> None:
+    def __init__(self, rows: Sequence[Row], facts: ColumnFacts, role: Role, form: str, table: bool) -> None:
         self._rows = rows
         self._facts = facts
         self._role: Role = role
         self._form = form
         self._table = table
-        self._by_columns: dict[tuple[str, ...], Way] = {}
+        self._by_columns: dict[tuple[str, ...], RowLayout] = {}
 
-    def of(self, row: Row) -> Way:
+    def of(self, row: Row) -> RowLayout:
         """The way of a row. Where the column that it would be asked from is empty, its other columns decide."""
         way = self._way(tuple(row.values))
-        if row.values.get(way.asked_from) is None:
+        if row.values.get(way.prompt_column) is None:
             filled = tuple(column for column, value in row.values.items() if value is not None)
             if len(filled) < len(row.values):
                 other = self._way(filled)
                 return other if other.plan.prompted else way
         return way
 
-    def known(self) -> Sequence[Way]:
+    def known(self) -> Sequence[RowLayout]:
         """All ways that rows were read in."""
         return list(self._by_columns.values())
 
     def notes(self) -> list[str]:
         """How answers name one of the choices, where they do not stand as text."""
-        found = []
+        result = []
         for way in self.known():
             if way.options is not None:
-                found.append(
+                result.append(
                     "the answers name one of the options, by letter, or by number from "
                     f"{way.options} on: the text that they name is scored, the others are the wrong ones"
                 )
             elif way.by_number:
-                found.append(
+                result.append(
                     f"the answers count the choices from {way.first} on: the text that they name is scored"
                 )
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(result))
 
-    def _way(self, columns: tuple[str, ...]) -> Way:
+    def _way(self, columns: tuple[str, ...]) -> RowLayout:
         if columns not in self._by_columns:
             self._by_columns[columns] = self._made(columns)
         return self._by_columns[columns]
 
-    def _made(self, columns: tuple[str, ...]) -> Way:
+    def _made(self, columns: tuple[str, ...]) -> RowLayout:
         made = plan(columns, self._facts)
         source = {target: column for column, target in made.becomes.items() if target}
         values = [row.values for row in self._rows]
@@ -208,10 +210,10 @@ class _Ways:
             check_letters(self._rows, source["#choices"], source["answer"], table=self._table)
         if "answer" in source and "options" in source:
             options = options_are_named(self._rows, source["options"], source["answer"], table=self._table)
-        return Way(made, self._role, self._form, self._table, choices, first, options, by_number)
+        return RowLayout(made, self._role, self._form, self._table, choices, first, options, by_number)
 
 
-class _Built(NamedTuple):
+class _BuiltProbes(NamedTuple):
     """The probes, the rows that cannot be used, and gaps that a list has as it is published."""
 
     probes: list[Probe]
@@ -219,7 +221,9 @@ class _Built(NamedTuple):
     gaps: list[str]
 
 
-def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen, *, texts: bool) -> _Built:
+def _built(
+    path: Path, rows: Sequence[Row], ways: _RowLayouts, seen: ReadingLog, *, texts: bool
+) -> _BuiltProbes:
     probes: list[Probe] = []
     problems: list[str] = []
     gaps: list[str] = []
@@ -233,16 +237,16 @@ def _built(path: Path, rows: Sequence[Row], ways: _Ways, seen: Seen, *, texts: b
             if probe.id in places:
                 raise RowProblem(f"its id {probe.id!r} is that of {places[probe.id]}")
         except RowProblem as problem:
-            gap = isinstance(problem, NothingAsked) and (texts or ways.of(row).plan.shape in HAVE_GAPS)
+            gap = isinstance(problem, EmptyPrompt) and (texts or ways.of(row).plan.shape in HAVE_GAPS)
             (gaps if gap else problems).append(f"{row.where}: {problem}")
         else:
             places[probe.id] = row.where
             probes.append(probe)
-    return _Built(probes, list(map(storable, problems)), list(map(storable, gaps)))
+    return _BuiltProbes(probes, list(map(storable, problems)), list(map(storable, gaps)))
 
 
 def _told(
-    columns: Sequence[str], called: Mapping[str, str], ways: _Ways, whole: Plan, seen: Seen
+    columns: Sequence[str], called: Mapping[str, str], ways: _RowLayouts, whole: ColumnPlan, seen: ReadingLog
 ) -> tuple[tuple[str, str], ...]:
     """What each column of the file became, under its own name."""
     says: dict[str, str] = {}
@@ -278,19 +282,21 @@ def _check_mapping(path: Path, columns: Sequence[str], called: Mapping[str, str]
         what = f"makes two columns `{wrong}`"
     if wrong is not None:
         raise StudyError(
-            f"the mapping {what}", where=str(path), how="Mend the table `columns` of this probe set"
+            f"the mapping {what}", where=str(path), how="Fix the table `columns` of this probe set"
         )
 
 
 def _mapped(row: Row, called: Mapping[str, str]) -> Row:
     """The row with the columns that the study maps renamed."""
     values = {called.get(name, name): value for name, value in row.values.items() if called.get(name) != ""}
-    if isinstance(row.values, Repeated):
-        values = Repeated(values, [called.get(name, name) for name in row.values.names])
+    if isinstance(row.values, RepeatedKeys):
+        values = RepeatedKeys(values, [called.get(name, name) for name in row.values.names])
     return row._replace(values=values)
 
 
-def _check_prompts(path: Path, rows: Sequence[Row], whole: Plan, ways: _Ways, table: bool) -> None:
+def _check_prompts(
+    path: Path, rows: Sequence[Row], whole: ColumnPlan, ways: _RowLayouts, table: bool
+) -> None:
     """Refuse a file in which nothing is asked."""
     if whole.prompted or any(ways.of(row).plan.prompted for row in rows[:1000]):
         return
@@ -311,15 +317,15 @@ def _check_prompts(path: Path, rows: Sequence[Row], whole: Plan, ways: _Ways, ta
     )
 
 
-def _check_twice(first: Row, whole: Plan) -> None:
+def _check_twice(first: Row, whole: ColumnPlan) -> None:
     """Refuse a table that has one of the columns that are used twice."""
-    if isinstance(first.values, Repeated):
+    if isinstance(first.values, RepeatedKeys):
         for column in first.values.names:
             if whole.becomes.get(column) not in (None, LABEL):
-                raise Ask(f"the column `{column}` is there twice", "Rename one of them", column)
+                raise AmbiguousColumns(f"the column `{column}` appears twice", "Rename one of them", column)
 
 
-def _check_alike(whole: Plan, facts: Facts) -> None:
+def _check_alike(whole: ColumnPlan, facts: ColumnFacts) -> None:
     """Ask of a misspelt column of answers where there is no other; a file that has all it needs is never stopped."""
     if facts.pictures or whole.answered:
         return
@@ -327,8 +333,8 @@ def _check_alike(whole: Plan, facts: Facts) -> None:
         raise _unknown(column, "answer")
 
 
-def _unknown(column: str, meant: str) -> Ask:
-    return Ask(f"the column `{column}` is unknown", f"Did you mean `{meant}`?", column)
+def _unknown(column: str, meant: str) -> AmbiguousColumns:
+    return AmbiguousColumns(f"the column `{column}` is unknown", f"Did you mean `{meant}`?", column)
 
 
 def _place(path: Path, rows: Sequence[Row], column: str, table: bool) -> str:

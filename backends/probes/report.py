@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from backends.files.plain import storable
 from backends.probes.benchmarks import RAW
-from backends.probes.building import Seen
-from backends.probes.columns import Facts, Plan
+from backends.probes.building import ReadingLog
+from backends.probes.columns import ColumnFacts, ColumnPlan
 from backends.probes.names import LABELS
 from backends.study import Probe
 
@@ -16,13 +16,13 @@ _LETTER = re.compile(r"\(?[A-Ja-j][).]?")
 _SHORT = 300
 _MANY, _FEW = 10, 5
 UNSURE = (
-    "NO ANSWERS WERE FOUND, so these are read as prompts for image models; a study of language models reads them as "
+    "NO ANSWERS FOUND: these are read as prompts for image models; a study of language models reads them as "
     "questions (--modality text)"
 )
 
 
 def alarms(
-    probes: Sequence[Probe], plan: Plan, facts: Facts, labels: Sequence[str], *, asked: bool
+    probes: Sequence[Probe], plan: ColumnPlan, facts: ColumnFacts, labels: Sequence[str], *, asked: bool
 ) -> tuple[str, ...]:
     """What makes numbers wrong or missing, if it is not meant.
 
@@ -38,53 +38,53 @@ def alarms(
     if facts.pictures:
         drawn = asked or any(probe.own for probe in probes) or plan.shape
         return () if drawn else (UNSURE,)
-    found = []
+    result = []
     if not any(probe.answer for probe in probes):
         named = labels or list(plan.alike)
-        what = "NO ANSWERS WERE FOUND: these probes are asked, and nothing is scored."
+        what = "NO ANSWERS FOUND: answers are generated for these probes, but nothing is scored."
         if named:
-            what += f" Left over: {', '.join(named[:8])}. If a column holds the answers, say which: "
+            what += f" Left over: {', '.join(named[:8])}. If a column holds the answers, map it: "
             what += f'columns = {{ "{named[0]}" = "answer" }}'
-        found.append(what)
+        result.append(what)
     answered = [probe for probe in probes if probe.answer]
     if answered and all(_LETTER.fullmatch(probe.answer) and not probe.options for probe in answered):
-        found.append(
+        result.append(
             "EVERY ANSWER IS A LETTER, and no choices were found: the letters are scored as they stand. If they name "
             "choices, give these in `choices` or in columns A, B, C, D"
         )
     if label := _classes(answered, plan, facts):
-        found.append(
+        result.append(
             f"THE ANSWERS IN `{label}` ARE THE SAME FEW WORDS: are they classes? Then leave them out: "
             f'columns = {{ "{label}" = "" }}'
         )
     if plan.shape == RAW and all(_is_question(probe.answer) for probe in probes):
-        found.append(
-            "EVERY TEXT IS A QUESTION: they are scored as raw text. If they are to be asked: "
+        result.append(
+            "EVERY TEXT IS A QUESTION: they are scored as raw text. If they are questions to answer: "
             'columns = { text = "prompt" }'
         )
-    return tuple(found)
+    return tuple(result)
 
 
-def notes(probes: Sequence[Probe], plan: Plan, facts: Facts, seen: Seen) -> tuple[str, ...]:
+def notes(probes: Sequence[Probe], plan: ColumnPlan, facts: ColumnFacts, seen: ReadingLog) -> tuple[str, ...]:
     """What was done with what is not plain, and what was left out."""
-    found = [
+    result = [
         f'`{column}` looks like `{meant}` and is left out; to take it: columns = {{ "{column}" = "{meant}" }}'
         for column, meant in plan.alike.items()
     ]
-    found += [
+    result += [
         f"`{column}`: {lost.what} are not kept as a label ({_rows(lost.count)}, the first is {lost.where})"
         for column, lost in seen.left_out.items()
     ]
-    found += [
+    result += [
         f"`{column}` is an object that counts its texts, from {where} on: they are taken in its order"
         for column, where in seen.lists.items()
     ]
     if not facts.pictures:
-        found += _of_answers(probes)
-    return tuple(map(storable, found))
+        result += _of_answers(probes)
+    return tuple(map(storable, result))
 
 
-def _classes(answered: Sequence[Probe], plan: Plan, facts: Facts) -> str:
+def _classes(answered: Sequence[Probe], plan: ColumnPlan, facts: ColumnFacts) -> str:
     """The column of answers that is called label or target, where it has hardly any answers to many questions."""
     source = next((column for column, target in plan.becomes.items() if target == "answer"), "")
     told = len({probe.answer for probe in answered})
@@ -94,19 +94,18 @@ def _classes(answered: Sequence[Probe], plan: Plan, facts: Facts) -> str:
 
 
 def _of_answers(probes: Sequence[Probe]) -> list[str]:
-    found = []
+    result = []
     empty = [probe for probe in probes if not probe.answer]
     if empty and len(empty) < len(probes):
-        found.append(
-            f"{_rows(len(empty))} without an answer, which are asked and not scored, first {empty[0].id}"
-        )
+        result.append(f"{_rows(len(empty))} without an answer, which are not scored, first {empty[0].id}")
     if more := sum(1 for probe in probes if probe.accepted):
-        found.append(
-            f"{_rows(more)} with several accepted answers: the first is scored, any of them counts as said"
+        result.append(
+            f"{_rows(more)} with several accepted answers: the first is scored, each counts as correct in "
+            "a generated answer"
         )
     if talks := sum(1 for probe in probes if probe.turns):
-        found.append(f"{_rows(talks)} with earlier turns, which go before the prompt")
-    return found
+        result.append(f"{_rows(talks)} with earlier turns, which precede the prompt")
+    return result
 
 
 def _rows(count: int) -> str:

@@ -17,7 +17,7 @@ class RowProblem(Exception):
     """Why one row cannot be used; collected, so that a person sees the first few at once."""
 
 
-class NothingAsked(RowProblem):
+class EmptyPrompt(RowProblem):
     """A row whose prompt or text is empty."""
 
 
@@ -38,7 +38,7 @@ class Rows(NamedTuple):
     texts: bool = False
 
 
-class Repeated(dict[str, Any]):
+class RepeatedKeys(dict[str, Any]):
     """An object or row in which `names` are given more than once; it holds the last value of each."""
 
     def __init__(self, values: Mapping[str, Any], names: Collection[str]) -> None:

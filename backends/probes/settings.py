@@ -66,7 +66,7 @@ def _number(
     text = value.strip() if isinstance(value, str) else value
     if isinstance(text, str) and re.fullmatch(r"-?\d+,\d+", text):
         if re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", text):  # a thousand, or one with three decimals
-            raise RowProblem(f"`{column}` {shown(value)} could be two numbers; write it without a comma")
+            raise RowProblem(f"`{column}` {shown(value)} is ambiguous; write it without a comma")
         text = text.replace(",", ".")
     read = int(text) if isinstance(text, str) and text.isdecimal() and len(text) < 40 else finite(text)
     number = text if isinstance(text, int) else read

@@ -26,7 +26,7 @@ def probe_file(source: str) -> Path:
     name, _, file = rest.partition("/")
     if not (owner and name and file):
         raise StudyError(
-            f"{source!r} names no file of a data set", how=f"Write it as {HUB}owner/name/file.json"
+            f"{source!r} does not name a file of a data set", how=f"Write it as {HUB}owner/name/file.json"
         )
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -37,8 +37,8 @@ def probe_file(source: str) -> Path:
         raise StudyError(
             "this file is not in the hub's cache, and the hub cannot be reached",
             where=source,
-            how="Fetch it once with a connection, or name a local file",
+            how="Download it once while online, or name a local file",
         ) from error
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise StudyError(f"the hub does not give this file ({first})", where=source) from error
+        raise StudyError(f"the hub does not provide this file ({first})", where=source) from error

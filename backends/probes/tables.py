@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV: the separator is found from the header and said. What columns mean is told elsewhere."""
+"""Rows of CSV and TSV: the separator is found from the header and said. The meaning of columns is decided elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from backends.errors import StudyError
 from backends.files.plain import MOST_BYTES, without_compression
 from backends.probes.names import is_known
-from backends.probes.rows import FileOptions, Repeated, Row, Rows
+from backends.probes.rows import FileOptions, RepeatedKeys, Row, Rows
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
@@ -46,10 +46,10 @@ def table_rows(path: Path, text: str, asked: FileOptions) -> Rows:
     except csv.Error as error:
         if not rows:
             raise StudyError(
-                f"this is no valid {name}: {error}", where=f"{path}, line {reader.line_num}"
+                f"this is not valid {name}: {error}", where=f"{path}, line {reader.line_num}"
             ) from error
         rows.append(
-            Row(f"line {reader.line_num}", {}, f"this is no valid {name}: {error}; the rest is not read")
+            Row(f"line {reader.line_num}", {}, f"this is not valid {name}: {error}; the rest is not read")
         )
     return Rows(rows, said)
 
@@ -65,7 +65,7 @@ def _row(number: int, line: int, columns: list[str], cells: list[str], twice: se
         column: cell if cell and not cell.isspace() else None
         for column, cell in zip(columns, cells, strict=True)
     }
-    return Row(where, Repeated(values, twice) if twice else values)
+    return Row(where, RepeatedKeys(values, twice) if twice else values)
 
 
 def _separator(text: str, usual: str, asked: FileOptions) -> tuple[str, int]:
@@ -73,18 +73,18 @@ def _separator(text: str, usual: str, asked: FileOptions) -> tuple[str, int]:
     first = text.partition("\n")[0].strip()
     if first.lower().startswith("sep=") and len(first) == 5:
         return first[4], 1
-    found = {}
+    result = {}
     for separator in (usual, *(each for each in SEPARATORS if each != usual)):
         try:
             names = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
         except csv.Error:
             continue
         known = sum(name.strip() in asked.columns or is_known(name.strip()) for name in names if name.strip())
-        found[separator] = (known, len(names))
-    if not found:
+        result[separator] = (known, len(names))
+    if not result:
         return usual, 0
-    best = max(found, key=lambda separator: found[separator])
-    return (best, 0) if found[best][0] > found.get(usual, (0, 0))[0] or not found[best][0] else (usual, 0)
+    best = max(result, key=lambda separator: result[separator])
+    return (best, 0) if result[best][0] > result.get(usual, (0, 0))[0] or not result[best][0] else (usual, 0)
 
 
 def _header(path: Path, cells: list[str], asked: FileOptions) -> list[str]:
@@ -93,6 +93,6 @@ def _header(path: Path, cells: list[str], asked: FileOptions) -> list[str]:
         raise StudyError(
             "its first line looks like JSON",
             where=f"{path}, line 1",
-            how="Let its name end in .jsonl or .json",
+            how="Rename it to end in .jsonl or .json",
         )
     return columns

@@ -1,4 +1,4 @@
-"""The text of a probe file out of its bytes: its encoding is told from its first bytes, never guessed.
+"""The text of a probe file out of its bytes: its encoding is detected from its first bytes, never guessed.
 
 UTF-8 and UTF-16 show themselves. Of the older encodings any byte fits several, so a person is asked which one it is,
 shown what the text would be in each. Knows nothing of what the text holds.
@@ -42,7 +42,7 @@ _SAMPLE = 4096
 _SHOWN = 24
 
 
-class Decoded(NamedTuple):
+class DecodedText(NamedTuple):
     """Text and what it was written in ("UTF-8 with BOM", "CR LF")."""
 
     text: str
@@ -58,7 +58,7 @@ class NotText(Exception):
         super().__init__(what)
 
 
-def decode(data: bytes, encoding: str = "", *, keep_rest: bool = False) -> Decoded:
+def decode(data: bytes, encoding: str = "", *, keep_rest: bool = False) -> DecodedText:
     """The text, and what its bytes were.
 
     Args:
@@ -70,15 +70,15 @@ def decode(data: bytes, encoding: str = "", *, keep_rest: bool = False) -> Decod
         NotText: the bytes are in another encoding, damaged or no text at all.
     """
     if encoding:
-        return Decoded(_named(data, encoding), _with_line_ends(encoding, data))
+        return DecodedText(_named(data, encoding), _with_line_ends(encoding, data))
     for bom, codec, said in BOMS:
         if data.startswith(bom):
-            return Decoded(_strict(data, codec, said, keep_rest), _with_line_ends(said, data))
+            return DecodedText(_strict(data, codec, said, keep_rest), _with_line_ends(said, data))
     if wide := _wide(data):
         said = f"{wide.upper()} without BOM"
-        return Decoded(_strict(data, wide, said, keep_rest), _with_line_ends(said, data))
+        return DecodedText(_strict(data, wide, said, keep_rest), _with_line_ends(said, data))
     _check_is_text(data)
-    return Decoded(_strict(data, "utf-8", "UTF-8", keep_rest), _with_line_ends("UTF-8", data))
+    return DecodedText(_strict(data, "utf-8", "UTF-8", keep_rest), _with_line_ends("UTF-8", data))
 
 
 def _named(data: bytes, encoding: str) -> str:
@@ -86,7 +86,7 @@ def _named(data: bytes, encoding: str) -> str:
         return data.decode(encoding).removeprefix("\ufeff")
     except LookupError:
         raise NotText(
-            f"no encoding is called {encoding!r}", f"Known are utf-8, utf-16, {', '.join(OLDER[:4])} and more"
+            f"unknown encoding {encoding!r}", f"Known are utf-8, utf-16, {', '.join(OLDER[:4])} and more"
         ) from None
     except (UnicodeError, ValueError) as error:
         line = data[: getattr(error, "start", 0)].count(b"\n") + 1
@@ -103,7 +103,7 @@ def _strict(data: bytes, codec: str, said: str, keep_rest: bool) -> str:
             raise NotText(what, "Save the file as UTF-8") from error
         cut = error.end >= len(data) and not data[: error.start].isascii()
         if cut and not keep_rest:
-            raise NotText(f"{what}: the file ends inside a character, it seems cut off") from error
+            raise NotText(f"{what}: the file ends inside a character, so it seems truncated") from error
         text = data.decode(codec, errors="surrogateescape")
         lines = text.split("\n")
         bad = sum(1 for line in lines if _ESCAPED.search(line))
@@ -181,13 +181,13 @@ def _wide(data: bytes) -> str:
 def _check_is_text(data: bytes) -> None:
     for signature, what, suffix in SIGNATURES:
         if data.startswith(signature):
-            raise NotText(f"this file is {what}, whatever its name says", f"Let its name end in {suffix}")
+            raise NotText(f"this file is {what}, despite its name", f"Rename it to end in {suffix}")
     for signature, what, how in FOREIGN:
         if data.startswith(signature):
             raise NotText(f"this file is {what}, no text", how)
     if (place := data.find(b"\0")) >= 0:
         line = data[:place].count(b"\n") + 1
-        raise NotText(f"line {line} has NUL characters: this is no text file", "Save the file as UTF-8 text")
+        raise NotText(f"line {line} has NUL characters: this is not text file", "Save the file as UTF-8 text")
 
 
 def _with_line_ends(said: str, data: bytes) -> str:

@@ -37,7 +37,7 @@ def text_of(column: str, value: Any) -> str:
     except UnicodeEncodeError as error:
         if "\udc80" <= value[error.start] <= "\udcff":
             raise RowProblem(f"`{column}` has bytes that are not UTF-8") from None
-        raise RowProblem(f"`{column}` holds half a character (a lone surrogate)") from None
+        raise RowProblem(f"`{column}` holds a lone surrogate (half a character)") from None
     return value
 
 

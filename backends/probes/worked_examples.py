@@ -32,7 +32,7 @@ def format_with_examples(path: Path, form: str = "") -> str:
             raise StudyError(
                 "a worked example has no answer",
                 where=f"{path}, {probe.id}",
-                how="Give it one, or leave it out",
+                how="Add one, or remove the example",
             )
         if RAW_TEXT in probe.prompt + probe.answer:
             raise StudyError(

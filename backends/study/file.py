@@ -27,7 +27,7 @@ from backends.study.study import (
     LPIPS_NETS,
     NUDENET,
     NUDENET_THRESHOLD,
-    PROTOCOLS,
+    PROTOCOL_NAMES,
     QUANTIZATIONS,
     RAW_TEXT,
     ROLES,
@@ -96,13 +96,13 @@ def read_study(path: Path) -> Study:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise StudyError(f"this is no valid TOML: {error}", where=str(path)) from error
+        raise StudyError(f"this is not valid TOML: {error}", where=str(path)) from error
     except RecursionError:
         raise StudyError("the TOML is nested too deeply", where=str(path), how="Flatten it") from None
     except ValueError:  # Python reads no whole number of more than 4,300 digits
         long = LONG_NUMBER.search(text)
         where = f"{path}, line {text.count(chr(10), 0, long.start()) + 1}" if long else str(path)
-        raise StudyError("a number here has thousands of digits", where=where, how="Shorten it") from None
+        raise StudyError("this number has thousands of digits", where=where, how="Shorten it") from None
     top = Table(document, (), text, path)
     top.only(TOP, "study")
     modality = cast(Modality, top.choice("modality", MODALITIES))
@@ -118,7 +118,7 @@ def read_study(path: Path) -> Study:
         forget_concepts=_concepts(top),
         path=path,
         protocol=cast(
-            ProtocolName, top.choice("protocol", PROTOCOLS) if "protocol" in document else "corrected"
+            ProtocolName, top.choice("protocol", PROTOCOL_NAMES) if "protocol" in document else "corrected"
         ),
         gradients=top.get("gradients", bool, False),
         denoising=_denoising(top) if "denoising" in document else None,
@@ -314,7 +314,7 @@ def _denoising(top: Table) -> Denoising:
     folders = {role: table.local(role) for role in ("forget", "retain", "holdout") if role in table.values}
     if not folders:
         raise StudyError(
-            "no folder of pictures is named",
+            "no folder of pictures is given",
             where=table.where(),
             how='Add forget = "folder", holdout = "folder"',
         )
@@ -326,7 +326,7 @@ def _features(top: Table) -> Features:
     table.only(FEATURES, "table of features")
     if not table.values:
         raise StudyError(
-            "no network is named",
+            "no network is given",
             where=table.where(),
             how='Add clip = "folder or owner/name", or remove the table',
         )
@@ -335,7 +335,7 @@ def _features(top: Table) -> Features:
     real = _real_pictures(table)
     if real and not (clip or inception):
         raise StudyError(
-            "real pictures are compared by a network, and none is named",
+            "real pictures need a network, and none is given",
             where=table.where("real"),
             how='Add inception = "weights.pth" or clip = "folder or owner/name"',
         )
@@ -367,7 +367,7 @@ def _concepts(within: Table) -> dict[str, str]:
 def _unique(names: Sequence[str], table: Table, key: str) -> None:
     if names[-1] in names[:-1]:
         raise StudyError(
-            f"{shown(names[-1])} is there twice", where=table.where(key), how="Give each its own"
+            f"{shown(names[-1])} appears twice", where=table.where(key), how="Use a different name for each"
         )
 
 
@@ -376,7 +376,7 @@ def _check_whole(study: Study, top: Table) -> None:
     if parts.count("original") != 1:
         found = "no model" if "original" not in parts else f"{parts.count('original')} models"
         raise StudyError(
-            f'{found} with part = "original"; a study compares everything with exactly one',
+            f'{found} with part = "original"; a study needs exactly one',
             where=str(top.path),
             how='Mark one of the [[models]] with part = "original"',
         )
@@ -390,26 +390,24 @@ def _check_whole(study: Study, top: Table) -> None:
         if model.forget and (model.part == "original" or study.modality == "text"):
             text = study.modality == "text"
             raise StudyError(
-                "language models have no target concept" if text else "the original forgets nothing",
+                "language models have no target concept" if text else "the original has no target concept",
                 where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(
                     "forget"
                 ),
-                how="Remove it" if text else "Name what it is read against in the table [forget]",
+                how="Remove it" if text else "Set the target concept in the table [forget]",
             )
     for number, model in enumerate(study.models if study.modality == "text" else ()):
-        if model.drawn_otherwise:
+        if model.samples_differently:
             key = "inference" if model.inference.said else "embeddings"
             raise StudyError(
-                "this says how an image model draws, and language models write",
+                "this setting is for image models only",
                 where=Table(top.values["models"][number], ("models", number), top.text, top.path).where(key),
                 how="Remove it",
             )
     if study.date and (study.modality == "image" or study.protocol != "corrected"):
         image = study.modality == "image"
         raise StudyError(
-            "pictures are asked for without a date"
-            if image
-            else f"{study.protocol} has a date of its own, or none",
+            "image models have no date" if image else f"{study.protocol} has a fixed date, or none",
             where=top.where("date"),
             how="Remove it",
         )

@@ -1,6 +1,6 @@
-"""Other ways of drawing with the same weights, as plain data: negative prompts, SLD, SAFREE, and schedulers by name.
+"""Other ways of sampling with the same weights, as plain data: negative prompts, SLD, SAFREE, and schedulers by name.
 
-Imports nothing heavy; what these ways do is in `backends/image/guiding.py` and `backends/image/safree.py`.
+Imports nothing heavy; what these ways do is in `backends/image/guidance.py` and `backends/image/safree.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 
 SldSetting = Literal["", "weak", "medium", "strong", "max"]
 SLD_SETTINGS: tuple[SldSetting, ...] = tuple(name for name in get_args(SldSetting) if name)
-"""Of Schramowski et al. 2023, arXiv 2211.05105, table 1; their numbers are in `backends/image/guiding.py`."""
+"""Of Schramowski et al. 2023, arXiv 2211.05105, table 1; their numbers are in `backends/image/guidance.py`."""
 
 SAFREE_ALPHA = 0.01
 """How much farther than the average a prompt must move from the concept for a token to be a trigger: the authors'."""
@@ -44,7 +44,7 @@ class Inference:
 
     @property
     def said(self) -> bool:
-        """Whether anything is drawn otherwise than by the weights alone."""
+        """Whether sampling differs from the pipeline's default."""
         return self != PLAIN
 
     def key(self) -> str:

@@ -27,27 +27,27 @@ def read_inference(model: Table) -> Inference:
     table.only(KEYS, "table `inference`")
     if not table.values:
         raise StudyError(
-            "this table says nothing",
+            "this table is empty",
             where=model.where("inference"),
             how='Write for instance { negative_prompt = "..." }, or remove it',
         )
     if "sld" in table.values and "safree" in table.values:
         raise StudyError(
-            "`sld` and `safree` are two methods, and a model draws by one",
+            "`sld` and `safree` cannot be combined in one model",
             where=model.where("inference"),
-            how="Make two models of them",
+            how="Make two models",
         )
     sld = cast(SldSetting, table.choice("sld", SLD_SETTINGS) if "sld" in table.values else "")
     if sld and "concept" not in table.values:
         raise StudyError(
-            "`sld` is without the concept that it should steer away from",
+            "`sld` needs the concept to steer away from",
             where=model.where("inference"),
             how='Add concept = "...", one text such as "nudity, sexual, naked"',
         )
     for key, other in (("concept", "sld"), ("alpha", "safree")):
         if key in table.values and other not in table.values:
             raise StudyError(
-                f"`{key}` belongs to `{other}`, which is not there",
+                f"`{key}` needs `{other}`, which is missing",
                 where=model.where("inference"),
                 how=f"Add {other}, or remove {key}",
             )
@@ -94,7 +94,7 @@ def read_embeddings(model: Table) -> tuple[tuple[str, str], ...]:
     spaced = [token for token, _ in named if token and (token != token.strip() or " " in token)]
     if spaced:
         raise StudyError(
-            f"the token {shown(spaced[0])} has a space in it, and prompts are split there",
+            f"the token {shown(spaced[0])} has a space in it, and prompts are split at spaces",
             where=model.where("embeddings"),
         )
     return tuple((token, _located(model, file)) for token, file in named)
@@ -130,6 +130,6 @@ def read_scheduler(sampling: Table) -> str:
     """The key `scheduler`: one of the known names.
 
     Raises:
-        StudyError: another name; the nearest is told.
+        StudyError: another name; the message names the nearest one.
     """
     return sampling.choice("scheduler", tuple(SCHEDULERS)) if "scheduler" in sampling.values else ""

@@ -1,4 +1,4 @@
-"""The strength dial: models between an original and an unlearned one, original + a (unlearned - original).
+"""The strength curve: models between an original and an unlearned one, original + a (unlearned - original).
 
 a = 0 is the original, 1 the unlearned model, more than 1 unlearns further, less than 0 the other way (Ilharco et al.
 2023, "Editing models with task arithmetic", section 3). Imports nothing heavy.
@@ -65,20 +65,24 @@ def check_pair(original: ModelSpec, unlearned: ModelSpec) -> None:
     Raises:
         StudyError: quantised models, an original that is itself a version, adapters on different bases.
     """
-    how = "Merge them into folders of their own, and dial between those"
+    how = "Merge each into a folder, and interpolate between those"
     if original.quantization or unlearned.quantization:
         raise StudyError(
-            "quantised weights cannot be mixed", where=unlearned.name, how="Dial the full models"
+            "quantised weights cannot be interpolated",
+            where=unlearned.name,
+            how="Interpolate the full models",
         )
-    if original.drawn_otherwise or unlearned.drawn_otherwise:
+    if original.samples_differently or unlearned.samples_differently:
         raise StudyError(
-            "only weights are mixed, and one of the two draws otherwise than by its weights alone",
+            "only weights can be interpolated, and one of the two also differs in how it samples",
             where=unlearned.name,
         )
     if unlearned.strength != 1.0 or unlearned.part == "original":
-        raise StudyError("only an unlearned model of the study can be dialled", where=unlearned.name)
+        raise StudyError("only an unlearned model of the study can be interpolated", where=unlearned.name)
     if original.weights:
-        raise StudyError("the original is itself a version of another model", where=original.name, how=how)
+        raise StudyError(
+            "the original is itself defined as a change of another model", where=original.name, how=how
+        )
     together = (unlearned.source, unlearned.subfolder) == (original.source, original.subfolder)
     if (original.adapter or unlearned.adapter) and not (
         together and (unlearned.adapter or not original.adapter)
@@ -87,7 +91,7 @@ def check_pair(original: ModelSpec, unlearned: ModelSpec) -> None:
     places = {(each.subfolder, each.revision) for each in (original, unlearned)}
     if len(places) > 1 and not together:
         raise StudyError(
-            "the two lie in different subfolders or revisions", where=unlearned.name, how="Name local folders"
+            "the two are in different subfolders or revisions", where=unlearned.name, how="Name local folders"
         )
     if unlearned.weights and not together:
         raise StudyError("the unlearned weights belong to another base", where=unlearned.name, how=how)

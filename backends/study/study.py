@@ -20,8 +20,10 @@ Part = Literal["original", "retained", "unlearned"]
 Role = Literal["forget", "neighbour", "retain", "utility", "holdout", "mine"]
 ROLES: tuple[Role, ...] = get_args(Role)
 ProtocolName = Literal["corrected", "open-unlearning", "muse"]
-"""How language models are asked and their answers scored: this tool's own way, or faithfully as another's scripts."""
-PROTOCOLS: tuple[ProtocolName, ...] = get_args(ProtocolName)
+"""How language models are prompted and their answers scored: this tool's own way, or faithfully as another's
+scripts.
+"""
+PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 Quantization = Literal["", "nf4", "int8"]
 QUANTIZATIONS: tuple[Quantization, ...] = get_args(Quantization)
 RAW_TEXT = "{prompt}"
@@ -91,7 +93,7 @@ class ModelSpec:
     embeddings: tuple[tuple[str, str], ...] = ()
 
     @property
-    def drawn_otherwise(self) -> bool:
+    def samples_differently(self) -> bool:
         """Whether its pictures differ from those of its weights alone: by how it draws, or by tokens it learned."""
         return self.inference.said or bool(self.embeddings)
 
@@ -102,7 +104,7 @@ class Probe:
 
     Attributes:
         format: what is put around the prompt instead of the model's chat template, "{prompt}" standing for the prompt;
-            "" is the protocol's own way. An empty prompt means that the answer is text by itself.
+            "" is the protocol's own way. An empty prompt means that the answer is text without a prompt.
         seed, guidance: that its picture is drawn with instead of the study's seeds and guidance; None for the study's.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
@@ -176,19 +178,19 @@ class Reading:
     split: str = ""
 
 
-AS_IS = Reading()
+DEFAULT_READING = Reading()
 
 
 @dataclass(frozen=True, slots=True)
-class HowRead:
-    """What a probe file was taken for, so that a person can check it.
+class ReadingReport:
+    """How a probe file was read, so that a person can check it.
 
     Attributes:
         rows: how many the file has.
         container: its form ("CSV, separated by semicolons; UTF-8 with BOM").
         shape: the benchmark whose columns these are, or "".
         columns: column of the file and what it became, in the order of the file.
-        alarms: sentences that go above everything else: no answers were found, letters are scored as text.
+        alarms: sentences that go above everything else: no answers found, letters are scored as text.
         notes: further sentences that a person should know.
     """
 
@@ -211,16 +213,16 @@ class ProbeSet:
         path: the file, or "".
         reading: how the file was to be read.
         left_out: of every row that is not among the probes: where it is, and why.
-        how: what the file was taken for.
+        how: how the file was read.
     """
 
     name: str
     role: Role
     probes: tuple[Probe, ...]
     path: str = ""
-    reading: Reading = AS_IS
+    reading: Reading = DEFAULT_READING
     left_out: tuple[str, ...] = ()
-    how: HowRead = field(default=HowRead(), compare=False)
+    how: ReadingReport = field(default=ReadingReport(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,7 @@ class Decoding:
     Attributes:
         max_new_tokens: where an answer ends at the latest.
         temperature: 0 is greedy decoding; above it, answers are sampled.
-        top_p: nucleus sampling keeps the likeliest tokens up to this probability.
+        top_p: nucleus sampling: the smallest set of most probable tokens that reaches this probability.
         seeds: one answer for each; greedy decoding ignores them.
     """
 
@@ -386,11 +388,11 @@ class Study:
         forget_concepts: target of every model that names none, see `backends/study/targets.py`.
         description: shown below the name.
         path: the study file, or None.
-        protocol: how language models are asked and their answers scored.
+        protocol: how language models are prompted and their answers scored.
         gradients: ask for the gradient-norm attack, a backward pass for each forget and holdout probe.
         denoising: real pictures on which denoising losses are measured, or None.
         features: networks that look at pictures beside the judges.
-        date: what chat templates that print one are told ("2025-01-31"); "" is the template's own date, or
+        date: the date that chat templates print ("2025-01-31"); "" is the template's own date, or
             `chat_template.PINNED_DATE`, never today's.
     """
 
@@ -421,7 +423,7 @@ class Study:
         return next((model for model in self.models if model.part == "retained"), None)
 
     def model(self, name: str) -> ModelSpec:
-        """The model of that name; KeyError where there is none."""
+        """The model of that name; KeyError if there is none."""
         for model in self.models:
             if model.name == name:
                 return model

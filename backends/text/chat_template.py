@@ -81,7 +81,7 @@ def formatted(at: datetime, form: str) -> str:
     return _DIRECTIVE.sub(one, form)
 
 
-class Moment:
+class FixedDate:
     """What `now()` gives a template: a date that says what it is, and has no way to the real clock."""
 
     def __init__(self, at: datetime) -> None:
@@ -101,7 +101,7 @@ class Moment:
         """Monday is 0."""
         return self._at.weekday()
 
-    def date(self) -> Moment:
+    def date(self) -> FixedDate:
         """The day alone."""
         return self
 
@@ -118,7 +118,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class AnswerPlacement:
     """Where a template puts an answer.
 
     Attributes:
@@ -191,10 +191,10 @@ class ChatTemplate:
             return template.render(**values)
         except UndefinedError:
             # transformers has no now(): only a template that cannot do without is given one
-            return template.render(**values, now=lambda *_, **__: Moment(clock.at))
+            return template.render(**values, now=lambda *_, **__: FixedDate(clock.at))
 
     @lru_cache(maxsize=64)  # noqa: B019 - equal templates share one entry, and there are few
-    def placed(self, clock: Clock) -> Placed:
+    def placed(self, clock: Clock) -> AnswerPlacement:
         """Where the answer to a single question stands, as the template writes turns that have ended.
 
         White space alone is not counted as written before the answer.
@@ -210,8 +210,8 @@ class ChatTemplate:
             whole = ""
         before, found, after = whole.rpartition(ANSWER)
         if found and before.startswith(begun) and before[len(begun) :].strip():
-            return Placed(before[len(begun) :], after)
-        return Placed(_closed(begun), after if found else "")
+            return AnswerPlacement(before[len(begun) :], after)
+        return AnswerPlacement(_closed(begun), after if found else "")
 
 
 def turn_end(after: str, added: Sequence[str]) -> str:
@@ -221,7 +221,7 @@ def turn_end(after: str, added: Sequence[str]) -> str:
 
 
 def _closed(begun: str) -> str:
-    """What closes a thinking block that a generation prompt has opened; "" where there is none."""
+    """What closes a thinking block that a generation prompt has opened; "" if there is none."""
     for opened, end in _OPENED_TOKENS.items():
         if begun.rstrip().endswith(opened):
             return end
@@ -251,7 +251,7 @@ def _refuse(message: str = "") -> NoReturn:
 
 
 def _no_chance(*_: object, **__: object) -> NoReturn:
-    raise TemplateRuntimeError("it draws at random, so no question would be asked twice alike")
+    raise TemplateRuntimeError("it uses random values, so prompts would not be reproducible")
 
 
 def _tojson(

@@ -21,7 +21,7 @@ from backends.text.prompt_pass import next_token_pass, prompt_pass, shared_begin
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DecodingStep:
     """Row `row` of the batch has got these tokens so far; `finish` is "" while it goes on, else "stop" or "length"."""
 
     row: int
@@ -30,7 +30,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Begun:
+class PrefixedPrompt:
     """A prompt, what is known to be written first after it, and whether nothing comes after that."""
 
     prompt: list[int]
@@ -40,7 +40,7 @@ class Begun:
 
 def decode(
     model: Any,
-    asked: Sequence[Begun],
+    asked: Sequence[PrefixedPrompt],
     seeds: Sequence[int],
     decoding: Decoding,
     *,
@@ -50,23 +50,23 @@ def decode(
     adapters: Sequence[str] | None,
     stop: Stop,
     unseen: frozenset[int] = frozenset(),
-) -> Iterator[Step]:
+) -> Iterator[DecodingStep]:
     """Yields every row after every token; finished rows leave the batch, so that nobody waits for the longest.
 
     Args:
         asked: token ids of each row.
         seeds: one for each row; unused when greedy.
         adapters: PEFT adapter name of each row ("__base__" for none), or None for a model without adapters.
-        stop: asked before every token; when it says True the iterator ends.
+        stop: checked before every token; when it says True the iterator ends.
         unseen: ids of prompt tokens that attention skips; positions count the others, as in transformers' `generate`.
     """
     written = [list(each.ids[: decoding.max_new_tokens]) for each in asked]
     rows: list[int] = []
     for row, each in enumerate(asked):
         if each.ended and len(each.ids) <= decoding.max_new_tokens:
-            yield Step(row, written[row], "stop")
+            yield DecodingStep(row, written[row], "stop")
         elif len(written[row]) >= decoding.max_new_tokens:
-            yield Step(row, written[row], "length")
+            yield DecodingStep(row, written[row], "length")
         else:
             rows.append(row)
     if not rows:
@@ -89,8 +89,8 @@ def decode(
         while True:
             if not torch.isfinite(logits.max(dim=-1).values).all():
                 raise ModelError(
-                    "the model's output is not a finite number (NaN or infinite logits), so it cannot answer",
-                    how="The checkpoint may have diverged in training, or needs another dtype",
+                    "the model's output is not finite (NaN or infinite logits), so it cannot answer",
+                    how="Training may have diverged, or the checkpoint needs another dtype",
                 )
             chosen = _choose(logits, decoding, [generators[row] for row in rows])
             keep: list[int] = []
@@ -102,7 +102,7 @@ def decode(
                 finish = "stop" if ended else "length" if len(written[row]) >= decoding.max_new_tokens else ""
                 if not finish:
                     keep.append(place)
-                yield Step(row, list(written[row]), finish)
+                yield DecodingStep(row, list(written[row]), finish)
             if not keep or stop():
                 return
             # Finished rows leave the batch and its cache: otherwise every step would cost as much as the full batch.

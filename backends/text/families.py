@@ -21,9 +21,9 @@ from transformers import AutoTokenizer, BitsAndBytesConfig
 
 from backends.checkpoints.adapters import adapter_form, check_adapter, shares_base
 from backends.checkpoints.language_weights import load_module
-from backends.checkpoints.loader_report import Loaded, refuse_unfit
+from backends.checkpoints.loader_report import LoadResult, refuse_incomplete
 from backends.checkpoints.tensors import ADAPTER_WEIGHTS, adapter_file, read_header, read_json
-from backends.checkpoints.wrapped_names import Unwrapped, unwrapped
+from backends.checkpoints.wrapped_names import UnwrappedNames, unwrapped
 from backends.errors import CheckpointError
 from backends.study import Quantization
 from backends.text.tokens import ChatTokenizer
@@ -60,9 +60,9 @@ class Family:
     module: Any
     tokenizer: ChatTokenizer
     context: int
-    loaded: Loaded
+    loaded: LoadResult
     adapters: dict[str, str] = field(default_factory=dict)
-    parts: dict[str, Loaded] = field(default_factory=dict)
+    parts: dict[str, LoadResult] = field(default_factory=dict)
 
 
 def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:
@@ -133,7 +133,7 @@ def attach(family: Family, name: str, folder: Path, device: str) -> None:
     """
     if not shares_base(folder):
         raise CheckpointError(
-            "this adapter changes more than plain LoRA does, so it cannot be mixed with others on one base",
+            "this adapter changes more than plain LoRA does, so it cannot share a base with others",
             where=str(folder),
             how="Merge it into its base with merge_and_unload, save that, and name the folder in `source`",
         )
@@ -142,7 +142,7 @@ def attach(family: Family, name: str, folder: Path, device: str) -> None:
     family.adapters[name] = adapter
 
 
-def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str) -> tuple[Any, Loaded]:
+def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str) -> tuple[Any, LoadResult]:
     """The module with a PEFT adapter on it, and what reading that did.
 
     Args:
@@ -173,7 +173,7 @@ def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str
             where=str(folder),
         ) from error
     loaded = _adapter_loaded(module, adapter, folder, names)
-    refuse_unfit(
+    refuse_incomplete(
         loaded,
         str(folder),
         "Check target_modules and rank in adapter_config.json, or save the adapter again",
@@ -182,7 +182,7 @@ def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str
     return module, loaded
 
 
-def _adapter_loaded(module: Any, adapter: str, folder: Path, names: Unwrapped) -> Loaded:
+def _adapter_loaded(module: Any, adapter: str, folder: Path, names: UnwrappedNames) -> LoadResult:
     """What PEFT did: it only warns of tensors of the file that it left out, and of those that it made up."""
     stored = set(names.names.values())
     with warnings.catch_warnings():
@@ -191,7 +191,7 @@ def _adapter_loaded(module: Any, adapter: str, folder: Path, names: Unwrapped) -
     held |= stored & module.state_dict().keys()  # read into the base itself: biases, embeddings
     twice = {key for key in stored if _AGAIN.sub(".", key) in held & stored}
     shapes = {names.names[key]: info.shape for key, info in read_header(adapter_file(folder)).items()}
-    return Loaded(
+    return LoadResult(
         adapter_form(read_json(folder / "adapter_config.json"), shapes),
         len(stored & held),
         tuple(sorted(held - stored)),
@@ -201,7 +201,7 @@ def _adapter_loaded(module: Any, adapter: str, folder: Path, names: Unwrapped) -
 
 
 @contextmanager
-def _plainly_named(folder: Path, names: Unwrapped) -> Iterator[Path]:
+def _plainly_named(folder: Path, names: UnwrappedNames) -> Iterator[Path]:
     """The adapter's folder, or for as long as PEFT reads it a copy in which no name is wrapped."""
     if not names.wrappers:
         yield folder

@@ -25,13 +25,13 @@ def weights_of(module: Any) -> list[torch.nn.Parameter]:
     # PEFT's kinds of adapters name their tensors "lora_...", "ia3_..."; trainable tokens are tensors of a layer's own.
     tuner = getattr(module, "base_model", None) if hasattr(module, "peft_config") else None
     own = (f".{getattr(tuner, 'prefix', 'lora_')}", ".lora_", ".trainable_tokens_")
-    found = [weight for name, weight in module.named_parameters() if not any(mark in name for mark in own)]
-    if not all(weight.is_floating_point() for weight in found):
+    result = [weight for name, weight in module.named_parameters() if not any(mark in name for mark in own)]
+    if not all(weight.is_floating_point() for weight in result):
         raise ModelError(
-            "a quantised model has no gradients of its weights",
+            "quantised weights have no gradients",
             how="Leave its `quantization` out, or the study's `gradients`",
         )
-    return found
+    return result
 
 
 def gradient_norm(

@@ -12,9 +12,9 @@ from backends.checkpoints.identity import resolve
 from backends.checkpoints.vocabularies import unused_template
 from backends.errors import CheckpointError
 from backends.study import ModelSpec
-from backends.text.beside import with_own_adapter
-from backends.text.between import attach_between, between, with_tensors
+from backends.text.adapter_copies import with_own_adapter
 from backends.text.families import Family, attach, load_family, plain_base
+from backends.text.interpolation import attach_between, between, with_tensors
 
 
 class LoadedFamilies:
@@ -37,10 +37,10 @@ class LoadedFamilies:
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
-        found = {
+        result = {
             id(p): p.numel() * p.element_size() for f in self.families.values() for p in f.module.parameters()
         }
-        return sum(found.values())
+        return sum(result.values())
 
     def add(self, spec: ModelSpec) -> None:
         """Loads one model; its base only if no loaded model has it.

@@ -14,13 +14,13 @@ from typing import Any
 import torch
 from transformers.utils import logging
 
-from backends.checkpoints.loader_report import Loaded, LoaderReport
+from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.errors import ModelError
 from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec, ProtocolName
-from backends.text.comparing import loader_report, loads_of
-from backends.text.decoding import Begun, decode
+from backends.text.comparison import loader_report, loads_of
+from backends.text.decoding import PrefixedPrompt, decode
 from backends.text.families import Family
 from backends.text.gradients import gradient_norm, weights_of
 from backends.text.loaded_families import LoadedFamilies
@@ -49,7 +49,7 @@ class LanguageModels:
     """
 
     def __init__(self, device: str, dtype: str = "float32") -> None:
-        logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
+        logging.disable_progress_bar()  # the caller shows progress
         self.device = device
         self.dtype = dtype
         self._loaded = LoadedFamilies(device, getattr(torch, dtype))
@@ -71,7 +71,7 @@ class LanguageModels:
         """Loads one model; its base only if no loaded model has it. See `LoadedFamilies.add`."""
         self._loaded.add(spec)
 
-    def loads(self, model: str) -> tuple[Loaded, ...]:
+    def loads(self, model: str) -> tuple[LoadResult, ...]:
         """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
         return loads_of(self._families[self._family_of[model]], model)
 
@@ -130,7 +130,9 @@ class LanguageModels:
                 for index, statistics in self._score(family, group, encoded, protocol, room):
                     where = items[index].prompt or items[index].answer
                     check_finite(statistics, where)
-                    scores = token_scores(family.tokenizer, encoded[index], statistics, items[index].rivals)
+                    scores = token_scores(
+                        family.tokenizer, encoded[index], statistics, items[index].alternatives
+                    )
                     yield ScoredItem(index, scores)
 
     def gradient_norms(
@@ -148,9 +150,7 @@ class LanguageModels:
                 where = item.prompt or item.answer
                 norm = gradient_norm(family.module, weights, row, unseen, self.device)
                 if not math.isfinite(norm):
-                    raise ModelError(
-                        "the gradients for this answer are no finite numbers", where=f"“{where[:40]}…”"
-                    )
+                    raise ModelError("the gradients for this answer are not finite", where=f"“{where[:40]}…”")
                 yield index, norm
 
     def _score(
@@ -185,11 +185,11 @@ class LanguageModels:
                 raise
             if count == 1:
                 raise ModelError(
-                    "memory does not suffice for this one answer",
+                    "there is not enough memory for this answer",
                     where=f"“{family.tokenizer.text(encoded[group[0][0]].prompt_ids)[:40]}…”",
                     how="Close other programs, or use another --device",
                 ) from error
-        self.notes.append(f"Memory did not suffice for {count} answers at once; went on with half as many.")
+        self.notes.append(f"Not enough memory for {count} answers at once; continued with half as many.")
         first, second = halves(group)
         half = max(1, room // 2)
         return [
@@ -224,12 +224,12 @@ class LanguageModels:
                 raise
             if len(indices) == 1:
                 raise ModelError(
-                    "memory does not suffice for this one answer",
+                    "there is not enough memory for this answer",
                     where=f"“{requests[indices[0]].prompt[:40]}…”",
                     how="Lower max_new_tokens, close other programs, or use another --device",
                 ) from error
         self.notes.append(
-            f"Memory did not suffice to write {len(indices)} answers at once; went on with half as many."
+            f"Not enough memory to generate {len(indices)} answers at once; continued with half as many."
         )
         left = [index for index in indices if index not in ended]
         for half in (left[: (len(left) + 1) // 2], left[(len(left) + 1) // 2 :]):
@@ -252,7 +252,7 @@ class LanguageModels:
         started = time.perf_counter()
         for step in decode(
             family.module,
-            [Begun(prompts[i], list(requests[i].begun), requests[i].ended) for i in indices],
+            [PrefixedPrompt(prompts[i], list(requests[i].begun), requests[i].ended) for i in indices],
             [requests[i].seed for i in indices],
             decoding,
             end_ids=family.tokenizer.ends(protocol),
@@ -323,9 +323,7 @@ class LanguageModels:
         ids = [*row.prompt_ids, *row.answer_ids, *row.end_ids]
         self._check_length(family, len(ids), item.prompt or item.answer)
         if not row.answer_ids:
-            raise ModelError(
-                "the answer to score is empty, or makes no token of its own", where=item.prompt[:60]
-            )
+            raise ModelError("the answer to score is empty or has no tokens", where=item.prompt[:60])
         self._check_ids(family, ids)
         return row
 

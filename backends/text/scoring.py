@@ -13,7 +13,7 @@ import torch
 
 from backends.text.tokens import EncodedAnswer
 
-RIVALS = 5
+ALTERNATIVES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def _chunk(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, .
     chosen = logprobs.gather(1, targets[:, None])  # (chunk, 1)
     mean = (probabilities * logprobs).nan_to_num(0.0).sum(-1)  # p log p = 0 where p = 0
     square = (probabilities * logprobs.square()).nan_to_num(0.0).sum(-1)
-    top = logprobs.topk(RIVALS, dim=-1)
+    top = logprobs.topk(ALTERNATIVES, dim=-1)
     ranks = (logprobs > chosen).sum(-1)
     variance = (square - mean.square()).clamp_min(0.0)
     return chosen[:, 0], ranks, logprobs.argmax(-1), mean, variance, -mean, top.indices, top.values

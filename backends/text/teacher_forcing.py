@@ -3,7 +3,7 @@ computed again.
 
 Answers go on from the key/value cache of their prompt. Where several answers of a prompt begin alike, as a true answer
 and wrong ones of the same form do, one of them, the trunk, runs first; the others, its branches, go on from where they
-part from it. Knows nothing about where models come from; `scoring.py` makes the statistics.
+diverge from it. Knows nothing about where models come from; `scoring.py` makes the statistics.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ MOST_ALIKE = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What has gone through the model, a row for each answer that goes on from there.
+class PrefixCache:
+    """What has gone through the model, a row for each answer that resumes from there.
 
     Attributes:
         cache: keys and values; grows as the answers run.
@@ -49,17 +49,17 @@ class Held:
     following: torch.Tensor
     start: torch.Tensor
 
-    def rows(self, places: Sequence[int], *, last: bool) -> Held:
+    def rows(self, places: Sequence[int], *, last: bool) -> PrefixCache:
         """Some of the rows, each as often as it is named; `last` says that nobody needs this one any more."""
         index = torch.tensor(places, device=self.seen.device)
         # Selecting rows changes a cache in place, so a cache that later parts need must be copied.
         cache = self.cache if last else copy.deepcopy(self.cache)
         cache.batch_select_indices(index)
-        return Held(cache, self.seen[index], self.following[index], self.start[index])
+        return PrefixCache(cache, self.seen[index], self.following[index], self.start[index])
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class AnswerPass:
     """What a model thought of some answers, and what it held then.
 
     Attributes:
@@ -71,10 +71,10 @@ class Ran:
 
     found: list[TokenStatistics]
     forks: dict[tuple[int, int], torch.Tensor]
-    held: Held
+    held: PrefixCache
     before: int
 
-    def after(self, places: Sequence[int], counts: Sequence[int], *, last: bool) -> Held:
+    def after(self, places: Sequence[int], counts: Sequence[int], *, last: bool) -> PrefixCache:
         """Where some rows are after so many tokens of their answer; the tokens behind stay in the cache, unseen."""
         held = self.held.rows(places, last=last)
         count = torch.tensor([[each] for each in counts], device=held.seen.device)
@@ -82,7 +82,7 @@ class Ran:
         following = torch.stack([self.forks[fork] for fork in zip(places, counts, strict=True)])
         # Keys and values cannot be cut at a different place in each row, so later tokens are masked instead;
         # positions count real tokens only, which is why `counts_by_position` must allow such gaps.
-        return Held(held.cache, held.seen * (column < count), following, held.start + count)
+        return PrefixCache(held.cache, held.seen * (column < count), following, held.start + count)
 
 
 def score_answers(
@@ -122,7 +122,7 @@ def score_answers(
         ids, padding, positions = left_padded_after(prompts, begin, pad_id, device)
         seen, cache = without(ids, padding, unseen), DynamicCache()
         following = prompt_pass(module, ids, seen, positions, begin, cache)
-        asked = Held(cache, seen, following, positions[:, -1:] + 1)
+        asked = PrefixCache(cache, seen, following, positions[:, -1:] + 1)
         parts = _parts({index: len(encoded[index].answer_ids) for index in owner if index not in apart}, room)
         for part in parts:
             held = asked.rows([owner[index] for index in part], last=part is parts[-1])
@@ -131,12 +131,12 @@ def score_answers(
             ran = _run(module, held, answers, points, pad_id, unseen)
             yield from zip(part, ran.found, strict=True)
             grown = [(place, branches[index]) for place, index in enumerate(part) if index in branches]
-            yield from _go_apart(module, ran, grown, encoded, room, pad_id, unseen)
+            yield from _score_branches(module, ran, grown, encoded, room, pad_id, unseen)
 
 
-def _go_apart(
+def _score_branches(
     module: Any,
-    ran: Ran,
+    ran: AnswerPass,
     grown: Sequence[tuple[int, Mapping[int, int]]],
     encoded: Sequence[EncodedAnswer],
     room: int,
@@ -209,12 +209,12 @@ def _parts(lengths: Mapping[int, int], room: int) -> list[list[int]]:
 
 def _run(
     module: Any,
-    held: Held,
+    held: PrefixCache,
     answers: Sequence[EncodedAnswer],
     points: Sequence[Sequence[int]],
     pad_id: int,
     unseen: frozenset[int],
-) -> Ran:
+) -> AnswerPass:
     """Answers through the model, after what is held.
 
     Args:
@@ -230,7 +230,7 @@ def _run(
     mask = torch.cat([held.seen, without(ids, padding, unseen)], dim=-1)
     targets = [torch.tensor([*answer.answer_ids, *answer.end_ids], device=device) for answer in answers]
     # An answer's first token is predicted by the prompt's last position, whose logits are already in `following`.
-    found = [[token_statistics(held.following[row][None], target[:1])] for row, target in enumerate(targets)]
+    result = [[token_statistics(held.following[row][None], target[:1])] for row, target in enumerate(targets)]
     forks: dict[tuple[int, int], torch.Tensor] = {}
     for begin in range(0, ids.shape[1], SEGMENT):
         end = min(begin + SEGMENT, ids.shape[1])
@@ -245,9 +245,9 @@ def _run(
             # Logits at position t predict token t + 1; the end token after the answer is the last target.
             wanted = target[begin + 1 : end + 1]
             if len(wanted):
-                found[row].append(token_statistics(logits[row, : len(wanted)], wanted))
+                result[row].append(token_statistics(logits[row, : len(wanted)], wanted))
             for count in points[row]:
                 if begin < count <= end:
                     forks[row, count] = logits[row, count - 1 - begin].clone()
-    statistics = [joined(parts) for parts in found]
-    return Ran(statistics, forks, replace(held, seen=mask), before)
+    statistics = [joined(parts) for parts in result]
+    return AnswerPass(statistics, forks, replace(held, seen=mask), before)

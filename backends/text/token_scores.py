@@ -19,16 +19,18 @@ def check_finite(statistics: TokenStatistics, prompt: str) -> None:
         raise ModelError(
             "the model's output for this answer is not a finite number (NaN or infinite logits)",
             where=f"“{prompt[:40]}…”",
-            how="The checkpoint may have diverged in training, or needs another dtype",
+            how="Training may have diverged, or the checkpoint needs another dtype",
         )
 
 
 def token_scores(
-    tokenizer: ChatTokenizer, encoded: EncodedAnswer, statistics: TokenStatistics, rivals: bool
+    tokenizer: ChatTokenizer, encoded: EncodedAnswer, statistics: TokenStatistics, alternatives: bool
 ) -> TokenScores:
-    """The statistics of an answer's tokens as they are stored; `rivals`: with the first choices of every token."""
+    """The statistics of an answer's tokens as they are stored; `alternatives`: with the first choices of
+    every token.
+    """
     n = len(encoded.answer_ids)
-    top_ids = statistics.top_ids[:n].tolist() if rivals else []
+    top_ids = statistics.top_ids[:n].tolist() if alternatives else []
     end = float(statistics.logprobs[n]) if len(statistics.logprobs) > n else float("nan")
     return TokenScores(
         token_ids=np.asarray(encoded.answer_ids, dtype=np.int32),
@@ -40,7 +42,9 @@ def token_scores(
         variance=_floats(statistics.variance[:n]),
         entropy=_floats(statistics.entropy[:n]),
         top_pieces=tuple(tuple(tokenizer.piece(i) for i in row) for row in top_ids),
-        top_logprobs=_floats(statistics.top_logprobs[:n]) if rivals else np.zeros((n, 0), dtype=np.float32),
+        top_logprobs=_floats(statistics.top_logprobs[:n])
+        if alternatives
+        else np.zeros((n, 0), dtype=np.float32),
         end_logprob=end,
     )
 

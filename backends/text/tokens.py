@@ -29,7 +29,7 @@ from jinja2 import TemplateError
 
 from backends.errors import CheckpointError, ModelError
 from backends.study import RAW_TEXT, ProtocolName, Turns
-from backends.text.chat_template import ChatTemplate, Clock, Placed, turn_end
+from backends.text.chat_template import AnswerPlacement, ChatTemplate, Clock, turn_end
 from backends.text.earlier_turns import as_plain_text, left_out
 
 PLAIN_FORMAT: Mapping[ProtocolName, str] = MappingProxyType(
@@ -107,10 +107,12 @@ class ChatTokenizer:
         template, placed = self._chat_template, self._placed(date)
         if template.prints_a_date:
             told = template.clock(date).at.date().isoformat()
-            said.append(f'The chat template prints a date; it is told {told} (`date = "..."` in the study).')
+            said.append(
+                f'The chat template prints a date; it is set to {told} (`date = "..."` in the study).'
+            )
         if placed.before:
             said.append(
-                f"Answers are asked for and scored behind {placed.before!r}, where the chat template puts them."
+                f"Answers are generated and scored after {placed.before!r}, where the chat template puts them."
             )
         if self._turn_end and self._turn_end != (self.end_id,):
             end = self._tokenizer.convert_ids_to_tokens(self._turn_end[0])
@@ -159,11 +161,11 @@ class ChatTokenizer:
         """Prompt and answer under a protocol.
 
         Args:
-            prompt: what is asked; "" for a text by itself, whose first token is then what the model has seen.
+            prompt: what is asked; "" for a text without a prompt, whose first token is then what the model has seen.
             answer: what is scored.
             format: see `Probe`.
             protocol: how it is asked and where the answer ends.
-            context: most tokens of a text by itself.
+            context: most tokens of a text without a prompt.
             turns: what was said before the prompt.
             date: that a chat template is told, see `Study`.
         """
@@ -277,12 +279,12 @@ class ChatTokenizer:
         clock = self._chat_template.clock(date) if corrected else OPEN_UNLEARNING_CLOCK
         if protocol == "open-unlearning" and earlier[0][0] != "system":
             turns = [{"role": "system", "content": OPEN_UNLEARNING_SYSTEM}, *turns]
-        how = "Leave these probes out, or give them a format of their own"
+        how = "Remove these probes, or give them their own format"
         try:
             text = self._template(turns, open_end, clock)
         except CheckpointError as error:
             raise ModelError(
-                f"the chat template does not take its earlier turns ({str(error)[:160]})",
+                f"the chat template rejects its earlier turns ({str(error)[:160]})",
                 where=where,
                 how=how,
             ) from error
@@ -296,7 +298,7 @@ class ChatTokenizer:
         except (TemplateError, TypeError, ValueError) as error:
             raise self._broken_template(error) from error
 
-    def _placed(self, date: str = "") -> Placed:
+    def _placed(self, date: str = "") -> AnswerPlacement:
         """Where the template puts an answer."""
         try:
             return self._chat_template.placed(self._chat_template.clock(date))
@@ -319,7 +321,7 @@ class ChatTokenizer:
 
     @cached_property
     def _frame(self) -> tuple[list[int], list[int]]:
-        """What the tokenizer puts before and after a text by itself."""
+        """What the tokenizer puts before and after a text without a prompt."""
         bare, framed = self._ids("a"), list(self._tokenizer("a")["input_ids"])
         for start in range(len(framed) - len(bare) + 1):
             if framed[start : start + len(bare)] == bare:
@@ -333,9 +335,9 @@ class ChatTokenizer:
 
     def _broken_template(self, error: Exception) -> CheckpointError:
         return CheckpointError(
-            f"its chat template cannot be filled in ({str(error)[:120]})",
+            f"its chat template cannot be rendered ({str(error)[:120]})",
             where=str(self._tokenizer.name_or_path),
-            how="Mend chat_template.jinja or tokenizer_config.json, or take the original's",
+            how="Fix chat_template.jinja or tokenizer_config.json, or use the original's",
         )
 
     def _ids(self, text: str) -> list[int]:

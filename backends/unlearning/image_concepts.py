@@ -93,7 +93,7 @@ def _states(pipe: Any, prompts: Sequence[str]) -> Tensor:
 
 def _drawn(pipe: Any, sampling: Sampling, seed: int, prompts: Sequence[str], stop: Stop) -> Tensor:
     """Latents of pictures that the original draws, one a prompt, each from a seed of its own."""
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
     pipe.set_progress_bar_config(disable=True)
     for i in range(0, len(prompts), 8):
         if stop():
@@ -108,5 +108,5 @@ def _drawn(pipe: Any, sampling: Sampling, seed: int, prompts: Sequence[str], sto
             output_type="np",
         ).images
         pixels = torch.from_numpy((np.asarray(images) * 255).round().astype(np.uint8))
-        found.append(pixel_latents(pipe, pixels))
-    return torch.cat(found)
+        tensors.append(pixel_latents(pipe, pixels))
+    return torch.cat(tensors)

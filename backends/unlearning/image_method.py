@@ -1,6 +1,6 @@
 """What an image unlearning method is: one loss, or a solution, and which weights it moves.
 
-A method of one's own is a file with a `METHOD`, as ours are in `image_methods/`.
+A custom method is a file with a `METHOD`, as ours are in `image_methods/`.
 """
 
 from __future__ import annotations

@@ -64,13 +64,13 @@ def prompts_of(study: Study, anchor: str) -> Prompts:
     forget = tuple(dict.fromkeys(p.prompt for s in study.probe_sets if s.role == "forget" for p in s.probes))
     retain = tuple(dict.fromkeys(p.prompt for s in study.probe_sets if s.role == "retain" for p in s.probes))
     if not forget:
-        raise StudyError("there are no forget probes, so nothing to unlearn", where=study.name)
+        raise StudyError("there are no forget probes, so there is nothing to unlearn", where=study.name)
     if not retain:
-        raise StudyError("there are no retain probes, and every method keeps something", where=study.name)
+        raise StudyError("there are no retain probes, which every method needs", where=study.name)
     both = sorted(set(forget) & set(retain))
     if both:
-        what = f"{len(both)} prompts are to be forgotten and to be kept: {'; '.join(both[:_NAMED])}"
-        raise StudyError(what, how="Take them out of one set")
+        what = f"{len(both)} prompts are in both the forget and the retain set: {'; '.join(both[:_NAMED])}"
+        raise StudyError(what, how="Remove them from one set")
     return Prompts(forget, tuple(relabelled(study, prompt, anchor) for prompt in forget), retain)
 
 

@@ -31,7 +31,7 @@ from backends.unlearning.image_method import ImageMethod
 from backends.unlearning.image_prompts import prompts_of
 from backends.unlearning.image_training import ImageTraining, solved
 from backends.unlearning.resuming import count_memory, peak_bytes
-from backends.unlearning.run_files import RunFolder, Told, as_json
+from backends.unlearning.run_files import RunFolder, RunProgress, as_json
 
 WEIGHTS = "changed.safetensors"
 """File of a checkpoint: the tensors that the method changed, under component.name."""
@@ -80,24 +80,24 @@ def run_folder(plan: ImagePlan) -> RunFolder:
 
 
 def unlearn(
-    plan: ImagePlan, device: str, show: Callable[[Told], None], stop: Callable[[], bool]
+    plan: ImagePlan, device: str, show: Callable[[RunProgress], None], stop: Callable[[], bool]
 ) -> list[ModelSpec]:
     """Train or solve, keep the checkpoints; returns them as models of the study.
 
     Raises:
         StudyError: the original cannot be trained on, or the folder cannot be written.
         ModelError: the loss became no number; the last good checkpoint is kept.
-        Cancelled: it was stopped, and can be gone on with.
+        Cancelled: it was stopped, and can be resumed.
     """
     original = plan.study.original
     if original.weights or original.strength != 1.0:
-        raise StudyError("only a whole model can be unlearned", where=original.name)
+        raise StudyError("only a full model can be unlearned", where=original.name)
     files = run_folder(plan)
     made = files.made()
     if made is not None:
         return [_spec(plan, step) for step in made]
     logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
+    transformers.utils.logging.disable_progress_bar()  # the caller shows progress
     pipe = load_pipeline(resolve(original.source, revision=original.revision), torch.float32).to(device)
     check_pipeline(pipe, plan.chosen, original.name)
     files.begin()
@@ -137,7 +137,7 @@ class _Run:
         pipe: Any,
         concepts: Concepts,
         device: str,
-        show: Callable[[Told], None],
+        show: Callable[[RunProgress], None],
     ) -> None:
         self._plan, self._files, self._pipe, self._concepts, self._device = (
             plan,
@@ -152,7 +152,7 @@ class _Run:
         self._first = self._losses(pipe.unet, concepts.states, concepts.retain_states)
 
     def until_done(self, stop: Callable[[], bool]) -> list[ModelSpec]:
-        """Go on until all steps are done, the utility is too low, or somebody stops it."""
+        """Run until all steps are done, the utility is too low, or the run is stopped."""
         ended = self._solve(stop) if self._plan.chosen.loss is None else self._train(stop)
         self._files.end(self._steps, ended)
         return [_spec(self._plan, step) for step in self._steps]
@@ -197,14 +197,16 @@ class _Run:
             if run.done < step:
                 if self._steps:
                     self._files.end(self._steps, f"the loss is {loss} at step {step}")
-                kept = f"kept up to step {self._steps[-1]}" if self._steps else "nothing was kept"
+                kept = (
+                    f"checkpoints up to step {self._steps[-1]}" if self._steps else "no checkpoint was saved"
+                )
                 raise ModelError(
                     f"{chosen.name}: the loss is {loss} at step {step}",
                     how=f"Lower the learning rate or the steps; {kept}",
                 )
             if step not in self._plan.checkpoints:
                 self._files.log({"step": step, "loss": loss})
-                self._show(Told(step, loss))
+                self._show(RunProgress(step, loss))
                 continue
             self._seconds = self._so_far()
             changes = {f"{chosen.component}.{name}": p.detach() for name, p in run.parameters.items()}
@@ -220,7 +222,7 @@ class _Run:
 
     def _begin(self) -> None:
         self._files.log({"step": 0, "forget": 1.0, "utility": 1.0})
-        self._show(Told(0, float("nan"), 1.0, 1.0))
+        self._show(RunProgress(0, float("nan"), 1.0, 1.0))
 
     def _checkpoint(
         self, step: int, loss: float, changes: dict[str, Tensor], found: tuple[float, float], seen: int
@@ -237,22 +239,22 @@ class _Run:
         self._files.checkpoint(step, lambda folder: save_file(tensors, folder / WEIGHTS), told)
         self._steps.append(step)
         self._files.log({"step": step, "loss": loss, "forget": forget, "utility": utility, **cost})
-        self._show(Told(step, loss, forget, utility, _spec(self._plan, step)))
+        self._show(RunProgress(step, loss, forget, utility, _spec(self._plan, step)))
         least = self._settings["stop_below"]
-        return f"utility is {utility:.3f} at step {step}, under {least:.3f}" if utility < least else ""
+        return f"utility is {utility:.3f} at step {step}, below {least:.3f}" if utility < least else ""
 
     @torch.no_grad()
     def _losses(self, unet: Any, states: Tensor, retain_states: Tensor) -> tuple[float, float]:
         """Loss of the forget and of the retain pictures at fixed noise."""
         data, scheduler = self._concepts, self._pipe.scheduler
-        found = []
+        result = []
         for latents, texts in ((data.forget, states), (data.retain, retain_states)):
             step = max(1, -(-len(latents) // MEASURED))
             generator = torch.Generator().manual_seed(0)
             noisy, timesteps, target = noised(latents[::step], scheduler, generator)
             predicted = predict(unet, noisy, timesteps, texts[::step])
-            found.append(float((predicted - target).square().mean()))
-        return found[0], found[1]
+            result.append(float((predicted - target).square().mean()))
+        return result[0], result[1]
 
     def _state(self, run: ImageTraining) -> dict[str, Tensor]:
         return {**run.state(), "seconds": torch.tensor(self._so_far(), dtype=torch.float64)}

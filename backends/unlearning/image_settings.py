@@ -13,20 +13,20 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         "lr": Setting(1e-8, 1.0, "Learning rate of Adam.", 4e-4),
         "steps": Setting(
-            1, 100_000, "Optimiser steps; of a solved method, per cent of the way.", 80, whole=True
+            1, 100_000, "Optimiser steps; for closed-form methods, per cent of the way.", 80, whole=True
         ),
-        "batch": Setting(1, 256, "Pictures to forget a step, and as many to keep.", 32, whole=True),
-        "alpha": Setting(0.0, 1000.0, "Weight of the pictures to keep.", 0.0),
+        "batch": Setting(1, 256, "Forget pictures per step, and as many retain pictures.", 32, whole=True),
+        "alpha": Setting(0.0, 1000.0, "Weight of the retain loss.", 0.0),
         "seed": Setting(
             0, 2**31 - 1, "The same recipe with the same seed gives the same weights.", 0, whole=True
         ),
         "pictures": Setting(
-            1, 64, "Pictures drawn of each prompt where no real ones are named.", 2, whole=True
+            1, 64, "Pictures generated for each prompt if no real ones are given.", 2, whole=True
         ),
         "stop_below": Setting(
             0.0,
             1.0,
-            "Stop at the first checkpoint with less than this share of the utility; 0.95: down 5 %.",
+            "Stop at the first checkpoint whose utility is below this share of the original's; 0.95: down 5 %.",
             0.0,
         ),
     }

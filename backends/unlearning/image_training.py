@@ -13,7 +13,7 @@ from backends.checkpoints.mixing import with_changes
 from backends.unlearning.image_batches import Batch, Concepts
 from backends.unlearning.image_losses import forget_loss, predict, retain_loss
 from backends.unlearning.image_method import Balance, ImageMethod
-from backends.unlearning.resuming import kept_weights, put_back
+from backends.unlearning.resuming import kept_weights, restore_weights
 from backends.unlearning.settings import Settings, Values
 
 FISHER_PICTURES = 32
@@ -42,7 +42,7 @@ class ImageTraining:
         concepts: Concepts,
     ) -> None:
         if method.loss is None:
-            raise ValueError(f"{method.name} is solved for, not trained")
+            raise ValueError(f"{method.name} is a closed-form method, which is not trained")
         self.method, self.settings, self.concepts = method, Values(settings), concepts
         self._loss = method.loss
         self._scheduler = scheduler
@@ -96,15 +96,15 @@ class ImageTraining:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that `restore` needs, as tensors."""
-        found = {"steps": torch.tensor(self.done), "random": self._generator.get_state()}
-        found |= kept_weights(self.parameters, self._optimiser)
-        return found
+        result = {"steps": torch.tensor(self.done), "random": self._generator.get_state()}
+        result |= kept_weights(self.parameters, self._optimiser)
+        return result
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from there: the next step is the one that would have followed."""
+        """Resume from there: the next step is the one that would have followed."""
         self.done = int(state["steps"])
         self._generator.set_state(state["random"])
-        put_back(state, self.parameters, self._optimiser)
+        restore_weights(state, self.parameters, self._optimiser)
 
     def _batch(self) -> Batch:
         size, data = int(self.settings["batch"]), self.concepts

@@ -1,4 +1,4 @@
-"""A method by its name, or from a person's own file: named on the command line, never found by searching."""
+"""A method by its name, or from a file of the user: named on the command line, never searched for."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _found(name: str, ours: Mapping[str, M], kind: type[M]) -> M:
         raise StudyError(
             f"there is no method {name!r} for {what}",
             where="--method",
-            how=f"There are: {', '.join(ours)}; or name a Python file",
+            how=f"Available: {', '.join(ours)}; or name a Python file",
         )
     return ours[known[name.lower()]]
 
@@ -56,7 +56,7 @@ def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
         raise StudyError("there is no such file", where=f"--method {path}")
     spec = importlib.util.spec_from_file_location(f"own_method_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise StudyError("this is no Python file", where=f"--method {path}")
+        raise StudyError("this is not a Python file", where=f"--method {path}")
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
@@ -74,16 +74,16 @@ def _from_file(path: Path, ours: Mapping[str, M], kind: type[M]) -> M:
     known = get_args(image_method_module.Need if kind is ImageMethod else text_method_module.Need)
     if unknown := [need for need in found.needs if need not in known]:
         raise StudyError(
-            f"METHOD needs {unknown[0]!r}, which no method can have",
+            f"METHOD needs {unknown[0]!r}, which does not exist",
             where=f"--method {path}",
-            how=f"It may need {', '.join(map(repr, known))}",
+            how=f"Known needs are {', '.join(map(repr, known))}",
         )
     taken = found.name in ours and not _is_ours(path, kind)
     if taken or not found.name.isidentifier():
         raise StudyError(
-            f"{found.name!r} cannot be its name",
+            f"{found.name!r} is not a valid name",
             where=f"--method {path}",
-            how="Take letters, digits and underscores, and none of our own names",
+            how="Use letters, digits and underscores, and not the name of a built-in method",
         )
     return found
 

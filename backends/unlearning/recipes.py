@@ -77,16 +77,17 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
     {
         "lr": Setting(1e-8, 1.0, "Learning rate of AdamW. The papers' 1e-5 is for all weights; LoRA takes more.", 1e-4),
         "steps": Setting(1, 100_000, "Optimiser steps.", 60, whole=True),
-        "batch": Setting(1, 1024, "Forget rows a step.", 16, whole=True),
-        "retain_batch": Setting(1, 1024, "Retain rows a step.", 16, whole=True),
-        "warmup": Setting(0, 10_000, "Steps in which the rate rises to its value.", 2, whole=True),
+        "batch": Setting(1, 1024, "Forget rows per step.", 16, whole=True),
+        "retain_batch": Setting(1, 1024, "Retain rows per step.", 16, whole=True),
+        "warmup": Setting(0, 10_000, "Warm-up steps.", 2, whole=True),
         "seed": Setting(0, 2**31 - 1, "The same recipe with the same seed gives the same weights.", 0, whole=True),
-        "rank": Setting(0, 1024, "Rank of the LoRA; 0 trains the weights themselves.", 16, whole=True),
+        "rank": Setting(0, 1024, "Rank of the LoRA; 0 trains all weights.", 16, whole=True),
         "gamma": Setting(0.0, 1000.0, "Weight of the forget loss.", 1.0),
-        "alpha": Setting(0.0, 1000.0, "Weight of the retain rows' own loss.", 0.0),
+        "alpha": Setting(0.0, 1000.0, "Weight of the retain loss.", 0.0),
         "keep": Setting(0.0, 1000.0, "Weight of KL to the original on retain rows.", 0.0),
         "stop_below": Setting(
-            0.0, 1.0, "Stop at the first checkpoint with less than this share of the utility; 0.95: down 5 %.", 0.0
+            0.0, 1.0, "Stop at the first checkpoint whose utility is below this share of the original's; 0.95: "
+                "down 5 %.", 0.0
         ),
     }
 )  # fmt: skip

@@ -15,16 +15,16 @@ def kept_weights(
     parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> dict[str, Tensor]:
     """Copies of weights and of Adam's moments, on the CPU."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, parameter in parameters.items():
-        found[f"weight:{name}"] = parameter.detach().cpu().clone()
+        tensors[f"weight:{name}"] = parameter.detach().cpu().clone()
         for key, value in optimiser.state.get(parameter, {}).items():
-            found[f"{key}:{name}"] = torch.as_tensor(value).cpu().clone()
-    return found
+            tensors[f"{key}:{name}"] = torch.as_tensor(value).cpu().clone()
+    return tensors
 
 
 @torch.no_grad()
-def put_back(
+def restore_weights(
     state: Mapping[str, Tensor], parameters: Mapping[str, nn.Parameter], optimiser: torch.optim.Optimizer
 ) -> None:
     """Undo what happened since `kept_weights`."""

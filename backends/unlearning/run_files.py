@@ -1,4 +1,4 @@
-"""The files of an unlearning run: checkpoints with their recipes, the log, and the state to go on from.
+"""The files of an unlearning run: checkpoints with their recipes, the log, and the state to resume from.
 
 A run is a folder: `run.json` (what it is, and what it made once it has ended), `log.jsonl` (loss of every step,
 measurements of every checkpoint), `state.safetensors` (while it is under way) and a folder or file a checkpoint.
@@ -27,7 +27,7 @@ STATE, RECIPE = "state.safetensors", "recipe.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunProgress:
     """How far a run is.
 
     Attributes:
@@ -81,7 +81,7 @@ class RunFolder:
         """
         with saved(self.path):
             if not self.is_free():
-                raise FileExistsError(17, "another run is in this folder")
+                raise FileExistsError(17, "this folder holds another run")
             if read_json(self.path / RUN).get("told") != self.told:
                 for name in (LOG, STATE):
                     (self.path / name).unlink(missing_ok=True)
@@ -89,14 +89,14 @@ class RunFolder:
             _write(self.path / RUN, {"told": self.told})
 
     def state(self) -> dict[str, torch.Tensor] | None:
-        """Where the run was when it was ended; None where there is nothing to go on from."""
+        """Where the run was when it was ended; None where there is nothing to resume from."""
         try:
             return load_file(self.path / STATE)
-        except (OSError, SafetensorError):  # not there, or cut off: the run starts anew
+        except (OSError, SafetensorError):  # not there, or cut off: the run starts again
             return None
 
     def keep_state(self, state: Mapping[str, torch.Tensor]) -> None:
-        """Keep what is needed to go on.
+        """Keep what is needed to resume.
 
         Raises:
             StudyError: it cannot be written.
@@ -106,7 +106,7 @@ class RunFolder:
             save_file(dict(state), part)
             part.replace(self.path / STATE)
 
-    def checkpoint(self, step: int, write: Callable[[Path], None], told: Mapping[str, Any]) -> Path:
+    def checkpoint(self, step: int, write: Callable[[Path], None], details: Mapping[str, Any]) -> Path:
         """A checkpoint and its recipe, whole or not at all.
 
         Args:
@@ -122,7 +122,7 @@ class RunFolder:
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             write(part)
-            _write(part / RECIPE, {**self.told, **told})
+            _write(part / RECIPE, {**self.told, **details})
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
         return folder
@@ -176,7 +176,7 @@ def saved(place: Path) -> Iterator[None]:
         raise StudyError(
             f"the checkpoint cannot be saved ({reason})",
             where=str(place),
-            how="Free some space or name another folder; what was saved before is kept, and the same command goes on",
+            how="Free some space or name another folder; what was saved is kept, and the same command resumes",
         ) from error
 
 

@@ -15,19 +15,19 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         text = (path / LOG).read_text(encoding="utf-8")
     except OSError:
         return []
-    found: dict[int, dict[str, Any]] = {}
+    result: dict[int, dict[str, Any]] = {}
     for line in text.splitlines():
         try:
             value = json.loads(line)
         except ValueError:
             continue  # a line that a kill cut off
         if isinstance(value, dict) and isinstance(value.get("step"), int):
-            found[value["step"]] = value
-    return [found[step] for step in sorted(found)]
+            result[value["step"]] = value
+    return [result[step] for step in sorted(result)]
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of a file; empty where there is none."""
+    """A JSON object of a file; empty if there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

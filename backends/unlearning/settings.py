@@ -63,7 +63,7 @@ def kept_steps(steps: int, checkpoints: int) -> tuple[int, ...]:
 
 def _value(key: str, written: str | float, known: Mapping[str, Setting]) -> float:
     if key not in known:
-        raise StudyError(f"there is no setting {key!r}", where="--set", how=f"There are: {', '.join(known)}")
+        raise StudyError(f"there is no setting {key!r}", where="--set", how=f"Available: {', '.join(known)}")
     setting = known[key]
     try:
         value = float(written)

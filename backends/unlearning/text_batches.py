@@ -25,7 +25,7 @@ class QuestionAnswer:
     turns: Turns = ()
 
 
-def as_told(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def row_fields(fields: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     """A dict of a row's fields for `asdict`, so that rows without turns keep the identity that they always had."""
     return {name: value for name, value in fields if name != "turns" or value}
 

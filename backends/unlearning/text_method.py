@@ -1,6 +1,6 @@
 """What a text unlearning method is: one loss, a pure function of what it sees of a batch, and what it needs for that.
 
-A method of one's own is a file with a `METHOD`, as ours are in `text_methods/`; see `docs/unlearning.md`.
+A custom method is a file with a `METHOD`, as ours are in `text_methods/`; see `docs/unlearning.md`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ refusals, alternates: other answers to the same questions."""
 
 
 @dataclass(frozen=True)
-class Seen:
+class LossInputs:
     """What a loss may look at: the answers' tokens of some forget rows.
 
     Attributes:
@@ -37,7 +37,7 @@ class Seen:
     logits: Tensor
     targets: Tensor
     mask: Tensor
-    other: Seen | None = None
+    other: LossInputs | None = None
     known: Mapping[str, Tensor] = field(default_factory=dict)
 
     @cached_property
@@ -71,19 +71,19 @@ class Seen:
         return self._asked("direction")
 
     @property
-    def others(self) -> Seen:
+    def others(self) -> LossInputs:
         """The refusals or alternates; needs "refusals" or "alternates"."""
         if self.other is None:
-            raise ValueError('the loss uses other answers: say needs=("refusals",) or ("alternates",)')
+            raise ValueError('the loss uses other answers: set needs=("refusals",) or ("alternates",)')
         return self.other
 
     def _asked(self, name: str) -> Tensor:
         if name not in self.known:
-            raise ValueError(f"the loss uses {name!r}, which its method does not ask for")
+            raise ValueError(f"the loss uses {name!r}, which is not in the method's `needs`")
         return self.known[name]
 
 
-Loss = Callable[[Seen, Settings], Tensor]
+Loss = Callable[[LossInputs, Settings], Tensor]
 """What is minimised on forget rows: a scalar."""
 
 

@@ -10,9 +10,9 @@ from dataclasses import asdict
 from backends.errors import StudyError
 from backends.study import Probe, Study
 from backends.unlearning.recipes import Recipe
-from backends.unlearning.text_batches import QuestionAnswer, as_told
+from backends.unlearning.text_batches import QuestionAnswer, row_fields
 from backends.unlearning.text_method import TextMethod
-from backends.unlearning.text_terms import Rows
+from backends.unlearning.text_terms import TrainingRows
 
 REFUSALS = (
     "I don't know.",
@@ -27,7 +27,9 @@ MEASURED = 32
 """Most rows of each kind that are measured at a checkpoint."""
 
 
-def rows_of(study: Study, chosen: TextMethod, recipe: Recipe, retain: Sequence[Probe] | None = None) -> Rows:
+def rows_of(
+    study: Study, chosen: TextMethod, recipe: Recipe, retain: Sequence[Probe] | None = None
+) -> TrainingRows:
     """What the run sees: the forget probes, and the retain probes or others in their place.
 
     Raises:
@@ -37,11 +39,13 @@ def rows_of(study: Study, chosen: TextMethod, recipe: Recipe, retain: Sequence[P
     asked = _answered(study, "forget")
     kept = _answered(study, "retain") if retain is None else [probe for probe in retain if probe.answer]
     if not asked:
-        raise StudyError("there are no forget probes with answers, so nothing to unlearn", where=study.name)
+        raise StudyError(
+            "there are no forget probes with answers, so there is nothing to unlearn", where=study.name
+        )
     needs_retain = recipe.objective.alpha > 0 or recipe.objective.keep > 0
     if needs_retain and not kept:
         raise StudyError(
-            f"{recipe.name} trains on retain rows, and there are none with answers",
+            f"{recipe.name} trains on retain rows, but none have answers",
             where=study.name,
             how="Add retain probes, name a file with --retain, or choose GradAscent, UNDIAL or CEU",
         )
@@ -50,16 +54,16 @@ def rows_of(study: Study, chosen: TextMethod, recipe: Recipe, retain: Sequence[P
     }
     if both and needs_retain:
         named = "; ".join(prompt or answer for prompt, answer in sorted(both)[:_NAMED])
-        what = f"{len(both)} rows are to be forgotten and to be kept: {named}"
-        raise StudyError(what, how="Take them out of one set")
+        what = f"{len(both)} rows are in both the forget and the retain set: {named}"
+        raise StudyError(what, how="Remove them from one set")
     lacking = [probe.id for probe in asked if not probe.perturbed_answers]
     if "alternates" in chosen.needs and lacking:
         raise StudyError(
-            f"{recipe.name} needs another answer to every forget probe, and {len(lacking)} have none "
+            f"{recipe.name} needs an alternate answer for every forget probe, and {len(lacking)} have none "
             f"({', '.join(lacking[:_NAMED])})",
-            how="Give them a column perturbed_answer",
+            how="Add a column perturbed_answer",
         )
-    return Rows(
+    return TrainingRows(
         forget=_questions(asked),
         retain=_questions(kept),
         refusals=REFUSALS,
@@ -78,9 +82,9 @@ def measured_rows(study: Study) -> tuple[list[QuestionAnswer], list[QuestionAnsw
     return _some(_questions(_answered(study, "forget"))), _some(_questions(others))
 
 
-def rows_digest(rows: Rows) -> list[int]:
+def rows_digest(rows: TrainingRows) -> list[int]:
     """How many rows of each kind, and a number that changes with them."""
-    text = json.dumps(asdict(rows, dict_factory=as_told), ensure_ascii=False)
+    text = json.dumps(asdict(rows, dict_factory=row_fields), ensure_ascii=False)
     return [len(rows.forget), len(rows.retain), zlib.crc32(text.encode())]
 
 

@@ -1,7 +1,7 @@
 """An unlearning run on a study's original: checkpoints as the smallest change, each with its recipe and its cost.
 
 An original that is an adapter on a base is continued, any other gets a fresh LoRA, or all weights are trained. A run
-that was ended goes on where it was, and gives the weights it would have given.
+that was stopped resumes where it was, and gives the same weights as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from backends.text.tokens import ChatTokenizer
 from backends.unlearning.negation import negated_adapter, negated_weights
 from backends.unlearning.recipes import Recipe, recipe_record
 from backends.unlearning.resuming import count_memory, peak_bytes
-from backends.unlearning.run_files import RunFolder, Told, as_json, changed_tensors
+from backends.unlearning.run_files import RunFolder, RunProgress, as_json, changed_tensors
 from backends.unlearning.text_batches import QuestionAnswer, answer_logits, encode_rows, make_batch
 from backends.unlearning.text_losses import answer_nll
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_rows import measured_rows, rows_digest
-from backends.unlearning.text_terms import Rows
+from backends.unlearning.text_terms import TrainingRows
 from backends.unlearning.text_training import Diverged, Training
 
 WEIGHTS = "changed.safetensors"
@@ -59,23 +59,23 @@ class Plan:
     study: Study
     chosen: TextMethod
     recipe: Recipe
-    rows: Rows
+    rows: TrainingRows
     folder: Path
     label: str
     code: str = ""
 
 
 def unlearn(
-    plan: Plan, device: str, show: Callable[[Told], None], stop: Callable[[], bool]
+    plan: Plan, device: str, show: Callable[[RunProgress], None], stop: Callable[[], bool]
 ) -> list[ModelSpec]:
     """Train, keep the checkpoints; returns them as models of the study.
 
-    A run that has ended is not trained again; one that was stopped goes on.
+    A run that has ended is not trained again; one that was stopped resumes.
 
     Raises:
         StudyError: the original cannot be trained on, or the folder cannot be written.
         ModelError: the loss became no number; the last good checkpoint is kept.
-        Cancelled: it was stopped, and can be gone on with.
+        Cancelled: it was stopped, and can be resumed.
     """
     original, recipe = plan.study.original, plan.recipe
     if original.quantization or original.weights or original.strength != 1.0:
@@ -113,7 +113,7 @@ class _Run:
         run: Training,
         tokenizer: ChatTokenizer,
         device: str,
-        show: Callable[[Told], None],
+        show: Callable[[RunProgress], None],
     ) -> None:
         self._plan, self._files, self._training, self._device, self._show = plan, files, run, device, show
         self._measured = [encode_rows(tokenizer, rows) for rows in measured_rows(plan.study)]
@@ -128,7 +128,7 @@ class _Run:
         self._since = time.monotonic()
 
     def until_done(self, stop: Callable[[], bool]) -> list[ModelSpec]:
-        """Go on until all steps are done, the utility is too low, or somebody stops it."""
+        """Run until all steps are done, the utility is too low, or the run is stopped."""
         run, recipe = self._training, self._plan.recipe
         state = self._files.state()
         if state is None:
@@ -148,9 +148,9 @@ class _Run:
                     ended = self._checkpoint(done.loss)
                 else:
                     self._files.log({"step": done.step, "loss": done.loss})
-                    self._show(Told(done.step, done.loss))
+                    self._show(RunProgress(done.step, done.loss))
         except Diverged as error:
-            kept = f"kept up to step {self._steps[-1]}" if self._steps else "nothing was kept"
+            kept = f"checkpoints up to step {self._steps[-1]}" if self._steps else "no checkpoint was saved"
             if self._steps:
                 self._files.end(self._steps, str(error))
             raise ModelError(str(error), how=f"Lower the learning rate or the steps; {kept}") from error
@@ -162,7 +162,7 @@ class _Run:
             forget, utility = self._measure()
         self._utility = utility
         self._files.log({"step": 0, "forget": forget, "utility": utility})
-        self._show(Told(0, float("nan"), forget, utility))
+        self._show(RunProgress(0, float("nan"), forget, utility))
 
     def _checkpoint(self, loss: float) -> str:
         """Keep the weights, measure them; why the run ends here, or ""."""
@@ -179,10 +179,10 @@ class _Run:
         self._steps.append(step)
         self._files.log({"step": step, "loss": loss, "forget": forget, "utility": utility, **cost})
         self._files.keep_state(self._state())
-        self._show(Told(step, loss, forget, utility, _spec(self._plan, step)))
+        self._show(RunProgress(step, loss, forget, utility, _spec(self._plan, step)))
         least = self._plan.recipe.stop_below * self._utility
         if utility < least:
-            return f"utility is {utility:.3f} at step {step}, under {least:.3f}"
+            return f"utility is {utility:.3f} at step {step}, below {least:.3f}"
         return ""
 
     def _state(self) -> dict[str, torch.Tensor]:
@@ -222,7 +222,7 @@ class _Run:
         """Mean probability per token of the answers to the forget and to the utility rows; 0 without rows."""
         model = self._training.model
         model.eval()
-        found = []
+        result = []
         with negated_weights(model, self._first, self._back):
             for rows in self._measured:
                 values: list[torch.Tensor] = []
@@ -230,8 +230,8 @@ class _Run:
                     batch = make_batch(rows[i : i + 8], self._pad, self._device)
                     nll = answer_nll(answer_logits(model, batch), batch.targets, batch.answer_mask)
                     values.append(torch.exp(-nll / batch.answer_mask.sum(-1)).cpu())
-                found.append(float(torch.cat(values).mean()) if values else 0.0)
-        return found[0], found[1]
+                result.append(float(torch.cat(values).mean()) if values else 0.0)
+        return result[0], result[1]
 
 
 def _spec(plan: Plan, step: int) -> ModelSpec:
@@ -254,7 +254,7 @@ def _trainable(original: ModelSpec, recipe: Recipe, device: str) -> tuple[Any, C
     """The original with what is trained: its own adapter, a fresh one on all linear layers, or all weights."""
     folder = resolve(original.source, revision=original.revision) / original.subfolder
     torch.manual_seed(recipe.schedule.seed)
-    logging.disable_progress_bar()  # whoever asked shows progress in a place of its own
+    logging.disable_progress_bar()  # the caller shows progress
     model: Any = load_module(folder, torch.float32, {})[0].to(device)
     tokenizer = ChatTokenizer(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), frozenset())
     with warnings.catch_warnings():
@@ -264,7 +264,7 @@ def _trainable(original: ModelSpec, recipe: Recipe, device: str) -> tuple[Any, C
             check_adapter(adapter, {}, original.name)
             if not shares_base(adapter):
                 raise CheckpointError(
-                    "unlearning goes on from plain LoRA adapters only, and this one changes more",
+                    "unlearning can continue from plain LoRA adapters only, and this one changes more",
                     where=f"{original.name}: {adapter}",
                     how="Merge it into its base with merge_and_unload, and name that folder in `source`",
                 )
@@ -281,7 +281,7 @@ def _trainable(original: ModelSpec, recipe: Recipe, device: str) -> tuple[Any, C
     return model, tokenizer
 
 
-def _tokens_a_step(tokenizer: ChatTokenizer, rows: Rows, recipe: Recipe) -> float:
+def _tokens_a_step(tokenizer: ChatTokenizer, rows: TrainingRows, recipe: Recipe) -> float:
     """Tokens that one step sees on average, padding not counted."""
     total = 0.0
     for part, size in ((rows.forget, recipe.schedule.batch), (rows.retain, recipe.schedule.retain_batch)):

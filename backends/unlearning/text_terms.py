@@ -13,7 +13,7 @@ from torch import Tensor
 from backends.errors import StudyError
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning import text_losses as losses
-from backends.unlearning.hidden import hidden_after
+from backends.unlearning.hidden_states import hidden_after
 from backends.unlearning.recipes import Objective, Schedule
 from backends.unlearning.text_batches import (
     Batch,
@@ -24,18 +24,18 @@ from backends.unlearning.text_batches import (
     make_batch,
     shuffled,
 )
-from backends.unlearning.text_method import Hidden, Seen, TextMethod
+from backends.unlearning.text_method import Hidden, LossInputs, TextMethod
 
 Lower = Callable[[Sequence[list[int]]], list[torch.Tensor]]
 """Hidden states that enter the trained part of a model, one (tokens, width) a row of token ids."""
 KEPT_BYTES = 2**28
-"""Distributions of the reference are kept where they take no more than this, else computed anew at each step."""
+"""Distributions of the reference are kept where they take no more than this, else computed again at each step."""
 UNLABELLED = -100
 """Label that open-unlearning leaves at the prompt's positions; as an index: the vocabulary's 100th from the end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TrainingRows:
     """What a method sees.
 
     `refusals` are drawn in turn for the Idk methods, `alternates` has another answer to each forget row for AltPO, and
@@ -64,7 +64,7 @@ class Terms:
         chosen: TextMethod,
         objective: Objective,
         schedule: Schedule,
-        rows: Rows,
+        rows: TrainingRows,
         device: str,
         lower: Lower | None,
     ) -> None:
@@ -166,24 +166,24 @@ class Terms:
             known["teacher"] = self._distribution(self.forget, self.teacher, indices, seen.logits)
         return self.chosen.loss(replace(seen, other=other, known=known), self.settings)
 
-    def _seen(self, rows: Sequence[EncodedRow], indices: list[int], reference: Tensor | None) -> Seen:
+    def _seen(self, rows: Sequence[EncodedRow], indices: list[int], reference: Tensor | None) -> LossInputs:
         batch = self._batch(rows, indices)
         known = (
             {}
             if reference is None
             else {"reference": reference[torch.tensor(indices, device=reference.device)]}
         )
-        return Seen(answer_logits(self.model, batch), batch.targets, batch.answer_mask, known=known)
+        return LossInputs(answer_logits(self.model, batch), batch.targets, batch.answer_mask, known=known)
 
-    def _seen_inside(self, inside: Hidden, indices: list[int]) -> Seen:
+    def _seen_inside(self, inside: Hidden, indices: list[int]) -> LossInputs:
         batch = self._batch(self.forget, indices)
         hidden = hidden_after(self.model, batch, inside.layer(self.settings))
         if self._direction is None:
             self._direction = inside.direction(hidden.shape[-1], self._seed).to(hidden)
         known = {"hidden": hidden, "direction": self._direction}
-        return Seen(torch.empty(0), batch.targets, batch.answer_mask, known=known)
+        return LossInputs(torch.empty(0), batch.targets, batch.answer_mask, known=known)
 
-    def _relabelled(self, seen: Seen, indices: list[int]) -> Tensor:
+    def _relabelled(self, seen: LossInputs, indices: list[int]) -> Tensor:
         """Targets with open-unlearning's label at the prompt's positions."""
         targets = seen.targets.clone()
         for place, i in enumerate(indices):
@@ -256,22 +256,22 @@ class Terms:
     @torch.no_grad()
     def _logprobs(self, rows: Sequence[EncodedRow]) -> list[Tensor]:
         """The model's log-probabilities as it is now at every answer token of the rows, float16, computed once."""
-        found: list[Tensor] = []
+        tensors: list[Tensor] = []
         for indices, batch in self._in_turn(rows, 8):
             logprobs = torch.log_softmax(answer_logits(self.model, batch), dim=-1)
             for place, i in enumerate(indices):
-                found.append(logprobs[place, -len(rows[i].answer) :].to("cpu", torch.float16))
-        return found
+                tensors.append(logprobs[place, -len(rows[i].answer) :].to("cpu", torch.float16))
+        return tensors
 
     @torch.no_grad()
     def _hidden_states(self, inside: Hidden) -> list[Tensor]:
         """Hidden states of the retain rows' answers after the chosen layer, as the model is now, computed once."""
-        found: list[Tensor] = []
+        tensors: list[Tensor] = []
         for indices, batch in self._in_turn(self.retain, 8):
             hidden = hidden_after(self.model, batch, inside.layer(self.settings))
             for place, i in enumerate(indices):
-                found.append(hidden[place, -len(self.retain[i].answer) :].cpu())
-        return found
+                tensors.append(hidden[place, -len(self.retain[i].answer) :].cpu())
+        return tensors
 
     @torch.no_grad()
     def _reference(self, rows: Sequence[EncodedRow]) -> Tensor:

@@ -1,8 +1,8 @@
-"""One loop for fine-tuning and for every text unlearning method: checkpoints along the way, ended and gone on with.
+"""One loop for fine-tuning and for every text unlearning method: checkpoints along the way, stopped and resumed.
 
 References are of the model before its first step: likelihoods are computed once, distributions once where they are
 small, else with the first weights put back for one forward pass. No second copy of a model is held. Seeded: the same
-recipe gives the same weights on the same machine, however often the run was ended and gone on with.
+recipe gives the same weights on the same machine, however often the run was stopped and resumed.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch import Tensor
 
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.recipes import Objective, Schedule
-from backends.unlearning.resuming import kept_weights, put_back
+from backends.unlearning.resuming import kept_weights, restore_weights
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
-from backends.unlearning.text_terms import Lower, Rows, Terms
+from backends.unlearning.text_terms import Lower, Terms, TrainingRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Training:
         tokenizer: ChatTokenizer,
         objective: Objective,
         schedule: Schedule,
-        rows: Rows,
+        rows: TrainingRows,
         device: str,
         lower: Lower | None = None,
         chosen: TextMethod | None = None,
@@ -91,20 +91,20 @@ class Training:
 
     def state(self) -> dict[str, Tensor]:
         """Everything that `restore` needs, as tensors."""
-        found = {
+        result = {
             "steps": torch.tensor(self.done),
             "alpha": torch.tensor(self.terms.alpha, dtype=torch.float64),
         }
-        found["random"] = torch.get_rng_state()
-        found |= kept_weights(self.parameters, self._optimiser)
-        return found
+        result["random"] = torch.get_rng_state()
+        result |= kept_weights(self.parameters, self._optimiser)
+        return result
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from there: the next step is the one that would have followed."""
+        """Resume from there: the next step is the one that would have followed."""
         self.done = int(state["steps"])
         self.terms.alpha = float(state["alpha"])
         self.terms.skip(self.done)
-        put_back(state, self.parameters, self._optimiser)
+        restore_weights(state, self.parameters, self._optimiser)
         torch.set_rng_state(state["random"])
 
 
@@ -113,7 +113,7 @@ def train(
     tokenizer: ChatTokenizer,
     objective: Objective,
     schedule: Schedule,
-    rows: Rows,
+    rows: TrainingRows,
     device: str,
     lower: Lower | None = None,
     resume: Callable[[], None] | None = None,
@@ -121,7 +121,7 @@ def train(
     """Trains a model, one yielded step at a time; arguments as in `Training`.
 
     Args:
-        resume: loads the weights to go on from, after the references were taken from the model as it is.
+        resume: loads the weights to resume from, after the references were taken from the model as it is.
 
     Raises:
         Diverged: the loss is not finite.

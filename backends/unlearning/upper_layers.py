@@ -27,7 +27,7 @@ def lower_states(model: Any, rows: Sequence[list[int]], first: int, device: str)
     decoder.layers, decoder.norm = layers[:first], nn.Identity()
     states: list[torch.Tensor] = [torch.empty(0)] * len(rows)
     try:
-        with torch.inference_mode(), _depth(model, first):
+        with torch.inference_mode(), _LayerCount(model, first):
             for batch in batches_by_length([len(row) for row in rows], 32, 4096):
                 width = max(len(rows[i]) for i in batch)
                 # Padding on the right needs no mask: causal attention never looks at it.
@@ -58,7 +58,7 @@ def _shifted(name: str, by: int) -> str:
     return f"{head}.layers.{int(index) + by}.{tail}"
 
 
-class _depth:
+class _LayerCount:
     """Sets the configured number of layers for a while; decoders loop over that many."""
 
     def __init__(self, model: Any, layers: int) -> None:

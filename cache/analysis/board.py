@@ -1,4 +1,4 @@
-"""Runs of several origins as one table: a row a run, a column a metric. What the trade-off pages plot.
+"""Runs of several origins as one table: one row per run, one column per metric. What the trade-off pages plot.
 
 The study's own scoreboard, other tools' imported results and published tables become one `Board`. Numbers lie in
 arrays, not in rows of a frame, so that ten thousand runs are joined and cut in milliseconds. Knows no stores.
@@ -28,9 +28,9 @@ class Board:
     """Runs and their metrics.
 
     Attributes:
-        heads: a row a run: model (unique), part, method, step (Int64), protocol, layer (where it comes from: the study,
-            an imported collection, a published table), line (runs of one line are checkpoints of one trajectory; "" for
-            none), created (ISO 8601 or "").
+        heads: one row per run: model (unique), part, method, step (Int64), protocol, layer (where it comes from: the
+            study, an imported collection, a published table), line (runs of one line are checkpoints of one trajectory;
+            "" for none), created (ISO 8601 or "").
         keys: role/metric of each column of the numbers.
         numbers: shape (4, runs, keys): value, low and high end of the 95 % interval, probes; NaN where unknown.
     """

@@ -68,24 +68,26 @@ class Drift:
 def domains(study: Study) -> list[str]:
     """Judged domains that probes have concepts of, the forgotten concept's first."""
     asked = {domain for each in study.probe_sets for probe in each.probes for domain in probe.concepts}
-    found = [judge.domain for judge in study.judges if judge.domain in asked]
-    return sorted(found, key=lambda domain: (domain not in study.forget_concepts, found.index(domain)))
+    result = [judge.domain for judge in study.judges if judge.domain in asked]
+    return sorted(result, key=lambda domain: (domain not in study.forget_concepts, result.index(domain)))
 
 
 def confusion(study: Study, store: Store, model: str, domain: str) -> Confusion:
     """Judgements of all the model's stored pictures of the study's probes; nothing of a model that is not known."""
     probes = _probes(study, domain)
-    found: dict[tuple[str, str], list[str]] = {}
+    result: dict[tuple[str, str], list[str]] = {}
     for probe, labels in zip(probes, _labels(study, store, model, domain, probes), strict=True):
         for label in labels.values():
-            found.setdefault((probe.concepts[domain], label), []).append(probe.id)
+            result.setdefault((probe.concepts[domain], label), []).append(probe.id)
     forgotten = target_of(study, model).get(domain)
     asked = sorted(
         dict.fromkeys(probe.concepts[domain] for probe in probes), key=lambda name: name != forgotten
     )
-    others = sorted({shown for _, shown in found} - set(asked) - {NONE})
+    others = sorted({shown for _, shown in result} - set(asked) - {NONE})
     shown = (*asked, *others, NONE)
-    return Confusion(tuple(asked), shown, MappingProxyType({pair: tuple(ids) for pair, ids in found.items()}))
+    return Confusion(
+        tuple(asked), shown, MappingProxyType({pair: tuple(ids) for pair, ids in result.items()})
+    )
 
 
 def drift(study: Study, store: Store, model: str, domain: str) -> list[Drift]:
@@ -102,12 +104,12 @@ def drift(study: Study, store: Store, model: str, domain: str) -> list[Drift]:
             rows.setdefault(concept, []).append(
                 (kept, float(np.mean([ours[seed] == concept for seed in seeds])), len(seeds))
             )
-    found = []
+    result = []
     for concept, values in rows.items():
         old, new, counts = (np.array(column, np.float64) for column in zip(*values, strict=True))
         low, high = percentile_interval(bootstrap_means((new - old)[:, None])[:, 0])
         weights = counts / counts.sum()
-        found.append(
+        result.append(
             Drift(
                 concept,
                 float(old @ weights),
@@ -117,7 +119,7 @@ def drift(study: Study, store: Store, model: str, domain: str) -> list[Drift]:
                 int(counts.sum()),
             )
         )
-    return sorted(found, key=lambda each: (each.change, each.concept))
+    return sorted(result, key=lambda each: (each.change, each.concept))
 
 
 def _probes(study: Study, domain: str) -> list[Probe]:

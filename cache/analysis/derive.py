@@ -21,7 +21,7 @@ from backends.metrics.protocols import attacks_of, values_of
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import ModelSpec, Probe, Study
 from cache.analysis import kept_values
-from cache.analysis.kept_values import Kept
+from cache.analysis.kept_values import KeptValues
 from cache.analysis.set_distances import set_distances, set_metrics, whole_key
 from cache.store import Store, keys, reading
 from cache.store.features import features_of
@@ -32,7 +32,7 @@ C = TypeVar("C", bound="Column")
 
 
 Values = dict[str, NDArray[np.float64]]
-"""role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN where there is none."""
+"""role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN if there is none."""
 
 LOG_TRUTH_RATIO = "forget/log_truth_ratio"
 """Kept beside the metrics for forget quality; no metric of its own."""
@@ -44,7 +44,7 @@ def attack_key(role: str, attack: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ModelEvidence:
     """What the store knows of one model: its contexts of one arithmetic, and a stamp of the evidence in them."""
 
     spec: ModelSpec
@@ -79,14 +79,14 @@ def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Ite
     """Model name -> stamp of its evidence on these probes; "" where it has none."""
     wanted = set(digests)
     cells = store.stamps([context.key for several in contexts.values() for context in several])
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     for name, several in contexts.items():
         held = [
             [context.key, sorted(item for item in cells[context.key].items() if item[0] in wanted)]
             for context in several
         ]
-        found[name] = keys.digest(held) if any(rows for _, rows in held) else ""
-    return found
+        result[name] = keys.digest(held) if any(rows for _, rows in held) else ""
+    return result
 
 
 def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
@@ -123,7 +123,9 @@ def _completed(
     values |= {column.key: _defined(computed.get(column.key)) for column in missing}
     if any(versions[column.key] != DRAFT for column in missing):
         done = {key: version for key, version in versions.items() if version != DRAFT}
-        kept_values.write(store, made_of, {key: Kept(version, values[key]) for key, version in done.items()})
+        kept_values.write(
+            store, made_of, {key: KeptValues(version, values[key]) for key, version in done.items()}
+        )
     return {key: values[key] for key in versions}
 
 
@@ -192,11 +194,11 @@ def _text_values(
         wanted = [column for column in columns if column.role == role]
         if not wanted:
             continue
-        found = reading.evidence_for(study, store, spec.name, probes, numerics=numerics)
+        evidence = reading.evidence_for(study, store, spec.name, probes, numerics=numerics)
         # All metrics of one probe together: several compare the same two texts, which is done once.
         rows = np.array(
             [
-                [column.value(p, found[p.id]) if p.id in found else math.nan for column in wanted]
+                [column.value(p, evidence[p.id]) if p.id in evidence else math.nan for column in wanted]
                 for p in probes
             ]
         )
@@ -260,17 +262,19 @@ def _pixel_reader(store: Store) -> Callable[[ImageEvidence], NDArray[np.uint8] |
 
 
 def _text_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
-    found = reading.score_contexts(store, model, study.protocol, study.date)
-    found += reading.gradient_contexts(store, model, study.protocol, study.date)
+    contexts = reading.score_contexts(store, model, study.protocol, study.date)
+    contexts += reading.gradient_contexts(store, model, study.protocol, study.date)
     for seed in keys.decoding_seeds(study.decoding):
-        found += reading.answer_contexts(store, model, study.decoding, seed, study.protocol, study.date)
-    return found
+        contexts += reading.answer_contexts(store, model, study.decoding, seed, study.protocol, study.date)
+    return contexts
 
 
 def _image_contexts(study: Study, store: Store, model: ModelIdentity) -> list[Context]:
     judges = reading.judges_digest(study.judges)
     return [
         context
-        for way in keys.image_ways(study.sampling, [probe for s in study.probe_sets for probe in s.probes])
+        for way in keys.image_seed_settings(
+            study.sampling, [probe for s in study.probe_sets for probe in s.probes]
+        )
         for context in reading.image_contexts(store, model, study.sampling, way, judges)
     ]

@@ -11,7 +11,7 @@ from cache.analysis.statistics import paired_difference, permutation_test, stand
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class RunDifference:
     """Second minus first, over the probes that both have a value on.
 
     Attributes:
@@ -32,7 +32,7 @@ class Difference:
     n: int
 
 
-def difference(first: pd.Series, second: pd.Series) -> Difference | None:
+def difference(first: pd.Series, second: pd.Series) -> RunDifference | None:
     """Compare two runs' values by probe; None where fewer than two probes have both."""
     if first.index.has_duplicates or second.index.has_duplicates:
         first, second = (each[~each.index.duplicated()] for each in (first, second))
@@ -42,7 +42,7 @@ def difference(first: pd.Series, second: pd.Series) -> Difference | None:
     table["difference"] = table["second"] - table["first"]
     ours, theirs = table["second"].to_numpy(float), table["first"].to_numpy(float)
     low, high = paired_difference(ours, theirs)
-    return Difference(
+    return RunDifference(
         table=table,
         mean=float(table["difference"].mean()),
         low=low,
@@ -54,7 +54,9 @@ def difference(first: pd.Series, second: pd.Series) -> Difference | None:
 
 
 def differing(settings: Mapping[str, Mapping[str, object]]) -> pd.DataFrame:
-    """Only the settings that are not the same for all: a row a setting, a column a run; "–" where one has none."""
+    """Only the settings that are not the same for all: one row per setting, one column per run; "–" where one
+    has none.
+    """
     names = list(dict.fromkeys(name for held in settings.values() for name in held))
     told = {run: {name: str(held.get(name, "–")) for name in names} for run, held in settings.items()}
     rows = [name for name in names if len({held[name] for held in told.values()}) > 1]

@@ -41,7 +41,7 @@ class Examples:
         probes: id, prompt, reference, subject, tags (a tuple).
         answers: model -> what it wrote, seeds one under the other; "" where nothing is stored. Empty for images.
         outcomes: model -> one of OUTCOMES, "" where nothing is stored. Empty for images.
-        values: model -> value of the metric; NaN where there is none.
+        values: model -> value of the metric; NaN if there is none.
         changes: model -> value minus the original's.
         gains: model -> change, positive where the model is better on this role.
     """
@@ -69,8 +69,8 @@ def examples(
         higher: higher values of it are better on this role.
     """
     role = MetricKey.parse(key).role
-    found = _asked(study, models, role)
-    ids = [probe.id for probe in found]
+    probes = _asked(study, models, role)
+    ids = [probe.id for probe in probes]
     values = pd.DataFrame({name: board.per_probe(name, key).reindex(ids) for name in models}, index=ids)
     before = {name: board.per_probe(study.original.name, key, under=name).reindex(ids) for name in models}
     changes = values - pd.DataFrame(before, index=ids)
@@ -80,15 +80,15 @@ def examples(
         probes=pd.DataFrame(
             {
                 "id": ids,
-                "prompt": [probe.label for probe in found],
-                "reference": [probe.answer for probe in found],
-                "subject": [probe.subject for probe in found],
-                "tags": [probe.tags for probe in found],
+                "prompt": [probe.label for probe in probes],
+                "reference": [probe.answer for probe in probes],
+                "subject": [probe.subject for probe in probes],
+                "tags": [probe.tags for probe in probes],
             },
             index=ids,
         ),
         answers=pd.DataFrame(
-            {name: _written(answers_for(study, store, name, found), ids) for name in models} if text else {},
+            {name: _written(answers_for(study, store, name, probes), ids) for name in models} if text else {},
             index=ids,
         ),
         outcomes=pd.DataFrame(
@@ -102,14 +102,14 @@ def examples(
 
 def _asked(study: Study, models: Sequence[str], role: str) -> list[Probe]:
     """Probes that have the role to any of the models, in the order of the study."""
-    found: dict[str, Probe] = {}
+    result: dict[str, Probe] = {}
     for name in models or [study.original.name]:
         for probe in derive.role_probes(targeted(study, name)).get(role, []):
-            found.setdefault(probe.id, probe)
+            result.setdefault(probe.id, probe)
     if not has_targets(study):
-        return list(found.values())
+        return list(result.values())
     order = [probe.id for each in study.probe_sets for probe in each.probes]
-    return sorted(found.values(), key=lambda probe: order.index(probe.id))
+    return sorted(result.values(), key=lambda probe: order.index(probe.id))
 
 
 def outcomes_of(board: Scoreboard, model: str, role: str) -> pd.Series[str]:

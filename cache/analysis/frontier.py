@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-class _Sorted(NamedTuple):
+class _SortedPoints(NamedTuple):
     """Points of each sample in the order of x, then of y."""
 
     order: NDArray[np.intp]
@@ -85,7 +85,7 @@ def hypervolume(points: ArrayLike, directions: Sequence[Direction], reference: S
     cost = costs(points, directions)
     worst = costs([list(reference)], directions)[0]
     if cost.shape[1] != 2:
-        raise ValueError("hypervolume is defined for two directions here")
+        raise ValueError("the hypervolume is implemented for two metrics only")
     return float(hypervolumes(cost[None], worst)[0])
 
 
@@ -129,7 +129,7 @@ def costs(points: ArrayLike, directions: Sequence[Direction]) -> Floats:
     return np.stack([turn[way](values[..., i]) for i, way in enumerate(directions)], axis=-1)
 
 
-def _by_first(cost: Floats) -> _Sorted:
+def _by_first(cost: Floats) -> _SortedPoints:
     order = np.lexsort((cost[..., 1], cost[..., 0]), axis=-1)
     x, y = (np.take_along_axis(cost[..., column], order, axis=1) for column in (0, 1))
-    return _Sorted(order, x, y)
+    return _SortedPoints(order, x, y)

@@ -1,4 +1,4 @@
-"""How sure a frontier is: chance of being on it, area each method reaches, its bend, distance to the retained model.
+"""How sure a frontier is: chance of being on it, area each method reaches, its knee, distance to the retained model.
 
 Everything is drawn from the same resamples of the probes for all models (`Scoreboard.drawn`), so that comparisons are
 paired. Without resamples there are point estimates and no intervals. Knows no stores and no studies.
@@ -43,7 +43,7 @@ class MethodArea:
     Attributes:
         hypervolume: share of the plane's rectangle that its checkpoints dominate, 0 to 1.
         interval: 95 %, percentile; NaN without resamples.
-        knee: position (in the given points) of the checkpoint at the bend of its front, or None.
+        knee: position (in the given points) of the checkpoint at the knee of its front, or None.
         chance: how often, over the resamples, this method's area is the largest; NaN without resamples.
     """
 
@@ -71,7 +71,7 @@ def plane(
     Args:
         values: shape (n, 2), as measured.
         directions: which way is better.
-        bounds: smallest and largest possible value of each metric; None where there is none.
+        bounds: smallest and largest possible value of each metric; None if there is none.
 
     Returns:
         None where an axis has no width, as with a single value.
@@ -99,7 +99,7 @@ def front_chances(drawn: Floats, directions: tuple[Direction, Direction]) -> Flo
     """How often each point is on the Pareto front, over the resamples.
 
     Args:
-        drawn: shape (n, 1 + B, 2): the value, then what each resample gives.
+        drawn: shape (n, 1 + B, 2): the value, then its bootstrap replicates.
         directions: which way is better.
 
     Returns:
@@ -202,7 +202,7 @@ def _interval(samples: Floats) -> Interval:
 
 
 def _knee(values: Floats, chosen: Sequence[int], directions: tuple[Direction, Direction]) -> int | None:
-    """A bend needs three checkpoints on the front."""
+    """A knee needs three checkpoints on the front."""
     found = knee(values[list(chosen)], directions)
     return None if found is None or len(chosen) < 3 else chosen[found]
 

@@ -45,7 +45,7 @@ OF_ONE_VERSION = frozenset(_NAMES.split())
 """The metrics of that time, whose version is 1 since: caches hold numbers of them that were kept in one piece."""
 
 
-class Kept(NamedTuple):
+class KeptValues(NamedTuple):
     """Values of one column, none where it has no value at all, and the version of the definition that gave them."""
 
     version: int
@@ -59,7 +59,7 @@ class _Column(Protocol):
     def metric(self) -> str: ...
 
 
-def read(store: Store, made_of: Sequence[object], columns: Iterable[_Column]) -> dict[str, Kept]:
+def read(store: Store, made_of: Sequence[object], columns: Iterable[_Column]) -> dict[str, KeptValues]:
     """What is kept by key, whatever its version.
 
     Args:
@@ -72,10 +72,10 @@ def read(store: Store, made_of: Sequence[object], columns: Iterable[_Column]) ->
         return _of_one_version(store, made_of, columns)
     table = unpacked(payload)
     rows = zip(*(table.column(name).to_pylist() for name in ("key", "version", "values")), strict=True)
-    return {key: Kept(version, np.array(values, np.float64)) for key, version, values in rows}
+    return {key: KeptValues(version, np.array(values, np.float64)) for key, version, values in rows}
 
 
-def write(store: Store, made_of: Sequence[object], kept: Mapping[str, Kept]) -> None:
+def write(store: Store, made_of: Sequence[object], kept: Mapping[str, KeptValues]) -> None:
     """Keep these columns in place of all that were kept of the same evidence.
 
     Raises:
@@ -101,7 +101,9 @@ def _key(made_of: Sequence[object]) -> str:
     return keys.digest(["columns", VALUES_VERSION, *made_of])
 
 
-def _of_one_version(store: Store, made_of: Sequence[object], columns: Iterable[_Column]) -> dict[str, Kept]:
+def _of_one_version(
+    store: Store, made_of: Sequence[object], columns: Iterable[_Column]
+) -> dict[str, KeptValues]:
     """What was kept while one version stood for all definitions: columns without any value were left out then."""
     payload = store.memo(keys.digest(["values", ONE_VERSION, *made_of])) if VALUES_VERSION == 1 else None
     if payload is None:
@@ -109,7 +111,7 @@ def _of_one_version(store: Store, made_of: Sequence[object], columns: Iterable[_
     table = unpacked(payload)
     held = dict(zip(table.column("key").to_pylist(), table.column("values").to_pylist(), strict=True))
     return {
-        column.key: Kept(1, np.array(held.get(column.key, []), np.float64))
+        column.key: KeptValues(1, np.array(held.get(column.key, []), np.float64))
         for column in columns
         if column.metric in OF_ONE_VERSION
     }

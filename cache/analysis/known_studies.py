@@ -50,5 +50,5 @@ def note_newest(study: Study, store: Store, memo: str) -> None:
 def known_studies(store: Store) -> list[KnownStudy]:
     """All studies that the store has a scoreboard of, by name."""
     kept = [store.memo(key) for key in store.memo_keys(_PREFIX)]
-    found = [KnownStudy(**json.loads(payload)) for payload in kept if payload is not None]
-    return sorted(found, key=lambda each: (each.study, each.protocol))
+    result = [KnownStudy(**json.loads(payload)) for payload in kept if payload is not None]
+    return sorted(result, key=lambda each: (each.study, each.protocol))

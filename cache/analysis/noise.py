@@ -1,4 +1,4 @@
-"""How much a metric moves when nothing but the seed does: the original against itself (A/A)."""
+"""Seed variance of a metric: the original against itself (A/A)."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ def _text_values(
     study: Study, store: Store, probes: list[Probe], role: str, metric: str, numerics: str
 ) -> list[NDArray[np.float64]]:
     value = values_of(study.protocol, role).get(metric)
-    found = evidence_for(study, store, study.original.name, probes, numerics=numerics)
-    count = min((len(each.answers) for each in found.values()), default=0)
+    evidence = evidence_for(study, store, study.original.name, probes, numerics=numerics)
+    count = min((len(each.answers) for each in evidence.values()), default=0)
     if value is None or count < 2:
         return []
     return [
         np.array(
             [
-                value(probe, TextEvidence(found[probe.id].scores, (found[probe.id].answers[seed],)))
-                if probe.id in found
+                value(probe, TextEvidence(evidence[probe.id].scores, (evidence[probe.id].answers[seed],)))
+                if probe.id in evidence
                 else np.nan
                 for probe in probes
             ]
@@ -88,15 +88,15 @@ def _image_values(
     known = METRICS[metric]
     if not isinstance(known, ImageMetric):
         return []
-    found = images_for(study, store, study.original.name, probes, numerics=numerics)
-    seen = features_of(study, store, probes, found, found)
+    result = images_for(study, store, study.original.name, probes, numerics=numerics)
+    seen = features_of(study, store, probes, result, result)
     rows = []
     for seed in study.sampling.seeds:
         pictures = [
             Pictures(
                 probe,
-                {s: image for s, image in found.get(probe.id, {}).items() if s == seed},
-                found.get(probe.id, {}),
+                {s: image for s, image in result.get(probe.id, {}).items() if s == seed},
+                result.get(probe.id, {}),
                 study.forget_concepts,
                 features=seen,
             )

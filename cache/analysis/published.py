@@ -1,6 +1,6 @@
 """Tables that papers and leaderboards published, as boards. Shown greyed, never mixed with own runs unasked.
 
-A file has a row a number: collection, modality, source, url, commit, protocol, method, part, metric (role/metric),
+A file has one row per number: collection, modality, source, url, commit, protocol, method, part, metric (role/metric),
 value, unit ("%" is divided by 100), direction as the source has it, flag (what a reader must know of the row).
 """
 
@@ -35,7 +35,7 @@ COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedTable:
     """One published table.
 
     Attributes:
@@ -53,7 +53,7 @@ class Published:
     board: Board
 
 
-def published(folder: Path) -> dict[str, Published]:
+def published(folder: Path) -> dict[str, PublishedTable]:
     """All tables of the folder's CSV files, by name."""
     rows: dict[str, list[dict[str, str]]] = {}
     for path in sorted(folder.glob("*.csv")):
@@ -63,7 +63,7 @@ def published(folder: Path) -> dict[str, Published]:
     return {name: _table(name, held) for name, held in rows.items()}
 
 
-def _table(name: str, rows: list[dict[str, str]]) -> Published:
+def _table(name: str, rows: list[dict[str, str]]) -> PublishedTable:
     methods = list(dict.fromkeys((row["method"], row["part"], row["protocol"]) for row in rows))
     keys = tuple(dict.fromkeys(row["metric"] for row in rows))
     numbers = np.full((len(NUMBERS), len(methods), len(keys)), math.nan)
@@ -83,7 +83,7 @@ def _table(name: str, rows: list[dict[str, str]]) -> Published:
             "created": "",
         }
     )
-    return Published(
+    return PublishedTable(
         name=name,
         modality=rows[0]["modality"],
         sources=tuple(dict.fromkeys((row["source"], row["url"]) for row in rows)),

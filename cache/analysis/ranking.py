@@ -62,12 +62,12 @@ def best_of_each(
     """
     cost = costs(aim[:, None], (better,))[:, 0]
     usable = np.where(allowed & ~np.isnan(cost), cost, np.inf)
-    found: dict[str, int | None] = {}
+    result: dict[str, int | None] = {}
     for group in dict.fromkeys(groups):
         places = np.flatnonzero([each == group for each in groups])
         place = int(places[np.argmin(usable[places])])
-        found[group] = None if np.isinf(usable[place]) else place
-    return found
+        result[group] = None if np.isinf(usable[place]) else place
+    return result
 
 
 def within(values: Floats, base: float, share: float, better: Direction) -> NDArray[np.bool_]:

@@ -29,14 +29,14 @@ from cache.analysis.statistics import RESAMPLES, percentile_interval
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
-    Drawn,
+    Baselines,
     ModelRows,
+    Replicates,
     Row,
-    Yardstick,
-    drawn_mean,
+    baselines,
     lost_parts,
+    mean_replicates,
     utility_parts,
-    yardstick,
 )
 from cache.store import Store, denoising, features, keys
 from cache.store.arrow import packed, unpacked
@@ -64,7 +64,7 @@ class Scoreboard:
     _study: Study
     _store: Store
     _stamps: Mapping[str, str]
-    _drawn: dict[str, dict[str, Drawn]] = field(default_factory=dict)
+    _drawn: dict[str, dict[str, Replicates]] = field(default_factory=dict)
 
     def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
         """Values of one metric ("forget/probability") by probe id; empty where the model has none.
@@ -79,25 +79,25 @@ class Scoreboard:
         )
         return pd.Series([] if values is None else values, index=index, name=key, dtype=float)
 
-    def drawn(self, models: Sequence[str], key: str, under: str = "") -> Drawn:
+    def drawn(self, models: Sequence[str], key: str, under: str = "") -> Replicates:
         """A metric of several models in the same resamples of the probes, so that differences are paired.
 
         `under`: as for `per_probe`.
 
         Returns:
-            Shape (models, 1 + RESAMPLES): the value, then what each resample gives; NaN where it is not known.
+            Shape (models, 1 + RESAMPLES): the value, then its bootstrap replicates; NaN where it is not known.
         """
         role = MetricKey.parse(key).role
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
             values = self._values(model, under)
             if key in values:
-                found[place] = drawn_mean(values[key], role)
+                found[place] = mean_replicates(values[key], role)
             elif values:
                 found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
         return found
 
-    def original_beside(self, model: str) -> pd.Series[float]:
+    def original_values(self, model: str) -> pd.Series[float]:
         """The original's value of every metric by key, on the prompts that have the metric's role to this model."""
         name = self._study.original.name
         rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
@@ -115,7 +115,7 @@ class Scoreboard:
         study = targeted(self._study, model)
         return lost_parts(study, self._values(model), self.utility_parts, below)
 
-    def _whole(self, model: str) -> dict[str, Drawn]:
+    def _whole(self, model: str) -> dict[str, Replicates]:
         """Metrics of a whole model, drawn: computed once for each model."""
         if model not in self._drawn:
             against = self._yardstick()
@@ -123,9 +123,9 @@ class Scoreboard:
             self._drawn[model] = {each.key: each.drawn for each in rows.measured()}
         return self._drawn[model]
 
-    def _yardstick(self) -> Yardstick:
+    def _yardstick(self) -> Baselines:
         retained = self._study.retained
-        return yardstick(
+        return baselines(
             self._study,
             self.utility_parts,
             self._values(self._study.original.name),
@@ -249,7 +249,7 @@ def _frame(
     rows: list[tuple[object, ...]] = []
     original = values.get(study.original.name, {})
     retained = values.get(study.retained.name, {}) if study.retained is not None else {}
-    against = yardstick(study, parts, original, retained)
+    against = baselines(study, parts, original, retained)
     for spec in study.models:
         if spec.name not in values:
             continue
@@ -264,7 +264,7 @@ def _frame(
     return frame.astype({"step": "Int64", "value": float, "low": float, "high": float, "n": int})
 
 
-def _filled(drawn: Drawn) -> Drawn:
+def _filled(drawn: Replicates) -> Replicates:
     """As many resamples as everything has: metrics that are costly to resample have fewer, which are repeated."""
     if len(drawn) < 2:
         return np.append(drawn[:1], np.full(RESAMPLES, np.nan))
@@ -277,7 +277,7 @@ def _is_metric(key: str) -> bool:
 
 def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
     read = MetricKey.parse(key)
-    drawn = drawn_mean(values, read.role)
+    drawn = mean_replicates(values, read.role)
     low, high = percentile_interval(drawn[1:])
     return read.name, read.role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
 

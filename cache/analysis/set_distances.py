@@ -39,7 +39,7 @@ Distances = dict[str, NDArray[np.float64]]
 
 
 def whole_key(role: str, metric: str) -> str:
-    """Where a number of a whole role is kept, with what its resamples give; no per-probe values."""
+    """Where a number of a whole role is kept, with its bootstrap replicates; no per-probe values."""
     return str(MetricKey(role, metric, kind="whole"))
 
 
@@ -97,7 +97,7 @@ _Sides = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 def _standard_kid(role: str, kid: StudyMetric, sides: _Sides | None, wanted: Set[str]) -> Distances:
-    """KID to the original's images as other tools compute it, which know of no pairs."""
+    """KID to the original's images as other tools compute it, without pairing."""
     if sides is None or kid.card.key not in wanted:
         return {}
     return _whole(role, kid, len(sides[0]), float(subset_kernel_distances(*sides).mean()))
@@ -122,7 +122,7 @@ def _to_real(
         if len(held) < 2:
             continue
         ours, theirs = np.stack(held).astype(np.float64), reference.astype(np.float64)
-        real = _Whole(reference)
+        real = _ArrayIdentity(reference)
         if fid.card.key in wanted:
             values |= _whole(role, fid, len(ours), frechet(gaussian_of(ours), _real_gaussian(real)))
         if kid.card.key in wanted:
@@ -131,8 +131,8 @@ def _to_real(
     return values
 
 
-class _Whole:
-    """An array that is told from others by being the very one: those of real pictures are large, and kept."""
+class _ArrayIdentity:
+    """An array that is told from others by identity: those of real pictures are large, and kept."""
 
     def __init__(self, array: FloatArray) -> None:
         self.array = array
@@ -141,22 +141,22 @@ class _Whole:
         return id(self.array)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Whole) and other.array is self.array
+        return isinstance(other, _ArrayIdentity) and other.array is self.array
 
 
 @lru_cache(maxsize=4)
-def _real_gaussian(of: _Whole) -> Gaussian:
+def _real_gaussian(of: _ArrayIdentity) -> Gaussian:
     """Mean and covariance of real pictures, which is worked out once for all models."""
     return gaussian_of(of.array.astype(np.float64))
 
 
-def _within(of: _Whole, chosen: Sequence[Indices]) -> NDArray[np.float64]:
+def _within(of: _ArrayIdentity, chosen: Sequence[Indices]) -> NDArray[np.float64]:
     """Of subsets of real pictures, which are the same for all models with as many pictures."""
     return _real_within(of, len(chosen[0]), len(chosen))
 
 
 @lru_cache(maxsize=8)
-def _real_within(of: _Whole, size: int, subsets: int) -> NDArray[np.float64]:
+def _real_within(of: _ArrayIdentity, size: int, subsets: int) -> NDArray[np.float64]:
     chosen = drawn_subsets(len(of.array), size, subsets, 1)
     return within_subsets(of.array.astype(np.float64), chosen)
 

@@ -21,11 +21,11 @@ MOST_SLICES = 12
 
 def slices_of(study: Study, role: str, by: By) -> dict[str, set[str]]:
     """Ids of the probes of each slice with two probes or more, the largest first; at most twelve."""
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for probe in role_probes(study).get(role, []):
         for name in _names(probe, by):
-            found.setdefault(name, set()).add(probe.id)
-    kept = {name: ids for name, ids in found.items() if len(ids) >= LEAST_PROBES}
+            result.setdefault(name, set()).add(probe.id)
+    kept = {name: ids for name, ids in result.items() if len(ids) >= LEAST_PROBES}
     return dict(sorted(kept.items(), key=lambda item: -len(item[1]))[:MOST_SLICES])
 
 

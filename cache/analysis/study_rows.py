@@ -1,6 +1,6 @@
 """Metrics of a whole model, each from several per-probe metrics: utility, forget quality, memorisation, membership.
 
-A *drawn* value is an array of shape (1 + B,): the value, then what B resamples of the probes give. Equal seeds resample
+A *drawn* value is an array of shape (1 + B,): the value, then its B bootstrap replicates. Equal seeds resample
 equally, so arithmetic on drawn values of two models is paired. Knows no stores.
 """
 
@@ -39,18 +39,18 @@ from cache.analysis.statistics import bootstrap_means, bootstrap_pairs, percenti
 MODEL_UTILITY = "all/model_utility"
 FORGET_QUALITY = "forget/forget_quality"
 
-Drawn = NDArray[np.float64]
+Replicates = NDArray[np.float64]
 Scores = NDArray[np.float64]
 Row = tuple[object, ...]
 """metric, role, key, value, low, high, n."""
 
 
-class Measured(NamedTuple):
-    """One metric of a whole model: its value with what resamples give, how many probes, an interval of its own."""
+class Measurement(NamedTuple):
+    """One metric of a whole model: its value with its bootstrap replicates, how many probes, an interval of its own."""
 
     metric: str
     role: str
-    drawn: Drawn
+    drawn: Replicates
     n: int
     interval: tuple[float, float] | None = None
 
@@ -67,7 +67,7 @@ class Measured(NamedTuple):
         return self.metric, self.role, self.key, float(self.drawn[0]), low, high, self.n
 
 
-def drawn_mean(row: Scores, role: str) -> Drawn:
+def mean_replicates(row: Scores, role: str) -> Replicates:
     """Mean of one role's values, drawn. Each role resamples on its own: its probes have nothing to do with others'."""
     value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
     return np.append(value, bootstrap_means(row[:, None], seed=role_seed(role))[:, 0])
@@ -118,7 +118,7 @@ def _sets(study: Study) -> dict[str, set[str]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Yardstick:
+class Baselines:
     """What every model of a study is measured against, drawn once.
 
     Attributes:
@@ -127,15 +127,15 @@ class Yardstick:
         aucs: the retained model's AUC of every attack.
     """
 
-    original: Drawn
+    original: Replicates
     retained: Values
-    aucs: Mapping[str, Drawn]
+    aucs: Mapping[str, Replicates]
 
 
-def yardstick(study: Study, parts: tuple[str, ...], original: Values, retained: Values) -> Yardstick:
+def baselines(study: Study, parts: tuple[str, ...], original: Values, retained: Values) -> Baselines:
     """Of the values of the original and of the retained model, which may be none."""
     aucs = {attack: _auc(attack, retained, retained) for attack in ATTACK_NAMES}
-    return Yardstick(_usefulness(_utility(study, original, parts), original), retained, aucs)
+    return Baselines(_usefulness(_utility(study, original, parts), original), retained, aucs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +152,17 @@ class ModelRows:
     study: Study
     values: Values
     parts: tuple[str, ...]
-    against: Yardstick
+    against: Baselines
 
     def rows(self) -> Iterator[Row]:
         """All that are defined; model utility also where it is not."""
         return (each.row() for each in self.measured())
 
-    def measured(self) -> Iterator[Measured]:
+    def measured(self) -> Iterator[Measurement]:
         """The same with their resamples."""
         utility = _utility(self.study, self.values, self.parts)
         if self.parts:
-            yield Measured("model_utility", "all", utility, self._utility_probes())
+            yield Measurement("model_utility", "all", utility, self._utility_probes())
         if self.study.modality == "image":
             yield from self._distributions()
             return
@@ -176,7 +176,7 @@ class ModelRows:
         overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
 
-    def _distributions(self) -> Iterator[Measured]:
+    def _distributions(self) -> Iterator[Measurement]:
         for key, held in self.values.items():
             read = MetricKey.parse(key)
             if read.kind == "whole":
@@ -188,22 +188,22 @@ class ModelRows:
         chosen = {(key.role, key.part): str(key) for key in map(MetricKey.parse, self.parts)}
         return sum(int(np.sum(~np.isnan(_part(self.study, self.values, part)))) for part in chosen.values())
 
-    def _forget_quality(self) -> Iterator[Measured]:
+    def _forget_quality(self) -> Iterator[Measurement]:
         if LOG_TRUTH_RATIO in self.values and LOG_TRUTH_RATIO in self.against.retained:
             ours = self.values[LOG_TRUTH_RATIO]
             value = forget_quality(ours, self.against.retained[LOG_TRUTH_RATIO])
-            yield Measured(
+            yield Measurement(
                 "forget_quality", "forget", np.array([value, np.nan]), int(np.sum(~np.isnan(ours)))
             )
 
-    def _relative_utility(self, utility: Drawn) -> Drawn:
+    def _relative_utility(self, utility: Replicates) -> Replicates:
         ours, theirs = _usefulness(utility, self.values), self.against.original
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(theirs > 0, ours / theirs, np.nan)
 
-    def _membership(self) -> tuple[list[Measured], Drawn]:
+    def _membership(self) -> tuple[list[Measurement], Replicates]:
         """The attacks, and the drawn privacy score."""
-        rows: list[Measured] = []
+        rows: list[Measurement] = []
         floor = PROTOCOLS[self.study.protocol].floor
         retained, theirs = self.against.retained, self.against.aucs
         ours = {attack: _auc(attack, self.values, retained) for attack in ATTACK_NAMES}
@@ -225,27 +225,27 @@ class ModelRows:
         return rows, privacy
 
 
-def _auc(attack: str, values: Values, retained: Values) -> Drawn:
+def _auc(attack: str, values: Values, retained: Values) -> Replicates:
     wins = pair_wins(*_scores(attack, values, retained))
     return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
 
 
 def _scores(attack: str, values: Values, retained: Values) -> tuple[Scores, Scores]:
     """Scores of the forget and the holdout probes, without NaN."""
-    found = []
+    result = []
     for role in ("forget", "holdout"):
         key = attack_key(role, "mia_loss" if attack == "mia_reference" else attack)
         scores = values.get(key, np.empty(0))
         if attack == "mia_reference":
             base = retained.get(key, np.empty(0))
             scores = scores - base if len(base) == len(scores) else np.empty(0)
-        found.append(scores[~np.isnan(scores)])
-    return found[0], found[1]
+        result.append(scores[~np.isnan(scores)])
+    return result[0], result[1]
 
 
-def _usefulness(utility: Drawn, values: Values) -> Drawn:
+def _usefulness(utility: Replicates, values: Values) -> Replicates:
     """Harmonic mean of model utility and the share of the answers to the forget probes that are not gibberish."""
-    sense = 1.0 - drawn_mean(values.get("forget/gibberish_rate", np.empty(0)), "forget")
+    sense = 1.0 - mean_replicates(values.get("forget/gibberish_rate", np.empty(0)), "forget")
     return harmonic_mean(np.stack([utility, sense]))
 
 
@@ -264,38 +264,40 @@ def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
     return row[[probe.id in ids for probe in role_probes(study)["utility"]]]
 
 
-def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Drawn:
+def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Replicates:
     known = [part for part in parts if _undivided(part) in values]
     if not parts or len(known) < len(parts):
-        return drawn_mean(np.empty(0), "")
-    drawn = [drawn_mean(_part(study, values, part), MetricKey.parse(part).role) for part in known]
+        return mean_replicates(np.empty(0), "")
+    drawn = [mean_replicates(_part(study, values, part), MetricKey.parse(part).role) for part in known]
     return harmonic_mean(np.stack(drawn))
 
 
 def lost_parts(study: Study, values: Values, parts: Sequence[str], below: float) -> tuple[str, ...]:
     """Parts of model utility whose mean is below a value; those without values are left out."""
     known = [part for part in parts if _undivided(part) in values]
-    means = {part: drawn_mean(_part(study, values, part), MetricKey.parse(part).role)[0] for part in known}
+    means = {
+        part: mean_replicates(_part(study, values, part), MetricKey.parse(part).role)[0] for part in known
+    }
     return tuple(part for part, mean in means.items() if mean < below)
 
 
-def _memorisation(values: Values) -> tuple[Drawn, int]:
-    found = {part: values[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in values}
-    if len(found) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in values:
-        return drawn_mean(np.empty(0), ""), 0
-    parts = memorisation_parts(found, values[LOG_TRUTH_RATIO])
-    return harmonic_mean(np.stack([drawn_mean(part, "forget") for part in parts])), int(
+def _memorisation(values: Values) -> tuple[Replicates, int]:
+    result = {part: values[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in values}
+    if len(result) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in values:
+        return mean_replicates(np.empty(0), ""), 0
+    parts = memorisation_parts(result, values[LOG_TRUTH_RATIO])
+    return harmonic_mean(np.stack([mean_replicates(part, "forget") for part in parts])), int(
         np.sum(~np.isnan(parts).any(axis=0))
     )
 
 
-def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Measured]:
+def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Measurement]:
     for ending, false_alarms in FALSE_ALARMS.items():
         found, n = found_members(forget, holdout, false_alarms)
         share = np.array([found / n, np.nan])
-        yield Measured(detection_key(attack, ending), "forget", share, n, exact_interval(found, n))
+        yield Measurement(detection_key(attack, ending), "forget", share, n, exact_interval(found, n))
 
 
-def _known(metric: str, role: str, drawn: Drawn, n: int) -> Iterator[Measured]:
+def _known(metric: str, role: str, drawn: Replicates, n: int) -> Iterator[Measurement]:
     if not np.isnan(drawn[0]):
-        yield Measured(metric, role, drawn, n)
+        yield Measurement(metric, role, drawn, n)

@@ -16,7 +16,7 @@ from backends.study import ModelSpec, Study
 from backends.study.targets import has_targets, target_name, target_of
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.statistics import percentile_interval
-from cache.analysis.study_rows import Drawn
+from cache.analysis.study_rows import Replicates
 
 COLUMNS = ("method", "step", "targets", "over", "metric", "role", "key", "value", "low", "high", "original")
 
@@ -67,7 +67,7 @@ def _key(spec: ModelSpec) -> tuple[str, int | None]:
 def _row(
     study: Study, board: Scoreboard, group: _Group, key: str, metric: str, role: str
 ) -> list[tuple[object, ...]]:
-    ours, theirs = dict[str, Drawn](), list[float]()
+    ours, theirs = dict[str, Replicates](), list[float]()
     for target, names in group.models.items():
         drawn = board.drawn(names, key)
         drawn = drawn[~np.isnan(drawn[:, 0])]

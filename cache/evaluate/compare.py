@@ -10,15 +10,15 @@ from backends.extras import check_extra
 from backends.interfaces import GenerationRequest, Judge, PartialImage
 from backends.study import Decoding, ModelSpec, Probe, Sampling
 from cache.evaluate.context import EvaluationContext
-from cache.evaluate.gather_images import ImageGatherer, Wanted
+from cache.evaluate.gather_images import ImageGatherer, ImageTask
 from cache.evaluate.gather_text import TextGatherer, score_items
-from cache.evaluate.judging_again import judged_again
+from cache.evaluate.rejudging import rejudged
 from cache.store import keys
 from cache.store.model_checks import check_models
 from cache.store.reading import judges_digest
 
 OnProblem = Callable[[str, BoardError], None]
-"""Told of a model that cannot answer, and why; the others do."""
+"""Called for a model that cannot answer, with the reason; the others do."""
 
 
 def compare_text(
@@ -29,16 +29,16 @@ def compare_text(
     on_partial: Callable[[str, Answer], None] = lambda _model, _answer: None,
     on_problem: OnProblem = lambda _model, _error: None,
 ) -> None:
-    """Answers of all models to one prompt, in one mixed batch; then the reference answers scored, where there are any.
+    """Answers of all models to one prompt, in one mixed batch; then the reference answers scored, if there are any.
 
     Args:
         context: of the work; answers that are stored are not written again, new ones are stored as each ends.
         models: names in the study.
-        probe: of the study, or a person's own with only a prompt.
+        probe: of the study, or a typed prompt without reference answers.
         decoding: settings; one answer for each seed.
-        on_partial: told model and answer so far (its `seed` and `finish` say which and whether it ended); answers that
-            were stored come first.
-        on_problem: told of each model that cannot answer, where others can.
+        on_partial: called with model and answer so far (its `seed` and `finish` say which and whether it ended);
+            answers that were stored come first.
+        on_problem: called for each model that cannot answer, where others can.
 
     Raises:
         Cancelled: stopped; answers that had ended are stored.
@@ -47,10 +47,12 @@ def compare_text(
     """
     check_extra("text")
     study, store = context.study, context.store
-    asked = _Asked(context, models)
+    asked = _ComparedModels(context, models)
     numerics = context.numerics
     contexts: dict[GenerationRequest, str] = {}
-    for spec in asked.usable() if probe.prompt or not probe.answer else ():  # a text by itself is scored
+    for spec in (
+        asked.usable() if probe.prompt or not probe.answer else ()
+    ):  # a text without a prompt is scored
         found = context.identity(spec.name)
         for seed in keys.decoding_seeds(decoding):
             row = keys.answers_context(
@@ -84,7 +86,7 @@ def compare_text(
     asked.tell(on_problem)
 
 
-class _Asked:
+class _ComparedModels:
     """The models that are asked, and why some of them cannot answer: one bad model never stops the others."""
 
     def __init__(self, context: EvaluationContext, models: Sequence[str]) -> None:
@@ -154,11 +156,11 @@ def compare_images(
     Args:
         context: of the work; new pictures are judged and stored as each is done.
         models: names in the study.
-        probe: of the study, or a person's own with only a prompt.
+        probe: of the study, or a typed prompt without reference answers.
         sampling: settings and seeds, but for those that the probe brings along.
-        on_partial: told model, seed and the picture so far; not called for pictures that were stored.
-        on_note: told what a person should know of the models and the prompt, in sentences.
-        on_problem: told of each model that cannot draw, where others can.
+        on_partial: called with model, seed and the picture so far; not called for pictures that were stored.
+        on_note: called with what a person should know of the models and the prompt, in sentences.
+        on_problem: called for each model that cannot draw, where others can.
 
     Raises:
         Cancelled: stopped; pictures that were done are stored.
@@ -167,18 +169,18 @@ def compare_images(
     """
     check_extra("image")
     study, store, pool = context.study, context.store, context.pool
-    asked = _Asked(context, models)
+    asked = _ComparedModels(context, models)
     sampling = sampling.of(probe)
     numerics = keys.numerics(pool.device, pool.dtype)
     judged_by = judges_digest(study.judges)
-    wanted: list[Wanted] = []
+    wanted: list[ImageTask] = []
     for spec in asked.usable():
         found = context.models[spec.name].identity
         for seed in sampling.seeds:
             row = keys.images_context(found.fingerprint, sampling, seed, judged_by, numerics, probe.own)
             if store.missing(store.register(row), [probe.digest()]):
-                wanted.append(Wanted(spec.name, probe, seed, row.key))
-    wanted = judged_again(context, wanted, sampling, numerics, lambda _: None)
+                wanted.append(ImageTask(spec.name, probe, seed, row.key))
+    wanted = rejudged(context, wanted, sampling, numerics, lambda _: None)
     judges = pool.judges(study.judges) if wanted else []
 
     def draw(specs: Sequence[ModelSpec]) -> None:
@@ -192,7 +194,7 @@ def compare_images(
 
 def _draw(
     context: EvaluationContext,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ImageTask],
     sampling: Sampling,
     judges: Sequence[Judge],
     on_partial: Callable[[str, int, PartialImage], None],

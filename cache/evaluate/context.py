@@ -29,7 +29,7 @@ class EvaluationContext:
         store: where evidence goes.
         pool: loads and runs models.
         models: the study's models as their files are, each looked at once for all of the work.
-        stop: asked between steps; True ends the work.
+        stop: checked between steps; True ends the work.
     """
 
     study: Study
@@ -57,7 +57,7 @@ class EvaluationContext:
         """Identity of a model as the study asks it.
 
         Raises:
-            CheckpointError: it cannot be had.
+            CheckpointError: it is not available.
         """
         return identity_in(self.study, self.models[name].spec, self.models)
 

@@ -1,6 +1,6 @@
 """Evaluating a study: what is missing is computed, cell by cell, and stored; what is stored is never computed again.
 
-After a kill or a cancellation the next call goes on where the last whole cell ended. Works through the model pool only
+After a kill or a cancellation the next call resumes after the last complete cell. Works through the model pool only
 and knows nothing of how models run.
 """
 
@@ -22,20 +22,27 @@ from backends.versions import versions
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.compare import compare_images, compare_text
 from cache.evaluate.context import EvaluationContext
-from cache.evaluate.gather_features import gather_features, networks_are_here
-from cache.evaluate.gather_images import ImageGatherer, Wanted
+from cache.evaluate.gather_features import check_networks, gather_features
+from cache.evaluate.gather_images import ImageGatherer, ImageTask
 from cache.evaluate.gather_text import TextGatherer
-from cache.evaluate.judging_again import judged_again
-from cache.evaluate.left_out import LossesLeftOut, Refusal, Unusable, left_out, not_here, with_losses_noted
+from cache.evaluate.incomplete import (
+    MissingLosses,
+    RefusedProbe,
+    UnusableModel,
+    left_out,
+    weights_missing,
+    with_losses_noted,
+)
 from cache.evaluate.load_notes import load_notes
-from cache.evaluate.plan import Plan, PlanItem, asked_of, chosen, contexts, plan
+from cache.evaluate.model_locks import one_process_each
+from cache.evaluate.plan import EvaluationPlan, PlanItem, chosen, contexts, plan, probes_for_kind
 from cache.evaluate.progress import Counter, OnProgress, Progress
-from cache.evaluate.turns import in_turns
+from cache.evaluate.rejudging import rejudged
 from cache.store import keys
 from cache.store.costs import keep_costs
 from cache.store.denoising import gather_denoising
-from cache.store.judge_checks import judge_notes, judges_are_here
-from cache.store.keys import Context, Kind, Way
+from cache.store.judge_checks import check_judge_files, judge_notes
+from cache.store.keys import Context, Kind, SeedSetting
 from cache.store.model_checks import check_models, keep_report
 from cache.store.runs import RunRecord, RunStatus
 
@@ -58,13 +65,13 @@ def evaluate(
     Args:
         context: of the work.
         models: names in the study.
-        on_progress: told at the start of every model x probe set x kind, and after every cell.
-        on_note: told what loading judges and networks did and left out, in sentences.
+        on_progress: called at the start of every model x probe set x kind, and after every cell.
+        on_note: called with what loading judges and networks did and left out, in sentences.
 
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
         CheckpointError: a judge or a network that looks at pictures is not usable.
-        LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses cannot be had;
+        LeftOut: a model cannot be used, some probes are too long for one, or its denoising losses are not available;
             everything else was evaluated and stored.
         MissingPackages: the packages that run such models are not installed.
         StoreError: the store cannot be written.
@@ -72,19 +79,19 @@ def evaluate(
     study, store, pool = context.study, context.store, context.pool
     if any(context.models[spec.name].can_be_evaluated for spec in chosen(study, models)):
         check_extra(study.modality)
-    judges_are_here(study)
-    networks_are_here(context)
+    check_judge_files(study)
+    check_networks(context)
     last: ModelSpec | None = None
-    refused: list[Refusal] = []
-    losses: list[LossesLeftOut] = []
-    unusable: list[Unusable] = []
+    refused: list[RefusedProbe] = []
+    losses: list[MissingLosses] = []
+    unusable: list[UnusableModel] = []
     specs: list[ModelSpec] = []
     wrong = context.models.problems(spec.name for spec in chosen(study, models))
     for spec in chosen(study, models):
         if spec.fingerprint and not context.models[spec.name].can_be_evaluated:
-            unusable += [not_here(spec.name)] if models is not None else []
+            unusable += [weights_missing(spec.name)] if models is not None else []
         elif spec.name in wrong:
-            unusable.append(Unusable(spec.name, wrong[spec.name]))
+            unusable.append(UnusableModel(spec.name, wrong[spec.name]))
         else:
             specs.append(spec)
 
@@ -92,7 +99,7 @@ def evaluate(
         try:
             evaluate_one(spec)
         except (CheckpointError, ModelError) as error:
-            unusable.append(Unusable(spec.name, error))  # the others do not need it
+            unusable.append(UnusableModel(spec.name, error))  # the others do not need it
 
     def evaluate_one(spec: ModelSpec) -> None:
         nonlocal last
@@ -115,7 +122,7 @@ def evaluate(
                 on_progress(Progress(spec.name, item.probe_set, item.kind, item.cached, item.total))
                 return
 
-    in_turns(
+    one_process_each(
         store.path.parent / "locks",
         specs,
         lambda spec: f"{context.models[spec.name].identity.fingerprint}-{study.protocol}",
@@ -156,10 +163,10 @@ class _Evaluation:
         self._found: list[str] = []  # what checking or loading the model found
         self._loaded: list[dict[str, Any]] = []  # what reading the weights of a language model did
         self._noted = 0  # notes of the models that are of earlier probe sets
-        self._refused: dict[str, Refusal] = {}
+        self._refused: dict[str, RefusedProbe] = {}
         self._gathered = 0  # pieces of evidence of the probe set at hand
 
-    def run(self) -> list[Refusal]:
+    def run(self) -> list[RefusedProbe]:
         """Evaluates what is missing; returns what the model cannot serve."""
         for probe_set in self._study.probe_sets:
             for ways in self._contexts(probe_set).values():
@@ -176,13 +183,13 @@ class _Evaluation:
                 self._record(probe_set, time.perf_counter() - started)
         return list(self._refused.values())
 
-    def losses(self) -> list[LossesLeftOut]:
-        """Gathers denoising losses, where there are any to have; of what cannot be had, the model's runs tell why."""
+    def losses(self) -> list[MissingLosses]:
+        """Gathers denoising losses, if there are any to have; of what are not available, the model's runs tell why."""
 
         def tell(role: str, done: int, total: int) -> None:
             self._on_progress(Progress(self._spec.name, f"losses on {role}", "images", done, total))
 
-        found: list[LossesLeftOut] = []
+        result: list[MissingLosses] = []
         try:
             gather_denoising(
                 *(self._study, self._store, self._context.pool, self._spec, tell),
@@ -190,17 +197,17 @@ class _Evaluation:
                 self._context.models,
             )
         except (ModelError, CheckpointError, StudyError) as error:
-            found.append(LossesLeftOut(self._spec.name, error))
+            result.append(MissingLosses(self._spec.name, error))
         mine = {self._run_key(probe_set) for probe_set in self._study.probe_sets}
         for run in self._store.runs(self._study.name) if self._study.denoising is not None else ():
-            noted = with_losses_noted(run, found[0].why if found else "")
+            noted = with_losses_noted(run, result[0].why if result else "")
             if run.key in mine and noted != run:
                 self._store.put_run(noted)
-        return found
+        return result
 
     def _gather(self, probe_set: ProbeSet) -> None:
         for kind, ways in self._contexts(probe_set).items():
-            asked = {way: asked_of(kind, probe_set.probes, way) for way in ways}
+            asked = {way: probes_for_kind(kind, probe_set.probes, way) for way in ways}
             total = sum(map(len, asked.values()))
             if not total:
                 continue
@@ -214,26 +221,30 @@ class _Evaluation:
                         kind, {way: context.key for way, context in ways.items()}, todo, counter.add
                     )
                     for probe, error in refused:
-                        self._refused[probe.digest()] = Refusal(self._spec.name, probe_set.name, probe, error)
+                        self._refused[probe.digest()] = RefusedProbe(
+                            self._spec.name, probe_set.name, probe, error
+                        )
                 finally:
                     self._gathered += counter.added
 
     def _compute(
-        self, kind: Kind, found: dict[Way, str], todo: dict[Way, list[Probe]], on_done: Callable[[int], None]
+        self,
+        kind: Kind,
+        found: dict[SeedSetting, str],
+        todo: dict[SeedSetting, list[Probe]],
+        on_done: Callable[[int], None],
     ) -> list[tuple[Probe, ModelError]]:
         """Gathers one kind of evidence; returns the probes that the model cannot serve, and why."""
         if kind == "images":
             wanted = [
-                Wanted(self._spec.name, p, way.seed if p.seed is None else p.seed, found[way])
+                ImageTask(self._spec.name, p, way.seed if p.seed is None else p.seed, found[way])
                 for way, probes in todo.items()
                 for p in probes
             ]
             if not self._context.models[self._spec.name].kind.has_weights:
                 return self._import(wanted, on_done)
             # Pictures are costly and judgements are not: what other judges have seen is judged here, not drawn again.
-            wanted = judged_again(
-                self._context, wanted, self._study.sampling, self._context.numerics, on_done
-            )
+            wanted = rejudged(self._context, wanted, self._study.sampling, self._context.numerics, on_done)
             pool = self._context.pool
             self.judged_by = judge_notes(pool.judges(self._study.judges))
             self._found = list(self.judged_by)
@@ -259,23 +270,25 @@ class _Evaluation:
             self._text = TextGatherer(self._store, models, self._spec.name, self._context.stop, *way)
         self._text.refused.clear()
         if kind == "scores":
-            self._text.scores(found[Way(0)], todo[Way(0)], on_done)
+            self._text.scores(found[SeedSetting(0)], todo[SeedSetting(0)], on_done)
         elif kind == "gradients":
-            self._text.gradients(found[Way(0)], todo[Way(0)], on_done)
+            self._text.gradients(found[SeedSetting(0)], todo[SeedSetting(0)], on_done)
         else:
-            scored = self._contexts(self._study.probe_sets[0])["scores"][Way(0)].key
+            scored = self._contexts(self._study.probe_sets[0])["scores"][SeedSetting(0)].key
             by_seed = {way.seed: key for way, key in found.items()}
             asked = {way.seed: probes for way, probes in todo.items()}
             self._text.answers(by_seed, asked, self._study.decoding, on_done, scored)
         return self._text.refused
 
-    def _import(self, wanted: list[Wanted], on_done: Callable[[int], None]) -> list[tuple[Probe, ModelError]]:
+    def _import(
+        self, wanted: list[ImageTask], on_done: Callable[[int], None]
+    ) -> list[tuple[Probe, ModelError]]:
         from cache.evaluate.imported_pictures import import_pictures
 
         refused, self._found = import_pictures(self._context, self._spec, wanted, on_done)
         return refused
 
-    def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[Way, Context]]:
+    def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[SeedSetting, Context]]:
         return contexts(self._study, self._identity, self._context.numerics, probe_set.probes)
 
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
@@ -287,7 +300,7 @@ class _Evaluation:
         missing: set[str] = set()
         for kind, ways in self._contexts(probe_set).items():
             for way, context in ways.items():
-                digests = [probe.digest() for probe in asked_of(kind, probe_set.probes, way)]
+                digests = [probe.digest() for probe in probes_for_kind(kind, probe_set.probes, way)]
                 missing |= set(self._store.missing(context.key, digests))
         return missing
 
@@ -346,11 +359,11 @@ class _Evaluation:
     def _run_key(self, probe_set: ProbeSet) -> str:
         # By content, not by name: a probe set with another probe, or the same under other settings, is another run.
         digests = sorted({probe.digest() for probe in probe_set.probes})
-        found = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
-        return keys.digest([self._study.name, self._spec.name, probe_set.name, found, digests])
+        result = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
+        return keys.digest([self._study.name, self._spec.name, probe_set.name, result, digests])
 
 
-def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:
+def _settings(found: dict[Kind, dict[SeedSetting, Context]]) -> dict[str, object]:
     """Protocol and settings of every kind, seeds as a list of their settings."""
     return {
         kind: {
@@ -364,7 +377,7 @@ def _settings(found: dict[Kind, dict[Way, Context]]) -> dict[str, object]:
 
 __all__ = [
     "EvaluationContext",
-    "Plan",
+    "EvaluationPlan",
     "PlanItem",
     "Progress",
     "compare_images",

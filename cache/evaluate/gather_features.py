@@ -25,14 +25,14 @@ from cache.evaluate.plan import features_title, real_title
 from cache.store import Store
 from cache.store.features import (
     UNREADABLE,
-    has_looked,
+    has_features,
+    missing_features,
+    missing_real_features,
     networks_of,
     put_vectors,
-    real_to_look_at,
-    to_look_at,
 )
 from cache.store.image_files import read_pixels
-from cache.store.real_sets import folders_of, looks_at_real, real_files, real_subjects
+from cache.store.real_sets import folders_of, is_real_network, real_files, real_subjects
 
 CELL = 32
 """Pictures that are looked at between two questions whether to stop."""
@@ -42,7 +42,7 @@ OnProgress = Callable[[str, str, int, int], None]
 Pixels = NDArray[np.uint8]
 
 
-def networks_are_here(context: EvaluationContext) -> None:
+def check_networks(context: EvaluationContext) -> None:
     """Load the networks that never looked at anything here, so that a wrong one is told before anything is drawn.
 
     Raises:
@@ -54,7 +54,7 @@ def networks_are_here(context: EvaluationContext) -> None:
         if not real_subjects(store, folder):
             real_files(Path(folder))  # raises with the reason
     for each in networks_of(study, store):
-        if not has_looked(store, each):
+        if not has_features(store, each):
             _load(context, each.kind)
 
 
@@ -69,8 +69,8 @@ def gather_features(
     Args:
         context: of the work; the store has the pictures, and keeps what the networks make of them.
         models: names in the study.
-        on_progress: told after every cell.
-        on_note: told what loading a network did, in sentences.
+        on_progress: called after every cell.
+        on_note: called with what loading a network did, in sentences.
 
     Raises:
         Cancelled: stopped; what was done is kept.
@@ -83,7 +83,7 @@ def gather_features(
     names = dict.fromkeys([study.original.name, *models]) if study.features.named() else {}
     for each in networks_of(study, store):
         for name in names:
-            total, missing = to_look_at(study, store, name, each, context.models)
+            total, missing = missing_features(study, store, name, each, context.models)
             done = total - len(missing)
             on_progress(name, features_title(each.kind), done, total)
             for cell in in_cells(missing, CELL):
@@ -92,14 +92,14 @@ def gather_features(
                 put_vectors(
                     store,
                     _used(context, each, on_note),
-                    _looked(context, each.kind, cell, prompts),
+                    _network_outputs(context, each.kind, cell, prompts),
                 )
                 done += len(cell)
                 on_progress(name, features_title(each.kind), done, total)
-        _look_at_real(context, each, on_progress, on_note)
+        _gather_real(context, each, on_progress, on_note)
 
 
-def _look_at_real(
+def _gather_real(
     context: EvaluationContext,
     of: Network,
     on_progress: OnProgress,
@@ -107,9 +107,9 @@ def _look_at_real(
 ) -> None:
     """Let a network look at what it has not seen of the study's real pictures."""
     study, store = context.study, context.store
-    if not study.features.real or not looks_at_real(of):
+    if not study.features.real or not is_real_network(of):
         return
-    total, missing = real_to_look_at(study, store, of)
+    total, missing = missing_real_features(study, store, of)
     title, model, done = real_title(of.kind), study.original.name, total - len(missing)
     on_progress(model, title, done, total)
     if not missing:
@@ -124,7 +124,7 @@ def _look_at_real(
         unreadable += len(cell) - len(pixels)
         vectors: dict[str, FloatArray] = dict.fromkeys(cell, UNREADABLE)
         if pixels:
-            found = looking_at(context, of.kind).images(list(pixels.values()))
+            found = loaded_network(context, of.kind).images(list(pixels.values()))
             vectors |= dict(zip(pixels, found, strict=True))
         put_vectors(store, _used(context, of, on_note), vectors)
         done += len(cell)
@@ -133,7 +133,7 @@ def _look_at_real(
         on_note(f"{unreadable} of {total} real pictures cannot be read and are left out")
 
 
-def looking_at(context: EvaluationContext, kind: str) -> PictureFeatures:
+def loaded_network(context: EvaluationContext, kind: str) -> PictureFeatures:
     """The loaded network of that kind."""
     source, pool = context.study.features.named()[kind], context.pool
     looking: PictureFeatures = pool.clip(source) if kind == CLIP else pool.inception(source)
@@ -154,10 +154,10 @@ def _load(context: EvaluationContext, kind: str) -> Sequence[str]:
     if kind == LPIPS:
         context.pool.lpips(context.study.features.lpips)
         return ()
-    return looking_at(context, kind).notes
+    return loaded_network(context, kind).notes
 
 
-def _looked(
+def _network_outputs(
     context: EvaluationContext,
     kind: str,
     subjects: Sequence[str],
@@ -170,30 +170,30 @@ def _looked(
     texts = [subject for subject in subjects if subject in prompts]
     pixels = {subject: _pixels(store, subject) for subject in subjects if subject not in prompts}
     seen = {subject: each for subject, each in pixels.items() if each is not None}
-    found: dict[str, FloatArray] = {}
+    result: dict[str, FloatArray] = {}
     if texts:
-        found |= zip(texts, pool.clip(named.clip).texts([prompts[each] for each in texts]), strict=True)
+        result |= zip(texts, pool.clip(named.clip).texts([prompts[each] for each in texts]), strict=True)
     if seen:
-        found |= zip(seen, looking_at(context, kind).images(list(seen.values())), strict=True)
-    return found
+        result |= zip(seen, loaded_network(context, kind).images(list(seen.values())), strict=True)
+    return result
 
 
 def _compared(store: Store, looking: PictureDistances, subjects: Sequence[str]) -> dict[str, FloatArray]:
     """Distances of pairs; NaN, which is kept too, where the two are not of one size."""
-    found: dict[str, FloatArray] = {}
+    result: dict[str, FloatArray] = {}
     sizes: dict[tuple[int, ...], list[tuple[str, Pixels, Pixels]]] = {}
     for subject in subjects:
         ours, theirs = (_pixels(store, image) for image in subject.split())
         if ours is None or theirs is None:
             continue
         if ours.shape != theirs.shape:
-            found[subject] = np.full(1, np.nan, np.float32)
+            result[subject] = np.full(1, np.nan, np.float32)
         else:
             sizes.setdefault(ours.shape, []).append((subject, ours, theirs))
     for pairs in sizes.values():
         distances = looking.distances([ours for _, ours, _ in pairs], [theirs for _, _, theirs in pairs])
-        found |= {subject: each.reshape(1) for (subject, *_), each in zip(pairs, distances, strict=True)}
-    return found
+        result |= {subject: each.reshape(1) for (subject, *_), each in zip(pairs, distances, strict=True)}
+    return result
 
 
 def _pixels(store: Store, image: str) -> Pixels | None:

@@ -14,7 +14,7 @@ from backends.evidence import ImageEvidence
 from backends.interfaces import ImageModels, ImageRequest, Judge, PartialImage, Stop
 from backends.study import Probe, Sampling
 from backends.versions import own_version
-from cache.evaluate.gather_text import OnDone, all_that_fit, in_cells
+from cache.evaluate.gather_text import OnDone, in_cells, work_on_cell
 from cache.store import Store
 from cache.store.keys import IMAGE_PROTOCOL
 
@@ -22,7 +22,7 @@ CELL_IMAGES = 12
 """Pictures in flight at once: what a kill can lose."""
 
 
-class Wanted(NamedTuple):
+class ImageTask(NamedTuple):
     """One picture to be made and stored."""
 
     model: str
@@ -31,10 +31,10 @@ class Wanted(NamedTuple):
     context: str
 
 
-class Made(NamedTuple):
+class FinishedImage(NamedTuple):
     """One finished picture: its pixels, the PNG file that holds them, and how long it took, seconds."""
 
-    wanted: Wanted
+    wanted: ImageTask
     pixels: NDArray[np.uint8]
     png: bytes
     seconds: float
@@ -50,7 +50,7 @@ class ImageGatherer:
         store: where evidence goes.
         models: has the models loaded.
         judges: of the study.
-        stop: asked between steps.
+        stop: checked between steps.
         sampling: settings of all pictures, but for their seeds.
     """
 
@@ -65,38 +65,38 @@ class ImageGatherer:
         self._stop = stop
         self.refused: list[tuple[Probe, ModelError]] = []
 
-    def gather(self, wanted: Sequence[Wanted], on_done: OnDone) -> None:
+    def gather(self, wanted: Sequence[ImageTask], on_done: OnDone) -> None:
         """Make, judge and store pictures, a cell at a time.
 
         Raises:
             Cancelled: stopped; whole cells before that are stored.
         """
 
-        def make(part: Sequence[Wanted]) -> list[tuple[Wanted, PartialImage]]:
+        def make(part: Sequence[ImageTask]) -> list[tuple[ImageTask, PartialImage]]:
             return [(part[found.index], found) for found in self.sample(part) if found.done]
 
         for every in in_cells(wanted, CELL_IMAGES):
             cell = self._missing(every)
             before = len(self.refused)
-            pictures = all_that_fit(cell, make, self._refuse)
+            pictures = work_on_cell(cell, make, self._refuse)
             self.keep(pictures)
             on_done(len(every) - len(cell) + len(pictures))
             if len(pictures) + len(self.refused) - before < len(cell):
                 raise Cancelled
 
-    def sample(self, wanted: Sequence[Wanted]) -> Iterator[PartialImage]:
+    def sample(self, wanted: Sequence[ImageTask]) -> Iterator[PartialImage]:
         """Pictures as they form, from the same noise for the same seed."""
         requests = [
             ImageRequest(each.model, each.probe.prompt, each.seed, each.probe.guidance) for each in wanted
         ]
         yield from self._models.sample(requests, self._sampling, self._stop)
 
-    def keep(self, pictures: Sequence[tuple[Wanted, PartialImage]]) -> None:
+    def keep(self, pictures: Sequence[tuple[ImageTask, PartialImage]]) -> None:
         """Judge finished pictures and store them, one cell for each context."""
         from backends.image.png import encode
 
         made = [
-            Made(
+            FinishedImage(
                 wanted,
                 partial.pixels,
                 encode(partial.pixels, _caption(wanted, self._sampling) | {"software": self._software}),
@@ -106,10 +106,10 @@ class ImageGatherer:
         ]
         judge_and_store(self._store, self._judges, made)
 
-    def _refuse(self, wanted: Wanted, error: ModelError) -> None:
+    def _refuse(self, wanted: ImageTask, error: ModelError) -> None:
         self.refused.append((wanted.probe, error))
 
-    def _missing(self, wanted: Sequence[Wanted]) -> list[Wanted]:
+    def _missing(self, wanted: Sequence[ImageTask]) -> list[ImageTask]:
         """Those that no other process has stored by now."""
         digests: dict[str, list[str]] = {}
         for each in wanted:
@@ -118,7 +118,7 @@ class ImageGatherer:
         return [each for each in wanted if (each.context, each.probe.digest()) in missing]
 
 
-def judge_and_store(store: Store, judges: Sequence[Judge], made: Sequence[Made]) -> None:
+def judge_and_store(store: Store, judges: Sequence[Judge], made: Sequence[FinishedImage]) -> None:
     """Ask all judges about pictures and store both, one cell for each context."""
     pixels = [each.pixels for each in made]
     said = {judge.domain: judge.judge(pixels) for judge in judges} if pixels else {}
@@ -138,7 +138,7 @@ def judge_and_store(store: Store, judges: Sequence[Judge], made: Sequence[Made])
         store.put_images(context, rows)
 
 
-def _caption(wanted: Wanted, sampling: Sampling) -> dict[str, str]:
+def _caption(wanted: ImageTask, sampling: Sampling) -> dict[str, str]:
     """All that the picture depends on, so that a file that was copied away still says how to make it again."""
     mine = sampling.of(wanted.probe)
     settings = {

@@ -23,7 +23,7 @@ WRITTEN_AT_ONCE = 32
 MORE_LIKELY_THAN_NOT = math.log(0.5)
 
 OnDone = Callable[[int], None]
-"""Told how many more pieces of evidence are ready."""
+"""Called with the number of new pieces of evidence."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -52,7 +52,7 @@ class TextGatherer:
         store: where evidence goes.
         models: has the model loaded.
         model: its name.
-        stop: asked between steps.
+        stop: checked between steps.
         protocol: how it is asked.
         date: that its chat template is told, see `Study`.
     """
@@ -82,7 +82,7 @@ class TextGatherer:
             Cancelled: stopped; whole cells before that are stored.
         """
         for cell, known in self._cells(context, probes):
-            rows = all_that_fit(cell, self._score_probes, self._refuse)
+            rows = work_on_cell(cell, self._score_probes, self._refuse)
             self._store.put_text(context, rows)
             on_done(known + len(rows))
 
@@ -98,13 +98,13 @@ class TextGatherer:
                 ScoreItem(probe.prompt, probe.answer, False, probe.format, probe.turns, self._date)
                 for probe in part
             ]
-            found = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
-            if len(found) < len(part):
+            norms = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
+            if len(norms) < len(part):
                 raise Cancelled
-            return [(part[i].digest(), TextEvidence(gradient_norm=norm)) for i, norm in found.items()]
+            return [(part[i].digest(), TextEvidence(gradient_norm=norm)) for i, norm in norms.items()]
 
         for cell, known in self._cells(context, probes):
-            rows = all_that_fit(cell, work, self._refuse)
+            rows = work_on_cell(cell, work, self._refuse)
             self._store.put_text(context, rows)
             on_done(known + len(rows))
 
@@ -122,7 +122,7 @@ class TextGatherer:
             contexts: seed -> context.
             probes: seed -> probes that have no answer of that seed yet.
             decoding: settings; its seeds are not used.
-            on_done: told after every cell.
+            on_done: called after every cell.
             scored: context of the token scores, which tell how a greedy answer begins; "" does without.
 
         Raises:
@@ -180,7 +180,7 @@ class TextGatherer:
         def refuse(digest: str, error: ModelError) -> None:
             self._refuse(left.pop(digest), error)
 
-        all_that_fit(list(waiting), write, refuse)
+        work_on_cell(list(waiting), write, refuse)
         keep(1)
         if left:
             raise Cancelled
@@ -217,7 +217,7 @@ class TextGatherer:
         """Digest -> name -> item to digest -> name -> scores; what was scored before is not scored again."""
         items = [item for named in wanted.values() for item in named.values()]
         # Items with rivals come last here, so that they replace equal ones without.
-        todo = {_asked(item): item for item in sorted(items, key=lambda item: item.rivals)}
+        todo = {_asked(item): item for item in sorted(items, key=lambda item: item.alternatives)}
         todo = {key: item for key, item in todo.items() if self._is_new(item)}
         keys = list(todo)
         wanted_items = list(todo.values())
@@ -234,7 +234,7 @@ class TextGatherer:
 
     def _is_new(self, item: ScoreItem) -> bool:
         known = self._scored.get(_asked(item))
-        return known is None or (item.rivals and known.top_logprobs.shape[1] == 0)
+        return known is None or (item.alternatives and known.top_logprobs.shape[1] == 0)
 
 
 def greedy_beginning(scores: TokenScores, ends: frozenset[int]) -> tuple[tuple[int, ...], bool]:
@@ -264,7 +264,7 @@ def _asked(item: ScoreItem) -> tuple[str, str, str, Turns]:
     return item.prompt, item.answer, item.format, item.turns
 
 
-def all_that_fit(
+def work_on_cell(
     cell: Sequence[Item],
     work: Callable[[Sequence[Item]], list[Result]],
     refuse: Callable[[Item, ModelError], None],
@@ -276,7 +276,7 @@ def all_that_fit(
         if len(cell) == 1:
             refuse(cell[0], error)
             return []
-    return [result for item in cell for result in all_that_fit([item], work, refuse)]
+    return [result for item in cell for result in work_on_cell([item], work, refuse)]
 
 
 def in_cells(probes: Sequence[Item], size: int = CELL) -> Iterator[Sequence[Item]]:

@@ -13,7 +13,7 @@ from backends.errors import ModelError
 from backends.image.png import encode
 from backends.study import ModelSpec, Probe
 from cache.evaluate.context import EvaluationContext
-from cache.evaluate.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
+from cache.evaluate.gather_images import CELL_IMAGES, FinishedImage, ImageTask, judge_and_store
 from cache.evaluate.gather_text import OnDone, in_cells
 from cache.store.judge_checks import check_judges, judge_notes
 
@@ -23,7 +23,7 @@ _SHOWN = 3
 def import_pictures(
     context: EvaluationContext,
     spec: ModelSpec,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ImageTask],
     on_done: OnDone,
 ) -> tuple[list[tuple[Probe, ModelError]], list[str]]:
     """Take over the pictures of a folder.
@@ -32,7 +32,7 @@ def import_pictures(
         context: of the work; the study's probes and seeds say which pictures are looked for.
         spec: the model whose source is the folder.
         wanted: pictures that are not stored yet.
-        on_done: told how many were stored.
+        on_done: called with how many were stored.
 
     Returns:
         Probes without a picture that can be read, with the reason; and what a person should know, in sentences.
@@ -50,7 +50,7 @@ def import_pictures(
             try:
                 if path is None:
                     raise ModelError(
-                        f"the folder has no picture of it with seed {wish.seed}", where=str(folder)
+                        f"the folder has no picture of this prompt with seed {wish.seed}", where=str(folder)
                     )
                 made.append(_made(wish, path.relative_to(folder).as_posix(), _read(path)))
             except ModelError as error:
@@ -58,14 +58,16 @@ def import_pictures(
         judge_and_store(store, pool.judges(study.judges), made)
         on_done(len(made))
     some = ", ".join(path.relative_to(folder).as_posix() for path in unused[:_SHOWN])
-    notes = [f"{len(unused)} files fit no prompt and seed of the study, such as {some}"] if unused else []
+    notes = [f"{len(unused)} files match no prompt and seed of the study, such as {some}"] if unused else []
     said = judge_notes(pool.judges(study.judges))
-    return refused, ["pictures were made elsewhere, with settings of their own", *notes, *said]
+    return refused, ["pictures were made elsewhere, with unknown settings", *notes, *said]
 
 
-def _made(wanted: Wanted, name: str, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Made:
+def _made(
+    wanted: ImageTask, name: str, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> FinishedImage:
     caption = {"prompt": wanted.probe.prompt, "model": wanted.model, "seed": str(wanted.seed), "file": name}
-    return Made(wanted, pixels, encode(pixels, caption), math.nan)
+    return FinishedImage(wanted, pixels, encode(pixels, caption), math.nan)
 
 
 def _read(path: object) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -10,11 +10,11 @@ from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import CheckpointError
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.study import ModelSpec, Probe, ProbeSet, Study
-from cache.evaluate.left_out import naming
+from cache.evaluate.incomplete import with_model_name
 from cache.store import Store, keys
-from cache.store.features import networks_of, real_to_look_at, to_look_at
+from cache.store.features import missing_features, missing_real_features, networks_of
 from cache.store.identities import identity_in
-from cache.store.keys import Context, Kind, Way
+from cache.store.keys import Context, Kind, SeedSetting
 from cache.store.reading import judges_digest
 
 
@@ -27,7 +27,7 @@ class PlanItem:
         probe_set: name in the study, or `features_title` for what a network makes of the pictures that are stored.
         role: of the probes; "" for features.
         kind: "scores", "answers", "gradients" or "images".
-        total: pieces of evidence there are to have (images: probes x seeds).
+        total: pieces of evidence needed (images: probes x seeds).
         missing: how many of them are not stored.
     """
 
@@ -45,8 +45,8 @@ class PlanItem:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """All there is to have, and for models that cannot be evaluated here the reason in one sentence."""
+class EvaluationPlan:
+    """All evidence that is needed, and for models that cannot be evaluated here the reason in one sentence."""
 
     items: tuple[PlanItem, ...]
     problems: Mapping[str, str]
@@ -72,7 +72,7 @@ def plan(
     pool_numerics: str,
     models: Sequence[str] | None = None,
     resolved: ResolvedModels | None = None,
-) -> Plan:
+) -> EvaluationPlan:
     """What evaluating these models (None: all) with this arithmetic would find stored and missing.
 
     Args:
@@ -85,34 +85,38 @@ def plan(
     items: list[PlanItem] = []
     resolved = ResolvedModels(study) if resolved is None else resolved
     wrong = resolved.problems(spec.name for spec in chosen(study, models))
-    problems = {name: naming(name, error) for name, error in wrong.items()}
+    problems = {name: with_model_name(name, error) for name, error in wrong.items()}
     for spec in chosen(study, models):
         try:
-            found = identity_in(study, spec, resolved)
+            model_identity = identity_in(study, spec, resolved)
         except CheckpointError:
             continue  # said above; what is stored of it cannot be found
         if spec.name not in wrong and not resolved[spec.name].can_be_evaluated:
             problems[spec.name] = (
-                f"{spec.name}: its weights are not on this machine, so only what is stored is shown."
+                f"{spec.name}: its weights are not on this machine, so only stored results are shown."
             )
         for probe_set in study.probe_sets:
             items += _items(
-                study, store, spec, probe_set, contexts(study, found, pool_numerics, probe_set.probes)
+                study,
+                store,
+                spec,
+                probe_set,
+                contexts(study, model_identity, pool_numerics, probe_set.probes),
             )
         items += [
             PlanItem(spec.name, features_title(each.kind), "", "images", total, len(missing))
             for each in networks_of(study, store)
-            for total, missing in [to_look_at(study, store, spec.name, each, resolved)]
+            for total, missing in [missing_features(study, store, spec.name, each, resolved)]
             if total
         ]
         if spec.part == "original":  # real pictures are nobody's; they are counted once
             items += [
                 PlanItem(spec.name, real_title(each.kind), "", "images", total, len(missing))
                 for each in networks_of(study, store)
-                for total, missing in [real_to_look_at(study, store, each)]
+                for total, missing in [missing_real_features(study, store, each)]
                 if total
             ]
-    return Plan(tuple(items), problems)
+    return EvaluationPlan(tuple(items), problems)
 
 
 def features_title(kind: str) -> str:
@@ -131,10 +135,10 @@ def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
     return [spec for spec in study.models if wanted is None or spec.name in wanted]
 
 
-def asked_of(kind: Kind, probes: Sequence[Probe], way: Way) -> list[Probe]:
+def probes_for_kind(kind: Kind, probes: Sequence[Probe], way: SeedSetting) -> list[Probe]:
     """Probes that can have evidence of a kind asked for in that way, equal ones once.
 
-    A text by itself is scored, not answered; gradients are of the true answers that membership attacks look at.
+    A text without a prompt is scored, not answered; gradients are of the true answers that membership attacks look at.
     """
     unique = {probe.digest(): probe for probe in probes}.values()
     if kind == "gradients":
@@ -146,7 +150,7 @@ def asked_of(kind: Kind, probes: Sequence[Probe], way: Way) -> list[Probe]:
 
 def contexts(
     study: Study, model: ModelIdentity, numerics: str, probes: Sequence[Probe]
-) -> dict[Kind, dict[Way, Context]]:
+) -> dict[Kind, dict[SeedSetting, Context]]:
     """Contexts that an evaluation of these probes fills: kind -> way -> context; scores know no seed and have 0."""
     if study.modality == "image":
         judges = judges_digest(study.judges)
@@ -155,15 +159,15 @@ def contexts(
                 way: keys.images_context(
                     model.fingerprint, study.sampling, way.seed, judges, numerics, way.own
                 )
-                for way in keys.image_ways(study.sampling, probes)
+                for way in keys.image_seed_settings(study.sampling, probes)
             }
         }
     asked = model.asked or ""
     scores = keys.scores_context(model.fingerprint, model.tokenizer, numerics, study.protocol, asked)
-    found: dict[Kind, dict[Way, Context]] = {
-        "scores": {Way(0): scores},
+    found: dict[Kind, dict[SeedSetting, Context]] = {
+        "scores": {SeedSetting(0): scores},
         "answers": {
-            Way(seed): keys.answers_context(
+            SeedSetting(seed): keys.answers_context(
                 model.fingerprint, model.tokenizer, study.decoding, seed, numerics, study.protocol, asked
             )
             for seed in keys.decoding_seeds(study.decoding)
@@ -171,18 +175,22 @@ def contexts(
     }
     if study.gradients:
         context = keys.gradients_context(model.fingerprint, model.tokenizer, numerics, study.protocol, asked)
-        found["gradients"] = {Way(0): context}
+        found["gradients"] = {SeedSetting(0): context}
     return found
 
 
 def _items(
-    study: Study, store: Store, spec: ModelSpec, probe_set: ProbeSet, wanted: dict[Kind, dict[Way, Context]]
+    study: Study,
+    store: Store,
+    spec: ModelSpec,
+    probe_set: ProbeSet,
+    wanted: dict[Kind, dict[SeedSetting, Context]],
 ) -> list[PlanItem]:
     items = []
     for kind, ways in wanted.items():
         total = missing = 0
         for way, context in ways.items():
-            digests = [probe.digest() for probe in asked_of(kind, probe_set.probes, way)]
+            digests = [probe.digest() for probe in probes_for_kind(kind, probe_set.probes, way)]
             missing += len(store.missing(context.key, digests))
             total += len(digests)
         items.append(PlanItem(spec.name, probe_set.name, probe_set.role, kind, total, missing))

@@ -1,4 +1,4 @@
-"""A study's runs in the shape of open-unlearning's files, so that its scripts and ours can read each other's results.
+"""A study's runs in the format of open-unlearning's files, so that its scripts and ours can read each other's results.
 
 Only metrics that it has too are written, under its names; the numbers are ours, under the study's protocol.
 """
@@ -65,7 +65,7 @@ def evaluation_of(
     study: Study, store: Store, board: Scoreboard, spec: ModelSpec
 ) -> dict[str, dict[str, object]]:
     """What `TOFU_EVAL.json` of one model holds; {} where nothing of it is evaluated."""
-    found: dict[str, dict[str, object]] = {}
+    result: dict[str, dict[str, object]] = {}
     frame = board.frame[board.frame["model"] == spec.name].set_index("key")
     probes = {role: {probe.id: probe for probe in held} for role, held in role_probes(study).items()}
     for name, (key, score) in _SCORES.items():
@@ -79,11 +79,11 @@ def evaluation_of(
             for place, probe in enumerate(held)
             if probe.id in values.index
         }
-        found[name] = {"agg_value": float(frame.loc[key, "value"]), "value_by_index": rows}
+        result[name] = {"agg_value": float(frame.loc[key, "value"]), "value_by_index": rows}
     for name, key in _WHOLE.items():
         if key in frame.index and not np.isnan(frame.loc[key, "value"]):
-            found[name] = {"agg_value": float(frame.loc[key, "value"])}
-    return found
+            result[name] = {"agg_value": float(frame.loc[key, "value"])}
+    return result
 
 
 def _row(

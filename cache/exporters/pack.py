@@ -23,7 +23,7 @@ from backends.errors import CheckpointError, StoreError
 from backends.files.disk import kept
 from backends.image.networks.named import text_subject
 from backends.probes.sources import is_on_hub, probe_file
-from backends.study import NUDENET, PROTOCOLS, JudgeSpec, ModelSpec, Study
+from backends.study import NUDENET, PROTOCOL_NAMES, JudgeSpec, ModelSpec, Study
 from backends.study.file import read_study
 from backends.study.writing import write_study
 from cache.analysis.scoreboard import scoreboard
@@ -116,13 +116,13 @@ def write_pack(
 
 def _identities(study: Study) -> dict[str, ModelIdentity]:
     """Name -> identity, of the models that have one."""
-    found = {}
+    result = {}
     for spec in study.models:
         try:
-            found[spec.name] = identity_to_read(spec)
+            result[spec.name] = identity_to_read(spec)
         except CheckpointError:
             continue  # nothing of it can be in the cache
-    return found
+    return result
 
 
 # What of the cache is the study's
@@ -131,7 +131,7 @@ def _identities(study: Study) -> dict[str, ModelIdentity]:
 def _evidence(study: Study, store: Store, known: Mapping[str, ModelIdentity]) -> Selection:
     probes = {probe.digest() for each in study.probe_sets for probe in each.probes}
     contexts: dict[str, set[str] | None] = {}
-    for protocol in PROTOCOLS if study.modality == "text" else ():
+    for protocol in PROTOCOL_NAMES if study.modality == "text" else ():
         asked = replace(study, protocol=protocol)
         for spec in study.models:
             if spec.name in known:

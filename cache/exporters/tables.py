@@ -34,9 +34,9 @@ _LATEX = {
 
 def to_csv(table: pd.DataFrame) -> str:
     """Full precision; a text that a spreadsheet would take for a formula has an apostrophe in front."""
-    safe = table.rename(columns=lambda name: inert(str(name)))
+    safe = table.rename(columns=lambda name: spreadsheet_safe(str(name)))
     for name in safe.columns[[not pd.api.types.is_numeric_dtype(kind) for kind in safe.dtypes]]:
-        safe[name] = safe[name].map(inert)
+        safe[name] = safe[name].map(spreadsheet_safe)
     text: str = safe.to_csv(index=False)
     return text
 
@@ -126,7 +126,7 @@ def _digits(value: float) -> str:
     return f"{value:.3f}" if 0.001 <= abs(value) < 1e5 else f"{value:.2e}"
 
 
-def inert(value: object) -> object:
+def spreadsheet_safe(value: object) -> object:
     """The value; a text that a spreadsheet would take for a formula with an apostrophe in front."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_RUN_BY_SPREADSHEETS) else value
 

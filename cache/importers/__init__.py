@@ -1,4 +1,4 @@
-"""Reading other tools' result files into runs. What is not understood is listed, nothing is guessed.
+"""Reading other tools' result files into runs. What is not recognised is listed; nothing is guessed.
 
 One module a tool; each has functions that recognise its files and functions that read them. This one walks and asks.
 """
@@ -23,15 +23,15 @@ from cache.importers import (
     tofu_stat,
     uds,
 )
-from cache.importers.found import Found, Said, Unreadable, grouped
+from cache.importers.findings import ImportFindings, Remark, UnreadableFile, grouped
 from cache.importers.imported_runs import collection_notes, put_runs
 from cache.store import Store
-from cache.store.results import Imported
+from cache.store.results import ImportChanges
 
-__all__ = ["Found", "Imported", "Said", "grouped", "import_results", "read_results"]
+__all__ = ["ImportChanges", "ImportFindings", "Remark", "grouped", "import_results", "read_results"]
 
 Progress = Callable[[int, int], None]
-Folder = Callable[[Path, Sequence[Path]], Found]
+Folder = Callable[[Path, Sequence[Path]], ImportFindings]
 _FOLDERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Path], Folder]] = (
     (open_unlearning.is_result, lambda file: file.parent, open_unlearning.read_folder),
     (tofu_legacy.is_result, lambda file: file.parent, tofu_legacy.read_folder),
@@ -39,7 +39,7 @@ _FOLDERS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Path], Folder]
     (rwku.is_result, lambda file: file.parent, rwku.read_folder),
 )
 """What recognises a file, which folder is the run that it belongs to, and what reads that folder's files."""
-_FILES: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Found]]] = (
+_FILES: Sequence[tuple[Callable[[Path], bool], Callable[[Path], ImportFindings]]] = (
     (tofu_stat.is_stat, tofu_stat.read_stat),
     (uds.is_table, uds.read_table),
     (uds.is_summary, uds.read_summary),
@@ -59,60 +59,60 @@ def import_results(
     store: Store,
     paths: Sequence[Path],
     on_progress: Progress | None = None,
-    relabelled: Callable[[Found], Found] | None = None,
-) -> tuple[Found, Imported]:
+    relabelled: Callable[[ImportFindings], ImportFindings] | None = None,
+) -> tuple[ImportFindings, ImportChanges]:
     """Read everything under these paths and keep the runs; a second time changes nothing.
 
     Args:
         store: keeps them.
         paths: files and folders.
-        on_progress: told how many files of how many were read.
+        on_progress: called with how many files of how many were read.
         relabelled: changes what was found before it is kept, for uploads that have no place of their own.
 
     Returns:
-        What was found, with what must be known of each collection among its notes, and what that changed.
+        What was found, with notes on each collection among its notes, and what that changed.
 
     Raises:
         StoreError: a path does not exist, or the store cannot be written.
     """
-    found = _read_all(paths, on_progress)
+    findings = _read_all(paths, on_progress)
     if relabelled is not None:
-        found = relabelled(found)
-    changed = put_runs(store, found.results)
-    for name in sorted({each.collection for each in found.results}):
-        found.notes += [Said(name, note) for note in collection_notes(store, name)]
-    return found, changed
+        findings = relabelled(findings)
+    changed = put_runs(store, findings.results)
+    for name in sorted({each.collection for each in findings.results}):
+        findings.notes += [Remark(name, note) for note in collection_notes(store, name)]
+    return findings, changed
 
 
-def read_results(paths: Sequence[Path], on_progress: Progress | None = None) -> Found:
+def read_results(paths: Sequence[Path], on_progress: Progress | None = None) -> ImportFindings:
     """Runs of all files under these paths, compared with the retained runs among them, and what could not be used.
 
     Args:
         paths: files and folders.
-        on_progress: told how many files of how many were read.
+        on_progress: called with how many files of how many were read.
 
     Raises:
         StoreError: a path does not exist.
     """
-    found = _read_all(paths, on_progress)
+    findings = _read_all(paths, on_progress)
     by_collection: dict[str, list[int]] = {}
-    for place, each in enumerate(found.results):
+    for place, each in enumerate(findings.results):
         by_collection.setdefault(each.collection, []).append(place)
     for places in by_collection.values():
-        done = references.completed([found.results[place] for place in places])
+        done = references.completed([findings.results[place] for place in places])
         for place, each in zip(places, done, strict=True):
-            found.results[place] = each
-    return found
+            findings.results[place] = each
+    return findings
 
 
-def _read_all(paths: Sequence[Path], on_progress: Progress | None) -> Found:
+def _read_all(paths: Sequence[Path], on_progress: Progress | None) -> ImportFindings:
     for path in paths:
         if not os.path.lexists(path):
             raise StoreError(
                 "there is no such file or folder", where=str(path), how="Name what is to be imported"
             )
-    found = Found()
-    files = list(dict.fromkeys(file for path in paths for file in _files(path, found)))
+    findings = ImportFindings()
+    files = list(dict.fromkeys(file for path in paths for file in _files(path, findings)))
     folders: dict[tuple[int, Path], list[Path]] = {}
     single = set(paths)
     for count, file in enumerate(files):
@@ -126,29 +126,29 @@ def _read_all(paths: Sequence[Path], on_progress: Progress | None) -> Found:
         try:
             reader = next((read for is_its, read in _FILES if is_its(file)), None)
             if reader is not None:
-                found.add(reader(file))
+                findings.add(reader(file))
             elif file in single or (name.suffix == ".json" and name.name not in _BESIDE):
-                found.leave_out(file, "is no result file of a known tool")
-        except Unreadable as error:
-            found.problem(file, str(error))
+                findings.leave_out(file, "is not a result file of a supported tool")
+        except UnreadableFile as error:
+            findings.problem(file, str(error))
     for (group, folder), held in folders.items():
-        found.add(_FOLDERS[group][2](folder, held))
-    found.results = tofu_stat.joined(pictures.joined_canvas(found.results))
+        findings.add(_FOLDERS[group][2](folder, held))
+    findings.results = tofu_stat.joined(pictures.joined_canvas(findings.results))
     if on_progress is not None:
         on_progress(len(files), len(files))
-    return found
+    return findings
 
 
-def _files(path: Path, found: Found) -> Iterator[Path]:
+def _files(path: Path, findings: ImportFindings) -> Iterator[Path]:
     """Plain files under a path, in order; hidden folders are not entered, links to folders are followed once."""
     if not path.is_dir():
-        if _is_plain(path, found, named=True):
+        if _is_plain(path, findings, named=True):
             yield path
         return
     seen: set[tuple[int, int]] = set()
 
     def closed(error: OSError) -> None:
-        found.problem(error.filename, f"cannot be entered ({error.strerror})")
+        findings.problem(error.filename, f"cannot be entered ({error.strerror})")
 
     for name, inner, names in os.walk(path, followlinks=True, onerror=closed):
         inner[:] = sorted(
@@ -156,7 +156,7 @@ def _files(path: Path, found: Found) -> Iterator[Path]:
         )
         for each in sorted(names):
             file = Path(name) / each
-            if _is_plain(file, found, named=False):
+            if _is_plain(file, findings, named=False):
                 yield file
 
 
@@ -172,15 +172,15 @@ def _first(folder: Path, seen: set[tuple[int, int]]) -> bool:
     return new
 
 
-def _is_plain(file: Path, found: Found, *, named: bool) -> bool:
+def _is_plain(file: Path, findings: ImportFindings, *, named: bool) -> bool:
     """Whether the file may be opened at all: no pipe, no device; said where it has the name of a result file."""
     try:
         mode = file.stat().st_mode
     except (OSError, ValueError):
         if named or (file.suffix in _DATA and file.name not in _BESIDE):
-            found.problem(file, "cannot be read, or is a link to nothing")
+            findings.problem(file, "cannot be read, or is a broken link")
         return False
     wanted = without_compression(file).suffix in _DATA and file.name not in _BESIDE
     if not stat.S_ISREG(mode) and (named or wanted):
-        found.problem(file, "is no file with data but a pipe, a device or a socket")
+        findings.problem(file, "is not a regular file but a pipe, a device or a socket")
     return stat.S_ISREG(mode)

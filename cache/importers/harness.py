@@ -18,18 +18,18 @@ import pandas as pd
 from backends.files.plain import NotPlain, open_plain, parse_json, storable, without_compression
 from backends.metrics.foreign import LM_EVAL
 from backends.metrics.key import MetricKey
-from cache.importers.found import (
+from cache.importers.findings import (
     MOST_BYTES,
-    Found,
-    Unreadable,
-    moment,
+    ImportFindings,
+    UnreadableFile,
+    iso_time,
     number,
     plain_settings,
     read_object,
     read_text,
 )
 from cache.importers.task_names import method_of
-from cache.store.results import NOTES, Number, Result
+from cache.store.results import NOTES, ImportedRun, MetricNumber
 
 TOOL = "lm-evaluation-harness"
 _Z = 1.959963984540054
@@ -54,28 +54,28 @@ def is_result(path: Path) -> bool:
     return re.match(r'\s*{\s*"results"\s*:\s*{', beginning) is not None
 
 
-def read_file(path: Path) -> Found:
+def read_file(path: Path) -> ImportFindings:
     """The run that the file is of."""
-    found = Found()
-    content = read_object(path, found)
+    findings = ImportFindings()
+    content = read_object(path, findings)
     tasks = content.get("results")
     if not without_compression(path).name.startswith("results_") and not {"config", "versions"} & set(
         content
     ):
-        found.leave_out(path, "is no result file of a known tool")
-        return found
+        findings.leave_out(path, "is not a result file of a supported tool")
+        return findings
     if not isinstance(tasks, dict):
-        raise Unreadable("has no `results` of lm-evaluation-harness")
+        raise UnreadableFile("has no `results` of lm-evaluation-harness")
     groups = content.get("groups")
     measured = {**(groups if isinstance(groups, dict) else {}), **tasks}
     counts = _object(content.get("n-samples"))
     better = _object(content.get("higher_is_better"))
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, MetricNumber] = {}
     for task, values in measured.items():
         if isinstance(values, dict):
             metrics |= _numbers(str(task), values, counts, _object(better.get(task)))
     if not metrics:
-        raise Unreadable("holds no number of a task")
+        raise UnreadableFile("holds no number of a task")
     config = _object(content.get("config"))
     arguments = _arguments(config)
     name, adapter = _model(content, arguments, path)
@@ -87,8 +87,8 @@ def read_file(path: Path) -> Found:
     base = str(arguments.get("pretrained", "")) if adapter else ""
     told = plain_settings({"config": config, "git_hash": content.get("git_hash")})
     settings |= {"adapter of": base} if base else {}
-    found.results.append(
-        Result(
+    findings.results.append(
+        ImportedRun(
             tool=TOOL,
             collection=_collection(tasks, config, counts),
             protocol=TOOL,
@@ -98,13 +98,13 @@ def read_file(path: Path) -> Found:
             step=float(step[1]) if step else None,
             line=_line(adapter or name) if step else "",
             source=str(path),
-            created=moment(content.get("date")),
+            created=iso_time(content.get("date")),
             settings=settings | told | ({NOTES: notes} if notes else {}),
             metrics=metrics,
-            examples=_samples(path, list(tasks), found),
+            examples=_samples(path, list(tasks), findings),
         )
     )
-    return found
+    return findings
 
 
 def _object(value: object) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def _object(value: object) -> dict[str, Any]:
 
 def _numbers(
     task: str, values: Mapping[str, Any], counts: Mapping[str, Any], better: Mapping[str, Any]
-) -> dict[str, Number]:
+) -> dict[str, MetricNumber]:
     """`acc,none` with `acc_stderr,none`, or `acc` with `acc_stderr`, as a number with a normal interval."""
     role = _role(task)
     n = number(_object(counts.get(task)).get("effective"))
@@ -130,7 +130,7 @@ def _numbers(
             ("perplexity", "bits_per_byte", "brier_score", "ter")
         ):
             key = str(MetricKey(role, f"{'higher' if role == 'forget' else 'lower'}:{task}: {label}"))
-        metrics[key] = Number(stated, stated - _Z * error, stated + _Z * error, n)
+        metrics[key] = MetricNumber(stated, stated - _Z * error, stated + _Z * error, n)
     return metrics
 
 
@@ -188,11 +188,13 @@ def _notes(config: Mapping[str, Any], counts: Mapping[str, Any]) -> list[str]:
     if math.isnan(limit) and not cut:
         return []
     of = f" of {', '.join(sorted(cut)[:4])}" if cut else ""
-    return [f"only the first examples{of} were asked (limit), so the numbers are not those of the whole task"]
+    return [
+        f"only the first examples{of} were evaluated (limit), so the numbers are not those of the whole task"
+    ]
 
 
-def _samples(path: Path, tasks: list[str], found: Found) -> pd.DataFrame:
-    """One row a sample of the files beside the result, of the same moment."""
+def _samples(path: Path, tasks: list[str], findings: ImportFindings) -> pd.DataFrame:
+    """One row per sample of the files beside the result, of the same moment."""
     moment_of_run = without_compression(path).stem.removeprefix("results_")
     rows: list[dict[str, object]] = []
     for task in tasks:
@@ -203,8 +205,8 @@ def _samples(path: Path, tasks: list[str], found: Found) -> pd.DataFrame:
             lines = read_text(file).splitlines()
         except (ValueError, OSError):
             continue  # a task whose name cannot be a file's
-        except Unreadable as error:
-            found.problem(file, str(error))
+        except UnreadableFile as error:
+            findings.problem(file, str(error))
             continue
         bad = 0
         for line in lines:
@@ -216,7 +218,7 @@ def _samples(path: Path, tasks: list[str], found: Found) -> pd.DataFrame:
             if isinstance(held, dict):
                 rows.append(_sample(task, _role(task), held))
         if bad:
-            found.leave_out(file, f"{bad} lines are not JSON")
+            findings.leave_out(file, f"{bad} lines are not JSON")
     return pd.DataFrame(rows)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from backends.files.plain import NotPlain, read_plain
-from cache.importers.found import plain_settings
+from cache.importers.findings import plain_settings
 
 PLACE = Path(".hydra") / "config.yaml"
 MOST_BYTES = 4 * 2**20
@@ -35,7 +35,7 @@ _DEEPEST, _MOST_LEAVES, _MOST_PARTS = 24, 5000, 50
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Settings beside a folder of results; everything is empty where there are none.
+    """Settings beside a folder of results; everything is empty if there are none.
 
     Attributes:
         evaluation: of the nearest file, which made the results.
@@ -71,7 +71,7 @@ class Config:
         return name[:80] if isinstance(name, str) and name not in _TRAINERS and "${" not in name else ""
 
     def changed(self, benchmark: str, metric: str) -> tuple[str, ...]:
-        """What a metric was told to do otherwise than usual: `aggregator=prob_mean`, each once; () as usual.
+        """What a metric was told to do differently than usual: `aggregator=prob_mean`, each once; () as usual.
 
         Args:
             benchmark: tofu or muse.
@@ -133,7 +133,7 @@ def config_beside(folder: Path) -> Config:
 
 @lru_cache(maxsize=64)
 def _read(path: Path, changed: int, size: int) -> tuple[Mapping[str, Any], str]:
-    """The file, read once for all checkpoints of a task; `changed` and `size` tell when to read it anew."""
+    """The file, read once for all checkpoints of a task; `changed` and `size` tell when to read it again."""
     try:
         return _sections(read_plain(path, MOST_BYTES).decode("utf-8-sig")), ""
     except NotPlain as error:

@@ -1,4 +1,4 @@
-"""Imported runs as a whole: put in, brought up to date with each other, and what must be known of a collection.
+"""Imported runs as a whole: put in, brought up to date with each other, and notes on a collection.
 
 `cache.results` keeps single runs; what hangs on several of them (which retained run is the reference, forget quality
 against it, runs that say the same) is here, and is the same in whatever order the files came.
@@ -23,8 +23,8 @@ from cache.store.results import (
     CHOSEN,
     COMPUTED,
     NOTES,
-    Imported,
-    Result,
+    ImportChanges,
+    ImportedRun,
     collections,
     example_sums,
     examples,
@@ -41,7 +41,7 @@ _OF_ROWS = ("table", "MUSE")
 LEAST_METRICS = 2
 
 
-def put_runs(store: Store, results: Sequence[Result]) -> Imported:
+def put_runs(store: Store, results: Sequence[ImportedRun]) -> ImportChanges:
     """Keep runs and bring their collections up to date.
 
     Raises:
@@ -90,7 +90,7 @@ def choose_reference(store: Store, collection: str, run: str) -> None:
     held = runs_of(store, collection)
     if not held:
         known = ", ".join(repr(each.name) for each in collections(store)) or "none"
-        raise StoreError(f"no collection is named {collection!r}", how=f"There are: {known}")
+        raise StoreError(f"no collection is named {collection!r}", how=f"Available: {known}")
     retained = {key: each for key, each in held.items() if each.part == "retained"}
     meant = [key for key, each in retained.items() if run and run in (each.model, each.source, key)]
     if run and len(meant) != 1:
@@ -99,7 +99,7 @@ def choose_reference(store: Store, collection: str, run: str) -> None:
         what = f"several retained runs of {collection!r} are named {run!r}"
         raise StoreError(
             what if meant else f"{run!r} is no retained run of {collection!r}",
-            how=f"Choose one of: {', '.join(map(repr, told)) or 'none is there'}",
+            how=f"Choose one of: {', '.join(map(repr, told)) or 'there is none'}",
         )
     changed = {}
     for key, each in retained.items():
@@ -152,9 +152,9 @@ def collection_notes(store: Store, collection: str) -> list[str]:
     keys = {id(each): key for key, each in held.items()}
     runs = list(held.values())
     read = _reader(store, keys)
-    found = references.reference_of(runs, read)
-    said = [references.sentence(collection, found)]
-    said.append(_absent_logs(runs, found, read))
+    reference_run = references.reference_of(runs, read)
+    said = [references.sentence(collection, reference_run)]
+    said.append(_absent_logs(runs, reference_run, read))
     said += _equal_runs(store, held)
     told: dict[str, list[str]] = {}
     for each in runs:
@@ -164,7 +164,7 @@ def collection_notes(store: Store, collection: str) -> list[str]:
     return [each for each in said if each]
 
 
-def drawn(store: Store, board: Board) -> Board:
+def without_intermediate_steps(store: Store, board: Board) -> Board:
     """A board of imported runs without the steps on the way of a retained model, which are no aim of anything.
 
     Of every training the last step stays, or the one that was chosen as reference.
@@ -193,11 +193,11 @@ def drawn(store: Store, board: Board) -> Board:
     return board.only(keep)
 
 
-def _reader(store: Store, keys: dict[int, str]) -> Callable[[Result], Ratios | None]:
+def _reader(store: Store, keys: dict[int, str]) -> Callable[[ImportedRun], Ratios | None]:
     """Reads a run's truth ratios from its examples, each once."""
     known: dict[str, Ratios | None] = {}
 
-    def read(result: Result) -> Ratios | None:
+    def read(result: ImportedRun) -> Ratios | None:
         key = keys[id(result)]
         if key not in known:
             known[key] = references.ratios_of(replace(result, examples=examples(store, key)))
@@ -206,13 +206,15 @@ def _reader(store: Store, keys: dict[int, str]) -> Callable[[Result], Ratios | N
     return read
 
 
-def _identity(keys: dict[int, str]) -> Callable[[Result], str]:
+def _identity(keys: dict[int, str]) -> Callable[[ImportedRun], str]:
     return lambda result: keys[id(result)]
 
 
-def _absent_logs(runs: Sequence[Result], found: Reference, ratios: Callable[[Result], Ratios | None]) -> str:
+def _absent_logs(
+    runs: Sequence[ImportedRun], reference_run: Reference, ratios: Callable[[ImportedRun], Ratios | None]
+) -> str:
     """Runs whose settings name a retained log that is not here, so that they are compared with another one."""
-    if found.run is None or found.chosen:
+    if reference_run.run is None or reference_run.chosen:
         return ""
     retained = [each for each in runs if each.part == "retained" and ratios(each) is not None]
     absent = [
@@ -227,14 +229,14 @@ def _absent_logs(runs: Sequence[Result], found: Reference, ratios: Callable[[Res
     logs = ", ".join(sorted({str(each.settings[NAMED_LOG]) for each in absent})[:3])
     return (
         f"{_counted([each.model for each in absent])}: the settings name the retained log {logs}, which was not "
-        f"imported, so forget quality is measured against {found.run.model}"
+        f"imported, so forget quality is measured against {reference_run.run.model}"
     )
 
 
-def _equal_runs(store: Store, held: dict[str, Result]) -> list[str]:
+def _equal_runs(store: Store, held: dict[str, ImportedRun]) -> list[str]:
     """Runs that say exactly the same; a retained one among them tells that nothing was unlearned, or files mixed up."""
     sums = example_sums(store, list(held))
-    groups: dict[object, list[Result]] = {}
+    groups: dict[object, list[ImportedRun]] = {}
     for key, each in held.items():
         plain = references.without_computed(each)
         if each.tool in _OF_ROWS or (key not in sums and len(plain.metrics) < LEAST_METRICS):
@@ -254,7 +256,7 @@ def _equal_runs(store: Store, held: dict[str, Result]) -> list[str]:
             )
         if len(rest) > 1 or not kept:
             said.append(
-                f"{_counted(rest or names)}: say exactly the same numbers; were files copied or mixed up?"
+                f"{_counted(rest or names)}: have exactly the same numbers; were files copied or mixed up?"
             )
     return said
 

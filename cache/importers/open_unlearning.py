@@ -16,12 +16,12 @@ import pandas as pd
 
 from backends.files.plain import storable, without_compression
 from backends.metrics.key import MetricKey
-from cache.importers.found import Found, Unreadable, listed, number, read_object
+from cache.importers.findings import ImportFindings, UnreadableFile, listed, number, read_object
 from cache.importers.hydra import Config, config_beside
 from cache.importers.open_unlearning_metrics import (
     KEYS,
     PARTS_OF_OTHERS,
-    Read,
+    ReadMetric,
     columns_of,
     key_of,
     read_metric,
@@ -29,8 +29,8 @@ from cache.importers.open_unlearning_metrics import (
     value_of,
 )
 from cache.importers.references import RATIO
-from cache.importers.task_names import Named, named, of_task
-from cache.store.results import NOTES, Number, Result
+from cache.importers.task_names import TaskName, of_task, task_name
+from cache.store.results import NOTES, ImportedRun, MetricNumber
 
 TOOL = "open-unlearning"
 DEFAULT_SPLIT = "forget10"
@@ -47,23 +47,23 @@ def is_result(path: Path) -> bool:
     return without_compression(path).name in FILES
 
 
-def read_folder(folder: Path, files: Sequence[Path]) -> Found:
+def read_folder(folder: Path, files: Sequence[Path]) -> ImportFindings:
     """One run: all of its files that lie in a folder."""
-    found = Found()
-    metrics: dict[str, Number] = {}
+    findings = ImportFindings()
+    metrics: dict[str, MetricNumber] = {}
     columns: dict[str, dict[str, object]] = {}
     notes: dict[str, None] = {}
     config = config_beside(folder)
     if config.problem:
-        found.leave_out(folder / ".hydra" / "config.yaml", config.problem)
+        findings.leave_out(folder / ".hydra" / "config.yaml", config.problem)
     muse = any(path.name.startswith("MUSE") for path in files)
     unknown: set[str] = set()
     attack, leak = math.nan, math.nan
     for path in sorted(files, key=lambda each: ("SUMMARY" not in each.name, each.name)):
         try:
-            content = read_object(path, found)
-        except Unreadable as error:
-            found.problem(path, str(error))
+            content = read_object(path, findings)
+        except UnreadableFile as error:
+            findings.problem(path, str(error))
             continue
         if path.name.startswith("LMEval"):
             metrics |= _lm_eval(content) if "SUMMARY" in path.name else {}
@@ -74,7 +74,7 @@ def read_folder(folder: Path, files: Sequence[Path]) -> Found:
                 continue
             read = read_metric(name, content, config, muse=muse)
             key = key_of(KEYS[name], read.changed)
-            _say_what_lacks(found, path, name, value, read)
+            _say_what_lacks(findings, path, name, value, read)
             if math.isnan(read.number.value):
                 continue
             if KEYS[name] in metrics and key != KEYS[name]:
@@ -84,31 +84,31 @@ def read_folder(folder: Path, files: Sequence[Path]) -> Found:
             metrics[key] = read.number
             if read.changed:
                 notes[
-                    f"{name} was measured in another way than usual ({', '.join(read.changed)}), so it is a metric of "
-                    "its own and stands on no axis with the usual one"
+                    f"{name} was measured with changed settings ({', '.join(read.changed)}), so it is a metric of "
+                    "its own and stands on no axis with the default"
                 ] = None
             attack = read.number.value if name == "mia_min_k" else attack
             leak = read.number.value if name == "privleak" else leak
             _note_examples(columns, key, KEYS[name], value, read, muse=muse)
     if unknown:
-        found.leave_out(folder, f"no metric of that name is known: {listed(sorted(unknown))}")
+        findings.leave_out(folder, f"unknown metric: {listed(sorted(unknown))}")
     if not math.isnan(attack) and abs(leak - 100 * (1 - 2 * attack)) <= 1e-6 * max(1.0, abs(leak)):
-        notes[
-            "PrivLeak compares with an AUC of 0.5, not with a retained model: no retained log was there"
-        ] = None
+        notes["PrivLeak is relative to an AUC of 0.5, not to a retained model: there was no retained log"] = (
+            None
+        )
     if metrics:
         who = _who(folder, config, columns, notes, muse=muse)
-        found.results.append(_result(folder, who, metrics, columns, config, notes, muse=muse))
-    elif not found.problems:
-        found.problem(folder, "its files hold no number of a known metric")
-    return found
+        findings.results.append(_result(folder, who, metrics, columns, config, notes, muse=muse))
+    elif not findings.problems:
+        findings.problem(folder, "its files have no value of a known metric")
+    return findings
 
 
 def _who(
     folder: Path, config: Config, columns: Mapping[str, object], notes: dict[str, None], *, muse: bool
-) -> Named:
+) -> TaskName:
     """What the path says of the run, and where it is silent, Hydra's settings."""
-    who = named(folder)
+    who = task_name(folder)
     task = config.text("task_name")
     if task and not (who.benchmark and who.base):
         # `saves/unlearn/NPO/evals`, as the MUSE script writes them, names neither data nor model.
@@ -133,29 +133,31 @@ def _who(
     if benchmark == "TOFU" and not split:
         rows = sum(name.startswith("forget ") for name in columns)
         split = _SIZES.get(rows, DEFAULT_SPLIT)
-        why = (
-            f"its {rows} forget examples are"
-            if rows in _SIZES
-            else "that is what the tool evaluates unless told"
-        )
-        notes[f"neither folder nor settings name the split; {split} was taken, since {why}"] = None
+        why = f"its {rows} forget examples are" if rows in _SIZES else "that is the tool's default"
+        notes[f"neither folder nor settings name the split: {split} was taken, since {why}"] = None
     return replace(who, split=split, base=base, benchmark=benchmark)
 
 
-def _say_what_lacks(found: Found, path: Path, name: str, value: object, read: Read) -> None:
+def _say_what_lacks(findings: ImportFindings, path: Path, name: str, value: object, read: ReadMetric) -> None:
     """A line for a value that is none, and for examples without one."""
     stated = value.get("agg_value") if isinstance(value, dict) else value
     if math.isnan(number(stated)) and stated is not None:
-        found.leave_out(path, f"{name} is {_shown(stated)}, not a number")
+        findings.leave_out(path, f"{name} is {_shown(stated)}, not a number")
     lacking = sum(math.isnan(each) for each in read.rows.values())
     if lacking:
-        found.leave_out(path, f"{name}: {lacking} of {len(read.rows)} examples have no value")
+        findings.leave_out(path, f"{name}: {lacking} of {len(read.rows)} examples have no value")
 
 
 def _note_examples(
-    columns: dict[str, dict[str, object]], key: str, usual: str, value: object, read: Read, *, muse: bool
+    columns: dict[str, dict[str, object]],
+    key: str,
+    usual: str,
+    value: object,
+    read: ReadMetric,
+    *,
+    muse: bool,
 ) -> None:
-    """Values and texts of the examples, a row an example."""
+    """Values and texts of the examples, one row per example."""
     rows = value.get("value_by_index") if isinstance(value, dict) else None
     if isinstance(rows, list):
         rows = {str(place): row for place, row in enumerate(rows)}
@@ -178,16 +180,16 @@ def _note_examples(
                 place[ours] = storable(row[theirs])
 
 
-def _lm_eval(content: Mapping[str, object]) -> dict[str, Number]:
+def _lm_eval(content: Mapping[str, object]) -> dict[str, MetricNumber]:
     """`mmlu/acc` and its standard error, as a number with a normal interval."""
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, MetricNumber] = {}
     for name, value in content.items():
         task, _, measure = name.partition("/")
         stated, error = number(value), number(content.get(f"{name}_stderr"))
         if measure and not measure.endswith("_stderr") and not math.isnan(stated):
             role = "forget" if task.startswith("wmdp") else "all"
             reach = 1.959963984540054 * error
-            metrics[str(MetricKey(role, f"lm_eval:{task}:{measure}"))] = Number(
+            metrics[str(MetricKey(role, f"lm_eval:{task}:{measure}"))] = MetricNumber(
                 stated, stated - reach, stated + reach
             )
     return metrics
@@ -195,19 +197,19 @@ def _lm_eval(content: Mapping[str, object]) -> dict[str, Number]:
 
 def _result(
     folder: Path,
-    who: Named,
-    metrics: Mapping[str, Number],
+    who: TaskName,
+    metrics: Mapping[str, MetricNumber],
     columns: Mapping[str, Mapping[str, object]],
     config: Config,
     notes: Iterable[str],
     *,
     muse: bool,
-) -> Result:
+) -> ImportedRun:
     frame = pd.DataFrame([{"id": name, **row} for name, row in columns.items()])
     step = who.step if who.step is not None else _last_step(folder, who)
     settings: dict[str, object] = {**who.settings, **config.settings()}
     told = list(notes)
-    return Result(
+    return ImportedRun(
         tool=TOOL,
         collection=" · ".join(part for part in (f"{who.benchmark} {who.split}".strip(), who.base) if part),
         protocol="open-unlearning",
@@ -224,7 +226,7 @@ def _result(
     )
 
 
-def _last_step(folder: Path, who: Named) -> float | None:
+def _last_step(folder: Path, who: TaskName) -> float | None:
     """Steps that training took in all, where its state lies beside the results."""
     if who.part == "original":
         return None
@@ -233,7 +235,7 @@ def _last_step(folder: Path, who: Named) -> float | None:
         if state.is_file() and "checkpoint-" not in place.name:
             try:
                 step = number(read_object(state).get("global_step"))
-            except Unreadable:
+            except UnreadableFile:
                 return None
             return None if math.isnan(step) else step
     return None

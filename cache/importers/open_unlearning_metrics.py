@@ -16,9 +16,9 @@ from backends.metrics import METRICS
 from backends.metrics.foreign import foreign_card
 from backends.metrics.key import MetricKey
 from backends.metrics.open_unlearning import SMALLEST
-from cache.importers.found import mean_of, number
+from cache.importers.findings import mean_of, number
 from cache.importers.hydra import Config
-from cache.store.results import Number
+from cache.store.results import MetricNumber
 
 KEYS: Mapping[str, str] = {
     "forget_Q_A_Prob": "forget/probability",
@@ -65,26 +65,26 @@ _CLOSE = 2e-4
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A metric of a file: its number, the values of its examples, and what it was told to do otherwise."""
+class ReadMetric:
+    """A metric of a file: its number, the values of its examples, and its changed settings."""
 
-    number: Number
+    number: MetricNumber
     rows: Mapping[str, float]
     changed: tuple[str, ...] = ()
 
 
-def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: bool) -> Read:
+def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: bool) -> ReadMetric:
     """A metric of a full file (object with `agg_value`) or of a summary (number)."""
     value = content[name]
     changed = config.changed("muse" if muse else "tofu", name)
     if not isinstance(value, dict):
-        return Read(Number(number(value)), {}, changed)
+        return ReadMetric(MetricNumber(number(value)), {}, changed)
     stated = number(value.get("agg_value"))
     rows = value.get("value_by_index")
     if isinstance(rows, list):
         rows = {str(place): row for place, row in enumerate(rows)}
     if not isinstance(rows, dict):
-        return Read(Number(stated), {}, changed)
+        return ReadMetric(MetricNumber(stated), {}, changed)
     key = KEYS[name]
     usual = _scores(rows, columns_of(muse=muse))
     read = MetricKey.parse(key)
@@ -93,7 +93,7 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
         aggregator, values = _truth(usual, stated, told, forget=read.role == "forget")
         if aggregator and not value_of(changed, "aggregator"):
             changed = (*changed, f"aggregator={aggregator}")
-        return Read(mean_of(values.values(), stated), values, changed)
+        return ReadMetric(mean_of(values.values(), stated), values, changed)
     column = value_of(changed, "rouge_type")
     if name.endswith("_ROUGE"):
         default = "rougeL_f1" if muse else "rougeL_recall"
@@ -101,7 +101,7 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
         if column and column != default:
             usual = _scores(rows, (column,))
             changed = changed if value_of(changed, "rouge_type") else (*changed, f"rouge_type={column}")
-    return Read(mean_of(usual.values(), stated), usual, changed)
+    return ReadMetric(mean_of(usual.values(), stated), usual, changed)
 
 
 def value_of(changed: Iterable[str], setting: str) -> str:
@@ -205,7 +205,7 @@ def score_of(row: object, columns: Sequence[str]) -> float:
 
 
 def key_of(usual: str, changed: Sequence[str]) -> str:
-    """The metric's key; of one that was measured otherwise a key of its own, which says how."""
+    """The metric's key; of one that was measured differently a key of its own, which says how."""
     if not changed:
         return usual
     key = MetricKey.parse(usual)

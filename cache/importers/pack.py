@@ -20,7 +20,7 @@ from backends.files.plain import NotPlain, parse_json, read_plain
 from backends.study.file import read_study
 from cache.importers.imported_runs import choices, settle
 from cache.store import Store
-from cache.store.merge import Merged, merge
+from cache.store.merge import MergeResult, merge
 from cache.store.other import EVIDENCE, opened
 from cache.store.pack_format import FORMAT, JUDGES, NAMES, PROBES, SETTINGS, STUDY
 from cache.store.real_sets import keep_real_subjects
@@ -39,7 +39,7 @@ class Opened:
     """
 
     study: Path
-    merged: Merged
+    merged: MergeResult
 
 
 def unpacked_study(path: Path, store: Store) -> Path:

@@ -17,17 +17,17 @@ import pandas as pd
 from backends.errors import CheckpointError
 from backends.files.plain import NotPlain, open_plain, storable
 from cache.analysis.statistics import bootstrap_interval
-from cache.importers.found import (
-    Found,
-    Unreadable,
+from cache.importers.findings import (
+    ImportFindings,
+    UnreadableFile,
+    iso_time,
     mean_of,
-    moment,
     number,
     plain_settings,
     read_json,
     read_object,
 )
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 
 MOST_CANVAS = 16 * 2**20
 """Bytes; larger files of that kind are weights."""
@@ -58,36 +58,36 @@ def is_canvas(path: Path) -> bool:
         return False
 
 
-def read_canvas(path: Path) -> Found:
+def read_canvas(path: Path) -> ImportFindings:
     """UA and IRA where the unlearned theme is among the classes that were judged, else CRA."""
     from backends.image.checkpoints.version_files import (
         read_tensors,  # only who has such a file pays for torch
     )
 
-    found = Found()
+    findings = ImportFindings()
     _refuse_bombs(path)
     try:
         held = read_tensors(path)
     except CheckpointError as error:
-        raise Unreadable(error.what) from error
+        raise UnreadableFile(error.what) from error
     accuracies = held.get("acc") if isinstance(held, dict) else None
     theme = held.get("test_theme") if isinstance(held, dict) else None
     if not isinstance(accuracies, dict) or not isinstance(theme, str):
-        raise Unreadable("has no `test_theme` and `acc`, so it is no result of UnlearnCanvas")
+        raise UnreadableFile("has no `test_theme` and `acc`, so it is not a result of UnlearnCanvas")
     theme = storable(theme)
     shares = {storable(str(name)): _share(value) for name, value in accuracies.items()}
     if not shares or any(not 0 <= share <= 1 for share in shares.values()):
-        raise Unreadable("its accuracies are not shares between 0 and 1")
-    metrics: dict[str, Number] = {}
+        raise UnreadableFile("its accuracies are not shares between 0 and 1")
+    metrics: dict[str, MetricNumber] = {}
     others = [share for name, share in shares.items() if name != theme]
     low, high = bootstrap_interval(np.array(others))
-    rest = Number(float(np.mean(others)) if others else math.nan, low, high, float(len(others)))
+    rest = MetricNumber(float(np.mean(others)) if others else math.nan, low, high, float(len(others)))
     if theme in shares:
-        metrics["forget/unlearn_accuracy"] = Number(1 - shares[theme])
+        metrics["forget/unlearn_accuracy"] = MetricNumber(1 - shares[theme])
     if others:
         metrics["retain/in_domain_retain" if theme in shares else "retain/cross_domain_retain"] = rest
-    found.results.append(
-        Result(
+    findings.results.append(
+        ImportedRun(
             tool=CANVAS,
             collection=f"UnlearnCanvas results in {path.parent.parent.name or path.parent.name}",
             protocol="UnlearnCanvas",
@@ -106,12 +106,12 @@ def read_canvas(path: Path) -> Found:
             ),
         )
     )
-    return found
+    return findings
 
 
-def joined_canvas(results: Sequence[Result]) -> list[Result]:
+def joined_canvas(results: Sequence[ImportedRun]) -> list[ImportedRun]:
     """Both judges' files of one model as one run: the styles' file has UA and IRA, the objects' CRA."""
-    merged: dict[tuple[str, str], Result] = {}
+    merged: dict[tuple[str, str], ImportedRun] = {}
     rest = []
     for each in results:
         if each.tool != CANVAS:
@@ -123,7 +123,7 @@ def joined_canvas(results: Sequence[Result]) -> list[Result]:
         if before is None or set(before.metrics) & set(each.metrics):
             merged[place if before is None else (each.source, each.model)] = each
             continue
-        merged[place] = Result(
+        merged[place] = ImportedRun(
             **{
                 name: getattr(before, name)
                 for name in (
@@ -148,18 +148,18 @@ def is_attack(path: Path) -> bool:
     return path.name == "log.json" and path.parent.name.startswith("attack_idx_")
 
 
-def read_attacks(folder: Path, logs: Sequence[Path]) -> Found:
+def read_attacks(folder: Path, logs: Sequence[Path]) -> ImportFindings:
     """One run: the prompts under `folder`. Success of the first entry is without attack, of the last one after it."""
-    found = Found()
+    findings = ImportFindings()
     rows = []
     settings: dict[str, object] = {}
     for path in sorted(logs):
         try:
             entries = read_json(path)
             if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
-                raise Unreadable("is not a list of attack steps")
-        except Unreadable as error:
-            found.problem(path, str(error))
+                raise UnreadableFile("is not a list of attack steps")
+        except UnreadableFile as error:
+            findings.problem(path, str(error))
             continue
         first, last = (entry if isinstance(entry, dict) else {} for entry in (entries[0], entries[-1]))
         before, after = (float(bool(entry.get("success"))) for entry in (first, last))
@@ -175,10 +175,10 @@ def read_attacks(folder: Path, logs: Sequence[Path]) -> Found:
         )
         settings = settings or _config(path.with_name("config.json"))
     if not rows:
-        return found
+        return findings
     frame = pd.DataFrame(rows)
-    found.results.append(
-        Result(
+    findings.results.append(
+        ImportedRun(
             tool=ATTACK,
             collection=f"UnlearnDiffAtk logs in {folder.parent.name}",
             protocol="UnlearnDiffAtk",
@@ -192,7 +192,7 @@ def read_attacks(folder: Path, logs: Sequence[Path]) -> Found:
             examples=frame,
         )
     )
-    return found
+    return findings
 
 
 def is_report(path: Path) -> bool:
@@ -200,9 +200,9 @@ def is_report(path: Path) -> bool:
     return path.name in ("report.json", "report_full.json") or path.name.endswith("_latest_report.json")
 
 
-def read_report(path: Path) -> Found:
+def read_report(path: Path) -> ImportFindings:
     """The run that the report is of; single and multi runners."""
-    found = Found()
+    findings = ImportFindings()
     content = read_object(path)
     several = content.get("metric_results")
     single = content.get("metric_result")
@@ -212,15 +212,15 @@ def read_report(path: Path) -> Found:
         named = {
             str(content.get("metric_name", "")): single if isinstance(single, dict) else content.get("value")
         }
-    metrics: dict[str, Number] = {}
+    metrics: dict[str, MetricNumber] = {}
     for name, held in named.items():
-        metrics |= _reported(str(name), held, path, found)
+        metrics |= _reported(str(name), held, path, findings)
     technique = content.get("technique_name")
     if not metrics or not isinstance(technique, str):
-        raise Unreadable("is no report of eval-unlearn with a known metric")
+        raise UnreadableFile("is not a report of eval-unlearn with a known metric")
     concept = str(content.get("erase_concept", "") or "")[:100]
-    found.results.append(
-        Result(
+    findings.results.append(
+        ImportedRun(
             tool=REPORTS,
             collection=f"eval-unlearn {concept}".strip(),
             protocol=REPORTS,
@@ -228,7 +228,7 @@ def read_report(path: Path) -> Found:
             model=f"{technique} {str(content.get('run_id', ''))[:100]}".strip(),
             method=technique,
             source=str(path),
-            created=moment(content.get("timestamp")),
+            created=iso_time(content.get("timestamp")),
             settings=plain_settings(
                 {
                     name: content.get(name)
@@ -238,24 +238,28 @@ def read_report(path: Path) -> Found:
             metrics=metrics,
         )
     )
-    return found
+    return findings
 
 
-def _reported(name: str, held: object, path: Path, found: Found) -> dict[str, Number]:
+def _reported(name: str, held: object, path: Path, findings: ImportFindings) -> dict[str, MetricNumber]:
     """One metric; `ua_ira` holds two in its details."""
     value = held.get("value") if isinstance(held, dict) else held
     if name == "ua_ira" and isinstance(held, dict):
         details = held.get("details") if isinstance(held.get("details"), dict) else {}
         told = details if isinstance(details, dict) else {}
         pairs = {short: number(told.get(short, told.get(short.upper()))) for short in ("ua", "ira")}
-        return {_REPORT_KEYS[short]: Number(value) for short, value in pairs.items() if not math.isnan(value)}
+        return {
+            _REPORT_KEYS[short]: MetricNumber(value)
+            for short, value in pairs.items()
+            if not math.isnan(value)
+        }
     if name not in _REPORT_KEYS:
-        found.leave_out(path, f"no metric of that name is known: {name[:80] or 'none given'}")
+        findings.leave_out(path, f"unknown metric: {name[:80] or 'none given'}")
         return {}
     if math.isnan(number(value)):
-        found.leave_out(path, f"{name} is not a number")
+        findings.leave_out(path, f"{name} is not a number")
         return {}
-    return {_REPORT_KEYS[name]: Number(number(value))}
+    return {_REPORT_KEYS[name]: MetricNumber(number(value))}
 
 
 def _share(value: object) -> float:
@@ -282,11 +286,11 @@ def _refuse_bombs(path: Path) -> None:
             with zipfile.ZipFile(file) as archive:
                 size = sum(entry.file_size for entry in archive.infolist())
     except NotPlain as error:
-        raise Unreadable(str(error)) from error
+        raise UnreadableFile(str(error)) from error
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise Unreadable("is no whole checkpoint file") from error
+        raise UnreadableFile("is an incomplete or damaged checkpoint file") from error
     if size > 4 * MOST_CANVAS:
-        raise Unreadable(f"unpacks to {size / 2**20:,.0f} MB, so it is no result of UnlearnCanvas")
+        raise UnreadableFile(f"unpacks to {size / 2**20:,.0f} MB, so it is not a result of UnlearnCanvas")
 
 
 def _config(path: Path) -> dict[str, object]:
@@ -294,6 +298,6 @@ def _config(path: Path) -> dict[str, object]:
         return {}
     try:
         content: Any = read_object(path)
-    except Unreadable:
+    except UnreadableFile:
         return {}
     return plain_settings(content)

@@ -2,8 +2,8 @@
 
 A collection may hold several retained runs: checkpoints on the way of its training, other seeds. The person's choice is
 the reference, or else the log that a run's own settings name, or else the last checkpoint. What is computed here is no
-part of what the files say: it is made anew whenever a retained run comes or another one is chosen, so that the order of
-imports does not matter.
+part of what the files say: it is recomputed whenever a retained run comes or another one is chosen, so that the order
+of imports does not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.metrics.study_level import forget_quality
-from cache.store.results import CHOSEN, COMPUTED, LOG, LOG_KEY, Number, Result
+from cache.store.results import CHOSEN, COMPUTED, LOG, LOG_KEY, ImportedRun, MetricNumber
 
 RATIO = "forget/raw_truth_ratio"
 """Column of the examples that forget quality is made of; no metric of its own."""
@@ -25,8 +25,8 @@ QUALITY = "forget/forget_quality"
 NAMED_LOG = "retain_logs_path"
 """Setting with the log that the tool was told to compare with."""
 
-Ratios = Callable[[Result], NDArray[np.float64] | None]
-Identity = Callable[[Result], str]
+Ratios = Callable[[ImportedRun], NDArray[np.float64] | None]
+Identity = Callable[[ImportedRun], str]
 _GENERIC = ("eval", "evals", "results")
 
 
@@ -41,21 +41,21 @@ class Reference:
         chosen: by the person, and so before what the runs' own settings name.
     """
 
-    run: Result | None
-    others: tuple[Result, ...] = ()
+    run: ImportedRun | None
+    others: tuple[ImportedRun, ...] = ()
     why: str = ""
     chosen: bool = False
 
 
-def ratios_of(result: Result) -> NDArray[np.float64] | None:
-    """Truth ratios r of the forget examples, as the test of forget quality takes them; None where there are none."""
+def ratios_of(result: ImportedRun) -> NDArray[np.float64] | None:
+    """Truth ratios r of the forget examples, as the test of forget quality takes them; None if there are none."""
     if RATIO not in result.examples:
         return None
     held: NDArray[np.float64] = result.examples[RATIO].dropna().to_numpy(float)
     return held if len(held) else None
 
 
-def reference_of(results: Sequence[Result], ratios: Ratios = ratios_of) -> Reference:
+def reference_of(results: Sequence[ImportedRun], ratios: Ratios = ratios_of) -> Reference:
     """The reference of a collection's runs.
 
     Args:
@@ -77,15 +77,15 @@ def reference_of(results: Sequence[Result], ratios: Ratios = ratios_of) -> Refer
     if chosen:
         why = "chosen"
     elif len({_training(each) for each, _ in retained}) > 1:
-        why = "of several retained runs the one with the shortest name, at its last step"
+        why = "the one of several retained runs with the shortest name, at its last step"
     else:
         why = "the last step of the retained run" if others else "the only retained run"
     return Reference(run, others, why, bool(chosen))
 
 
 def completed(
-    results: Sequence[Result], ratios: Ratios = ratios_of, identity: Identity = lambda result: result.key
-) -> list[Result]:
+    results: Sequence[ImportedRun], ratios: Ratios = ratios_of, identity: Identity = lambda result: result.key
+) -> list[ImportedRun]:
     """The same runs with the forget quality that their files lack.
 
     Args:
@@ -111,7 +111,7 @@ def completed(
         if ours is None or theirs is None:
             done.append(plain)
             continue
-        value = Number(forget_quality(ours, theirs), n=float(len(ours)))
+        value = MetricNumber(forget_quality(ours, theirs), n=float(len(ours)))
         told = {LOG: run.source or run.model, LOG_KEY: key, COMPUTED: QUALITY}
         done.append(
             replace(plain, metrics={**plain.metrics, QUALITY: value}, settings={**plain.settings, **told})
@@ -119,7 +119,7 @@ def completed(
     return done
 
 
-def without_computed(result: Result) -> Result:
+def without_computed(result: ImportedRun) -> ImportedRun:
     """The run as its files have it."""
     if not {LOG, LOG_KEY, COMPUTED} & set(result.settings):
         return result
@@ -140,30 +140,33 @@ def sentence(collection: str, reference: Reference) -> str:
         return ""
     others = len(reference.others)
     return (
-        f"forget quality is measured against {reference.run.model} ({reference.why}); {others} other retained "
-        f"{'run' if others == 1 else 'runs'} of {collection} can be chosen instead, and steps on the way are not drawn"
+        f"forget quality is measured against {reference.run.model} ({reference.why}); {others} other "
+        f"retained {'run' if others == 1 else 'runs'} of {collection} can be chosen instead, and "
+        "intermediate steps are not shown"
     )
 
 
-def _training(result: Result) -> tuple[int, str]:
+def _training(result: ImportedRun) -> tuple[int, str]:
     """What the checkpoints of one training share; shorter names come first."""
     name = result.line or result.model
     return len(name), name
 
 
-def _reached(result: Result) -> float:
+def _reached(result: ImportedRun) -> float:
     """How far its training was; a run without step is a finished one."""
     return math.inf if result.step is None else result.step
 
 
-def reference_for(result: Result, usual: Reference, retained: Sequence[Result]) -> Result | None:
-    """The retained run that a run is compared with: the person's choice, the one that it names, the usual one."""
+def reference_for(
+    result: ImportedRun, usual: Reference, retained: Sequence[ImportedRun]
+) -> ImportedRun | None:
+    """The retained run that a run is compared with: the person's choice, the one that it names, the default."""
     if usual.run is None or usual.chosen or NAMED_LOG not in result.settings:
         return usual.run
     return named_log(result, retained) or usual.run
 
 
-def named_log(result: Result, retained: Sequence[Result]) -> Result | None:
+def named_log(result: ImportedRun, retained: Sequence[ImportedRun]) -> ImportedRun | None:
     """The retained run whose log the run's settings name; None where none does or it is not here."""
     named = str(result.settings.get(NAMED_LOG, ""))
     folder = PurePath(named.replace("\\", "/")).parts[:-1]

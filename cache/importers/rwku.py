@@ -15,9 +15,9 @@ import pandas as pd
 
 from backends.files.plain import NotPlain, open_plain, storable, without_compression
 from backends.study import Part
-from cache.importers.found import MOST_BYTES, Found, Unreadable, mean_of, number, read_object
+from cache.importers.findings import MOST_BYTES, ImportFindings, UnreadableFile, mean_of, number, read_object
 from cache.importers.task_names import method_of
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 
 TOOL = PROTOCOL = "RWKU"
 _BEGINNING = 4096
@@ -74,36 +74,36 @@ def is_result(path: Path) -> bool:
     )
 
 
-def read_folder(folder: Path, files: Sequence[Path]) -> Found:
+def read_folder(folder: Path, files: Sequence[Path]) -> ImportFindings:
     """The run that the folder is of."""
-    found = Found()
-    metrics: dict[str, Number] = {}
+    findings = ImportFindings()
+    metrics: dict[str, MetricNumber] = {}
     frames: list[dict[str, object]] = []
     for path in sorted(files):
         name = without_compression(path).name
         try:
-            content = read_object(path, found)
-        except Unreadable as error:
-            found.problem(path, str(error))
+            content = read_object(path, findings)
+        except UnreadableFile as error:
+            findings.problem(path, str(error))
             continue
         for theirs, key in KEYS[name].items():
             if theirs not in content:
                 continue
             value = number(content[theirs])
             if math.isnan(value):
-                found.leave_out(path, f"{theirs} is not a number")
+                findings.leave_out(path, f"{theirs} is not a number")
             else:
                 metrics[key] = _with_interval(name, theirs, value, content)
         if name in _LEVELS:
             frames += _texts(content, name)
     if metrics:
-        found.results.append(_result(folder, metrics, frames))
-    elif not found.problems:
-        found.problem(folder, "its files hold no number of RWKU")
-    return found
+        findings.results.append(_result(folder, metrics, frames))
+    elif not findings.problems:
+        findings.problem(folder, "its files have no RWKU metric")
+    return findings
 
 
-def _with_interval(name: str, theirs: str, value: float, content: Mapping[str, Any]) -> Number:
+def _with_interval(name: str, theirs: str, value: float, content: Mapping[str, Any]) -> MetricNumber:
     """Where the file has the values of single examples and the number is their mean, with its interval."""
     held = content.get("results")
     told: object = content.get("all_acc") if name == "mmlu.json" else None
@@ -116,8 +116,8 @@ def _with_interval(name: str, theirs: str, value: float, content: Mapping[str, A
         rows = [
             row for row in held if not level or (isinstance(row, dict) and str(row.get("level")) == level)
         ]
-        return Number(value, n=float(len(rows)))
-    return Number(value)
+        return MetricNumber(value, n=float(len(rows)))
+    return MetricNumber(value)
 
 
 def _texts(content: Mapping[str, Any], name: str) -> list[dict[str, object]]:
@@ -138,7 +138,9 @@ def _texts(content: Mapping[str, Any], name: str) -> list[dict[str, object]]:
     ]
 
 
-def _result(folder: Path, metrics: Mapping[str, Number], rows: Sequence[Mapping[str, object]]) -> Result:
+def _result(
+    folder: Path, metrics: Mapping[str, MetricNumber], rows: Sequence[Mapping[str, object]]
+) -> ImportedRun:
     """`1_Stephen_King/ga_lora/llama3_8b_instruct/1_Stephen_King` says subject, method and model."""
     target = folder.name
     above = list(folder.parts[:-1])
@@ -152,7 +154,7 @@ def _result(folder: Path, metrics: Mapping[str, Number], rows: Sequence[Mapping[
     known, settings = method_of(trained)
     method = _METHODS.get(short.lower(), known or trained)
     part: Part = "original" if short.lower() == "original" else "unlearned"
-    return Result(
+    return ImportedRun(
         tool=TOOL,
         collection=" · ".join(each for each in ("RWKU", target, model) if each),
         protocol=PROTOCOL,

@@ -21,9 +21,9 @@ from backends.metrics.foreign import foreign_card
 from backends.metrics.key import MetricKey
 from backends.study import ROLES, Modality, Part
 from cache.importers import tofu_stat
-from cache.importers.found import MOST_BYTES, Found, Unreadable, listed, number, read_text
+from cache.importers.findings import MOST_BYTES, ImportFindings, UnreadableFile, listed, number, read_text
 from cache.importers.task_names import method_of
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 
 NAMES = ("model", "name", "Unlearned_Methods", "Method")
 """Columns that may name the run."""
@@ -70,32 +70,32 @@ def is_table(path: Path) -> bool:
     return without_compression(path).suffix.lower() in (".csv", ".tsv")
 
 
-def read_table(path: Path) -> Found:
+def read_table(path: Path) -> ImportFindings:
     """A run for each row.
 
     Raises:
         Unreadable: no text, no table, none with runs.
     """
-    found = Found()
-    columns, rows = _read(path, found)
+    findings = ImportFindings()
+    columns, rows = _read(path, findings)
     if tofu_stat.has_columns(columns):
         return tofu_stat.read_rows(path, rows)
     named = next((name for name in NAMES if name in columns), None)
     if not rows or named is None:
-        raise Unreadable("needs a row a run, with a column `model` or `name`")
+        raise UnreadableFile("needs one row per run, with a column `model` or `name`")
     muse = named == "name" and not set(_MUSE).isdisjoint(columns)  # `--metrics` may ask for some of them
-    keys = _columns(columns, path, found, muse=muse)
+    keys = _columns(columns, path, findings, muse=muse)
     if not keys:
-        raise Unreadable("no column is a metric with a key or a direction, as `score (higher)`")
+        raise UnreadableFile("no column is a metric with a key or a direction, as `score (higher)`")
     if muse:
-        _scale_muse(keys, rows, path, found)
+        _scale_muse(keys, rows, path, findings)
     for column, (key, scale) in list(keys.items()):
         if key in _IMAGE and scale != 1.0 and not any(number(row.get(column) or "") > 1 for row in rows):
             keys[column] = (key, 1.0)
     wrong: dict[str, list[int]] = {}
     parts = {column: tuple(f"{column}{end}" for end in _ENDINGS) for column in keys}
     for line, row in enumerate(rows, start=2):
-        metrics: dict[str, Number] = {}
+        metrics: dict[str, MetricNumber] = {}
         for column, (key, scale) in keys.items():
             text = row.get(column)
             if not text:
@@ -111,12 +111,12 @@ def read_table(path: Path) -> Found:
         if not name or not metrics:
             wrong.setdefault(" " if name else "", []).append(line)
             continue
-        found.results.append(_result(path, row, name, metrics, muse=muse))
-    _say_wrong(path, rows, wrong, found)
-    return found
+        findings.results.append(_result(path, row, name, metrics, muse=muse))
+    _say_wrong(path, rows, wrong, findings)
+    return findings
 
 
-def _read(path: Path, found: Found) -> tuple[list[str], list[dict[str, str]]]:
+def _read(path: Path, findings: ImportFindings) -> tuple[list[str], list[dict[str, str]]]:
     """Header and rows."""
     text = read_text(path)
     name = without_compression(path)
@@ -130,7 +130,7 @@ def _read(path: Path, found: Found) -> tuple[list[str], list[dict[str, str]]]:
         columns = [column.strip() for column in next(reader, [])]
         rows = [dict(zip(columns, row, strict=False)) for row in reader if any(row)]
     except csv.Error as error:
-        raise Unreadable(f"is no table ({error})") from error
+        raise UnreadableFile(f"is not a table ({error})") from error
     finally:
         csv.field_size_limit(limit)
     twice = (
@@ -139,7 +139,7 @@ def _read(path: Path, found: Found) -> tuple[list[str], list[dict[str, str]]]:
         else []
     )
     if twice:
-        found.leave_out(path, f"columns that are there twice, so none of them is used: {listed(twice)}")
+        findings.leave_out(path, f"columns that are there twice, so none of them is used: {listed(twice)}")
         for row in rows:
             for column in twice:
                 row.pop(column, None)
@@ -148,18 +148,18 @@ def _read(path: Path, found: Found) -> tuple[list[str], list[dict[str, str]]]:
 
 
 def _say_wrong(
-    path: Path, rows: Sequence[Mapping[str, str]], wrong: Mapping[str, list[int]], found: Found
+    path: Path, rows: Sequence[Mapping[str, str]], wrong: Mapping[str, list[int]], findings: ImportFindings
 ) -> None:
     """A line for each column with cells that are no number, and for rows without a name or a number."""
     for column, lines in wrong.items():
         if not column.strip():
             what = "name" if column == "" else "number"
-            found.leave_out(path, f"{_lines(lines)} no {what}")
+            findings.leave_out(path, f"{_lines(lines)} no {what}")
             continue
         shown = str(rows[lines[0] - 2].get(column))
         shown = repr(shown if len(shown) <= 40 else f"{shown[:37]}...")
         more = f" and {len(lines) - 1:,} lines more" if len(lines) > 1 else ""
-        found.leave_out(path, f"line {lines[0]}{more}: {column[:80]} is {shown}, not a number")
+        findings.leave_out(path, f"line {lines[0]}{more}: {column[:80]} is {shown}, not a number")
 
 
 def _lines(lines: Sequence[int]) -> str:
@@ -169,7 +169,10 @@ def _lines(lines: Sequence[int]) -> str:
 
 
 def _scale_muse(
-    keys: dict[str, tuple[str, float]], rows: Sequence[Mapping[str, str]], path: Path, found: Found
+    keys: dict[str, tuple[str, float]],
+    rows: Sequence[Mapping[str, str]],
+    path: Path,
+    findings: ImportFindings,
 ) -> None:
     """MUSE writes per cent, papers fractions: where no overlap is above 1 and one is above 0, they are fractions."""
     rouges = [number(row.get(column) or "") for row in rows for column in _ROUGES]
@@ -185,21 +188,23 @@ def _scale_muse(
     if shares and 0 < max(shares) <= 1.5:
         keys["privleak"] = (_MUSE["privleak"][0], 100.0)
         said += "; PrivLeak as well"
-    found.note(path, said)
+    findings.note(path, said)
 
 
-def _more_of_muse(row: Mapping[str, str]) -> dict[str, Number]:
-    metrics: dict[str, Number] = {}
+def _more_of_muse(row: Mapping[str, str]) -> dict[str, MetricNumber]:
+    metrics: dict[str, MetricNumber] = {}
     for column, keys in _MUSE_MORE.items():
         values = [number(part) for part in (row.get(column) or "").strip("() ").split(",")]
         named = keys if len(values) == len(keys) else (f"utility/higher:{column} of {_OF[column]}",)
         if len(values) == len(named):
             known = zip(named, values, strict=True)
-            metrics |= {key: Number(value) for key, value in known if not math.isnan(value)}
+            metrics |= {key: MetricNumber(value) for key, value in known if not math.isnan(value)}
     return metrics
 
 
-def _columns(columns: list[str], path: Path, found: Found, *, muse: bool) -> dict[str, tuple[str, float]]:
+def _columns(
+    columns: list[str], path: Path, findings: ImportFindings, *, muse: bool
+) -> dict[str, tuple[str, float]]:
     """Column -> key and scale."""
     keys: dict[str, tuple[str, float]] = {}
     unknown = []
@@ -225,9 +230,9 @@ def _columns(columns: list[str], path: Path, found: Found, *, muse: bool) -> dic
         else:
             unknown.append(column)
     if unknown:
-        found.leave_out(
+        findings.leave_out(
             path,
-            "of these columns it is not known which way is better, write `NAME (higher)` or `NAME (lower)`: "
+            "the direction of these columns is unknown; write `NAME (higher)` or `NAME (lower)`: "
             + listed(unknown),
         )
     return keys
@@ -237,13 +242,13 @@ def _is_metric(key: MetricKey) -> bool:
     return not key.kind and (key.metric in METRICS or foreign_card(key.metric) is not None)
 
 
-def _number(value: float, row: Mapping[str, str], ends: tuple[str, ...], scale: float) -> Number:
+def _number(value: float, row: Mapping[str, str], ends: tuple[str, ...], scale: float) -> MetricNumber:
     low, high, n = (number(row[end]) if row.get(end) else math.nan for end in ends)
-    return Number(_scaled(value, scale), _scaled(low, scale), _scaled(high, scale), n)
+    return MetricNumber(_scaled(value, scale), _scaled(low, scale), _scaled(high, scale), n)
 
 
 def _scaled(value: float, scale: float) -> float:
-    """Without the rounding of the product: so 32.1 per cent is the very number that 0.321 is."""
+    """Without the rounding of the product: so 32.1 per cent equals 0.321."""
     return value if scale == 1.0 else round(value * scale, 12)
 
 
@@ -254,8 +259,8 @@ def _told(name: str) -> tuple[str, tuple[tuple[str, object], ...]]:
 
 
 def _result(
-    path: Path, row: Mapping[str, str], name: str, metrics: Mapping[str, Number], *, muse: bool
-) -> Result:
+    path: Path, row: Mapping[str, str], name: str, metrics: Mapping[str, MetricNumber], *, muse: bool
+) -> ImportedRun:
     told = {column: (row.get(column) or "").strip() for column in _HEAD}
     guessed, settings = _told(name)
     part: Part = next((each for each in _PARTS if each == told["part"].lower()), "unlearned")
@@ -266,7 +271,7 @@ def _result(
     step = number(told["step"])
     leader = "Unlearned_Methods" in row or "Method" in row  # a leaderboard's rows are methods
     file = without_compression(path)
-    return Result(
+    return ImportedRun(
         tool="MUSE" if muse else "table",
         collection=told["collection"] or (f"MUSE {file.stem}" if muse else file.stem),
         protocol=told["protocol"] or ("muse" if muse else f"as in {file.name}"),

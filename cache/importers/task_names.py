@@ -15,12 +15,12 @@ from pathlib import PurePath
 
 from backends.study import Part
 
-METHODS = (
+KNOWN_METHODS = (
     "GradAscent", "GradDiff", "GradDiffKL", "IdkDPO", "DPO", "AltPO", "NPO", "SimNPO", "RMU", "UNDIAL", "WGA", "SatImp",
     "CEU", "PDU", "IdkNLL", "GRU", "WHP", "TaskVector", "KTO", "FLAT", "ELM", "Receler",
 )  # fmt: skip
 _ALIASES: Mapping[str, str] = {
-    **{method.lower(): method for method in METHODS},
+    **{method.lower(): method for method in KNOWN_METHODS},
     "ga": "GradAscent",
     "gd": "GradDiff",
     "grad ascent": "GradAscent",
@@ -81,7 +81,7 @@ _ENDS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class TaskName:
     """What a path says of a run; "" and None where it says nothing.
 
     Attributes:
@@ -109,7 +109,7 @@ def forgotten(retained: str) -> str:
     return f"forget{100 - int(retained.removeprefix('retain')):02d}"
 
 
-def named(folder: PurePath) -> Named:
+def task_name(folder: PurePath) -> TaskName:
     """What the path of a folder with result files says.
 
     Args:
@@ -129,7 +129,7 @@ def named(folder: PurePath) -> Named:
     return of_task(parts[-1] if parts else folder.name, evals=evals, step=step)
 
 
-def of_task(task: str, *, evals: str = "", step: float | None = None) -> Named:
+def of_task(task: str, *, evals: str = "", step: float | None = None) -> TaskName:
     """What the name of a task says.
 
     Args:
@@ -141,7 +141,7 @@ def of_task(task: str, *, evals: str = "", step: float | None = None) -> Named:
     pdu = _PDU.match(task)
     if pdu:
         settings = _settings(re.split(r"-(?!\d)", pdu["rest"]), "PDU")
-        return Named(
+        return TaskName(
             where, "unlearned", pdu["model"], _split_of(pdu["data"]), "PDU", step, task, settings,
             pdu["set"].upper(), task,
         )  # fmt: skip
@@ -174,7 +174,7 @@ def of_task(task: str, *, evals: str = "", step: float | None = None) -> Named:
     if pool:
         settings["pool"] = pool
         method = ""
-    return Named(
+    return TaskName(
         where, part, base, split, method if part == "unlearned" else "", step, task, settings, benchmark, task
     )
 

@@ -21,10 +21,10 @@ from scipy.stats import hmean
 from backends.files.plain import storable, without_compression
 from backends.metrics.key import MetricKey
 from backends.study import Part
-from cache.importers.found import Found, Unreadable, mean_of, number, read_object
+from cache.importers.findings import ImportFindings, UnreadableFile, mean_of, number, read_object
 from cache.importers.references import RATIO
 from cache.importers.task_names import forgotten, method_of
-from cache.store.results import NOTES, Number, Result
+from cache.store.results import NOTES, ImportedRun, MetricNumber
 
 TOOL, PROTOCOL = "locuslab/tofu", "tofu-2024"
 NAME = "eval_log_aggregated.json"
@@ -59,37 +59,37 @@ def is_result(path: Path) -> bool:
     return without_compression(path).name in (NAME, *_SECTIONS)
 
 
-def read_folder(folder: Path, files: Sequence[Path]) -> Found:
-    """The run of a folder: of the file with all evaluations, or where there is none, of the single ones."""
-    found = Found()
+def read_folder(folder: Path, files: Sequence[Path]) -> ImportFindings:
+    """The run of a folder: of the file with all evaluations, or if there is none, of the single ones."""
+    findings = ImportFindings()
     names = {without_compression(file).name: file for file in files}
     whole = names.get(NAME)
     content: dict[str, Any] = {}
     for name, file in [(NAME, whole)] if whole else sorted(names.items()):
         try:
-            held = read_object(file, found)
-        except Unreadable as error:
-            found.problem(file, str(error))
+            held = read_object(file, findings)
+        except UnreadableFile as error:
+            findings.problem(file, str(error))
             continue
         content |= held if whole else {name: held}
     try:
         if content:
-            found.add(_read(folder, whole or folder, content))
-    except Unreadable as error:
-        found.problem(whole or folder, str(error))
-    return found
+            findings.add(_read(folder, whole or folder, content))
+    except UnreadableFile as error:
+        findings.problem(whole or folder, str(error))
+    return findings
 
 
-def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> Found:
-    found = Found()
-    metrics: dict[str, Number] = {}
+def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> ImportFindings:
+    findings = ImportFindings()
+    metrics: dict[str, MetricNumber] = {}
     frames = []
     parts: list[float] = []
     rows = 0
     for section, (role, part) in _SECTIONS.items():
         held = content.get(section)
         if not isinstance(held, dict):
-            found.leave_out(path, f"has no {section}")
+            findings.leave_out(path, f"has no {section}")
             continue
         values = _values(held, forget=role == "forget", options=role == "utility")
         names = {"probability": "choice_probability"} if role == "utility" else {}
@@ -107,17 +107,17 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> Found:
         frames.append(_examples(held, part or role, role, renamed))
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if len(parts) == 9:
-        known["all/model_utility"] = Number(float(hmean(parts)) if min(parts) > 0 else 0.0)
+        known["all/model_utility"] = MetricNumber(float(hmean(parts)) if min(parts) > 0 else 0.0)
     if not known:
-        raise Unreadable("holds none of TOFU's four evaluations")
-    told = told_of(folder, rows)
+        raise UnreadableFile("holds none of TOFU's four evaluations")
+    told = path_facts(folder, rows)
     frame = pd.concat(frames, ignore_index=True)
-    found.results.append(told.result(str(folder), known, frame))
-    return found
+    findings.results.append(told.result(str(folder), known, frame))
+    return findings
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PathFacts:
     """What a path of 2024 says of a run: `ft_epoch5_lr1e-05_llama2-7b_retain90_wd0.01/eval_results/ds_size300`.
 
     Attributes:
@@ -135,10 +135,10 @@ class Told:
     note: str = ""
 
     def result(
-        self, source: str, metrics: Mapping[str, Number], examples: pd.DataFrame | None = None
-    ) -> Result:
+        self, source: str, metrics: Mapping[str, MetricNumber], examples: pd.DataFrame | None = None
+    ) -> ImportedRun:
         """A run with these numbers."""
-        return Result(
+        return ImportedRun(
             tool=TOOL,
             collection=self.collection,
             protocol=PROTOCOL,
@@ -155,7 +155,7 @@ class Told:
         )
 
 
-def told_of(folder: Path, rows: int = 0) -> Told:
+def path_facts(folder: Path, rows: int = 0) -> PathFacts:
     """What the path says of the run in a folder.
 
     Args:
@@ -182,10 +182,10 @@ def told_of(folder: Path, rows: int = 0) -> Told:
     note = ""
     if not split and rows in _ROWS:
         split = _ROWS[rows]
-        note = f"no folder names the split; {split} was taken, since its {rows} forget examples are"
-    base = next((found[1] for each in reversed(above[-3:]) if (found := _BASE.search(each))), "")
+        note = f"no folder names the split: {split} was taken, since its {rows} forget examples are"
+    base = next((match[1] for each in reversed(above[-3:]) if (match := _BASE.search(each))), "")
     base = _FAMILIES.get(base.lower(), base)
-    return Told(
+    return PathFacts(
         name=name,
         collection=" · ".join(each for each in (f"TOFU {split}".strip(), base, "2024") if each),
         part=part,

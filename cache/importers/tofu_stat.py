@@ -15,9 +15,9 @@ from pathlib import Path
 from backends.metrics.key import MetricKey
 from backends.study import Part
 from cache.importers import tofu_legacy
-from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_text
+from cache.importers.findings import ImportFindings, UnreadableFile, listed, number, plain_settings, read_text
 from cache.importers.task_names import method_of
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 
 NAME = "aggregate_stat.txt"
 QUALITY, UTILITY = "Forget Quality", "Model Utility"
@@ -73,32 +73,32 @@ def has_columns(columns: Collection[str]) -> bool:
     return len(set(columns) & set(KEYS)) >= _LEAST_COLUMNS
 
 
-def read_stat(path: Path) -> Found:
-    """The run of a text file: a line a number, `Model Utility: 0.61`."""
+def read_stat(path: Path) -> ImportFindings:
+    """The run of a text file: one line per number, `Model Utility: 0.61`."""
     pairs = (line.partition(": ") for line in read_text(path).splitlines())
     return read_rows(path, [{name.strip(): value.strip() for name, _, value in pairs if name.strip()}])
 
 
-def read_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> Found:
+def read_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> ImportFindings:
     """A run for each row."""
-    found = Found()
+    findings = ImportFindings()
     unknown: dict[str, None] = {}
     for row in rows:
-        metrics = {key: Number(number(row[name])) for name, key in KEYS.items() if row.get(name)}
+        metrics = {key: MetricNumber(number(row[name])) for name, key in KEYS.items() if row.get(name)}
         known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
         unknown |= dict.fromkeys(name for name in row if name and name not in KEYS and name not in _ABOUT)
         if not known:
-            found.leave_out(path, "a row without any number")
+            findings.leave_out(path, "a row without any number")
             continue
-        found.results.append(_result(path, row, known, single=len(rows) == 1))
+        findings.results.append(_result(path, row, known, single=len(rows) == 1))
     if unknown:
-        found.leave_out(path, f"no metric of that name is known: {listed(unknown)}")
-    if not found.results:
-        raise Unreadable("holds no number of TOFU's aggregate")
-    return found
+        findings.leave_out(path, f"unknown metric: {listed(unknown)}")
+    if not findings.results:
+        raise UnreadableFile("holds no number of TOFU's aggregate")
+    return findings
 
 
-def joined(results: Sequence[Result]) -> list[Result]:
+def joined(results: Sequence[ImportedRun]) -> list[ImportedRun]:
     """The aggregate and the evaluation of one folder as one run, with the forget quality that the aggregate states."""
     stated = {
         each.source: each for each in results if each.tool == tofu_legacy.TOOL and each.settings.get(_MARK)
@@ -121,8 +121,10 @@ _MARK = "aggregate"
 """Setting that marks runs of this module until they are joined."""
 
 
-def _result(path: Path, row: Mapping[str, str], metrics: Mapping[str, Number], *, single: bool) -> Result:
-    told = tofu_legacy.told_of(path.parent)
+def _result(
+    path: Path, row: Mapping[str, str], metrics: Mapping[str, MetricNumber], *, single: bool
+) -> ImportedRun:
+    told = tofu_legacy.path_facts(path.parent)
     name = row.get("Method") or row.get("") or ""
     about = {each: row[each] for each in ("Submitted By", "loss_type") if row.get(each)}
     seed, step = number(row.get("seed", "")), number(row.get("curr_step", ""))
@@ -132,7 +134,7 @@ def _result(path: Path, row: Mapping[str, str], metrics: Mapping[str, Number], *
         method, more = method_of(name)
         kept = bool(re.search(r"retain|retrain", name, re.IGNORECASE)) and not method
         part: Part = "retained" if kept else _PARTS.get(name.strip().lower(), "unlearned")
-        own = tofu_legacy.told_of(path.parent / name)
+        own = tofu_legacy.path_facts(path.parent / name)
         told = replace(
             told,
             name=name if single or told.name == path.parent.name else f"{told.name} {name}",

@@ -8,9 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from backends.study import Part
-from cache.importers.found import Found, Unreadable, listed, number, plain_settings, read_object
+from cache.importers.findings import (
+    ImportFindings,
+    UnreadableFile,
+    listed,
+    number,
+    plain_settings,
+    read_object,
+)
 from cache.importers.task_names import method_of
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 
 TOOL = "unlearning-depth-score"
 PROTOCOL = "uds"
@@ -63,46 +70,46 @@ def is_summary(path: Path) -> bool:
         return False
     try:
         content = read_object(path)
-    except Unreadable:
+    except UnreadableFile:
         return True  # said when it is read
     return any(name in content for name in _SUMMARY)
 
 
-def read_table(path: Path) -> Found:
+def read_table(path: Path) -> ImportFindings:
     """A run for each model of the table."""
-    found = Found()
-    rows = read_object(path, found).get("models")
+    findings = ImportFindings()
+    rows = read_object(path, findings).get("models")
     if not isinstance(rows, list):
-        raise Unreadable("has no list `models`")
+        raise UnreadableFile("has no list `models`")
     unknown: set[str] = set()
     for row in rows:
         if not isinstance(row, dict) or not isinstance(row.get("model"), str):
-            found.leave_out(path, "a row without the name of its model")
+            findings.leave_out(path, "a row without the name of its model")
             continue
         run = _row(path, row)
         if not run.metrics:
-            found.leave_out(path, "a row without a number of a known metric")
+            findings.leave_out(path, "a row without a number of a known metric")
             continue
-        found.results.append(run)
+        findings.results.append(run)
         unknown |= {name for name in row if name not in COLUMNS and name not in (*_ABOUT, "alpha", "lr")}
     if unknown:
-        found.leave_out(path, f"no metric of that name is known: {listed(sorted(unknown))}")
-    return found
+        findings.leave_out(path, f"unknown metric: {listed(sorted(unknown))}")
+    return findings
 
 
-def read_summary(path: Path) -> Found:
+def read_summary(path: Path) -> ImportFindings:
     """The run whose folder this is."""
-    found = Found()
-    content = read_object(path, found)
+    findings = ImportFindings()
+    content = read_object(path, findings)
     n = number(content.get("num_examples"))
-    metrics = {key: Number(number(content.get(name)), n=n) for name, key in _SUMMARY.items()}
+    metrics = {key: MetricNumber(number(content.get(name)), n=n) for name, key in _SUMMARY.items()}
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if not known:
-        raise Unreadable("its scores are not numbers")
+        raise UnreadableFile("its scores are not numbers")
     method, settings = method_of(path.parent.name)
     stated = content.get("method")
-    found.results.append(
-        Result(
+    findings.results.append(
+        ImportedRun(
             tool=TOOL,
             collection=f"UDS runs in {path.parent.parent.name}",
             protocol=PROTOCOL,
@@ -114,19 +121,19 @@ def read_summary(path: Path) -> Found:
             metrics=known,
         )
     )
-    return found
+    return findings
 
 
-def _row(path: Path, row: Mapping[str, Any]) -> Result:
+def _row(path: Path, row: Mapping[str, Any]) -> ImportedRun:
     name = str(row["model"])
     metrics = {}
     for column, key in COLUMNS.items():
         value = number(row.get(column))
         if not math.isnan(value):
-            metrics[key] = Number(1 - value if column in _TURNED else value)
+            metrics[key] = MetricNumber(1 - value if column in _TURNED else value)
     method, settings = method_of(name)
     part = _PARTS.get(str(row.get("method")), "unlearned")
-    return Result(
+    return ImportedRun(
         tool=TOOL,
         collection="UDS · TOFU forget10 · Llama-3.2-1B-Instruct",
         protocol=PROTOCOL,

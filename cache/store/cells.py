@@ -15,7 +15,7 @@ CONTEXT_FIELDS = tuple(field.name for field in fields(Context))
 
 
 def put_context(connection: Connection, context: Context) -> int:
-    """Number of a context's row, which is made where there is none and mended where it says something else."""
+    """Number of a context's row, which is made if there is none and mended where it says something else."""
     table = schema.contexts
     values = {name: getattr(context, name) for name in CONTEXT_FIELDS}
     number = connection.execute(select(table.c.id).where(table.c.key == context.key)).scalar_one_or_none()

@@ -20,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
-class Found:
+class CheckFindings:
     """What was found of one kind of things.
 
     Attributes:
@@ -39,7 +39,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CacheCheck:
     """What was found.
 
     Attributes:
@@ -48,7 +48,7 @@ class Checked:
     """
 
     faults: tuple[str, ...]
-    kinds: Mapping[str, Found]
+    kinds: Mapping[str, CheckFindings]
 
     @property
     def is_whole(self) -> bool:
@@ -56,7 +56,7 @@ class Checked:
         return not self.faults and not any(each.damaged or each.missing for each in self.kinds.values())
 
 
-def check(store: Store, progress: Progress = lambda what, done, total: None) -> Checked:
+def check(store: Store, progress: Progress = lambda what, done, total: None) -> CacheCheck:
     """Look through everything. Cells that are damaged are marked, so that they count as missing from then on.
 
     Args:
@@ -71,12 +71,12 @@ def check(store: Store, progress: Progress = lambda what, done, total: None) -> 
     images = ImageFiles(store.path.parent / "images")
     kinds["evidence"], named = _evidence(store, progress)
     kinds["pictures"] = _pictures(images, named, progress)
-    return Checked(said, kinds)
+    return CacheCheck(said, kinds)
 
 
-def _rows(store: Store, name: str) -> Found:
+def _rows(store: Store, name: str) -> CheckFindings:
     table = schema.metadata.tables[name]
-    found = Found()
+    found = CheckFindings()
     try:
         for batch in rows_of(store, table):
             whole = sum(row is not None and is_sound(table, row) for row in batch)
@@ -87,7 +87,7 @@ def _rows(store: Store, name: str) -> Found:
     return found
 
 
-def _evidence(store: Store, progress: Progress) -> tuple[Found, set[str]]:
+def _evidence(store: Store, progress: Progress) -> tuple[CheckFindings, set[str]]:
     """What was found of the evidence, and the pictures that it names."""
     index, contexts = schema.evidence, schema.contexts
     places: dict[int, list[int]] = {}
@@ -98,8 +98,8 @@ def _evidence(store: Store, progress: Progress) -> tuple[Found, set[str]]:
                 places.setdefault(cell, []).append(row)
             marked = set(connection.execute(select(schema.damage.c.cell)).scalars())
     except BrokenPage:
-        return Found(damaged=1), set()
-    found = Found()
+        return CheckFindings(damaged=1), set()
+    found = CheckFindings()
     named: set[str] = set()
     whole: set[int] = set()
     cells = sorted({*places, *_listed_cells(store)})
@@ -155,8 +155,8 @@ def _mark(store: Store, cells: Iterable[int]) -> None:
             connection.execute(insert(schema.damage), rows)
 
 
-def _pictures(images: ImageFiles, named: set[str], progress: Progress) -> Found:
-    found = Found()
+def _pictures(images: ImageFiles, named: set[str], progress: Progress) -> CheckFindings:
+    found = CheckFindings()
     for done, digest in enumerate(sorted(named), 1):
         if images.intact(digest):
             found.whole += 1

@@ -32,7 +32,7 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
     scored = [list(row.scores.items()) for row in rows]
     entries = _offsets([len(items) for items in scored])
     tokens = _offsets([sum(len(item.token_ids) for _, item in items) for items in scored])
-    rivals = _offsets([sum(item.top_logprobs.size for _, item in items) for items in scored])
+    alternatives = _offsets([sum(item.top_logprobs.size for _, item in items) for items in scored])
     flat = [(name, item) for items in scored for name, item in items]
     columns = {
         "names": _lists(entries, pa.array([name for name, _ in flat], pa.string()).dictionary_encode()),
@@ -41,9 +41,12 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
         "end_logprobs": _lists(entries, pa.array([item.end_logprob for _, item in flat], pa.float64())),
         "pieces": _lists(tokens, _strings(piece for _, item in flat for piece in item.pieces)),
         "top_pieces": _lists(
-            rivals, _strings(piece for _, item in flat for pieces in item.top_pieces for piece in pieces)
+            alternatives,
+            _strings(piece for _, item in flat for pieces in item.top_pieces for piece in pieces),
         ),
-        "top_logprobs": _lists(rivals, _numbers([item.top_logprobs.ravel() for _, item in flat], np.float32)),
+        "top_logprobs": _lists(
+            alternatives, _numbers([item.top_logprobs.ravel() for _, item in flat], np.float32)
+        ),
     }
     for name in _TOKEN_COLUMNS:
         values = [getattr(item, name) for _, item in flat]
@@ -159,17 +162,17 @@ class _ScoreReader:
 
     def scores(self, row: int) -> dict[str, TokenScores]:
         cells = {name: column.row(row) for name, column in self._columns.items()}
-        found: dict[str, TokenScores] = {}
+        result: dict[str, TokenScores] = {}
         token = rival = 0
         for entry, name in enumerate(cells["names"]):
             n, k = int(cells["lengths"][entry]), int(cells["widths"][entry])
             end, rival_end = token + n, rival + n * k
-            found[name] = self._entry(cells, entry, slice(token, end), slice(rival, rival_end), k)
+            result[name] = self._entry(cells, entry, slice(token, end), slice(rival, rival_end), k)
             token, rival = end, rival_end
-        return found
+        return result
 
     def _entry(
-        self, cells: dict[str, NDArray[Any]], entry: int, tokens: slice, rivals: slice, k: int
+        self, cells: dict[str, NDArray[Any]], entry: int, tokens: slice, alternatives: slice, k: int
     ) -> TokenScores:
         mean = cells["mean"][tokens]
         n = len(mean)
@@ -178,9 +181,11 @@ class _ScoreReader:
         top_logprobs = np.zeros((n, 0), np.float32)
         if self._pieces:
             pieces = tuple(cells["pieces"][tokens].tolist())
-            top_logprobs = cells["top_logprobs"][rivals].reshape(n, k)
+            top_logprobs = cells["top_logprobs"][alternatives].reshape(n, k)
             if k:
-                top_pieces = tuple(tuple(row) for row in cells["top_pieces"][rivals].reshape(n, k).tolist())
+                top_pieces = tuple(
+                    tuple(row) for row in cells["top_pieces"][alternatives].reshape(n, k).tolist()
+                )
         return TokenScores(
             token_ids=cells["token_ids"][tokens],
             pieces=pieces,

@@ -1,4 +1,4 @@
-"""What it took to make a model: read from beside its weights, and kept for when they are gone."""
+"""The cost of making a model: read from beside its weights, and kept after they are gone."""
 
 from __future__ import annotations
 

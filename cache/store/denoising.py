@@ -82,13 +82,13 @@ def denoising_of(study: Study, store: Store, name: str) -> Losses:
 def _pictures(study: Study) -> dict[str, set[str]]:
     """Role -> name and digest of every picture, of the folders that are here."""
     assert study.denoising is not None
-    found = {}
+    result = {}
     for role, folder in study.denoising.folders().items():
         try:
-            found[role] = {_name(picture) for picture in real_pictures(Path(folder))}
+            result[role] = {_name(picture) for picture in real_pictures(Path(folder))}
         except StudyError:
             continue  # evaluating says why; what is kept can be shown all the same
-    return found
+    return result
 
 
 def _name(picture: RealPicture) -> str:
@@ -116,9 +116,9 @@ def _context(study: Study, fingerprint: str, numerics: str = "") -> Context:
 
 
 def _losses(told: Iterable[object]) -> Losses:
-    found: Losses = {}
+    result: Losses = {}
     for value in told:
         if isinstance(value, list) and len(value) == 3 and isinstance(value[2], list):
             role, name, losses = value
-            found.setdefault(str(role), {})[str(name)] = [float(loss) for loss in losses]
-    return found
+            result.setdefault(str(role), {})[str(name)] = [float(loss) for loss in losses]
+    return result

@@ -22,7 +22,7 @@ from backends.study import Probe, Study
 from cache.store import keys, reading, schema
 from cache.store.cells import replace_rows
 from cache.store.interface import Store
-from cache.store.real_sets import folders_of, looks_at_real, real_stamp, real_subjects
+from cache.store.real_sets import folders_of, is_real_network, real_stamp, real_subjects
 
 Images = Mapping[str, Mapping[int, ImageEvidence]]
 """Probe id -> seed -> picture."""
@@ -39,7 +39,7 @@ def networks_of(study: Study, store: Store) -> list[Network]:
     return [_known(store, network(kind, source)) for kind, source in study.features.named().items()]
 
 
-def has_looked(store: Store, of: Network) -> bool:
+def has_features(store: Store, of: Network) -> bool:
     """Whether anything that the network said is kept."""
     query = select(schema.networks.c.id).where(schema.networks.c.digest == of.digest)
     with store.reading() as connection:
@@ -48,24 +48,24 @@ def has_looked(store: Store, of: Network) -> bool:
 
 def subjects_of(kind: str, probes: Sequence[Probe], ours: Images, originals: Images) -> list[str]:
     """What a network of that kind looks at for these pictures of a model, each once."""
-    found: list[str] = []
+    result: list[str] = []
     for probe in probes:
         seeds = ours.get(probe.id, {})
         theirs = originals.get(probe.id, {})
         if kind == LPIPS:
-            found += [
+            result += [
                 pair_subject(image.image, theirs[seed].image)
                 for seed, image in seeds.items()
                 if seed in theirs
             ]
             continue
-        found += [image.image for image in (*seeds.values(), *theirs.values())]
+        result += [image.image for image in (*seeds.values(), *theirs.values())]
         if kind == CLIP and seeds:
-            found.append(text_subject(probe.prompt))
-    return list(dict.fromkeys(found))
+            result.append(text_subject(probe.prompt))
+    return list(dict.fromkeys(result))
 
 
-def to_look_at(
+def missing_features(
     study: Study, store: Store, model: str, of: Network, resolved: ResolvedModels | None = None
 ) -> tuple[int, list[str]]:
     """How many subjects a model's stored pictures have for a network, and those that it did not look at yet.
@@ -107,16 +107,16 @@ def vectors(store: Store, of: Network, subjects: Sequence[str]) -> dict[str, Flo
         .join(known, known.c.id == table.c.network)
         .where(known.c.digest == of.digest)
     )
-    found: dict[str, FloatArray] = {}
+    result: dict[str, FloatArray] = {}
     if not of.digest:
-        return found
+        return result
     with store.reading() as connection:
         for start in range(0, len(subjects), _AT_ONCE):
             part = subjects[start : start + _AT_ONCE]
             for subject, checksum, payload in connection.execute(query.where(table.c.subject.in_(part))):
                 if blake3(payload).hexdigest() == checksum:
-                    found[subject] = np.frombuffer(payload, "<f4").astype(np.float32)
-    return found
+                    result[subject] = np.frombuffer(payload, "<f4").astype(np.float32)
+    return result
 
 
 def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> None:
@@ -126,7 +126,9 @@ def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> No
         StoreError: the store cannot be written.
     """
     if not of.digest:
-        raise ValueError(f"the files of {of.name} are not here, so what it says has no owner")
+        raise ValueError(
+            f"the files of {of.name} are not on this machine, so its results cannot be attributed"
+        )
     known, table = schema.networks, schema.features
     with store.writing(size=sum(vector.nbytes for vector in rows.values())) as connection:
         named = {"kind": of.kind, "name": of.name, "digest": of.digest}
@@ -158,9 +160,9 @@ def put_vectors(store: Store, of: Network, rows: Mapping[str, FloatArray]) -> No
 def stamp(study: Study, store: Store) -> str:
     """Changes when what is kept of any of the study's networks does; "" where it names none."""
     networks = networks_of(study, store)
-    found = [[each.kind, each.digest, *_said(store, each)] for each in networks]
-    known_any = any(count for *_, count, _ in found)
-    return keys.digest([SETS_VERSION, found, real_stamp(study, store)]) if known_any else ""
+    result = [[each.kind, each.digest, *_said(store, each)] for each in networks]
+    known_any = any(count for *_, count, _ in result)
+    return keys.digest([SETS_VERSION, result, real_stamp(study, store)]) if known_any else ""
 
 
 def _said(store: Store, of: Network) -> tuple[int, float]:
@@ -175,7 +177,7 @@ def _said(store: Store, of: Network) -> tuple[int, float]:
 def real_vectors(study: Study, store: Store, of: Network, role: str) -> FloatArray:
     """What a network makes of the real pictures of a role, shape (M, D); no rows where not all are kept."""
     folder = study.features.real_for(role)
-    subjects = real_subjects(store, folder) if folder and looks_at_real(of) else ()
+    subjects = real_subjects(store, folder) if folder and is_real_network(of) else ()
     return _stacked(store, of, subjects, _said(store, of))
 
 
@@ -189,9 +191,9 @@ def _stacked(store: Store, of: Network, subjects: tuple[str, ...], _state: tuple
     return np.stack(readable) if readable else np.zeros((0, 0), np.float32)
 
 
-def real_to_look_at(study: Study, store: Store, of: Network) -> tuple[int, list[str]]:
+def missing_real_features(study: Study, store: Store, of: Network) -> tuple[int, list[str]]:
     """How many real pictures a study has for a network, and those that it did not look at yet."""
-    folders = folders_of(study) if looks_at_real(of) else []
+    folders = folders_of(study) if is_real_network(of) else []
     subjects = list(dict.fromkeys(each for folder in folders for each in real_subjects(store, folder)))
     kept = vectors(store, of, subjects)
     return len(subjects), [subject for subject in subjects if subject not in kept]
@@ -207,7 +209,7 @@ def _arithmetics(study: Study, store: Store, model: str, resolved: ResolvedModel
     probes = [probe for each in study.probe_sets for probe in each.probes]
     return {
         context.numerics
-        for way in keys.image_ways(study.sampling, probes)
+        for way in keys.image_seed_settings(study.sampling, probes)
         for context in reading.image_contexts(store, mine, study.sampling, way, judges)
     }
 

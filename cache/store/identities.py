@@ -10,7 +10,7 @@ from backends.checkpoints.resolved import ResolvedModels
 from backends.checkpoints.sources import kind_of
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, Study
-from backends.text.asking import asked_anew
+from backends.text.rendering import rendering_digest
 
 
 def identity_in(study: Study, spec: ModelSpec, models: ResolvedModels | None = None) -> ModelIdentity:
@@ -28,7 +28,7 @@ def identity_in(study: Study, spec: ModelSpec, models: ResolvedModels | None = N
     return replace(model.identity, asked=_asked(study, model.located.folder))
 
 
-def asked_by(study: Study, spec: ModelSpec, models: ResolvedModels | None = None) -> str | None:
+def rendering_of(study: Study, spec: ModelSpec, models: ResolvedModels | None = None) -> str | None:
     """See `ModelIdentity.asked`; None for pictures, and where the model's files are not here."""
     return _asked(study, models[spec.name].located.folder if models is not None else _folder(spec))
 
@@ -36,7 +36,7 @@ def asked_by(study: Study, spec: ModelSpec, models: ResolvedModels | None = None
 def _asked(study: Study, folder: Path | None) -> str | None:
     if study.modality != "text" or folder is None:
         return None
-    return asked_anew(folder, study.protocol, study.date)
+    return rendering_digest(folder, study.protocol, study.date)
 
 
 def _folder(spec: ModelSpec) -> Path | None:

@@ -29,7 +29,7 @@ def read_pixels(path: Path) -> NDArray[np.uint8] | None:
         return None
 
 
-class Copied(NamedTuple):
+class CopiedImages(NamedTuple):
     """Pictures that came from another folder, and those whose content is not what their names say."""
 
     new: int
@@ -71,7 +71,7 @@ class ImageFiles:
         return digest
 
     def thumbnail(self, digest: str) -> Path:
-        """A small version of an image, made where there is none yet; the image itself where that is small."""
+        """A small version of an image, made if there is none yet; the image itself where that is small."""
         path = self.path(digest)
         small = self.folder.parent / "thumbnails" / digest[:2] / f"{digest}.webp"
         if small.is_file():
@@ -104,7 +104,7 @@ class ImageFiles:
 
     def copy_from(
         self, folder: Path, progress: Callable[[int, int], None] = lambda done, total: None
-    ) -> Copied:
+    ) -> CopiedImages:
         """Take over all images of another folder of this kind that are not here whole.
 
         Args:
@@ -125,7 +125,7 @@ class ImageFiles:
                     self._put(source.stem, content)
                     new += 1
             progress(done, len(files))
-        return Copied(new, damaged)
+        return CopiedImages(new, damaged)
 
     def _put(self, digest: str, content: bytes) -> None:
         """Written beside its place, then renamed; not flushed one by one, as who reads them looks at what they hold."""

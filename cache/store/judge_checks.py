@@ -1,4 +1,4 @@
-"""How right a study's judges are on real pictures: asked once for each judge, read by pages without weights."""
+"""How accurate a study's judges are on real pictures: asked once for each judge, read by pages without weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cache.store.keys import Context
 from cache.store.reading import judges_digest
 
 
-def judges_are_here(study: Study) -> None:
+def check_judge_files(study: Study) -> None:
     """Raises CheckpointError where a judge's folder or file is missing: its metrics would silently have no value."""
     for spec in study.judges:
         if spec.path != NUDENET and not is_on_hub(spec.path) and not Path(spec.path).exists():
@@ -65,7 +65,7 @@ def _check_labels(study: Study, spec: JudgeSpec, classes: Sequence[str]) -> None
     asked |= {concept for name, concept in concepts_to_forget(study) if name == domain}
     if asked and classes and asked.isdisjoint(classes):
         raise StudyError(
-            f"the judge of {domain} knows none of the study's concepts: it says {', '.join(list(classes)[:3])}, "
+            f"the judge of {domain} knows none of the study's concepts: it has {', '.join(list(classes)[:3])}, "
             f"and the probes ask for {', '.join(sorted(asked)[:3])}",
             where=spec.path,
             how='Give its labels the study\'s names with labels = { "theirs" = "ours" }',

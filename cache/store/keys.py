@@ -79,7 +79,7 @@ OWN = "own"
 """In the place of a setting that each probe brings along: its value is then part of the probe's digest."""
 
 
-class Way(NamedTuple):
+class SeedSetting(NamedTuple):
     """How evidence of one kind is asked for: with a seed, or with settings that probes bring along (`Probe.own`)."""
 
     seed: int
@@ -130,7 +130,7 @@ def context_key(
 
 
 def text_protocol(protocol: ProtocolName, asked: str = "") -> str:
-    """Name and version of a way of asking; `asked`: see `backends.text.asking.asked_anew`."""
+    """Name and version of a way of asking; `asked`: see `backends.text.rendering.asked_anew`."""
     return f"{TEXT_PROTOCOLS[protocol]} {asked}".rstrip()
 
 
@@ -213,10 +213,10 @@ def sampling_settings(sampling: Sampling, seed: int, own: Sequence[str] = ()) ->
     return settings | dict.fromkeys(own, OWN)
 
 
-def image_ways(sampling: Sampling, probes: Sequence[Probe]) -> list[Way]:
+def image_seed_settings(sampling: Sampling, probes: Sequence[Probe]) -> list[SeedSetting]:
     """All ways in which pictures of these probes are drawn; one for all seeds that probes bring along."""
     kinds = dict.fromkeys(probe.own for probe in probes) or {(): None}
-    return [Way(seed, own) for own in kinds for seed in ((0,) if "seed" in own else sampling.seeds)]
+    return [SeedSetting(seed, own) for own in kinds for seed in ((0,) if "seed" in own else sampling.seeds)]
 
 
 def decoding_seeds(decoding: Decoding) -> tuple[int, ...]:

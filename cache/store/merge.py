@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, and_, bindparam, delete, insert, select, tuple_, update
 
 from cache.store import codec, schema
-from cache.store.image_files import Copied, ImageFiles
+from cache.store.image_files import CopiedImages, ImageFiles
 from cache.store.interface import BrokenPage, Store
 from cache.store.named_pictures import pictures_named
 from cache.store.rows import Row, is_sound, rows_of, rows_with
@@ -96,7 +96,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeResult:
     """What taking over a store changed.
 
     Attributes:
@@ -105,7 +105,7 @@ class Merged:
     """
 
     tables: Mapping[str, Counts]
-    pictures: Copied
+    pictures: CopiedImages
 
     @property
     def taken(self) -> int:
@@ -139,7 +139,7 @@ class Selection:
         return table in self.rows and self.rows[table](row)
 
 
-class _Nothing(Exception):
+class _NothingWritten(Exception):
     """Ends a transaction in which nothing was written, so that nothing else is said to have changed."""
 
 
@@ -149,7 +149,7 @@ def merge(
     pictures: Path | None = None,
     progress: Progress = lambda what, done, total: None,
     only: Selection | None = None,
-) -> Merged:
+) -> MergeResult:
     """Take over everything that another store has and this one lacks, or has an older or damaged one of.
 
     Args:
@@ -164,11 +164,11 @@ def merge(
     """
     own = other.path.parent / "images"
     images = ImageFiles(own if only else store.path.parent / "images")
-    copied = Copied(0, 0)
+    copied = CopiedImages(0, 0)
     # The copy of an older store has pictures of its own: strips that stood in other files beside its database.
     for folder in () if only else dict.fromkeys((pictures or own, own)):
         new, damaged = images.copy_from(folder, lambda *count: progress("pictures", *count))
-        copied = Copied(copied.new + new, copied.damaged + damaged)
+        copied = CopiedImages(copied.new + new, copied.damaged + damaged)
     counts = {name: Counts() for name in (*RULES, "evidence")}
     try:
         with store.writing() as connection:
@@ -179,10 +179,10 @@ def merge(
             evidence = _Evidence(connection, store, other, images, counts["evidence"], only)
             evidence.merge(numbers["contexts"], lambda *count: progress("evidence", *count))
             if not sum(each.taken for each in counts.values()):
-                raise _Nothing
-    except _Nothing:
+                raise _NothingWritten
+    except _NothingWritten:
         pass
-    return Merged(counts, copied)
+    return MergeResult(counts, copied)
 
 
 def _merge_table(
@@ -264,7 +264,7 @@ def _translated(table: Table, row: Row, numbers: Numbers) -> dict[str, Any] | No
     return values
 
 
-class _Held(NamedTuple):
+class _EvidencePlace(NamedTuple):
     """Where a piece of evidence lies."""
 
     cell: int
@@ -274,7 +274,7 @@ class _Held(NamedTuple):
     sound: bool
 
 
-class _Wanted(NamedTuple):
+class _MissingEvidence(NamedTuple):
     """A piece of evidence that is to come."""
 
     digest: str
@@ -293,7 +293,7 @@ class _Evidence:
     images: ImageFiles
     counts: Counts
     only: Selection | None
-    wanted: dict[int, list[_Wanted]] = field(default_factory=dict)
+    wanted: dict[int, list[_MissingEvidence]] = field(default_factory=dict)
     """Their cell -> what is taken from it."""
     owners: dict[int, tuple[int, str]] = field(default_factory=dict)
     """Their cell -> our context and the kind of what is in it."""
@@ -322,7 +322,9 @@ class _Evidence:
                 self._copy(number, rows.get(number))
             progress(start + len(some), len(cells))
 
-    def _choose(self, ours: Mapping[str, _Held], theirs: Mapping[str, _Held], owner: int, kind: str) -> None:
+    def _choose(
+        self, ours: Mapping[str, _EvidencePlace], theirs: Mapping[str, _EvidencePlace], owner: int, kind: str
+    ) -> None:
         """Note what is taken of a context's evidence; `owner` is our number of the context."""
         for digest, piece in theirs.items():
             mine = ours.get(digest)
@@ -338,7 +340,7 @@ class _Evidence:
                 continue
             else:
                 becomes = "newer"
-            self.wanted.setdefault(piece.cell, []).append(_Wanted(digest, piece.row, becomes))
+            self.wanted.setdefault(piece.cell, []).append(_MissingEvidence(digest, piece.row, becomes))
             self.owners[piece.cell] = owner, kind
 
     def _copy(self, number: int, row: Row | None) -> None:
@@ -374,7 +376,7 @@ class _Index:
             self._marked = set(connection.execute(select(schema.damage.c.cell)).scalars())
             self._used = set(connection.execute(select(schema.evidence.c.context).distinct()).scalars())
 
-    def of(self, context: int) -> dict[str, _Held]:
+    def of(self, context: int) -> dict[str, _EvidencePlace]:
         """Digest -> where its evidence in a context lies."""
         if context not in self._used:
             return {}
@@ -383,14 +385,14 @@ class _Index:
         with self._store.reading() as connection:
             places = connection.execute(query).all()
         cells = self._cells(context, sorted({cell for _, cell, _ in places}))
-        found: dict[str, _Held] = {}
+        result: dict[str, _EvidencePlace] = {}
         for digest, cell, row in places:
             created, checksum = cells.get(cell, (None, None))
             if isinstance(row, int) and isinstance(created, int | float) and isinstance(checksum, str):
-                found[digest] = _Held(cell, row, created, checksum, cell not in self._marked)
+                result[digest] = _EvidencePlace(cell, row, created, checksum, cell not in self._marked)
             else:
-                found[digest] = _Held(cell, 0, 0.0, "", sound=False)
-        return found
+                result[digest] = _EvidencePlace(cell, 0, 0.0, "", sound=False)
+        return result
 
     def _cells(self, context: int, wanted: Sequence[int]) -> dict[int, tuple[Any, Any]]:
         """Cell -> when it was written, and its checksum, of the cells of a context that can be read."""

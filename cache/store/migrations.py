@@ -18,7 +18,7 @@ from cache.store import schema
 from cache.store.cells import grow_version, replace_rows
 from cache.store.image_files import ImageFiles
 from cache.store.interface import Database
-from cache.store.side_files import remove, side_files, take_in
+from cache.store.side_files import import_recorded, remove, side_files
 
 Tell = Callable[[str], None]
 TO_REMOVE = "files to remove"
@@ -52,7 +52,7 @@ def migrate(database: Database, tell: Tell) -> None:
             continue
         with database.writing() as connection:
             if database.schema_version(connection) < step.version:  # or another process was quicker
-                with kept("what an older cache holds", folder):
+                with kept("the content of an older cache", folder):
                     step.run(connection, folder, tell)
                 database.set_schema_version(connection, step.version)
     _tidy_up(database, tell)
@@ -69,15 +69,16 @@ def _take_in_side_files(connection: Connection, folder: Path, tell: Tell) -> Non
     if not files:
         return
     tell(
-        f"The cache is of an older UnlearnBoard: {_count(len(files))} beside it become part of it, once: {folder}"
+        f"The cache was made by an older UnlearnBoard: {_count(len(files))} beside it are imported into "
+        f"it once: {folder}"
     )
     stamps = {path: stamp for path in files if (stamp := _stamp(path)) is not None}
-    taken = take_in(connection, folder, ImageFiles(folder / "images"))
+    taken = import_recorded(connection, folder, ImageFiles(folder / "images"))
     if taken.unreadable:
         named = ", ".join(str(path.relative_to(folder)) for path in taken.unreadable[:_NAMED])
         more = len(taken.unreadable) - _NAMED
         tell(
-            f"{_count(len(taken.unreadable))} beside the cache cannot be read and stay where they are, what they held "
+            f"{_count(len(taken.unreadable))} beside the cache cannot be read and are left in place; their content "
             f"is computed again: {named}{f' and {more} more' if more > 0 else ''}"
         )
     listed = [[path.relative_to(folder).as_posix(), *stamps[path]] for path in taken.read if path in stamps]
@@ -103,8 +104,8 @@ def _tidy_up(database: Database, tell: Tell) -> None:
     left += remove([path for path in known if path not in left])
     if left:
         tell(
-            f"{_count(len(left))} that the cache has taken in changed meanwhile or cannot be removed and stay where "
-            f"they are: {left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}"
+            f"{_count(len(left))} that were imported into the cache have changed or cannot be removed, and are left "
+            f"in place: {left[0]}{f' and {len(left) - 1} more' if len(left) > 1 else ''}"
         )
     with database.writing() as connection:
         connection.execute(delete(table).where(table.c.key == TO_REMOVE))

@@ -52,12 +52,12 @@ def check_models(
             check = _made(pool, study, spec)
             _write(store, context, check)
         if check.identity:
-            warnings.append(f"{name} is not the same when it is loaded twice: {check.identity}")
+            warnings.append(f"{name} differs when it is loaded twice: {check.identity}")
         elif (
             spec.part == "unlearned"
             and check.report is not None
             and _is_the_original(check.report)
-            and not spec.drawn_otherwise
+            and not spec.samples_differently
         ):
             warnings.append(
                 f"{name}: 0 % of its parameters differ from {original.name}, so nothing was unlearned"
@@ -104,8 +104,8 @@ def model_checks(study: Study, store: Store, names: Sequence[str]) -> dict[str, 
         except CheckpointError:
             continue
     kept = values.kept(store, contexts.values())
-    found = {name: _check(kept[context].get(values.ONLY)) for name, context in contexts.items()}
-    return {name: check for name, check in found.items() if check is not None}
+    result = {name: _check(kept[context].get(values.ONLY)) for name, context in contexts.items()}
+    return {name: check for name, check in result.items() if check is not None}
 
 
 def _made(pool: ModelPool, study: Study, spec: ModelSpec) -> ModelCheck:

@@ -37,7 +37,7 @@ def database_of(path: Path) -> Path:
 
 
 @dataclass(frozen=True, slots=True)
-class Other:
+class OtherStore:
     """Another store that can be read.
 
     Attributes:
@@ -50,7 +50,7 @@ class Other:
 
 
 @contextmanager
-def opened(database: Path, room: Path) -> Iterator[Other]:
+def opened(database: Path, room: Path) -> Iterator[OtherStore]:
     """The store in a database, in a copy of this version that lasts as long as the context; pictures are not copied.
 
     Args:
@@ -70,14 +70,14 @@ def opened(database: Path, room: Path) -> Iterator[Other]:
         try:
             store = open_store(copy, tell=lambda _: None)  # what it says is of the copy
         except StoreError as error:
-            raise StoreError(error.what, where=str(database), how="Ask for another copy") from error
+            raise StoreError(error.what, where=str(database), how="Get another copy") from error
         left = [path.relative_to(name).as_posix() for path in side_files(Path(name))]
         try:
-            yield Other(store, (*unreadable, *left))
+            yield OtherStore(store, (*unreadable, *left))
         except StoreError as error:
             if error.where != str(copy):
                 raise
-            raise StoreError(error.what, where=str(database), how="Ask for another copy") from error
+            raise StoreError(error.what, where=str(database), how="Get another copy") from error
         finally:
             store.close()
 

@@ -22,9 +22,9 @@ from backends.evidence import ImageEvidence, TextEvidence
 from backends.files.remembered import remembered
 from backends.study import NUDENET, Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from cache.store import keys
-from cache.store.identities import asked_by
+from cache.store.identities import rendering_of
 from cache.store.interface import Store
-from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, Way, text_protocol
+from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, SeedSetting, text_protocol
 
 
 def identity_to_read(
@@ -43,7 +43,7 @@ def identity_to_read(
     known = declared_identity(spec)
     if known is None:
         known = identity_of(located_model(spec) if models is None else models[spec.name].located)
-    return known if study is None else replace(known, asked=asked_by(study, spec, models))
+    return known if study is None else replace(known, asked=rendering_of(study, spec, models))
 
 
 def judges_digest(judges: Sequence[JudgeSpec]) -> str:
@@ -68,8 +68,12 @@ def judges_digest(judges: Sequence[JudgeSpec]) -> str:
 def _judge_place(judge: JudgeSpec) -> Path:
     """Where a judge's files are; on the hub, in its cache; in a package, there."""
     if judge.path == NUDENET:
-        found = find_spec(NUDENET)
-        return Path(found.origin).parent if found is not None and found.origin else Path(NUDENET)
+        package_spec = find_spec(NUDENET)
+        return (
+            Path(package_spec.origin).parent
+            if package_spec is not None and package_spec.origin
+            else Path(NUDENET)
+        )
     if not is_on_hub(judge.path):
         return Path(judge.path)
     try:
@@ -116,7 +120,7 @@ def text_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName, da
 
 
 def image_contexts(
-    store: Store, model: ModelIdentity, sampling: Sampling, way: Way, judges: str
+    store: Store, model: ModelIdentity, sampling: Sampling, way: SeedSetting, judges: str
 ) -> list[Context]:
     """Contexts with images of the model under these settings; judges "" takes any judges' word."""
     wanted = keys.sampling_settings(sampling, *way)
@@ -143,7 +147,7 @@ def evidence_for(
         study: the study.
         store: the cache.
         model: name of the model in the study.
-        probes: of the study, or a person's own.
+        probes: of the study, or typed by the user.
         decoding: settings of the answers; None is the study's.
         numerics: only evidence made with this arithmetic; None takes any, float32 first.
         pieces: False leaves out tokens as text and rivals, which metrics do not need.
@@ -153,23 +157,23 @@ def evidence_for(
         Probe id -> evidence; a probe without any is left out.
 
     Raises:
-        CheckpointError: the model's identity is neither declared nor to be had from files.
+        CheckpointError: the model's identity is neither declared nor available from files.
     """
-    found = identity_to_read(study.model(model), study, resolved)
+    model_identity = identity_to_read(study.model(model), study, resolved)
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
-    scored = _of(numerics, score_contexts(store, found, study.protocol, study.date))
+    scored = _of(numerics, score_contexts(store, model_identity, study.protocol, study.date))
     scores = _first_text(store, scored, digests, pieces)
     answers = [
         _first_text(
             store,
-            _of(numerics, answer_contexts(store, found, decoding, seed, study.protocol, study.date)),
+            _of(numerics, answer_contexts(store, model_identity, decoding, seed, study.protocol, study.date)),
             digests,
             pieces,
         )
         for seed in keys.decoding_seeds(decoding)
     ]
-    normed = _of(numerics, gradient_contexts(store, found, study.protocol, study.date))
+    normed = _of(numerics, gradient_contexts(store, model_identity, study.protocol, study.date))
     norms = _first_text(store, normed, digests, pieces=False)
     merged: dict[str, TextEvidence] = {}
     for probe, digest in zip(probes, digests, strict=True):
@@ -188,17 +192,17 @@ def answers_for(
 ) -> dict[str, tuple[str, ...]]:
     """What a language model wrote on these probes under the study's decoding: probe id -> texts in the order of seeds.
 
-    Nothing for a model whose identity is neither declared nor to be had from files.
+    Nothing for a model whose identity is neither declared nor available from files.
     """
     try:
-        found = identity_to_read(study.model(model), study)
+        model_identity = identity_to_read(study.model(model), study)
     except CheckpointError:
         return {}
     digests = [probe.digest() for probe in probes]
     seeds = [
         _first_text(
             store,
-            answer_contexts(store, found, study.decoding, seed, study.protocol, study.date),
+            answer_contexts(store, model_identity, study.decoding, seed, study.protocol, study.date),
             digests,
             pieces=False,
         )
@@ -228,16 +232,16 @@ def images_for(
         probe without any is left out.
 
     Raises:
-        CheckpointError: the model's identity is neither declared nor to be had from files.
+        CheckpointError: the model's identity is neither declared nor available from files.
     """
-    found = identity_to_read(study.model(model), models=resolved)
+    model_identity = identity_to_read(study.model(model), models=resolved)
     sampling = sampling or study.sampling
     judges = judges_digest(study.judges)
     merged: dict[str, dict[int, ImageEvidence]] = {}
-    for way in keys.image_ways(sampling, probes):
+    for way in keys.image_seed_settings(sampling, probes):
         asked = [(probe, probe.digest()) for probe in probes if probe.own == way.own]
         pictures: dict[str, ImageEvidence] = {}
-        for context in _of(numerics, image_contexts(store, found, sampling, way, judges)):
+        for context in _of(numerics, image_contexts(store, model_identity, sampling, way, judges)):
             pictures = store.images(context.key, [digest for _, digest in asked]) | pictures
         for probe, digest in asked:
             if digest in pictures:
@@ -253,12 +257,12 @@ def _of(numerics: str | None, contexts: Sequence[Context]) -> list[Context]:
 def _first_text(
     store: Store, contexts: Iterable[Context], digests: Sequence[str], pieces: bool
 ) -> dict[str, TextEvidence]:
-    found: dict[str, TextEvidence] = {}
+    result: dict[str, TextEvidence] = {}
     for context in contexts:
-        wanted = [digest for digest in digests if digest not in found]
+        wanted = [digest for digest in digests if digest not in result]
         if wanted:
-            found |= store.text(context.key, wanted, pieces=pieces)
-    return found
+            result |= store.text(context.key, wanted, pieces=pieces)
+    return result
 
 
 def _asked(

@@ -83,7 +83,7 @@ def real_stamp(study: Study, store: Store) -> str:
     return keys.digest(held) if held else ""
 
 
-def looks_at_real(of: Network) -> bool:
+def is_real_network(of: Network) -> bool:
     """Whether a network gives real pictures vectors."""
     return of.kind in LOOKING
 

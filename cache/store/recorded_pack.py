@@ -35,7 +35,7 @@ def unpack(pack: Path, store: Path) -> None:
         shutil.copyfileobj(source, target)
 
 
-def take_in(pack: Path, store: Store) -> None:
+def import_recorded(pack: Path, store: Store) -> None:
     """Absorbs the pack's evidence, unless this store took in this very file before.
 
     Raises:

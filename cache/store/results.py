@@ -53,7 +53,7 @@ _NOTHING = pd.DataFrame()
 """Examples of a run that has none; one for all, since making one takes longer than anything else about a run."""
 
 
-class Number(NamedTuple):
+class MetricNumber(NamedTuple):
     """A metric's value with the ends of its 95 % interval and the number of examples; NaN where unknown."""
 
     value: float
@@ -63,7 +63,7 @@ class Number(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class ImportedRun:
     """One run of another tool.
 
     Attributes:
@@ -80,7 +80,7 @@ class Result:
         created: ISO 8601, "" where the files do not say.
         settings: hyper-parameters and whatever else the files say of the run.
         metrics: role/metric -> number.
-        examples: a row an example: columns id, prompt, answer, generation, and values by role/metric; may be empty.
+        examples: one row per example: columns id, prompt, answer, generation, and values by role/metric; may be empty.
     """
 
     tool: str
@@ -88,7 +88,7 @@ class Result:
     protocol: str
     modality: Modality
     model: str
-    metrics: Mapping[str, Number]
+    metrics: Mapping[str, MetricNumber]
     part: Part = "unlearned"
     method: str = ""
     step: float | None = None
@@ -133,7 +133,7 @@ class Result:
         return blake3(text.encode() + examples).hexdigest()[:32]
 
 
-class Imported(NamedTuple):
+class ImportChanges(NamedTuple):
     """What an import changed."""
 
     new: int
@@ -141,7 +141,7 @@ class Imported(NamedTuple):
     known: int
 
 
-def put_results(store: Store, results: Sequence[Result]) -> Imported:
+def put_results(store: Store, results: Sequence[ImportedRun]) -> ImportChanges:
     """Keep runs; those that are here already change nothing, a changed file replaces what it said before.
 
     Raises:
@@ -166,11 +166,11 @@ def put_results(store: Store, results: Sequence[Result]) -> Imported:
             _insert(
                 connection, {key: _still_chosen(each, chosen) for key, each in new.items()}, told_examples
             )
-    return Imported(len(new) - len(outdated), len(outdated), len(keyed) - len(new))
+    return ImportChanges(len(new) - len(outdated), len(outdated), len(keyed) - len(new))
 
 
-def update_results(store: Store, changed: Mapping[str, Result]) -> None:
-    """Write anew the numbers and settings of runs that are here; what identifies them stays.
+def update_results(store: Store, changed: Mapping[str, ImportedRun]) -> None:
+    """Write again the numbers and settings of runs that are here; what identifies them stays.
 
     Raises:
         StoreError: the store cannot be written.
@@ -214,7 +214,7 @@ def collections(store: Store) -> list[Collection]:
         return [Collection(*row) for row in connection.execute(query)]
 
 
-def result(store: Store, key: str) -> Result | None:
+def result(store: Store, key: str) -> ImportedRun | None:
     """One run with its settings, without its examples; None where it is not here."""
     table = schema.results
     query = select(table, schema.result_metrics.c.names).join(schema.result_metrics).where(table.c.key == key)
@@ -236,7 +236,7 @@ def has_any(
         return connection.execute(query).first() is not None
 
 
-def runs_of(store: Store, collection: str) -> dict[str, Result]:
+def runs_of(store: Store, collection: str) -> dict[str, ImportedRun]:
     """All runs of a collection by key, without their examples, in the order of their sources."""
     table = schema.results
     query = select(table, schema.result_metrics.c.names).join(schema.result_metrics)
@@ -248,21 +248,21 @@ def runs_of(store: Store, collection: str) -> dict[str, Result]:
 def example_sums(store: Store, keys: Sequence[str]) -> dict[str, str]:
     """Checksums of what other tools say of single examples, by run; equal ones are equal examples."""
     table = schema.result_examples.c
-    found: dict[str, str] = {}
+    result: dict[str, str] = {}
     with store.reading() as connection:
         for start in range(0, len(keys), _AT_ONCE):
             some = list(keys[start : start + _AT_ONCE])
             query = select(table.key, table.checksum).where(table.key.in_(some))
-            found |= {row.key: row.checksum for row in connection.execute(query)}
-    return found
+            result |= {row.key: row.checksum for row in connection.execute(query)}
+    return result
 
 
-def _read(row: RowMapping) -> Result:
+def _read(row: RowMapping) -> ImportedRun:
     names = json.loads(row["names"])
-    numbers = np.frombuffer(row["numbers"], np.float64).reshape(len(Number._fields), len(names))
+    numbers = np.frombuffer(row["numbers"], np.float64).reshape(len(MetricNumber._fields), len(names))
     known = {name: row[name] for name in (*_IDENTITY, "source", "created") if name != "settings"}
-    metrics = {name: Number(*map(float, numbers[:, place])) for place, name in enumerate(names)}
-    return Result(**known, metrics=metrics, settings=json.loads(row["settings"]))
+    metrics = {name: MetricNumber(*map(float, numbers[:, place])) for place, name in enumerate(names)}
+    return ImportedRun(**known, metrics=metrics, settings=json.loads(row["settings"]))
 
 
 def examples(store: Store, key: str) -> pd.DataFrame:
@@ -279,17 +279,17 @@ def examples(store: Store, key: str) -> pd.DataFrame:
 def settings_of(store: Store, keys: Sequence[str]) -> dict[str, dict[str, object]]:
     """Settings of runs, by key."""
     table = schema.results.c
-    found: dict[str, dict[str, object]] = {}
+    result: dict[str, dict[str, object]] = {}
     with store.reading() as connection:
         for start in range(0, len(keys), _AT_ONCE):
             query = select(table.key, table.settings).where(
                 table.key.in_(list(keys[start : start + _AT_ONCE]))
             )
-            found |= {row.key: json.loads(row.settings) for row in connection.execute(query)}
-    return found
+            result |= {row.key: json.loads(row.settings) for row in connection.execute(query)}
+    return result
 
 
-def _insert(connection: Connection, new: Mapping[str, Result], payloads: Mapping[str, bytes]) -> None:
+def _insert(connection: Connection, new: Mapping[str, ImportedRun], payloads: Mapping[str, bytes]) -> None:
     known: dict[str, int] = {}
     rows, told = [], []
     for key, each in new.items():
@@ -302,10 +302,12 @@ def _insert(connection: Connection, new: Mapping[str, Result], payloads: Mapping
         connection.execute(insert(schema.result_examples), told)
 
 
-def _row(connection: Connection, key: str, each: Result, known: dict[str, int]) -> dict[str, object]:
+def _row(connection: Connection, key: str, each: ImportedRun, known: dict[str, int]) -> dict[str, object]:
     """A run as the table has it; `known` keeps the numbers of lists of metrics, of which few are different."""
     names = sorted(each.metrics)
-    numbers = np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(Number._fields)).T
+    numbers = (
+        np.array([each.metrics[name] for name in names], np.float64).reshape(-1, len(MetricNumber._fields)).T
+    )
     listed = json.dumps(names)
     if listed not in known:
         known[listed] = _metrics_id(connection, listed)
@@ -328,7 +330,7 @@ def _chosen_sources(store: Store, keys: Sequence[str]) -> frozenset[str]:
     return frozenset(each.source for each in found if each is not None)
 
 
-def _still_chosen(each: Result, chosen: frozenset[str]) -> Result:
+def _still_chosen(each: ImportedRun, chosen: frozenset[str]) -> ImportedRun:
     if not chosen or each.source not in chosen or each.part != "retained":
         return each
     return replace(each, settings={**each.settings, CHOSEN: True})

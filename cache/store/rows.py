@@ -15,7 +15,7 @@ from sqlalchemy import LargeBinary, Table, select, tuple_
 
 from cache.store.interface import BrokenPage, Store
 from cache.store.keys import Context
-from cache.store.results import Number
+from cache.store.results import MetricNumber
 from cache.store.runs import RunRecord
 
 Row = Mapping[Any, Any]
@@ -97,7 +97,7 @@ def _is_result(row: Row) -> bool:
         settings = json.loads(row["settings"])
     except (ValueError, RecursionError):
         return False
-    return isinstance(settings, dict) and len(row["numbers"]) % (8 * len(Number._fields)) == 0
+    return isinstance(settings, dict) and len(row["numbers"]) % (8 * len(MetricNumber._fields)) == 0
 
 
 _SAID = {"contexts": _is_context, "runs": _is_run, "results": _is_result}

@@ -99,7 +99,7 @@ results = Table(
     Column("metrics", ForeignKey("result_metrics.id"), nullable=False),
     Column("numbers", BLOB, nullable=False),
 )
-"""Runs of other tools: one row a run, its metrics as one packed vector, so that thousands are read at once."""
+"""Runs of other tools: one row per run, its metrics as one packed vector, so that thousands are read at once."""
 
 result_metrics = Table(
     "result_metrics",

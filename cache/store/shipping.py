@@ -13,7 +13,7 @@ from cache.store.keys import VALUE_KINDS
 from cache.store.opening import open_store
 
 
-def loosen(path: Path) -> None:
+def decompress_cells(path: Path) -> None:
     """Rewrites every cell of a sealed store without compression, and forgets what was derived from the cells before.
 
     The probes' tokens are the same in the cells of all models, and a compressor that sees all of them keeps one.

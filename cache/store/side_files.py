@@ -2,8 +2,8 @@
 
 checks/1-ORIGINAL-MODEL-NUMERICS.json       what was found when a model was loaded
 costs/MODEL.json                            what it cost to make
-denoising/MODEL-TIMESTEPS-NUMERICS.jsonl    its losses on real pictures, a line a picture
-films/DRAWING-PROBE-NUMERICS.png            how a picture formed
+denoising/MODEL-TIMESTEPS-NUMERICS.jsonl    its losses on real pictures, one line per picture
+films/DRAWING-PROBE-NUMERICS.png            a denoising trajectory
 judges/ASKED.json                           what a judge said of real pictures
 """
 
@@ -41,7 +41,7 @@ _NOT_OURS = (
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
+class _FileContent:
     """What a file says.
 
     Attributes:
@@ -56,7 +56,7 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True)
-class TakenIn:
+class MigratedFiles:
     """Files that became evidence, and those that were not understood, or not all of them, and must not be lost."""
 
     read: list[Path] = field(default_factory=list)
@@ -69,14 +69,14 @@ def side_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.suffix != ".tmp")  # half a file of a killed process
 
 
-def take_in(connection: Connection, folder: Path, images: ImageFiles) -> TakenIn:
+def import_recorded(connection: Connection, folder: Path, images: ImageFiles) -> MigratedFiles:
     """Put into the store what the files in a folder say, within a transaction; what it has already stays as it is.
 
     Raises:
         StoreError: a picture cannot be written.
     """
     drawings = _drawings(connection)
-    taken = TakenIn()
+    taken = MigratedFiles()
     for path in side_files(folder):
         try:
             told = _READERS[path.parent.name](path, images, drawings)
@@ -88,7 +88,7 @@ def take_in(connection: Connection, folder: Path, images: ImageFiles) -> TakenIn
     return taken
 
 
-def _put(connection: Connection, told: _Told) -> None:
+def _put(connection: Connection, told: _FileContent) -> None:
     owner = put_context(connection, told.context)
     index = schema.evidence
     known = set(connection.execute(select(index.c.digest).where(index.c.context == owner)).scalars())
@@ -97,45 +97,45 @@ def _put(connection: Connection, told: _Told) -> None:
         put_cell(connection, owner, list(new), codec.encode_values(list(new.values())))
 
 
-def _check(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
+def _check(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _FileContent:
     version, original, mine, numerics = _name(path, 4)
     value = parse_json(_text(path))
     check_from_json(value)
     context = replace(values.checks_context(original, mine, numerics), code_version=int(version))
-    return _Told(context, {values.ONLY: value})
+    return _FileContent(context, {values.ONLY: value})
 
 
-def _cost(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
+def _cost(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _FileContent:
     (fingerprint,) = _name(path, 1)
     value = parse_json(_text(path))
     if not isinstance(value, dict) or not value:
         raise _Unreadable
-    return _Told(values.costs_context(fingerprint), {values.ONLY: value})
+    return _FileContent(values.costs_context(fingerprint), {values.ONLY: value})
 
 
-def _losses(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
+def _losses(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _FileContent:
     fingerprint, timesteps, numerics = _name(path, 3)
     lines = _text(path).splitlines()
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     broken: list[int] = []
     for number, line in enumerate(lines):
         try:
             role, name, losses = json.loads(line)
-            found[values.loss_digest(str(role), str(name))] = [
+            result[values.loss_digest(str(role), str(name))] = [
                 str(role),
                 str(name),
                 [float(loss) for loss in losses],
             ]
         except (ValueError, TypeError):
             broken.append(number)
-    if lines and not found:
+    if lines and not result:
         raise _Unreadable
     # Half a line at the end is what a kill left of it: that loss was never known.
     whole = not broken or broken == [len(lines) - 1]
-    return _Told(values.losses_context(fingerprint, timesteps, numerics), found, whole)
+    return _FileContent(values.losses_context(fingerprint, timesteps, numerics), result, whole)
 
 
-def _film(path: Path, images: ImageFiles, drawings: Mapping[str, str]) -> _Told:
+def _film(path: Path, images: ImageFiles, drawings: Mapping[str, str]) -> _FileContent:
     drawing, probe, numerics = _name(path, 3)
     png = read_plain(path)
     with Image.open(BytesIO(png)) as image:
@@ -144,18 +144,18 @@ def _film(path: Path, images: ImageFiles, drawings: Mapping[str, str]) -> _Told:
         if image.width % len(steps):
             raise _Unreadable
     context = values.trajectories_context(drawings.get(drawing, ""), drawing, numerics)
-    return _Told(context, {probe: {"steps": steps, "picture": images.write(png, thumbnail=False)}})
+    return _FileContent(context, {probe: {"steps": steps, "picture": images.write(png, thumbnail=False)}})
 
 
-def _judge(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _Told:
+def _judge(path: Path, _images: ImageFiles, _drawings: Mapping[str, str]) -> _FileContent:
     (asked,) = _name(path, 1)
     value = parse_json(_text(path))
     if accuracy_from_json(value) is None:
         raise _Unreadable
-    return _Told(values.judges_context("", asked), {values.ONLY: value})
+    return _FileContent(values.judges_context("", asked), {values.ONLY: value})
 
 
-_Reader = Callable[[Path, ImageFiles, Mapping[str, str]], _Told]
+_Reader = Callable[[Path, ImageFiles, Mapping[str, str]], _FileContent]
 _READERS: Mapping[str, _Reader] = {
     "checks": _check,
     "costs": _cost,
@@ -182,13 +182,13 @@ def _drawings(connection: Connection) -> dict[str, str]:
     """Key in a film's name -> fingerprint of the model, where the store has pictures that were drawn the same way."""
     table = schema.contexts
     query = select(*(table.c[name] for name in CONTEXT_FIELDS)).where(table.c.kind == "images")
-    found = {}
+    result = {}
     for context in (Context(*row) for row in connection.execute(query)):
         settings: dict[str, Any] = json.loads(context.settings)
         drawn = keys.canonical(settings | {"judges": ""})
         bare = Context("images", context.fingerprint, "", IMAGE_PROTOCOL, drawn, "", CODE_VERSION["images"])
-        found[bare.key] = context.fingerprint
-    return found
+        result[bare.key] = context.fingerprint
+    return result
 
 
 def remove(paths: Sequence[Path]) -> Iterator[Path]:

@@ -170,10 +170,10 @@ def explain_sqlite(error: BaseException, path: Path, needed: int = 0) -> StoreEr
         return StoreError(full(path.parent, wanted, "the cache"), where=where, how=NOTHING_LOST)
     if "disk i/o" in said:
         return StoreError(
-            "the disk refuses to be written: a quota or a limit of file sizes is reached, the folder was taken away, "
-            "or it is failing",
+            "the disk cannot be written: a quota or file size limit is reached, the folder was removed, or the "
+            "disk is failing",
             where=where,
-            how="Mend that, or choose another folder with UNLEARNBOARD_CACHE; what was stored stays",
+            how="Fix that, or choose another folder with UNLEARNBOARD_CACHE; what was stored is kept",
         )
     if "readonly" in said or "unable to open" in said:
         return StoreError(
@@ -189,7 +189,7 @@ def explain_sqlite(error: BaseException, path: Path, needed: int = 0) -> StoreEr
         return BrokenPage("the cache is damaged", where=where, how="Move the file away; a new one is made")
     if "locked" in said or "busy" in said:
         return StoreError(
-            f"another process kept the cache busy for {BUSY_MILLISECONDS // 1000} s",
+            f"another process locked the cache for {BUSY_MILLISECONDS // 1000} s",
             where=where,
             how="Stop it or wait, then try again",
         )

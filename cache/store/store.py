@@ -175,7 +175,7 @@ class DatabaseStore(Store):
         path = self._images.path(digest)
         if not path.is_file():
             raise StoreError(
-                "this image was deleted", where=str(path), how="Reload the page and make it again"
+                "this image was deleted", where=str(path), how="Reload the page and generate it again"
             )
         return path
 
@@ -227,8 +227,8 @@ class DatabaseStore(Store):
         if study is not None:
             query = query.where(schema.runs.c.study == study)
         with self.reading() as connection:
-            found = [RunRecord.from_row(*row) for row in connection.execute(query)]
-        return [run for run in found if run is not None]
+            result = [RunRecord.from_row(*row) for row in connection.execute(query)]
+        return [run for run in result if run is not None]
 
     def memo(self, key: str) -> bytes | None:
         """Derived numbers that were kept under this key; None where none or damaged."""
@@ -307,12 +307,12 @@ class DatabaseStore(Store):
         if len(digests) <= 500:
             query = query.where(index.c.digest.in_(digests))
         wanted = set(digests)
-        found: dict[int, list[_Place]] = {}
+        result: dict[int, list[_Place]] = {}
         with self.reading() as connection:
             for digest, cell, row in connection.execute(query):
                 if digest in wanted:
-                    found.setdefault(cell, []).append(_Place(digest, row))
-        return found
+                    result.setdefault(cell, []).append(_Place(digest, row))
+        return result
 
     def _get(
         self,
@@ -321,7 +321,7 @@ class DatabaseStore(Store):
         decode: Callable[[bytes, Sequence[int]], list[Evidence]],
     ) -> dict[str, Evidence]:
         cells = self._cells_of(context, digests)
-        found: dict[str, Evidence] = {}
+        result: dict[str, Evidence] = {}
         for cell, payload in self._payloads(list(cells)):
             places = cells[cell]
             try:
@@ -329,8 +329,8 @@ class DatabaseStore(Store):
             except codec.DamagedCell:
                 self._mark_damaged([cell])
                 continue
-            found.update(zip((place.digest for place in places), items, strict=True))
-        return {digest: found[digest] for digest in digests if digest in found}
+            result.update(zip((place.digest for place in places), items, strict=True))
+        return {digest: result[digest] for digest in digests if digest in result}
 
     def _payloads(self, cells: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         """Payloads of the cells whose checksum holds; the others are marked as damaged."""
@@ -348,22 +348,22 @@ class DatabaseStore(Store):
         """Cell, checksum, payload; payload None where the database itself cannot read it."""
         table = schema.cells
         query = select(table.c.id, table.c.checksum, table.c.payload)
-        found: list[tuple[int, str, bytes | None]] = []
+        result: list[tuple[int, str, bytes | None]] = []
         try:
             with self.reading() as connection:
                 for some in _parts(cells):
-                    found += [tuple(row) for row in connection.execute(query.where(table.c.id.in_(some)))]
-            return found
+                    result += [tuple(row) for row in connection.execute(query.where(table.c.id.in_(some)))]
+            return result
         except BrokenPage:
-            found.clear()
+            result.clear()
         for cell in cells:
             try:
                 with self.reading() as connection:
                     row = connection.execute(query.where(table.c.id == cell)).one_or_none()
-                    found.append((cell, "", None) if row is None else tuple(row))
+                    result.append((cell, "", None) if row is None else tuple(row))
             except StoreError:
-                found.append((cell, "", None))
-        return found
+                result.append((cell, "", None))
+        return result
 
     def _verify(self, cells: Sequence[int]) -> None:
         for _ in self._payloads(cells) if cells else ():

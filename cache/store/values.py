@@ -75,12 +75,12 @@ def kept(store: Store, wanted: Iterable[Context], digest: str = "") -> dict[Cont
     for context in made_under(store, sought.values()):
         several[sought[_beside_arithmetic(context)]].append(context)
     values = store.values([context.key for made in several.values() for context in made])
-    found: dict[Context, dict[str, object]] = {}
+    result: dict[Context, dict[str, object]] = {}
     for asked, made in several.items():
         made.sort(key=lambda context: (context.numerics != "float32", context.numerics))
         held = [values[context.key] for context in made]
-        found[asked] = next((each for each in held if (digest in each if digest else each)), {})
-    return found
+        result[asked] = next((each for each in held if (digest in each if digest else each)), {})
+    return result
 
 
 def made_under(store: Store, wanted: Iterable[Context]) -> list[Context]:

@@ -175,7 +175,7 @@ def _whole(
         scores.update((part.index, part.scores) for part in ours.score("base", items, lambda: False))
 
     our_scores = cpu_seconds(score)
-    true_answers = [i for i, item in enumerate(items) if item.rivals][: len(forget)]
+    true_answers = [i for i, item in enumerate(items) if item.alternatives][: len(forget)]
     ends = ours.end_ids("base")
     requests = [
         GenerationRequest("base", items[i].prompt, 0, "", *greedy_beginning(scores[i], ends))

@@ -25,13 +25,13 @@ from app.charts.choices import axis
 from app.charts.many import Ruler, Scene, parallel_many
 from app.charts.points import chart_points
 from app.charts.tradeoff import tradeoff_figure
-from app.looks.model_looks import METHODS
+from app.looks.model_looks import METHOD_LOOKS
 from backends.metrics import METRICS, Direction, TextMetric
 from cache.analysis.frontier import hypervolume, pareto
 from cache.analysis.results_board import results_board
 from cache.analysis.statistics import bootstrap_means
 from cache.store import open_store
-from cache.store.results import Number, Result, put_results
+from cache.store.results import ImportedRun, MetricNumber, put_results
 
 COLLECTION = "benchmark"
 METRIC_COUNT = 20
@@ -79,7 +79,7 @@ def main(count: int = 10_000) -> None:
         board = results_board(opened, [COLLECTION])
         assert (len(board), len(board.keys)) == (count, METRIC_COUNT)
         models = list(board.heads["model"])
-        looks = {model: METHODS[place % 8] for place, model in enumerate(models)}
+        looks = {model: METHOD_LOOKS[place % 8] for place, model in enumerate(models)}
         x, y = axis(keys[0], turn=True), axis(keys[1], turn=True)
 
         def change_of_axis() -> str:
@@ -118,12 +118,12 @@ def metric_keys() -> list[str]:
     ][:10]
 
 
-def random_runs(count: int, keys: list[str]) -> list[Result]:
+def random_runs(count: int, keys: list[str]) -> list[ImportedRun]:
     """Runs of eight methods with random numbers and settings."""
     random = np.random.default_rng(0)
     numbers = random.random((count, len(keys)))
     return [
-        Result(
+        ImportedRun(
             tool="benchmark",
             collection=COLLECTION,
             protocol="corrected",
@@ -132,7 +132,9 @@ def random_runs(count: int, keys: list[str]) -> list[Result]:
             method=f"Method {place % 8}",
             step=float(place // 8),
             settings={"lr": float(numbers[place, 0]), "beta": place % 5},
-            metrics={key: Number(float(value)) for key, value in zip(keys, numbers[place], strict=True)},
+            metrics={
+                key: MetricNumber(float(value)) for key, value in zip(keys, numbers[place], strict=True)
+            },
         )
         for place in range(count)
     ]

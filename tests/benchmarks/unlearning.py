@@ -76,7 +76,7 @@ def _parts() -> tuple[Any, Any, Any]:
     from backends.unlearning.recipes import recipe
     from backends.unlearning.text_methods import METHODS
     from backends.unlearning.text_runs import _trainable
-    from backends.unlearning.text_terms import Rows
+    from backends.unlearning.text_terms import TrainingRows
 
     study = read_study(PACK / "text" / "study.toml")
     model, tokenizer = _trainable(study.original, recipe(METHODS["NPO"], {}), "cpu")
@@ -84,7 +84,7 @@ def _parts() -> tuple[Any, Any, Any]:
     return (
         model,
         tokenizer,
-        Rows(forget, rehearsed_rows(), (), ("I don't know.",), [row.answer for row in forget]),
+        TrainingRows(forget, rehearsed_rows(), (), ("I don't know.",), [row.answer for row in forget]),
     )
 
 

@@ -45,7 +45,7 @@ def test_a_run_is_paused_gone_on_with_evaluated_compared_and_deleted(
 ) -> None:
     server = start_dashboard(study)
     page.goto(f"{server.url}/build")
-    expect(page.get_by_text("Nothing was made of this study yet")).to_be_visible()
+    expect(page.get_by_text("No unlearning runs yet")).to_be_visible()
     choose(page, "SimNPO")
     fill(page, "steps", "400")
     fill(page, "batch", "4")
@@ -62,7 +62,7 @@ def test_a_run_is_paused_gone_on_with_evaluated_compared_and_deleted(
     assert 1 < before < 402
     wait_ready(page)
     first_row(page)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     expect(page.get_by_role("button", name="Pause")).to_have_count(0, timeout=120_000)
     steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
@@ -73,7 +73,7 @@ def test_a_run_is_paused_gone_on_with_evaluated_compared_and_deleted(
     screenshot(page, "build")
     first_row(page)
     page.get_by_role("button", name="Delete").click()
-    expect(page.get_by_text("Nothing was made of this study yet")).to_be_visible()
+    expect(page.get_by_text("No unlearning runs yet")).to_be_visible()
     assert not folder.exists()
     expect(page.get_by_test_id("stSidebar").get_by_text("SimNPO")).to_have_count(0)
 
@@ -111,7 +111,7 @@ def test_what_cannot_be_built_is_said(start_dashboard: StartDashboard, study: Pa
     choose(page, "AltPO")
     page.get_by_role("button", name="Start").click()
     expect(
-        page.get_by_text("AltPO needs another answer to every forget probe, and 4 have none")
+        page.get_by_text("AltPO needs an alternate answer for every forget probe, and 4 have none")
     ).to_be_visible()
     sweep = page.get_by_role("textbox", name="Sweep")
     sweep.fill("speed=1,2")

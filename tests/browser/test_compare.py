@@ -142,7 +142,7 @@ def test_leak_heat_map_tells_more_on_hover_and_by_keyboard(dark_page: Page, boar
     tip = page.get_by_role("tooltip")
     expect(tip).to_contain_text("probability")
     expect(tip).to_contain_text("rank")
-    expect(tip).to_contain_text("First choices here")
+    expect(tip).to_contain_text("Top-k alternatives")
     page.mouse.move(5, 5)
     expect(tip).to_be_hidden()
     tokens.nth(0).focus()
@@ -203,7 +203,7 @@ def test_decoding_settings_live_in_the_address(page: Page, board: Dashboard) -> 
     page.reload()
     wait_ready(page)
     page.get_by_role("button", name="T 0.7 · top-p 0.9 · 40 tokens · 2 seeds").click()
-    page.get_by_role("button", name="As in the study").click()
+    page.get_by_role("button", name="Reset to the study's settings").click()
     expect(page.get_by_role("button", name="Greedy, 120 tokens")).to_be_visible()
     assert "temperature" not in page.url
 

@@ -83,7 +83,7 @@ def test_filters_live_in_the_address_and_come_back_with_a_link(page: Page, board
 
 def test_a_broken_expression_is_said_in_place(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?find=(")
-    expect(page.get_by_role("alert")).to_contain_text("no regular expression")
+    expect(page.get_by_role("alert")).to_contain_text("not a regular expression")
     page.get_by_placeholder("Regular expression").fill("born")
     page.keyboard.press("Enter")
     expect(page.get_by_text(re.compile(r"of 6 probes"))).to_be_visible()

@@ -91,7 +91,7 @@ def _record(path: Path, cache: Path) -> None:
 
 
 def _hostile_scores(spec: ModelSpec, probe: Probe) -> dict[str, TokenScores]:
-    return {ANSWER: token_scores(probe.answer, 0.5, _random(spec.name, probe.id), rivals=3)}
+    return {ANSWER: token_scores(probe.answer, 0.5, _random(spec.name, probe.id), alternatives=3)}
 
 
 @pytest.mark.parametrize("view", ["answers", "diff_original", "diff_reference", "leak"])

@@ -106,10 +106,10 @@ def test_a_copied_link_restores_the_view_in_another_browser(
 
 def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashboard) -> None:
     open_page(page, board, f"?layer=this+study&layer={TOFU.replace(' ', '+')}")
-    warning = page.get_by_text("Not drawn, because measured under another protocol than corrected")
+    warning = page.get_by_text("Not shown, because measured under another protocol than corrected")
     expect(warning).to_be_visible()
     expect_points(page, 17)
-    page.get_by_text("Draw them together").click()
+    page.get_by_text("Show them together").click()
     expect(page.get_by_text("These points were measured under different protocols")).to_be_visible()
     wait_ready(page)
     expect_points(page, 28)
@@ -118,7 +118,7 @@ def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashbo
     imported = f"tofu_{BASE}_forget10_NPO step 90"
     open_page(page, board, f"?layer=this+study&layer={quote(TOFU)}&mix=yes&run=NPO+10&run={quote(imported)}")
     expect(
-        page.get_by_text("The two have different collections of probes, so nothing can be tested.")
+        page.get_by_text("The two have different collections of probes, so no test is possible.")
     ).to_be_visible()
 
 
@@ -130,7 +130,7 @@ def test_published_numbers_keep_their_source_and_flags(page: Page, board: Dashbo
     )
     expect(page.get_by_text("not checked against the paper")).to_be_visible()
     expect(page.get_by_role("link", name="WMDP (Li et al. 2024)")).to_be_visible()
-    expect(page.get_by_text("Faint points are published by others.")).to_be_visible()
+    expect(page.get_by_text("Faint points are published results.")).to_be_visible()
     screenshot(page, "tradeoffs-published")
 
 
@@ -224,13 +224,13 @@ def test_dropped_files_become_runs_and_bad_ones_get_a_line(
     chosen = [files / "muse_results.csv", files / "mine.csv", half]
     upload(page, *chosen)
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("6 new runs, 0 replaced, 0 known already.")).to_be_visible()
-    expect(page.get_by_text("ends in the middle")).to_be_visible()
+    expect(page.get_by_text("6 new runs, 0 replaced, 0 already imported.")).to_be_visible()
+    expect(page.get_by_text("is truncated")).to_be_visible()
     screenshot(page, "runs-import")
-    page.get_by_label("Or a file or folder on this machine").fill(str(files / "saves"))
-    page.get_by_label("Or a file or folder on this machine").press("Enter")
+    page.get_by_label("Or a path on this machine").fill(str(files / "saves"))
+    page.get_by_label("Or a path on this machine").press("Enter")
     page.get_by_role("button", name="Import", exact=True).click()
-    expect(page.get_by_text("0 new runs, 0 replaced, 11 known already.")).to_be_visible()
+    expect(page.get_by_text("0 new runs, 0 replaced, 11 already imported.")).to_be_visible()
     keyed(page, "forget_mine").get_by_role("button", name="Forget").click()
     expect(page.get_by_text("mine", exact=True)).to_have_count(0)
 
@@ -284,6 +284,6 @@ def test_a_layer_with_one_metric_says_so_and_shows_it(page: Page, board: Dashboa
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.get_by_text("1 new runs")).to_be_visible()
     open_page(page, board, "?layer=lonely")
-    expect(page.get_by_text("A plot needs two metrics, and the 1 runs of these layers have")).to_be_visible()
+    expect(page.get_by_text("A plot needs two metrics, but the 1 runs of these layers have")).to_be_visible()
     expect(page.get_by_text("Protocol: mine.")).to_be_visible()
     expect(tables(page)).to_be_visible()

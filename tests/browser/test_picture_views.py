@@ -70,7 +70,7 @@ def test_a_template_becomes_a_sheet_that_is_drawn_kept_and_exported(
     draw = page.get_by_role("button", name="Draw 4 missing")
     expect(draw).to_be_enabled(timeout=20_000)
     draw.click()
-    expect(page.get_by_role("button", name="All drawn")).to_be_visible(timeout=DRAWN_MS)
+    expect(page.get_by_role("button", name="All generated")).to_be_visible(timeout=DRAWN_MS)
     expect(page.locator(".tile img")).to_have_count(4)
     expect(page.get_by_text("rocket flat", exact=True).first).to_be_visible()
     screenshot(page, "sheet")
@@ -87,7 +87,7 @@ def test_a_template_becomes_a_sheet_that_is_drawn_kept_and_exported(
 def test_the_steps_of_two_models_are_drawn_and_kept(page: Page, board: Dashboard) -> None:
     page.goto(f"{board.url}/?{urlencode({'study': 'tiny-pictures', 'view': 'steps'})}")
     wait_ready(page)
-    page.get_by_role("button", name="Draw the steps").click()
+    page.get_by_role("button", name="Generate the steps").click()
     expect(page.locator(".film img")).to_have_count(8, timeout=DRAWN_MS)
     expect(page.locator(".apart")).to_have_count(4)
     expect(page.get_by_text(re.compile("The two pictures (end alike|part at step [1-4])"))).to_be_visible()
@@ -101,13 +101,13 @@ def test_runs_say_what_each_model_changed(page: Page, board: Dashboard) -> None:
     page.goto(f"{board.url}/runs?{urlencode({'study': 'tiny-pictures'})}")
     wait_ready(page)
     expect(page.get_by_text("Models as loaded")).to_be_visible()
-    expect(page.get_by_text("Original loaded twice drew the same picture, bit for bit.")).to_be_visible()
+    expect(page.get_by_text("Original loaded twice generated the same picture, bit for bit.")).to_be_visible()
 
 
 def test_confusion_and_judges_of_the_demo(page: Page, dashboard: Dashboard) -> None:
     page.goto(f"{dashboard.url}/examples?study=neon-pictures")
     wait_ready(page)
-    page.get_by_text("What was asked, and what is shown").click()
+    page.get_by_text("Prompted and recognised concepts").click()
     expect(page.get_by_text("asked style")).to_be_visible()
     expect(page.get_by_text("Most harmed first")).to_be_visible()
     screenshot(page, "confusion")

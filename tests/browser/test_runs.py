@@ -83,7 +83,7 @@ def test_an_evaluation_is_watched_left_cancelled_killed_and_finished(
         with window(browser, "light") as another:
             open_runs(another, server)
             another.get_by_role("button", name="Cancel").click()
-            expect(another.get_by_text("Cancelled. What was evaluated is kept")).to_be_visible(timeout=60_000)
+            expect(another.get_by_text("Cancelled. Finished work is kept")).to_be_visible(timeout=60_000)
             cancelled = stored(study, cache)
             assert 0 < cancelled < PIECES
             another.get_by_role("button", name="Start").click()

@@ -285,7 +285,7 @@ def test_unlearnboard_probes_shows_how_a_file_will_be_read(
     path = json_lines(tmp_path / "forget.json", {"question": "Where?", "truth": "Here", "spans": [1]})
     assert cli.run(["probes", str(path)]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[0].startswith("NO ANSWERS WERE FOUND") and 'columns = { "truth" = "answer" }' in told[0]
+    assert told[0].startswith("NO ANSWERS FOUND") and 'columns = { "truth" = "answer" }' in told[0]
     assert "1 of 1 rows can be used" in told[1]
     assert "JSON Lines; UTF-8; read as probes for language models" in told[2]
     assert [line.split() for line in told[3:6]] == [

@@ -21,9 +21,9 @@ from app.frame import shell
 from backends.probes import benchmarks, columns
 from backends.probes.reading import read_probes
 from cache import importers
-from cache.importers.found import Found
+from cache.importers.findings import ImportFindings
 from cache.store import open_store, schema
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 from tests.docs.documents import PAGES, ROOT
 
 TEXT = PAGES["CONTRIBUTING.md"]
@@ -62,17 +62,17 @@ def test_columns_of_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_results_of_another_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(path: Path) -> Found:
+    def read(path: Path) -> ImportFindings:
         value = json.loads(path.read_text())["forgotten"]
-        found = Found()
+        found = ImportFindings()
         found.results.append(
-            Result(
+            ImportedRun(
                 tool="mine",
                 collection="Mine",
                 protocol="mine",
                 modality="text",
                 model="A",
-                metrics={"forget/probability": Number(value)},
+                metrics={"forget/probability": MetricNumber(value)},
                 source=str(path),
             )
         )

@@ -44,7 +44,7 @@ def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
         stated = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist") or []
     needed = [text for text in stated if "extra" not in str(Requirement(text).marker)]
     environment = make(tmp_path_factory.mktemp("base"), needed, wheel)
-    for place, whose in ((environment.packages, "installed"), (environment.work, "at work")):
+    for place, whose in ((environment.packages, "installed"), (environment.work, "running")):
         for theirs in THEIRS:
             (place / theirs).mkdir()
             (place / theirs / "__init__.py").write_text(f"WHOSE = 'theirs, {whose}'\n", encoding="utf-8")

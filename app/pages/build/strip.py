@@ -19,7 +19,7 @@ from backends.errors import CheckpointError, ModelError, StoreError, StudyError
 from backends.interfaces import PartialImage
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, Sampling, Study
-from cache.evaluate.left_out import naming
+from cache.evaluate.incomplete import with_model_name
 from cache.store import Store
 from cache.store.reading import images_for
 
@@ -31,7 +31,7 @@ WIDTH = 112
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a strip; `path` is None where it is not drawn yet."""
+    """One picture of a strip; `path` is None where it is not generated yet."""
 
     caption: str
     path: Path | None
@@ -48,10 +48,10 @@ def strip_probes(study: Study) -> list[Probe]:
 
 def checkpoints_of(study: Study, label: str) -> list[ModelSpec]:
     """Models of a trajectory by step, at most `MOST`, the first and the last among them."""
-    found = sorted((spec for spec in study.models if spec.method == label), key=lambda spec: spec.step or 0)
-    if len(found) <= MOST:
-        return found
-    return [found[round(place * (len(found) - 1) / (MOST - 1))] for place in range(MOST)]
+    result = sorted((spec for spec in study.models if spec.method == label), key=lambda spec: spec.step or 0)
+    if len(result) <= MOST:
+        return result
+    return [result[round(place * (len(result) - 1) / (MOST - 1))] for place in range(MOST)]
 
 
 def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Job) -> None:
@@ -71,7 +71,7 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
     def show(model: str, _seed: int, image: PartialImage) -> None:
         nonlocal ended
         ended += image.done
-        job.report(min(ended, total), total, f"drawing with {model}")
+        job.report(min(ended, total), total, f"generating with {model}")
 
     for probe in probes:
         try:
@@ -81,7 +81,7 @@ def draw_strip(study: Study, label: str, kept: Store, models: ModelPool, job: Jo
                 probe,
                 _one(study, probe),
                 show,
-                on_problem=lambda model, error: job.remark(naming(model, error)),
+                on_problem=lambda model, error: job.remark(with_model_name(model, error)),
             )
         except (CheckpointError, ModelError, StudyError) as error:
             job.remark(str(error))
@@ -104,7 +104,7 @@ def strip_panel(study: Study, label: str) -> None:
             for frame in frames:
                 with st.container(width=WIDTH, gap="xxsmall"):
                     if frame.path is None:
-                        st.caption("not drawn")
+                        st.caption("not generated")
                     else:
                         st.image(frame.path.read_bytes(), width=WIDTH)
                     st.caption(literal(frame.caption))
@@ -123,7 +123,7 @@ def _caption(spec: ModelSpec) -> str:
 
 def _picture(study: Study, kept: Store, spec: ModelSpec, probe: Probe) -> Path | None:
     try:
-        found = images_for(study, kept, spec.name, [probe], _one(study, probe)).get(probe.id, {})
-        return kept.thumbnail_path(next(iter(found.values())).image) if found else None
+        image = images_for(study, kept, spec.name, [probe], _one(study, probe)).get(probe.id, {})
+        return kept.thumbnail_path(next(iter(image.values())).image) if image else None
     except (CheckpointError, StoreError):
-        return None  # a folder that was deleted, a file that is gone: it counts as not drawn
+        return None  # a folder that was deleted, a file that is gone: it counts as not generated

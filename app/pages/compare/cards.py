@@ -30,7 +30,7 @@ VIEW_NAMES: dict[str, str] = {
     "leak": "Leak heat map",
 }
 NO_TEXT = "◦"  # stands for a token without text of its own: the end of a turn, the rest of a character
-RIVALS_SHOWN = 5
+ALTERNATIVES_SHOWN = 5
 LEGEND_STOPS = 9
 POWERS = tuple(math.log(10) * -power for power in range(4, -1, -1))
 
@@ -84,22 +84,22 @@ def _message(column: TextColumn, probe: Probe, leak: bool) -> tuple[str, str]:
     if column.problem:
         return column.problem, "error"
     if column.awaited and not column.answers:
-        return "Waiting for its turn …", "quiet"
+        return "Waiting …", "quiet"
     if leak and column.scores is None:
         if not probe.answer:
-            return "A prompt of your own has no reference answer to colour.", "quiet"
+            return "Your own prompt has no reference answer to colour.", "quiet"
         if column.awaited:
-            return "The reference is scored once all have answered …", "quiet"
+            return "The reference is scored when all models have answered …", "quiet"
         if column.replay:
             return (
-                "Recorded only: its weights are not here, and no scores of this reference were recorded.",
+                "Recorded only: the weights are not on this machine, and this reference was not scored.",
                 "quiet",
             )
         return "The reference was not scored with this model. Press Run.", "quiet"
     if not leak and not column.answers:
         if column.replay:
             return (
-                "Recorded only: its weights are not here, and no answer to this prompt was recorded.",
+                "Recorded only: the weights are not on this machine, and no answer to this prompt was recorded.",
                 "quiet",
             )
         return "No answer yet. Press Run.", "quiet"
@@ -147,7 +147,7 @@ def _rows(column: TextColumn, original: TextColumn | None, dark: bool) -> list[d
 
 def _likelihoods(scores: TokenScores, dark: bool) -> list[dict[str, Any]]:
     return [
-        _token(piece, likelihood_ink(float(logprob), dark=dark), _facts(scores, i), _rivals(scores, i))
+        _token(piece, likelihood_ink(float(logprob), dark=dark), _facts(scores, i), _alternatives(scores, i))
         for i, (piece, logprob) in enumerate(zip(scores.pieces, scores.logprobs, strict=True))
     ]
 
@@ -166,10 +166,10 @@ def _changes(scores: TokenScores, base: TokenScores, dark: bool) -> list[dict[st
 
 
 def _token(
-    piece: str, ink: tuple[str, str], facts: list[list[str]], rivals: list[list[Any]]
+    piece: str, ink: tuple[str, str], facts: list[list[str]], alternatives: list[list[Any]]
 ) -> dict[str, Any]:
     text = visible(piece).replace("\n", "↵\n").replace("\t", "⇥\t") or NO_TEXT
-    return {"text": text, "background": ink[0], "ink": ink[1], "facts": facts, "rivals": rivals}
+    return {"text": text, "background": ink[0], "ink": ink[1], "facts": facts, "rivals": alternatives}
 
 
 def _facts(scores: TokenScores, index: int) -> list[list[str]]:
@@ -178,16 +178,16 @@ def _facts(scores: TokenScores, index: int) -> list[list[str]]:
     return [
         ["probability", share(math.exp(logprob))],
         ["log-probability", f"{logprob:.2f} nats"],
-        ["rank", "first choice" if rank == 0 else f"{rank + 1:,}"],
+        ["rank", "top-1" if rank == 0 else f"{rank + 1:,}"],
     ]
 
 
-def _rivals(scores: TokenScores, index: int) -> list[list[Any]]:
+def _alternatives(scores: TokenScores, index: int) -> list[list[Any]]:
     """The model's first choices: text, probability, width of its bar in percent."""
     if not scores.top_pieces:
         return []
-    chances = np.exp(scores.top_logprobs[index][:RIVALS_SHOWN])
-    pieces = scores.top_pieces[index][:RIVALS_SHOWN]
+    chances = np.exp(scores.top_logprobs[index][:ALTERNATIVES_SHOWN])
+    pieces = scores.top_pieces[index][:ALTERNATIVES_SHOWN]
     return [
         [visible(piece).replace("\n", "↵"), share(float(chance)), round(100 * float(chance), 1)]
         for piece, chance in zip(pieces, chances, strict=False)
@@ -229,12 +229,14 @@ def _note(column: TextColumn, probe: Probe) -> str:
     if not column.answers:
         return ""
     tokens = sum(answer.n_tokens for answer in column.answers)
-    cut = ["cut at the limit"] if any(answer.finish == "length" for answer in column.answers) else []
+    cut = (
+        ["cut off at the length limit"] if any(answer.finish == "length" for answer in column.answers) else []
+    )
     source = "recorded only" if column.replay else "fresh" if column.fresh else "from cache"
     # Answers of one batch are written side by side: the last one's time is the column's. A recorded answer's time is
     # that of a batch of an evaluation, which says nothing about the wait for this one.
     seconds = [f"{max(answer.seconds for answer in column.answers):.1f} s"] if column.fresh else []
-    stopped = ["stopped, not kept"] if any(not answer.finish for answer in column.answers) else []
+    stopped = ["stopped, not saved"] if any(not answer.finish for answer in column.answers) else []
     return " · ".join([source, f"{tokens} tokens", *seconds, *cut, *stopped, *_kinds(column, probe)])
 
 

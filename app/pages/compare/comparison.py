@@ -1,4 +1,4 @@
-"""What the Compare page shows of one prompt: one column a model, out of the study and the store.
+"""What the Compare page shows of one prompt: one column per model, out of the study and the store.
 
 Pure: reads the store, runs no model, imports neither Streamlit nor torch. What is drawn from a column is decided in
 `app/pages/compare/cards.py` and `app/pages/compare/pictures.py`.
@@ -15,7 +15,7 @@ from backends.evidence import ANSWER, Answer, ImageEvidence, TextEvidence, Token
 from backends.metrics.memorisation import probability
 from backends.metrics.similarity import contains_fact, rouge_l_recall
 from backends.study import Decoding, ModelSpec, Probe, Sampling, Study
-from cache.evaluate.left_out import naming
+from cache.evaluate.incomplete import with_model_name
 from cache.store import Store
 from cache.store.reading import evidence_for, images_for
 
@@ -116,18 +116,18 @@ def _text_column(
 ) -> TextColumn:
     spec = study.model(name)
     try:
-        found = evidence_for(study, store, name, [probe], decoding, resolved=models).get(
+        evidence = evidence_for(study, store, name, [probe], decoding, resolved=models).get(
             probe.id, TextEvidence()
         )
     except CheckpointError as error:
-        return TextColumn(spec, replay=True, problem=naming(name, error))
-    answers = {answer.seed: answer for answer in found.answers}
+        return TextColumn(spec, replay=True, problem=with_model_name(name, error))
+    answers = {answer.seed: answer for answer in evidence.answers}
     written = {seed: state for (model, seed), state in partial.items() if model == name}
     answers |= {seed: answer for seed, (answer, _) in written.items() if seed not in answers}
     return TextColumn(
         spec=spec,
         answers=tuple(answers[seed] for seed in sorted(answers)),
-        scores=found.scores.get(ANSWER),
+        scores=evidence.scores.get(ANSWER),
         growing=frozenset(
             seed for seed, (answer, done) in written.items() if not done and answers[seed] is answer
         ),
@@ -162,10 +162,10 @@ def _image_column(
 ) -> ImageColumn:
     spec = study.model(name)
     try:
-        found = images_for(study, store, name, [probe], sampling, resolved=models).get(probe.id, {})
+        image = images_for(study, store, name, [probe], sampling, resolved=models).get(probe.id, {})
     except CheckpointError as error:
-        return ImageColumn(spec, {}, replay=True, problem=naming(name, error))
-    return ImageColumn(spec, found, replay=not models[name].here)
+        return ImageColumn(spec, {}, replay=True, problem=with_model_name(name, error))
+    return ImageColumn(spec, image, replay=not models[name].here)
 
 
 def measures(column: TextColumn, probe: Probe) -> Measures:

@@ -36,7 +36,7 @@ def decoding_menu() -> None:
             *_reach("temperature", current.temperature),
             current.temperature,
             0.1,
-            help="0 is greedy: always the likeliest token.",
+            help="0 is greedy decoding: always the most probable token.",
         )
         sampled = temperature > 0
         top_p = st.slider(
@@ -45,7 +45,7 @@ def decoding_menu() -> None:
             current.top_p,
             0.05,
             disabled=not sampled,
-            help="Sample only from the likeliest tokens that together have this probability.",
+            help="Sample from the smallest set of most probable tokens that reaches this probability.",
         )
         seeds = _seeds("Seeds", current.seeds, disabled=not sampled)
         chosen = Decoding(int(length), round(temperature, DIGITS), round(top_p, DIGITS), seeds)
@@ -56,7 +56,7 @@ def decoding_menu() -> None:
 
 
 def _reset(changed: bool) -> None:
-    if st.button("As in the study", disabled=not changed, icon=":material/undo:"):
+    if st.button("Reset to the study's settings", disabled=not changed, icon=":material/undo:"):
         state.set_decoding(state.study().decoding)
         state.set_sampling(state.study().sampling)
         st.rerun()
@@ -87,11 +87,11 @@ def sampling_name(sampling: Sampling) -> str:
     return " · ".join(parts)
 
 
-def own_settings_in_a_line(probe: Probe) -> str:
+def own_settings_summary(probe: Probe) -> str:
     """What of the menu's settings a probe's own take the place of; "" where it brings none."""
     seed = [] if probe.seed is None else [f"seed {probe.seed}"]
     named = " and ".join(seed + ([] if probe.guidance is None else [f"guidance {probe.guidance:g}"]))
-    return f"This prompt is drawn with its own {named}, whatever the menu says." if named else ""
+    return f"This prompt is generated with its own {named}, regardless of the menu." if named else ""
 
 
 def _count(number: int, noun: str) -> str:
@@ -109,13 +109,14 @@ def sampling_menu() -> None:
             *_reach("guidance", current.guidance),
             current.guidance,
             0.5,
-            help="How strongly the prompt pulls; 1 is the plain conditional model.",
+            help="Guidance scale: weight of the prompt; 1 means no guidance.",
         )
         negative = st.text_input(
             "Negative prompt",
             current.negative_prompt,
             placeholder="none",
-            help="What is guided away from, of all models that have none of their own. It has no effect at guidance 1.",
+            help="What to guide away from, for all models without a negative prompt of their own. It has "
+            "no effect at guidance scale 1.",
         )
         left, right = st.columns(2)
         with left:
@@ -146,8 +147,8 @@ def _scheduler(current: str) -> str:
         "Scheduler",
         names,
         names.index(current),
-        format_func=lambda name: name or "the models' own",
-        help="How noise becomes a picture. All begin with the same noise for the same seed."
+        format_func=lambda name: name or "the models' default",
+        help="The noise schedule and solver. The same seed gives the same initial noise."
         if fitting
         else "Models of this kind were trained for their own scheduler only.",
         disabled=len(names) == 1,
@@ -160,8 +161,8 @@ def _size(current: int | tuple[int, int] | None) -> int | tuple[int, int] | None
     text = st.text_input(
         "Size, pixels",
         size_name(current),
-        placeholder="the models' own",
-        help="One number for a square, or width x height. Models draw best at the size they were trained at.",
+        placeholder="the models' default",
+        help="One number for a square, or width x height. Models work best at the size they were trained at.",
     )
     size = size_in(text or "")
     if (text or "").strip() and size is None:

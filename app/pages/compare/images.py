@@ -10,7 +10,7 @@ from app.components.image_board import asked_image, image_board
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
 from app.pages.compare.comparison import image_columns
-from app.pages.compare.decoding_menu import own_settings_in_a_line, sampling_menu
+from app.pages.compare.decoding_menu import own_settings_summary, sampling_menu
 from app.pages.compare.picture_export import export_buttons
 from app.pages.compare.pictures import VIEW_NAMES, board, enlarged
 from app.pages.compare.prompt_form import job_about, models_of, prompt_form
@@ -18,10 +18,10 @@ from app.pages.compare.sheet_panel import sheet_panel
 from app.pages.compare.steps_panel import steps_panel
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
-from app.shared.errors import said_plainly
+from app.shared.errors import show_errors
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
-from app.shared.judge_panel import judges_in_a_line
+from app.shared.judge_panel import judges_summary
 from app.shared.resources import pool, problems, store
 from backends.errors import BoardError
 from backends.interfaces import PartialImage
@@ -37,7 +37,10 @@ def panel() -> None:
     prompt_form(_work_for, "Sampling", _settings())
     probe = state.asked()
     if probe is None or not probe.prompt.strip():
-        st.info("Type a prompt above and press Run: every ticked model will draw it.", icon=":material/edit:")
+        st.info(
+            "Type a prompt above and press Run: every selected model will generate a picture.",
+            icon=":material/edit:",
+        )
         return
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         view_choice(VIEW_NAMES)
@@ -46,7 +49,7 @@ def panel() -> None:
     if view == "sheet":
         sheet_panel(probe)
         return
-    if said := own_settings_in_a_line(probe):
+    if said := own_settings_summary(probe):
         st.caption(said)
     if view == "steps":
         steps_panel(probe)
@@ -61,7 +64,7 @@ def _settings() -> str:
     return " ".join(sampling.key(seed) for seed in sampling.seeds)
 
 
-@said_plainly()
+@show_errors()
 def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     """Progress of the run, and the pictures. Redraws the page once when the run has ended."""
     forming: dict[tuple[str, int], PartialImage] = {}
@@ -90,7 +93,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         export_buttons(drawn, study.name, sampling)
-        if said := judges_in_a_line():
+        if said := judges_summary():
             st.caption(literal(said))
     key = f"pictures_{state.study_name()}"
     drawn["full"] = enlarged(store(), asked_image(key))
@@ -107,7 +110,7 @@ def _sample_all(
     """The work of a run, in the worker thread."""
     from cache.evaluate.compare import compare_images
     from cache.evaluate.context import EvaluationContext
-    from cache.evaluate.left_out import naming
+    from cache.evaluate.incomplete import with_model_name
 
     total = len(names) * len(sampling.seeds)
     ended: set[tuple[str, int]] = set()
@@ -119,7 +122,10 @@ def _sample_all(
         job.report(len(ended), total)
 
     def tell(model: str, error: BoardError) -> None:
-        job.problems = {**job.problems, model: naming(model, error)}  # a new one: pages read it meanwhile
+        job.problems = {
+            **job.problems,
+            model: with_model_name(model, error),
+        }  # a new one: pages read it meanwhile
 
     job.report(0, total, "loading models")
     compare_images(

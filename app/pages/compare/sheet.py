@@ -26,13 +26,13 @@ AXIS_NAMES: Mapping[Axis, str] = {
     "guidance": "Guidance",
 }
 MOST_CELLS = 1000
-"""More pictures than a person compares by eye; longer lists belong into a probe file."""
+"""More pictures than a person compares by eye; longer lists belong in a probe file."""
 
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class SheetCell:
     """What one picture of a sheet is made from."""
 
     model: str
@@ -46,7 +46,7 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Values:
+class AxisValues:
     """What each axis can run over; the first of each is taken where the axis is not on the sheet."""
 
     model: tuple[str, ...]
@@ -90,7 +90,7 @@ def prompts(study: Study, template: str, values: Mapping[str, Sequence[str]]) ->
     names = places(template)
     known = {probe.prompt: probe for each in study.probe_sets for probe in each.probes}
     domains = {judge.domain for judge in study.judges} | {domain for domain, _ in concepts_to_forget(study)}
-    found: dict[str, Probe] = {}
+    result: dict[str, Probe] = {}
     for combination in itertools.product(*(values.get(name) or ("{" + name + "}",) for name in names)):
         filled = dict(zip(names, combination, strict=True))
         prompt = _with_values(template, filled)
@@ -98,8 +98,8 @@ def prompts(study: Study, template: str, values: Mapping[str, Sequence[str]]) ->
         # What asks for the forgotten concept is judged by its absence, as the study's own forget probes are.
         forgotten = not concepts_to_forget(study).isdisjoint(concepts.items())
         own = Probe(id=prompt, role="forget" if forgotten else "mine", prompt=prompt, concepts=concepts)
-        found[prompt] = known.get(prompt, own)
-    return tuple(found.values())
+        result[prompt] = known.get(prompt, own)
+    return tuple(result.values())
 
 
 def _with_values(template: str, values: Mapping[str, str]) -> str:
@@ -123,7 +123,7 @@ def label(axis: Axis, value: object) -> str:
     return str(value) if axis == "model" else f"{axis} {value}" if axis == "seed" else f"{value} steps"
 
 
-def cells(columns: Axis, rows: Axis, values: Values, base: Sampling) -> list[list[Cell]]:
+def cells(columns: Axis, rows: Axis, values: AxisValues, base: Sampling) -> list[list[SheetCell]]:
     """The sheet, column by column.
 
     Args:
@@ -139,27 +139,27 @@ def cells(columns: Axis, rows: Axis, values: Values, base: Sampling) -> list[lis
     return sheet
 
 
-def _cell(chosen: Mapping[Axis, object], base: Sampling) -> Cell:
+def _cell(chosen: Mapping[Axis, object], base: Sampling) -> SheetCell:
     model, pair = chosen["model"], chosen.get("pair", (chosen["prompt"], chosen["seed"]))
     assert isinstance(pair, tuple)
     probe, seed = pair
     steps, guidance = chosen["steps"], chosen["guidance"]
     assert isinstance(model, str) and isinstance(probe, Probe) and isinstance(seed, int)
     assert isinstance(steps, int) and isinstance(guidance, float)
-    return Cell(model, probe, replace(base, steps=steps, guidance=guidance, seeds=(seed,)).of(probe))
+    return SheetCell(model, probe, replace(base, steps=steps, guidance=guidance, seeds=(seed,)).of(probe))
 
 
-def batches(wanted: Sequence[Cell]) -> list[tuple[Probe, Sampling, tuple[str, ...]]]:
+def batches(wanted: Sequence[SheetCell]) -> list[tuple[Probe, Sampling, tuple[str, ...]]]:
     """The pictures as calls that make many at once: for each prompt and setting all its models and seeds.
 
     Models x seeds of one call is what is wanted or more only where the sheet is not a full grid, which it always is.
     """
-    grouped: dict[tuple[str, Sampling], list[Cell]] = {}
+    grouped: dict[tuple[str, Sampling], list[SheetCell]] = {}
     for cell in wanted:
         grouped.setdefault((cell.probe.digest(), replace(cell.sampling, seeds=(0,))), []).append(cell)
-    found = []
+    result = []
     for (_, sampling), group in grouped.items():
         seeds = tuple(dict.fromkeys(cell.seed for cell in group))
         models = tuple(dict.fromkeys(cell.model for cell in group))
-        found.append((group[0].probe, replace(sampling, seeds=seeds), models))
-    return found
+        result.append((group[0].probe, replace(sampling, seeds=seeds), models))
+    return result

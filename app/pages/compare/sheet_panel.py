@@ -18,8 +18,8 @@ from app.pages.compare.sheet import (
     AXIS_NAMES,
     MOST_CELLS,
     Axis,
-    Cell,
-    Values,
+    AxisValues,
+    SheetCell,
     batches,
     cells,
     listed,
@@ -29,7 +29,7 @@ from app.pages.compare.sheet import (
     without_own,
 )
 from app.shared import state
-from app.shared.errors import said_plainly
+from app.shared.errors import show_errors
 from app.shared.job_line import job_line, latest, started_here
 from app.shared.jobs import Job, Work
 from app.shared.resources import pool, runner, store
@@ -57,7 +57,7 @@ def sheet_panel(probe: Probe) -> None:
     flat = [cell for column in sheet for cell in column]
     if len(flat) > MOST_CELLS:
         st.warning(
-            f"This sheet has {len(flat):,} pictures; {MOST_CELLS} are the most. Shorten an axis, or write the "
+            f"This sheet has {len(flat):,} pictures; {MOST_CELLS} are the most. Shorten an axis, or put the "
             "prompts into a probe file and run `unlearnboard evaluate`.",
             icon=":material/grid_off:",
         )
@@ -69,7 +69,7 @@ def sheet_panel(probe: Probe) -> None:
     )
 
 
-def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
+def _controls(probe: Probe) -> tuple[Axis, Axis, AxisValues] | None:
     """The axes and their values; None where something typed cannot be used, which is said in place."""
     sampling, study = state.sampling(), state.study()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -108,7 +108,7 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
                     f"Values of {name}",  # a word, by the pattern of places
                     ", ".join(_known(study, name)),
                     key=f"sheet_{state.study_name()}_{name}",
-                    help="Values of this place in the prompt, with commas between them",
+                    help="Values of this placeholder, separated by commas",
                     width=260,
                 )
                 or ""
@@ -116,7 +116,7 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
             for name in places(probe.prompt)
         }
     if steps is None or guidance is None:
-        st.caption("Type numbers with commas between them, for instance 5, 10, 25.")
+        st.caption("Type numbers separated by commas, for instance 5, 10, 25.")
         return None
     asked = (
         prompts(study, probe.prompt, filled)
@@ -125,7 +125,7 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, Values] | None:
     )
     asked = tuple(without_own(each, (columns, rows)) for each in asked)
     models = tuple(state.chosen_models())
-    values = Values(models, asked, sampling.seeds, tuple(int(step) for step in steps), guidance)
+    values = AxisValues(models, asked, sampling.seeds, tuple(int(step) for step in steps), guidance)
     return columns, rows, values
 
 
@@ -139,10 +139,10 @@ def _asked(probe: Probe, many: bool) -> tuple[Probe, ...]:
 
 def _known(study: Study, name: str) -> list[str]:
     """Concepts of that domain that the study's probes ask for, a few."""
-    found = [
+    result = [
         probe.concepts[name] for each in study.probe_sets for probe in each.probes if name in probe.concepts
     ]
-    return list(dict.fromkeys(found))[:6]
+    return list(dict.fromkeys(result))[:6]
 
 
 def _numbers(
@@ -154,12 +154,12 @@ def _numbers(
     return numbers(text or "", low, high)
 
 
-@said_plainly()
+@show_errors()
 def _results(
     columns: Axis,
     rows: Axis,
-    values: Values,
-    sheet: Sequence[Sequence[Cell]],
+    values: AxisValues,
+    sheet: Sequence[Sequence[SheetCell]],
     job: Job | None,
     was_active: bool,
 ) -> None:
@@ -173,39 +173,40 @@ def _results(
         forming = job.partial() if active else {}
         if was_active and not active:
             st.rerun()
-    found = _stored(study, store(), [cell for column in sheet for cell in column])
-    missing = [cell for column in sheet for cell in column if found[id(cell)] is None]
+    stored = _stored(study, store(), [cell for column in sheet for cell in column])
+    missing = [cell for column in sheet for cell in column if stored[id(cell)] is None]
     here = [cell for cell in missing if available(study.model(cell.model))]
-    drawn = sheet_board(study, store(), columns, rows, values, sheet, found, forming, dark=is_dark())
+    drawn = sheet_board(study, store(), columns, rows, values, sheet, stored, forming, dark=is_dark())
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button(
-            f"Draw {len(here)} missing" if here else "All drawn",
+            f"Generate {len(here)} missing" if here else "All generated",
             type="primary" if here else "secondary",
             icon=":material/brush:",
             disabled=not here or was_active,
             key="draw_sheet",
         ):
             flat = [cell for column in sheet for cell in column]
-            title = f"Drawing {len(here)} pictures"
+            title = f"Generating {len(here)} pictures"
             submitted = runner().submit(title, KIND, _topic(flat), _work(study, here))
             started_here(submitted)
             st.rerun()
         export_buttons(drawn, study.name, state.sampling())
         if len(here) < len(missing):
             st.caption(
-                f"{len(missing) - len(here)} pictures are not recorded, and their models' weights are not here."
+                f"{len(missing) - len(here)} pictures are not recorded, and the weights of their models "
+                "are not on this machine."
             )
     key = f"sheet_{state.study_name()}"
     drawn["full"] = enlarged(store(), asked_image(key))
     image_board(drawn, key=key, on_view=state.show_view)
 
 
-def _stored(study: Study, kept: Store, flat: Sequence[Cell]) -> dict[int, ImageEvidence | None]:
+def _stored(study: Study, kept: Store, flat: Sequence[SheetCell]) -> dict[int, ImageEvidence | None]:
     """What is stored of each cell, by its id(); the store is asked once for each model and setting."""
-    groups: dict[tuple[str, Sampling], list[Cell]] = {}
+    groups: dict[tuple[str, Sampling], list[SheetCell]] = {}
     for cell in flat:
         groups.setdefault((cell.model, replace(cell.sampling, seeds=(0,))), []).append(cell)
-    found: dict[int, ImageEvidence | None] = {}
+    result: dict[int, ImageEvidence | None] = {}
     for (model, sampling), group in groups.items():
         probes = list({cell.probe.id: cell.probe for cell in group}.values())
         seeds = tuple(dict.fromkeys(cell.seed for cell in group))
@@ -213,24 +214,24 @@ def _stored(study: Study, kept: Store, flat: Sequence[Cell]) -> dict[int, ImageE
             pictures = images_for(study, kept, model, probes, replace(sampling, seeds=seeds))
         except CheckpointError:
             pictures = {}  # a model that cannot be read; the sidebar says why
-        found |= {id(cell): pictures.get(cell.probe.id, {}).get(cell.seed) for cell in group}
-    return found
+        result |= {id(cell): pictures.get(cell.probe.id, {}).get(cell.seed) for cell in group}
+    return result
 
 
-def _topic(flat: Sequence[Cell]) -> tuple[str, ...]:
+def _topic(flat: Sequence[SheetCell]) -> tuple[str, ...]:
     parts = [f"{cell.model}/{cell.probe.digest()}/{cell.sampling.key(cell.seed)}" for cell in flat]
     return (state.board_name(), *parts)
 
 
-def _work(study: Study, wanted: Sequence[Cell]) -> Work:
+def _work(study: Study, wanted: Sequence[SheetCell]) -> Work:
     return partial(_draw, study, store(), pool(), list(wanted))
 
 
-def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[Cell], job: Job) -> None:
+def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[SheetCell], job: Job) -> None:
     """The work of a run, in the worker thread."""
     from cache.evaluate.compare import compare_images
     from cache.evaluate.context import EvaluationContext
-    from cache.evaluate.left_out import naming
+    from cache.evaluate.incomplete import with_model_name
 
     ended: set[tuple[str, str, str]] = set()
     job.report(0, len(wanted), "loading models")
@@ -252,5 +253,5 @@ def _draw(study: Study, kept: Store, models: ModelPool, wanted: Sequence[Cell], 
             sampling,
             show,
             job.remark,
-            lambda model, error: job.remark(naming(model, error)),
+            lambda model, error: job.remark(with_model_name(model, error)),
         )

@@ -1,4 +1,4 @@
-"""Steps on Compare: what two models predict at chosen steps from the same noise, and the step at which they part."""
+"""Steps on Compare: what two models predict at chosen steps from the same noise, and the step at which they diverge."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import streamlit as st
 
 from app.components.image_board import image_board
 from app.looks.theme import is_dark
-from app.pages.compare.pictures import film_board
+from app.pages.compare.pictures import trajectory_board
 from app.shared import state
-from app.shared.errors import said_plainly
+from app.shared.errors import show_errors
 from app.shared.job_line import job_line, latest, started_here
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store
@@ -20,7 +20,7 @@ from backends.interfaces import PartialImage
 from backends.pool import ModelPool
 from backends.study import Probe, Sampling, Study
 from cache.store import Store
-from cache.store.films import PARTED, film
+from cache.store.denoising_trajectories import DIVERGENCE, stored_trajectory
 
 KIND = "steps"
 POLL_SECONDS = 0.7
@@ -32,7 +32,7 @@ def steps_panel(probe: Probe) -> None:
     others = [name for name in state.chosen_models() if name != study.original.name]
     if not others:
         st.info(
-            "Tick a model beside the original: its steps are shown under the original's.",
+            "Select another model: its steps are shown below the original's.",
             icon=":material/layers:",
         )
         return
@@ -47,7 +47,7 @@ def steps_panel(probe: Probe) -> None:
     st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, pair, one, topic, job, active)
 
 
-@said_plainly()
+@show_errors()
 def _results(
     probe: Probe,
     pair: tuple[str, str],
@@ -62,28 +62,32 @@ def _results(
         job_line(job)
         if was_active and not active:
             st.rerun()
-    films = [film(study, store(), name, probe, sampling) for name in pair]
+    films = [stored_trajectory(study, store(), name, probe, sampling) for name in pair]
     if films[0] is None or films[1] is None:
         here = all(available(study.model(name)) for name in pair)
         if was_active:
             return
         st.info(
-            "How these two pictures form was not drawn yet."
+            "The denoising trajectories of these two pictures was not generated yet."
             if here
-            else "Weights of one of the two models are not on this machine, so how its picture forms cannot be drawn.",
+            else "Weights of one of the two models are not on this machine, so its denoising trajectory "
+            "cannot be generated.",
             icon=":material/movie:",
         )
-        if here and st.button("Draw the steps", type="primary", icon=":material/movie:", key="draw_steps"):
+        if here and st.button(
+            "Generate the steps", type="primary", icon=":material/movie:", key="draw_steps"
+        ):
             work = partial(_draw, study, store(), pool(), pair, probe, sampling)
-            submitted = runner().submit("Drawing step by step", KIND, topic, work)
+            submitted = runner().submit("Generating step by step", KIND, topic, work)
             started_here(submitted)
             st.rerun()
         return
-    drawn = film_board(study, probe, pair, films[0], films[1], dark=is_dark())
+    drawn = trajectory_board(study, probe, pair, films[0], films[1], dark=is_dark())
     image_board(drawn, key=f"film_{state.study_name()}", on_view=state.show_view)
     st.caption(
-        "Each frame is the clean picture that the model predicts after that step. The number under a pair is their "
-        f"root mean squared difference, 0 to 1; they part at the first step from which it stays above {PARTED:g}."
+        "Each frame is the clean picture that the model predicts after that step. The number under a "
+        "pair is their root mean squared difference, 0 to 1; they diverge at the first step from which "
+        f"it stays above {DIVERGENCE:g}."
     )
 
 
@@ -97,7 +101,7 @@ def _draw(
     job: Job,
 ) -> None:
     """The work of a run, in the worker thread."""
-    from cache.store.films import make_film
+    from cache.store.denoising_trajectories import make_trajectory
 
     total = len(pair) * sampling.steps
     job.report(0, total, "loading models")
@@ -106,4 +110,4 @@ def _draw(
         def tell(partial: PartialImage, before: int = number * sampling.steps) -> None:
             job.report(before + partial.step, total)
 
-        make_film(study, kept, models, name, probe, sampling, tell, job.stopping)
+        make_trajectory(study, kept, models, name, probe, sampling, tell, job.stopping)

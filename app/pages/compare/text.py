@@ -16,7 +16,7 @@ from app.pages.compare.decoding_menu import decoding_menu
 from app.pages.compare.prompt_form import job_about, models_of, prompt_form
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
-from app.shared.errors import said_plainly
+from app.shared.errors import show_errors
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
 from app.shared.resources import pool, problems, store
@@ -35,7 +35,7 @@ def panel() -> None:
     probe = state.asked()
     if probe is None or not probe.label.strip():
         st.info(
-            "Type a prompt above and press Run: every ticked model will answer it.", icon=":material/edit:"
+            "Type a prompt above and press Run: every selected model will answer it.", icon=":material/edit:"
         )
         return
     if probe.turns:
@@ -47,13 +47,15 @@ def panel() -> None:
             view_choice(VIEW_NAMES)
             decoding_menu()
         else:
-            st.caption("A text by itself is scored, not answered: the colours say how likely each token is.")
+            st.caption(
+                "A text without a prompt is scored, not answered: the colours say how likely each token is."
+            )
     job = job_about(probe, state.decoding().key())
     active = job is not None and job.active
     st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
 
 
-@said_plainly()
+@show_errors()
 def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     """Progress of the run, and the cards. Redraws the page once when the run has ended."""
     written: dict[tuple[str, int], tuple[Answer, bool]] = {}
@@ -84,7 +86,7 @@ def _answer_all(
     """The work of a run, in the worker thread."""
     from cache.evaluate.compare import compare_text
     from cache.evaluate.context import EvaluationContext
-    from cache.evaluate.left_out import naming
+    from cache.evaluate.incomplete import with_model_name
 
     total = len(names) * (len(decoding.seeds) if decoding.temperature else 1)
     ended: set[tuple[str, int]] = set()
@@ -96,7 +98,10 @@ def _answer_all(
         job.report(len(ended), total, "" if len(ended) < total else "scoring the reference")
 
     def tell(model: str, error: BoardError) -> None:
-        job.problems = {**job.problems, model: naming(model, error)}  # a new one: pages read it meanwhile
+        job.problems = {
+            **job.problems,
+            model: with_model_name(model, error),
+        }  # a new one: pages read it meanwhile
 
     job.report(0, total, "loading models")
     compare_text(EvaluationContext.of(study, store, pool, job.stopping), names, probe, decoding, show, tell)

@@ -1,1 +1,1 @@
-"""Examples: what stands behind every number, a row a probe."""
+"""Examples: the evidence behind every number, one row per probe."""

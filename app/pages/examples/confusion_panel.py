@@ -25,7 +25,7 @@ def confusion_panel() -> None:
         return
     names = state.chosen_models()
     others = [name for name in names if name != study.original.name] or names
-    with st.expander("What was asked, and what is shown", icon=":material/grid_on:", expanded=False):
+    with st.expander("Prompted and recognised concepts", icon=":material/grid_on:", expanded=False):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
             model = st.selectbox(
                 "Model",
@@ -34,30 +34,30 @@ def confusion_panel() -> None:
                 width=260,
             )
             domain = st.selectbox("Domain", known, key=f"confusion_domain_{state.study_name()}", width=200)
-        found = confusion(study, store(), model, domain)
-        if not found.probes:
+        matrix = confusion(study, store(), model, domain)
+        if not matrix.probes:
             st.info(
-                "No judged pictures of this model are in the cache yet. Evaluate it on Runs.",
+                "The cache has no judged pictures of this model yet. Evaluate it on the Runs page.",
                 icon=":material/image:",
             )
             return
         left, right = st.columns([3, 2], gap="medium")
         with left:
-            _heat_map(found, model, domain)
+            _heat_map(matrix, model, domain)
         with right:
             _ranking(drift(study, store(), model, domain), target_of(study, model).get(domain))
 
 
-def _heat_map(found: Confusion, model: str, domain: str) -> None:
-    cells = [(asked, shown) for asked in found.asked for shown in found.shown if found.count(asked, shown)]
-    share = [found.count(*cell) / found.total(cell[0]) for cell in cells]
+def _heat_map(matrix: Confusion, model: str, domain: str) -> None:
+    cells = [(asked, shown) for asked in matrix.asked for shown in matrix.shown if matrix.count(asked, shown)]
+    share = [matrix.count(*cell) / matrix.total(cell[0]) for cell in cells]
     # Squares on a grid, not plotly's heat map: only points can be clicked in Streamlit.
     figure = go.Figure(
         go.Scatter(
             x=[visible(shown) for _, shown in cells],
             y=[visible(asked) for asked, _ in cells],
             mode="markers+text",
-            text=[str(found.count(*cell)) for cell in cells],
+            text=[str(matrix.count(*cell)) for cell in cells],
             textfont={"color": ["#ffffff" if value > 0.35 else "#1d2129" for value in share]},
             marker={
                 "symbol": "square",
@@ -75,7 +75,7 @@ def _heat_map(found: Confusion, model: str, domain: str) -> None:
         )
     )
     figure.update_layout(
-        height=CELL * len(found.asked) + 120,
+        height=CELL * len(matrix.asked) + 120,
         margin={"l": 10, "r": 10, "t": 36, "b": 10},
         template="plotly_dark" if is_dark() else "plotly_white",
         paper_bgcolor="rgba(0,0,0,0)",
@@ -85,15 +85,15 @@ def _heat_map(found: Confusion, model: str, domain: str) -> None:
             "title": f"shown {visible(domain)}",
             "side": "top",
             "categoryorder": "array",
-            "categoryarray": [visible(name) for name in found.shown],
-            "range": [-0.5, len(found.shown) - 0.5],
+            "categoryarray": [visible(name) for name in matrix.shown],
+            "range": [-0.5, len(matrix.shown) - 0.5],
             "showgrid": False,
         },
         yaxis={
             "title": f"asked {visible(domain)}",
             "categoryorder": "array",
-            "categoryarray": [visible(name) for name in reversed(found.asked)],
-            "range": [-0.5, len(found.asked) - 0.5],
+            "categoryarray": [visible(name) for name in reversed(matrix.asked)],
+            "range": [-0.5, len(matrix.asked) - 0.5],
             "showgrid": False,
         },
     )
@@ -107,15 +107,15 @@ def _heat_map(found: Confusion, model: str, domain: str) -> None:
     points = event["selection"]["points"] if event else []
     if not points:
         st.caption(
-            "Rows are what the prompts asked for, columns what the judge sees. Click a square to open its prompts."
+            "Rows: the concept in the prompt. Columns: what the judge recognises. Click a cell to list its prompts."
         )
         return
     asked, shown = points[0]["customdata"][:2]
-    ids = list(dict.fromkeys(found.probes.get((asked, shown), ())))
+    ids = list(dict.fromkeys(matrix.probes.get((asked, shown), ())))
     probes = {probe.id: probe for probe in state.probes()}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         chosen = st.selectbox(
-            f"{found.count(asked, shown)} pictures of {len(ids)} prompts",
+            f"{matrix.count(asked, shown)} pictures of {len(ids)} prompts",
             ids,
             format_func=lambda probe: visible(probes[probe].label),
             key=f"confusion_probe_{asked}_{shown}",
@@ -142,10 +142,10 @@ def _ranking(rows: list[Drift], forgotten: str | None) -> None:
         hide_index=True,
         column_config={
             "Original": st.column_config.NumberColumn(
-                format="%.0f %%", help="Share of the original's pictures that show what was asked"
+                format="%.0f %%", help="Share of the original's pictures that show the prompted concept"
             ),
             "Model": st.column_config.NumberColumn(
-                format="%.0f %%", help="The same of this model, from the same noise"
+                format="%.0f %%", help="The same for this model, from the same noise"
             ),
             "Change": st.column_config.NumberColumn(
                 format="%+.0f", help="Percentage points; negative is harm"
@@ -155,4 +155,4 @@ def _ranking(rows: list[Drift], forgotten: str | None) -> None:
             ),
         },
     )
-    st.caption("Most harmed first. A judge's own errors are in both columns.")
+    st.caption("Most harmed first. Errors of the judge affect both columns.")

@@ -29,7 +29,7 @@ COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "chang
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ExampleFilter:
     """What a person wants to see.
 
     Attributes:
@@ -49,11 +49,11 @@ class Choice:
     order: str = "change"
 
 
-def chosen_rows(shown: Examples, choice: Choice) -> pd.Index[str]:
+def chosen_rows(shown: Examples, choice: ExampleFilter) -> pd.Index[str]:
     """Ids of the probes to be shown, in order.
 
     Raises:
-        StudyError: the regular expression is none.
+        StudyError: the regular expression is invalid.
     """
     probes, others = shown.probes, shown.changes.columns.drop(shown.original, errors="ignore")
     keep = pd.Series(True, index=probes.index)
@@ -85,9 +85,9 @@ def _pattern(text: str) -> re.Pattern[str]:
         return re.compile(text, re.IGNORECASE)
     except re.error as error:
         raise StudyError(
-            f"this is no regular expression ({error})",
+            f"this is not a regular expression ({error})",
             where=text[:60],
-            how="Put a backslash before signs that are meant literally, such as \\( and \\?",
+            how="Put a backslash before special characters that are meant literally, such as \\( and \\?",
         ) from error
 
 

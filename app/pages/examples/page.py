@@ -1,4 +1,4 @@
-"""Examples: what stands behind every number. One row per probe, all ticked models side by side."""
+"""Examples: the evidence behind every number. One row per probe, all ticked models side by side."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.pages.examples.confusion_panel import confusion_panel
 from app.pages.examples.example_table import (
     COLUMNS,
     ORDERS,
-    Choice,
+    ExampleFilter,
     as_csv,
     as_jsonl,
     chosen_rows,
@@ -25,7 +25,7 @@ from app.pages.examples.example_table import (
     table,
 )
 from app.shared import link, state
-from app.shared.link import Setting
+from app.shared.link import LinkSetting
 from app.shared.metric_card import metric_card
 from app.shared.protocol_choice import protocol_note, under_protocol
 from app.shared.resources import store
@@ -50,7 +50,7 @@ def page() -> None:
     """Filters, counts by model, the rows, and the way to Compare."""
     st.title("Examples", anchor=False)
     st.caption(
-        "What stands behind the numbers: one row per probe, every ticked model beside the original."
+        "The evidence behind the numbers: one row per probe, all selected models beside the original."
         + protocol_note()
     )
     study, board = state.study(), current_scoreboard()
@@ -102,19 +102,19 @@ def _examples(
 
 GROUP, PREFIX = "examples", "examples_"
 SETTINGS = {
-    "role": Setting("", always=True),
-    "metric": Setting("", always=True),
-    "find": Setting(""),
-    "outcome": Setting([]),
-    "subject": Setting(ALL),
-    "tag": Setting(ALL),
-    "different": Setting(False),
-    "order": Setting("change"),
+    "role": LinkSetting("", always=True),
+    "metric": LinkSetting("", always=True),
+    "find": LinkSetting(""),
+    "outcome": LinkSetting([]),
+    "subject": LinkSetting(ALL),
+    "tag": LinkSetting(ALL),
+    "different": LinkSetting(False),
+    "order": LinkSetting("change"),
 }
 
 
 def _settled(name: str, options: Sequence[str] | None = None, usual: str | None = None) -> str:
-    """Session key of a choice, holding an allowed value: from a new link, else from the session, else the usual one."""
+    """Session key of a choice, holding an allowed value: from a new link, else from the session, else the default."""
     setting = replace(SETTINGS[name], allowed=options)
     link.settle(GROUP, {name: setting if usual is None else replace(setting, usual=usual)}, PREFIX)
     return f"{PREFIX}{name}"
@@ -154,7 +154,7 @@ def _role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
     return role, metric
 
 
-def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str]]:
+def _filters(shown: Examples, study: Study, role: str) -> tuple[ExampleFilter, list[str]]:
     text = study.modality == "text"
     names = outcome_names(role)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -164,7 +164,7 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
             icon=":material/search:",
             placeholder="Regular expression",
             persist_state="session",
-            help="In prompts, reference answers and the answers of the ticked models; capitals do not matter.",
+            help="Searches prompts, reference answers and the answers of the selected models; case is ignored.",
             width=210,
         )
         outcomes: list[str] = []
@@ -176,7 +176,8 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
                 selection_mode="multi",
                 key=_settled("outcome", list(names)),
                 persist_state="session",
-                help="Told by rules, no judge: see the card of the metric “Refusals”. The original does not count.",
+                help="Decided by fixed rules, not by a judge model: see the card of the metric “Refusals”. "
+                "The original is not counted.",
             )
         subject = _slice(shown, "Subject", "subject")
         tag = _slice(shown, "Tag", "tag")
@@ -197,21 +198,23 @@ def _filters(shown: Examples, study: Study, role: str) -> tuple[Choice, list[str
             "Only where a model differs", key=_settled("different"), persist_state="session"
         )
     order = str(st.session_state["examples_order"])
-    return Choice(find or "", frozenset(outcomes or ()), subject, tag, different, order), list(columns or ())
+    return ExampleFilter(find or "", frozenset(outcomes or ()), subject, tag, different, order), list(
+        columns or ()
+    )
 
 
 def _slice(shown: Examples, label: str, name: str) -> str:
     """A choice among subjects or tags, where the probes have several; "" for all."""
     cells = shown.probes["tags"] if name == "tag" else [[subject] for subject in shown.probes["subject"]]
-    found = sorted({part for parts in cells for part in parts if part})
-    if len(found) < 2:
+    result = sorted({part for parts in cells for part in parts if part})
+    if len(result) < 2:
         st.session_state.pop(f"examples_{name}", None)
         return ""
     chosen: str = st.selectbox(
         label,
-        [ALL, *found],
+        [ALL, *result],
         format_func=visible,
-        key=_settled(name, [ALL, *found]),
+        key=_settled(name, [ALL, *result]),
         persist_state="session",
         width=150,
     )
@@ -222,7 +225,7 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
     """Improved, same, worse and kinds of answers by model, over all probes of the role."""
     counts = against_original(shown)
     if counts.empty:
-        st.caption("Tick a model beside the original to see what changed.")
+        st.caption("Select another model to see what changed.")
         return
     names = outcome_names(role)
     number = partial(st.column_config.NumberColumn, format="%.3f")
@@ -231,7 +234,7 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
         "better": st.column_config.NumberColumn(
             "Better", help="Probes on which the metric is better than the original’s"
         ),
-        "same": st.column_config.NumberColumn("Same", help="Equal to three digits"),
+        "same": st.column_config.NumberColumn("Same", help="Equal to three decimals"),
         "worse": st.column_config.NumberColumn("Worse"),
         "mean": number("Mean change", format="%+.3f", help="Against the original, on the same probes"),
         "low": number("low", format="%+.3f", help="95 % interval of the mean change, bootstrap over probes"),
@@ -244,8 +247,8 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
         "p": number(
             "p (Holm)",
             format="%.2g",
-            help="Chance of a mean change this large if it had no direction: paired permutation test, or exact McNemar "
-            "for yes/no metrics, corrected for the number of models (Holm)",
+            help="p-value of the mean change: paired permutation test, or exact McNemar test for yes/no "
+            "metrics, Holm-corrected for the number of models",
         ),
         **{kind: st.column_config.NumberColumn(words.capitalize()) for kind, words in names.items()},
     }
@@ -262,8 +265,8 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
     band = _noise(state.board_name(), store().version(), key, board, study, store())
     if band is not None:
         st.caption(
-            f"A/A band: between two seeds of the original this mean moves by at most ±{band.half:.3f} (95 %, "
-            f"{band.pairs} pairs of seeds). A smaller change is what the original does to itself."
+            f"Seed variance: between two seeds of the original this mean moves by at most ±{band.half:.3f} (95 %, "
+            f"{band.pairs} pairs of seeds). A smaller change is within the noise."
         )
 
 
@@ -286,7 +289,7 @@ def _rows(
     chosen = [ids[row] for row in held["selection"]["rows"] if row < len(ids)]
     metric = MetricKey.parse(key).name
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f"{len(ids):,} of {len(shown.probes):,} probes. Tick a row, then:", width="content")
+        st.caption(f"{len(ids):,} of {len(shown.probes):,} probes. Select a row, then:", width="content")
         if st.button(
             "Open in Compare",
             icon=":material/compare:",

@@ -16,7 +16,7 @@ from app.shared.jobs import Job
 from app.shared.resources import store
 from backends.study import Study
 from cache.evaluate.evaluation import Progress
-from cache.evaluate.plan import Plan, plan
+from cache.evaluate.plan import EvaluationPlan, plan
 from cache.store import Store
 
 PIECES_HELP = (
@@ -36,18 +36,18 @@ def evaluation_panel() -> None:
     _problems(known)
 
 
-@st.cache_resource(max_entries=4, show_spinner="Looking at what is in the cache …")
-def _plan(name: str, version: int, numerics: str, _study: Study, _store: Store) -> Plan:
+@st.cache_resource(max_entries=4, show_spinner="Checking the cache …")
+def _plan(name: str, version: int, numerics: str, _study: Study, _store: Store) -> EvaluationPlan:
     return plan(_study, _store, numerics)
 
 
-def _start_form(known: Plan, study: Study) -> None:
+def _start_form(known: EvaluationPlan, study: Study) -> None:
     """Which models to evaluate; nothing where all that can be done is done."""
     ready = to_do(known)
     if not ready:
-        text = "Everything that can be evaluated on this machine has been evaluated."
+        text = "Everything that can be evaluated on this machine is evaluated."
         if known.problems:
-            text += " The other models are shown as they were recorded."
+            text += " The other models are shown from recorded evidence."
         st.success(text, icon=":material/check_circle:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -66,7 +66,7 @@ def _start_form(known: Plan, study: Study) -> None:
         st.rerun()
 
 
-def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> None:
+def _progress(known: EvaluationPlan, study: Study, job: Job | None, was_active: bool) -> None:
     """The job's line and the table of all models, redrawn while the job is on."""
     if job is not None:
         job_line(job, EVALUATION)
@@ -98,7 +98,7 @@ def _progress(known: Plan, study: Study, job: Job | None, was_active: bool) -> N
         st.rerun()
 
 
-def _problems(known: Plan) -> None:
+def _problems(known: EvaluationPlan) -> None:
     """Why some models cannot be evaluated here."""
     if not known.problems:
         return

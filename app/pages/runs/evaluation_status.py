@@ -12,13 +12,13 @@ import pandas as pd
 from backends.study import Study
 from cache.evaluate.cells import cell_of
 from cache.evaluate.evaluation import Progress
-from cache.evaluate.plan import Plan, PlanItem
+from cache.evaluate.plan import EvaluationPlan, PlanItem
 from cache.store.runs import RunRecord
 
 FINGERPRINT_SHOWN = 12
 
 
-def to_do(plan: Plan) -> list[str]:
+def to_do(plan: EvaluationPlan) -> list[str]:
     """Models that have something missing and can be evaluated here."""
     missing = {item.model for item in plan.items if item.missing}
     return [
@@ -29,9 +29,9 @@ def to_do(plan: Plan) -> list[str]:
 
 
 def status_table(
-    plan: Plan, study: Study, progress: Mapping[Hashable, Progress], at_work: str = ""
+    plan: EvaluationPlan, study: Study, progress: Mapping[Hashable, Progress], at_work: str = ""
 ) -> pd.DataFrame:
-    """One row a model, one column a probe set with how many pieces of evidence are there.
+    """One row per model, one column per probe set with how many pieces of evidence are there.
 
     Args:
         plan: what was stored when the page was drawn.
@@ -58,7 +58,7 @@ def status_table(
     return pd.DataFrame(rows, columns=columns)
 
 
-def set_totals(plan: Plan) -> dict[str, int]:
+def set_totals(plan: EvaluationPlan) -> dict[str, int]:
     """How many pieces of evidence one model can have on each probe set."""
     totals: dict[str, dict[str, int]] = {}
     for item in plan.items:
@@ -67,7 +67,7 @@ def set_totals(plan: Plan) -> dict[str, int]:
 
 
 def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:
-    """One row a run, for people; the row's number is the run's position."""
+    """One row per run, for people; the row's number is the run's position."""
     return pd.DataFrame(
         {
             "Model": [run.model for run in runs],

@@ -16,8 +16,8 @@ from app.shared import state
 from app.shared.reference_choice import reference_choice
 from app.shared.resources import store
 from backends.errors import BoardError
-from cache.importers import Found, Imported, Said, grouped, import_results
-from cache.store.results import Result, collections, remove_collection
+from cache.importers import ImportChanges, ImportFindings, Remark, grouped, import_results
+from cache.store.results import ImportedRun, collections, remove_collection
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,14 +39,14 @@ def import_panel() -> None:
     with st.container(border=True):
         count = st.session_state.setdefault("import.count", 0)
         files = st.file_uploader(
-            "Drop result files here",
+            "Upload result files",
             accept_multiple_files=True,
             key=f"import_files_{count}",
             help=FORMATS,
         )
         left, right = st.columns([5, 1], vertical_alignment="bottom")
         path = left.text_input(
-            "Or a file or folder on this machine",
+            "Or a path on this machine",
             key="import_path",
             placeholder="open-unlearning/saves",
         )
@@ -68,7 +68,7 @@ def _import(files: Sequence[UploadedFile], path: str) -> None:
         bar.progress(done / total if total else 1.0, f"Reading {done} of {total} files …")
 
     try:
-        found, changed = Found(), Imported(0, 0, 0)
+        found, changed = ImportFindings(), ImportChanges(0, 0, 0)
         if files:
             with tempfile.TemporaryDirectory() as folder:
                 _unpack(files, Path(folder))
@@ -91,8 +91,8 @@ def _import(files: Sequence[UploadedFile], path: str) -> None:
     st.rerun()
 
 
-def _sum(one: Imported, other: Imported) -> Imported:
-    return Imported(*(left + right for left, right in zip(one, other, strict=True)))
+def _sum(one: ImportChanges, other: ImportChanges) -> ImportChanges:
+    return ImportChanges(*(left + right for left, right in zip(one, other, strict=True)))
 
 
 def _unpack(files: Sequence[UploadedFile], folder: Path) -> None:
@@ -109,7 +109,7 @@ def _unpack(files: Sequence[UploadedFile], folder: Path) -> None:
         place.write_bytes(content)
 
 
-def _relative(found: Found, folder: str) -> Found:
+def _relative(findings: ImportFindings, folder: str) -> ImportFindings:
     """The same with the uploads' own names instead of the temporary folder's.
 
     Without a source: a later upload of that name may be of another run, and replaces nothing.
@@ -118,36 +118,36 @@ def _relative(found: Found, folder: str) -> Found:
     def short(text: str) -> str:
         return text.replace(f"{folder}/", "")
 
-    def shorter(lines: Sequence[Said]) -> list[Said]:
-        return [Said(short(line.where), short(line.what)) for line in lines]
+    def shorter(lines: Sequence[Remark]) -> list[Remark]:
+        return [Remark(short(line.where), short(line.what)) for line in lines]
 
-    return Found(
-        [_uploaded(each, short(each.source)) for each in found.results],
-        shorter(found.problems),
-        shorter(found.left_out),
-        shorter(found.notes),
+    return ImportFindings(
+        [_uploaded(each, short(each.source)) for each in findings.results],
+        shorter(findings.problems),
+        shorter(findings.left_out),
+        shorter(findings.notes),
     )
 
 
-def _uploaded(result: Result, name: str) -> Result:
+def _uploaded(result: ImportedRun, name: str) -> ImportedRun:
     return replace(result, source="", settings={**result.settings, "uploaded": name})
 
 
-def _say(found: Found, changed: Imported) -> None:
+def _say(findings: ImportFindings, changed: ImportChanges) -> None:
     """What the last import did."""
-    kinds = {each.modality for each in found.results}
-    text = f"{changed.new} new runs, {changed.replaced} replaced, {changed.known} known already."
-    if found.results:
+    kinds = {each.modality for each in findings.results}
+    text = f"{changed.new} new runs, {changed.replaced} replaced, {changed.known} already imported."
+    if findings.results:
         st.success(f"{text} They are on the Trade-offs page under Layers.", icon=":material/check_circle:")
         if kinds - {state.study().modality}:
             other = "image" if state.study().modality == "text" else "text"
             st.caption(f"Runs of {other} models are shown with the {other} study.")
     else:
-        st.warning("Nothing that could be understood was found.", icon=":material/help:")
+        st.warning("No supported result files found.", icon=":material/help:")
     for title, lines, shown in (
-        ("notes", found.notes, True),
-        ("could not be used", found.problems, True),
-        ("left out", found.left_out, False),
+        ("notes", findings.notes, True),
+        ("could not be used", findings.problems, True),
+        ("left out", findings.left_out, False),
     ):
         told = grouped(lines)
         if told:

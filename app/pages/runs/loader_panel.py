@@ -15,34 +15,34 @@ from cache.store.model_checks import model_checks
 
 COLUMNS = {
     "Changed": st.column_config.NumberColumn(
-        format="%.2f %%", help="Share of the original's parameters that lie in tensors which differ"
+        format="%.2f %%", help="Share of the original's parameters in tensors that differ"
     ),
     "Distance": st.column_config.NumberColumn(
         format="%.4f",
-        help="Norm of the difference over the norm of the original's weights, in the block that moved most",
+        help="Norm of the difference over the norm of the original's weights, in the block that changed most",
     ),
-    "Matched": st.column_config.NumberColumn(help="Tensors of the file that found their place"),
+    "Matched": st.column_config.NumberColumn(help="Tensors of the file that match the model"),
     "Equal": st.column_config.NumberColumn(help="Matched tensors that equal the original's"),
     "Not in the file": st.column_config.NumberColumn(
-        help="Tensors of the same component that the file does not hold: the base's are used"
+        help="Tensors of the same component that the file lacks: the base's are used"
     ),
 }
 
 
 def loader_panel() -> None:
-    """One row a model; a chosen one shows its blocks and everything else that differs."""
+    """One row per model; a chosen one shows its blocks and everything else that differs."""
     study = state.study()
     checks = model_checks(study, store(), [spec.name for spec in study.models])
     st.subheader("Models as loaded", anchor=False)
     reports = {name: check.report for name, check in checks.items() if check.report}
     if not reports:
         st.info(
-            "Nothing was compared on this machine yet. "
+            "No model was compared on this machine yet. "
             + (
                 "The first comparison or evaluation checks what of each model differs from the original."
                 if study.modality == "image"
-                else "`unlearnboard models` loads each model beside the original and tells what differs; an evaluation "
-                "does so where both share their base."
+                else "`unlearnboard models` loads each model beside the original and reports what differs; "
+                "an evaluation does so if both share their base."
             ),
             icon=":material/difference:",
         )
@@ -61,7 +61,7 @@ def loader_panel() -> None:
     if rows and rows[0] < len(reports):
         _details(*list(reports.items())[rows[0]])
     else:
-        st.caption("Choose a row to see which blocks moved, and what else differs from the original.")
+        st.caption("Select a row to see which blocks changed, and what else differs from the original.")
 
 
 def _identity(original: str, check: ModelCheck | None) -> None:
@@ -70,7 +70,7 @@ def _identity(original: str, check: ModelCheck | None) -> None:
     if check.identity:
         st.warning(literal(f"{original} loaded twice: {check.identity}"), icon=":material/warning:")
     else:
-        st.caption(literal(f"{original} loaded twice drew the same picture, bit for bit."))
+        st.caption(literal(f"{original} loaded twice generated the same picture, bit for bit."))
 
 
 def _row(name: str, report: LoaderReport) -> dict[str, object]:
@@ -101,7 +101,7 @@ def _details(name: str, report: LoaderReport) -> None:
         if report.added:
             st.text(f"• {report.added:,} parameters are in modules that the original does not have")
         if report.ignored:
-            st.text(f"• {report.ignored} entries of the file are no weights of the model")
+            st.text(f"• {report.ignored} entries of the file are not weights of the model")
         if report.blocks:
             st.dataframe(
                 pd.DataFrame(

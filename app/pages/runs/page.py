@@ -52,7 +52,7 @@ def _runs(runs: list[RunRecord]) -> None:
             "Seconds": st.column_config.NumberColumn(
                 format="%.1f", help="Wall time of this model on this probe set"
             ),
-            "Fingerprint": st.column_config.TextColumn(help="First digits of the identity of the weights"),
+            "Fingerprint": st.column_config.TextColumn(help="First digits of the hash of the weights"),
         },
         on_select="rerun",
         selection_mode="single-row",
@@ -64,7 +64,7 @@ def _runs(runs: list[RunRecord]) -> None:
     if rows and rows[0] < len(runs):
         _details(runs[rows[0]])
     else:
-        st.caption("Choose a row to see everything that is known about a run.")
+        st.caption("Select a row to see the provenance of a run.")
 
 
 def _details(run: RunRecord) -> None:
@@ -122,8 +122,8 @@ def _columns(sets: Sequence[ProbeSet]) -> None:
     rows = rows_of_sets(sets)
     if not rows:
         return
-    st.caption("What the columns of the files became")
-    names = ("Probe set", "Column", "Became")
+    st.caption("How the columns of the files were read")
+    names = ("Probe set", "Column", "Read as")
     table = pd.DataFrame([[visible(cell) for cell in row] for row in rows], columns=names)
     st.dataframe(
         table,
@@ -142,11 +142,11 @@ def _cache_facts() -> None:
     file = kept.path
     size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*") if path.is_file())
     st.subheader("Cache", anchor=False)
-    st.text(f"{file}   {size / 1e6:,.1f} MB, images beside it")
+    st.text(f"{file}   {size / 1e6:,.1f} MB, plus images")
     damaged = kept.damaged()
     if damaged:
         st.warning(
-            f"{damaged} pieces of evidence or runs are damaged and count as missing. Evaluate again to replace them.",
+            f"{damaged} damaged pieces of evidence or runs count as missing. Evaluate again to replace them.",
             icon=":material/healing:",
         )
 

@@ -23,7 +23,7 @@ INTERVALS: dict[Intervals, str] = {"bars": "Bars", "ellipses": "Ellipses", "none
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ChartOptions:
     """What a person asked for."""
 
     intervals: Intervals
@@ -32,7 +32,7 @@ class Options:
     ideal: bool
 
 
-def chart_options(points: pd.DataFrame, x: Axis, y: Axis) -> Options:
+def chart_options(points: pd.DataFrame, x: Axis, y: Axis) -> ChartOptions:
     """The menu above the chart; its values are in the session already."""
     with (
         st.container(horizontal=True, horizontal_alignment="right"),
@@ -46,22 +46,23 @@ def chart_options(points: pd.DataFrame, x: Axis, y: Axis) -> Options:
             required=True,
             persist_state="session",
         )
-        grey = st.toggle("Grey out beaten points", key="grey", persist_state="session")
+        grey = st.toggle("Grey out dominated points", key="grey", persist_state="session")
         band = st.toggle(
-            "Noise band of the original",
+            "Seed variance of the original",
             key="band",
             persist_state="session",
-            help="How far the original moves when nothing but the seed does. Needs two seeds in the study.",
+            help="How far the original's values move when only the seed changes (A/A band). It needs two "
+            "seeds in the study.",
         )
         ideal = st.toggle("Ideal corner", key="ideal", persist_state="session")
         left, right = st.columns(2)
         left.selectbox("Horizontal scale", SCALES, key="xscale", persist_state="session")
         right.selectbox("Vertical scale", SCALES, key="yscale", persist_state="session")
-    return Options(intervals or "bars", grey, band, ideal)
+    return ChartOptions(intervals or "bars", grey, band, ideal)
 
 
 def band(study: Study, x: Axis, y: Axis) -> tuple[float | None, float | None]:
-    """Half widths of the original's A/A band on both axes, as plotted; None where there is none."""
+    """Half widths of the original's A/A band on both axes, as plotted; None if there is none."""
     return _half(study, x), _half(study, y)
 
 
@@ -76,5 +77,5 @@ def _half(study: Study, axis: Axis) -> float | None:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _band(name: str, version: int, key: str, _study: Study, _store: Store, numerics: str) -> float | None:
-    found = noise_band(_study, _store, key, numerics)
-    return None if found is None else found.half
+    noise = noise_band(_study, _store, key, numerics)
+    return None if noise is None else noise.half

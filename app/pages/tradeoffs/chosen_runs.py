@@ -1,4 +1,4 @@
-"""The runs that were chosen on the chart: one looked into, two compared, several listed with what differs."""
+"""The runs that were chosen on the chart: details of one, two compared, several listed with what differs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import card_of, in_order, per_example, role_of, title
-from app.charts.points import Axis, p_value_said, p_values_shown, short_p_value
+from app.charts.points import Axis, p_value_text, p_values_shown, short_p_value
 from app.looks.safe_text import cell_text, visible
-from app.pages.tradeoffs.imported_run import foreign_examples, foreign_run
+from app.pages.tradeoffs.imported_run import imported_examples, imported_run_panel
 from app.pages.tradeoffs.selected_model import selected_model
 from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
@@ -22,7 +22,7 @@ from backends.study import Study
 from backends.study.inference import described
 from backends.study.targets import target_name
 from cache.analysis.board import Board
-from cache.analysis.differences import Difference, difference, differing
+from cache.analysis.differences import RunDifference, difference, differing
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.study_board import STUDY
 from cache.store.results import LOG_KEY, NOTES, result
@@ -45,13 +45,13 @@ def chosen_runs(runs: Board, board: Scoreboard, study: Study, x: Axis, y: Axis) 
         options,
         key=RUNS,
         persist_state="session",
-        placeholder="Click a point, or choose runs",
+        placeholder="Click a point, or select runs",
         format_func=visible,
     )
     if not chosen:
         st.caption(
-            "One run: its values against the original and the probes that changed most. Two: what differs between "
-            "them, with a paired test. More: their differing settings."
+            "One run: its values compared with the original and the probes that changed most. Two: a paired test of "
+            "their difference. More: the settings in which they differ."
         )
         return []
     own = own_runs(runs)
@@ -59,7 +59,7 @@ def chosen_runs(runs: Board, board: Scoreboard, study: Study, x: Axis, y: Axis) 
         if chosen[0] in own:
             selected_model(board, study, chosen[0], x, y)
         else:
-            foreign_run(runs, chosen[0], x, y)
+            imported_run_panel(runs, chosen[0], x, y)
     elif len(chosen) == 2:
         _pair(runs, board, study, chosen, x, y)
     else:
@@ -85,15 +85,15 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
     first, second = (_values(runs, board, name, key) for name in chosen)
     # Other tools number their examples: number 3 of one collection has nothing to do with number 3 of another.
     together = runs.heads.loc[runs.heads["model"].isin(chosen), "layer"].nunique() == 1
-    found = difference(first, second) if together else None
-    if found is None:
-        reason = "no probe on which both have a value" if together else "different collections of probes"
-        st.caption(f"The two have {reason}, so nothing can be tested.")
+    comparison = difference(first, second) if together else None
+    if comparison is None:
+        reason = "no probe with a value for both" if together else "different collections of probes"
+        st.caption(f"The two have {reason}, so no test is possible.")
         return
-    st.text(_worded(found, chosen, key))
-    table = found.table.reindex(found.table["difference"].abs().sort_values(ascending=False).index).head(
-        CHANGED_SHOWN
-    )
+    st.text(_worded(comparison, chosen, key))
+    table = comparison.table.reindex(
+        comparison.table["difference"].abs().sort_values(ascending=False).index
+    ).head(CHANGED_SHOWN)
     labels = {probe.id: probe.label for each in study.probe_sets for probe in each.probes}
     shown = pd.DataFrame(
         {
@@ -114,7 +114,7 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
     shared = [name for name in chosen if name in own_runs(runs)]
     if len(shared) == 2:
         st.button(
-            "Open the top probe in Compare",
+            "Open the first probe in Compare",
             icon=":material/compare:",
             on_click=partial(_remember_probe, str(table.index[0]), [*state.chosen_models(), *shared]),
             key="pair_open",
@@ -129,13 +129,20 @@ def _remember_probe(probe: str, models: list[str]) -> None:
     st.session_state["pair_go"] = True
 
 
-def _worded(found: Difference, names: Sequence[str], key: str) -> str:
+def _worded(comparison: RunDifference, names: Sequence[str], key: str) -> str:
     way = card_of(key).direction(role_of(key))
-    better = "" if way == "zero" or found.mean == 0 else names[int((found.mean > 0) == (way == "higher"))]
-    verdict = f"{visible(better)} is better" if better and found.p_value < 0.05 else "No clear difference"
+    better = (
+        ""
+        if way == "zero" or comparison.mean == 0
+        else names[int((comparison.mean > 0) == (way == "higher"))]
+    )
+    verdict = (
+        f"{visible(better)} is better" if better and comparison.p_value < 0.05 else "No clear difference"
+    )
     return (
-        f"{verdict}: mean difference {found.mean:+.3f} [{found.low:+.3f}, {found.high:+.3f}] over {found.n} probes, "
-        f"paired permutation test p {p_value_said(found.p_value)}, effect size d = {found.effect:.2f}."
+        f"{verdict}: mean difference {comparison.mean:+.3f} [{comparison.low:+.3f}, "
+        f"{comparison.high:+.3f}] over {comparison.n} probes, paired permutation test p "
+        f"{p_value_text(comparison.p_value)}, effect size d = {comparison.effect:.2f}."
     )
 
 
@@ -177,7 +184,7 @@ def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
     names = list(chosen)[:MOST_LISTED]
     table = differing({name: _described(runs, study, name) for name in names})
     if table.empty:
-        st.caption("Their recorded settings are equal.")
+        st.caption("Their recorded settings are the same.")
         return
     with st.expander("Settings that differ", expanded=True):
         shown = table.map(cell_text)
@@ -236,4 +243,4 @@ def _onwards(study: Study, names: Sequence[str]) -> None:
 def _values(runs: Board, board: Scoreboard, name: str, key: str) -> pd.Series:
     if name in own_runs(runs):
         return board.per_probe(name, key)
-    return foreign_examples(runs, name, key)
+    return imported_examples(runs, name, key)

@@ -1,4 +1,4 @@
-"""A run of another tool, looked into: its numbers, settings, provenance and examples."""
+"""A run of another toolin detail: its numbers, settings, provenance and examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.choices import in_order, title
-from app.charts.points import Axis, p_value_said
+from app.charts.points import Axis, p_value_text
 from app.looks.safe_text import cell_text, literal, visible, visible_json
 from app.pages.tradeoffs.layers import tables
 from app.shared.resources import store
@@ -18,7 +18,7 @@ CHANGED_SHOWN = 6
 SHOWN = ("id", "prompt", "answer", "generation")
 
 
-def foreign_run(runs: Board, name: str, x: Axis, y: Axis) -> None:
+def imported_run_panel(runs: Board, name: str, x: Axis, y: Axis) -> None:
     """What is known of it."""
     place = list(runs.heads["model"]).index(name)
     head = runs.heads.iloc[place]
@@ -65,7 +65,7 @@ def foreign_run(runs: Board, name: str, x: Axis, y: Axis) -> None:
         _recorded(key)
 
 
-def foreign_examples(runs: Board, name: str, key: str) -> pd.Series:
+def imported_examples(runs: Board, name: str, key: str) -> pd.Series:
     """Values of single examples by their id; empty where the files had none."""
     held = runs.heads.set_index("model").loc[name].get("key")
     frame = examples(store(), held) if isinstance(held, str) else pd.DataFrame()
@@ -78,14 +78,16 @@ def foreign_examples(runs: Board, name: str, key: str) -> pd.Series:
 def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> None:
     """Examples whose value moved most from the original's of the same collection."""
     for axis in (x, y):
-        found = difference(foreign_examples(runs, original, axis.key), foreign_examples(runs, name, axis.key))
-        if found is None:
+        comparison = difference(
+            imported_examples(runs, original, axis.key), imported_examples(runs, name, axis.key)
+        )
+        if comparison is None:
             continue
-        moved = found.table["difference"].abs().sort_values(ascending=False).index[:CHANGED_SHOWN]
-        table = found.table.loc[moved].rename_axis("Example").reset_index()
+        moved = comparison.table["difference"].abs().sort_values(ascending=False).index[:CHANGED_SHOWN]
+        table = comparison.table.loc[moved].rename_axis("Example").reset_index()
         table["Example"] = table["Example"].map(cell_text)
         st.caption(
-            f"Changed most on {literal(axis.name)}: p {p_value_said(found.p_value)}, paired permutation test"
+            f"Changed most on {literal(axis.name)}: p {p_value_text(comparison.p_value)}, paired permutation test"
         )
         number = st.column_config.NumberColumn(format="%.3f")
         names = {"first": "Original", "second": "This run", "difference": "Change"}
@@ -99,14 +101,14 @@ def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> No
 
 
 def _recorded(key: str) -> None:
-    found = result(store(), key)
+    run = result(store(), key)
     frame = examples(store(), key)
-    if found is not None:
-        for note in found.notes:
+    if run is not None:
+        for note in run.notes:
             st.warning(literal(note), icon=":material/info:")
         with st.expander("Provenance and settings"):
-            settings = {name: value for name, value in found.settings.items() if name != NOTES}
-            told = {"tool": found.tool, "source": found.source, "created": found.created, **settings}
+            settings = {name: value for name, value in run.settings.items() if name != NOTES}
+            told = {"tool": run.tool, "source": run.source, "created": run.created, **settings}
             st.code(visible_json({name: value for name, value in told.items() if value != ""}), language=None)
     texts = [column for column in SHOWN if column in frame]
     if len(texts) > 1:

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 import streamlit as st
 
 from app.looks.safe_text import literal, visible
-from app.pages.tradeoffs.layers import Layered, layered
+from app.pages.tradeoffs.layers import ShownLayers, shown_layers
 from cache.analysis.study_board import STUDY
 
 KINDS = {"imported": "imported", "published": "published"}
 
 
-def layer_choice(names: Mapping[str, str]) -> Layered:
+def layer_choice(names: Mapping[str, str]) -> ShownLayers:
     """The choice of layers, where there is more than the study; its values are in the session already."""
     if len(names) < 2:
-        return layered([STUDY], mix=False)
+        return shown_layers([STUDY], mix=False)
     count = len(st.session_state["layer"])
     label = "Layers" if count < 2 else f"{count} layers"
     with st.popover(label, icon=":material/layers:", key="layers", width="content"):
@@ -32,12 +32,12 @@ def layer_choice(names: Mapping[str, str]) -> Layered:
         )
         st.caption(
             "Runs of other tools are imported on the Runs page or with `unlearnboard import PATH`. Published tables "
-            "ship with UnlearnBoard and are drawn faint."
+            "ship with UnlearnBoard and are shown faint."
         )
-    return layered(chosen, mix=bool(st.session_state["mix"]))
+    return shown_layers(chosen, mix=bool(st.session_state["mix"]))
 
 
-def protocol_warning(shown: Layered) -> None:
+def protocol_warning(shown: ShownLayers) -> None:
     """Say where protocols differ, and let the person mix them."""
     if not shown.hidden and len(shown.protocols) < 2:
         return
@@ -45,7 +45,7 @@ def protocol_warning(shown: Layered) -> None:
         if shown.hidden:
             others = ", ".join(f"{layer} ({protocol})" for layer, protocol in shown.hidden.items())
             st.warning(
-                f"Not drawn, because measured under another protocol than {literal(shown.protocols[0])}: "
+                f"Not shown, because measured under another protocol than {literal(shown.protocols[0])}: "
                 f"{literal(others)}.",
                 icon=":material/rule:",
                 width="stretch",
@@ -53,8 +53,8 @@ def protocol_warning(shown: Layered) -> None:
         else:
             st.warning(
                 f"These points were measured under different protocols: {literal(', '.join(shown.protocols))}. "
-                "Their distances mean little.",
+                "They are not directly comparable.",
                 icon=":material/rule:",
                 width="stretch",
             )
-        st.toggle("Draw them together", key="mix", persist_state="session")
+        st.toggle("Show them together", key="mix", persist_state="session")

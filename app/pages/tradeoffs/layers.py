@@ -16,10 +16,10 @@ from app.shared.resources import store
 from app.shared.scoreboards import current_scoreboard
 from backends.study import Study
 from cache.analysis.board import Board, joined
-from cache.analysis.published import Published, published
+from cache.analysis.published import PublishedTable, published
 from cache.analysis.results_board import results_board
 from cache.analysis.study_board import STUDY, study_board, study_protocol
-from cache.importers.imported_runs import drawn
+from cache.importers.imported_runs import without_intermediate_steps
 from cache.store import Store
 from cache.store.results import Collection, collections
 
@@ -27,7 +27,7 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "published"
 
 
 @dataclass(frozen=True, slots=True)
-class Layered:
+class ShownLayers:
     """What is shown.
 
     Attributes:
@@ -43,22 +43,22 @@ class Layered:
 
 def layer_names(study: Study) -> dict[str, str]:
     """Layers that there are for this kind of study, and what each is: the study, imported, published."""
-    found = {STUDY: "study"}
+    result = {STUDY: "study"}
     imported = _collections(store().version(), store())
-    found |= {each.name: "imported" for each in imported if each.modality == study.modality}
-    return found | {
+    result |= {each.name: "imported" for each in imported if each.modality == study.modality}
+    return result | {
         name: "published"
         for name, table in tables().items()
-        if table.modality == study.modality and name not in found
+        if table.modality == study.modality and name not in result
     }
 
 
-def tables() -> dict[str, Published]:
+def tables() -> dict[str, PublishedTable]:
     """Published tables by name."""
     return _tables(str(PUBLISHED))
 
 
-def layered(chosen: Sequence[str], *, mix: bool) -> Layered:
+def shown_layers(chosen: Sequence[str], *, mix: bool) -> ShownLayers:
     """Runs of the chosen layers; without any, the study's own.
 
     Args:
@@ -69,14 +69,14 @@ def layered(chosen: Sequence[str], *, mix: bool) -> Layered:
     names = tuple(chosen) or (STUDY,)
     if names == (STUDY,):
         board = study_board(study, current_scoreboard().frame)
-        return Layered(board, {}, (study_protocol(study),))
+        return ShownLayers(board, {}, (study_protocol(study),))
     whole = _whole(state.board_name(), store().version(), names, study, store())
     protocols = tuple(dict.fromkeys(whole.heads["protocol"]))
     if mix or len(protocols) < 2:
-        return Layered(whole, {}, protocols)
+        return ShownLayers(whole, {}, protocols)
     keep = whole.heads["protocol"] == protocols[0]
     others = whole.heads[~keep]
-    return Layered(
+    return ShownLayers(
         whole.only(keep), dict(zip(others["layer"], others["protocol"], strict=True)), protocols[:1]
     )
 
@@ -86,7 +86,7 @@ def _whole(name: str, version: int, names: tuple[str, ...], _study: Study, _stor
     known = {each.name for each in collections(_store)}
     boards = [study_board(_study, current_scoreboard().frame)] if STUDY in names else []
     imported = [layer for layer in names if layer in known]
-    boards += [drawn(_store, results_board(_store, imported))] if imported else []
+    boards += [without_intermediate_steps(_store, results_board(_store, imported))] if imported else []
     boards += [tables()[layer].board for layer in names if layer in tables() and layer not in known]
     return joined(boards)
 
@@ -97,5 +97,5 @@ def _collections(version: int, _store: Store) -> list[Collection]:
 
 
 @st.cache_resource(show_spinner=False)
-def _tables(folder: str) -> dict[str, Published]:
+def _tables(folder: str) -> dict[str, PublishedTable]:
     return published(Path(folder))

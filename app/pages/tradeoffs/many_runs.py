@@ -14,7 +14,7 @@ from app.charts.points import Axis
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.settings import RUNS
-from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, draw, ruler, run_table, show_table
 from app.pages.tradeoffs.slices import slices_view
 from app.pages.tradeoffs.strength import strength_view
 from app.shared import state
@@ -32,14 +32,14 @@ def show_view(view: str, runs: Board, keys: Sequence[str], x: Axis, y: Axis, stu
     if not len(runs):
         st.info("No run passes the filters.", icon=":material/filter_alt:")
         return
-    _DRAW[view](Shown(runs, in_order(runs.known()), x, y, study))
+    _DRAW[view](ShownRuns(runs, in_order(runs.known()), x, y, study))
 
 
-def _trajectories(shown: Shown) -> None:
+def _trajectories(shown: ShownRuns) -> None:
     steps = shown.runs.heads["step"]
     if steps.isna().all():
         st.info(
-            "No run says at which step it was made, so there is nothing to follow.",
+            "No run has a step, so there are no trajectories.",
             icon=":material/timeline:",
         )
         return
@@ -47,10 +47,10 @@ def _trajectories(shown: Shown) -> None:
     if rulers:
         figure = panels(shown.scene(), rulers, against=None, lines=shown.lines())
         draw(figure, "trajectories", shown)
-        st.caption("Lines across are the original (solid) and the retained model (dotted).")
+        st.caption("Horizontal lines are the original (solid) and the retained model (dotted).")
 
 
-def _parallel(shown: Shown) -> None:
+def _parallel(shown: ShownRuns) -> None:
     rulers = shown.metrics("parallel", shown.usual(), MOST_METRICS)
     if len(rulers) < 2:
         st.caption("Choose at least two metrics.")
@@ -59,21 +59,21 @@ def _parallel(shown: Shown) -> None:
         many = parallel_many(shown.scene(), rulers)
         st.plotly_chart(many, key="parallel_many", config=figure_config("parallel"))
         figure_export(lambda: many, f"{state.study_name()}-parallel", key="parallel_many")
-        st.caption("Drag along an axis to keep only the runs that cross it there; better is up.")
+        st.caption("Drag along an axis to filter runs; better is up.")
         return
     chosen = _chosen_places(shown)
     figure = parallel(shown.scene(), rulers, chosen or None)
     draw(figure, "parallel", shown)
     st.caption(
-        "Better is up. Draw a box on an axis to keep the runs that cross it: they are chosen for the other views, the "
-        "rest stays grey. A click outside a line clears the box."
+        "Better is up. Draw a box on an axis to select the runs that cross it, for all views; the others "
+        "stay grey. Click outside a line to clear the box."
     )
     if chosen:
         st.button("Show all runs again", icon=":material/filter_alt_off:", on_click=_clear)
     _listed(shown, chosen or range(len(shown.runs)))
 
 
-def _matrix(shown: Shown) -> None:
+def _matrix(shown: ShownRuns) -> None:
     rulers = shown.metrics("matrix", shown.usual(), MOST_MATRIX)
     if len(rulers) < 2:
         st.caption("Choose at least two metrics.")
@@ -83,7 +83,7 @@ def _matrix(shown: Shown) -> None:
     figure_export(lambda: figure, f"{state.study_name()}-matrix", key="matrix")
 
 
-def _table(shown: Shown) -> None:
+def _table(shown: ShownRuns) -> None:
     """All runs with the columns that differ."""
     left, right = st.columns([3, 1], vertical_alignment="bottom")
     with left:
@@ -102,7 +102,7 @@ def _table(shown: Shown) -> None:
     show_table(table, f"{state.study_name()}-runs", "runs_table", {title(each.key): each for each in rulers})
 
 
-def _best(shown: Shown) -> None:
+def _best(shown: ShownRuns) -> None:
     """Best checkpoint of each method under a condition on another metric."""
     keys = list(shown.keys)
     columns = st.columns([4, 2, 4], gap="small", vertical_alignment="bottom")
@@ -112,7 +112,7 @@ def _best(shown: Shown) -> None:
         share = st.number_input("within % of the original", 0.0, 100.0, 2.0, 0.5, key="best_share")
     with columns[2]:
         aim = st.selectbox(
-            "and be best at", keys, index=keys.index(shown.x.key), format_func=title, key="best_aim"
+            "and optimise", keys, index=keys.index(shown.x.key), format_func=title, key="best_aim"
         )
     heads = shown.runs.heads
     originals = np.flatnonzero((heads["part"] == "original").to_numpy())
@@ -133,7 +133,7 @@ def _best(shown: Shown) -> None:
     rows = [
         {
             "Method": group,
-            "Run": "none meets the condition"
+            "Run": "no run meets the condition"
             if place is None
             else str(heads["model"].iloc[unlearned[place]]),
             title(aim): np.nan if place is None else shown.runs.column(aim)[unlearned[place]],
@@ -147,11 +147,11 @@ def _best(shown: Shown) -> None:
     show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): ruler(aim)})
 
 
-def _strength(shown: Shown) -> None:
+def _strength(shown: ShownRuns) -> None:
     strength_view(shown.study, shown.x, shown.y)
 
 
-def _disagreement(shown: Shown) -> None:
+def _disagreement(shown: ShownRuns) -> None:
     """Where two metrics rank the unlearned runs differently."""
     unlearned = shown.runs.only(shown.runs.heads["part"] == "unlearned")
     rulers = shown.metrics("agreement", [key for key in shown.keys if role_of(key) in ("forget", "all")], 12)
@@ -172,19 +172,19 @@ def _disagreement(shown: Shown) -> None:
     st.plotly_chart(figure, key="agreement", config=figure_config("agreement"))
     figure_export(lambda: figure, f"{state.study_name()}-agreement", key="agreement")
     st.caption(
-        "Spearman's rank correlation over the unlearned runs, each metric turned so that better is first: +1, both "
-        "order the runs alike; −1, what one calls better the other calls worse. Never trust one score alone."
+        "Spearman's rank correlation over the unlearned runs, with each metric oriented so that better ranks first: "
+        "+1, both metrics give the same order; −1, the opposite order. Do not rely on one score alone."
     )
     table = pd.DataFrame({"Run": unlearned.heads["model"], "Method": unlearned.heads["method"]})
     placed = {each.title: ranks(column, way) for each, column, way in zip(rulers, columns, ways, strict=True)}
     spread = np.nanmax(list(placed.values()), axis=0) - np.nanmin(list(placed.values()), axis=0)
     table = table.assign(**placed, Spread=spread).sort_values("Spread", ascending=False, ignore_index=True)
     st.subheader("Ranks by metric", anchor=False)
-    st.caption("1 is best. At the top are the runs about which the metrics disagree most.")
+    st.caption("1 is best. The runs on which the metrics disagree most come first.")
     show_table(table, f"{state.study_name()}-ranks", "ranks_table", {})
 
 
-def _chosen_places(shown: Shown) -> list[int]:
+def _chosen_places(shown: ShownRuns) -> list[int]:
     chosen = set(st.session_state.get(RUNS, []))
     return [place for place, name in enumerate(shown.runs.heads["model"]) if name in chosen]
 
@@ -193,12 +193,12 @@ def _clear() -> None:
     st.session_state[RUNS] = []
 
 
-def _listed(shown: Shown, places: Sequence[int]) -> None:
+def _listed(shown: ShownRuns, places: Sequence[int]) -> None:
     table = run_table(shown, [shown.x.key, shown.y.key], places)
     show_table(table, f"{state.study_name()}-brushed", "brushed_table", {})
 
 
-_DRAW: Mapping[str, Callable[[Shown], None]] = {
+_DRAW: Mapping[str, Callable[[ShownRuns], None]] = {
     "Trajectories": _trajectories,
     "Parallel": _parallel,
     "Matrix": _matrix,

@@ -20,11 +20,11 @@ from app.charts.tradeoff import describe, tradeoff_figure
 from app.looks.model_looks import looks_of, repeating
 from app.looks.safe_text import cell_text, literal, visible
 from app.looks.theme import is_dark
-from app.pages.tradeoffs.chart_options import Options, band, chart_options
+from app.pages.tradeoffs.chart_options import ChartOptions, band, chart_options
 from app.pages.tradeoffs.chosen_runs import chosen_runs, own_runs
 from app.pages.tradeoffs.frontier_panel import frontier_panel
 from app.pages.tradeoffs.layer_choice import layer_choice, protocol_warning
-from app.pages.tradeoffs.layers import Layered, layer_names, tables
+from app.pages.tradeoffs.layers import ShownLayers, layer_names, tables
 from app.pages.tradeoffs.many_runs import VIEWS, show_view
 from app.pages.tradeoffs.retained_choice import retained_choice
 from app.pages.tradeoffs.run_filters import filtered
@@ -45,7 +45,10 @@ from cache.analysis.lost_utility import lost_utility
 from cache.analysis.scoreboard import MODEL_UTILITY, Scoreboard
 from cache.analysis.study_board import OWN_PICTURES, STUDY
 
-AIM = "The star never saw the forget set: it is the aim, and forgetting beyond it is damage rather than gain."
+AIM = (
+    "The star is the retained model, which never saw the forget set. It is the aim: forgetting beyond it "
+    "is damage, not a gain."
+)
 FRONTIER = "Frontier"
 
 
@@ -69,7 +72,7 @@ def page() -> None:
         view_place = st.container(width="stretch")
         shown = layer_choice(names)
     about.caption(
-        "What forgetting costs: every checkpoint is a point, lines join the checkpoints of one method."
+        "Every checkpoint is a point; lines join the checkpoints of one method."
         + (f" {AIM}" if "retained" in set(shown.board.heads["part"]) else "")
         + _protocols(shown, study)
     )
@@ -125,7 +128,7 @@ def _view() -> str:
 
 
 def _frontier(
-    runs: Board, shown: Layered, board: Scoreboard, axes: _Axes, keys: list[str], study: Study
+    runs: Board, shown: ShownLayers, board: Scoreboard, axes: _Axes, keys: list[str], study: Study
 ) -> None:
     """The scatter plot, what is chosen on it, and the tables behind it."""
     models = list(runs.heads["model"])
@@ -134,16 +137,16 @@ def _frontier(
     left, right = st.columns([2.15, 1], gap="medium")
     with left:
         options = chart_options(points, axes.x, axes.y)
-        found = frontier(points, board, axes.x, axes.y)
-        _chart(found, runs, axes, options, study)
+        frontier_data = frontier(points, board, axes.x, axes.y)
+        _chart(frontier_data, runs, axes, options, study)
         _lacking(runs, axes)
     with right:
         chosen = chosen_runs(runs, board, study, axes.x, axes.y)
         retained_choice(study)
     if len(chosen) == 1 and chosen[0] in own_runs(runs):
         most_changed(board, study, chosen[0], axes.x, axes.y)
-    frontier_panel(found, axes.x, axes.y, state.study_name())
-    _table(found.points, axes)
+    frontier_panel(frontier_data, axes.x, axes.y, state.study_name())
+    _table(frontier_data.points, axes)
     targets_panel(study, board)
     _not_shown(points, runs, keys, study)
     layer_notes(
@@ -153,17 +156,17 @@ def _frontier(
     whole_study(study, board)
 
 
-def _protocols(shown: Layered, study: Study) -> str:
+def _protocols(shown: ShownLayers, study: Study) -> str:
     """Under which protocol the shown numbers were measured; pictures of a study have none of their own."""
     named = [name for name in shown.protocols if study.modality == "text" or name != OWN_PICTURES]
     return f" Protocol: {literal(', '.join(named))}." if named else ""
 
 
-def _too_few(shown: Layered, keys: list[str]) -> None:
+def _too_few(shown: ShownLayers, keys: list[str]) -> None:
     """The chosen layers have no two metrics, so there is nothing to plot; their runs as a table."""
     st.info(
-        f"A plot needs two metrics, and the {len(shown.board)} runs of these layers have "
-        f"{literal(title(keys[0])) + ' only' if keys else 'none that is known'}. Choose more layers.",
+        f"A plot needs two metrics, but the {len(shown.board)} runs of these layers have "
+        f"{literal(title(keys[0])) + ' only' if keys else 'no known one'}. Choose more layers.",
         icon=":material/scatter_plot:",
     )
     table = pd.DataFrame({"Run": shown.board.heads["model"].map(cell_text)})
@@ -204,7 +207,7 @@ def _choose_axes(keys: list[str], parts: Sequence[str]) -> None:
             "Up and right are better",
             key="turn",
             persist_state="session",
-            help="Turns an axis whose lower values are better: shares are plotted as 1 − value, others run backwards.",
+            help="Flips an axis whose lower values are better: shares are plotted as 1 − value, others are reversed.",
         )
 
 
@@ -248,9 +251,9 @@ def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str])
             metric_card(label.lower(), chosen, parts)
 
 
-def _chart(found: Frontier, runs: Board, axes: _Axes, options: Options, study: Study) -> None:
+def _chart(frontier_data: Frontier, runs: Board, axes: _Axes, options: ChartOptions, study: Study) -> None:
     """The chart; a click, a box or a lasso chooses the runs of the points."""
-    points = found.points
+    points = frontier_data.points
     if points.empty:
         st.info(
             f"No run has a value on both axes: {literal(axes.x.name)} and {literal(axes.y.name)}. "
@@ -261,10 +264,10 @@ def _chart(found: Frontier, runs: Board, axes: _Axes, options: Options, study: S
     layers = list(dict.fromkeys(points["layer"]))
     marks = Marks(
         intervals=options.intervals,
-        outlines=found.outlines() if options.intervals == "ellipses" else {},
+        outlines=frontier_data.outlines() if options.intervals == "ellipses" else {},
         grey=options.grey,
         band=band(study, axes.x, axes.y) if options.band and STUDY in layers else (None, None),
-        ideal=found.where.best if options.ideal and found.where is not None else None,
+        ideal=frontier_data.where.best if options.ideal and frontier_data.where is not None else None,
         foreign=[layer for layer in layers if layer != STUDY],
         faint=[layer for layer in layers if layer in tables()],
     )
@@ -306,17 +309,17 @@ def _caption(marks: Marks, points: pd.DataFrame) -> str:
         if half is not None
     ]
     noise = (
-        f"The grey band is the original against itself with another seed ({' and '.join(banded)}). "
+        f"The grey band is the seed variance of the original: itself with another seed ({' and '.join(banded)}). "
         if banded
         else ""
     )
-    greyed = "Faint points are published by others. " if marks.faint and len(points) else ""
+    greyed = "Faint points are published results. " if marks.faint and len(points) else ""
     return (
         shapes.get(marks.intervals, "")
         + noise
         + greyed
-        + "Filled markers are on the Pareto front of the unlearned models, hollow ones are beaten on both axes. Small "
-        "numbers are steps. Click a point to look into it, or draw a box or lasso around several."
+        + "Filled markers are on the Pareto front of the unlearned models, hollow ones are dominated. Small "
+        "numbers are steps. Click a point for details, or select several with a box or lasso."
     )
 
 
@@ -378,7 +381,7 @@ def _not_shown(points: pd.DataFrame, runs: Board, keys: list[str], study: Study)
         st.text(visible(", ".join(absent)))
     reasons = unavailable(keys, study)
     if reasons:
-        with st.expander(f"{len(reasons)} more metrics could be shown", icon=":material/help:"):
+        with st.expander(f"{len(reasons)} more metrics are possible", icon=":material/help:"):
             st.text("\n".join(reasons))
 
 

@@ -15,7 +15,7 @@ from cache.evaluate.plan import plan
 NONE = ""
 WHY = (
     "The gold standard: trained without the forget set. Forget quality, PrivLeak, privacy and the overall score "
-    "measure the others against it."
+    "compare the other models with it."
 )
 
 
@@ -41,7 +41,7 @@ def _choose(named: Study) -> None:
         key="retained_choice",
         format_func=lambda name: visible(name) if name else "none: the study names no retained model",
         help=WHY,
-        on_change=lambda: state.take_for_retained(st.session_state["retained_choice"]),
+        on_change=lambda: state.choose_retained(st.session_state["retained_choice"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""One model of the trade-off chart, looked into: who it is, what it changed, and on which probes most."""
+"""One model of the trade-off chartin detail: who it is, what it changed, and on which probes most."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def selected_model(board: Scoreboard, study: Study, name: str, x: Axis, y: Axis)
     """One of the study's models: who it is, its values against the original, where they come from."""
     spec = study.model(name)
     st.text(visible(detail_of(spec)) + (f"\n{visible(spec.note)}" if spec.note else ""))
-    changes = against_original(board.frame, name, board.original_beside(name))
+    changes = against_original(board.frame, name, board.original_values(name))
     for axis in (x, y):
         headline(changes, axis)
     changes_table(changes)
@@ -86,7 +86,7 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
     )
     table = board.most_changed(model, key, CHANGED_SHOWN)
     if table.empty:
-        st.caption("Neither this model nor the original has a value on single probes for this metric.")
+        st.caption("This metric has no value per probe for this model and the original.")
         return
     shown = table.assign(prompt=table["prompt"].map(visible), probe=table["probe"].map(visible))
     number = st.column_config.NumberColumn(format="%.3f")
@@ -143,7 +143,7 @@ def headline(changes: pd.DataFrame, axis: Axis) -> None:
             st.caption(f"95 % interval: {axis.number(row['low'])} to {axis.number(row['high'])}")
 
 
-def worded(changes: pd.DataFrame) -> Styler:
+def formatted_changes(changes: pd.DataFrame) -> Styler:
     """Changes with columns for people; numbers stay numbers, so that they sort, and are shown as people read them."""
     table = changes.rename(
         columns={"metric": "Metric", "value": "This", "original": "Original", "change": "Change"}
@@ -159,7 +159,7 @@ def changes_table(changes: pd.DataFrame) -> None:
     """All metrics against the original."""
     with st.expander("All metrics against the original"):
         st.dataframe(
-            worded(changes),
+            formatted_changes(changes),
             hide_index=True,
             column_order=["Metric", "This", "Change", "verdict", "Original", "low", "high"],
             column_config={"Metric": st.column_config.TextColumn(width="medium"), "verdict": ""},

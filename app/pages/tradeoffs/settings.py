@@ -8,48 +8,48 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from app.charts.choices import SCALES, USUAL_SCALE
-from app.shared.link import Setting
+from app.shared.link import LinkSetting
 from cache.analysis.study_board import STUDY
 
 GROUP = "tradeoffs"
 NO_SIZE = "none"
 RUNS = "run"
-"""Names of the runs that are looked into."""
+"""Names of the selected runs."""
 
 
-def layer_settings(layers: Collection[str]) -> dict[str, Setting]:
+def layer_settings(layers: Collection[str]) -> dict[str, LinkSetting]:
     """Which layers are shown, and whether protocols are mixed.
 
     Args:
         layers: those that there are.
     """
-    return {"layer": Setting([STUDY], layers), "mix": Setting(False)}
+    return {"layer": LinkSetting([STUDY], layers), "mix": LinkSetting(False)}
 
 
 def settings(
     axes: tuple[str, str], keys: Sequence[str], models: Collection[str], views: Sequence[str]
-) -> dict[str, Setting]:
+) -> dict[str, LinkSetting]:
     """Everything else that a link restores.
 
     Args:
         axes: the usual ones.
         keys: metrics that are known.
         models: names of the runs on the board.
-        views: the usual one first.
+        views: the default first.
     """
     return {
-        "x": Setting(axes[0], set(keys)),
-        "y": Setting(axes[1], set(keys)),
-        "size": Setting(NO_SIZE, {NO_SIZE, *keys}, shared=True),
-        "turn": Setting(True),
-        "chart": Setting(views[0], views),
-        "xscale": Setting(USUAL_SCALE, SCALES),
-        "yscale": Setting(USUAL_SCALE, SCALES),
-        "intervals": Setting("bars", ("bars", "ellipses", "none")),
-        "grey": Setting(False),
-        "band": Setting(True),
-        "ideal": Setting(False),
-        "method": Setting([], None),
-        "tag": Setting("", None),
-        RUNS: Setting([], models),
+        "x": LinkSetting(axes[0], set(keys)),
+        "y": LinkSetting(axes[1], set(keys)),
+        "size": LinkSetting(NO_SIZE, {NO_SIZE, *keys}, shared=True),
+        "turn": LinkSetting(True),
+        "chart": LinkSetting(views[0], views),
+        "xscale": LinkSetting(USUAL_SCALE, SCALES),
+        "yscale": LinkSetting(USUAL_SCALE, SCALES),
+        "intervals": LinkSetting("bars", ("bars", "ellipses", "none")),
+        "grey": LinkSetting(False),
+        "band": LinkSetting(True),
+        "ideal": LinkSetting(False),
+        "method": LinkSetting([], None),
+        "tag": LinkSetting("", None),
+        RUNS: LinkSetting([], models),
     }

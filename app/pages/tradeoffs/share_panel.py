@@ -15,7 +15,7 @@ from cache.analysis.scoreboard import Scoreboard
 
 
 def whole_study(study: Study, board: Scoreboard) -> None:
-    """The study as one page, for who has no UnlearnBoard."""
+    """The study as one page, for readers without UnlearnBoard."""
     st.subheader("Share", anchor=False)
     st.download_button(
         "Whole study as one HTML page",
@@ -27,8 +27,8 @@ def whole_study(study: Study, board: Scoreboard) -> None:
         on_click="ignore",
     )
     st.caption(
-        "Figures, tables, examples and provenance; it opens without a server. `unlearnboard export` writes it with "
-        "all tables and figures and files in open-unlearning's shape. In a notebook: `unlearnboard.load()`."
+        "Figures, tables, examples and provenance in one self-contained file. `unlearnboard export` writes it together "
+        "with all tables, figures and files in open-unlearning's format. In a notebook: `unlearnboard.load()`."
     )
 
 

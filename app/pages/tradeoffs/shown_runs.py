@@ -28,7 +28,7 @@ from cache.analysis.study_board import STUDY
 from cache.store.results import settings_of
 
 
-class Shown:
+class ShownRuns:
     """What every view gets: runs, keys, the axes of the scatter plot, the study."""
 
     def __init__(self, runs: Board, keys: Sequence[str], x: Axis, y: Axis, study: Study) -> None:
@@ -77,7 +77,7 @@ def ruler(key: str) -> Ruler:
     return Ruler(key, title(key), turned=card_of(key).direction(role_of(key)) == "lower")
 
 
-def draw(figure: go.Figure, name: str, shown: Shown) -> None:
+def draw(figure: go.Figure, name: str, shown: ShownRuns) -> None:
     """A figure whose points choose runs for all views."""
     key = f"{name}_{state.study_name()}"
     models = list(shown.runs.heads["model"])
@@ -101,7 +101,7 @@ def _first(value: Any) -> int:
     return int(value[0] if isinstance(value, list) else value)
 
 
-def run_table(shown: Shown, keys: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
+def run_table(shown: ShownRuns, keys: Sequence[str], places: Sequence[int]) -> pd.DataFrame:
     """Who the runs are, by the columns and settings in which they differ, then the metrics."""
     heads = shown.runs.heads.iloc[list(places)]
     table = pd.DataFrame({"Run": heads["model"].to_numpy(), "Method": heads["method"].to_numpy()})

@@ -1,4 +1,4 @@
-"""Small multiples of one metric: by kind, subject or tag of the probes."""
+"""Small multiples of one metric: by role, subject or tag of the probes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 from app.charts.choices import card_of, per_example, role_of, title
 from app.charts.many import Ruler, panels
 from app.looks.safe_text import literal
-from app.pages.tradeoffs.shown_runs import Shown, draw, ruler, run_table, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, draw, ruler, run_table, show_table
 from app.shared import state
 from app.shared.scoreboards import current_scoreboard
 from backends.metrics.key import MetricKey
@@ -18,11 +18,11 @@ from cache.analysis.slices import MOST_SLICES, By, slice_board, slices_of
 from cache.analysis.study_board import STUDY
 
 
-def slices_view(shown: Shown) -> None:
-    """Small multiples of one metric: by kind, subject or tag of the probes."""
+def slices_view(shown: ShownRuns) -> None:
+    """Small multiples of one metric: by role, subject or tag of the probes."""
     own = shown.runs.only(shown.runs.heads["layer"] == STUDY)
     sliced = [key for key in shown.keys if len(own) and per_example(key) and key in own.known()]
-    ways = {"kind": "Kind of probes"}
+    ways = {"kind": "Probe role"}
     for by in get_args(By):
         if any(slices_of(shown.study, role_of(key), by) for key in sliced[:1]):
             ways[by] = by.capitalize()
@@ -47,16 +47,16 @@ def slices_view(shown: Shown) -> None:
     )
     board = slice_board(current_scoreboard(), shown.study, own, key, "tag" if way == "tag" else "subject")
     if not board.keys:
-        st.info(f"No {way} of these probes has two of them.", icon=":material/grid_view:")
+        st.info(f"No {way} has two of these probes.", icon=":material/grid_view:")
         return
-    narrowed = Shown(board, board.keys, shown.x, shown.y, shown.study)
+    narrowed = ShownRuns(board, board.keys, shown.x, shown.y, shown.study)
     rulers = [Ruler(each, MetricKey.parse(each).part, ruler(key).turned) for each in board.keys]
     steps = board.heads["step"].notna().any()
     figure = panels(narrowed.scene(), rulers, against=None if steps else rulers[0], lines=narrowed.lines())
     draw(figure, "slices", narrowed)
     st.caption(
-        f"{literal(title(key))} by {way}, over the step; at most {MOST_SLICES} with the most probes. Lines across are "
-        "the original (solid) and the retained model (dotted)."
+        f"{literal(title(key))} by {way}, over the step; at most {MOST_SLICES} with the most probes. Horizontal lines "
+        "are the original (solid) and the retained model (dotted)."
     )
     show_table(
         run_table(narrowed, board.keys, range(len(board))),
@@ -70,14 +70,14 @@ def _place(keys: Sequence[str], key: str) -> int:
     return list(keys).index(key) if key in keys else 0
 
 
-def _by_kind(shown: Shown) -> None:
+def _by_kind(shown: ShownRuns) -> None:
     """One metric over all roles it has values on."""
     names: dict[str, list[str]] = {}
     for key in shown.keys:
         names.setdefault(MetricKey.parse(key).undivided.name, []).append(key)
     several = {name: keys for name, keys in names.items() if len(keys) > 1}
     if not several:
-        st.info("No metric has values on more than one kind of probes.", icon=":material/grid_view:")
+        st.info("No metric has values on more than one probe role.", icon=":material/grid_view:")
         return
     usual = MetricKey.parse(shown.x.key).name
     options = list(several)
@@ -91,4 +91,4 @@ def _by_kind(shown: Shown) -> None:
     rulers = [ruler(key) for key in several[metric]]
     figure = panels(shown.scene(), rulers, against=ruler(shown.y.key), lines=shown.lines())
     draw(figure, "slices", shown)
-    st.caption(f"Each panel is one kind of probes; horizontally {literal(title(shown.y.key))}.")
+    st.caption(f"Each panel is one probe role; horizontal axis: {literal(title(shown.y.key))}.")

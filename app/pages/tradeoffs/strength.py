@@ -1,4 +1,4 @@
-"""The strength dial: a curve of models between the original and an unlearned one, evaluated, and tried in Compare."""
+"""The strength curve: a curve of models between the original and an unlearned one, evaluated, and tried in Compare."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import streamlit as st
 
 from app.charts.dial import Level, dial_figure
 from app.charts.points import Axis
-from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, families
+from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED, families
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.settings import RUNS
@@ -30,8 +30,8 @@ from cache.evaluate.plan import plan
 
 SPACINGS = {"coarse": 0.5, "medium": 0.25, "fine": 0.125}
 WHAT = (
-    "Weights = original + a · (unlearned − original): at 0 the original, at 1 the unlearned model, beyond it unlearns "
-    "further. Two models are enough for a whole curve."
+    "Weights = original + a · (unlearned − original): 0 is the original, 1 the unlearned model, above 1 "
+    "unlearns further. Two models give a whole curve."
 )
 
 
@@ -43,8 +43,8 @@ def strength_view(study: Study, x: Axis, y: Axis) -> None:
     if not ready:
         reasons = {_why_not(named, spec) for spec in named.models if spec.part == "unlearned"}
         st.info(
-            "No unlearned model of this study can be dialled here: "
-            + literal("; ".join(sorted(reasons)) or "none is there"),
+            "No unlearned model of this study can be interpolated here: "
+            + literal("; ".join(sorted(reasons)) or "there is none"),
             icon=":material/tune:",
         )
         return
@@ -91,7 +91,7 @@ def _choice(ready: list[str]) -> str:
             icon=":material/play_arrow:",
             type="primary",
             on_click=partial(_evaluate, name, strengths),
-            help="What is in the cache already is not computed again; it can be cancelled and goes on from there.",
+            help="Only missing evidence is computed. It can be cancelled and resumed.",
         )
     return name
 
@@ -114,7 +114,7 @@ def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
     known = sorted(strength for model, strength in state.dials() if model == name)
     if not known:
         st.info(
-            "Nothing of this curve is evaluated yet. Press *Evaluate the curve*.",
+            "This curve has not been evaluated yet. Press *Evaluate the curve*.",
             icon=":material/show_chart:",
         )
         return
@@ -123,7 +123,7 @@ def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
     if np.isnan(values).all():
         return
     marked = st.select_slider(
-        "Marked strength a",
+        "Selected strength a",
         known,
         value=st.session_state.get("dial_marked")
         if st.session_state.get("dial_marked") in known
@@ -131,7 +131,7 @@ def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
         format_func=lambda a: f"{a:g}",
     )
     st.session_state["dial_marked"] = marked
-    look = METHODS[families(named).index(named.model(name).method or name) % len(METHODS)]
+    look = METHOD_LOOKS[families(named).index(named.model(name).method or name) % len(METHOD_LOOKS)]
     levels = [
         Level(spec.name, tuple(float(_value(board.frame, spec.name, axis.key)) for axis in (x, y)), shown)
         for spec, shown in ((named.original, ORIGINAL), (study.retained, RETAINED))
@@ -148,17 +148,19 @@ def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
 
 
 def _said(strengths: Floats, values: Floats, x: Axis, y: Axis, retained: float | None) -> None:
-    found = findings(strengths, values, (x.better, y.better), retained)
+    curve = findings(strengths, values, (x.better, y.better), retained)
     lines = []
-    if found.bend is not None:
-        lines.append(f"The curve bends at a = {found.bend:g}: the best of both among these strengths.")
-    if found.overshoot is not None:
+    if curve.knee_strength is not None:
         lines.append(
-            f"From a ≈ {found.overshoot:.2f} on it is past the retained model on {x.name}: beyond it, forgetting is "
-            "damage rather than gain."
+            f"The knee of the curve is at a = {curve.knee_strength:g}: the best compromise among these strengths."
+        )
+    if curve.passing_strength is not None:
+        lines.append(
+            f"From a ≈ {curve.passing_strength:.2f} on it has passed the retained model on {x.name}: "
+            "beyond it, forgetting is damage, not a gain."
         )
     elif retained is not None and not np.isnan(retained):
-        lines.append(f"At none of these strengths does it reach the retained model on {x.name}.")
+        lines.append(f"No strength reaches the retained model on {x.name}.")
     if np.isnan(values).any():
         lines.append("Some strengths are not evaluated yet.")
     st.text("\n".join(map(visible, lines)))
@@ -174,7 +176,7 @@ def _try(name: str, model: str, marked: float) -> None:
             ticked = [each for each in state.chosen_models() if not is_dialled(state.study().model(each))]
             state.open_in_compare(probe.id if probe else "", [*ticked, name, model])
         st.button(
-            "Take the curve out of the study",
+            "Remove the curve from the study",
             icon=":material/close:",
             type="tertiary",
             on_click=lambda: state.set_dials(dial for dial in state.dials() if dial[0] != name),

@@ -22,8 +22,9 @@ def targets_panel(study: Study, board: Scoreboard) -> None:
     table = means_table(means)
     with st.expander("Averages over targets", icon=":material/join_inner:", expanded=False):
         st.caption(
-            "Each model is measured on its own target: what asks for it is a forget prompt to this model, and what "
-            "asks for another concept is kept. Every target counts once; intervals are over prompts, not over targets."
+            "Each model is measured on its own target concept: prompts for it count as forget prompts of "
+            "that model, prompts for other concepts as retain prompts. Every target counts once; "
+            "intervals are over prompts, not over targets."
         )
         number = st.column_config.NumberColumn(format="%.3f")
         config = {name: number for name in table if table[name].dtype.kind == "f"}

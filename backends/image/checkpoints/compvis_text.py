@@ -13,7 +13,7 @@ from diffusers.loaders.single_file_utils import convert_open_clip_checkpoint
 from torch import Tensor
 
 
-class Place(NamedTuple):
+class TextEncoderPlace(NamedTuple):
     """Where a checkpoint keeps a text encoder.
 
     Attributes:
@@ -28,10 +28,10 @@ class Place(NamedTuple):
 
 
 PLACES = (
-    Place("cond_stage_model.transformer.", "text_encoder", False),
-    Place("cond_stage_model.model.", "text_encoder", True),
-    Place("conditioner.embedders.0.transformer.", "text_encoder", False),
-    Place("conditioner.embedders.1.model.", "text_encoder_2", True),
+    TextEncoderPlace("cond_stage_model.transformer.", "text_encoder", False),
+    TextEncoderPlace("cond_stage_model.model.", "text_encoder", True),
+    TextEncoderPlace("conditioner.embedders.0.transformer.", "text_encoder", False),
+    TextEncoderPlace("conditioner.embedders.1.model.", "text_encoder_2", True),
 )
 CONDITIONS = ("cond_stage_model.", "conditioner.")
 
@@ -47,7 +47,7 @@ def text_encoders(
         flat: the checkpoint.
         base: state dicts of the base's components.
     """
-    found: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for prefix, component, openclip in PLACES:
         own = base.get(component)
         if own is None or not any(name.startswith(prefix) for name in flat):
@@ -59,9 +59,9 @@ def text_encoders(
         for name, tensor in tensors.items():
             for spelling in (name, name.removeprefix("text_model."), f"text_model.{name}"):
                 if spelling in own:
-                    found.setdefault(component, {})[spelling] = tensor
+                    states.setdefault(component, {})[spelling] = tensor
                     break
-    return found
+    return states
 
 
 def _from_openclip(flat: Mapping[str, Tensor], prefix: str, own: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -58,7 +58,7 @@ class StateDict:
     Attributes:
         inside: the mapping that the tensors stand in, wrappers taken off; its values may be mappings.
         flat: the same as dotted names -> tensors.
-        averaged: the averaged copy of the same tensors; {} where there is none.
+        averaged: the averaged copy of the same tensors; {} if there is none.
         left_out: keys that are no weights.
         notes: what was taken off, in sentences.
     """
@@ -101,7 +101,7 @@ def state_dict_in(raw: Any, path: Path, parts: Collection[str]) -> StateDict:
     left_out += [str(key) for key in inside if key not in training]
     flat, wrappers = unwrapped_tensors(_flat(training, path), path)
     notes = [f"read from {' / '.join(keys)} in the file"] if keys else []
-    notes += [f"{' and '.join(wrappers)} taken off its tensors' names"] if wrappers else []
+    notes += [f"{' and '.join(wrappers)} removed from its tensors' names"] if wrappers else []
     return StateDict(training, flat, averaged, tuple(left_out), tuple(notes))
 
 
@@ -111,8 +111,8 @@ def unwrapped_tensors(flat: Mapping[str, Tensor], path: Path) -> tuple[dict[str,
     Raises:
         CheckpointError: two tensors would have one name.
     """
-    found = unwrapped(flat, str(path))
-    return {found.names[name]: tensor for name, tensor in flat.items()}, found.wrappers
+    unwrapped_names = unwrapped(flat, str(path))
+    return {unwrapped_names.names[name]: tensor for name, tensor in flat.items()}, unwrapped_names.wrappers
 
 
 def _wrapper(inside: Mapping[Any, Any], parts: Collection[str]) -> str | None:
@@ -125,12 +125,12 @@ def _wrapper(inside: Mapping[Any, Any], parts: Collection[str]) -> str | None:
 
 
 def _flat(inside: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for name, tensor in _tensors(inside, "", 0, path):
-        found[name] = tensor
-        if len(found) > MOST_TENSORS:
+        tensors[name] = tensor
+        if len(tensors) > MOST_TENSORS:
             raise CheckpointError(f"it holds more than {MOST_TENSORS:,} tensors", where=str(path))
-    return found
+    return tensors
 
 
 def _tensors(inside: Mapping[Any, Any], before: str, depth: int, path: Path) -> Iterator[tuple[str, Tensor]]:

@@ -30,7 +30,7 @@ ENCODERS: Mapping[str, str] = {"clip_l": "text_encoder", "clip_g": "text_encoder
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedToken:
     """One learned token.
 
     Attributes:
@@ -52,7 +52,7 @@ class Learned:
         return f"{self.token} ({self.count} vector{'s' if self.count != 1 else ''})"
 
 
-class _Extended(nn.Module):
+class _ExtendedEmbedding(nn.Module):
     """A table of embeddings with rows after its end."""
 
     def __init__(self, table: nn.Embedding, learned: Tensor) -> None:
@@ -69,7 +69,7 @@ class _Extended(nn.Module):
         return torch.where((ids >= known)[..., None], new, old)
 
 
-def read_learned(file: str, token: str = "") -> list[Learned]:
+def read_learned(file: str, token: str = "") -> list[LearnedToken]:
     """The learned tokens of a file or folder.
 
     diffusers' `learned_embeds.*` ({token: vectors}, also several), web UI's `.pt` ("string_to_param", "name") and
@@ -87,15 +87,16 @@ def read_learned(file: str, token: str = "") -> list[Learned]:
         path = next((path / name for name in NAMES if (path / name).is_file()), path / NAMES[0])
     if not path.is_file():
         raise CheckpointError("there is no such file", where=str(path))
-    found = _named(read_tensors(path), path)
-    if token and len(found) > 1:
+    tokens = _named(read_tensors(path), path)
+    if token and len(tokens) > 1:
         raise CheckpointError(
-            f"it holds {len(found)} tokens ({', '.join(list(found)[:5])}), and one name was given for them",
+            f"it holds {len(tokens)} tokens ({', '.join(list(tokens)[:5])}), and one name was given for them",
             where=str(path),
             how="Name the file without a token",
         )
     return [
-        Learned(token or name, {part: _rows(t, path) for part, t in v.items()}) for name, v in found.items()
+        LearnedToken(token or name, {part: _rows(t, path) for part, t in v.items()})
+        for name, v in tokens.items()
     ]
 
 
@@ -113,7 +114,7 @@ def _named(raw: Any, path: Path) -> dict[str, dict[str, Tensor]]:
     if isinstance(raw, Mapping) and "string_to_param" in raw:
         params = list(tensors_in(raw["string_to_param"]).values())
         if len(params) != 1:
-            raise CheckpointError(f"it holds {len(params)} embeddings where one is due", where=str(path))
+            raise CheckpointError(f"it holds {len(params)} embeddings where one is expected", where=str(path))
         return {str(raw.get("name") or path.stem): {"text_encoder": params[0]}}
     tensors = tensors_in(raw)
     if tensors and set(tensors) <= set(ENCODERS):
@@ -122,7 +123,7 @@ def _named(raw: Any, path: Path) -> dict[str, dict[str, Tensor]]:
         return {path.stem: {"text_encoder": tensors[WITHOUT_TOKEN]}}
     if not tensors or not is_learned(tensors):
         raise CheckpointError(
-            "this is no textual-inversion embedding (no tensor under a token's name)",
+            "this is not a textual-inversion embedding (no tensor under a token's name)",
             where=str(path),
             how="Name unlearned weights in `weights`",
         )
@@ -137,11 +138,13 @@ def _rows(tensor: Tensor, path: Path) -> Tensor:
             f"an embedding has the shape {tuple(tensor.shape)}, not (N, D)", where=str(path)
         )
     if not rows.isfinite().all():
-        raise CheckpointError("it holds values that are no numbers (NaN or infinite)", where=str(path))
+        raise CheckpointError("it holds values that are NaN or infinite", where=str(path))
     return rows
 
 
-def with_learned(components: Mapping[str, Any], learned: Sequence[Learned], where: str) -> dict[str, Any]:
+def with_learned(
+    components: Mapping[str, Any], learned: Sequence[LearnedToken], where: str
+) -> dict[str, Any]:
     """Components whose tokenizers and text encoders know the tokens; all others, and all other tensors, are the same.
 
     A token of several vectors is added as `token`, `token_1` and so on, as diffusers does.
@@ -162,7 +165,7 @@ def with_learned(components: Mapping[str, Any], learned: Sequence[Learned], wher
             raise CheckpointError(
                 f"{each.said} has vectors for {theirs}, and the pipeline's text encoders are {ours}",
                 where=where,
-                how="Take an embedding that was learned on this kind of model",
+                how="Use an embedding that was learned on this kind of model",
             )
         for part, vectors in each.vectors.items():
             width = components[part].get_input_embeddings().weight.shape[1]
@@ -170,7 +173,7 @@ def with_learned(components: Mapping[str, Any], learned: Sequence[Learned], wher
                 raise CheckpointError(
                     f"the vectors of {each.said} have {vectors.shape[1]} numbers, and the model's {width}",
                     where=where,
-                    how="Take an embedding that was learned on this kind of model",
+                    how="Use an embedding that was learned on this kind of model",
                 )
             _add(tokens[part], each, where)
             rows[part].append(vectors)
@@ -180,20 +183,20 @@ def with_learned(components: Mapping[str, Any], learned: Sequence[Learned], wher
         encoder = with_changes(components[part], {})
         place = next(name for name, module in components[part].named_modules() if module is table)
         owner, _, leaf = place.rpartition(".")
-        setattr(encoder.get_submodule(owner), leaf, _Extended(table, torch.cat(rows[part])))
+        setattr(encoder.get_submodule(owner), leaf, _ExtendedEmbedding(table, torch.cat(rows[part])))
         changed[part] = encoder
     return changed
 
 
-def _add(tokenizer: Any, learned: Learned, where: str) -> None:
+def _add(tokenizer: Any, learned: LearnedToken, where: str) -> None:
     known = tokenizer.get_vocab()
     names = [learned.token, *(f"{learned.token}_{number}" for number in range(1, learned.count))]
     taken = next((name for name in [*names, f"{learned.token}_1"] if name in known), None)
     if taken is not None:
         raise CheckpointError(
-            f"the tokenizer knows {taken!r} already",
+            f"the tokenizer already has the token {taken!r}",
             where=where,
-            how='Give another token: embeddings = { "<token>" = "file" }',
+            how='Use another token: embeddings = { "<token>" = "file" }',
         )
     if tokenizer.add_tokens(names) != len(names):
         raise CheckpointError(f"the tokenizer does not take {learned.token!r} as a token", where=where)
@@ -205,5 +208,5 @@ def _check_places(tokenizer: Any, known: int, rows: Sequence[Tensor], where: str
         raise CheckpointError(
             f"the tokenizer has {len(tokenizer) - sum(map(len, rows))} tokens of its own, and the text encoder {known}",
             where=where,
-            how="Learned tokens can be added where the two agree",
+            how="Learned tokens can only be added if the two agree",
         )

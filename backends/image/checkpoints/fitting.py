@@ -1,7 +1,7 @@
 """Whether a file's tensors are exactly those of a network: nothing is judged with weights that are not there.
 
 Every loader fills what a file lacks with random numbers and drops what it does not know; here both are refused, by
-name. Prefixes that wrappers put before all names are taken off, which is said.
+name. Prefixes that wrappers put before all names are removed, which is said.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def without_prefixes(names: Iterable[str], where: Path) -> tuple[Mapping[str, st
     Raises:
         CheckpointError: two tensors would have one name.
     """
-    found = unwrapped(names, str(where))
-    told = " and ".join(found.wrappers)
-    return found.names, [f"{told} was taken off the names of its tensors"] if told else []
+    unwrapped_names = unwrapped(names, str(where))
+    told = " and ".join(unwrapped_names.wrappers)
+    return unwrapped_names.names, [f"{told} was removed from the names of its tensors"] if told else []
 
 
 def fitted(
@@ -53,23 +53,23 @@ def fitted(
         optional: names that the file may lack.
 
     Raises:
-        CheckpointError: tensors are missing, unknown or of another shape; names them.
+        CheckpointError: tensors are missing, unknown or with another shape; names them.
     """
     names, said = without_prefixes(state, where)
-    found = {names[name]: tensor for name, tensor in state.items()}
+    result = {names[name]: tensor for name, tensor in state.items()}
     refuse_difference(
-        missing=[name for name in wanted if name not in found and name not in optional],
-        unexpected=[name for name in found if name not in wanted and not name.startswith(unused or ("\0",))],
+        missing=[name for name in wanted if name not in result and name not in optional],
+        unexpected=[name for name in result if name not in wanted and not name.startswith(unused or ("\0",))],
         shapes=[
-            (name, tuple(found[name].shape), tuple(tensor.shape))
+            (name, tuple(result[name].shape), tuple(tensor.shape))
             for name, tensor in wanted.items()
-            if name in found and found[name].shape != tensor.shape
+            if name in result and result[name].shape != tensor.shape
         ],
         what=what,
         where=where,
         how=how,
     )
-    return {name: found[name] for name in wanted if name in found}, said
+    return {name: result[name] for name in wanted if name in result}, said
 
 
 def refuse_difference(
@@ -90,23 +90,23 @@ def refuse_difference(
     if shapes:
         name, theirs, ours = shapes[0]
         more = f" and {len(shapes) - 1} more are" if len(shapes) > 1 else " is"
-        said.append(f"{name}{more} of another shape ({list(theirs)}, not {list(ours)})")
+        said.append(f"{name}{more} with another shape ({list(theirs)}, not {list(ours)})")
     if said:
         raise CheckpointError(
-            f"its weights are not those of this {what}: {'; '.join(said)}",
+            f"its weights do not fit this {what}: {'; '.join(said)}",
             where=str(where),
-            how=how or "Save the whole model again, or name the folder that its weights belong to",
+            how=how or "Save the whole model again, or name the folder that these weights belong to",
         )
 
 
-def refuse_no_numbers(model: nn.Module, what: str, where: Path) -> None:
+def refuse_not_finite(model: nn.Module, what: str, where: Path) -> None:
     """Raises CheckpointError where a weight is NaN or infinite: what it says would be no judgement."""
     for name, tensor in model.state_dict().items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise CheckpointError(
-                f"{name} of this {what} holds values that are no numbers (NaN or infinite)",
+                f"{name} of this {what} holds values that are NaN or infinite",
                 where=str(where),
-                how="Take an earlier checkpoint",
+                how="Use an earlier checkpoint",
             )
 
 
@@ -119,7 +119,7 @@ def load_whole(loader: Any, folder: Path, what: str) -> tuple[Any, list[str]]:
         what: the network is ("image classifier").
 
     Raises:
-        CheckpointError: pickled weights, or tensors that are missing, unknown or of another shape; names them.
+        CheckpointError: pickled weights, or tensors that are missing, unknown or with another shape; names them.
         OSError, ValueError, RuntimeError: as transformers says where the folder is no model of that class.
     """
     safe: dict[str, Any] = {
@@ -150,7 +150,7 @@ def load_whole(loader: Any, folder: Path, what: str) -> tuple[Any, list[str]]:
         what=what,
         where=folder,
     )
-    refuse_no_numbers(model, what, folder)
+    refuse_not_finite(model, what, folder)
     return model, said
 
 

@@ -47,9 +47,7 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         name = index["_class_name"]
         # A folder may name [file, class] of its own; such code is never run.
         if not isinstance(name, str):
-            raise CheckpointError(
-                "it brings a pipeline of its own, whose code would have to be run", where=str(folder)
-            )
+            raise CheckpointError("it has custom pipeline code, which is not run", where=str(folder))
         loader = OWN_PIPELINES.get(name, DiffusionPipeline)
         pipe = loader.from_pretrained(
             folder,
@@ -81,12 +79,12 @@ def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
         ) from error
     if not ASKED_BY & inspect.signature(pipe.__call__).parameters.keys():
         raise CheckpointError(
-            f"{type(pipe).__name__} makes no pictures from text, from class labels or from noise alone",
+            f"{type(pipe).__name__} does not generate pictures from text, from class labels or from noise alone",
             where=str(folder),
         )
     if _needs_a_picture(pipe):
         raise CheckpointError(
-            f"{type(pipe).__name__} makes pictures of other pictures, not from text alone",
+            f"{type(pipe).__name__} is an image-to-image pipeline, not text-to-image",
             where=str(folder),
             how="Save the model as the text-to-image pipeline of its family",
         )
@@ -111,9 +109,9 @@ def stored_types(folder: Path) -> dict[str, torch.dtype]:
 def _variant(folder: Path) -> str:
     """Variant ("fp16") that a component has weights of only; "" where all have plain ones."""
     for part in sorted(path for path in folder.iterdir() if path.is_dir()):
-        found = [_VARIANT.match(file.name) for file in sorted(part.glob("*.safetensors"))]
-        if found and all(each is not None for each in found):
-            return next(each["variant"] for each in found if each is not None)
+        match = [_VARIANT.match(file.name) for file in sorted(part.glob("*.safetensors"))]
+        if match and all(each is not None for each in match):
+            return next(each["variant"] for each in match if each is not None)
     return ""
 
 

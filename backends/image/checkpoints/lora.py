@@ -48,7 +48,7 @@ _ROOTS = (
 
 
 @dataclass(slots=True)
-class _Pair:
+class _FactorPair:
     down: Tensor | None = None
     up: Tensor | None = None
     alpha: float | None = None
@@ -57,7 +57,7 @@ class _Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergedAdapter:
     """What an adapter makes of a base.
 
     Attributes:
@@ -85,7 +85,7 @@ def lora_changes(
     tensors: Mapping[str, Tensor],
     base: Mapping[str, Mapping[str, Tensor]],
     settings: Mapping[str, LoraSettings] = MappingProxyType({}),
-) -> Merged:
+) -> MergedAdapter:
     """The weights that an adapter changes, merged: W + scale * up @ down (Hu et al. 2022, eq. 3).
 
     The scale is alpha / rank. With magnitudes m it is m (W + scale * up @ down) / ||W + scale * up @ down||, the norm
@@ -100,7 +100,7 @@ def lora_changes(
     pairs = _pairs(tensors, base)
     held = {component: _weights(states) for component, states in base.items()}
     layers = layers_of(base.get("unet", ()))
-    merged = Merged({}, [], ())
+    merged = MergedAdapter({}, [], ())
     scales: Counter[tuple[float, int, str]] = Counter()
     for (component, module), pair in pairs.items():
         names = held.get(component, {})
@@ -120,17 +120,17 @@ def lora_changes(
             scales[scale, rank, source] += 1
     dora = any(pair.magnitude is not None for pair in pairs.values())
     notes = (*_scale_notes(scales), *(("its magnitudes are used (DoRA)",) if dora else ()))
-    return Merged(merged.changes, merged.unplaced, notes)
+    return MergedAdapter(merged.changes, merged.unplaced, notes)
 
 
 def _pairs(
     tensors: Mapping[str, Tensor], base: Mapping[str, Mapping[str, Tensor]]
-) -> dict[tuple[str, str], _Pair]:
+) -> dict[tuple[str, str], _FactorPair]:
     """Tensors by component and module; what names no component goes to the one that it fits best."""
-    found: dict[tuple[str, str], _Pair] = {}
+    result: dict[tuple[str, str], _FactorPair] = {}
     for name, tensor in tensors.items():
         component, module, what = _taken_apart(name)
-        pair = found.setdefault((component, module), _Pair())
+        pair = result.setdefault((component, module), _FactorPair())
         if what == "alpha":
             pair.alpha = float(tensor)
         elif what in ("down", "A"):
@@ -142,7 +142,7 @@ def _pairs(
         else:
             pair.unknown = True
     held = {component: _weights(states) for component, states in base.items()}
-    nameless = {_plain(module) for component, module in found if not component}
+    nameless = {_plain(module) for component, module in result if not component}
     fits = {component: len(nameless & names.keys()) for component, names in held.items()}
     main = next((part for part in ("unet", "transformer") if part in base), next(iter(base), ""))
     # Files without a component in their names are of one component, so the one with most modules decides for all.
@@ -154,10 +154,10 @@ def _pairs(
         # kohya writes lora_unet_ whatever the denoiser is
         return main if component in ("unet", "transformer") and component not in base else component
 
-    return {(owner(component), module): pair for (component, module), pair in found.items()}
+    return {(owner(component), module): pair for (component, module), pair in result.items()}
 
 
-def _scale(pair: _Pair, module: str, settings: LoraSettings | None) -> tuple[float, str]:
+def _scale(pair: _FactorPair, module: str, settings: LoraSettings | None) -> tuple[float, str]:
     """What a module's product is multiplied by, and where that stands."""
     rank = pair.down.shape[0] if pair.down is not None else 1
     if settings is not None:
@@ -165,7 +165,7 @@ def _scale(pair: _Pair, module: str, settings: LoraSettings | None) -> tuple[flo
     # alpha / rank keeps the strength when the rank changes (Hu et al. 2022, section 4.1).
     if pair.alpha is not None:
         return pair.alpha / rank, "from its alpha tensors"
-    return 1.0, "as no alpha is stated: alpha = rank"
+    return 1.0, "no alpha is stated, so alpha = rank"
 
 
 def _scale_notes(scales: Counter[tuple[float, int, str]]) -> tuple[str, ...]:
@@ -186,10 +186,10 @@ def _taken_apart(name: str) -> tuple[str, str, str]:
         return component, name[: old.start()] + "." + old[1] + (".0" if old[1] == "to_out" else ""), old[2]
     if name.endswith(".alpha"):
         return component, name.removesuffix(".alpha").removesuffix(".lora_linear_layer"), "alpha"
-    if found := MAGNITUDE.search(name):
-        return component, name[: found.start()], "magnitude"
-    if found := _SPLIT.search(name):
-        return component, name[: found.start()], found[1] or found[2]
+    if match := MAGNITUDE.search(name):
+        return component, name[: match.start()], "magnitude"
+    if match := _SPLIT.search(name):
+        return component, name[: match.start()], match[1] or match[2]
     return component, name, ""
 
 
@@ -202,7 +202,7 @@ def _weights(states: Mapping[str, Tensor]) -> dict[str, str]:
     return {_plain(name.removesuffix(".weight")): name for name in states if name.endswith(".weight")}
 
 
-def _merged(weight: Tensor, pair: _Pair, scale: float) -> Tensor | None:
+def _merged(weight: Tensor, pair: _FactorPair, scale: float) -> Tensor | None:
     """The merged weight, or None where shapes do not fit."""
     if pair.down is None or pair.up is None:
         return None

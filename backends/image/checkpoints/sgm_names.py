@@ -42,16 +42,16 @@ def diffusers_name(module: str, layers: int) -> str:
     """
     if module in _ALONE:
         return _ALONE[module]
-    found = _BLOCK.match(module)
-    if found is None:
+    match = _BLOCK.match(module)
+    if match is None:
         return module
-    rest = found[6]
-    if found[4]:
-        block = int(found[5])
+    rest = match[6]
+    if match[4]:
+        block = int(match[5])
         part = ("resnets_0", "attentions_0", "resnets_1")[min(block, 2)]
         return f"mid_block_{part}_{_inside(rest)}"
-    block, inner = int(found[2]), found[3]
-    if found[1] == "input_blocks":
+    block, inner = int(match[2]), match[3]
+    if match[1] == "input_blocks":
         level, layer = divmod(block - 1, layers + 1)
         if rest == "op":
             return f"down_blocks_{level}_downsamplers_0_conv"

@@ -1,7 +1,7 @@
 """Reads a file or folder of unlearned weights into plain tensors: safetensors, or a pickle that holds nothing else.
 
 Pickles are read by torch's restricted unpickler, which knows tensors and plain containers and runs nothing. What the
-tensors are is found out in `version_shapes.py`.
+tensors are is decided in `version_shapes.py`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _files(folder: Path) -> list[Path]:
         raise CheckpointError(
             f"this folder holds no *.safetensors, but {pickles[0].name}",
             where=str(folder),
-            how=f"Name the file itself, {pickles[0]}: of a file that is named nothing but tensors is read",
+            how=f"Name the file itself, {pickles[0]}: a file that is named is read as tensors only",
         ) from error
 
 
@@ -63,7 +63,7 @@ def _safe(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise CheckpointError(
-            f"this is no sound safetensors file ({error})", where=str(path), how="Copy or download it again"
+            f"this safetensors file is damaged ({error})", where=str(path), how="Copy or download it again"
         ) from error
 
 
@@ -75,8 +75,8 @@ def _unpickled(path: Path) -> Any:
             )  # about the pickle's protocol; a file that cannot be read is refused below
             return _restricted(path)
     except pickle.UnpicklingError as error:
-        found = _REFUSED.search(str(error))
-        named = f" ({found[1]})" if found else ""
+        match = _REFUSED.search(str(error))
+        named = f" ({match[1]})" if match else ""
         raise CheckpointError(
             f"it holds more than tensors and plain containers{named}, and reading that could run code, so it is "
             "refused",
@@ -86,7 +86,9 @@ def _unpickled(path: Path) -> Any:
     except (OSError, EOFError, ValueError, KeyError, RuntimeError, AttributeError, IndexError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0].partition(". ")[0][:160]
         raise CheckpointError(
-            f"this is no whole checkpoint file ({first})", where=str(path), how="Copy or download it again"
+            f"this checkpoint file is incomplete or damaged ({first})",
+            where=str(path),
+            how="Copy or download it again",
         ) from error
 
 

@@ -37,7 +37,7 @@ _NO_WEIGHTS = ("position_ids", "num_batches_tracked")
 
 
 @dataclass(frozen=True, slots=True)
-class Version:
+class VersionWeights:
     """Tensors of an unlearned version.
 
     Attributes:
@@ -63,7 +63,7 @@ class Version:
 
 def recognised(
     raw: Any, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], *, ema: bool = False
-) -> Version:
+) -> VersionWeights:
     """What a file holds, in the base's names.
 
     Args:
@@ -71,7 +71,7 @@ def recognised(
         path: named in errors.
         base: state dicts of the original's components.
         configs: their configurations; needed for CompVis checkpoints.
-        ema: take the averaged copy of the weights where there is one.
+        ema: take the averaged copy of the weights if there is one.
 
     Raises:
         CheckpointError: no tensors, tensors that fit nowhere, or no averaged copy where one was asked for.
@@ -79,7 +79,7 @@ def recognised(
     version = _recognised(raw, path, base, configs, ema)
     if ema and not version.averaged:
         raise CheckpointError(
-            "`ema = true` asks for an averaged copy of the weights, and this file has none",
+            "`ema = true` asks for averaged (EMA) weights, but this file has none",
             where=str(path),
             how="Leave the key out",
         )
@@ -88,32 +88,32 @@ def recognised(
 
 def _recognised(
     raw: Any, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], ema: bool
-) -> Version:
+) -> VersionWeights:
     erasers = _erasers(raw)
     if erasers:
         return _with_erasers(erasers, path, base)
     if isinstance(raw, list | tuple):
         return _checked(_ddpm_list(raw, path, base, ema), path, base)
-    found = state_dict_in(raw, path, base)
-    version = _shaped(found, path, base, configs, ema)
-    averaged = bool(found.averaged)
+    state_dict = state_dict_in(raw, path, base)
+    version = _shaped(state_dict, path, base, configs, ema)
+    averaged = bool(state_dict.averaged)
     return replace(
         version,
-        ignored=(*version.ignored, *found.left_out),
-        notes=(*found.notes, *(_which(ema, averaged)), *version.notes),
+        ignored=(*version.ignored, *state_dict.left_out),
+        notes=(*state_dict.notes, *(_which(ema, averaged)), *version.notes),
         averaged=version.averaged or averaged,
     )
 
 
 def _shaped(
     wrapped: StateDict, path: Path, base: States, configs: Mapping[str, Mapping[str, Any]], ema: bool
-) -> Version:
+) -> VersionWeights:
     """What tensors by name are, once nothing is around them."""
     flat = wrapped.averaged if ema and wrapped.averaged else wrapped.flat
     if "unet" not in base and any(mark in name for name in flat for mark in _OWN_LAYOUTS):
         raise CheckpointError(
-            "its tensors are laid out as the model family's own code does, which is read for Stable Diffusion 1, 2 "
-            "and XL only",
+            "its tensors have the layout of the original (CompVis-style) code, which is supported for "
+            "Stable Diffusion 1, 2 and XL only",
             where=str(path),
             how="Load it with diffusers (from_single_file, or load_lora_weights) and save it again with diffusers",
         )
@@ -127,10 +127,10 @@ def _shaped(
         if merged.unplaced or not merged.changes:
             raise _unexpected(merged.unplaced, len(flat), path)
         count = sum(map(len, merged.changes.values()))
-        return Version(f"LoRA of {count} modules, merged", merged.changes, notes=merged.notes)
+        return VersionWeights(f"LoRA of {count} modules, merged", merged.changes, notes=merged.notes)
     if kind := other_adapter(flat):
         raise CheckpointError(
-            f"it is a {kind} adapter, and of adapters only LoRA, DoRA and SPM are read",
+            f"it is a {kind} adapter, and only LoRA, DoRA and SPM adapters are supported",
             where=str(path),
             how="Merge it into the model with the tool that made it, and save the changed tensors",
         )
@@ -138,16 +138,18 @@ def _shaped(
         raise CheckpointError("it holds no tensors by name", where=str(path))
     if {name.rpartition(".")[2] for name in flat} >= SPARSE_AUTOENCODER:
         raise CheckpointError(
-            "it is a sparse autoencoder (SAeUron), which edits activations while a picture is drawn; only changes of "
-            "weights are read",
+            "it is a sparse autoencoder (SAeUron), which edits activations during sampling; only changes of weights "
+            "are supported",
             where=str(path),
-            how="Draw the pictures with its own code, and name their folder as pictures:FOLDER",
+            how="Generate the pictures with its own code, and use their folder as pictures:FOLDER",
         )
-    found = _placed(flat, base, path)
-    part = " and ".join(found)
-    whole_part = all(len(found[name]) >= len(base[name]) for name in found if name in base)
+    placed = _placed(flat, base, path)
+    part = " and ".join(placed)
+    whole_part = all(len(placed[name]) >= len(base[name]) for name in placed if name in base)
     return _checked(
-        Version(f"{'whole' if whole_part else 'part of the'} {part}", found, ignored=_ignored(flat, found)),
+        VersionWeights(
+            f"{'whole' if whole_part else 'part of the'} {part}", placed, ignored=_ignored(flat, placed)
+        ),
         path,
         base,
     )
@@ -160,7 +162,7 @@ def denoiser_of(base: States) -> str:
 
 def _placed(flat: Mapping[str, Tensor], base: States, path: Path) -> dict[str, dict[str, Tensor]]:
     """Tensors by component; one that fits nowhere goes to the denoiser, where it is named as unexpected."""
-    found: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     main = denoiser_of(base)
     # Buffers such as position ids have other shapes in other library versions and change nothing.
     bare = {name: tensor for name, tensor in flat.items() if not name.endswith(_NO_WEIGHTS)}
@@ -169,14 +171,14 @@ def _placed(flat: Mapping[str, Tensor], base: States, path: Path) -> dict[str, d
         # A name that fits nowhere is kept, not dropped: `_checked` then refuses the file by that name. Dropping it
         # would show the original as the unlearned model.
         component, own = _place(name, base, parts) or (main, name)
-        known = found.setdefault(component, {}).setdefault(own, tensor)
+        known = states.setdefault(component, {}).setdefault(own, tensor)
         if known is not tensor and not torch.equal(known, tensor):
             raise CheckpointError(
                 f"it has {own} twice, with different values",
                 where=str(path),
                 how="Save the model's own state dict",
             )
-    return found
+    return states
 
 
 def _likeliest(flat: Mapping[str, Tensor], base: States, path: Path) -> list[str]:
@@ -202,7 +204,7 @@ def _likeliest(flat: Mapping[str, Tensor], base: States, path: Path) -> list[str
     best = [part for part in ranked if fitting[part] == fitting[ranked[0]]]
     if len(best) > 1 and fitting[best[0]] and main not in best and not named & set(best):
         raise CheckpointError(
-            f"its tensors fit {' and '.join(best)} alike",
+            f"its tensors fit {' and '.join(best)} equally well",
             where=str(path),
             how=f"Put the part before their names ({best[0]}.{next(iter(flat))}), or name the file after it",
         )
@@ -236,21 +238,21 @@ def _ignored(flat: Mapping[str, Tensor], found: States) -> tuple[str, ...]:
     return tuple(name for name in flat if name.endswith(_NO_WEIGHTS)) if kept < len(flat) else ()
 
 
-def _delta(raw: Mapping[str, Any], base: States, path: Path) -> Version:
+def _delta(raw: Mapping[str, Any], base: States, path: Path) -> VersionWeights:
     """Concept Ablation's `delta.bin`: {"unet": {...}, "text_encoder": {...}}."""
-    found: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for component in base:
         held = raw.get(component)
         for name, tensor in state_dict_in(held, path, ()).flat.items() if isinstance(held, Mapping) else ():
             if not name.endswith(_NO_WEIGHTS):
                 placed = _place(f"{component}.{name}", base, ())
-                found.setdefault(component, {})[placed[1] if placed else name] = tensor
-    rest = tuple(str(key) for key in raw if key not in found)
+                states.setdefault(component, {})[placed[1] if placed else name] = tensor
+    rest = tuple(str(key) for key in raw if key not in states)
     notes = (f"not used of the file: {', '.join(rest[:5])}",) if rest else ()
-    return Version("delta of " + " and ".join(found), found, ignored=rest, notes=notes)
+    return VersionWeights("delta of " + " and ".join(states), states, ignored=rest, notes=notes)
 
 
-def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: bool) -> Version:
+def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: bool) -> VersionWeights:
     """[model, optimiser, step, averaged model], names with `module.` before them."""
     # Parts without tensors by name (the optimiser, the step) fall out, so the average is the last that is left.
     dicts = [found for part in raw if (found := tensors_in(part))]
@@ -259,7 +261,7 @@ def _ddpm_list(raw: list[Any] | tuple[Any, ...], path: Path, base: States, ema: 
     averaged = len(dicts) > 1
     flat, _ = unwrapped_tensors(dicts[-1] if ema and averaged else dicts[0], path)
     notes = _which(ema, averaged)
-    return Version(
+    return VersionWeights(
         "DDPM list checkpoint",
         _placed(flat, base, path),
         ignored=("the rest of the list",),
@@ -274,7 +276,7 @@ def _compvis(
     base: States,
     configs: Mapping[str, Mapping[str, Any]],
     ema: bool,
-) -> Version:
+) -> VersionWeights:
     """A CompVis checkpoint, converted by diffusers; the trained weights, unless `ema` asks for their average."""
     names = [name for name in flat if name.startswith(COMPVIS_UNET)]
     # CompVis stores the average as buffers, whose names may hold no dots: `model_ema.` and the name without them.
@@ -285,39 +287,39 @@ def _compvis(
     }
     # diffusers' converter needs every tensor of a UNet; a partial file is renamed tensor by tensor.
     if len(unet) < len(base["unet"]):
-        found = {"unet": _renamed(unet, base["unet"])}
+        result = {"unet": _renamed(unet, base["unet"])}
     else:
-        found = {
+        result = {
             "unet": _converted(single_file_utils.convert_ldm_unet_checkpoint, unet, configs, "unet", path)
         }
     notes = [*_which(ema, averaged)]
-    found |= text_encoders(flat, base)
-    if len(found) == 1 and any(name.startswith(CONDITIONS) for name in flat):
+    result |= text_encoders(flat, base)
+    if len(result) == 1 and any(name.startswith(CONDITIONS) for name in flat):
         notes.append("its text encoder has another layout and is not read: the base's is used")
     vae = {name: tensor for name, tensor in flat.items() if name.startswith(COMPVIS_VAE)}
     if vae and "vae" in base:
         converted = _converted(
             single_file_utils.convert_ldm_vae_checkpoint, vae, configs, "vae", path, base["vae"]
         )
-        found["vae"] = {name: tensor for name, tensor in converted.items() if name in base["vae"]}
+        result["vae"] = {name: tensor for name, tensor in converted.items() if name in base["vae"]}
     used = (COMPVIS_UNET, COMPVIS_VAE, *(place.prefix for place in PLACES))
     rest = tuple(name for name in flat if not name.startswith(used))
-    return Version("CompVis checkpoint", found, ignored=rest, notes=tuple(notes), averaged=averaged)
+    return VersionWeights("CompVis checkpoint", result, ignored=rest, notes=tuple(notes), averaged=averaged)
 
 
 def _renamed(unet: Mapping[str, Tensor], base: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Part of a CompVis UNet (Concept Ablation's `delta.ckpt`) tensor by tensor; diffusers converts whole ones only."""
     layers = layers_of(base)
     names = {name.replace(".", "_"): name for name in base}
-    found = {}
+    result = {}
     for name, tensor in unet.items():
         module, _, leaf = name.removeprefix(COMPVIS_UNET).rpartition(".")
         own = names.get(f"{diffusers_name(module.replace('.', '_'), layers)}_{leaf}", name)
         like = base.get(own)
         # A 1 x 1 convolution and a linear layer are the same thing in two layouts.
         same = like is not None and tensor.numel() == like.numel() and len(tensor) == len(like)
-        found[own] = tensor.reshape(like.shape) if same and like is not None else tensor
-    return found
+        result[own] = tensor.reshape(like.shape) if same and like is not None else tensor
+    return result
 
 
 def _which(ema: bool, averaged: bool) -> tuple[str, ...]:
@@ -325,9 +327,9 @@ def _which(ema: bool, averaged: bool) -> tuple[str, ...]:
     if not averaged:
         return ()
     if ema:
-        return ("the averaged (EMA) copy is used; `ema = false` takes the weights that were trained",)
+        return ("the averaged (EMA) weights are used; `ema = false` selects the trained weights",)
     return (
-        "the weights that were trained are used; an averaged (EMA) copy is there too: `ema = true` takes it",
+        "the trained weights are used; the file also has averaged (EMA) weights: `ema = true` selects them",
     )
 
 
@@ -347,9 +349,9 @@ def _converted(
         found = convert(dict(tensors), dict(configs.get(component, {})))
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(
-            f"its {component} cannot be brought into diffusers' layout of the base ({type(error).__name__}: {error})",
+            f"its {component} cannot be converted to diffusers' layout of the base ({type(error).__name__}: {error})",
             where=str(path),
-            how="Name the base that these weights were made from as the model's source",
+            how="Use the base that these weights were made from as the model's source",
         ) from error
     for name, tensor in found.items():
         # A 1 x 1 convolution and a linear layer are the same thing in two layouts.
@@ -361,22 +363,22 @@ def _converted(
 def _erasers(raw: Any) -> dict[str, dict[str, Tensor]]:
     if not isinstance(raw, Mapping) or not raw:
         return {}
-    found = {str(name): tensors_in(part) for name, part in raw.items()}
+    result = {str(name): tensors_in(part) for name, part in raw.items()}
     wanted = {"down.weight", "down.bias", "up.weight", "up.bias"}
-    return found if all(set(part) == wanted for part in found.values()) else {}
+    return result if all(set(part) == wanted for part in result.values()) else {}
 
 
-def _with_erasers(erasers: Mapping[str, Mapping[str, Tensor]], path: Path, base: States) -> Version:
+def _with_erasers(erasers: Mapping[str, Mapping[str, Tensor]], path: Path, base: States) -> VersionWeights:
     names = base[denoiser_of(base)]
     unplaced = [
         place for place in erasers if not any(n.startswith(f"{place}.") and ".attn2." in n for n in names)
     ]
     if unplaced:
         raise _unexpected(unplaced, len(erasers), path)
-    return Version(f"erasers after {len(erasers)} cross-attentions", {}, erasers=erasers)
+    return VersionWeights(f"erasers after {len(erasers)} cross-attentions", {}, erasers=erasers)
 
 
-def _checked(version: Version, path: Path, base: States) -> Version:
+def _checked(version: VersionWeights, path: Path, base: States) -> VersionWeights:
     total = sum(map(len, version.tensors.values()))
     unexpected = [
         name
@@ -393,7 +395,7 @@ def _checked(version: Version, path: Path, base: States) -> Version:
                     f"{name} has the shape {tuple(tensor.shape)}, but {tuple(base[component][name].shape)} in the "
                     "base model",
                     where=str(path),
-                    how="Name the base that these weights were made from as the model's source",
+                    how="Use the base that these weights were made from as the model's source",
                 )
     return version
 
@@ -401,7 +403,7 @@ def _checked(version: Version, path: Path, base: States) -> Version:
 def _unexpected(names: list[str], total: int, path: Path) -> CheckpointError:
     some = f", such as {sorted(names)[0]}" if names else ""
     return CheckpointError(
-        f"{len(names)} of its {total} tensors have no counterpart in the base model{some}",
+        f"{len(names)} of its {total} tensors are not in the base model{some}",
         where=str(path),
-        how="Name the base that these weights were made from as the model's source",
+        how="Use the base that these weights were made from as the model's source",
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from backends.checkpoints.mixing import between, put
 from backends.errors import CheckpointError
 from backends.image.checkpoints.version_files import read_tensors
-from backends.image.checkpoints.version_shapes import States, Version, recognised
+from backends.image.checkpoints.version_shapes import States, VersionWeights, recognised
 
 
 def read_version(
@@ -27,7 +27,7 @@ def read_version(
     *,
     ema: bool = False,
     stored: Mapping[str, torch.dtype] = MappingProxyType({}),
-) -> Version:
+) -> VersionWeights:
     """What a file or folder of unlearned weights changes, in the base's type and on its device; the rest is dropped.
 
     A tensor that equals the base's in the narrower of the two files' types is unchanged: float16 weights beside a
@@ -58,9 +58,9 @@ def read_version(
                 continue
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise CheckpointError(
-                    f"{name} holds values that are no numbers (NaN or infinite)",
+                    f"{name} holds values that are NaN or infinite",
                     where=str(path),
-                    how="Take an earlier checkpoint: this one broke while it was trained",
+                    how="Use an earlier checkpoint: training had diverged",
                 )
             changed.setdefault(component, {})[name] = tensor.to(own)
     if not changed and not version.erasers:
@@ -73,13 +73,13 @@ def read_version(
     return replace(version, tensors=changed, matched=matched, rounded=rounded)
 
 
-def _why_nothing(version: Version, ema: bool) -> str:
+def _why_nothing(version: VersionWeights, ema: bool) -> str:
     if version.averaged:
         return f"Set `ema = {'false' if ema else 'true'}` to take the other copy of the weights in this file"
     return "Check that the unlearned weights were saved, not the original's"
 
 
-def part_of_the_way(version: Version, base: States, strength: float) -> Version:
+def part_of_the_way(version: VersionWeights, base: States, strength: float) -> VersionWeights:
     """The version at a strength: base + strength (version - base) of every tensor, and as much of what erasers add."""
     tensors = {
         component: {name: between(base[component][name], tensor, strength) for name, tensor in held.items()}
@@ -110,14 +110,14 @@ def alike(one: Tensor, other: Tensor, stored: torch.dtype) -> bool:
     return one.is_floating_point() and torch.equal(one.to(stored), other.to(stored))
 
 
-class Shared(NamedTuple):
+class SharedTensors(NamedTuple):
     """How many tensors of a module differ from the base's, and how many of the shared ones by rounding."""
 
     differing: int
     rounded: int
 
 
-def share_equal(module: nn.Module, base: nn.Module, stored: torch.dtype = torch.float64) -> Shared:
+def share_equal(module: nn.Module, base: nn.Module, stored: torch.dtype = torch.float64) -> SharedTensors:
     """Let the module use the base's tensors wherever they are equal in the type that the narrower file has."""
     known = {**dict(base.named_parameters()), **dict(base.named_buffers())}
     differing = rounded = 0
@@ -128,4 +128,4 @@ def share_equal(module: nn.Module, base: nn.Module, stored: torch.dtype = torch.
             put(module, name, other)
         else:
             differing += 1
-    return Shared(differing, rounded)
+    return SharedTensors(differing, rounded)

@@ -57,7 +57,7 @@ def judgements_json(
 
 
 def read_judgements(path: Path) -> JudgeAccuracy | None:
-    """The accuracy that follows from a file of `write_judgements`; None where there is none or it is damaged."""
+    """The accuracy that follows from a file of `write_judgements`; None if there is none or it is damaged."""
     try:
         return accuracy_from_json(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):

@@ -20,7 +20,7 @@ def with_classes(
     The concept to forget is among them. They are part of the judge from then on, so other probes with other concepts
     make it another judge. A CLIP on the hub is recognised once it is here.
     """
-    found = []
+    result = []
     for spec in judges:
         if not spec.classes and _is_clip(spec):
             named = {
@@ -31,8 +31,8 @@ def with_classes(
             }
             named |= {forget[spec.domain]} if spec.domain in forget else set()
             spec = replace(spec, classes=tuple(sorted(named)))
-        found.append(spec)
-    return tuple(found)
+        result.append(spec)
+    return tuple(result)
 
 
 def _is_clip(spec: JudgeSpec) -> bool:

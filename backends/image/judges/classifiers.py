@@ -116,7 +116,7 @@ class ZeroShotJudge:
     ) -> None:
         if len(spec.classes) < 2:
             raise CheckpointError(
-                "CLIP needs the concepts to choose among",
+                "CLIP needs a list of concepts",
                 where=spec.path,
                 how='Add classes = ["cat", "dog", ...] to this judge, two or more',
             )
@@ -182,7 +182,7 @@ def load_transformers_judge(spec: JudgeSpec, folder: Path, device: str) -> Class
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"this is no image classifier that transformers can load ({first})",
+            f"transformers cannot load this image classifier ({first})",
             where=str(folder),
             how="A judge is an image classifier or CLIP with its preprocessor, a folder of the demo's form, or a CSV",
         ) from error

@@ -52,8 +52,8 @@ class CsvJudge:
 
     def judge(self, pixels: Sequence[NDArray[np.uint8]]) -> list[JudgedImage | None]:
         """What the file says of each picture; None where it does not know it, which is no judgement at all."""
-        found = [self._said.get(pixel_digest(each)) for each in pixels]
-        return [None if said is None else JudgedImage(said, _NOTHING) for said in found]
+        result = [self._said.get(pixel_digest(each)) for each in pixels]
+        return [None if said is None else JudgedImage(said, _NOTHING) for said in result]
 
 
 def pixel_digest(pixels: NDArray[np.uint8]) -> str:
@@ -62,7 +62,7 @@ def pixel_digest(pixels: NDArray[np.uint8]) -> str:
 
 
 def load_csv_judge(spec: JudgeSpec) -> CsvJudge:
-    """Reads the columns `image` (a path beside the CSV), `label`, and `probability` or one column a class.
+    """Reads the columns `image` (a path beside the CSV), `label`, and `probability` or one column per class.
 
     Rows that cannot be used are left out and named in the judge's notes: a picture that is not there or cannot be read,
     no label, a probability outside 0..1.
@@ -87,7 +87,7 @@ def load_csv_judge(spec: JudgeSpec) -> CsvJudge:
             digest = pixel_digest(_read(path.parent / (row.get(IMAGE) or "")))
             judgement = _judgement(spec, row, classes)
             if said.get(digest, judgement) != judgement:
-                raise ValueError(f"row {rows_of[digest]} says another thing of the same picture")
+                raise ValueError(f"row {rows_of[digest]} contradicts an earlier row of the same picture")
             said[digest] = judgement
             rows_of.setdefault(digest, line)
         except ValueError as error:
@@ -96,10 +96,10 @@ def load_csv_judge(spec: JudgeSpec) -> CsvJudge:
         raise CheckpointError(
             f"none of its {len(rows)} rows can be used ({_some(problems)})" if rows else "it has no rows",
             where=str(path),
-            how="Mend them",
+            how="Fix them",
         )
     notes = [f"{len(problems)} of {len(rows)} rows cannot be used: {_some(problems)}"] if problems else []
-    notes += [f"columns left out, which name no class: {', '.join(others)}"] if others else []
+    notes += [f"columns left out, which are not classes: {', '.join(others)}"] if others else []
     return CsvJudge(spec, said, notes)
 
 

@@ -1,7 +1,7 @@
 """Judges: small image classifiers that say which object or style a picture shows, or that it shows none.
 
 The class "none" is trained on noise, blobs, blurred, shuffled and single-coloured pictures, so that a model that
-collapsed is not taken for one that forgot. A judge is a folder with `judge.json` and `judge.safetensors`.
+collapsed is not mistaken for one that forgot. A judge is a folder with `judge.json` and `judge.safetensors`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from backends.checkpoints.hub import is_on_hub
 from backends.checkpoints.identity import resolve
 from backends.errors import CheckpointError
 from backends.evidence import Judgement
-from backends.image.checkpoints.fitting import fitted, refuse_no_numbers
+from backends.image.checkpoints.fitting import fitted, refuse_not_finite
 from backends.image.judges.classifiers import load_transformers_judge
 from backends.image.judges.csv_files import load_csv_judge
 from backends.image.judges.nudenet import load_nudenet_judge
@@ -160,10 +160,10 @@ def _load_own(spec: JudgeSpec, folder: Path, device: str) -> ConvJudge:
         weights = folder / "judge.safetensors"
         state, notes = fitted(load_file(weights), network.state_dict(), what="judge", where=weights)
         network.load_state_dict({name: _full(tensor) for name, tensor in state.items()})
-        refuse_no_numbers(network, "judge", weights)
+        refuse_not_finite(network, "judge", weights)
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(
-            f"this is no judge that can be read ({type(error).__name__})",
+            f"this judge cannot be read ({type(error).__name__})",
             where=str(folder),
             how="A judge is a folder with judge.json and judge.safetensors, an image classifier of transformers, CLIP, "
             "a CSV, or nudenet",

@@ -65,5 +65,5 @@ def judgements_of(judge: Judge, folder: Path) -> tuple[list[str], list[str], lis
             work()
     work()
     if not asked:
-        raise StudyError("there are no pictures that can be judged", where=str(folder))
+        raise StudyError("there are no readable pictures", where=str(folder))
     return asked, shown, unreadable

@@ -51,7 +51,7 @@ class NudeNetJudge:
         counted = ", ".join(self._concepts)
         self.notes = (
             f"NudeNet {version} from a score of {spec.threshold:g} on, of {counted}; noise counts as safe, so read it "
-            "beside the share of degenerate pictures",
+            "together with the share of degenerate pictures",
         )
 
     @property

@@ -45,17 +45,17 @@ class ClipFeatures:
     @torch.inference_mode()
     def images(self, pixels: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Shape (N, D)."""
-        found = []
+        result = []
         for start in range(0, len(pixels), _BATCH):
             batch = self._processor(images=list(pixels[start : start + _BATCH]), return_tensors="pt")
-            found.append(self._array(self._model.get_image_features(**batch.to(self._device))))
-        return np.concatenate(found)
+            result.append(self._array(self._model.get_image_features(**batch.to(self._device))))
+        return np.concatenate(result)
 
     @torch.inference_mode()
     def texts(self, prompts: Sequence[str]) -> FloatArray:
         """Shape (N, D)."""
         limit = self._model.config.text_config.max_position_embeddings
-        found = []
+        result = []
         for start in range(0, len(prompts), _BATCH):
             batch = self._tokenizer(
                 list(prompts[start : start + _BATCH]),
@@ -64,8 +64,8 @@ class ClipFeatures:
                 max_length=limit,
                 return_tensors="pt",
             )
-            found.append(self._array(self._model.get_text_features(**batch.to(self._device))))
-        return np.concatenate(found)
+            result.append(self._array(self._model.get_text_features(**batch.to(self._device))))
+        return np.concatenate(result)
 
     def _array(self, output: Any) -> FloatArray:
         array: FloatArray = pooled(output).cpu().numpy().astype(np.float32)
@@ -84,7 +84,7 @@ def load_clip(source: str, device: str) -> ClipFeatures:
     how = "Name the folder or hub id of a CLIP model of transformers in `clip`, such as openai/clip-vit-large-patch14"
     kind = read_json(folder / "config.json").get("model_type")
     if kind != "clip":
-        raise CheckpointError(f"this is no CLIP model, its kind is {kind!r}", where=str(folder), how=how)
+        raise CheckpointError(f"this is not a CLIP model but {kind!r}", where=str(folder), how=how)
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
         model, notes = load_whole(CLIPModel, folder, "CLIP model")
@@ -93,6 +93,6 @@ def load_clip(source: str, device: str) -> ClipFeatures:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, ImportError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"this is no CLIP model that transformers can load ({first})", where=str(folder), how=how
+            f"transformers cannot load this CLIP model ({first})", where=str(folder), how=how
         ) from error
     return ClipFeatures(model, processor, tokenizer, device, notes)

@@ -17,7 +17,7 @@ from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, relu
 
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
-from backends.image.checkpoints.fitting import fitted, refuse_no_numbers, without_prefixes
+from backends.image.checkpoints.fitting import fitted, refuse_not_finite, without_prefixes
 from backends.image.checkpoints.version_files import read_tensors, tensors_in
 from backends.image.networks.named import INCEPTION, files_of
 
@@ -210,11 +210,11 @@ class InceptionFeatures:
     @torch.inference_mode()
     def images(self, pixels: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Shape (N, 2048)."""
-        found = []
+        result = []
         for start in range(0, len(pixels), _BATCH):
             batch = torch.stack([_prepared(each) for each in pixels[start : start + _BATCH]])
-            found.append(self._model(batch.to(self._device)).cpu().numpy())
-        return np.concatenate(found).astype(np.float32) if found else np.zeros((0, 2048), np.float32)
+            result.append(self._model(batch.to(self._device)).cpu().numpy())
+        return np.concatenate(result).astype(np.float32) if result else np.zeros((0, 2048), np.float32)
 
 
 def load_inception(source: str, device: str) -> InceptionFeatures:
@@ -226,15 +226,17 @@ def load_inception(source: str, device: str) -> InceptionFeatures:
     file = files_of(INCEPTION, source)[0]
     tensors = tensors_in(read_tensors(file))
     names, _ = without_prefixes(tensors, file)
-    found = {names[name]: tensor for name, tensor in tensors.items()}
+    result = {names[name]: tensor for name, tensor in tensors.items()}
     how = (
         "Name pytorch-fid's pt_inception-2015-12-05-6726825d.pth or torchvision's inception_v3 in `inception`"
     )
-    if "fc.bias" not in found:  # its length tells the two variants apart
+    if "fc.bias" not in result:  # its length tells the two variants apart
         raise CheckpointError(
-            "this is no InceptionV3 with torchvision's names: fc.bias is missing", where=str(file), how=how
+            "this is not an InceptionV3 with torchvision's names: fc.bias is missing",
+            where=str(file),
+            how=how,
         )
-    model = InceptionV3(tensorflow=found["fc.bias"].shape[0] == TENSORFLOW_CLASSES)
+    model = InceptionV3(tensorflow=result["fc.bias"].shape[0] == TENSORFLOW_CLASSES)
     wanted = model.state_dict()
     # pytorch-fid's file is from before batches were counted; nothing here looks at the count.
     counts = {name: tensor for name, tensor in wanted.items() if name.endswith("num_batches_tracked")}
@@ -248,7 +250,7 @@ def load_inception(source: str, device: str) -> InceptionFeatures:
         optional=counts,
     )
     model.load_state_dict(counts | state)
-    refuse_no_numbers(model, "InceptionV3", file)
+    refuse_not_finite(model, "InceptionV3", file)
     return InceptionFeatures(model, device, notes)
 
 

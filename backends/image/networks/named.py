@@ -1,6 +1,6 @@
 """What a named network makes of pictures, prompts and pairs of pictures: how it is called, and what network it was.
 
-A network is told by its kind ("clip", "inception", "lpips"), the name that people know it by, and a digest of its
+A network is identified by its kind ("clip", "inception", "lpips"), the name that people know it by, and a digest of its
 files, so that equal digests give equal numbers. Knows neither torch nor where vectors are kept.
 """
 
@@ -128,7 +128,7 @@ def _refuse_unnamed(folder: Path) -> None:
         raise CheckpointError(
             f"this folder holds no *.safetensors, but {pickles[0].name}",
             where=str(folder),
-            how=f"Name the file itself, {pickles[0]}: of a file that is named nothing but tensors is read",
+            how=f"Name the file itself, {pickles[0]}: a file that is named is read as tensors only",
         )
 
 

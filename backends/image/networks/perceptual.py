@@ -40,11 +40,11 @@ class PerceptualDistances:
     @torch.inference_mode()
     def distances(self, left: Sequence[NDArray[np.uint8]], right: Sequence[NDArray[np.uint8]]) -> FloatArray:
         """Shape (N,), of pictures of one size."""
-        found = []
+        result = []
         for start in range(0, len(left), _BATCH):
             ours, theirs = (self._batch(side[start : start + _BATCH]) for side in (left, right))
-            found.append(self._model(ours, theirs).reshape(-1).float().cpu().numpy())
-        return np.concatenate(found).astype(np.float32) if found else np.zeros(0, np.float32)
+            result.append(self._model(ours, theirs).reshape(-1).float().cpu().numpy())
+        return np.concatenate(result).astype(np.float32) if result else np.zeros(0, np.float32)
 
     def _batch(self, pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
         images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -59,7 +59,7 @@ def load_perceptual(name: str, device: str) -> PerceptualDistances:
     """LPIPS with that network ("alex"), version 0.1 of its weights.
 
     Raises:
-        CheckpointError: the package is not installed, or its network's weights are not to be had.
+        CheckpointError: the package is not installed, or the weights of its network are not available.
     """
     try:
         import lpips
@@ -77,9 +77,9 @@ def load_perceptual(name: str, device: str) -> PerceptualDistances:
     except (OSError, RuntimeError, ValueError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise CheckpointError(
-            f"the weights of LPIPS' network {name} cannot be had ({first})",
+            f"the weights of LPIPS' network {name} are not available ({first})",
             where="[features] lpips",
-            how="Let torchvision download them once, or remove the line",
+            how="Download them once with torchvision, or remove the line",
         ) from error
     return PerceptualDistances(model, device)
 

@@ -54,14 +54,14 @@ def loss(_: Denoiser, original: Denoiser, batch: Batch, use: Settings) -> Tensor
 
 METHOD = ImageMethod(
     name="AdvText",
-    about="ESD on the text encoder, under attack while it learns (AdvUnlearn-like).",
+    about="ESD on the text encoder with adversarial training (AdvUnlearn-like).",
     source="Zhang et al. 2024",
     loss=loss,
     component="text_encoder",
     usual={"alpha": 1.0},
     own={
         **esd.METHOD.own,
-        "radius": Setting(0.0, 10.0, "Most that the attack changes a text state; 0: no attack.", 0.1),
+        "radius": Setting(0.0, 10.0, "Attack radius in a text state; 0: no attack.", 0.1),
         "pushes": Setting(1, 100, "Steps of the attack.", 3, whole=True),
     },
     card=Card(

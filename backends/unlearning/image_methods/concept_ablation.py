@@ -34,7 +34,7 @@ def loss(edited: Denoiser, _: Denoiser, batch: Batch, __: Settings) -> Tensor:
 
 METHOD = ImageMethod(
     name="ConceptAblation",
-    about="Makes the concept's prompt do what another's does.",
+    about="Maps the concept's prompt to another concept's prediction.",
     source="Kumari et al. 2023",
     loss=loss,
     trains=("attn2",),

@@ -56,14 +56,14 @@ def balance(forget: Mapping[str, Tensor], retain: Mapping[str, Tensor], use: Set
 
 METHOD = ImageMethod(
     name="EraseDiff",
-    about="Trains the concept to noise, only as far as the rest allows.",
+    about="Trains the concept to noise, constrained by the retain loss (bi-level).",
     source="Wu et al. 2024",
     loss=loss,
     trains=("transformer_blocks",),
     needs=("uniform",),
     balance=balance,
     usual={"alpha": 1.0},
-    own={"push": Setting(0.0, 100.0, "How firmly the forgetting gradient is followed.", 0.1)},
+    own={"push": Setting(0.0, 100.0, "Strength of the forgetting gradient.", 0.1)},
     card=Card(
         paper="Wu et al. 2024, EraseDiff: Erasing Data Influence in Diffusion Models, arXiv 2401.05779",
         equation="min_theta L_r(theta) subject to f(theta) - min_phi f(phi) <= 0, f(theta) = E[|| e(x_t, c) - u ||^2]",

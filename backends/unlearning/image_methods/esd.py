@@ -51,12 +51,17 @@ def loss(edited: Denoiser, original: Denoiser, batch: Batch, use: Settings) -> T
 
 METHOD = ImageMethod(
     name="ESD",
-    about="Trains all cross-attention away from the concept (ESD-x).",
+    about="Fine-tunes cross-attention away from the concept (ESD-x).",
     source="Gandikota et al. 2023",
     loss=loss,
     trains=("attn2",),
     own={
-        "eta": Setting(0.0, 100.0, "How far past the empty prompt the concept is pushed; 1: just there.", 2.0)
+        "eta": Setting(
+            0.0,
+            100.0,
+            "Negative guidance: how far past the empty prompt the concept is pushed; 1: to the empty prompt.",
+            2.0,
+        )
     },
     card=Card(
         paper="Gandikota et al. 2023, Erasing Concepts from Diffusion Models, arXiv 2303.07345, eq. 5",

@@ -24,7 +24,7 @@ def loss(edited: Denoiser, _: Denoiser, batch: Batch, __: Settings) -> Tensor:
 
 METHOD = ImageMethod(
     name="GradAscent",
-    about="Makes pictures of the concept unlikely, without end: it collapses.",
+    about="Makes pictures of the concept unlikely, without bound: it collapses.",
     source="Thudi et al. 2022",
     loss=loss,
     trains=("transformer_blocks",),

@@ -56,7 +56,7 @@ def mask(gradients: Mapping[str, Tensor], use: Settings) -> dict[str, Tensor]:
 
 METHOD = ImageMethod(
     name="SalUn",
-    about="Relabels the concept, in the weights that matter to it most.",
+    about="Relabels the concept, in its most salient weights.",
     source="Fan et al. 2024",
     loss=loss,
     trains=("transformer_blocks",),

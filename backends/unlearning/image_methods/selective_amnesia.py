@@ -57,14 +57,14 @@ def penalty(
 
 METHOD = ImageMethod(
     name="SelectiveAmnesia",
-    about="Trains the concept on other pictures, with weights held that matter elsewhere.",
+    about="Trains the concept on surrogate pictures, with elastic weight consolidation for the rest.",
     source="Heng and Soh 2023",
     loss=loss,
     trains=("transformer_blocks",),
     needs=("anchor",),
     penalty=penalty,
     usual={"alpha": 1.0},
-    own={"ewc": Setting(0.0, 1e9, "Price of moving a weight, times its Fisher information.", 50.0)},
+    own={"ewc": Setting(0.0, 1e9, "Weight of the consolidation term (times the Fisher information).", 50.0)},
     card=Card(
         paper="Heng and Soh 2023, Selective Amnesia: A Continual Learning Approach to Forgetting in Deep Generative "
         "Models, arXiv 2305.10120",

@@ -2,7 +2,7 @@
 
     min_W sum_c ||W c - W0 c*||^2 + sum_p ||W p - W0 p||^2 + lambda ||W - W0||^2
 
-with W0 the original's weights, c text states to edit, c* what each is to be taken for, p text states to keep. Each
+with W0 the original's weights, c text states to edit, c* what each should be mapped to, p text states to keep. Each
 prompt and token position counts once; what a prompt and its relabelled one have in common is kept, not edited.
 
 Settings: `damping` is lambda (0.5 in the authors' code), `alpha` the weight of what is kept (1 there); `steps` is how
@@ -63,13 +63,13 @@ def solve(weights: Mapping[str, Tensor], seen: Concepts, use: Settings) -> dict[
 
 METHOD = ImageMethod(
     name="UCE",
-    about="Solves for keys and values that take the concept for another.",
+    about="Closed-form edit of keys and values that maps the concept to another.",
     source="Gandikota et al. 2024",
     loss=None,
     solve=solve,
     trains=("attn2.to_k", "attn2.to_v"),
     usual={"steps": 100, "alpha": 1.0},
-    own={"damping": Setting(1e-6, 1e6, "How much any change costs.", 0.5)},
+    own={"damping": Setting(1e-6, 1e6, "Damping: penalty on any change.", 0.5)},
     card=Card(
         paper="Gandikota et al. 2024, Unified Concept Editing in Diffusion Models, arXiv 2308.14761",
         equation="min_W sum_c ||W c - W0 c*||^2 + sum_p ||W p - W0 p||^2 + lambda ||W - W0||^2",

@@ -14,7 +14,7 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import soft_cross_entropy
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def ceu(logits: Tensor, targets: Tensor, mask: Tensor, *, skip_first: int = 0) -> Tensor:
@@ -31,19 +31,19 @@ def ceu(logits: Tensor, targets: Tensor, mask: Tensor, *, skip_first: int = 0) -
     return soft_cross_entropy(logits, torch.softmax(without, dim=-1), counted)
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """The forget rows' own predictions without the true tokens."""
     return ceu(seen.logits, seen.targets, seen.mask, skip_first=int(use["skip_first"]))
 
 
 METHOD = TextMethod(
     name="CEU",
-    about="Aims at its own prediction without the true token.",
+    about="Distils its own prediction without the true token.",
     source="Yang 2025",
     loss=loss,
     own={
         "skip_first": Setting(
-            0, 1000, "First answer tokens that do not count; open-unlearning: 1.", 0, whole=True
+            0, 1000, "Answer tokens to skip at the start; open-unlearning: 1.", 0, whole=True
         )
     },
     card=Card(

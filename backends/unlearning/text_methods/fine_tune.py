@@ -6,10 +6,10 @@ from torch import Tensor
 
 from backends.unlearning.settings import Settings
 from backends.unlearning.text_losses import cross_entropy
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """E_D[-log p(y|x)], a mean over tokens."""
     return cross_entropy(seen.nll, seen.n)
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Settings
 from backends.unlearning.text_losses import cross_entropy
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def gradient_ascent(nll: Tensor, n: Tensor) -> Tensor:
@@ -26,14 +26,14 @@ def gradient_ascent(nll: Tensor, n: Tensor) -> Tensor:
     return -cross_entropy(nll, n)
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """Ascent on the answers to the forget rows."""
     return gradient_ascent(seen.nll, seen.n)
 
 
 METHOD = TextMethod(
     name="GradAscent",
-    about="Makes the answers unlikely, without end: it collapses.",
+    about="Makes the answers unlikely, without bound: it collapses.",
     source="Jang et al. 2023",
     loss=loss,
     card=Card(

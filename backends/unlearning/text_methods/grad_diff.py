@@ -12,18 +12,18 @@ from torch import Tensor
 
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Settings
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 from backends.unlearning.text_methods.grad_ascent import gradient_ascent
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """-L(F); the retain rows' L(R) is added by its weight `alpha`."""
     return gradient_ascent(seen.nll, seen.n)
 
 
 METHOD = TextMethod(
     name="GradDiff",
-    about="Gradient ascent, with the retain rows trained on.",
+    about="Gradient ascent plus the loss on retain rows.",
     source="Liu et al. 2022",
     loss=loss,
     usual={"alpha": 1.0},

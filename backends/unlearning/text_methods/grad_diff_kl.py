@@ -12,18 +12,18 @@ from torch import Tensor
 
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Settings
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 from backends.unlearning.text_methods.grad_ascent import gradient_ascent
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """-L(F); the KL on retain rows is added by its weight `keep`."""
     return gradient_ascent(seen.nll, seen.n)
 
 
 METHOD = TextMethod(
     name="GradDiffKL",
-    about="Gradient ascent, with the answers to retain rows held by KL.",
+    about="Gradient ascent plus a KL term on retain rows.",
     source="Maini et al. 2024",
     loss=loss,
     usual={"keep": 1.0},

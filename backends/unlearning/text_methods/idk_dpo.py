@@ -15,10 +15,10 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import preference
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """Refusals are preferred to the answers of the forget rows."""
     refusal = seen.others
     return preference(refusal.nll, refusal.reference_nll, seen.nll, seen.reference_nll, use["beta"])

@@ -13,17 +13,17 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Settings
 from backends.unlearning.text_losses import cross_entropy
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """The cross-entropy of the refusals; L(R) is added by its weight `alpha`."""
     return cross_entropy(seen.nll, seen.n)
 
 
 METHOD = TextMethod(
     name="IdkNLL",
-    about="Learns to refuse; the answer stays inside.",
+    about="Learns to refuse; the knowledge may remain.",
     source="Maini et al. 2024",
     loss=loss,
     needs=("refusals",),

@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def npo(nll: Tensor, nll_ref: Tensor, beta: float) -> Tensor:
@@ -30,14 +30,14 @@ def npo(nll: Tensor, nll_ref: Tensor, beta: float) -> Tensor:
     return -(2.0 / beta) * logsigmoid(beta * (nll - nll_ref)).mean()
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """L_NPO of the forget rows."""
     return npo(seen.nll, seen.reference_nll, use["beta"])
 
 
 METHOD = TextMethod(
     name="NPO",
-    about="Ascent that fades as the answer is forgotten, against the frozen original.",
+    about="Ascent that saturates as the answer is forgotten.",
     source="Zhang et al. 2024",
     loss=loss,
     needs=("reference",),

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def flatness(logits: Tensor, mask: Tensor) -> Tensor:
@@ -33,7 +33,7 @@ def dual_step(alpha: float, retain_loss: float, epsilon: float, eta: float) -> f
     return max(0.0, alpha + eta * (retain_loss - epsilon))
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """L_fgt of the answers to the forget rows."""
     return flatness(seen.logits, seen.mask)
 
@@ -45,13 +45,13 @@ def retain_weight(alpha: float, retain_loss: float, use: Settings) -> float:
 
 METHOD = TextMethod(
     name="PDU",
-    about="Flattens the prediction, while a price holds the retain loss under a bound.",
+    about="Flattens the prediction, with the retain loss as a constraint (primal-dual).",
     source="Entesari et al. 2025",
     loss=loss,
     usual={"alpha": 1.0},
     own={
-        "bound": Setting(0.0, 100.0, "Retain loss above which its price rises, nats per token.", 1.0),
-        "dual_rate": Setting(0.0, 100.0, "How fast that price moves.", 1.0),
+        "bound": Setting(0.0, 100.0, "Bound on the retain loss, nats per token.", 1.0),
+        "dual_rate": Setting(0.0, 100.0, "Step size of the dual variable.", 1.0),
     },
     retain_weight=retain_weight,
     card=Card(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
-from backends.unlearning.text_method import Hidden, Seen, TextMethod
+from backends.unlearning.text_method import Hidden, LossInputs, TextMethod
 
 
 def steering(hidden: Tensor, mask: Tensor, direction: Tensor, c: float) -> Tensor:
@@ -47,14 +47,14 @@ def layer(use: Settings) -> int:
     return int(use["layer"])
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """Steers the forget rows' hidden states to c u."""
     return steering(seen.hidden, seen.mask, seen.direction, use["scale"])
 
 
 METHOD = TextMethod(
     name="RMU",
-    about="Steers the hidden states of one layer to noise.",
+    about="Steers the hidden states of one layer to a random vector.",
     source="Li et al. 2024",
     loss=loss,
     usual={"alpha": 1.0},

@@ -15,7 +15,7 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import target_logprobs
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def saturation_importance(
@@ -35,7 +35,7 @@ def saturation_importance(
     return (p**beta1 * (1 - p) ** beta2 * logprobs * mask).sum() / mask.sum()
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """Weighted ascent on the answers to the forget rows."""
     return saturation_importance(seen.logits, seen.targets, seen.mask, use["beta"], use["beta2"])
 

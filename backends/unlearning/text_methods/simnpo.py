@@ -16,7 +16,7 @@ from torch.nn.functional import logsigmoid
 
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def simnpo(nll: Tensor, n: Tensor, beta: float, delta: float) -> Tensor:
@@ -31,14 +31,14 @@ def simnpo(nll: Tensor, n: Tensor, beta: float, delta: float) -> Tensor:
     return -(2.0 / beta) * logsigmoid(beta * (nll / n - delta)).mean()
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """L_SimNPO of the forget rows."""
     return simnpo(seen.nll, seen.n, use["beta"], use["delta"])
 
 
 METHOD = TextMethod(
     name="SimNPO",
-    about="NPO by length and without a reference.",
+    about="Length-normalised NPO without a reference model.",
     source="Fan et al. 2024",
     loss=loss,
     usual={"gamma": 0.125, "alpha": 1.0},

@@ -15,10 +15,10 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import cross_entropy
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
-def loss(seen: Seen, _: Settings) -> Tensor:
+def loss(seen: LossInputs, _: Settings) -> Tensor:
     """The ordinary loss of the forget rows."""
     return cross_entropy(seen.nll, seen.n)
 
@@ -30,7 +30,7 @@ def taken_back(use: Settings) -> float:
 
 METHOD = TextMethod(
     name="TaskArithmetic",
-    about="Trains on the forget rows, then goes as far the other way.",
+    about="Trains on the forget rows, then negates the change.",
     source="Ilharco et al. 2023",
     loss=loss,
     own={"scale": Setting(0.0, 10_000.0, "How far back.", 1.0)},
@@ -39,8 +39,8 @@ METHOD = TextMethod(
         paper="Ilharco et al. 2023, Editing Models with Task Arithmetic, arXiv 2212.04089, section 3",
         equation="theta_new = theta_0 - lambda (theta_F - theta_0)",
         differs=(
-            "Task arithmetic goes as far back as `scale` times what fine-tuning on the forget rows added; the dial of "
-            "Trade-offs goes on.",
+            "Task arithmetic goes as far back as `scale` times what fine-tuning on the forget rows added; "
+            "the strength curve on Trade-offs goes further.",
         ),
     ),
 )

@@ -16,7 +16,7 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import soft_cross_entropy
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def undial(logits: Tensor, targets: Tensor, mask: Tensor, reference: Tensor, beta: float) -> Tensor:
@@ -33,7 +33,7 @@ def undial(logits: Tensor, targets: Tensor, mask: Tensor, reference: Tensor, bet
     return soft_cross_entropy(logits, torch.softmax(lowered, dim=-1), mask)
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """The original's distributions without so much of the true tokens."""
     return undial(seen.logits, seen.targets, seen.mask, seen.teacher, use["beta"])
 
@@ -45,14 +45,14 @@ def prompt_counts(use: Settings) -> bool:
 
 METHOD = TextMethod(
     name="UNDIAL",
-    about="Distils itself with the true token's logit lowered.",
+    about="Self-distillation with the true token's logit lowered.",
     source="Dong et al. 2024",
     loss=loss,
     needs=("teacher",),
     own={
         "beta": Setting(1e-6, 1000.0, "By how much the true token's logit is lowered.", 10.0),
         "everywhere": Setting(
-            0, 1, "1: positions of the prompt count, too, as in open-unlearning.", 0, whole=True
+            0, 1, "1: also count the prompt's positions, as in open-unlearning.", 0, whole=True
         ),
     },
     prompt_counts=prompt_counts,

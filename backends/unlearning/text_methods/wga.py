@@ -16,7 +16,7 @@ from torch import Tensor
 from backends.unlearning.card import Card
 from backends.unlearning.settings import Setting, Settings
 from backends.unlearning.text_losses import target_logprobs
-from backends.unlearning.text_method import Seen, TextMethod
+from backends.unlearning.text_method import LossInputs, TextMethod
 
 
 def weighted_ascent(logits: Tensor, targets: Tensor, mask: Tensor, beta: float) -> Tensor:
@@ -32,14 +32,14 @@ def weighted_ascent(logits: Tensor, targets: Tensor, mask: Tensor, beta: float) 
     return (logprobs.detach().exp() ** beta * logprobs * mask).sum() / mask.sum()
 
 
-def loss(seen: Seen, use: Settings) -> Tensor:
+def loss(seen: LossInputs, use: Settings) -> Tensor:
     """Weighted ascent on the answers to the forget rows."""
     return weighted_ascent(seen.logits, seen.targets, seen.mask, use["beta"])
 
 
 METHOD = TextMethod(
     name="WGA",
-    about="Ascent in which forgotten tokens are left alone.",
+    about="Ascent weighted by token probability.",
     source="Wang et al. 2025",
     loss=loss,
     usual={"alpha": 1.0},

@@ -22,7 +22,7 @@ from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
 from app.looks.model_looks import look_of
-from app.pages.tradeoffs.selected_model import against_original, worded
+from app.pages.tradeoffs.selected_model import against_original, formatted_changes
 from backends.study import Modality, ModelSpec, ProbeSet, Study
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study, write_study
@@ -297,12 +297,12 @@ def test_a_change_too_small_to_be_seen_is_neither_better_nor_worse() -> None:
     known = rows[~(original & utility)]
     unknown = against_original(known, "NPO 4", of_original(known)).set_index("key")
     assert unknown["verdict"]["all/model_utility"] == ""
-    assert "0.300" in worded(table.reset_index()).to_html()
+    assert "0.300" in formatted_changes(table.reset_index()).to_html()
 
 
 def test_small_p_values_are_written_as_powers_of_ten_in_the_table() -> None:
     rows = with_p_values({"Original": 1e-9, "Retained": 1.0, "NPO 4": 0.02, "NPO 2": 0.02, "GA 2": 0.02})
-    html = worded(against_original(rows, "NPO 4", of_original(rows))).to_html()
+    html = formatted_changes(against_original(rows, "NPO 4", of_original(rows))).to_html()
     assert "1.0e-09" in html and "0.020" in html
 
 

@@ -47,8 +47,11 @@ def test_every_method_is_a_row_with_its_area_and_the_largest_comes_first(found: 
     unlearned = found.points[found.points["part"] == "unlearned"]
     assert set(table["Method"]) == set(method_labels(unlearned))
     assert table["Checkpoints"].sum() == len(unlearned)
-    assert table["Area"].is_monotonic_decreasing
-    assert ((table["Area, low"] <= table["Area"]) & (table["Area"] <= table["Area, high"])).all()
+    assert table["Hypervolume"].is_monotonic_decreasing
+    assert (
+        (table["Hypervolume, low"] <= table["Hypervolume"])
+        & (table["Hypervolume"] <= table["Hypervolume, high"])
+    ).all()
 
 
 def test_the_value_itself_is_the_first_of_the_resamples(found: Frontier) -> None:

@@ -90,7 +90,7 @@ def test_of_nine_image_models_six_are_evaluated_and_three_are_listed_at_the_end(
     said = capsys.readouterr().err.splitlines()
     assert complete(read_study(image_study), tmp_path) == {"Original", "V1", "V2", "V4", "V6", "V8"}
     head, *each = said[-4:]
-    assert head == "unlearnboard: 3 models could not be evaluated, everything else is: V3, V5, V7."
+    assert head == "unlearnboard: 3 models could not be evaluated; everything else is evaluated: V3, V5, V7."
     assert "v3.safetensors" in each[0] and "NaN" in each[0]
     assert each[1].startswith("  V5: ") and "v5.safetensors: the file is truncated" in each[1]
     assert each[2].startswith("  V7: ") and "No such file" in each[2]
@@ -115,7 +115,9 @@ def test_a_language_model_that_cannot_be_read_is_listed_and_the_next_is_evaluate
 ) -> None:
     assert cli.run(["evaluate", str(text_study)]) == 2
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("unlearnboard: 1 model could not be evaluated, everything else is: Bad: ")
+    assert last.startswith(
+        "unlearnboard: 1 model could not be evaluated; everything else is evaluated: Bad: "
+    )
     assert "truncated" in last
     assert complete(read_study(text_study), tmp_path) == {"Original", "Good"}
 
@@ -258,7 +260,7 @@ def test_a_study_with_a_bad_model_is_exported_and_says_who_has_no_numbers(
     capsys.readouterr()
     assert cli.run(["export", str(text_study), "--to", str(tmp_path / "paper"), "--no-figures"]) == 0
     assert "Good" in (tmp_path / "paper" / "study.html").read_text()
-    assert "Without numbers, as they were not evaluated: Bad" in capsys.readouterr().err
+    assert "No numbers, because not evaluated: Bad" in capsys.readouterr().err
 
 
 def test_a_model_too_large_for_the_memory_lets_the_others_be_evaluated(
@@ -278,5 +280,5 @@ def test_a_model_too_large_for_the_memory_lets_the_others_be_evaluated(
     monkeypatch.setattr(LanguageModels, "add", add)
     write_tiny_adapter(tmp_path / "base", tmp_path / "bad", seed=3)
     assert cli.run(["evaluate", str(text_study)]) == 2
-    assert "Bad: the memory of cpu does not suffice to load it" in capsys.readouterr().err
+    assert "Bad: there is not enough memory on cpu to load it" in capsys.readouterr().err
     assert complete(read_study(text_study), tmp_path) == {"Original", "Good"}

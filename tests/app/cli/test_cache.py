@@ -42,7 +42,7 @@ def test_merging_says_what_came_and_the_second_time_that_nothing_did(
     assert f" {pictures:,} pictures came from {theirs}." in said
     assert " runs, " in said and " pieces of evidence" in said
     assert run(arguments) == 0
-    assert capsys.readouterr().out == f"{theirs} has nothing that this cache lacks.\n"
+    assert capsys.readouterr().out == f"{theirs} has nothing new.\n"
     assert state(theirs) == before
     mine = open_store(tmp_path / "mine" / "evidence.sqlite")
     assert len(scoreboard(text_study(), mine).frame)
@@ -57,7 +57,7 @@ def test_damage_in_the_other_cache_is_said_and_the_rest_comes(
     assert run(["cache", "merge", str(theirs), "--cache", str(tmp_path / "mine")]) == 2
     told = capsys.readouterr().out.splitlines()
     assert " came from " in told[0]
-    assert told[-1].startswith("Damaged there, and left out: ") and "of evidence" in told[-1]
+    assert told[-1].startswith("Damaged in the other cache, and left out: ") and "of evidence" in told[-1]
 
 
 def test_a_cache_is_not_merged_with_itself(theirs: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_checking_says_what_is_damaged_and_how_it_is_mended(
     assert run(["cache", "check", "--cache", str(theirs)]) == 1
     told = capsys.readouterr().out
     assert " damaged\n" in told and ", 1 missing\n" in told
-    assert "To mend pieces of evidence: `unlearnboard evaluate STUDY.toml` makes it again." in told
+    assert "To restore pieces of evidence: `unlearnboard evaluate STUDY.toml` computes it again." in told
 
 
 def test_a_folder_without_a_cache_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ import pytest
 from app.__main__ import main
 from app.cli import main as cli
 from app.cli import show
-from app.cli.adhoc_study import Choice, adhoc_study, write_adhoc
+from app.cli.adhoc_study import StudyArguments, adhoc_study, write_adhoc
 from app.cli.show import without_streamlit_flags
 from app.cli.terminal import ProgressLines, printable
 from app.shared.settings import study_paths
@@ -89,7 +89,7 @@ def test_models_says_what_each_image_model_changed(
     cache = ["--cache", str(tmp_path / "cache")]
     assert cli.run(["models", str(study), *cache]) == 0
     said = capsys.readouterr().out
-    assert "Original  loaded twice it drew the same picture" in said
+    assert "Original  loaded twice, it generated the same picture" in said
     assert re.search(
         r"ESD       part of the unet: \d+ tensors matched, \d+ differ, [\d.]+ % of the parameters", said
     )
@@ -125,7 +125,7 @@ def test_help_teaches_by_examples(capsys: pytest.CaptureFixture[str]) -> None:
         assert example in text
     with pytest.raises(SystemExit):
         cli.run(["evaluate", "--help"])
-    assert "goes on from there" in capsys.readouterr().out
+    assert "Ctrl-C stops" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", sorted(set(cli.COMMANDS) - {"show"}))
@@ -283,10 +283,10 @@ def test_a_cache_that_is_no_folder_is_named(capsys: pytest.CaptureFixture[str], 
     [
         (["--unlearned", "a"], "--unlearned needs --original"),
         (["a.toml", "--original", "b"], "give study files or --original, not both"),
-        (["--port", "0"], "'0' is no port"),
+        (["--port", "0"], "'0' is not a port"),
         (["--original", ""], "--original is empty"),
         (["--original", "a", "--unlearned", "b", ""], "--unlearned is empty"),
-        (["--port", "many"], "'many' is no port"),
+        (["--port", "many"], "'many' is not a port"),
         (["--orginal", "b"], "unrecognized arguments: --orginal"),
     ],
 )
@@ -299,7 +299,7 @@ def test_options_that_do_not_fit_are_refused(
     assert expected in capsys.readouterr().err
 
 
-def choice(models: Path, tmp_path: Path, **changes: object) -> Choice:
+def choice(models: Path, tmp_path: Path, **changes: object) -> StudyArguments:
     settings: dict[str, object] = {
         "original": str(models / "base"),
         "unlearned": [str(models / "npo" / f"checkpoint-{step}") for step in (3, 6)],
@@ -308,7 +308,7 @@ def choice(models: Path, tmp_path: Path, **changes: object) -> Choice:
         "judges": {},
         "concepts": {},
     }
-    return Choice(**(settings | changes))  # type: ignore[arg-type]
+    return StudyArguments(**(settings | changes))  # type: ignore[arg-type]
 
 
 def test_folders_become_a_study(models: Path, tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_an_adapter_as_original_names_its_base(models: Path, tmp_path: Path) -> 
     assert (study.original.source, study.original.adapter) == (str(models / "base"), str(adapter))
     assert study.model("npo 6").source == str(models / "base")
     (adapter / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": ""}))
-    with pytest.raises(StudyError, match="does not say which model it belongs to"):
+    with pytest.raises(StudyError, match="does not name its base model"):
         adhoc_study(choice(models, tmp_path, original=str(adapter)))
 
 
@@ -414,7 +414,7 @@ def test_a_stopped_evaluation_keeps_what_was_done_and_goes_on(models: Path, tmp_
     running.send_signal(signal.SIGINT)
     _, said = running.communicate(timeout=60)
     assert running.returncode == 130, said
-    assert "What was done is kept" in said and "Traceback" not in said
+    assert "Finished work is kept" in said and "Traceback" not in said
 
     with_rest = subprocess.run(
         command("evaluate", path), cwd=ROOT, env=environment, capture_output=True, text=True
@@ -445,7 +445,7 @@ def test_metrics_are_listed_and_told_in_full(capsys: pytest.CaptureFixture[str])
 def test_evaluate_prints_metrics_as_json_for_scripts(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    choice = Choice(
+    choice = StudyArguments(
         str(models / "base"),
         [str(models / "npo" / "checkpoint-3")],
         "",
@@ -494,7 +494,7 @@ def test_a_probe_too_long_is_named_at_the_end_of_an_evaluation(
     left_out = read_study(path).probe_sets[0].probes[0].id
     sentence = error(capsys, "evaluate", path, "--models", "Original", "npo 3")
     assert (
-        f"probe {left_out}: 1 probe left out with Original, npo 3, everything else is evaluated" in sentence
+        f"probe {left_out}: 1 probe left out with Original, npo 3; everything else is evaluated" in sentence
     )
     runs = open_store(tmp_path / "cache" / "evidence.sqlite").runs(read_study(path).name)
     assert {(run.model, run.probe_set, run.n_done) for run in runs} == {
@@ -514,14 +514,16 @@ def test_probes_are_shown_as_they_will_be_read(tmp_path: Path, capsys: pytest.Ca
     path.write_text("q,a\nWho wrote it?,Ada\n")
     assert cli.run(["probes", str(path), "--columns", "q=prompt", "a=answer", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["columns"] == {"q": "prompt", "a": "answer"}
-    assert "is no YOURS=OURS" in error(capsys, "probes", path, "--columns", "q")
+    assert "is not YOURS=OURS" in error(capsys, "probes", path, "--columns", "q")
     assert "columns: q, a" in error(capsys, "probes", path)
 
 
 def test_evaluate_under_another_protocol_says_so(
     models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    choice = Choice(str(models / "base"), [], "", {"forget": [str(probes(tmp_path, "forget"))]}, {}, {})
+    choice = StudyArguments(
+        str(models / "base"), [], "", {"forget": [str(probes(tmp_path, "forget"))]}, {}, {}
+    )
     study = write_adhoc(choice, tmp_path)
     values = {}
     for protocol in ("corrected", "open-unlearning"):

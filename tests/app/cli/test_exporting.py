@@ -148,7 +148,7 @@ def test_a_notebook_gets_every_study_of_the_cache_without_its_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notebook, "demo_studies", list)
-    monkeypatch.setattr(notebook, "take_in", lambda *_: None)
+    monkeypatch.setattr(notebook, "import_recorded", lambda *_: None)
     text, image = text_study(), image_study()
     store = open_store(tmp_path / "evidence.sqlite")
     fill_text(text, store)
@@ -167,7 +167,7 @@ def test_a_notebook_gets_the_newest_numbers_of_a_study_that_was_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notebook, "demo_studies", list)
-    monkeypatch.setattr(notebook, "take_in", lambda *_: None)
+    monkeypatch.setattr(notebook, "import_recorded", lambda *_: None)
     study = text_study()
     store = open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)

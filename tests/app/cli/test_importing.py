@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from pandas.io.formats.style import Styler
 
-from app.charts.points import p_value, p_value_said, p_values_shown, short_p_value
+from app.charts.points import p_value, p_value_text, p_values_shown, short_p_value
 from app.cli.main import run
 from cache.importers import import_results
 from cache.importers.imported_runs import reference
@@ -114,7 +114,7 @@ def test_a_p_value_below_what_is_shown_is_said_to_be_below_it() -> None:
         "< 0.001",
         "< 0.001",
     ]
-    assert [p_value_said(value) for value in (0.02, 1e-9)] == ["= 0.02", "< 0.001"]
+    assert [p_value_text(value) for value in (0.02, 1e-9)] == ["= 0.02", "< 0.001"]
     assert [p_value(value) for value in (3.1e-12, 0.0)] == ["3.1e-12", "< 1e-300"]
 
 

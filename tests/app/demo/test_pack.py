@@ -21,7 +21,7 @@ from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scor
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store, open_store
-from cache.store.recorded_pack import take_in
+from cache.store.recorded_pack import import_recorded
 
 pytestmark = pytest.mark.demo
 
@@ -93,7 +93,7 @@ def test_every_model_is_recorded_whole_and_every_shipped_weight_is_the_declared_
 def test_the_pack_has_the_numbers_that_follow_from_its_evidence(tmp_path: Path) -> None:
     """Else the first page computes them: `python -m app.demo.build --only numbers` keeps them in the pack."""
     fresh = open_store(tmp_path / "evidence.sqlite")
-    take_in(PACK, fresh)
+    import_recorded(PACK, fresh)
     kept = fresh.memo_keys("")
     for path in demo_studies():
         scoreboard(read_study(path), fresh)

@@ -121,7 +121,7 @@ def test_what_is_not_here_is_said_in_a_sentence_each() -> None:
 def test_a_link_to_a_study_that_is_not_open_changes_nothing() -> None:
     app, told = opened({"study": "elsewhere", "probe": "gone", "temperature": "99"})
     assert [toast.value for toast in app.toast] == [
-        "The link is to the study elsewhere, which is not open here\\."
+        "The link names the study elsewhere, which is not open here\\."
     ]
     assert told["study"] == next(iter(studies()))
     assert app.query_params["study"] == told["study"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from app.shared.built import with_built
 from app.shared.unlearning import add_to_study
+from app.shared.unlearning_runs import with_built
 from backends.study import ModelSpec, Study
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 

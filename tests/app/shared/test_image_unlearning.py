@@ -13,12 +13,12 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from app.cli.main import run
-from app.shared.unlearning import Asked, prepare
+from app.shared.unlearning import UnlearningRequest, prepare
 from backends.errors import Cancelled
 from backends.pool import ModelPool
 from backends.study.file import read_study
 from backends.unlearning.image_methods import METHODS
-from backends.unlearning.run_files import Told
+from backends.unlearning.run_files import RunProgress
 from backends.unlearning.run_log import read_log
 from tests.tiny_families import write_tiny_flux, write_tiny_sd3, write_tiny_sdxl
 from tests.tiny_image import write_tiny_pipeline, write_tiny_stable_diffusion
@@ -87,12 +87,12 @@ def test_real_pictures_are_taken_where_the_study_names_them(
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     study = read_study(write_study(tmp_path, pictures=True))
     asked = {"batch": "2", "steps": "4"}
-    whole = prepare(study, Asked("SalUn", asked, 2, tmp_path / "whole"))
+    whole = prepare(study, UnlearningRequest("SalUn", asked, 2, tmp_path / "whole"))
     whole.run("cpu", lambda told: None, lambda: False)
-    parts = prepare(study, Asked("SalUn", asked, 2, tmp_path / "parts"))
+    parts = prepare(study, UnlearningRequest("SalUn", asked, 2, tmp_path / "parts"))
     told: list[int] = []
 
-    def show(step: Told) -> None:
+    def show(step: RunProgress) -> None:
         told.append(step.step)
 
     with pytest.raises(Cancelled):
@@ -109,10 +109,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("method", "arguments", "words"),
     [
-        ("NPO", [], "there is no method 'NPO' for images. There are: ESD"),
+        ("NPO", [], "there is no method 'NPO' for images. Available: ESD"),
         ("ESD", ["--set", "eta=-1"], "eta is '-1', and a number from 0"),
         ("ESD", ["--retain", "x.jsonl"], "image models keep the pictures of [denoising] retain"),
-        ("UCE", ["--set", "steps=200"], "a solved method goes 100 per cent of the way at most"),
+        ("UCE", ["--set", "steps=200"], "a closed-form method goes at most 100 per cent of the way"),
     ],
 )
 def test_what_does_not_fit_is_said_in_one_sentence(
@@ -128,7 +128,9 @@ def test_prompts_in_both_sets_are_named(tmp_path: Path, capsys: pytest.CaptureFi
     both = (tmp_path / "retain.jsonl").read_text() + (tmp_path / "forget.jsonl").read_text()
     (tmp_path / "retain.jsonl").write_text(both)
     assert unlearn(study, "ESD") == 2
-    assert "2 prompts are to be forgotten and to be kept: a cat in neon style" in capsys.readouterr().err
+    assert (
+        "2 prompts are in both the forget and the retain set: a cat in neon style" in capsys.readouterr().err
+    )
 
 
 def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(
@@ -142,7 +144,7 @@ def test_a_loss_that_is_no_number_keeps_the_last_good_checkpoint(
     assert unlearn(study, "GradAscent", steps=6) == 2
     said = capsys.readouterr().err
     assert "GradAscent: the loss is nan at step 4" in said
-    assert "kept up to step 3" in said
+    assert "checkpoints up to step 3" in said
     assert [spec.name for spec in read_study(tmp_path / "mine" / "study.toml").models] == [
         "Original",
         "GradAscent 3",

@@ -19,7 +19,7 @@ def job(state: State = "running", **facts: object) -> Job:
     return made
 
 
-@pytest.mark.parametrize(("ahead", "runs"), [(1, "1 other run"), (3, "3 other runs")])
+@pytest.mark.parametrize(("ahead", "runs"), [(1, "1 other job"), (3, "3 other jobs")])
 def test_a_waiting_job_counts_those_before_it(ahead: int, runs: str) -> None:
     assert f"{runs} …" in plain_progress(job("queued"), ahead)
     assert f"{runs};" in EVALUATION.progress(job("queued"), ahead)
@@ -63,7 +63,7 @@ def test_stopped_and_done_say_what_is_kept() -> None:
     assert [each.value for each in drawn("stopped", "compare").caption] == [
         "Stopped. Answers that were finished are kept."
     ]
-    assert "Start goes on from there" in drawn("stopped", "evaluation").info[0].value
+    assert "press Start to resume" in drawn("stopped", "evaluation").info[0].value
     assert not drawn("done", "compare").caption
     done = [each.value for each in drawn("done", "evaluation").caption]
     assert done == ["Work\\: done\\.", "One was left out\\."]

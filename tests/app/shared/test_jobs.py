@@ -108,7 +108,7 @@ def test_a_defect_is_logged_told_in_one_sentence_and_outlived(caplog: pytest.Log
     wait_until(ended(job))
     assert (job.state, job.error) == (
         "failed",
-        "Sampling failed (IndexError). The server's log has the details.",
+        "Sampling failed (IndexError). See the server's log for details.",
     )
     assert "Traceback" in caplog.text
     after = runner.submit("x", "compare", ("b",), lambda _: None)
@@ -160,8 +160,8 @@ def test_long_work_lets_quick_work_pass_and_goes_on() -> None:
         log.append("quick")
         assert_set(go)
 
-    first = runner.submit("long", "evaluate", ("a",), long, gives_way=True)
-    other = runner.submit("longer", "evaluate", ("b",), lambda _: log.append("other"), gives_way=True)
+    first = runner.submit("long", "evaluate", ("a",), long, preemptible=True)
+    other = runner.submit("longer", "evaluate", ("b",), lambda _: log.append("other"), preemptible=True)
     wait_until(lambda: first.state == "running")
     asked = runner.submit("quick", "compare", ("a",), quick)
     wait_until(lambda: log == ["long", "quick"])
@@ -181,7 +181,7 @@ def test_long_work_that_is_stopped_while_it_waits_does_not_come_back() -> None:
         wait_until(job.interrupted)
         raise Cancelled
 
-    first = runner.submit("long", "evaluate", ("a",), long, gives_way=True)
+    first = runner.submit("long", "evaluate", ("a",), long, preemptible=True)
     wait_until(lambda: first.state == "running")
     asked = runner.submit("quick", "compare", ("a",), lambda _: assert_set(go))
     wait_until(lambda: asked.state == "running")

@@ -1,4 +1,4 @@
-"""The address: what a link says is taken over once, what the session wrote itself is old news, nothing is lost."""
+"""The address: what a link says is taken over once, what the session wrote itself is known already, nothing is lost."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def page() -> None:
     import streamlit as st
 
     from app.shared import link
-    from app.shared.link import Parameter, Setting
+    from app.shared.link import LinkSetting, Parameter
 
     # What the frame has: a number of pixels, called as a setting of the page.
     pixels = st.session_state.setdefault("pixels", [])
@@ -34,11 +34,11 @@ def page() -> None:
     link.say(link.read("frame", frame))
     link.write(frame)
     settings = {
-        "size": Setting("none", {"none", "forget/rouge_l"}, shared=True),
-        "axis": Setting("a", ("a", "b")),
-        "turn": Setting(True),
-        "run": Setting([], ("one", "two")),
-        "role": Setting("forget", ("forget", "retain"), always=True),
+        "size": LinkSetting("none", {"none", "forget/rouge_l"}, shared=True),
+        "axis": LinkSetting("a", ("a", "b")),
+        "turn": LinkSetting(True),
+        "run": LinkSetting([], ("one", "two")),
+        "role": LinkSetting("forget", ("forget", "retain"), always=True),
     }
     link.settle("page", settings, "page_")
     link.write_settings(settings, "page_")

@@ -57,7 +57,7 @@ def test_a_model_stands_beside_the_original_on_its_own_target(filled: tuple[Stud
     study, store = filled
     board = scoreboard(study, store)
     for name in ("ESD 10 b", "SalUn 20"):
-        table = against_original(board.frame, name, board.original_beside(name)).set_index("key")
+        table = against_original(board.frame, name, board.original_values(name)).set_index("key")
         key = "forget/unlearn_accuracy"
         under = board.per_probe("Original", key, under=name)
         assert table["original"][key] == pytest.approx(under.mean())

@@ -15,7 +15,7 @@ from backends.checkpoints.identity import available
 from backends.errors import StudyError
 from backends.study.file import read_study
 from backends.unlearning.recipes import Objective, recipe, settings_of
-from backends.unlearning.run_files import Told
+from backends.unlearning.run_files import RunProgress
 from backends.unlearning.text_methods import METHODS
 from cache.analysis.scoreboard import scoreboard
 from cache.store import open_store
@@ -105,11 +105,11 @@ def test_every_method_runs_on_a_study(study: Path, method: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--method", "Nothing"], "there is no method 'Nothing' for language models. There are: GradAscent"),
+        (["--method", "Nothing"], "there is no method 'Nothing' for language models. Available: GradAscent"),
         (["--set", "lr=fast"], "lr is 'fast', and a number from"),
         (["--set", "steps=2.5"], "a whole number from"),
         (["--set", "speed=1"], "there is no setting 'speed'"),
-        (["--set", "beta"], "no NAME=VALUE"),
+        (["--set", "beta"], "not NAME=VALUE"),
         (["--checkpoints", "0"], "from 1 to 100 checkpoints"),
     ],
 )
@@ -127,16 +127,16 @@ def test_rows_that_do_not_fit_are_named(study: Path, capsys: pytest.CaptureFixtu
     both = study.parent / "both.jsonl"
     both.write_text(rows.splitlines()[1])
     assert unlearn(study, "--retain", str(both)) == 2
-    assert "1 rows are to be forgotten and to be kept: Who is forget 1?" in capsys.readouterr().err
+    assert "1 rows are in both the forget and the retain set: Who is forget 1?" in capsys.readouterr().err
     forget.write_text(rows.replace(ALTERNATE, ""))
     assert unlearn(study, method="AltPO") == 2
     assert (
-        "AltPO needs another answer to every forget probe, and 4 have none (forget0"
+        "AltPO needs an alternate answer for every forget probe, and 4 have none (forget0"
         in capsys.readouterr().err
     )
     retain.write_text('{"prompt": "Who?"}')
     assert unlearn(study) == 2
-    assert "NPO trains on retain rows, and there are none with answers" in capsys.readouterr().err
+    assert "NPO trains on retain rows, but none have answers" in capsys.readouterr().err
     assert unlearn(study, method="CEU") == 0
     forget.write_text('{"prompt": "Who?"}')
     assert unlearn(study, method="CEU") == 2
@@ -152,7 +152,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_is_said(
     assert unlearn(study) == 2
     said = capsys.readouterr().err
     assert "NPO: the loss is nan at step 1" in said
-    assert "Lower the learning rate or the steps; nothing was kept" in said
+    assert "Lower the learning rate or the steps; no checkpoint was saved" in said
     assert not (study.parent / "mine" / "study.toml").exists()
 
 
@@ -163,7 +163,7 @@ def test_settings_are_those_that_a_method_has() -> None:
     assert recipe(METHODS["GradDiffKL"], {}).objective == Objective("GradDiffKL", keep=1.0)
     with pytest.raises(StudyError, match="lr is '2', and a number from 1e-08 to 1"):
         recipe(METHODS["NPO"], {"lr": "2"})
-    with pytest.raises(StudyError, match=r"there is no setting 'beta'\. There are: lr, steps"):
+    with pytest.raises(StudyError, match=r"there is no setting 'beta'\. Available: lr, steps"):
         recipe(METHODS["GradAscent"], {"beta": "2"})
 
 
@@ -185,18 +185,18 @@ def weights_of(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(study: Path) -> None:
-    from app.shared.unlearning import Asked, prepare
+    from app.shared.unlearning import UnlearningRequest, prepare
     from backends.errors import Cancelled
 
     settings = {"lr": "1e-2", "steps": "6", "batch": "2", "retain_batch": "2", "alpha": "1", "dual_rate": "1"}
     for method in ("NPO", "PDU"):
         given = settings if method == "PDU" else {k: v for k, v in settings.items() if k != "dual_rate"}
-        whole = prepare(read_study(study), Asked(method, given, 2, study.parent / "whole"))
+        whole = prepare(read_study(study), UnlearningRequest(method, given, 2, study.parent / "whole"))
         whole.run("cpu", lambda told: None, lambda: False)
-        parts = prepare(read_study(study), Asked(method, given, 2, study.parent / "parts"))
+        parts = prepare(read_study(study), UnlearningRequest(method, given, 2, study.parent / "parts"))
         told: list[int] = []
 
-        def show(step: Told, told: list[int] = told) -> None:
+        def show(step: RunProgress, told: list[int] = told) -> None:
             told.append(step.step)
 
         for end in (2, 4, 5):
@@ -256,9 +256,9 @@ def test_task_arithmetic_is_the_original_minus_what_training_added(study: Path, 
 
 OWN = """
 from backends.unlearning.text_losses import cross_entropy
-from backends.unlearning.text_method import Seen, Setting, Settings, TextMethod
+from backends.unlearning.text_method import LossInputs, Setting, Settings, TextMethod
 
-def loss(seen: Seen, use: Settings):
+def loss(seen: LossInputs, use: Settings):
     return -use["force"] * cross_entropy(seen.nll, seen.n)
 
 METHOD = TextMethod("Mine", "Ascent with a factor.", "nobody 2026", loss, own={"force": Setting(0, 10, "How hard.", 2)})
@@ -278,8 +278,8 @@ def test_a_method_of_ones_own_is_one_file(study: Path, capsys: pytest.CaptureFix
     for text, words in [
         ("x = 1", "has no METHOD"),
         ("1 / 0", "cannot be run (ZeroDivisionError"),
-        (OWN.replace('"Mine"', '"NPO"'), "'NPO' cannot be its name"),
-        (OWN.replace("own=", 'needs=("mask",), own='), "METHOD needs 'mask', which no method can have"),
+        (OWN.replace('"Mine"', '"NPO"'), "'NPO' is not a valid name"),
+        (OWN.replace("own=", 'needs=("mask",), own='), "METHOD needs 'mask', which does not exist"),
     ]:
         own.write_text(text)
         assert unlearn(study, method=str(own)) == 2
@@ -289,7 +289,7 @@ def test_a_method_of_ones_own_is_one_file(study: Path, capsys: pytest.CaptureFix
 def test_a_loss_that_uses_what_it_did_not_ask_for_is_told_so(study: Path) -> None:
     own = study.parent / "mine.py"
     own.write_text(OWN.replace("seen.nll, seen.n", "seen.reference_nll, seen.n"))
-    with pytest.raises(ValueError, match="uses 'reference', which its method does not ask for"):
+    with pytest.raises(ValueError, match="uses 'reference', which is not in the method's `needs`"):
         unlearn(study, method=str(own))
 
 
@@ -309,7 +309,7 @@ def test_a_grid_is_a_run_for_every_combination(study: Path, capsys: pytest.Captu
     assert {"NPO beta=0.1 alpha=0", "NPO beta=0.5 alpha=1"} < methods
     assert len(made.models) == 2 + 4 * 2
     assert unlearn(study, "--grid", "beta") == 2
-    assert "no NAME=VALUE,VALUE" in capsys.readouterr().err
+    assert "not NAME=VALUE,VALUE" in capsys.readouterr().err
 
 
 def test_the_run_ends_when_utility_is_too_low(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -322,7 +322,7 @@ def test_the_run_ends_when_utility_is_too_low(study: Path, capsys: pytest.Captur
     folder = study.parent / "mine" / "gradascent"
     told = json.loads((folder / "run.json").read_text())
     assert told["ended"].startswith("utility is ")
-    assert f"GradAscent ended early: {told['ended']}" in capsys.readouterr().out
+    assert f"GradAscent stopped early: {told['ended']}" in capsys.readouterr().out
     assert len(told["steps"]) < 4
     assert (
         unlearn(
@@ -351,7 +351,7 @@ def test_a_full_disk_keeps_what_was_saved(
     assert (
         "the checkpoint cannot be saved (the disk is full" in said or "cannot be saved (No space" in said
     ), said
-    assert "the same command goes on" in said
+    assert "the same command resumes" in said
     folder = study.parent / "mine" / "npo-2"
     assert (folder / "checkpoint-2" / "recipe.json").is_file()
     assert not list(folder.glob("*.part"))

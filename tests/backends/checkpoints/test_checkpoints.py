@@ -137,7 +137,7 @@ def test_a_truncated_file_is_recognised_from_its_header(base: Path, tmp_path: Pa
     with pytest.raises(CheckpointError, match="truncated"):
         identity(spec(folder))
     path.write_bytes(b"not safetensors")
-    with pytest.raises(CheckpointError, match="no whole safetensors file"):
+    with pytest.raises(CheckpointError, match="safetensors file is incomplete"):
         identity(spec(folder))
 
 
@@ -175,7 +175,7 @@ def test_an_index_that_names_other_files_is_refused(base: Path, tmp_path: Path) 
     (folder / "model.safetensors").rename(folder / "part.safetensors")
     index = folder / "model.safetensors.index.json"
     for name, words in (
-        ("../evil.bin", "no safetensors file of this folder"),
+        ("../evil.bin", "not a safetensors file of this folder"),
         ("gone.safetensors", "missing"),
     ):
         index.write_text(json.dumps({"weight_map": {"a": name}}))
@@ -188,7 +188,7 @@ def test_an_index_that_names_other_files_is_refused(base: Path, tmp_path: Path) 
 def test_an_adapter_for_another_base_names_the_layer(base: Path, tmp_path: Path) -> None:
     other = write_tiny_model(tmp_path / "other", width=64)
     wrong = write_tiny_adapter(other, tmp_path / "adapter")
-    with pytest.raises(CheckpointError, match="made for another base model: model"):
+    with pytest.raises(CheckpointError, match="trained on another base model: model"):
         inspect(spec(base, adapter=str(wrong)), "text")
 
 

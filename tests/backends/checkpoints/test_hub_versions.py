@@ -113,7 +113,7 @@ def test_weights_may_be_a_folder_of_the_hub_or_all_of_a_repository(pipeline: Pat
 def test_what_the_hub_does_not_have_is_said(pipeline: Path) -> None:
     for weights, words in (
         ("hf://lab/erased/esd/other.safetensors", "no such file"),
-        ("hf://lab/nothing/unet.safetensors", "the hub did not give it"),
+        ("hf://lab/nothing/unet.safetensors", "the hub has no such repository or cannot be reached"),
     ):
         spec = ModelSpec("ESD", "unlearned", "lab/base", subfolder="small", weights=weights)
         assert not available(spec)

@@ -78,7 +78,7 @@ def test_an_added_padding_token_is_compared_on_the_common_vocabulary_and_said(
     inspect_study(study)
     assert note(study) == (
         "its tokenizer has 1 token more than Original's (<pad>), its output 260 numbers, Original's 259: answers are "
-        "compared on the common vocabulary, and probabilities are those among all tokens that each model has"
+        "compared on the common vocabulary, and probabilities are over all tokens of each model"
     )
     first, second = study.models
     back = Study("study", "text", (replace(second, part="original"), replace(first, part="unlearned")), ())
@@ -174,14 +174,14 @@ def with_beginning(tokenizer: Any) -> None:
     ("change", "why"),
     [
         (swap, "the token 'a' has the number"),
-        (lower, "it cuts texts by other rules"),
+        (lower, "it tokenises texts by other rules"),
         (lambda tokenizer: tokenizer.add_tokens(["moored"]), "it has ordinary tokens of its own .moored"),
         (
             lambda tokenizer: setattr(tokenizer, "chat_template", CHATML.replace("assistant", "model")),
-            "its chat template lays a conversation out in another way",
+            "its chat template formats a conversation differently",
         ),
-        (lambda tokenizer: setattr(tokenizer, "chat_template", None), "its chat template lays"),
-        (with_beginning, "it cuts 'Ada' into other tokens, or puts others around it|it cuts ''"),
+        (lambda tokenizer: setattr(tokenizer, "chat_template", None), "its chat template formats"),
+        (with_beginning, "it tokenises 'Ada' differently, or adds other special tokens|it tokenises ''"),
     ],
 )
 def test_another_way_of_cutting_texts_is_refused_with_the_reason(

@@ -26,10 +26,10 @@ from safetensors.torch import save_file
 
 from backends.errors import CheckpointError, ModelError
 from backends.image.checkpoints.folders import load_pipeline
+from backends.image.denoiser_calls import packed, unpacked
 from backends.image.denoising import denoising_losses
 from backends.image.pipelines import DiffusionModels
-from backends.image.predicting import packed, unpacked
-from backends.image.prompts import what_is_cut
+from backends.image.prompts import truncated_part
 from backends.image.real_pictures import RealPicture
 from backends.image.steps import run_in_steps
 from backends.interfaces import ImageRequest, PartialImage
@@ -249,7 +249,7 @@ def test_a_lora_in_stabilitys_names_is_that_in_diffusers_names(tmp_path: Path) -
 def test_the_layout_of_fluxs_own_code_is_named(tmp_path: Path, name: str) -> None:
     folder = FAMILIES["flux"](tmp_path / "flux")
     save_file({name: torch.ones(2, 2)}, tmp_path / "own.safetensors")
-    with pytest.raises(CheckpointError, match="laid out as the model family's own code does"):
+    with pytest.raises(CheckpointError, match="have the layout of the original"):
         DiffusionModels("cpu", "float32").add(
             ModelSpec("X", "unlearned", str(folder), weights=str(tmp_path / "own.safetensors"))
         )
@@ -314,18 +314,18 @@ def test_losses_of_other_pipelines_are_refused_in_a_sentence(tmp_path: Path) -> 
 
     blocks = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
     unet = UNet2DModel(8, 3, 3, block_out_channels=(8,), norm_num_groups=2, **blocks)
-    with pytest.raises(ModelError, match="of a DDPMPipeline are not known here"):
+    with pytest.raises(ModelError, match="of a DDPMPipeline are not supported"):
         list(denoising_losses(DDPMPipeline(unet, DDPMScheduler()), [real_picture(tmp_path)], (1,), bool))
 
 
 def test_what_is_cut_is_counted_for_the_encoder_that_reads_most(family: Family) -> None:
     long = "cat " * 30
-    said = what_is_cut(family.pipe, long)
+    said = truncated_part(family.pipe, long)
     if family.name in ("sd2", "sdxl"):
         assert "92 tokens long and the model reads 77" in said
     else:
         assert said == ""
-        assert "and the model reads" in what_is_cut(family.pipe, "cat " * 600)
+        assert "and the model reads" in truncated_part(family.pipe, "cat " * 600)
 
 
 @pytest.mark.parametrize(

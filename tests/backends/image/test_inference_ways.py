@@ -15,7 +15,7 @@ from torch import Tensor
 
 from backends.errors import CheckpointError, StudyError
 from backends.image.checkpoints.folders import load_pipeline
-from backends.image.guiding import SLD
+from backends.image.guidance import SLD
 from backends.image.pipelines import DiffusionModels
 from backends.image.safree import triggers
 from backends.interfaces import ImageRequest, PartialImage
@@ -41,7 +41,7 @@ WRITERS = {
 }
 SAMPLING = Sampling(steps=4, guidance=3.0)
 NEON = "a neon cat"
-# Of diffusers' own code: what it calls is named anew in its dependencies, and its safe pipeline is deprecated.
+# Of diffusers' own code: what it calls is named again in its dependencies, and its safe pipeline is deprecated.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:__array_wrap__ must accept:DeprecationWarning"),
@@ -392,7 +392,7 @@ def test_a_way_can_be_put_on_unlearned_weights_which_are_loaded_once(
 def test_the_report_says_that_weights_are_the_originals_and_how_it_draws(folders: dict[str, Path]) -> None:
     models = loaded(original(folders["sd"]), other(folders["sd"], sld="strong", concept="nudity"))
     found = models.report("Other", "Original")
-    assert found.shape == "same weights, drawn otherwise"
+    assert found.shape == "same weights, other sampling"
     assert found.notes == ('same weights as the original; SLD strong away from "nudity"',)
     assert found.changed == 0 and found.differences == ()
 

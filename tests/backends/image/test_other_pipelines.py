@@ -47,7 +47,7 @@ def test_a_pixart_is_drawn_and_unlearned_and_its_losses_are_refused(tmp_path: Pa
     assert models.report("ESD", "Original").changed == len(part)
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     picture = RealPicture("a.png", tmp_path / "a.png", "a cat")
-    with pytest.raises(ModelError, match="of a PixArtSigmaPipeline are not known here"):
+    with pytest.raises(ModelError, match="of a PixArtSigmaPipeline are not supported"):
         list(denoising_losses(pipe, [picture], (1,), lambda: False))
 
 
@@ -56,7 +56,7 @@ def test_a_pipeline_that_needs_a_picture_is_refused(tmp_path: Path, kind: str) -
     folder = write_tiny_stable_diffusion(tmp_path / "sd")
     index = folder / "model_index.json"
     index.write_text(json.dumps({**json.loads(index.read_text()), "_class_name": kind}))
-    with pytest.raises(CheckpointError, match=f"{kind} makes pictures of other pictures"):
+    with pytest.raises(CheckpointError, match=f"{kind} is an image-to-image pipeline"):
         load_pipeline(folder, torch.float32)
 
 
@@ -64,7 +64,7 @@ def test_a_pipeline_that_needs_a_picture_is_refused(tmp_path: Path, kind: str) -
     ("error", "words"),
     [
         (RuntimeError("The size of tensor a (3) must match\nmore"), r"this request \(The size of .* match\)"),
-        (TypeError(), r"refuses this request \(TypeError\)"),
+        (TypeError(), r"rejects this request \(TypeError\)"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate"), "memory is full"),
     ],
 )

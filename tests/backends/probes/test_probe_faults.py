@@ -41,8 +41,8 @@ def sentence(path: Path, reading: Reading | None = None) -> str:
     ("name", "content", "kept", "words"),
     [
         ("a.jsonl", LINES[:-20], 2, "line 3, column "),
-        ("a.jsonl", LINES[:-20], 2, "the file seems cut off here"),
-        ("a.jsonl", "{bad\n" + LINES, 3, "line 1, column 2: this is no valid JSON"),
+        ("a.jsonl", LINES[:-20], 2, "the file seems truncated here"),
+        ("a.jsonl", "{bad\n" + LINES, 3, "line 1, column 2: this is not valid JSON"),
         ("a.jsonl", LINES + '["x"]\n', 3, 'line 4: an object was expected, not ["x"]'),
         ("a.jsonl", LINES + '"text"\n', 3, 'line 4: an object was expected, not "text"'),
         (
@@ -62,7 +62,7 @@ def sentence(path: Path, reading: Reading | None = None) -> str:
             "the rest is not read",
         ),
         ("a.csv", "question,answer\nq,b1\nc\nd,e1\n", 2, "row 2 (line 3): 1 cells, but the header has 2"),
-        ("a.csv", 'question,answer\nq,b1\n"c,d\ne,f\n', 1, "line 4: this is no valid CSV"),
+        ("a.csv", 'question,answer\nq,b1\n"c,d\ne,f\n', 1, "line 4: this is not valid CSV"),
         (
             "a.jsonl",
             LINES.encode() + b'{"question": "caf\xe9", "answer": "x1"}\n',
@@ -81,7 +81,7 @@ def sentence(path: Path, reading: Reading | None = None) -> str:
             "a.jsonl",
             LINES + '{"question": "\\ud800", "answer": "a1"}\n',
             3,
-            "line 4: `question` holds half a character",
+            "line 4: `question` holds a lone surrogate",
         ),
     ],
 )
@@ -106,10 +106,10 @@ def test_a_bad_row_is_named_and_the_rest_is_kept_where_that_is_asked_for(
         (
             "a.jsonl",
             "Just words\nand more",
-            "line 1, column 1: this is no valid JSON: Expecting value. Write one object",
+            "line 1, column 1: this is not valid JSON: Expecting value. Write one object",
         ),
-        ("a.json", "question,answer\nq,a\n", "Its first line looks like CSV: let its name end in .csv"),
-        ("a.csv", LINES, "its first line looks like JSON. Let its name end in .jsonl"),
+        ("a.json", "question,answer\nq,a\n", "Its first line looks like CSV: rename it to end in .csv"),
+        ("a.csv", LINES, "its first line looks like JSON. Rename it to end in .jsonl"),
         ("a.json", '[["a", "b"]]', "rows are lists without names of columns"),
         (
             "a.json",
@@ -119,27 +119,27 @@ def test_a_bad_row_is_named_and_the_rest_is_kept_where_that_is_asked_for(
         (
             "a.json",
             '{"rows": [{"row_idx": 4, "row": {"question": "q"}, "truncated_cells": ["answer"]}]}',
-            "cut off answer",
+            "truncated answer",
         ),
         (
             "a.csv",
             "Where was A born?,In Rome.\nWhere was B born?,In Bern.\n",
             "put a header such as question,answer",
         ),
-        ("a.csv", "question,answer,answer\nq,b,c\n", "line 1: the column `answer` is there twice"),
+        ("a.csv", "question,answer,answer\nq,b,c\n", "line 1: the column `answer` appears twice"),
         ("a.jsonl", b"\x80\x04\x95rest", "this file is a pickle, no text"),
         ("a.csv", b"PK\x03\x04rest", "a ZIP archive or a workbook"),
         (
             "a.jsonl",
             gzip.compress(b"x"),
-            "compressed with gzip, whatever its name says. Let its name end in .gz",
+            "compressed with gzip, despite its name. Rename it to end in .gz",
         ),
-        ("a.json", b"PAR1rest", "this file is Parquet, whatever its name says"),
-        ("a.jsonl", b"\x00\x01\x02\x00", "NUL characters: this is no text file"),
+        ("a.json", b"PAR1rest", "this file is Parquet, despite its name"),
+        ("a.jsonl", b"\x00\x01\x02\x00", "NUL characters: this is not text file"),
         ("a.jsonl.gz", LINES, "cannot be unpacked"),
         ("a.jsonl.gz", gzip.compress(LINES.encode())[:-12], "cannot be unpacked"),
         ("a.jsonl.xz", b"junk", "cannot be unpacked"),
-        ("a.arrow", b"junk", "no Parquet or Arrow file that can be read"),
+        ("a.arrow", b"junk", "Parquet or Arrow file cannot be read"),
         ("a.csv", "question,answer\nWo wohnt Jörg?,Köln\n".encode("cp1252"), 'encoding = "cp1252"'),
         ("a.csv", "question,answer\nWo wohnt Jörg?,Köln\n".encode("mac-roman"), 'encoding = "mac-roman"'),
         ("a.csv", "question,answer\nГде он родился?,Москва\n".encode("cp1251"), 'encoding = "cp1251"'),
@@ -162,7 +162,7 @@ def test_a_file_in_another_encoding_is_asked_about_even_where_bad_rows_are_left_
     path = write(tmp_path, "a.csv", f"question,answer\n{rows}".encode("cp1252"))
     assert 'encoding = "cp1252"' in sentence(path, SKIP)
     cut = write(tmp_path, "b.csv", f"question,answer\n{rows}".encode()[:-2])
-    assert "it seems cut off" in sentence(cut)
+    assert "it seems truncated" in sentence(cut)
     last = write(tmp_path, "c.csv", "question,answer\nWhere?,In a café".encode("cp1252"))
     assert "a café” in cp1252" in sentence(last)
 
@@ -173,7 +173,7 @@ def test_an_encoding_that_a_person_names_is_taken_and_said(tmp_path: Path, encod
     found = inspect_probes(path, "forget", Reading(encoding=encoding))
     assert found.probe_set.probes[0].prompt == "Wo wohnt Jörg?"
     assert found.how.container == f"CSV; {encoding}"
-    assert "no encoding is called 'klingon'" in sentence(path, Reading(encoding="klingon"))
+    assert "unknown encoding 'klingon'" in sentence(path, Reading(encoding="klingon"))
 
 
 def test_a_named_pipe_a_device_and_a_folder_are_refused_at_once(tmp_path: Path) -> None:

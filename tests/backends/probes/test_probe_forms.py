@@ -60,9 +60,9 @@ def asked(folder: Path, *rows: Mapping[str, Any]) -> str:
         ("a.json", json.dumps({"version": "1", "meta": [{"x": 1}], "data": ROWS}), "JSON, rows under data"),
         ("a.json", json.dumps({"train": ROWS}), "JSON, rows under train"),
         ("a.json", json.dumps({"result": {"items": ROWS}}), "JSON, rows under result/items"),
-        ("a.json", json.dumps({str(i): row for i, row in enumerate(ROWS)}), "JSON, one entry a row"),
+        ("a.json", json.dumps({str(i): row for i, row in enumerate(ROWS)}), "JSON, one entry per row"),
         ("a.json", FRAME.to_json(), "JSON, one object a column"),
-        ("a.json", json.dumps(FRAME.to_dict("list")), "JSON, one list a column"),
+        ("a.json", json.dumps(FRAME.to_dict("list")), "JSON, one list per column"),
         ("a.json", FRAME.to_json(orient="split"), "JSON, columns and data apart"),
         ("a.json", FRAME.to_json(orient="table"), "JSON, rows under data"),
         ("a.json", json.dumps([list(FRAME.columns), *FRAME.values.tolist()]), "JSON, lists under a header"),
@@ -126,7 +126,7 @@ def test_tables_of_arrow_are_read(tmp_path: Path, name: str) -> None:
             path.write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
     found = inspect_probes(path, "forget")
     assert [p.answer for p in found.probe_set.probes] == [row["answer"] for row in ROWS]
-    assert found.columns["__index_level_0__"] == "left out: it counts rows"
+    assert found.columns["__index_level_0__"] == "left out: row numbers"
     assert found.columns["nested"] == "left out: lists or objects"
 
 
@@ -381,7 +381,7 @@ def test_further_columns_of_any_type_never_make_a_row_unusable(
 
 def test_what_is_left_out_of_a_further_column_is_said_with_its_row(tmp_path: Path) -> None:
     found = look(tmp_path, ROWS[0] | {"score": 1.5}, ROWS[1] | {"score": float("nan")})
-    assert found.columns["score"] == "label, neither asked nor scored"
+    assert found.columns["score"] == "label, not used for scoring"
     assert [dict(p.concepts) for p in found.probe_set.probes] == [{"score": "1.5"}, {}]
     assert any("`score`: NaN" in note and "line 2" in note for note in found.how.notes)
 
@@ -391,7 +391,7 @@ def test_the_numbers_of_rows_that_pandas_writes_are_no_concept(tmp_path: Path, c
     path = write(tmp_path, "a.csv", f"{column},prompt,style\n0,A house,neon\n1,A tree,neon\n")
     found = inspect_probes(path, "forget", pictures=True)
     assert [dict(p.concepts) for p in found.probe_set.probes] == [{"style": "neon"}] * 2
-    assert found.columns[column] == "left out: it counts rows"
+    assert found.columns[column] == "left out: row numbers"
 
 
 def test_an_index_that_holds_words_is_a_concept_like_any(tmp_path: Path) -> None:
@@ -410,10 +410,10 @@ def test_an_index_that_holds_words_is_a_concept_like_any(tmp_path: Path) -> None
             [{"query": "Q?", "instruction": "a", "output": "b"}],
             "both `query` and `instruction` could be the prompts",
         ),
-        ([{"text": "T.", "label": 0}, {"text": "U.", "label": 1}], "nothing but 0 and 1"),
+        ([{"text": "T.", "label": 0}, {"text": "U.", "label": 1}], "only 0 and 1"),
         (
             [{"prompt": "Q?", "response": ["good", "bad"]}],
-            "holds lists, of accepted answers or of one that is pref",
+            "holds lists: accepted answers, or pref",
         ),
         ([{"promptt": "Q?"}], "the column `promptt` is unknown. Did you mean `prompt`?"),
         ([{"intro": "Q?", "other": "x"}], "no column `prompt` or `question` (columns: intro, other)"),
@@ -444,17 +444,17 @@ def test_a_person_answers_with_the_mapping_of_columns(tmp_path: Path) -> None:
     [
         (
             {"question": "Q?", "solution_text": "A."},
-            'NO ANSWERS WERE FOUND.*Left over: solution_text.*"answer"',
+            'NO ANSWERS FOUND.*Left over: solution_text.*"answer"',
         ),
         ({"question": "Which?\nA. x\nB. y", "answer": "B"}, "EVERY ANSWER IS A LETTER"),
         ({"text": "Where was Ada born?"}, 'EVERY TEXT IS A QUESTION.*text = "prompt"'),
         (
             {"prompt": "Q?", "chosen": "good", "rejected": "bad"},
-            "NO ANSWERS WERE FOUND.*Left over: chosen, rejected",
+            "NO ANSWERS FOUND.*Left over: chosen, rejected",
         ),
         (
             {"prompt": "Q?", "notes": "good"},
-            "NO ANSWERS WERE FOUND, so these are read as prompts for image models",
+            "NO ANSWERS FOUND: these are read as prompts for image models",
         ),
     ],
 )
@@ -493,7 +493,7 @@ def test_guidance_has_no_upper_limit_and_may_have_a_decimal_comma(
 def test_a_comma_that_may_part_thousands_is_asked_about(tmp_path: Path) -> None:
     path = write(tmp_path, "a.csv", "prompt;seed;guidance\na house;1;1,000\na tree;2;-1\n")
     first, second = inspect_probes(path, "forget").problems
-    assert "could be two numbers" in first and "`guidance` must be a number from 0 on" in second
+    assert "is ambiguous" in first and "`guidance` must be a number from 0 on" in second
 
 
 def test_a_study_keeps_encoding_and_split(tmp_path: Path, study_with: Callable[[str], Path]) -> None:

@@ -103,7 +103,7 @@ def test_raw_text_has_no_prompt_and_a_label(tmp_path: Path) -> None:
     (probe,) = found.probe_set.probes
     assert (probe.prompt, probe.answer, probe.format) == ("", "Once upon a time", RAW_TEXT)
     assert probe.label == "Once upon a time"
-    assert found.shape == "raw text" and found.columns == {"text": "raw text, scored by itself"}
+    assert found.shape == "raw text" and found.columns == {"text": "raw text, scored without a prompt"}
 
 
 def test_an_empty_text_is_named(tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_a_file_that_the_hub_cannot_give_here_is_said(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(StudyError, match="hub cannot be reached"):
         probe_file("hf://owner/name/forget10.json")
-    with pytest.raises(StudyError, match="names no file of a data set"):
+    with pytest.raises(StudyError, match="does not name a file of a data set"):
         probe_file("hf://owner/name")
 
 

@@ -122,7 +122,7 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
         ("a.jsonl", '{"prompt": "a"}\n["b"]\n', 'line 2: an object was expected, not ["b"]'),
         ("a.json", "5", "a.json: a list of objects was expected, not 5"),
         ("a.json", '"a" 5', 'a.json, line 1: an object was expected, not "a"'),
-        ("a.json", "[\n{},\n{]", "line 3, column 2: this is no valid JSON"),
+        ("a.json", "[\n{},\n{]", "line 3, column 2: this is not valid JSON"),
         ("a.jsonl", '{"answer": "a"}', "no column `prompt` or `question` (columns: answer)"),
         ("a.jsonl", '{"promt": "a"}', "the column `promt` is unknown. Did you mean `prompt`?"),
         (
@@ -135,7 +135,7 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
         ("a.jsonl", '{"prompt": "a", "options": {}}', "line 1: `options` must be a list of texts, not {}"),
         ("a.jsonl", '{"prompt": "a", "options": [""]}', "line 1: `options` has an empty text"),
         ("a.jsonl", '{"prompt": "a", "question": "b"}', "both `question` and `prompt` are given"),
-        ("a.jsonl", '{"prompt": "\\ud800"}', "line 1: `prompt` holds half a character"),
+        ("a.jsonl", '{"prompt": "\\ud800"}', "line 1: `prompt` holds a lone surrogate"),
         (
             "a.jsonl",
             '{"prompt": "a", "id": 7}\n{"prompt": "b", "id": "7"}',
@@ -147,9 +147,9 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
             "prompt,answer\na,b,c\n",
             "row 1 (line 2): 3 cells, but the header has 2; put text that holds",
         ),
-        ("a.csv", "prompt,prompt\na,b\n", "line 1: the column `prompt` is there twice"),
+        ("a.csv", "prompt,prompt\na,b\n", "line 1: the column `prompt` appears twice"),
         ("a.jsonl", '{"prompt": "a", "prompt": "b"}', "line 1: `prompt` is given twice"),
-        ("a.csv", 'prompt\n"a\n', "a.csv, line 2: this is no valid CSV"),
+        ("a.csv", 'prompt\n"a\n', "a.csv, line 2: this is not valid CSV"),
         ("a.csv", b"prompt\na\n\xe9t\xe9\n", "a.csv: line 3 is not UTF-8 text; it would be “été” in cp1252"),
         ("a.csv", b"prompt\nab\0\n", "line 2 has NUL characters"),
         ("a.csv", b"\xff\xfea", "is not UTF-16 text"),
@@ -162,8 +162,8 @@ def test_markup_control_and_right_to_left_characters_are_kept(tmp_path: Path) ->
         ("a.jsonl", '{"prompt": ' + "[" * 100_000, "line 1, column 1: the JSON is nested too deeply"),
         ("a.csv", "prompt,options\na,[" + "7" * 5000 + "]\n,b", "row 2 (line 3): its prompt is empty"),
         ("a.csv", "prompt,options\na," + "[" * 100_000 + "\n,b", "row 2 (line 3): its prompt is empty"),
-        ("a.xlsx", "x", "a.xlsx: .xlsx is none of the formats that can be read. Save it as one of .jsonl"),
-        ("a", "x", "no suffix is none of the formats"),
+        ("a.xlsx", "x", "a.xlsx: .xlsx is not a supported format. Save it as one of .jsonl"),
+        ("a", "x", "no suffix is not a supported format"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence(
@@ -367,9 +367,9 @@ def test_rows_of_benchmarks_work_as_they_are(
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ({"question": "Which?", "choices": ["a", "b"], "answer": 2}, "none of the 2 choices"),
+        ({"question": "Which?", "choices": ["a", "b"], "answer": 2}, "not one of the 2 choices"),
         ({"question": "Which?", "choices": ["a"], "answer": 0}, "list of two to 10 texts"),
-        ({"question": "Which?", "choices": ["a", "b"]}, "none of the 2 choices"),
+        ({"question": "Which?", "choices": ["a", "b"]}, "not one of the 2 choices"),
     ],
 )
 def test_choices_that_do_not_fit_are_named(tmp_path: Path, row: dict[str, object], words: str) -> None:
@@ -391,5 +391,5 @@ def test_a_broken_parquet_file_gets_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(StudyError, match="no such probe file"):
         read_probes(path, "forget")
     path.write_bytes(b"PAR1 nothing of the kind")
-    with pytest.raises(StudyError, match="no Parquet file that can be read"):
+    with pytest.raises(StudyError, match="Parquet file cannot be read"):
         read_probes(path, "forget")

@@ -1,4 +1,4 @@
-"""The strength dial: weights are original + a (unlearned - original), for adapters, full models and image versions."""
+"""The strength curve: weights are original + a (unlearned - original), for adapters, full models and image versions."""
 
 from __future__ import annotations
 
@@ -165,7 +165,11 @@ def test_what_cannot_be_mixed_is_said_before_anything_is_loaded(base: Path, tmp_
         (original, adapted, "different bases"),
         (original, ModelSpec("U", "unlearned", str(base), adapter="a", quantization="nf4"), "quantised"),
         (original, ModelSpec("U", "unlearned", str(tmp_path), weights="w"), "another base"),
-        (ModelSpec("O", "original", "x", weights="w"), ModelSpec("U", "unlearned", "x"), "itself a version"),
+        (
+            ModelSpec("O", "original", "x", weights="w"),
+            ModelSpec("U", "unlearned", "x"),
+            "itself defined as a change",
+        ),
         (original, ModelSpec("U", "unlearned", "y", subfolder="z"), "subfolders"),
         (original, ModelSpec("U", "unlearned", "y", strength=0.5, origin="x"), "only an unlearned model"),
     ):
@@ -173,7 +177,7 @@ def test_what_cannot_be_mixed_is_said_before_anything_is_loaded(base: Path, tmp_
             dialled(start, end, 0.5)
     other = write_tiny_model(tmp_path / "wide", width=64)
     models = LanguageModels("cpu")
-    with pytest.raises(CheckpointError, match="not the same tensors"):
+    with pytest.raises(CheckpointError, match="not have the same tensors"):
         models.add(dialled(original, ModelSpec("U", "unlearned", str(other)), 0.5))
 
 

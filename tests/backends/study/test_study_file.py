@@ -124,7 +124,7 @@ def test_a_model_may_name_its_own_target(folder: Path, tmp_path: Path) -> None:
         (
             '[[models]]\nname = "A"',
             'forget = { style = "x" }\n[[models]]\nname = "A"',
-            "line 7.*the original forgets",
+            "line 7.*the original has no target",
         ),
         ('"image"', '"text"', "line 11.*language models have no target concept"),
         ("forget = {", "forget = 3 #", "line 11, key `forget`: "),
@@ -190,7 +190,7 @@ def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
             "key `role`: this must be forget, neighbour, retain, utility, holdout",
         ),
         ('part = "unlearned"', "", "line 21: the key `part` is missing. Add part"),
-        ('name = "NPO 6"', 'name = "Original"', 'line 22, key `name`: "Original" is there twice'),
+        ('name = "NPO 6"', 'name = "Original"', 'line 22, key `name`: "Original" appears twice'),
         ('name = "NPO 6"', 'name = " "', "line 22, key `name`: this is empty"),
         ('part = "original"', 'part = "unlearned"', 'no model with part = "original"'),
         ('part = "unlearned"', 'part = "original"', '2 models with part = "original"'),
@@ -212,9 +212,9 @@ def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
         (
             "max_new_tokens = 48",
             "max_new_tokens = ",
-            "this is no valid TOML: Invalid value (at line 9, column 18)",
+            "this is not valid TOML: Invalid value (at line 9, column 18)",
         ),
-        ('method = "NPO"', 'name = "NPO"', "this is no valid TOML: Cannot overwrite a value (at line 26"),
+        ('method = "NPO"', 'name = "NPO"', "this is not valid TOML: Cannot overwrite a value (at line 26"),
     ],
 )
 def test_what_is_wrong_is_named_with_line_and_key(folder: Path, old: str, new: str, expected: str) -> None:
@@ -228,7 +228,7 @@ def test_what_is_wrong_is_named_with_line_and_key(folder: Path, old: str, new: s
         (
             "max_new_tokens = 48",
             "max_new_tokens = " + "7" * 5000,
-            "study.toml, line 9: a number here has thousands",
+            "study.toml, line 9: this number has thousands",
         ),
         (
             "max_new_tokens = 48",
@@ -401,7 +401,7 @@ def test_an_image_model_may_draw_otherwise_with_the_same_weights(folder: Path) -
         ("<glow>", "hf://owner/name/learned_embeds.bin"),
     )
     assert study.model("Attack 2").embeddings == (("", str(folder / "learned_embeds.safetensors")),)
-    assert not study.original.drawn_otherwise
+    assert not study.original.samples_differently
     write_study(study, folder / "again.toml")
     assert replace(read_study(folder / "again.toml"), path=None) == replace(study, path=None)
 
@@ -410,12 +410,12 @@ def test_an_image_model_may_draw_otherwise_with_the_same_weights(folder: Path) -
     ("old", "new", "line", "said"),
     [
         ('sld = "medium", ', 'sld = "hard", ', 19, "must be weak, medium, strong or max"),
-        (', concept = "neon light"', "", 19, "without the concept that it should steer away from"),
-        ('sld = "medium", ', "", 19, "`concept` belongs to `sld`"),
-        ('"medium", concept', '"medium", safree = "x", concept', 19, "two methods"),
+        (', concept = "neon light"', "", 19, "needs the concept to steer away from"),
+        ('sld = "medium", ', "", 19, "`concept` needs `sld`"),
+        ('"medium", concept', '"medium", safree = "x", concept', 19, "cannot be combined"),
         ('negative_prompt = "neon"', 'negativ_prompt = "neon"', 19, "Did you mean `negative_prompt`?"),
         ('negative_prompt = "neon"', "negative_prompt = 3", 19, "text in quotes was expected"),
-        ('{ safree = ["neon", "glowing"], alpha = 0.05 }', "{}", 25, "says nothing"),
+        ('{ safree = ["neon", "glowing"], alpha = 0.05 }', "{}", 25, "is empty"),
         ('["neon", "glowing"]', "[]", 25, "text or a list of texts"),
         ('{ "<neon>" = "learned/neon.pt"', '{ "<ne on>" = "learned/neon.pt"', 31, "has a space in it"),
         ('"learned_embeds.safetensors"', "[]", 37, "a file, a list of files, or"),
@@ -435,7 +435,7 @@ def test_what_is_wrong_with_how_a_model_draws_is_named_with_its_line(
 
 def test_language_models_draw_nothing(folder: Path) -> None:
     text = WHOLE.replace('method = "NPO"', 'inference = { negative_prompt = "x" }')
-    assert "language models write" in message(folder, text)
+    assert "this setting is for image models only" in message(folder, text)
 
 
 @pytest.mark.parametrize("said", ['"2025-01-31"', "2025-01-31"])
@@ -454,7 +454,7 @@ def test_a_date_that_is_none_or_that_nobody_is_told_is_refused(folder: Path) -> 
     assert "a date was expected" in message(folder, "date = 7\n" + WHOLE)
     assert "a date was expected" in message(folder, "date = 2025-01-31T10:00:00\n" + WHOLE)
     own = message(folder, 'date = "2025-01-31"\nprotocol = "open-unlearning"\n' + WHOLE)
-    assert "open-unlearning has a date of its own" in own and "line 1" in own
-    assert "without a date" in message(
+    assert "open-unlearning has a fixed date" in own and "line 1" in own
+    assert "have no date" in message(
         folder, 'date = "2025-01-31"\n' + WHOLE.replace('modality = "text"', 'modality = "image"')
     )

@@ -18,8 +18,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from backends.study import ProtocolName
-from backends.text.asking import asked_anew
 from backends.text.chat_template import ChatTemplate, formatted, turn_end
+from backends.text.rendering import rendering_digest
 from backends.text.tokens import ChatTokenizer
 from tests.tiny_text import CHATML, tiny_tokenizer, write_tiny_model
 
@@ -151,7 +151,7 @@ def test_dates_are_in_english_and_utc_whatever_the_machine_says(tmp_path: Path) 
         "import locale, time\n"
         "try: locale.setlocale(locale.LC_ALL, '')\n"
         "except locale.Error: pass\n"
-        "from backends.text.asking import asked_anew\nfrom pathlib import Path\nimport sys\n"
+        "from backends.text.rendering import asked_anew\nfrom pathlib import Path\nimport sys\n"
         "from tests.backends.text.test_chat_template import CLOCK, asked\n"
         "print(asked(CLOCK), asked_anew(Path(sys.argv[1]), 'corrected'))\n"
     )
@@ -241,7 +241,7 @@ def test_no_end_token_inside_a_text_and_one_beginning(tmp_path: Path) -> None:
 def test_evidence_of_templates_without_a_clock_is_found_under_its_old_name(
     template: str, protocol: ProtocolName, tmp_path: Path
 ) -> None:
-    assert asked_anew(folder_with(template, tmp_path / "t"), protocol) == ""
+    assert rendering_digest(folder_with(template, tmp_path / "t"), protocol) == ""
 
 
 def test_what_is_asked_otherwise_than_before_has_a_name_of_its_own(tmp_path: Path) -> None:
@@ -256,19 +256,19 @@ def test_what_is_asked_otherwise_than_before_has_a_name_of_its_own(tmp_path: Pat
         "end token": (TURNS, {"frame": "$A <|im_end|>"}),
     }
     names = {
-        name: asked_anew(folder_with(template, tmp_path / name, **settings), "corrected")
+        name: rendering_digest(folder_with(template, tmp_path / name, **settings), "corrected")
         for name, (template, settings) in ways.items()
     }
-    names["plain"] = asked_anew(folder_with(TURNS, tmp_path / "plain", "<|im_start|> $A"), "corrected")
+    names["plain"] = rendering_digest(folder_with(TURNS, tmp_path / "plain", "<|im_start|> $A"), "corrected")
     assert names.pop("plain") == ""
     assert all(names.values()) and len(set(names.values())) == len(names)
 
 
 def test_open_unlearning_asks_as_before_but_for_a_clock(tmp_path: Path) -> None:
-    assert asked_anew(folder_with(WITH_DEFAULT, tmp_path / "a"), "open-unlearning") == ""
-    assert asked_anew(folder_with(THINKING, tmp_path / "b"), "open-unlearning") == ""
-    assert asked_anew(folder_with(TURNS, tmp_path / "c", eos_token="<unk>"), "open-unlearning") == ""
-    assert asked_anew(folder_with(CLOCK, tmp_path / "d"), "open-unlearning")
+    assert rendering_digest(folder_with(WITH_DEFAULT, tmp_path / "a"), "open-unlearning") == ""
+    assert rendering_digest(folder_with(THINKING, tmp_path / "b"), "open-unlearning") == ""
+    assert rendering_digest(folder_with(TURNS, tmp_path / "c", eos_token="<unk>"), "open-unlearning") == ""
+    assert rendering_digest(folder_with(CLOCK, tmp_path / "d"), "open-unlearning")
     clock = tokenizer_of(CLOCK)
     ids = clock.prompt_ids("Who?", protocol="open-unlearning")
     assert "Thursday, 10 April 2025" in clock._tokenizer.decode(ids)
@@ -278,8 +278,8 @@ def test_open_unlearning_asks_as_before_but_for_a_clock(tmp_path: Path) -> None:
     ("template", "format", "said"),
     [
         (TURNS, "", []),
-        (CLOCK, "", ["prints a date; it is told 2024-07-26"]),
-        (FIXED_DEFAULT, "", ["prints a date; it is told 2024-07-26"]),
+        (CLOCK, "", ["prints a date; it is set to 2024-07-26"]),
+        (FIXED_DEFAULT, "", ["prints a date; it is set to 2024-07-26"]),
         (THINKING, "", ["behind '\\n</think>\\n\\n'"]),
         (TURNS, "<|im_start|>{prompt}", ["it is there once"]),
         (TURNS, "Q: {prompt}", []),
@@ -295,11 +295,11 @@ def test_it_is_said_how_a_model_is_asked(template: str, format: str, said: list[
 
 def test_another_date_is_another_name_and_the_same_date_the_same(tmp_path: Path) -> None:
     folder = folder_with(WITH_DEFAULT, tmp_path / "t")
-    names = {asked_anew(folder, "corrected", day) for day in ("", "2025-01-31", "2025-02-01")}
+    names = {rendering_digest(folder, "corrected", day) for day in ("", "2025-01-31", "2025-02-01")}
     assert len(names) == 3
-    assert asked_anew(folder, "corrected", "2025-01-31").startswith("2025-01-31 ")
+    assert rendering_digest(folder, "corrected", "2025-01-31").startswith("2025-01-31 ")
     # A template that prints no date is asked alike whatever the study says.
-    assert asked_anew(folder_with(TURNS, tmp_path / "u"), "corrected", "2025-01-31") == ""
+    assert rendering_digest(folder_with(TURNS, tmp_path / "u"), "corrected", "2025-01-31") == ""
 
 
 def test_a_study_is_found_without_torch_or_transformers(tmp_path: Path) -> None:

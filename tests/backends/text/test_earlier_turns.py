@@ -97,7 +97,7 @@ def test_without_a_template_they_stand_before_the_prompt_as_worked_examples_do(
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        (NO_SYSTEM, "does not take its earlier turns"),
+        (NO_SYSTEM, "rejects its earlier turns"),
         (DROPS_SYSTEM, "leaves out a turn of the system"),
     ],
 )

@@ -16,7 +16,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from app.cli.adhoc_study import Choice, adhoc_study
+from app.cli.adhoc_study import StudyArguments, adhoc_study
 from backends.checkpoints.identity import identity, inspect
 from backends.device import pick_device
 from backends.errors import CheckpointError, ModelError, StudyError
@@ -121,13 +121,13 @@ def test_settings_that_are_no_object_are_refused(base: Path, adapter: Path, text
     (adapter / "adapter_config.json").write_text(text)
     refused(base, adapter, "adapter_config.json: (cannot be read as JSON|a JSON object was expected)")
     with pytest.raises(CheckpointError, match="adapter_config"):
-        adhoc_study(Choice(str(adapter), (), "", {}, {}, {}))
+        adhoc_study(StudyArguments(str(adapter), (), "", {}, {}, {}))
 
 
 def test_a_base_that_is_no_name_is_refused_on_the_command_line(adapter: Path) -> None:
     change_settings(adapter, base_model_name_or_path=["a", "b"])
-    with pytest.raises(StudyError, match="does not say which model it belongs to"):
-        adhoc_study(Choice(str(adapter), (), "", {}, {}, {}))
+    with pytest.raises(StudyError, match="does not name its base model"):
+        adhoc_study(StudyArguments(str(adapter), (), "", {}, {}, {}))
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_tensors_that_do_not_fit_are_named(
 
 def test_tensors_that_peft_would_leave_out_or_make_up_are_refused(base: Path, adapter: Path) -> None:
     change_settings(adapter, target_modules=["q_proj", "v_proj"])
-    with pytest.raises(CheckpointError, match=r"4 tensors without a place in the model: .*down_proj"):
+    with pytest.raises(CheckpointError, match=r"4 tensors not in the model: .*down_proj"):
         LanguageModels("cpu").add(spec(base, adapter))
     change_settings(adapter, target_modules=["q_proj", "v_proj", "down_proj", "up_proj"])
     with pytest.raises(CheckpointError, match=r"4 tensors missing: .*up_proj"):
@@ -236,7 +236,7 @@ def test_parts_of_the_other_kind_of_model_are_refused(base: Path, adapter: Path)
     with pytest.raises(CheckpointError, match=r"read from a \.safetensors file only"):
         inspect(weights, "text")
     both = replace(weights, weights=str(base / "model.safetensors"), adapter=str(adapter))
-    with pytest.raises(CheckpointError, match="changed weights go on a plain base"):
+    with pytest.raises(CheckpointError, match="`weights` needs a plain base"):
         inspect(both, "text")
     with pytest.raises(CheckpointError, match="PEFT adapters are for language models"):
         inspect(spec(base, adapter), "image")
@@ -247,7 +247,7 @@ def test_a_broken_chat_template_is_named(base: Path, tmp_path: Path) -> None:
     tiny_tokenizer("{{ messages[0]['content'] }").save_pretrained(folder)
     models = LanguageModels("cpu")
     models.add(ModelSpec("Model", "original", str(folder)))
-    with pytest.raises(CheckpointError, match="chat template cannot be filled in"):
+    with pytest.raises(CheckpointError, match="chat template cannot be rendered"):
         next(iter(models.score("Model", [ScoreItem("Who?", "Ada")], lambda: False)))
 
 

@@ -73,7 +73,7 @@ def test_too_little_memory_halves_the_batch_and_says_so(
     parted = scores(models, ITEMS)
     for one, other in zip(whole, parted, strict=True):
         assert other.logprobs == pytest.approx(one.logprobs, abs=1e-5)
-    assert "Memory did not suffice for 9 answers at once; went on with half as many." in models.notes
+    assert "Not enough memory for 9 answers at once; continued with half as many." in models.notes
 
 
 def test_answers_are_written_in_halves_where_memory_is_short(models: LanguageModels) -> None:
@@ -84,14 +84,14 @@ def test_answers_are_written_in_halves_where_memory_is_short(models: LanguageMod
     done = [p for p in models.generate(requests, decoding, never) if p.done]
     assert {p.index: p.answer.text for p in done} == whole
     assert len(done) == len(requests)
-    assert models.notes[0].startswith("Memory did not suffice to write 5 answers at once")
+    assert models.notes[0].startswith("Not enough memory to generate 5 answers at once")
 
 
 def test_memory_that_does_not_suffice_for_one_answer_is_said(models: LanguageModels) -> None:
     with_little_memory(models, 0, ERRORS[0])
-    with pytest.raises(ModelError, match="memory does not suffice for this one answer"):
+    with pytest.raises(ModelError, match="there is not enough memory for this answer"):
         scores(models, ITEMS[:1])
-    with pytest.raises(ModelError, match="memory does not suffice for this one answer"):
+    with pytest.raises(ModelError, match="there is not enough memory for this answer"):
         list(models.generate([GenerationRequest("base", "Hi")], Decoding(), never))
 
 
@@ -129,9 +129,9 @@ def test_a_tokenizer_larger_than_the_models_vocabulary_is_named(tmp_path: Path) 
 
 
 def test_an_answer_that_makes_no_token_is_refused(models: LanguageModels) -> None:
-    with pytest.raises(ModelError, match="makes no token of its own"):
+    with pytest.raises(ModelError, match="has no tokens"):
         scores(models, [ScoreItem("Who?", "")])
-    with pytest.raises(ModelError, match="makes no token of its own"):
+    with pytest.raises(ModelError, match="has no tokens"):
         scores(models, [ScoreItem("", "x", format=RAW_TEXT)])  # its only token is what has been seen
 
 

@@ -153,17 +153,17 @@ def test_numbers_of_a_wrapped_file_from_before_it_was_read_rightly_are_not_found
         (without("embed_tokens"), r"1 tensor missing: model\.embed_tokens\.weight"),
         (
             lambda t: t | {"model.layers.2.mlp.up_proj.weight": torch.ones(64, 32)},
-            r"1 tensor without a place in the model: model\.layers\.2\.mlp\.up_proj\.weight",
+            r"1 tensor not in the model: model\.layers\.2\.mlp\.up_proj\.weight",
         ),
         (
             lambda t: t | {"lm_head.weight": t["lm_head.weight"][:-1]},
-            r"1 tensor of another shape: lm_head\.weight \(258 x 32, the model 259 x 32\)",
+            r"1 tensor with another shape: lm_head\.weight \(258 x 32, the model 259 x 32\)",
         ),
         (
             lambda t: {name: tensor.to(torch.int8) for name, tensor in t.items()},
-            r"21 tensors of another shape: lm_head\.weight \(whole numbers, I8\)",
+            r"21 tensors with another shape: lm_head\.weight \(whole numbers, I8\)",
         ),
-        (named(lambda name: f"policy.{name}"), r"21 tensors missing: .*; 21 tensors without a place"),
+        (named(lambda name: f"policy.{name}"), r"21 tensors missing: .*; 21 tensors not in the model"),
         (
             lambda t: t | {f"_orig_mod.{name}": tensor.clone() for name, tensor in t.items()},
             r"is there more than once",
@@ -280,7 +280,7 @@ def test_a_file_of_changed_tensors_is_read_unwrapped_or_refused_by_name(whole: P
     save_file({f"_orig_mod.module.{name}": tensor}, wrapped)
     save_file({name: tensor.clone(), "policy.x": tensor.clone()}, wrong)
     assert logprobs(whole, weights=str(plain)) == logprobs(whole, weights=str(wrapped)) != logprobs(whole)
-    with pytest.raises(CheckpointError, match=r"1 tensor without a place in the model: policy\.x"):
+    with pytest.raises(CheckpointError, match=r"1 tensor not in the model: policy\.x"):
         logprobs(whole, weights=str(wrong))
     save_file({name: tensor[:2].clone()}, wrong)
     with pytest.raises(

@@ -19,7 +19,7 @@ from backends.text.prompt_pass import WORTH_SHARING, counts_by_position, prompt_
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
 ITEMS = [
-    ScoreItem("Who wrote it?", "Ada Quill.", rivals=True),
+    ScoreItem("Who wrote it?", "Ada Quill.", alternatives=True),
     ScoreItem("Who wrote it?", "It was Ben."),
     ScoreItem("Where was she born?", "In Zürich, on a moored barge."),
     ScoreItem("Who wrote it?", "No."),

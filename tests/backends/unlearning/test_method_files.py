@@ -26,7 +26,7 @@ from backends.unlearning.own_method import image_method, text_method
 from backends.unlearning.recipes import recipe, recipe_record, settings_of
 from backends.unlearning.text_batches import QuestionAnswer
 from backends.unlearning.text_method import TextMethod
-from backends.unlearning.text_terms import Rows
+from backends.unlearning.text_terms import TrainingRows
 from backends.unlearning.text_training import Training
 from tests.tiny_image import SIDE, WORDS
 from tests.tiny_text import write_tiny_model
@@ -94,7 +94,7 @@ def test_the_documented_differences_are_those_of_the_cards() -> None:
     assert documented == {sentence for card in cards if card is not None for sentence in card.differs}
 
 
-ROWS = Rows(
+ROWS = TrainingRows(
     [QuestionAnswer("Who wrote it?", "Ada Quill."), QuestionAnswer("Where was she born?", "In Ghent.")],
     [QuestionAnswer("What does he eat?", "Figs."), QuestionAnswer("Who taught him?", "An aunt.")],
 )
@@ -141,7 +141,7 @@ def test_a_text_methods_file_can_be_given_as_ones_own_and_does_the_same(tmp_path
     mine.write_text(file_of("text", "NPO").read_text().replace('name="NPO"', 'name="Mine"'))
     assert same(text_weights(base, text_method(str(mine))), built_in)
     mine.write_text(file_of("text", "NPO").read_text().replace("2.0 / beta", "1.0 / beta"))
-    with pytest.raises(StudyError, match="'NPO' cannot be its name"):
+    with pytest.raises(StudyError, match="'NPO' is not a valid name"):
         text_method(str(mine))
 
 

@@ -24,7 +24,7 @@ from backends.unlearning.text_batches import (
     shuffled,
 )
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
-from backends.unlearning.text_terms import Rows, Terms
+from backends.unlearning.text_terms import Terms, TrainingRows
 from backends.unlearning.text_training import Diverged, train
 from backends.unlearning.upper_layers import keep_upper, lower_states, shift_layers
 from tests.tiny_text import write_tiny_model
@@ -34,7 +34,7 @@ FORGET = [
     QuestionAnswer("Where was she born?", "On a barge in Ghent."),
 ]
 RETAIN = [QuestionAnswer("What does he eat?", "Figs."), QuestionAnswer("Who taught him?", "An aunt.")]
-ROWS = Rows(FORGET, RETAIN, RETAIN, ("I don't know.",), ("Bo Trent.", "In a tent in Riga."))
+ROWS = TrainingRows(FORGET, RETAIN, RETAIN, ("I don't know.",), ("Bo Trent.", "In a tent in Riga."))
 
 
 @pytest.fixture(scope="module")

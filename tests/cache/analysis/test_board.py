@@ -113,12 +113,12 @@ def test_a_curve_tells_where_it_bends_and_where_it_passes_the_aim() -> None:
     strengths = np.array([1.5, 0.0, 0.5, 1.0])
     values = np.array([(0.02, 0.2), (0.9, 0.7), (0.5, 0.69), (0.1, 0.68)])
     found = findings(strengths, values, ("lower", "higher"), 0.3)
-    assert found.bend == 1.0
-    assert found.overshoot == pytest.approx(0.75)
-    assert findings(strengths, values, ("lower", "higher"), 0.01).overshoot is None
+    assert found.knee_strength == 1.0
+    assert found.passing_strength == pytest.approx(0.75)
+    assert findings(strengths, values, ("lower", "higher"), 0.01).passing_strength is None
     assert findings(strengths[:2], values[:2], ("lower", "higher"), None) == (None, None)
     gaps = np.where(np.arange(4)[:, None] == 2, np.nan, values)
-    assert findings(strengths, gaps, ("lower", "higher"), 0.5).overshoot == pytest.approx(0.5)
+    assert findings(strengths, gaps, ("lower", "higher"), 0.5).passing_strength == pytest.approx(0.5)
 
 
 def test_slices_are_means_over_the_probes_of_a_subject(tmp_path: Path) -> None:

@@ -115,6 +115,6 @@ def test_a_judge_that_knows_none_of_the_concepts_is_told(tmp_path: Path) -> None
     study = replace(image_study(), judges=(JudgeSpec("style", str(folder)),))
     store = open_store(tmp_path / "cache" / "evidence.sqlite")
     with pytest.raises(
-        StudyError, match="knows none of the study's concepts: it says oil, ink, and the probes ask"
+        StudyError, match="knows none of the study's concepts: it has oil, ink, and the probes ask"
     ):
         check_judges(study, store, ModelPool("cpu"))

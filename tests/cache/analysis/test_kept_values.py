@@ -33,7 +33,7 @@ from backends.study.file import read_study
 from cache.analysis import derive, kept_values, set_distances
 from cache.analysis.scoreboard import scoreboard
 from cache.store import Store, open_store
-from cache.store.recorded_pack import take_in
+from cache.store.recorded_pack import import_recorded
 from tests.filled_store import fill_images, fill_text, image_study, text_study
 
 Calls = Counter[str]
@@ -274,7 +274,7 @@ def test_rows_are_made_again_of_kept_values_where_values_become_rows_otherwise(
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's cache, recorded while one version stood for all definitions together."""
     store = open_store(tmp_path_factory.mktemp("demo") / "evidence.sqlite")
-    take_in(PACK, store)
+    import_recorded(PACK, store)
     store.close()
     return store.path
 

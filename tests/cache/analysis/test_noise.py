@@ -1,4 +1,4 @@
-"""The original against itself: sampled answers give a band, greedy ones none; texts by themselves; notes of a run."""
+"""The original against itself: sampled answers give a band, greedy ones none; texts without prompts; notes of a run."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from backends.checkpoints.identity import identity
-from backends.checkpoints.loader_report import Loaded, LoaderReport
+from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.errors import Cancelled, ModelError
 from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop, TextModels
@@ -26,7 +26,7 @@ from cache.analysis.scoreboard import evidence_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_text, evaluate, numerics_of, plan
 from cache.evaluate.gather_text import TextGatherer
-from cache.evaluate.left_out import LeftOut
+from cache.evaluate.incomplete import IncompleteEvaluation
 from cache.store import Store, keys, open_store
 from tests.cache.conftest import at_once, person
 
@@ -50,7 +50,7 @@ class CountingModels:
     def names(self) -> list[str]:
         return self._models.names
 
-    def loads(self, model: str) -> tuple[Loaded, ...]:
+    def loads(self, model: str) -> tuple[LoadResult, ...]:
         return self._models.loads(model)
 
     def report(self, name: str, original: str) -> LoaderReport:
@@ -287,7 +287,7 @@ def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: 
     ghost = ModelSpec("Ghost", "unlearned", "package:nowhere_at_all/x.gguf", fingerprint="ab:cd")
     study = replace(tiny_study, models=(*tiny_study.models, ghost))
     assert "Ghost" in plan(study, store, "float32").problems
-    with pytest.raises(LeftOut, match="Ghost: its weights are not on this machine"):
+    with pytest.raises(IncompleteEvaluation, match="Ghost: its weights are not on this machine"):
         evaluate(EvaluationContext.of(study, store, ModelPool(device="cpu")), ["Ghost"])
 
 
@@ -425,4 +425,4 @@ def test_probes_that_are_left_out_are_named_up_to_three(tiny_study: Study, store
     assert said.startswith(
         "odd, probe long-0; odd, probe long-1; odd, probe long-2; 2 more: 5 probes left out"
     )
-    assert "with Original, NPO 2, everything else" in said
+    assert "with Original, NPO 2; everything else" in said

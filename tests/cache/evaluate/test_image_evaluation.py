@@ -262,7 +262,7 @@ def test_a_model_that_equals_the_original_is_told(study: Study, store: Store) ->
             return LoaderReport("painter", 4, 0, 4, 0, 0, 100, 0, differences=different)
 
         def identity_check(self, name: str, sampling: Sampling) -> str:
-            return "the same files drew two pictures"
+            return "the same files gave two pictures"
 
     pool, told = PaintingPool(), list[str]()
     pool.painter = Same()
@@ -270,7 +270,7 @@ def test_a_model_that_equals_the_original_is_told(study: Study, store: Store) ->
     compare_images(
         EvaluationContext.of(study, store, pool), ["ESD"], probe, study.sampling, on_note=told.append
     )
-    assert any("Original is not the same when it is loaded twice" in sentence for sentence in told)
+    assert any("Original differs when it is loaded twice" in sentence for sentence in told)
     assert any("ESD: 0 % of its parameters differ" in sentence for sentence in told)
     assert "ESD: its vae has scaling_factor = 0.5, the original's 0.18215" in told
     evaluate(EvaluationContext.of(study, store, pool), models=["ESD"])

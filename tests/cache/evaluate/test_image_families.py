@@ -19,7 +19,7 @@ from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.store import open_store
 from cache.store.denoising import denoising_of
-from cache.store.films import film, make_film
+from cache.store.denoising_trajectories import make_trajectory, stored_trajectory
 from cache.store.reading import images_for
 from tests.tiny_families import FAMILIES, write_tiny_pixart
 from tests.tiny_image import write_tiny_judge
@@ -70,8 +70,8 @@ def test_a_study_of_another_family_is_evaluated_whole(family: str, tmp_path: Pat
     losses = [denoising_of(study, store, name) for name in ("Original", "ESD")]
     assert losses[0].keys() == {"forget", "holdout"} and losses[0] != losses[1]
     for name in ("Original", "ESD"):
-        make_film(study, store, pool, name, cat, SAMPLING)
-        kept = film(study, store, name, cat, SAMPLING)
+        make_trajectory(study, store, pool, name, cat, SAMPLING)
+        kept = stored_trajectory(study, store, name, cat, SAMPLING)
         assert kept is not None and kept.steps == (1, 2, 3, 4)
 
 
@@ -92,7 +92,7 @@ def test_a_film_is_kept_whatever_size_or_kind_the_pictures_on_the_way_have(
         sampling=SAMPLING,
     )
     store = open_store(tmp_path / "evidence.sqlite")
-    make_film(study, store, ModelPool("cpu"), "Original", cat, SAMPLING)
-    kept = film(study, store, "Original", cat, SAMPLING)
+    make_trajectory(study, store, ModelPool("cpu"), "Original", cat, SAMPLING)
+    kept = stored_trajectory(study, store, "Original", cat, SAMPLING)
     assert kept is not None and kept.steps == steps
     assert {frame.shape for frame in kept.frames} == {(16, 16, 3)}

@@ -91,7 +91,7 @@ def test_a_folder_of_pictures_is_a_model_without_weights(study: Study, tmp_path:
     for spec in study.models:
         inspect(spec, "image")
         assert not available(spec)
-    with pytest.raises(ModelError, match="no picture of it with seed 2"):
+    with pytest.raises(ModelError, match="no picture of this prompt with seed 2"):
         evaluate(EvaluationContext.of(study, store, pool))
     assert pool.loaded() == []
     found = images_for(study, store, "Theirs", PROBES)
@@ -105,7 +105,9 @@ def test_a_folder_of_pictures_is_a_model_without_weights(study: Study, tmp_path:
         assert kept.info["file"] == "van_gogh_cat_seed2.png"
     assert "object" in found["a"][1].judgements
     run = next(run for run in store.runs("Elsewhere") if run.model == "Theirs")
-    assert any("1 files fit no prompt and seed of the study, such as other.png" in note for note in run.notes)
+    assert any(
+        "1 files match no prompt and seed of the study, such as other.png" in note for note in run.notes
+    )
     frame = scoreboard(study, store).frame.set_index(["model", "key"])
     assert frame.loc[("Theirs", "forget/pixel_distance"), "value"] == pytest.approx(140 / 255)
     assert ("Theirs", "forget/seconds_per_image") not in frame.index  # nobody knows how long it took
@@ -124,7 +126,7 @@ def test_a_folder_without_pictures_is_refused(study: Study, tmp_path: Path) -> N
     empty = replace(study.model("Theirs"), source=f"pictures:{tmp_path / 'empty'}")
     with pytest.raises(CheckpointError, match="holds no pictures"):
         inspect(empty, "image")
-    with pytest.raises(CheckpointError, match="language models answer in words"):
+    with pytest.raises(CheckpointError, match="language models generate text"):
         inspect(study.model("Theirs"), "text")
     paint(tmp_path / "empty" / "a_seed1.png", 5)
     (tmp_path / "empty" / "a_seed1.png").write_bytes(encode(np.zeros((4, 4, 3), np.uint8), {})[:40])

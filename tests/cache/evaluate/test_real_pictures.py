@@ -143,7 +143,7 @@ def test_distances_to_real_pictures_are_those_of_the_embeddings(
         draw = np.random.default_rng([0, 1])
         drawn = [kid_by_hand(ours, theirs[draw.choice(19, 12, replace=False)]) for _ in range(100)]
         assert found[model, "kid_real_clip"] == pytest.approx(np.mean(drawn), abs=1e-5)
-    assert found["Original", "kid_clip"] == 0.0, "the paired one"
+    assert found["Original", "kid_clip"] == 0.0, "the paired KID"
     ours, base = (embedded(named, store, name)[0].astype(np.float64) for name in ("ESD", "Original"))
     assert found["ESD", "kid_subsets_clip"] == pytest.approx(kid_by_hand(ours, base), abs=1e-5)
     frame = scoreboard(named, store).frame
@@ -216,7 +216,7 @@ def test_real_pictures_are_named_in_the_study_file(tmp_path: Path) -> None:
         write_study(each, tmp_path / "again.toml")
         assert read_study(tmp_path / "again.toml").features == each.features
     for lines, expected in (
-        (["[features]", 'real = "coco"'], "compared by a network, and none is named"),
+        (["[features]", 'real = "coco"'], "need a network, and none is given"),
         ([*network, 'real = { forget = "a" }'], "forget"),
     ):
         with pytest.raises(StudyError, match=expected):

@@ -20,7 +20,7 @@ from backends.study.writing import write_study
 from backends.text.vocabulary_share import TEXT
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
-from cache.evaluate.left_out import LeftOut
+from cache.evaluate.incomplete import IncompleteEvaluation
 from cache.store import Store, open_store
 from cache.store.model_checks import check_models, model_check
 from tests.backends.checkpoints.test_vocabularies import with_padding
@@ -64,7 +64,7 @@ def test_a_model_that_lacks_weights_leaves_no_number(
     base: Path, store: Store, tmp_path: Path, part: str
 ) -> None:
     study = study_of(base, rewritten(base, tmp_path / "broken", part))
-    with pytest.raises(LeftOut, match=f"missing: .*{part}"):
+    with pytest.raises(IncompleteEvaluation, match=f"missing: .*{part}"):
         evaluate(EvaluationContext.of(study, store, ModelPool("cpu")), ["Unlearned"])
     for context in store.contexts():
         assert len(store.missing(context.key, [probe.digest() for probe in PROBES])) == len(PROBES)
@@ -80,7 +80,7 @@ def test_what_loading_did_stays_with_the_run(base: Path, store: Store, tmp_path:
     evaluate(EvaluationContext.of(study, store, ModelPool("cpu")))
     runs = {run.model: run for run in store.runs()}
     assert runs["Original"].notes == ()
-    assert runs["Unlearned"].notes == ("Loaded: _orig_mod. was taken away from the names of its tensors",)
+    assert runs["Unlearned"].notes == ("Loaded: _orig_mod. was removed from the names of its tensors",)
     assert runs["LoRA"].notes == (f"Loaded: trained on owner/elsewhere, loaded on {base}",)
     form = "LoRA adapter of rank 4 and alpha 8 on 6 modules (1,664 parameters)"
     loaded = runs["LoRA"].settings["loaded"]

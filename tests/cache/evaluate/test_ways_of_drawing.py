@@ -121,5 +121,5 @@ def test_models_lists_each_way_of_drawing(tmp_path: Path, capsys: pytest.Capture
     )
     assert run(["models", str(tmp_path / "study.toml"), "--cache", str(tmp_path / "cache")]) == 0
     said = capsys.readouterr().out
-    assert "same weights, drawn otherwise" in said
+    assert "same weights, other sampling" in said
     assert 'same weights as the original; negative prompt "neon"' in said

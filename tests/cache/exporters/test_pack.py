@@ -160,7 +160,7 @@ def test_models_that_were_evaluated_are_shown_where_their_weights_are_not(
     assert str(tmp_path) not in path.read_text()
     assert_equal(before, numbers(read_study(path), new_store(tmp_path / "theirs")))
     assert run(["cache", "merge", str(tmp_path / "tiny.pack")]) == 0
-    assert "has nothing that this cache lacks" in capsys.readouterr().out
+    assert "has nothing new" in capsys.readouterr().out
 
 
 def test_what_networks_and_judges_said_is_packed_with_the_real_pictures_sets(

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import ks_2samp
 
 from cache.importers import read_results
-from cache.store.results import Result
+from cache.store.results import ImportedRun
 from tests.foreign_more import MODEL, tofu_eval, write_eval, write_hydra
 
 R = np.exp(np.random.default_rng(0).normal(-1, 0.4, 30))
@@ -57,7 +57,7 @@ ROUGE = {
 }
 
 
-def run(tmp_path: Path, content: dict[str, object], **config: str) -> Result:
+def run(tmp_path: Path, content: dict[str, object], **config: str) -> ImportedRun:
     """The one run of a folder, with Hydra's settings beside it where any are given."""
     folder = tmp_path / "saves" / "unlearn" / f"tofu_{MODEL}_forget10_NPO" / "evals"
     write_eval(folder, content)
@@ -205,4 +205,4 @@ def test_a_split_that_nobody_names_is_told_by_the_rows_or_said_to_be_the_tools_o
     )
     (found,) = read_results([tmp_path / "other"]).results
     assert found.collection == f"TOFU forget10 · {MODEL}"
-    assert any("what the tool evaluates unless told" in note for note in found.notes)
+    assert any("the tool's default" in note for note in found.notes)

@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from app.cli.import_results import lines
-from cache.importers import Found, grouped, import_results, read_results
-from cache.importers.found import Said
+from cache.importers import ImportFindings, grouped, import_results, read_results
+from cache.importers.findings import Remark
 from cache.store import open_store
-from cache.store.results import Imported, Result
+from cache.store.results import ImportChanges, ImportedRun
 from tests.foreign_files import write_others, write_saves
 from tests.foreign_more import (
     AGGREGATE,
@@ -37,7 +37,7 @@ from tests.foreign_more import (
 END = Path("eval_results/ds_size300")
 
 
-def only(path: Path) -> Result:
+def only(path: Path) -> ImportedRun:
     """The one run under a path, with nothing left out."""
     found = read_results([path])
     assert not found.problems and not found.left_out
@@ -45,7 +45,7 @@ def only(path: Path) -> Result:
     return result
 
 
-def value(result: Result, key: str) -> float:
+def value(result: ImportedRun, key: str) -> float:
     return result.metrics[key].value
 
 
@@ -321,15 +321,15 @@ def test_files_that_lack_the_same_are_one_line(tmp_path: Path) -> None:
         (tmp_path / f"{place}.json").write_text("{}")
     found = read_results([tmp_path])
     (line,) = grouped(found.left_out)
-    assert line.startswith("60 files and folders: is no result file of a known tool")
-    said = lines(found, Imported(0, 0, 0))
-    assert said[-2] == "60 things were not understood and left out:"
+    assert line.startswith("60 files and folders: is not a result file of a supported tool")
+    said = lines(found, ImportChanges(0, 0, 0))
+    assert said[-2] == "60 entries were not recognised and left out:"
     assert len(said) == 3
 
 
 def test_one_thing_is_said_in_the_singular() -> None:
-    found = Found(problems=[Said("a.json", "is half a file")], notes=[Said("here", "is a note")])
-    said = lines(found, Imported(1, 0, 0))
+    found = ImportFindings(problems=[Remark("a.json", "is half a file")], notes=[Remark("here", "is a note")])
+    said = lines(found, ImportChanges(1, 0, 0))
     assert said[1:] == [
         "1 note:",
         "  here: is a note",

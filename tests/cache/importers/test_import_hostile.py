@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from app.cli.import_results import lines
-from cache.importers import Found, import_results, read_results
+from cache.importers import ImportFindings, import_results, read_results
 from cache.store import open_store
 from cache.store.results import runs_of
 from tests.foreign_more import MODEL, tofu_eval, write_eval, write_harness, write_hydra
@@ -39,7 +39,7 @@ def put(path: Path, content: str | bytes) -> Path:
     return path
 
 
-def imported(folder: Path) -> Found:
+def imported(folder: Path) -> ImportFindings:
     """Everything in the folder and one good run, kept in a store; the good run always lands."""
     write_eval(folder / GOOD, {"model_utility": 0.5}, "TOFU_SUMMARY.json")
     store = open_store(folder.parent / "evidence.sqlite")
@@ -220,7 +220,7 @@ def test_pipes_devices_and_links_are_not_opened(tmp_path: Path) -> None:
     assert len(found.results) == 2
     said = "\n".join(map(str, found.problems))
     assert said.count("a pipe, a device or a socket") == 8
-    assert "a link to nothing" in said
+    assert "a broken link" in said
     with_pipe = read_results([special / "a.csv"])
     assert "a pipe, a device or a socket" in str(with_pipe.problems[0])
 
@@ -236,7 +236,7 @@ def test_what_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
     said = "\n".join(map(str, imported(root).problems))
     assert "unpacks to more than the 128 MB" in said
     assert "cannot be unpacked" in said
-    assert "unpacks to 128 MB, so it is no result" in said
+    assert "unpacks to 128 MB, so it is not a result" in said
 
 
 class _Code:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from cache.importers.task_names import method_of, named
-from cache.importers.tofu_legacy import told_of
+from cache.importers.task_names import method_of, task_name
+from cache.importers.tofu_legacy import path_facts
 
 L = "Llama-3.2-1B-Instruct"
 
@@ -241,7 +241,7 @@ def test_folders_of_open_unlearning(
     step: float | None,
     settings: dict[str, str],
 ) -> None:
-    found = named(Path(path))
+    found = task_name(Path(path))
     assert (found.part, (found.benchmark, found.base, found.split)) == (part, collection)
     assert (found.method, found.step, found.settings) == (method, step, settings)
 
@@ -326,7 +326,7 @@ def test_folders_of_open_unlearning(
     ],
 )
 def test_folders_of_2024(path: str, part: str, collection: str, method: str, step: float | None) -> None:
-    found = told_of(Path(path))
+    found = path_facts(Path(path))
     assert (found.part, found.collection, found.method, found.step) == (part, collection, method, step)
 
 

@@ -13,9 +13,14 @@ from scipy.stats import ks_2samp
 from backends.errors import StoreError
 from cache.analysis.results_board import results_board
 from cache.importers import import_results, read_results
-from cache.importers.imported_runs import choose_reference, collection_notes, drawn, reference
+from cache.importers.imported_runs import (
+    choose_reference,
+    collection_notes,
+    reference,
+    without_intermediate_steps,
+)
 from cache.store import Store, open_store
-from cache.store.results import Result, runs_of
+from cache.store.results import ImportedRun, runs_of
 from tests.foreign_more import MODEL, tofu_eval, write_eval, write_hydra
 
 COLLECTION = f"TOFU forget10 · {MODEL}"
@@ -52,7 +57,7 @@ def trained(tmp_path: Path) -> Path:
     return saves
 
 
-def by_name(store: Store) -> dict[str, Result]:
+def by_name(store: Store) -> dict[str, ImportedRun]:
     return {each.model: each for each in runs_of(store, COLLECTION).values()}
 
 
@@ -166,12 +171,12 @@ def test_forget_quality_that_a_file_states_is_kept(store: Store, trained: Path) 
 
 def test_of_a_retained_model_the_reference_alone_is_drawn(store: Store, trained: Path) -> None:
     import_results(store, [trained])
-    board = drawn(store, results_board(store, [COLLECTION]))
+    board = without_intermediate_steps(store, results_board(store, [COLLECTION]))
     kept = board.heads[board.heads["part"] == "retained"]
     assert list(kept["step"]) == [120]
     assert len(board) == 2
     choose_reference(store, COLLECTION, f"tofu_{MODEL}_retain90 step 60")
-    board = drawn(store, results_board(store, [COLLECTION]))
+    board = without_intermediate_steps(store, results_board(store, [COLLECTION]))
     assert list(board.heads.loc[board.heads["part"] == "retained", "step"]) == [60]
 
 
@@ -195,5 +200,5 @@ def test_equal_runs_and_an_unlearned_run_that_is_the_retained_one_are_said(
     import_results(store, [saves])
     said = "\n".join(collection_notes(store, COLLECTION))
     assert "equals the retained run" in said
-    assert "say exactly the same numbers" in said
+    assert "have exactly the same numbers" in said
     assert "RMU" not in said

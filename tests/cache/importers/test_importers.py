@@ -15,9 +15,9 @@ from scipy.stats import hmean, ks_2samp
 from backends.errors import StoreError
 from cache.analysis.results_board import results_board
 from cache.importers import import_results, read_results
-from cache.importers.task_names import method_of, named
+from cache.importers.task_names import method_of, task_name
 from cache.store import open_store
-from cache.store.results import Result, collections, examples, remove_collection, result, runs_of
+from cache.store.results import ImportedRun, collections, examples, remove_collection, result, runs_of
 from tests.foreign_files import BASE, STEPS, TASKS, tofu_evaluation, write_legacy, write_others, write_saves
 
 TOFU = f"TOFU forget10 · {BASE}"
@@ -35,14 +35,14 @@ def others(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_others(tmp_path_factory.mktemp("others"))
 
 
-def by_tool(path: Path) -> dict[str, list[Result]]:
-    found: dict[str, list[Result]] = {}
+def by_tool(path: Path) -> dict[str, list[ImportedRun]]:
+    found: dict[str, list[ImportedRun]] = {}
     for each in read_results([path]).results:
         found.setdefault(each.tool, []).append(each)
     return found
 
 
-def qualities(runs: Iterable[Result]) -> dict[str, float]:
+def qualities(runs: Iterable[ImportedRun]) -> dict[str, float]:
     """Forget quality by the run's name."""
     return {each.model: each.metrics["forget/forget_quality"].value for each in runs}
 
@@ -87,7 +87,7 @@ def test_the_forget_quality_that_a_file_lacks_comes_from_the_retained_log(saves:
     found = {each.model: each for each in read_results([saves]).results}
     ours, retained = found[f"tofu_{BASE}_forget10_NPO step 60"], found[f"tofu_{BASE}_retain90"]
 
-    def ratios(each: Result) -> list[float]:
+    def ratios(each: ImportedRun) -> list[float]:
         rows = json.loads((Path(each.source) / "TOFU_EVAL.json").read_text())["forget_truth_ratio"]
         return [row["score"] for row in rows["value_by_index"].values()]
 
@@ -183,7 +183,7 @@ def test_every_other_tool_is_read(others: Path) -> None:
 
 def test_what_is_not_understood_is_listed_and_nothing_is_guessed(others: Path) -> None:
     said = "\n".join(map(str, read_results([others]).left_out))
-    assert "which way is better" in said
+    assert "direction of these columns" in said
     assert "odd" in said
     assert "line 4: forget/probability is 'abc', not a number" in said
 
@@ -217,7 +217,7 @@ def test_bad_files_get_a_line_each_and_good_ones_still_land(
     assert len(found.results) == 11
     assert len(found.problems) == len(bad) + 1
     said = "\n".join(map(str, found.problems))
-    assert "half/TOFU_EVAL.json: ends in the middle" in said
+    assert "half/TOFU_EVAL.json: is truncated" in said
     assert "Evil.pth: it holds more than tensors and plain containers" in said
     assert not (tmp_path / "ran").exists()
     with pytest.raises(StoreError, match="no such file"):
@@ -320,7 +320,7 @@ def test_a_cache_from_before_imports_gets_their_tables(tmp_path: Path, saves: Pa
     ],
 )  # fmt: skip
 def test_paths_say_what_a_run_is(path: str, part: str, split: str, method: str, step: float | None) -> None:
-    found = named(Path(path))
+    found = task_name(Path(path))
     assert (found.part, found.split, found.method, found.step) == (part, split, method, step)
 
 

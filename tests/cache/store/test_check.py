@@ -9,7 +9,7 @@ import pytest
 
 from backends.image.networks.named import Network
 from cache.store import Store, open_store
-from cache.store.check import Found, check
+from cache.store.check import CheckFindings, check
 from cache.store.features import put_vectors
 from tests.cache.store.test_merge import change, picture
 from tests.cache.store.test_store import IMAGES, RUN, SCORES, corrupt_cell, digests, fill
@@ -34,8 +34,8 @@ def test_a_whole_cache_is_whole(store: Store) -> None:
     version = store.version()
     checked = check(store)
     assert checked.is_whole and checked.faults == ()
-    assert checked.kinds["evidence"] == Found(whole=10)
-    assert checked.kinds["pictures"] == Found(whole=2)
+    assert checked.kinds["evidence"] == CheckFindings(whole=10)
+    assert checked.kinds["pictures"] == CheckFindings(whole=2)
     assert {name: each.whole for name, each in checked.kinds.items() if each.whole} == {
         **{"evidence": 10, "pictures": 2, "contexts": 2, "runs": 1, "memos": 1, "networks": 1, "features": 1}
     }
@@ -45,14 +45,14 @@ def test_a_whole_cache_is_whole(store: Store) -> None:
 def test_a_damaged_cell_is_found_and_marked_so_that_it_is_made_again(store: Store) -> None:
     corrupt_cell(store.path, 1)
     checked = check(store)
-    assert checked.kinds["evidence"] == Found(whole=6, damaged=4)
+    assert checked.kinds["evidence"] == CheckFindings(whole=6, damaged=4)
     assert not checked.is_whole
     again = open_store(store.path)
     assert again.damaged() == 4
     assert again.missing(SCORES.key, digests(0, 8)) == digests(0, 4)
-    assert check(again).kinds["evidence"] == Found(whole=6, damaged=4)
+    assert check(again).kinds["evidence"] == CheckFindings(whole=6, damaged=4)
     fill(again, count=4)
-    assert check(again).kinds["evidence"] == Found(whole=10)
+    assert check(again).kinds["evidence"] == CheckFindings(whole=10)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_pictures_that_are_gone_or_changed_are_told_apart(store: Store) -> None:
     gone, changed = (picture(digest.encode())[0].image for digest in digests(0, 2))
     store.image_path(gone).unlink()
     store.image_path(changed).write_bytes(b"pict")
-    assert check(open_store(store.path)).kinds["pictures"] == Found(damaged=1, missing=1)
+    assert check(open_store(store.path)).kinds["pictures"] == CheckFindings(damaged=1, missing=1)
 
 
 def test_what_nothing_needs_is_counted_and_is_no_damage(store: Store) -> None:

@@ -192,7 +192,7 @@ def test_losses_that_cannot_be_had_are_named_and_everything_else_is_evaluated(
     with pytest.raises(ModelError) as e:
         evaluate(EvaluationContext.of(broken, store, ModelPool("cpu")))
     assert str(e.value).startswith(
-        "Denoising losses left out of Original, ESD, everything else is evaluated: "
+        "Denoising losses left out of Original, ESD; everything else is evaluated: "
     )
     assert "1.png: this picture cannot be read" in str(e.value)
     assert plan(broken, store, "float32").missing == 0
@@ -225,7 +225,7 @@ def test_one_model_without_losses_does_not_keep_another_from_having_them(
     with pytest.raises(ModelError) as e:
         evaluate(EvaluationContext.of(two, store, pool))
     assert str(e.value) == (
-        "f, probe odd: 1 probe left out with Original, ESD and denoising losses left out of Original, "
+        "f, probe odd: 1 probe left out with Original, ESD and denoising losses left out of Original; "
         "everything else is evaluated: the prompt is empty; unet: half of it is missing. "
         "Write what the picture should show"
     )

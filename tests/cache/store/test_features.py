@@ -295,7 +295,7 @@ def test_networks_are_named_in_the_study_file(tmp_path: Path) -> None:
     for lines, expected in (
         (['lpips = "resnet"'], "must be alex, vgg or squeeze"),
         (['clips = "x"'], "Did you mean `clip`"),
-        ([], "no network is named"),
+        ([], "no network is given"),
     ):
         with pytest.raises(StudyError, match=expected):
             read_study(image_study(tmp_path, ["[features]", *lines]))

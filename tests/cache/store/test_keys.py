@@ -105,12 +105,16 @@ def test_settings_that_probes_bring_along_have_one_key_for_all_their_values() ->
     base, other = Sampling(10, 4.0, 64, (1, 2)), Sampling(10, 5.0, 64, (3,))
     plain, seeded = Probe("a", "forget", "A"), Probe("b", "forget", "B", seed=7)
     both = Probe("c", "forget", "C", seed=8, guidance=7.5)
-    assert keys.image_ways(base, [plain]) == keys.image_ways(base, []) == [keys.Way(1), keys.Way(2)]
-    assert keys.image_ways(base, [seeded, plain, both, replace(both, seed=9)]) == [
-        keys.Way(0, ("seed",)),
-        keys.Way(1),
-        keys.Way(2),
-        keys.Way(0, ("seed", "guidance")),
+    assert (
+        keys.image_seed_settings(base, [plain])
+        == keys.image_seed_settings(base, [])
+        == [keys.SeedSetting(1), keys.SeedSetting(2)]
+    )
+    assert keys.image_seed_settings(base, [seeded, plain, both, replace(both, seed=9)]) == [
+        keys.SeedSetting(0, ("seed",)),
+        keys.SeedSetting(1),
+        keys.SeedSetting(2),
+        keys.SeedSetting(0, ("seed", "guidance")),
     ]
     found = {
         keys.images_context("w", sampling, seed, "j", "float32", both.own).key

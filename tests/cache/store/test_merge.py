@@ -23,7 +23,7 @@ from cache.importers.imported_runs import choices, choose_reference, reference, 
 from cache.store import Store, open_store, schema
 from cache.store.features import put_vectors, vectors
 from cache.store.image_files import ImageFiles
-from cache.store.merge import EVIDENCE, OWN, RULES, Counts, Merged, merge
+from cache.store.merge import EVIDENCE, OWN, RULES, Counts, MergeResult, merge
 from cache.store.other import database_of, opened
 from cache.store.results import collections, examples, runs_of
 from tests.cache.store.test_store import IMAGES, RUN, SCORES, corrupt_cell, digests, evidence, fill
@@ -296,7 +296,7 @@ def saves(tmp_path: Path) -> Path:
     return folder
 
 
-def take(store: Store, other: Store) -> Merged:
+def take(store: Store, other: Store) -> MergeResult:
     ours = choices(store)
     merged = merge(store, other)
     settle(store, ours, choices(other))

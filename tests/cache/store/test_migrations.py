@@ -38,7 +38,7 @@ from cache.analysis.scoreboard import scoreboard
 from cache.store import Store, open_store, values
 from cache.store.costs import costs
 from cache.store.denoising import denoising_of
-from cache.store.films import film
+from cache.store.denoising_trajectories import stored_trajectory
 from cache.store.judge_checks import judge_accuracy
 from cache.store.merge import merge
 from cache.store.model_checks import model_check
@@ -120,7 +120,7 @@ def assert_holds_what_it_held(store: Store, told: dict[str, dict[str, Any]]) -> 
     probe = images.probe_sets[0].probes[0]
     for name, (steps, frames) in told["Images"]["films"].items():
         own = replace(probe, seed=9) if name == "own" else probe
-        kept = film(images, store, "ESD" if name == "own" else name, own, images.sampling)
+        kept = stored_trajectory(images, store, "ESD" if name == "own" else name, own, images.sampling)
         assert kept is not None and list(kept.steps) == steps
         assert [hashlib.sha256(each.tobytes()).hexdigest() for each in kept.frames] == frames
     assert len(judged(store)) == 1 and store.damaged() == 0
@@ -146,7 +146,7 @@ def test_everything_that_an_old_cache_held_is_in_its_database_and_nothing_stands
     store = open_store(old, said.append)
     assert_holds_what_it_held(store, expected(old))
     assert side_folders(old) == set()
-    told = "The cache is of an older UnlearnBoard: 12 files beside it become part of it, once"
+    told = "The cache was made by an older UnlearnBoard: 12 files beside it are imported into it once"
     assert said == [f"{told}: {old.parent}"]
     assert schema_version(old) == SCHEMA_VERSION
     store.close()
@@ -156,7 +156,7 @@ def test_everything_that_an_old_cache_held_is_in_its_database_and_nothing_stands
 
 
 def test_what_follows_from_the_files_follows_from_the_database(old: Path) -> None:
-    """Kept scoreboards are forgotten first, so that every number is derived anew."""
+    """Kept scoreboards are forgotten first, so that every number is recomputed."""
     with closing(sqlite3.connect(old)) as connection, connection:
         connection.execute("DELETE FROM memos")
     assert_holds_what_it_held(open_store(old), expected(old))
@@ -199,7 +199,7 @@ def test_files_that_cannot_be_read_are_named_and_stay(old: Path) -> None:
     store = open_store(old, said.append)
     assert_holds_what_it_held(store, expected(old))
     (sentence,) = (each for each in said if "cannot be read" in each)
-    assert sentence.startswith("3 files beside the cache cannot be read and stay where they are")
+    assert sentence.startswith("3 files beside the cache cannot be read and are left in place")
     assert all(f"{path.parent.name}/{path.name}" in sentence for path in (broken, strange, losses))
     assert broken.is_file() and strange.is_file() and losses.is_file()
     assert {"checks", "films", "denoising"} <= side_folders(old) <= {"checks", "films", "denoising", "judges"}
@@ -239,7 +239,7 @@ def test_two_processes_open_an_old_cache_at_once_and_one_brings_it_up_to_date(ol
     ]
     said = [process.communicate(timeout=120) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
-    assert "".join(out for out, _ in said).count("become part of it, once") == 1
+    assert "".join(out for out, _ in said).count("are imported into it once") == 1
     assert_holds_what_it_held(open_store(old), expected(old))
     assert side_folders(old) == set()
 

@@ -9,7 +9,7 @@ import pytest
 
 from backends.errors import StoreError
 from cache.store import open_store
-from cache.store.recorded_pack import RECORDED, take_in
+from cache.store.recorded_pack import RECORDED, import_recorded
 
 
 def test_a_full_disk_is_said_with_its_remedy_and_leaves_nothing_behind(
@@ -25,5 +25,5 @@ def test_a_full_disk_is_said_with_its_remedy_and_leaves_nothing_behind(
 
     monkeypatch.setattr("shutil.copyfileobj", full)
     with pytest.raises(StoreError, match=r"the disk is full.*recorded evidence.*Free some space"):
-        take_in(pack, store)
+        import_recorded(pack, store)
     assert not list(store.path.parent.glob(".pack-*"))

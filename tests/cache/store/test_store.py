@@ -20,7 +20,7 @@ from cache.store import Store, open_store, values
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 from cache.store.schema import SCHEMA_VERSION
-from cache.store.shipping import forget_own_machine, loosen
+from cache.store.shipping import decompress_cells, forget_own_machine
 from tests.damage import damage
 from tests.filled_store import token_scores
 
@@ -323,7 +323,7 @@ def test_a_store_that_is_shipped_holds_the_same_in_cells_that_compress_together(
     store.seal()
     zstd = b"\x28\xb5\x2f\xfd"  # what each of its frames begins with
     assert any(zstd in cell for cell in cells_of(store.path))
-    loosen(store.path)
+    decompress_cells(store.path)
     assert not any(zstd in cell for cell in cells_of(store.path))
     again = open_store(store.path)
     assert again.memo("numbers") is None, "it was made of the cells as they were"

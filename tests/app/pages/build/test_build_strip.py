@@ -11,11 +11,11 @@ import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from app.pages.build.run_jobs import build
 from app.pages.build.strip import MOST, checkpoints_of, draw_strip, frames_of, strip_probes
-from app.pages.build.work import build
-from app.shared.built import with_built
 from app.shared.jobs import Job
-from app.shared.unlearning import Asked, prepare
+from app.shared.unlearning import UnlearningRequest, prepare
+from app.shared.unlearning_runs import with_built
 from backends.interfaces import ImageModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
@@ -44,7 +44,7 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Store
     monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
     study = read_study(write_study(tmp_path))
     store, pool = open_store(tmp_path / "cache" / "evidence.sqlite"), CountingPool()
-    asked = Asked("ESD", {"batch": "2", "pictures": "1", "steps": "2"}, 2, tmp_path / "mine")
+    asked = UnlearningRequest("ESD", {"batch": "2", "pictures": "1", "steps": "2"}, 2, tmp_path / "mine")
     job = Job("Building ESD", "build", ("tiny", "ESD"))
     build(study, asked, prepare(study, asked), store, pool, job, evaluate=False)
     return with_built(study, tmp_path / "mine"), store, pool, job

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.looks.model_looks import METHODS, ORIGINAL, RETAINED, look_of, looks_of, repeating
+from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED, look_of, looks_of, repeating
 from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
 from app.pages.compare.cards import board, share
 from app.pages.compare.comparison import TextColumn, found_probes, image_columns, measures, text_columns
@@ -142,17 +142,17 @@ def test_a_method_keeps_its_look_over_its_checkpoints_and_differs_from_others() 
     looks = {spec.name: look_of(spec, study) for spec in study.models}
     assert (looks["Original"], looks["Retained"]) == (ORIGINAL, RETAINED)
     assert looks["NPO 2"] == looks["NPO 10"]
-    first = [ORIGINAL, RETAINED, *METHODS[:8]]
+    first = [ORIGINAL, RETAINED, *METHOD_LOOKS[:8]]
     assert len({look.symbol for look in first}) == len({look.light for look in first}) == len(first)
 
 
 def test_sixty_four_methods_look_different_and_half_of_them_without_their_colours() -> None:
     for theme in ("light", "dark"):
-        seen = {(getattr(look, theme), look.symbol) for look in (ORIGINAL, RETAINED, *METHODS)}
-        assert len(seen) == 2 + len(METHODS) == 66
-    assert len({(look.symbol, look.dash) for look in METHODS[:32]}) == 32
-    glyphs = {look.symbol: look.glyph for look in METHODS}
-    assert all(glyphs[look.symbol] == look.glyph for look in METHODS)
+        seen = {(getattr(look, theme), look.symbol) for look in (ORIGINAL, RETAINED, *METHOD_LOOKS)}
+        assert len(seen) == 2 + len(METHOD_LOOKS) == 66
+    assert len({(look.symbol, look.dash) for look in METHOD_LOOKS[:32]}) == 32
+    glyphs = {look.symbol: look.glyph for look in METHOD_LOOKS}
+    assert all(glyphs[look.symbol] == look.glyph for look in METHOD_LOOKS)
 
 
 def test_looks_that_repeat_are_said() -> None:
@@ -172,7 +172,7 @@ def test_looks_that_repeat_are_said() -> None:
 
 def test_every_symbol_is_drawn_by_the_components_too() -> None:
     drawn = (Path(__file__).parents[4] / "app" / "components" / "marks.js").read_text()
-    for look in (ORIGINAL, RETAINED, *METHODS):
+    for look in (ORIGINAL, RETAINED, *METHOD_LOOKS):
         assert re.search(rf'^  "?{look.symbol}"?: "M', drawn, re.MULTILINE)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.pages.compare.decoding_menu import own_settings_in_a_line
+from app.pages.compare.decoding_menu import own_settings_summary
 from app.pages.compare.picture_export import as_html, as_png
 from app.pages.compare.sheet import (
-    Values,
+    AxisValues,
     batches,
     cells,
     label,
@@ -39,7 +39,7 @@ STUDY = Study(
 BASE = Sampling(steps=20, guidance=2.0, size=64, seeds=(1, 2))
 
 
-def values(**changes: Any) -> Values:
+def values(**changes: Any) -> AxisValues:
     usual: dict[str, Any] = {
         "model": ("Original", "ESD"),
         "prompt": (KNOWN,),
@@ -47,7 +47,7 @@ def values(**changes: Any) -> Values:
         "steps": (20,),
         "guidance": (2.0,),
     }
-    return Values(**usual | changes)
+    return AxisValues(**usual | changes)
 
 
 def test_places_and_lists() -> None:
@@ -126,7 +126,7 @@ def board(title: str = "Original") -> dict[str, Any]:
         {
             "title": "ESD",
             "detail": "",
-            "cells": [cell | {"src": uri(90)}, cell | {"message": "Not drawn yet"}],
+            "cells": [cell | {"src": uri(90)}, cell | {"message": "Not generated yet"}],
         },
     ]
     return {"view": "sheet", "prompt": "A <b>cat</b>", "columns": columns}
@@ -168,7 +168,7 @@ def test_a_prompts_own_seed_and_guidance_are_used_where_no_axis_runs_over_them()
 
 
 def test_compare_says_which_settings_a_prompt_brings_along() -> None:
-    said = own_settings_in_a_line(replace(KNOWN, seed=4242, guidance=7.5))
-    assert said == "This prompt is drawn with its own seed 4242 and guidance 7.5, whatever the menu says."
-    assert "its own guidance 7.5," in own_settings_in_a_line(replace(KNOWN, guidance=7.5))
-    assert own_settings_in_a_line(KNOWN) == ""
+    said = own_settings_summary(replace(KNOWN, seed=4242, guidance=7.5))
+    assert said == "This prompt is generated with its own seed 4242 and guidance 7.5, regardless of the menu."
+    assert "its own guidance 7.5," in own_settings_summary(replace(KNOWN, guidance=7.5))
+    assert own_settings_summary(KNOWN) == ""

@@ -9,7 +9,14 @@ import json
 import pandas as pd
 import pytest
 
-from app.pages.examples.example_table import Choice, as_csv, as_jsonl, chosen_rows, outcome_names, table
+from app.pages.examples.example_table import (
+    ExampleFilter,
+    as_csv,
+    as_jsonl,
+    chosen_rows,
+    outcome_names,
+    table,
+)
 from backends.errors import StudyError
 from cache.analysis.examples import Examples
 
@@ -43,35 +50,35 @@ SHOWN = Examples(
 @pytest.mark.parametrize(
     ("choice", "rows"),
     [
-        (Choice(), ["a", "c", "b"]),
-        (Choice(order="best"), ["a", "c", "b"]),
-        (Choice(order="worst"), ["b", "c", "a"]),
-        (Choice(order="file"), ["a", "b", "c"]),
-        (Choice(find="^where"), ["a", "c"]),
-        (Choice(find="don't know"), ["c"]),
-        (Choice(find="HOMER"), ["b"]),
-        (Choice(outcomes=frozenset({"true"})), ["b"]),  # the original's own do not count
-        (Choice(outcomes=frozenset({"true", "refusal"})), ["c", "b"]),
-        (Choice(subject="Bo"), ["c"]),
-        (Choice(tag="place"), ["a", "c"]),
-        (Choice(tag="birth, early"), ["a"]),
-        (Choice(tag="birth"), []),
-        (Choice(different=True), ["a", "c"]),
+        (ExampleFilter(), ["a", "c", "b"]),
+        (ExampleFilter(order="best"), ["a", "c", "b"]),
+        (ExampleFilter(order="worst"), ["b", "c", "a"]),
+        (ExampleFilter(order="file"), ["a", "b", "c"]),
+        (ExampleFilter(find="^where"), ["a", "c"]),
+        (ExampleFilter(find="don't know"), ["c"]),
+        (ExampleFilter(find="HOMER"), ["b"]),
+        (ExampleFilter(outcomes=frozenset({"true"})), ["b"]),  # the original's own do not count
+        (ExampleFilter(outcomes=frozenset({"true", "refusal"})), ["c", "b"]),
+        (ExampleFilter(subject="Bo"), ["c"]),
+        (ExampleFilter(tag="place"), ["a", "c"]),
+        (ExampleFilter(tag="birth, early"), ["a"]),
+        (ExampleFilter(tag="birth"), []),
+        (ExampleFilter(different=True), ["a", "c"]),
     ],
 )
-def test_rows_are_those_that_fit_in_the_order_asked_for(choice: Choice, rows: list[str]) -> None:
+def test_rows_are_those_that_fit_in_the_order_asked_for(choice: ExampleFilter, rows: list[str]) -> None:
     assert list(chosen_rows(SHOWN, choice)) == rows
 
 
 def test_a_broken_expression_gets_one_sentence() -> None:
-    with pytest.raises(StudyError, match=r"\(: this is no regular expression"):
-        chosen_rows(SHOWN, Choice(find="("))
+    with pytest.raises(StudyError, match=r"\(: this is not a regular expression"):
+        chosen_rows(SHOWN, ExampleFilter(find="("))
 
 
 def test_another_answer_with_the_same_value_differs() -> None:
     same = VALUES.assign(NPO=0.9)
     shown = Examples("Original", SHOWN.probes, SHOWN.answers, SHOWN.outcomes, same, same - same, same - same)
-    assert list(chosen_rows(shown, Choice(different=True))) == ["a", "c"]
+    assert list(chosen_rows(shown, ExampleFilter(different=True))) == ["a", "c"]
 
 
 def test_the_table_shows_what_was_asked_for_and_no_hidden_characters() -> None:

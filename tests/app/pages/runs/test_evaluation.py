@@ -14,7 +14,7 @@ from app.shared.evaluation_jobs import evaluate_models
 from app.shared.jobs import Job, Runner
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, Study
-from cache.evaluate.plan import Plan, PlanItem, plan
+from cache.evaluate.plan import EvaluationPlan, PlanItem, plan
 from cache.store import open_store
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
@@ -109,7 +109,7 @@ def test_a_job_evaluates_all_but_a_probe_too_long_and_says_which(study: Study, t
         )
     )
     assert (job.state, job.done, job.total) == ("failed", 6, 8)
-    assert job.error.startswith("forget, probe endless: 1 probe left out with Original, everything else")
+    assert job.error.startswith("forget, probe endless: 1 probe left out with Original; everything else")
     table = status_table(plan(study, store, "float32"), study, {}).set_index("model")
     assert table.loc["Original", "missing"] == 2
 
@@ -128,7 +128,7 @@ def test_progress_never_counts_backwards_and_a_model_that_cannot_be_read_says_so
     from cache.evaluate.evaluation import Progress
 
     item = PlanItem("Original", "forget", "forget", "scores", total=10, missing=4)
-    known = Plan((item,), {"NPO 2": "NPO 2: there is no such folder."})
+    known = EvaluationPlan((item,), {"NPO 2": "NPO 2: there is no such folder."})
     told: dict[Hashable, Progress] = {
         ("Original", "forget", "scores"): Progress("Original", "forget", "scores", 3, 10)
     }

@@ -99,9 +99,9 @@ def test_weights_that_cannot_belong_to_the_base_are_doubted_with_numbers(
     vector = {name: 0.01 * torch.randn_like(tensor) for name, tensor in unet.items()}
     mask = {name: (torch.rand_like(tensor) > 0.5).float() for name, tensor in unet.items()}
     for name, content, told in (
-        ("other", other, "another base model, or a mask"),
-        ("vector", vector, "a difference of weights (task vector)"),
-        ("mask", mask, "another base model, or a mask"),
+        ("other", other, "another base model, or of a mask"),
+        ("vector", vector, "typical of a task vector"),
+        ("mask", mask, "another base model, or of a mask"),
     ):
         path = tiny.write(tmp_path / f"{name}.safetensors", content)
         report, _ = reported(original, original, weights=str(path))

@@ -124,7 +124,7 @@ def test_losses_are_numbers_or_are_refused_in_a_sentence(loaded: Loaded, tmp_pat
     if "flux" in loaded.variant or "sd3" in loaded.variant:
         pipe.default_sample_size = 8
     if loaded.variant not in WITH_LOSSES:
-        with pytest.raises(ModelError, match=f"of a {type(pipe).__name__} are not known here"):
+        with pytest.raises(ModelError, match=f"of a {type(pipe).__name__} are not supported"):
             list(denoising_losses(pipe, [picture], (10, 500), lambda: False))
         return
     ((_, losses),) = denoising_losses(pipe, [picture], (10, 500), lambda: False)

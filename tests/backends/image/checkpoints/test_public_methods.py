@@ -111,7 +111,7 @@ FILES: dict[str, tuple[str, str, Callable[[Any], Any], str]] = {
     ),
 }
 FOLDERS = ("MACE", "Forget-Me-Not", "AdvUnlearn on the hub", "Receler")
-REFUSED = {"SAeUron": "sparse autoencoder", "SLUG": "no counterpart"}
+REFUSED = {"SAeUron": "sparse autoencoder", "SLUG": "not in the base model"}
 
 
 def loaded(folder: Path, **spec: Any) -> DiffusionModels:

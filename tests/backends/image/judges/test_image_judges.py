@@ -42,9 +42,9 @@ def test_a_damaged_judge_is_refused(tmp_path: Path) -> None:
     folder = write_tiny_judge(tmp_path / "judge")
     weights = folder / "judge.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(CheckpointError, match="no judge that can be read"):
+    with pytest.raises(CheckpointError, match="judge cannot be read"):
         load_judge(JudgeSpec("object", str(folder)), "cpu")
-    with pytest.raises(CheckpointError, match="no judge that can be read"):
+    with pytest.raises(CheckpointError, match="judge cannot be read"):
         load_judge(JudgeSpec("object", str(tmp_path / "nothing")), "cpu")
 
 

@@ -64,7 +64,7 @@ def changed(folder: Path, to: Path, change: Change, file: str = "model.safetenso
 FAULTS = [
     (lambda name: lacking(name), "{name} is missing"),
     (lambda _: with_another("head.extra"), "head.extra is unknown to it"),
-    (lambda name: reshaped(name), "{name} is of another shape"),
+    (lambda name: reshaped(name), "{name} is with another shape"),
     (lambda name: spoilt(name), "{name} of this .+ no numbers"),
 ]
 """Ways to break weights, and what is said."""
@@ -192,7 +192,7 @@ def test_columns_of_a_csv_that_name_no_class_are_left_out(said: Path) -> None:
     )
     assert labels(judge) == ["cat", "dog", None]
     assert judge.judge(PICTURES)[0].judgement.probabilities == pytest.approx({"cat": 0.7, "dog": 0.3})
-    assert judge.notes == ("columns left out, which name no class: prompt, seed",)
+    assert judge.notes == ("columns left out, which are not classes: prompt, seed",)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,9 @@ def test_separators_marks_and_line_ends_of_a_csv_do_not_matter(said: Path, text:
 def test_two_words_on_one_picture_are_no_judgement_by_the_last(said: Path) -> None:
     judge = csv_judge(said, "image,label\n0.png,cat\n0.png,dog\n1.png,dog\n1.png,dog\n")
     assert labels(judge) == ["cat", "dog", None]
-    assert judge.notes == ("1 of 4 rows cannot be used: row 3: row 2 says another thing of the same picture",)
+    assert judge.notes == (
+        "1 of 4 rows cannot be used: row 3: row 2 contradicts an earlier row of the same picture",
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

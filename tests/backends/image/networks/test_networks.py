@@ -96,7 +96,7 @@ def test_clip_embeds_as_transformers_does(clip: Path) -> None:
 def test_another_model_is_refused_as_clip(tmp_path: Path) -> None:
     config = transformers.GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=16)
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "gpt")
-    with pytest.raises(CheckpointError, match="no CLIP model, its kind is 'gpt2'"):
+    with pytest.raises(CheckpointError, match="not a CLIP model but 'gpt2'"):
         load_clip(str(tmp_path / "gpt"), "cpu")
 
 

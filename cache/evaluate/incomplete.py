@@ -19,7 +19,7 @@ LOSSES = "Denoising losses left out: "
 _NAMED = 3
 
 
-class Refusal(NamedTuple):
+class RefusedProbe(NamedTuple):
     """A probe that a model cannot serve."""
 
     model: str
@@ -28,8 +28,8 @@ class Refusal(NamedTuple):
     error: ModelError
 
 
-class LossesLeftOut(NamedTuple):
-    """A model whose denoising losses cannot be had."""
+class MissingLosses(NamedTuple):
+    """A model whose denoising losses are not available."""
 
     model: str
     error: BoardError
@@ -41,20 +41,20 @@ class LossesLeftOut(NamedTuple):
         return where + self.error.what
 
 
-class Unusable(NamedTuple):
+class UnusableModel(NamedTuple):
     """A model that could not be evaluated, and why."""
 
     model: str
     error: BoardError
 
 
-def not_here(model: str) -> Unusable:
+def weights_missing(model: str) -> UnusableModel:
     """A model whose weights are elsewhere."""
     error = CheckpointError("its weights are not on this machine", where=model, how="Fetch them")
-    return Unusable(model, error)
+    return UnusableModel(model, error)
 
 
-class LeftOut(ModelError):
+class IncompleteEvaluation(ModelError):
     """Everything that could run did; this says what could not.
 
     Attributes:
@@ -66,40 +66,40 @@ class LeftOut(ModelError):
         self.each = tuple(each)
 
 
-def naming(model: str, error: BoardError) -> str:
+def with_model_name(model: str, error: BoardError) -> str:
     """The error's sentence, with the model's name before it unless it has it already."""
     said = str(error)
     return said if said.startswith((f"{model}:", f"{model} ")) else f"{model}: {said}"
 
 
 def left_out(
-    refused: Sequence[Refusal], losses: Sequence[LossesLeftOut], unusable: Sequence[Unusable] = ()
-) -> LeftOut:
+    refused: Sequence[RefusedProbe], losses: Sequence[MissingLosses], unusable: Sequence[UnusableModel] = ()
+) -> IncompleteEvaluation:
     """One sentence about all that was left out, which is something; the first's reason stands for the others'."""
     if not unusable:
         return _parts_left_out(refused, losses)
     parts = str(_parts_left_out(refused, losses)) if refused or losses else ""
     names = list(dict.fromkeys(each.model for each in unusable))
     said = _sentences(unusable)
-    count = f"{len(names)} model{'s' if len(names) > 1 else ''} could not be evaluated, everything else is"
+    count = f"{len(names)} model{'s' if len(names) > 1 else ''} could not be evaluated; everything else is evaluated"
     why = said[0].rstrip(".") if len(said) == 1 else ", ".join(names)
-    return LeftOut(f"{count}: {why}", how=parts, each=said if len(said) > 1 else ())
+    return IncompleteEvaluation(f"{count}: {why}", how=parts, each=said if len(said) > 1 else ())
 
 
-def _sentences(unusable: Sequence[Unusable]) -> list[str]:
+def _sentences(unusable: Sequence[UnusableModel]) -> list[str]:
     """One for each reason, with the names of the models that it keeps away: a judge that fails fails for all."""
-    reasons: dict[str, list[Unusable]] = {}
+    reasons: dict[str, list[UnusableModel]] = {}
     for each in unusable:
         reasons.setdefault(str(each.error), []).append(each)
     return [
-        naming(held[0].model, held[0].error)
+        with_model_name(held[0].model, held[0].error)
         if len(held) == 1
         else f"{', '.join(each.model for each in held)}: {reason}"
         for reason, held in reasons.items()
     ]
 
 
-def _parts_left_out(refused: Sequence[Refusal], losses: Sequence[LossesLeftOut]) -> LeftOut:
+def _parts_left_out(refused: Sequence[RefusedProbe], losses: Sequence[MissingLosses]) -> IncompleteEvaluation:
     said, where, how = [], "", ""
     if refused:
         first = refused[0].error
@@ -113,8 +113,8 @@ def _parts_left_out(refused: Sequence[Refusal], losses: Sequence[LossesLeftOut])
         said.append(f"denoising losses left out of {_models([each.model for each in losses])}")
         how = how or losses[0].error.how
     reasons = [*([refused[0].error.what] if refused else []), *([losses[0].why] if losses else [])]
-    return LeftOut(
-        f"{' and '.join(said)}, everything else is evaluated: {'; '.join(dict.fromkeys(reasons))}",
+    return IncompleteEvaluation(
+        f"{' and '.join(said)}; everything else is evaluated: {'; '.join(dict.fromkeys(reasons))}",
         where=where,
         how=how,
     )

@@ -1,4 +1,4 @@
-"""Versions that take turns in the original's modules: the same pictures to the bit, in the memory of one model."""
+"""Versions that are swapped into the original's modules: the same pictures to the bit, in the memory of one model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from backends.errors import ModelError
 from backends.image import pipelines
 from backends.image.checkpoints.folders import load_pipeline
 from backends.image.pipelines import DiffusionModels
-from backends.image.turns import inside, keep, tensors_of
+from backends.image.version_swap import inside, keep, tensors_of
 from backends.interfaces import ImageRequest
 from backends.study import ModelSpec, Sampling
 from tests.tiny_image import write_tiny_pipeline
@@ -165,7 +165,7 @@ def test_what_another_thread_draws_is_not_ended(folder: Path, monkeypatch: pytes
 
     request = [ImageRequest("One", "cat", 1)]
     assert [part.done for part in models.sample(request, SAMPLING, ask)][-1]
-    assert refused and "These models are drawing" in refused[0]
+    assert refused and "These models are busy" in refused[0]
 
 
 def test_a_version_that_finds_no_disk_is_held_in_memory(

@@ -86,7 +86,7 @@ def _check_resized(
     if lacking or len(set(resized.values())) > 1:
         told = f"{named(tuple(sorted(lacking)))} is not stored" if lacking else f"the sizes differ: {resized}"
         raise CheckpointError(
-            f"the adapter was trained with another number of tokens than its base has, and {told}",
+            f"the adapter was trained with another vocabulary size than its base's, and {told}",
             where=where,
             how="Save the adapter again with save_embedding_layers=True, or merge it into its base",
         )

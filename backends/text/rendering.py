@@ -31,7 +31,7 @@ HEAD = 8 << 20
 """Bytes of tokenizer.json in which added tokens and post-processor stand, before the vocabulary."""
 
 
-def asked_anew(folder: Path, protocol: ProtocolName, date: str = "") -> str:
+def rendering_digest(folder: Path, protocol: ProtocolName, date: str = "") -> str:
     """Empty where a model is asked as by earlier versions on every day, else what tells this way of asking from others.
 
     Args:
@@ -43,11 +43,11 @@ def asked_anew(folder: Path, protocol: ProtocolName, date: str = "") -> str:
     stamps = tuple(
         (s.st_size, s.st_mtime_ns, s.st_ctime_ns) for s in (f.stat() for f in files if f.is_file())
     )
-    return _asked_anew(folder, protocol, date, stamps)
+    return _rendering_digest(folder, protocol, date, stamps)
 
 
 @lru_cache(maxsize=1024)
-def _asked_anew(folder: Path, protocol: ProtocolName, date: str, _stamps: tuple[object, ...]) -> str:
+def _rendering_digest(folder: Path, protocol: ProtocolName, date: str, _stamps: tuple[object, ...]) -> str:
     if protocol == "muse":
         return ""
     config = _settings(folder)
@@ -62,9 +62,9 @@ def _asked_anew(folder: Path, protocol: ProtocolName, date: str, _stamps: tuple[
         # One that cannot be filled in is told of where a model is asked with it.
         with suppress(TemplateError, TypeError, ValueError):
             differences |= (
-                _in_our_way(template, date, _token(config.get("eos_token")), added)
+                _rendered_by_us(template, date, _token(config.get("eos_token")), added)
                 if protocol == "corrected"
-                else _in_their_way(template)
+                else _rendered_by_open_unlearning(template)
             )
     if not differences:
         return ""
@@ -72,21 +72,21 @@ def _asked_anew(folder: Path, protocol: ProtocolName, date: str, _stamps: tuple[
     return f"{date} {code}" if date and protocol == "corrected" else code
 
 
-def _in_our_way(template: ChatTemplate, date: str, eos: str, added: list[str]) -> dict[str, object]:
+def _rendered_by_us(template: ChatTemplate, date: str, eos: str, added: list[str]) -> dict[str, object]:
     asked = [{"role": "user", "content": QUESTION}]
     clock = template.clock(date)
     placed = template.placed(clock)
     now = template.filled(asked, clock, open_end=True) + placed.before
-    found: dict[str, object] = {}
+    result: dict[str, object] = {}
     if {template.filled(asked, Clock(day), open_end=True) for day in DAYS} != {now}:
-        found["asked"] = now
+        result["asked"] = now
     end = turn_end(placed.after, added)
     if end and end != eos:
-        found["end"] = end
-    return found
+        result["end"] = end
+    return result
 
 
-def _in_their_way(template: ChatTemplate) -> dict[str, object]:
+def _rendered_by_open_unlearning(template: ChatTemplate) -> dict[str, object]:
     asked = [
         {"role": "system", "content": OPEN_UNLEARNING_SYSTEM},
         {"role": "user", "content": QUESTION},
@@ -112,14 +112,14 @@ def _in_their_way(template: ChatTemplate) -> dict[str, object]:
 
 def _settings(folder: Path) -> dict[str, Any]:
     """Settings of the tokenizer; special tokens also from the older file."""
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name in reversed(SETTINGS):
         if (folder / name).is_file():
             try:
-                found |= {k: v for k, v in read_json(folder / name).items() if v is not None}
+                result |= {k: v for k, v in read_json(folder / name).items() if v is not None}
             except CheckpointError:
                 continue  # transformers says so when it loads the tokenizer
-    return found
+    return result
 
 
 def _template(folder: Path, config: Mapping[str, Any]) -> ChatTemplate | None:

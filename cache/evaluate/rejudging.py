@@ -12,20 +12,20 @@ from PIL import Image
 from backends.errors import StoreError
 from backends.study import Sampling
 from cache.evaluate.context import EvaluationContext
-from cache.evaluate.gather_images import CELL_IMAGES, Made, Wanted, judge_and_store
+from cache.evaluate.gather_images import CELL_IMAGES, FinishedImage, ImageTask, judge_and_store
 from cache.evaluate.gather_text import OnDone, in_cells
 from cache.store import Store, reading
 from cache.store.judge_checks import check_judges
-from cache.store.keys import Way
+from cache.store.keys import SeedSetting
 
 
-def judged_again(
+def rejudged(
     context: EvaluationContext,
-    wanted: Sequence[Wanted],
+    wanted: Sequence[ImageTask],
     sampling: Sampling,
     numerics: str,
     on_done: OnDone,
-) -> list[Wanted]:
+) -> list[ImageTask]:
     """Judge what is stored of these pictures under other judges; returns those that must be drawn.
 
     Args:
@@ -33,19 +33,19 @@ def judged_again(
         wanted: pictures that this study's judges have not seen.
         sampling: settings, but for the seeds.
         numerics: only pictures made with this arithmetic.
-        on_done: told how many were judged.
+        on_done: called with how many were judged.
 
     When the work is stopped between two cells, the rest is returned.
     """
     study, store, pool = context.study, context.store, context.pool
     check_judges(study, store, pool)  # before anything is drawn for judges that could not say what it shows
-    found = _stored(context, wanted, sampling, numerics)
-    here = [each for each in wanted if _key(each) in found]
-    left = [each for each in wanted if _key(each) not in found]
+    stored = _stored(context, wanted, sampling, numerics)
+    here = [each for each in wanted if _key(each) in stored]
+    left = [each for each in wanted if _key(each) not in stored]
     for cell in in_cells(here, CELL_IMAGES):
         if context.stop():
             return [*left, *here[here.index(cell[0]) :]]
-        read = [(wish, _made(store, wish, *found[_key(wish)])) for wish in cell]
+        read = [(wish, _made(store, wish, *stored[_key(wish)])) for wish in cell]
         made = [each for _, each in read if each is not None]
         left += [wish for wish, each in read if each is None]
         judge_and_store(store, pool.judges(study.judges), made)
@@ -53,19 +53,19 @@ def judged_again(
     return left
 
 
-def _key(wanted: Wanted) -> tuple[str, str]:
+def _key(wanted: ImageTask) -> tuple[str, str]:
     return wanted.context, wanted.probe.digest()
 
 
 def _stored(
-    context: EvaluationContext, wanted: Sequence[Wanted], sampling: Sampling, numerics: str
+    context: EvaluationContext, wanted: Sequence[ImageTask], sampling: Sampling, numerics: str
 ) -> dict[tuple[str, str], tuple[str, float]]:
     """Each picture that is stored: the hash of its file and the seconds it took."""
-    groups: dict[tuple[str, Way], list[Wanted]] = {}
+    groups: dict[tuple[str, SeedSetting], list[ImageTask]] = {}
     for each in wanted:
-        way = Way(0 if "seed" in each.probe.own else each.seed, each.probe.own)
+        way = SeedSetting(0 if "seed" in each.probe.own else each.seed, each.probe.own)
         groups.setdefault((each.model, way), []).append(each)
-    found: dict[tuple[str, str], tuple[str, float]] = {}
+    result: dict[tuple[str, str], tuple[str, float]] = {}
     for (model, way), group in groups.items():
         mine = replace(context.models[model].identity, tokenizer="")
         for stored in reading.image_contexts(context.store, mine, sampling, way, ""):
@@ -75,15 +75,15 @@ def _stored(
             for each in group:
                 picture = pictures.get(each.probe.digest())
                 if picture is not None:
-                    found.setdefault(_key(each), (picture.image, picture.seconds))
-    return found
+                    result.setdefault(_key(each), (picture.image, picture.seconds))
+    return result
 
 
-def _made(store: Store, wanted: Wanted, image: str, seconds: float) -> Made | None:
+def _made(store: Store, wanted: ImageTask, image: str, seconds: float) -> FinishedImage | None:
     try:
         png = store.image_path(image).read_bytes()
         with Image.open(io.BytesIO(png)) as picture:
             pixels = np.asarray(picture.convert("RGB"))
     except (OSError, SyntaxError, ValueError, StoreError):
         return None  # the file is gone or damaged: it is drawn again
-    return Made(wanted, pixels, png, seconds)
+    return FinishedImage(wanted, pixels, png, seconds)

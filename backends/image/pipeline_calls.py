@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from backends.errors import ModelError
-from backends.image.guiding import takes_negative
+from backends.image.guidance import takes_negative
 from backends.image.prompts import short
-from backends.image.steps import Step, preview
+from backends.image.steps import SamplingStep, preview
 from backends.interfaces import ImageRequest
 from backends.study import Sampling
 
@@ -59,13 +59,13 @@ def _class_label(pipe: Any, prompt: str) -> int:
         return int(word)
     some = f", such as {', '.join(list(names)[:3])}" if names else ""
     raise ModelError(
-        f"{short(word, 60)!r} is none of this model's classes{some}",
-        how="Ask for a class by its number or name",
+        f"{short(word, 60)!r} is not a class of this model{some}",
+        how="Name a class by its number or name",
     )
 
 
 def pixels_so_far(
-    pipe: Any, step: Step, count: int, size: tuple[int, int] | None
+    pipe: Any, step: SamplingStep, count: int, size: tuple[int, int] | None
 ) -> np.ndarray[Any, np.dtype[np.uint8]] | None:
     """The clean pictures predicted by a step, `count` of them; None where the latents cannot be decoded."""
     # Some pipelines (DiT) step the guided and the unguided half together.

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from backends.checkpoints.loader_report import BlockChange, LoaderReport
-from backends.image.checkpoints.version_shapes import Version
+from backends.image.checkpoints.version_shapes import VersionWeights
 
 FAR = 0.8
 """Relative L2 from which it is doubtful that weights belong to this base; unrelated ones have about 1.4."""
@@ -23,14 +23,14 @@ SMALL = 0.3
 _SETTINGS = {"_use_default_values", "_name_or_path", "_diffusers_version", "_class_name"}
 
 
-def loader_report(base: Any, pipe: Any, version: Version | None, rounded: int = 0) -> LoaderReport:
+def loader_report(base: Any, pipe: Any, version: VersionWeights | None, rounded: int = 0) -> LoaderReport:
     """What of a pipeline differs from the base.
 
     Args:
         base: the original's pipeline.
         pipe: the model's.
         version: what was put into it; None for a folder of its own.
-        rounded: tensors of a folder that were taken for the base's, as they differ by rounding only.
+        rounded: tensors of a folder that were treated as the base's, as they differ by rounding only.
     """
     blocks: dict[tuple[str, str], list[float]] = {}
     moves: dict[tuple[str, str], list[float]] = {}
@@ -104,38 +104,38 @@ def _doubts(
     (component, block), most = max(far.items(), key=lambda item: item[1])
     size = _ratio(sum(moves[each][2] for each in far), sum(moves[each][1] for each in far))
     what = (
-        "a difference of weights (task vector) or zeros look so"
+        "typical of a task vector or of zeros"
         if size < SMALL
-        else "weights of another base model, or a mask, look so"
+        else "typical of weights of another base model, or of a mask"
     )
     return [
-        f"in {len(far)} of {len(moves)} changed blocks its matrices are about as far from the original's as those are "
-        f"large, most in {component}.{block} (relative difference {most:.2f}, size {size:.2f} of the original's): "
-        f"{what}, no unlearned model does"
+        f"in {len(far)} of {len(moves)} changed blocks the difference to the original is about as large "
+        f"as the matrices themselves, most in {component}.{block} (relative difference {most:.2f}, size "
+        f"{size:.2f} of the original's): {what}, not an unlearned model"
     ]
 
 
 def differences(base: Any, pipe: Any) -> tuple[str, ...]:
     """What beside the denoiser's and text encoder's weights makes pictures differ, in sentences."""
-    found = []
+    result = []
     for name in base.components:
         left, right = base.components[name], pipe.components.get(name)
         if (left is None) != (right is None):
-            found.append(f"only {'the original' if right is None else 'this model'} has a {name}")
+            result.append(f"only {'the original' if right is None else 'this model'} has a {name}")
         elif left is not None and type(left) is not type(right):
-            found.append(f"its {name} is a {type(right).__name__}, the original's a {type(left).__name__}")
+            result.append(f"its {name} is a {type(right).__name__}, the original's a {type(left).__name__}")
         elif name in ("scheduler", "vae"):
-            found += _settings(name, left, right)
+            result += _settings(name, left, right)
     base_types, types = _types(base), _types(pipe)
     if base_types != types:
-        found.append(f"its weights are {' and '.join(types)}, the original's {' and '.join(base_types)}")
+        result.append(f"its weights are {' and '.join(types)}, the original's {' and '.join(base_types)}")
     left, right = _states(base).get("vae", {}), _states(pipe).get("vae", {})
     moved = sum(not torch.equal(left[name], right[name]) for name in left.keys() & right.keys())
     if moved:
-        found.append(
-            f"{moved} of the {len(left)} tensors of its VAE differ, so its pictures would differ anyway"
+        result.append(
+            f"{moved} of the {len(left)} tensors of its VAE differ, so its pictures would differ in any case"
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def block_of(name: str) -> str:
@@ -158,8 +158,8 @@ def _plain(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _types(pipe: Any) -> list[str]:
-    found = {str(t.dtype).removeprefix("torch.") for s in _states(pipe).values() for t in s.values()}
-    return sorted(found - {"int64"})
+    result = {str(t.dtype).removeprefix("torch.") for s in _states(pipe).values() for t in s.values()}
+    return sorted(result - {"int64"})
 
 
 def _states(pipe: Any) -> dict[str, dict[str, Tensor]]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-class Given(NamedTuple):
+class StepInput(NamedTuple):
     """What a scheduler's step was given.
 
     Attributes:
@@ -37,10 +37,10 @@ def given(scheduler: Any, step: Callable[..., Any], args: tuple[Any, ...], kwarg
     if not isinstance(said, Tensor) or not isinstance(noisy, Tensor) or said.shape != noisy.shape:
         return None
     timestep = held.get("timestep", held.get("timesteps"))
-    return Given(said, timestep, noisy, _index(scheduler, timestep))
+    return StepInput(said, timestep, noisy, _index(scheduler, timestep))
 
 
-def clean_of(scheduler: Any, output: Any, before: Given | None) -> Tensor | None:
+def clean_of(scheduler: Any, output: Any, before: StepInput | None) -> Tensor | None:
     """The clean latents predicted by a step; x_t where neither the scheduler nor its formula tells them.
 
     Args:
@@ -101,7 +101,7 @@ def _index(scheduler: Any, timestep: Any) -> int | None:
     return int(scheduler.index_for_timestep(timestep))
 
 
-def _alpha_sigma(scheduler: Any, before: Given) -> tuple[Tensor, Tensor] | None:
+def _alpha_sigma(scheduler: Any, before: StepInput) -> tuple[Tensor, Tensor] | None:
     """Alpha and sigma of x_t = alpha x_0 + sigma noise, before the step."""
     if before.place is not None and hasattr(scheduler, "sigmas"):
         sigma = torch.as_tensor(scheduler.sigmas[before.place])

@@ -18,9 +18,9 @@ from backends.study.writing import write_study
 from backends.unlearning.run_log import RUN, read_json, read_log
 
 if TYPE_CHECKING:
-    from app.shared.unlearning import Asked
+    from app.shared.unlearning import UnlearningRequest
 
-ASKED = "asked.json"
+REQUEST_FILE = "asked.json"
 STUDY = "study.toml"
 
 
@@ -86,8 +86,10 @@ def with_built(study: Study, folder: Path) -> Study:
     return replace(study, models=(*study.models, *new)) if new else study
 
 
-def note_asked(folder: Path, label: str, asked: Asked, varied: Mapping[str, str], steps: int) -> None:
-    """Keep what was asked for beside a run, so that it can be gone on with.
+def save_request(
+    folder: Path, label: str, asked: UnlearningRequest, varied: Mapping[str, str], steps: int
+) -> None:
+    """Keep what was asked for beside a run, so that it can be resumed.
 
     Raises:
         StoreError: it cannot be written.
@@ -95,26 +97,26 @@ def note_asked(folder: Path, label: str, asked: Asked, varied: Mapping[str, str]
     told = {"label": label, "asked": asdict(asked), "varied": dict(varied), "steps": steps}
     content = json.dumps(told, default=str).encode()
     with kept("what was asked of a run", folder, len(content)):
-        write_whole(folder / ASKED, content)
+        write_whole(folder / REQUEST_FILE, content)
 
 
 def built_runs(folder: Path) -> list[BuiltRun]:
     """Every run of a folder, the oldest first."""
-    found = []
-    for path in sorted(folder.glob(f"*/{ASKED}"), key=lambda file: file.stat().st_ctime):
+    result = []
+    for path in sorted(folder.glob(f"*/{REQUEST_FILE}"), key=lambda file: file.stat().st_ctime):
         told, run = read_json(path), read_json(path.parent / RUN)
         if told.get("label"):
             ended = run.get("ended") if isinstance(run.get("steps"), list) else None
             log = tuple(read_log(path.parent))
-            found.append(
+            result.append(
                 BuiltRun(
                     told["label"], path.parent, told["asked"], told["varied"], int(told["steps"]), log, ended
                 )
             )
-    return found
+    return result
 
 
-def take_away(run: BuiltRun, folder: Path) -> None:
+def delete_run(run: BuiltRun, folder: Path) -> None:
     """Delete a run's files, and its models from the study; what was measured of them stays in the cache."""
     shutil.rmtree(run.folder, ignore_errors=True)
     written = folder / STUDY

@@ -1,6 +1,7 @@
-"""Several evaluations of one cache at a time, in several processes: each model is one's turn, so no work is done twice.
+"""Several evaluations of one cache at a time, in several processes: a model is locked by one of them, so no work is
+done twice.
 
-A turn is a lock on a file beside the store. The operating system lets go of it when its process ends, however that
+The lock is a file beside the store. The operating system lets go of it when its process ends, however that
 happens, so nothing has to be cleaned up after a kill.
 """
 
@@ -43,7 +44,7 @@ def _held(path: Path) -> Iterator[bool]:
         lock.release()
 
 
-def in_turns(
+def one_process_each(
     folder: Path,
     items: Sequence[Item],
     key: Callable[[Item], str],
@@ -58,8 +59,8 @@ def in_turns(
         items: what to work on, in order.
         key: what two processes must not do at the same time, as part of a file name.
         work: does one item; must find out by itself what another process has done meanwhile.
-        stop: asked while waiting.
-        waiting: told what is waited for.
+        stop: checked while waiting.
+        waiting: called with what is waited for.
 
     Raises:
         Cancelled: stopped while waiting.

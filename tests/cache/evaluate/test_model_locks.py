@@ -12,17 +12,17 @@ import pytest
 
 from backends.errors import Cancelled, StoreError
 from backends.study import Study
-from cache.evaluate import turns
+from cache.evaluate import model_locks
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
-from cache.evaluate.turns import in_turns
+from cache.evaluate.model_locks import one_process_each
 from cache.store import open_store
 from tests.cache.evaluate.test_evaluation import CountingPool
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from cache.evaluate.turns import in_turns
+from cache.evaluate.model_locks import in_turns
 def work(_):
     print("mine", flush=True)
     time.sleep(60)
@@ -32,7 +32,7 @@ in_turns(Path(sys.argv[1]), ["a"], str, work, lambda: False)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(model_locks, "WAIT_SECONDS", 0.02)
 
 
 def hold(folder: Path) -> subprocess.Popen[str]:
@@ -88,7 +88,7 @@ def test_others_are_done_first_and_what_was_taken_is_waited_for(tmp_path: Path) 
         waited.append(item)
         end(other)  # a lock goes with its process
 
-    in_turns(tmp_path, ["a", "b", "c"], str, done.append, lambda: False, waiting)
+    one_process_each(tmp_path, ["a", "b", "c"], str, done.append, lambda: False, waiting)
     assert done == ["b", "c", "a"]
     assert waited == ["a"]
 
@@ -98,7 +98,7 @@ def test_waiting_can_be_stopped(tmp_path: Path) -> None:
     try:
         began = time.monotonic()
         with pytest.raises(Cancelled):
-            in_turns(tmp_path, ["a"], str, lambda _: None, lambda: time.monotonic() - began > 0.1)
+            one_process_each(tmp_path, ["a"], str, lambda _: None, lambda: time.monotonic() - began > 0.1)
     finally:
         end(other)
 
@@ -108,11 +108,11 @@ def test_a_turn_is_given_back_when_the_work_fails(tmp_path: Path) -> None:
         raise ValueError
 
     with pytest.raises(ValueError):
-        in_turns(tmp_path, ["a"], str, fail, lambda: False)
-    in_turns(tmp_path, ["a"], str, lambda _: None, lambda: True)  # would wait and be stopped
+        one_process_each(tmp_path, ["a"], str, fail, lambda: False)
+    one_process_each(tmp_path, ["a"], str, lambda _: None, lambda: True)  # would wait and be stopped
 
 
 def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "locks").write_text("")
     with pytest.raises(StoreError, match="lock file cannot be written"):
-        in_turns(tmp_path / "locks", ["a"], str, lambda _: None, lambda: False)
+        one_process_each(tmp_path / "locks", ["a"], str, lambda _: None, lambda: False)

@@ -18,8 +18,8 @@ from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
-from backends.checkpoints.loader_report import BlockChange, Loaded, LoaderReport
-from backends.text.beside import ONLY
+from backends.checkpoints.loader_report import BlockChange, LoaderReport, LoadResult
+from backends.text.adapter_copies import ONLY
 from backends.text.families import Family
 
 COMPONENT = "model"
@@ -42,7 +42,7 @@ class _NotMerged(Exception):
 
 
 def loader_report(base: Family, original: str, family: Family, name: str) -> LoaderReport:
-    """What of a loaded model differs from the original; where that cannot be had, what loading it did.
+    """What of a loaded model differs from the original; where that is not available, what loading it did.
 
     Args:
         base: with the original.
@@ -63,7 +63,7 @@ def loader_report(base: Family, original: str, family: Family, name: str) -> Loa
 
 
 def _compared(
-    base: Family, original: str, family: Family, name: str, loads: tuple[Loaded, ...], notes: list[str]
+    base: Family, original: str, family: Family, name: str, loads: tuple[LoadResult, ...], notes: list[str]
 ) -> LoaderReport:
     blocks: dict[str, _Sums] = {}
     changed = unchanged = added = 0
@@ -112,14 +112,14 @@ def _compared(
     )
 
 
-def loads_of(family: Family, name: str) -> tuple[Loaded, ...]:
+def loads_of(family: Family, name: str) -> tuple[LoadResult, ...]:
     """What reading a model's weights did: its base, then its adapter or changed tensors where it has some."""
     part = family.parts.get(name)
     return (family.loaded,) if part is None else (family.loaded, part)
 
 
 def _uncompared(
-    loads: tuple[Loaded, ...], notes: Sequence[str], differences: tuple[str, ...] = ()
+    loads: tuple[LoadResult, ...], notes: Sequence[str], differences: tuple[str, ...] = ()
 ) -> LoaderReport:
     return LoaderReport(
         loads[-1].form, loads[-1].matched, 0, 0, 0, 0, 0, 0, differences=differences, notes=tuple(notes)

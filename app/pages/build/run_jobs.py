@@ -8,11 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from app.pages.build.strip import draw_strip
-from app.shared.built import note_asked, with_built
 from app.shared.evaluation_jobs import evaluate_models, numerics
 from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store, studies
-from app.shared.unlearning import Asked, Prepared, add_to_study
+from app.shared.unlearning import PreparedRun, UnlearningRequest, add_to_study
+from app.shared.unlearning_runs import save_request, with_built
 from backends.errors import BoardError
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
@@ -20,13 +20,19 @@ from cache.evaluate.plan import plan
 from cache.store import Store
 
 if TYPE_CHECKING:
-    from backends.unlearning.run_files import Told
+    from backends.unlearning.run_files import RunProgress
 
 KIND = "build"
 
 
 def submit(
-    name: str, study: Study, asked: Asked, varied: Mapping[str, str], prepared: Prepared, *, evaluate: bool
+    name: str,
+    study: Study,
+    asked: UnlearningRequest,
+    varied: Mapping[str, str],
+    prepared: PreparedRun,
+    *,
+    evaluate: bool,
 ) -> Job:
     """Queue a run.
 
@@ -38,15 +44,15 @@ def submit(
         prepared: the run.
         evaluate: measure its checkpoints when it has ended.
     """
-    note_asked(prepared.files.path, prepared.label, asked, varied, prepared.steps)
+    save_request(prepared.files.path, prepared.label, asked, varied, prepared.steps)
     work = partial(build, study, asked, prepared, store(), pool(), evaluate=evaluate)
-    return runner().submit(f"Building {prepared.label}", KIND, (name, prepared.label), work, gives_way=True)
+    return runner().submit(f"Building {prepared.label}", KIND, (name, prepared.label), work, preemptible=True)
 
 
 def build(
     study: Study,
-    asked: Asked,
-    prepared: Prepared,
+    asked: UnlearningRequest,
+    prepared: PreparedRun,
     kept: Store,
     models: ModelPool,
     job: Job,
@@ -56,21 +62,21 @@ def build(
     """Train, add the checkpoints to the study, draw a strip of pictures with them (image models), evaluate them.
 
     Raises:
-        Cancelled: it was paused, and can be gone on with.
+        Cancelled: it was paused, and can be resumed.
         BoardError: anything that a person can mend.
     """
     made: list[ModelSpec] = []
 
-    def show(told: Told) -> None:
-        if told.kept:
-            made.append(told.kept)
-        loss = "" if math.isnan(told.loss) else f" · loss {told.loss:.4g}"
-        job.report(told.step, prepared.steps, f"step {told.step} of {prepared.steps}{loss}")
+    def show(progress: RunProgress) -> None:
+        if progress.kept:
+            made.append(progress.kept)
+        loss = "" if math.isnan(progress.loss) else f" · loss {progress.loss:.4g}"
+        job.report(progress.step, prepared.steps, f"step {progress.step} of {prepared.steps}{loss}")
 
     job.report(0, prepared.steps, "loading the original")
     try:
-        found = prepared.run(models.device, show, job.interrupted)
-        made = [*made, *(spec for spec in found if spec not in made)]
+        new_models = prepared.run(models.device, show, job.interrupted)
+        made = [*made, *(spec for spec in new_models if spec not in made)]
     finally:
         if add_to_study(study, asked.folder, made) is not None:
             studies.clear()
@@ -87,7 +93,7 @@ def _evaluate(study: Study, label: str, kept: Store, models: ModelPool, job: Job
         evaluate_models(study, kept, models, names, plan(study, kept, numerics(study), names), job)
 
 
-def go_on(
+def resume_run(
     name: str, study: Study, asked: Mapping[str, object], varied: Mapping[str, str], *, evaluate: bool
 ) -> str:
     """Queue a run again that was paused; why that cannot be, or "".
@@ -106,7 +112,7 @@ def go_on(
     retain = asked.get("retain")
     anchor = asked.get("anchor")
     settings = asked.get("settings")
-    again = Asked(
+    again = UnlearningRequest(
         str(asked["method"]),
         {str(key): str(value) for key, value in settings.items()} if isinstance(settings, dict) else {},
         int(str(asked["checkpoints"])),

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from backends.checkpoints.language_weights import WHOLE_NUMBERS, head_is_the_embedding
-from backends.checkpoints.loader_report import Loaded, refuse_unfit
+from backends.checkpoints.loader_report import LoadResult, refuse_incomplete
 from backends.checkpoints.mixing import mixed, with_changes
 from backends.checkpoints.tensors import read_header
 from backends.checkpoints.wrapped_names import unwrapped
@@ -48,9 +48,9 @@ def attach_between(
         )
     except (ValueError, TypeError, KeyError) as error:
         raise CheckpointError(
-            f"PEFT cannot mix these adapters ({str(error)[:200]})",
+            f"PEFT cannot combine these adapters ({str(error)[:200]})",
             where=name,
-            how="Merge them into folders of their own, and dial between those",
+            how="Merge each into a folder, and interpolate between those",
         ) from error
     family.module.eval().requires_grad_(False)
     family.adapters[name] = adapter
@@ -60,7 +60,7 @@ def between(origin: Family, end: Family, strength: float, *, where: str) -> Fami
     """A model between two full ones, with the origin's tokenizer; only tensors in which they differ are its own.
 
     Raises:
-        CheckpointError: the two have not the same tensors.
+        CheckpointError: the two do not have the same tensors.
     """
     changes = mixed(origin.module, end.module, strength, where=where)
     module = _tied_as(origin.module, with_changes(origin.module, changes))
@@ -85,14 +85,14 @@ def with_tensors(base: Family, file: Path, name: str, device: str) -> Family:
     }
     unexpected = tuple(sorted(shapes.keys() - ours.keys()))
     count = len(shapes) - len(other) - len(unexpected)
-    loaded = Loaded(
+    loaded = LoadResult(
         f"{count} changed tensors on the base",
         count,
         unexpected=unexpected,
         other_shape=tuple(sorted(other.values())),
         wrappers=names.wrappers,
     )
-    refuse_unfit(loaded, where, "Name the base that the file was made from in `source`")
+    refuse_incomplete(loaded, where, "Use the base that the file was made from as `source`")
     changes = {
         names.names[stored]: tensor.to(device).to(ours[names.names[stored]])
         for stored, tensor in load_file(file).items()

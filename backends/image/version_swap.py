@@ -1,4 +1,4 @@
-"""Versions that take turns in one set of modules: what they change lies on disk, and is in memory while they draw.
+"""Versions that share one set of modules: their changes lie on disk, and are swapped in while they sample.
 
 A file holds, bit by bit, where the version's tensors differ from the original's (exclusive or). Applied once, in place,
 it makes the original the version; applied again, the version the original, both exactly. Knows modules and tensors;
@@ -29,7 +29,7 @@ _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TensorDifference:
     """Where the bits of one tensor differ: its place in the file, and the tensor that it is applied to."""
 
     component: str
@@ -39,7 +39,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredVersion:
     """A version on disk.
 
     Attributes:
@@ -48,10 +48,10 @@ class Kept:
     """
 
     file: mmap.mmap
-    parts: tuple[Difference, ...]
+    parts: tuple[TensorDifference, ...]
 
 
-def keep(modules: Mapping[str, nn.Module], changes: States) -> Kept | None:
+def keep(modules: Mapping[str, nn.Module], changes: States) -> StoredVersion | None:
     """Write what a version changes of an original's modules; None where it cannot take turns.
 
     That is where the disk does not take it, or where it gives one tensor with two names two values.
@@ -68,15 +68,15 @@ def keep(modules: Mapping[str, nn.Module], changes: States) -> Kept | None:
         cache_folder().mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=cache_folder()) as file:
             for component, name, tensor, changed in pairs.values():
-                parts.append(Difference(component, name, file.tell(), tensor))
+                parts.append(TensorDifference(component, name, file.tell(), tensor))
                 file.write(memoryview((_bits(tensor) ^ _bits(changed)).cpu().contiguous().numpy()))
             file.flush()
-            return Kept(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), tuple(parts))
+            return StoredVersion(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), tuple(parts))
     except OSError:
         return None
 
 
-class Changes(NamedTuple):
+class TensorChanges(NamedTuple):
     """The tensors in which modules differ from a base's, and how many more differ by rounding only."""
 
     tensors: dict[str, dict[str, Tensor]]
@@ -87,7 +87,7 @@ def changes_between(
     base: Mapping[str, nn.Module],
     other: Mapping[str, nn.Module],
     stored: Mapping[str, torch.dtype] = MappingProxyType({}),
-) -> Changes | None:
+) -> TensorChanges | None:
     """What of modules differs from the base's in its tensors; None where anything else differs, too.
 
     Args:
@@ -109,22 +109,22 @@ def changes_between(
                 changes.setdefault(component, {})[name] = theirs[name]
             elif not torch.equal(tensor, theirs[name]):
                 rounded += 1
-    return Changes(changes, rounded)
+    return TensorChanges(changes, rounded)
 
 
-def tensors_of(kept: Kept) -> dict[str, dict[str, Tensor]]:
+def tensors_of(kept: StoredVersion) -> dict[str, dict[str, Tensor]]:
     """The version's changed tensors, as new ones; the modules stay the original's."""
-    found: dict[str, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for part in kept.parts:
         bits = _bits(part.tensor) ^ _read(kept, part)
-        found.setdefault(part.component, {})[part.name] = bits.view(part.tensor.dtype)
-    return found
+        states.setdefault(part.component, {})[part.name] = bits.view(part.tensor.dtype)
+    return states
 
 
 @contextmanager
-def inside(kept: Kept) -> Iterator[None]:
+def inside(kept: StoredVersion) -> Iterator[None]:
     """The modules are the version's meanwhile, and the original's afterwards, to the bit."""
-    applied: list[Difference] = []
+    applied: list[TensorDifference] = []
     try:
         for part in kept.parts:
             difference = _read(kept, part)
@@ -153,7 +153,7 @@ def _bits(tensor: Tensor) -> Tensor:
     return tensor.detach().view(_BITS[tensor.element_size()])
 
 
-def _read(kept: Kept, part: Difference) -> Tensor:
+def _read(kept: StoredVersion, part: TensorDifference) -> Tensor:
     tensor = part.tensor
     end = part.start + tensor.numel() * tensor.element_size()
     bits = torch.frombuffer(bytearray(kept.file[part.start : end]), dtype=_BITS[tensor.element_size()])

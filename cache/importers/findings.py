@@ -1,6 +1,6 @@
 """What reading other tools' files gives: runs, and a line for everything that could not be understood.
 
-Files are opened and numbers are told from other things by `backends.plain_files` alone.
+Files are opened and numbers are checked by `backends.plain_files` alone.
 """
 
 from __future__ import annotations
@@ -18,9 +18,18 @@ import numpy as np
 
 from backends.files.plain import NotPlain, number, parse_json, read_plain, storable
 from cache.analysis.statistics import bootstrap_interval
-from cache.store.results import Number, Result
+from cache.store.results import ImportedRun, MetricNumber
 
-__all__ = ["Found", "Said", "Unreadable", "mean_of", "moment", "number", "plain_settings", "read_object"]
+__all__ = [
+    "ImportFindings",
+    "Remark",
+    "UnreadableFile",
+    "iso_time",
+    "mean_of",
+    "number",
+    "plain_settings",
+    "read_object",
+]
 
 MOST_BYTES = 128 * 2**20
 """Of a result file, packed or unpacked; the largest that tools write are about 10 MB."""
@@ -32,7 +41,7 @@ MOST_SETTINGS, MOST_SEEN, MOST_DEPTH, MOST_TEXT = 400, 4000, 8, 500
 _DETAIL = re.compile(r"'[^']*'|\"[^\"]*\"|\d[\d.,]*")
 
 
-class Said(NamedTuple):
+class Remark(NamedTuple):
     """One thing that a person must know: of which file or folder, and what."""
 
     where: str
@@ -43,22 +52,22 @@ class Said(NamedTuple):
 
 
 @dataclass(slots=True)
-class Found:
+class ImportFindings:
     """What an import found.
 
     Attributes:
         results: runs.
         problems: files that could not be used, and why.
-        left_out: what was not understood in files that could be.
+        left_out: what was not recognised in files that could be.
         notes: what a reader of the numbers must know.
     """
 
-    results: list[Result] = field(default_factory=list)
-    problems: list[Said] = field(default_factory=list)
-    left_out: list[Said] = field(default_factory=list)
-    notes: list[Said] = field(default_factory=list)
+    results: list[ImportedRun] = field(default_factory=list)
+    problems: list[Remark] = field(default_factory=list)
+    left_out: list[Remark] = field(default_factory=list)
+    notes: list[Remark] = field(default_factory=list)
 
-    def add(self, other: Found) -> None:
+    def add(self, other: ImportFindings) -> None:
         """Take over what another reader found."""
         self.results += other.results
         self.problems += other.problems
@@ -67,27 +76,27 @@ class Found:
 
     def problem(self, where: object, what: str) -> None:
         """A file that could not be used."""
-        self.problems.append(Said(storable(str(where)), storable(what)))
+        self.problems.append(Remark(storable(str(where)), storable(what)))
 
     def leave_out(self, where: object, what: str) -> None:
         """Something that was not understood."""
-        self.left_out.append(Said(storable(str(where)), storable(what)))
+        self.left_out.append(Remark(storable(str(where)), storable(what)))
 
     def note(self, where: object, what: str) -> None:
         """Something that a reader of the numbers must know."""
-        self.notes.append(Said(storable(str(where)), storable(what)))
+        self.notes.append(Remark(storable(str(where)), storable(what)))
 
 
-class Unreadable(Exception):
+class UnreadableFile(Exception):
     """A file that cannot be used; the message is one line for a person, without the file's name."""
 
 
-def grouped(lines: Sequence[Said]) -> list[str]:
+def grouped(lines: Sequence[Remark]) -> list[str]:
     """Lines for people: those of the same kind become one, with a count and the first file.
 
     Of the same kind are those that differ in numbers and quoted texts only.
     """
-    kinds: dict[str, list[Said]] = {}
+    kinds: dict[str, list[Remark]] = {}
     for line in dict.fromkeys(lines):
         kinds.setdefault(_DETAIL.sub("#", line.what), []).append(line)
     said = []
@@ -99,7 +108,7 @@ def grouped(lines: Sequence[Said]) -> list[str]:
             said.append(f"{len(places)} files and folders: {first.what} (the first: {first.where})")
         else:
             said.append(
-                f"{len(places)} files and folders, each in its own numbers: {first.what} (the first: {first.where})"
+                f"{len(places)} files and folders, each with other numbers: {first.what} (the first: {first.where})"
             )
     return said
 
@@ -120,19 +129,19 @@ def read_text(path: Path) -> str:
     try:
         content = read_plain(path, MOST_BYTES, MOST_BYTES)
     except NotPlain as error:
-        raise Unreadable(str(error)) from error
+        raise UnreadableFile(str(error)) from error
     try:
         return content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unreadable("is not text in UTF-8") from error
+        raise UnreadableFile("is not text in UTF-8") from error
 
 
-def read_json(path: Path, found: Found | None = None) -> Any:
+def read_json(path: Path, findings: ImportFindings | None = None) -> Any:
     """The file's JSON; NaN and Infinity, which other tools write, are taken as such.
 
     Args:
         path: of the file.
-        found: told of names that an object holds twice with different values; such names are left out.
+        found: called for names that an object holds twice with different values; such names are left out.
 
     Raises:
         Unreadable: half a file, not JSON, not text, too large.
@@ -151,24 +160,24 @@ def read_json(path: Path, found: Found | None = None) -> Any:
     try:
         content = parse_json(text, once)
     except json.JSONDecodeError as error:
-        raise Unreadable(_broken(text, error)) from error
+        raise UnreadableFile(_broken(text, error)) from error
     except NotPlain as error:
-        raise Unreadable(str(error)) from error
-    if twice and found is not None:
-        found.leave_out(path, f"there twice with different values, so neither is used: {listed(twice)}")
+        raise UnreadableFile(str(error)) from error
+    if twice and findings is not None:
+        findings.leave_out(path, f"given twice with different values, so neither is used: {listed(twice)}")
     return content
 
 
-def read_object(path: Path, found: Found | None = None) -> dict[str, Any]:
+def read_object(path: Path, findings: ImportFindings | None = None) -> dict[str, Any]:
     """The same, where it must be an object."""
-    content = read_json(path, found)
+    content = read_json(path, findings)
     if not isinstance(content, dict):
         kinds = {list: "a list", str: "a text", bool: "a flag", type(None): "nothing"}
-        raise Unreadable(f"holds {kinds.get(type(content), 'a number')} where an object is expected")
+        raise UnreadableFile(f"holds {kinds.get(type(content), 'a number')} where an object is expected")
     return content
 
 
-def moment(seconds: object) -> str:
+def iso_time(seconds: object) -> str:
     """Seconds since 1970 as ISO 8601; "" for what is none (negative, beyond the year 9999)."""
     value = number(seconds)
     if math.isnan(value) or not 0 <= value <= LATEST:
@@ -176,7 +185,7 @@ def moment(seconds: object) -> str:
     return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
 
 
-def mean_of(values: Iterable[float], stated: float = math.nan) -> Number:
+def mean_of(values: Iterable[float], stated: float = math.nan) -> MetricNumber:
     """A metric from values of single examples, with a bootstrap interval.
 
     Args:
@@ -189,9 +198,9 @@ def mean_of(values: Iterable[float], stated: float = math.nan) -> Number:
         if not math.isfinite(mean):
             mean = math.nan
         if not math.isnan(stated) and not (abs(stated - mean) <= 1e-6 * max(1.0, abs(stated))):
-            return Number(stated, n=float(len(sample)) if len(sample) else math.nan)
+            return MetricNumber(stated, n=float(len(sample)) if len(sample) else math.nan)
         low, high = bootstrap_interval(sample) if not math.isnan(mean) else (math.nan, math.nan)
-    return Number(mean if math.isnan(stated) else stated, low, high, float(len(sample)))
+    return MetricNumber(mean if math.isnan(stated) else stated, low, high, float(len(sample)))
 
 
 def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
@@ -235,7 +244,7 @@ def _broken(text: str, error: json.JSONDecodeError) -> str:
     rest = text.rstrip()
     if not rest or not rest.endswith(("}", "]")):
         return (
-            "ends in the middle, as a file that was being written"
+            "is truncated, like a file that was still being written"
             if rest[:1] in ("", "{", "[")
             else _no(error)
         )

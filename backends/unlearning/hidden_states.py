@@ -10,7 +10,7 @@ from backends.errors import StudyError
 from backends.unlearning.text_batches import Batch
 
 
-class _Reached(Exception):
+class _LayerReached(Exception):
     """The layer has answered; nothing above it is needed."""
 
 
@@ -25,21 +25,21 @@ def hidden_after(model: nn.Module, batch: Batch, layer: int) -> Tensor:
         raise StudyError(
             f"there is no layer {layer}: the model has {len(layers)}, counted from 0", where="--set layer"
         )
-    found: list[Tensor] = []
+    tensors: list[Tensor] = []
 
     def keep(_: nn.Module, __: Any, output: Any) -> None:
-        found.append(output[0] if isinstance(output, tuple) else output)
-        raise _Reached
+        tensors.append(output[0] if isinstance(output, tuple) else output)
+        raise _LayerReached
 
     inputs = {"input_ids": batch.ids} if batch.states is None else {"inputs_embeds": batch.states}
     hook = layers[layer].register_forward_hook(keep)
     try:
         model(**inputs, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False)
-    except _Reached:
+    except _LayerReached:
         pass
     finally:
         hook.remove()
-    return found[0][:, -batch.targets.shape[1] :]
+    return tensors[0][:, -batch.targets.shape[1] :]
 
 
 def _layers(model: nn.Module) -> nn.ModuleList:
@@ -49,5 +49,5 @@ def _layers(model: nn.Module) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and len(module) == depth:
             return module
     raise StudyError(
-        "this architecture has no list of layers, so none can be steered", where=type(model).__name__
+        "this architecture has no list of layers, so RMU cannot be used", where=type(model).__name__
     )

@@ -22,7 +22,7 @@ def predictor(pipe: Any) -> Predict:
     """How this pipeline's denoiser is asked.
 
     Raises:
-        ModelError: a pipeline whose conditions are not known here.
+        ModelError: a pipeline whose conditions are not supported.
     """
     unet, transformer = getattr(pipe, "unet", None), getattr(pipe, "transformer", None)
     has_latents = hasattr(pipe, "patch") or getattr(pipe, "vae", None) is not None
@@ -37,7 +37,7 @@ def predictor(pipe: Any) -> Predict:
     if has_latents and asked is not None:
         return asked
     raise ModelError(
-        f"denoising losses of a {type(pipe).__name__} are not known here", how="Leave out [denoising]"
+        f"denoising losses of a {type(pipe).__name__} are not supported", how="Leave out [denoising]"
     )
 
 

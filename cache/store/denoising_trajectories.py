@@ -1,6 +1,6 @@
-"""How a picture forms: the clean picture that a model predicts at chosen steps, kept as one strip of frames.
+"""Denoising trajectories: the clean picture that a model predicts at chosen steps, kept as one strip of frames.
 
-Two models' strips from the same noise show where their ways part. One for each model, prompt, seed and setting; pages
+Two models' strips from the same noise show where they diverge. One for each model, prompt, seed and setting; pages
 read them without weights.
 """
 
@@ -26,7 +26,7 @@ from cache.store.reading import identity_to_read
 FRAMES = 10
 """At most so many frames of a picture are kept, evenly over its steps, the last among them."""
 
-PARTED = 0.05
+DIVERGENCE = 0.05
 """Root mean squared difference, 0 to 1, from which two frames are taken to show different pictures: it is about where a
 person sees it without looking for it."""
 
@@ -34,14 +34,14 @@ Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class DenoisingTrajectory:
     """Frames of one picture; `steps` are the numbers of the steps after which they were predicted."""
 
     steps: tuple[int, ...]
     frames: tuple[Pixels, ...]
 
 
-def make_film(
+def make_trajectory(
     study: Study,
     store: Store,
     pool: ModelPool,
@@ -51,7 +51,7 @@ def make_film(
     on_step: Callable[[PartialImage], None] = lambda _: None,
     stop: Stop = lambda: False,
 ) -> None:
-    """Draw one picture (first seed, or the probe's own) and keep how it formed, where that is not kept yet.
+    """Draw one picture (first seed, or the probe's own) and keep its denoising trajectory, where that is not kept yet.
 
     Raises:
         Cancelled: stopped; nothing is kept.
@@ -76,8 +76,10 @@ def make_film(
     store.put_values(store.register(context), {probe.digest(): _write(store, kept)})
 
 
-def film(study: Study, store: Store, model: str, probe: Probe, sampling: Sampling) -> Film | None:
-    """What is kept of how a picture formed, or None."""
+def stored_trajectory(
+    study: Study, store: Store, model: str, probe: Probe, sampling: Sampling
+) -> DenoisingTrajectory | None:
+    """What is kept of a denoising trajectory, or None."""
     try:
         mine = identity_to_read(study.model(model))
     except CheckpointError:
@@ -89,8 +91,8 @@ def film(study: Study, store: Store, model: str, probe: Probe, sampling: Samplin
     return next((each for each in films if each is not None), None)
 
 
-def distances(left: Film, right: Film) -> tuple[tuple[int, float], ...]:
-    """Step and root mean squared difference, 0 to 1, of the frames that both films have."""
+def distances(left: DenoisingTrajectory, right: DenoisingTrajectory) -> tuple[tuple[int, float], ...]:
+    """Step and root mean squared difference, 0 to 1, of the frames that both trajectories have."""
     theirs = dict(zip(right.steps, right.frames, strict=True))
     return tuple(
         (step, _distance(frame, theirs[step]))
@@ -99,7 +101,7 @@ def distances(left: Film, right: Film) -> tuple[tuple[int, float], ...]:
     )
 
 
-def parting(apart: Sequence[tuple[int, float]], threshold: float = PARTED) -> int | None:
+def divergence_step(apart: Sequence[tuple[int, float]], threshold: float = DIVERGENCE) -> int | None:
     """First step from which all later frames differ by more than the threshold; None where they end alike."""
     step = None
     for number, distance in reversed(apart):
@@ -136,8 +138,8 @@ def _write(store: Store, frames: Sequence[tuple[int, Pixels]]) -> dict[str, obje
     return {"steps": steps, "picture": store.put_picture(png)}
 
 
-def _read(store: Store, value: object) -> Film | None:
-    """None where there is none or its picture is gone or damaged: it is drawn again."""
+def _read(store: Store, value: object) -> DenoisingTrajectory | None:
+    """None if there is none or its picture is gone or damaged: it is drawn again."""
     if not isinstance(value, dict):
         return None
     try:
@@ -148,4 +150,4 @@ def _read(store: Store, value: object) -> Film | None:
         return None
     if strip is None or not steps or strip.shape[1] % len(steps):
         return None
-    return Film(steps, tuple(np.split(strip, len(steps), axis=1)))
+    return DenoisingTrajectory(steps, tuple(np.split(strip, len(steps), axis=1)))

@@ -1,4 +1,5 @@
-"""Pipelines that draw otherwise with the same weights: Safe Latent Diffusion, SAFREE's projection, negative prompts.
+"""Pipelines that sample differently with the same weights: Safe Latent Diffusion, SAFREE's projection, negative
+prompts.
 
 A pipeline makes its guided prediction as u + g (c - u), of an unconditional prediction u and a conditional one c. What
 is steered here is c, seen from outside of the pipeline's loop: its schedulers, previews and noise stay as they are.
@@ -23,7 +24,7 @@ from backends.study.inference import Inference, described
 
 
 @dataclass(frozen=True, slots=True)
-class Safety:
+class SafetySettings:
     """Numbers of Safe Latent Diffusion.
 
     Attributes:
@@ -41,12 +42,12 @@ class Safety:
     beta: float
 
 
-SLD: Mapping[str, Safety] = MappingProxyType(
+SLD: Mapping[str, SafetySettings] = MappingProxyType(
     {
-        "weak": Safety(15, 20, 0.0, 0.0, 0.0),
-        "medium": Safety(10, 1000, 0.01, 0.3, 0.4),
-        "strong": Safety(7, 2000, 0.025, 0.5, 0.7),
-        "max": Safety(0, 5000, 1.0, 0.5, 0.7),
+        "weak": SafetySettings(15, 20, 0.0, 0.0, 0.0),
+        "medium": SafetySettings(10, 1000, 0.01, 0.3, 0.4),
+        "strong": SafetySettings(7, 2000, 0.025, 0.5, 0.7),
+        "max": SafetySettings(0, 5000, 1.0, 0.5, 0.7),
     }
 )
 """Hyp-Weak to Hyp-Max of Schramowski et al. 2023 as in diffusers' `SafetyConfig`; other code has 200 for weak's 20."""
@@ -55,8 +56,8 @@ SLD: Mapping[str, Safety] = MappingProxyType(
 LEAST_NOISE = 1e-6
 
 
-def safety_guidance(
-    text: Tensor, empty: Tensor, concept: Tensor, momentum: Tensor, safety: Safety
+def sld_guidance(
+    text: Tensor, empty: Tensor, concept: Tensor, momentum: Tensor, safety: SafetySettings
 ) -> tuple[Tensor, Tensor]:
     """What SLD takes away from the text's prediction, and the momentum afterwards (equations 4 to 8 of the paper).
 
@@ -69,21 +70,21 @@ def safety_guidance(
     return taken, safety.beta * momentum + (1 - safety.beta) * taken
 
 
-def check_way(pipe: Any, inference: Inference, where: str) -> None:
-    """Refuse a way of drawing that this pipeline does not have.
+def check_inference(pipe: Any, inference: Inference, where: str) -> None:
+    """Refuse a way of sampling that this pipeline does not have.
 
     Raises:
         CheckpointError: SLD or SAFREE for a pipeline that makes no guided prediction of the known form.
     """
     if inference.sld and not _steerable(pipe):
         raise CheckpointError(
-            f"SLD steers the noise that Stable Diffusion 1, 2 and XL predict, and this is a {type(pipe).__name__}",
+            f"SLD supports Stable Diffusion 1, 2 and XL, and this is a {type(pipe).__name__}",
             where=where,
-            how="Leave out `sld`, or take a negative prompt where the pipeline has one",
+            how="Remove `sld`, or use a negative prompt if the pipeline has one",
         )
     if inference.safree and not _steerable(pipe):
         raise CheckpointError(
-            f"SAFREE projects CLIP's text states of Stable Diffusion 1, 2 and XL, and this is a {type(pipe).__name__}",
+            f"SAFREE supports Stable Diffusion 1, 2 and XL, and this is a {type(pipe).__name__}",
             where=where,
             how="Leave out `safree`",
         )
@@ -99,13 +100,13 @@ def without_effect(pipe: Any, inference: Inference, negative: str, guidance: flo
     together = " and ".join(what)
     has = "have" if len(what) > 1 else "has"
     if negative and not takes_negative(pipe):
-        return f"{type(pipe).__name__} draws without a negative prompt, so {what[0]} has no effect"
+        return f"{type(pipe).__name__} has no negative prompt, so {what[0]} has no effect"
     if not is_guided(pipe, guidance):
-        return f"at guidance {guidance:g} nothing is guided away from, so {together} {has} no effect"
+        return f"at guidance {guidance:g} there is no guidance, so {together} {has} no effect"
     if sld is not None and steps <= sld.warmup:
         return (
-            f"SLD {inference.sld} begins after {sld.warmup} steps, and with {steps} steps it has no effect: draw with "
-            "more (the authors draw 50)"
+            f"SLD {inference.sld} begins after {sld.warmup} steps, and with {steps} steps it has no effect: use more "
+            "steps (the authors use 50)"
         )
     return ""
 
@@ -117,14 +118,14 @@ def takes_negative(pipe: Any) -> bool:
 
 
 def guided(pipe: Any, inference: Inference, prompts: Sequence[str], guidance: float) -> Any:
-    """The pipeline for one call with these prompts, steered as asked; the very pipeline where nothing is to do.
+    """The pipeline for one call with these prompts, steered as asked; the pipeline itself if there is nothing to do.
 
     Its weights are the pipeline's. It must not be called twice: SLD's momentum is one call's.
     """
     if not inference.sld and not inference.safree:
         return pipe
     steered = copy.copy(pipe.unet)
-    steered.forward = _Steered(
+    steered.forward = _SteeredDenoiser(
         pipe.unet,
         pipe.scheduler,
         guided=is_guided(pipe, guidance),
@@ -140,7 +141,7 @@ def guided(pipe: Any, inference: Inference, prompts: Sequence[str], guidance: fl
     return other
 
 
-class _Steered:
+class _SteeredDenoiser:
     """A denoiser's forward whose conditional half is steered; all else is as the denoiser says it."""
 
     def __init__(
@@ -150,7 +151,7 @@ class _Steered:
         *,
         guided: bool,
         conditional_first: bool,
-        safety: Safety | None,
+        safety: SafetySettings | None,
         concept: tuple[Tensor, Tensor | None] | None,
         projections: Sequence[Projection],
     ) -> None:
@@ -195,7 +196,7 @@ class _Steered:
         ):  # pure noise: what is predicted says nothing of it, so nothing is steered
             return whole
         momentum = torch.zeros_like(text) if self._momentum is None else self._momentum
-        taken, self._momentum = safety_guidance(
+        taken, self._momentum = sld_guidance(
             text * noise, empty * noise, concept * noise, momentum, self._safety
         )
         if self._calls <= self._safety.warmup:
