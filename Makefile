@@ -5,6 +5,8 @@
 # make demo-pack   rebuild the demo from nothing: models, unlearning, evidence (hours of CPU; goes on where it stopped)
 
 ARGS ?=
+# Two processes: much of the browser tests is waiting for a server. A file of tests stays in one of them.
+WORKERS ?= -n 2 --dist loadfile
 BIN := .venv/bin
 # Idle threads of torch would otherwise spin and take the cores from the browser and the server.
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -17,10 +19,10 @@ dashboard: .venv/.prepared
 
 test: check chromium .venv/.prepared
 	@mkdir -p artefacts
-	$(BIN)/pytest --junitxml=artefacts/tests.xml
+	$(BIN)/pytest $(WORKERS) --junitxml=artefacts/tests.xml
 
 test-fast: .venv/.installed-test
-	$(BIN)/pytest -m "not browser and not demo and not benchmark"
+	$(BIN)/pytest $(WORKERS) -m "not browser and not demo and not benchmark"
 
 check: .venv/.installed-test
 	$(BIN)/ruff check .

@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 HERE = Path(__file__).parent
 CACHE = pytest.StashKey[tempfile.TemporaryDirectory[str]]()
+
+
+settings.register_profile("busy machine", deadline=None)  # no test depends on speed
+settings.load_profile("busy machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
