@@ -85,7 +85,7 @@ def asked(folder: Path, *rows: Mapping[str, Any]) -> str:
         ("a.csv", FRAME.to_csv(index=False).encode("utf-16"), "UTF-16"),
         ("a.csv", FRAME.to_csv(index=False).encode("utf-16-le"), "UTF-16-LE without BOM"),
         ("a.jsonl", LINES.encode("utf-32"), "UTF-32"),
-        ("a.jsonl.gz", gzip.compress(LINES.encode()), "unpacked from .gz"),
+        ("a.jsonl.gz", gzip.compress(LINES.encode(), mtime=0), "unpacked from .gz"),
         ("a.jsonl.xz", lzma.compress(LINES.encode()), "unpacked from .xz"),
         ("a.jsonl.bz2", bz2.compress(LINES.encode()), "unpacked from .bz2"),
         (
@@ -93,7 +93,7 @@ def asked(folder: Path, *rows: Mapping[str, Any]) -> str:
             pa.compress(FRAME.to_csv(index=False).encode(), "zstd", asbytes=True),
             "unpacked from .zst",
         ),
-        ("a.json.gz", gzip.compress(json.dumps({"data": ROWS}).encode()), "JSON, rows under data"),
+        ("a.json.gz", gzip.compress(json.dumps({"data": ROWS}).encode(), mtime=0), "JSON, rows under data"),
     ],
 )
 def test_rows_are_found_in_whatever_holds_them_and_it_is_said(
@@ -123,7 +123,7 @@ def test_tables_of_arrow_are_read(tmp_path: Path, name: str) -> None:
     else:
         pyarrow.parquet.write_table(table, path.with_name("a.parquet"))
         if name.endswith("gz"):
-            path.write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes()))
+            path.write_bytes(gzip.compress((tmp_path / "a.parquet").read_bytes(), mtime=0))
     found = inspect_probes(path, "forget")
     assert [p.answer for p in found.probe_set.probes] == [row["answer"] for row in ROWS]
     assert found.columns["__index_level_0__"] == "left out: row numbers"
