@@ -193,7 +193,7 @@ def _card(card: MetricCard) -> Iterator[str]:
         "Ideal": card.ideal,
         "Needs": ", ".join(card.needs) or "nothing else",
         "Source": card.source,
-        "Trust": card.trust or "not tested by anybody that we know of",
+        "Trust": card.trust or "no published test known",
     }
     yield f"### {card.title}"
     yield ""

@@ -85,7 +85,8 @@ class Pictures:
         originals: seed -> what the original made from the same noise.
         forgotten: domain -> concept that was to be forgotten.
         pixels: reads an image, uint8 (H, W, 3); None where its file is gone.
-        features: what networks made of images, prompts and pairs: (kind, subject of `backends.features`) -> shape (D,).
+        features: what networks made of images, prompts and pairs: (kind, subject) -> shape (D,), see
+            `backends.image.networks.named`.
     """
 
     probe: Probe

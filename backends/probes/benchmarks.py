@@ -2,7 +2,7 @@
 
 Only whole shapes are recognised; a column that merely has one of these names stays what it is. Files of TOFU, WMDP and
 MMLU need no shape: their columns are known by name. What a column becomes that starts with `#` is decided
-in `probe_columns`.
+in `columns.py`.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ SHAPES: Mapping[str, BenchmarkShape] = MappingProxyType(
         ),
         "LUME": _shape("input output task", {"input": "prompt", "output": "answer"}, "task"),
         # the lists of UnlearnDiffAtk, Ring-A-Bell and Six-CD, and I2P as they have it; their seeds and guidance become
-        # tags where they are not what the pictures are drawn with (see `probe_settings`)
+        # tags where they are not what the pictures are drawn with (see `settings.py`)
         ATTACKS: _shape(
             "case_number prompt evaluation_seed",
             {"case_number": "id", "target": "subject"},

@@ -1,4 +1,4 @@
-"""What the values of a whole probe file tell about its columns, where names do not: see `probe_columns.ColumnFacts`."""
+"""What the values of a whole probe file tell about its columns, where names do not: see `columns.ColumnFacts`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The names that columns of questions and answers go by: ours, TOFU's and those that people use otherwise.
 
-What a file's columns become is decided in `probe_columns`, from all of its names together.
+What a file's columns become is decided in `columns.py`, from all of its names together.
 """
 
 from __future__ import annotations

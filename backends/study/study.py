@@ -52,13 +52,13 @@ class ModelSpec:
         part: original, retained (retrained without the forget set) or unlearned.
         source: folder, hub id (`hf://owner/name` or `owner/name`) or `package:NAME/FILE.gguf` of the (base) model.
         adapter: PEFT folder or hub id on top of `source`, or None.
-        weights: file or folder (or `hf://owner/name/path`) with tensors that replace some of `source` (image models),
-            in any shape that `backends/image/checkpoints/version_shapes.py` knows, or None.
+        weights: file or folder (or `hf://owner/name/path`) with tensors that replace some of `source`,
+            in any of the documented formats, or None.
         subfolder: folder inside a hub id or a pipeline folder that holds the weights, or "".
         revision: hub revision, or "".
         method: name of the unlearning method ("NPO"), or "".
         step: position along the method's trajectory (optimiser steps), or None.
-        fingerprint: declared identity of weights that are not here; such a model is replay-only when its files are
+        fingerprint: declared identity of weights that are not here; such a model is recorded only when its files are
             missing, and is checked against the files when they are there.
         note: free text shown with the model.
         quantization: "nf4" (4 bits) or "int8" (8 bits) loads a language model quantised by bitsandbytes, or "".
@@ -255,7 +255,7 @@ class Sampling:
     Attributes:
         steps: of the scheduler, for one picture.
         guidance: scale of classifier-free guidance.
-        size: side in pixels, or width and height; None is the model's own.
+        size: side in pixels, or width and height; left out, the model's own.
         seeds: one picture for each.
         negative_prompt: of all models that have none of their own, "" for the empty prompt.
         scheduler: instead of each pipeline's own, by name ("DPM++ 2M Karras"), or "".
@@ -393,7 +393,7 @@ class Study:
         denoising: real pictures on which denoising losses are measured, or None.
         features: networks that look at pictures beside the judges.
         date: the date that chat templates print ("2025-01-31"); "" is the template's own date, or
-            `chat_template.PINNED_DATE`, never today's.
+            2024-07-26, never today's.
     """
 
     name: str

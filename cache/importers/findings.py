@@ -1,6 +1,6 @@
 """What reading other tools' files gives: runs, and a line for everything that could not be understood.
 
-Files are opened and numbers are checked by `backends.plain_files` alone.
+Files are opened and numbers are checked by `backends.files.plain` alone.
 """
 
 from __future__ import annotations

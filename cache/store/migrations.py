@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Table, delete, inspect, select, text
 
 from backends.files.disk import kept
 from cache.store import schema
@@ -56,6 +56,16 @@ def migrate(database: Database, tell: Tell) -> None:
                     step.run(connection, folder, tell)
                 database.set_schema_version(connection, step.version)
     _tidy_up(database, tell)
+
+
+def add_column(connection: Connection, table: Table, name: str) -> None:
+    """Give a table of an older store one of its columns, empty in every row; nothing is done where it is there.
+
+    A store so old that a step made the whole table has the column already.
+    """
+    if name not in {column["name"] for column in inspect(connection).get_columns(table.name)}:
+        kind = table.c[name].type.compile(connection.dialect)
+        connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {name} {kind}"))
 
 
 def _add_later_tables(connection: Connection, _folder: Path, _tell: Tell) -> None:

@@ -137,4 +137,4 @@ features = Table(
     Column("vector", BLOB, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What a network makes of a picture, a prompt or a pair of pictures (`backends.features`): float32, little-endian."""
+"""What a network makes of a picture, a prompt or a pair of pictures: float32, little-endian."""

@@ -23,7 +23,7 @@ _BATCH = 32
 
 
 class ClipFeatures:
-    """A `backends.features.PicturesAndTexts` around transformers' CLIP.
+    """A `backends.image.networks.named.PicturesAndTexts` around transformers' CLIP.
 
     Args:
         model: transformers' CLIPModel.

@@ -200,7 +200,7 @@ class InceptionV3(nn.Module):
 
 
 class InceptionFeatures:
-    """A `backends.features.PictureFeatures`: pictures are resized as pytorch-fid resizes them."""
+    """A `backends.image.networks.named.PictureFeatures`: pictures are resized as pytorch-fid resizes them."""
 
     def __init__(self, model: InceptionV3, device: str, notes: Sequence[str] = ()) -> None:
         self.notes = tuple(notes)

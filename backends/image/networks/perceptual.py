@@ -26,7 +26,7 @@ _ONLY_TENSORS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class PerceptualDistances:
-    """A `backends.features.PictureDistances`.
+    """A `backends.image.networks.named.PictureDistances`.
 
     Args:
         model: takes two batches in -1..1, shape (B, 3, H, W); returns distances, shape (B, 1, 1, 1).

@@ -112,6 +112,9 @@ def assert_holds_what_it_held(store: Store, told: dict[str, dict[str, Any]]) -> 
             found = model_check(study, store, name)
             assert found is not None and json.loads(json.dumps(found.as_json())) == check
         frame = scoreboard(study, store).frame
+        at = wanted["scoreboard"]["columns"].index("metric")  # a metric that came later is no loss
+        frame = frame[frame["metric"].isin({row[at] for row in wanted["scoreboard"]["data"]})]
+        frame = frame.reset_index(drop=True)
         assert json.loads(frame.to_json(orient="split", double_precision=15)) == wanted["scoreboard"]
         assert [None if v != v else float(v).hex() for v in frame["value"]] == wanted["values"]
     images = image_study(told["Images"]["fingerprints"])
@@ -256,9 +259,7 @@ migrations._tidy_up = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.parametrize(
-    ("kill", "version"), [(KILLED_BEFORE, SCHEMA_VERSION - 1), (KILLED_AFTER, SCHEMA_VERSION)]
-)
+@pytest.mark.parametrize(("kill", "version"), [(KILLED_BEFORE, 2), (KILLED_AFTER, SCHEMA_VERSION)])
 def test_a_kill_at_any_moment_loses_nothing(old: Path, kill: str, version: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", kill + OPEN, str(old)], cwd=ROOT, capture_output=True, text=True, check=False
