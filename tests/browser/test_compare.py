@@ -170,7 +170,7 @@ def test_a_prompt_that_no_model_here_can_answer_is_refused_in_place(page: Page, 
     prompt = prompt_box(page)
     prompt.fill("Something that was never asked")
     page.get_by_role("button", name="Run").click()
-    expect(page.get_by_role("alert")).to_contain_text("weights on this machine")
+    expect(page.get_by_role("alert")).to_contain_text("not on this machine")
     prompt.fill("   ")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("The prompt is empty")

@@ -174,7 +174,8 @@ def test_names_from_files_are_text_and_nothing_else(page: Page, board: Dashboard
     expect(page.get_by_text(f"<i>evil · protocol as in evil.csv · <b>{evil} · step 2")).to_be_visible()
     for view in ("Table", "Parallel", "Agreement"):
         open_page(page, board, f"?layer=%3Ci%3Eevil&chart={view}")
-        expect((plot(page) if view == "Parallel" else tables(page)).first).to_be_visible()
+        if view != "Agreement":
+            expect((plot(page) if view == "Parallel" else tables(page)).first).to_be_visible()
         expect(page.locator("img[src='x']")).to_have_count(0)
 
 

@@ -290,7 +290,7 @@ def test_unlearnboard_probes_shows_how_a_file_will_be_read(
     assert "JSON Lines; UTF-8; read as probes for language models" in told[2]
     assert [line.split() for line in told[3:6]] == [
         ["question", "->", "prompt"],
-        ["truth", "->", "label,", "neither", "asked", "nor", "scored"],
+        ["truth", "->", "label,", "not", "used", "for", "scoring"],
         ["spans", "->", "left", "out:", "lists", "or", "objects"],
     ]
     assert cli.run(["probes", str(path), "--columns", "truth=answer", "--json"]) == 0

@@ -36,7 +36,9 @@ def test_there_are_ten_and_all_that_they_name_is_there() -> None:
     assert len(paths) > 15
     assert not [path for path in paths if not (ROOT / path).exists()]
     for name, path in re.findall(r"`([A-Za-z_]+)` \(`([\w/]+\.py)`\)", RECIPES):
-        assert re.search(rf"(?m)^(class |def )?{name}\b", (ROOT / path).read_text("utf-8")), f"{path} has no {name}"
+        assert re.search(rf"(?m)^(class |def )?{name}\b", (ROOT / path).read_text("utf-8")), (
+            f"{path} has no {name}"
+        )
 
 
 def test_a_pair_of_axes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_a_declared_fingerprint_stands_for_missing_files_and_is_checked_against_
     assert not available(gone)
     assert identity(gone) == identity(spec(base))
     inspect(gone, "text")
-    with pytest.raises(CheckpointError, match="declares"):
+    with pytest.raises(CheckpointError, match="do not match the `fingerprint`"):
         identity(spec(base, fingerprint="something-else"))
 
 

@@ -172,7 +172,7 @@ def test_a_resized_embedding_whose_head_is_not_stored_is_refused(tmp_path: Path)
     adapter = write_adapter(base, tmp_path / "adapter", "bias all", rows=261)
     change_tensors(adapter, lambda t: {name: value for name, value in t.items() if "lm_head" not in name})
     models = LanguageModels("cpu")
-    with pytest.raises(CheckpointError, match=r"another number of tokens .* lm_head\.weight is not stored"):
+    with pytest.raises(CheckpointError, match=r"another vocabulary size .* lm_head\.weight is not stored"):
         models.add(specs(base, adapter)[1])
 
 

@@ -197,7 +197,7 @@ def test_a_model_whose_files_are_not_here_is_shown_as_it_was_recorded(base: Path
     assert problem(away.models[1], away) is None
     assert note(away) == ""
     turned = Study("study", "text", (replace(declared[0], source=str(tmp_path / "gone")), declared[1]), ())
-    assert "the original is not here" in str(problem(turned.models[1], turned))
+    assert "the original is not on this machine" in str(problem(turned.models[1], turned))
 
 
 def test_a_tokenizer_that_does_not_load_is_named(base: Path, tmp_path: Path) -> None:

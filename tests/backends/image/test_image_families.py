@@ -182,7 +182,7 @@ def test_tensors_that_fit_two_text_encoders_are_not_guessed_at(tmp_path: Path) -
     moved = {name: tensor + 1 for name, tensor in state.items() if "position_ids" not in name}
     save_file(moved, tmp_path / "text.safetensors")
     models = DiffusionModels("cpu", "float32")
-    with pytest.raises(CheckpointError, match="tensors fit text_encoder and text_encoder_2 alike"):
+    with pytest.raises(CheckpointError, match="tensors fit text_encoder and text_encoder_2 equally well"):
         models.add(ModelSpec("A", "unlearned", str(folder), weights=str(tmp_path / "text.safetensors")))
     save_file(tiny.prefixed(moved, "text_encoder_2."), tmp_path / "named.safetensors")
     models.add(ModelSpec("B", "unlearned", str(folder), weights=str(tmp_path / "named.safetensors")))

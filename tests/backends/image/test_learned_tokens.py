@@ -188,7 +188,7 @@ def test_a_file_without_a_name_for_its_token_is_called_by_its_own(tmp_path: Path
     [
         (lambda p: torch.save({"<neon>": vectors(1, 8)}, p), "", "have 8 numbers, and the model's 16"),
         (lambda p: torch.save({"<neon>": vectors(1) * torch.nan}, p), "", "NaN or infinite"),
-        (lambda p: torch.save({"<neon>": vectors(1)}, p), "a", "knows 'a' already"),
+        (lambda p: torch.save({"<neon>": vectors(1)}, p), "a", "already has the token 'a'"),
         (lambda p: torch.save({"<a>": vectors(1), "<b>": vectors(2)}, p), "<c>", "it holds 2 tokens"),
         (
             lambda p: torch.save({"unet.conv_in.weight": vectors(1)}, p),

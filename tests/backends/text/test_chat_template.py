@@ -130,7 +130,7 @@ def test_filters_tags_and_functions_are_those_of_transformers() -> None:
 
 @pytest.mark.parametrize("source", ["{{ ['a', 'b'] | random }}", "{{ lipsum() }}"])
 def test_a_template_that_draws_at_random_is_refused(source: str) -> None:
-    with pytest.raises(TemplateError, match="at random"):
+    with pytest.raises(TemplateError, match="random values"):
         asked(source)
 
 
@@ -151,9 +151,9 @@ def test_dates_are_in_english_and_utc_whatever_the_machine_says(tmp_path: Path) 
         "import locale, time\n"
         "try: locale.setlocale(locale.LC_ALL, '')\n"
         "except locale.Error: pass\n"
-        "from backends.text.rendering import asked_anew\nfrom pathlib import Path\nimport sys\n"
+        "from backends.text.rendering import rendering_digest\nfrom pathlib import Path\nimport sys\n"
         "from tests.backends.text.test_chat_template import CLOCK, asked\n"
-        "print(asked(CLOCK), asked_anew(Path(sys.argv[1]), 'corrected'))\n"
+        "print(asked(CLOCK), rendering_digest(Path(sys.argv[1]), 'corrected'))\n"
     )
     folder = folder_with(CLOCK, tmp_path / "clock")
     said = set()
@@ -280,7 +280,7 @@ def test_open_unlearning_asks_as_before_but_for_a_clock(tmp_path: Path) -> None:
         (TURNS, "", []),
         (CLOCK, "", ["prints a date; it is set to 2024-07-26"]),
         (FIXED_DEFAULT, "", ["prints a date; it is set to 2024-07-26"]),
-        (THINKING, "", ["behind '\\n</think>\\n\\n'"]),
+        (THINKING, "", ["after '\\n</think>\\n\\n'"]),
         (TURNS, "<|im_start|>{prompt}", ["it is there once"]),
         (TURNS, "Q: {prompt}", []),
     ],

@@ -121,7 +121,7 @@ def test_names_wrapped_by_training_are_read_as_what_they_are(
     assert logprobs(folder) == logprobs(whole)
     told = said(folder)
     assert all(wrapper in told for wrapper in wrappers)
-    assert "taken away from the names" in told
+    assert "removed from the names" in told
 
 
 def test_names_without_the_bodys_prefix_are_read(whole: Path, tmp_path: Path) -> None:

@@ -380,7 +380,7 @@ def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
     for _ in range(2):  # the second time nothing but that probe is left
         pool = CountingPool()
         with pytest.raises(
-            ModelError, match=r"^odd, probe endless: 1 probe left out with Original, everything"
+            ModelError, match=r"^odd, probe endless: 1 probe left out with Original; everything"
         ) as e:
             evaluate(EvaluationContext.of(study, store, pool), ["Original"], on_progress=seen.append)
         assert "context" in str(e.value)
@@ -396,7 +396,7 @@ def test_a_probe_that_is_too_long_is_named_and_everything_else_is_evaluated(
 def test_what_another_process_stored_meanwhile_is_not_computed_again(
     tiny_study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cache.evaluate.evaluation.in_turns", at_once)
+    monkeypatch.setattr("cache.evaluate.evaluation.one_process_each", at_once)
     pool = CountingPool()
     other = open_store(store.path)
     done: list[Progress] = []

@@ -206,7 +206,7 @@ def test_a_picture_deleted_by_hand_is_made_again_by_the_next_run(study: Study, s
 def test_pictures_another_process_made_meanwhile_are_not_made_again(
     study: Study, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cache.evaluate.evaluation.in_turns", at_once)
+    monkeypatch.setattr("cache.evaluate.evaluation.one_process_each", at_once)
     pool, other = PaintingPool(), open_store(store.path)
     said: list[Progress] = []
 

@@ -22,11 +22,11 @@ from tests.cache.evaluate.test_evaluation import CountingPool
 HOLD = """
 import sys, time
 from pathlib import Path
-from cache.evaluate.model_locks import in_turns
+from cache.evaluate.model_locks import one_process_each
 def work(_):
     print("mine", flush=True)
     time.sleep(60)
-in_turns(Path(sys.argv[1]), ["a"], str, work, lambda: False)
+one_process_each(Path(sys.argv[1]), ["a"], str, work, lambda: False)
 """
 
 

@@ -204,7 +204,7 @@ def test_every_run_says_which_date_was_told(folder: Path, tmp_path: Path) -> Non
     evaluate(EvaluationContext.of(replace(asked, models=twice[:1]), store, ModelPool("cpu")))
     runs = store.runs(asked.name)
     assert len(runs) == 2
-    assert all(sum("it is told 2024-07-26" in note for note in run.notes) == 1 for run in runs)
+    assert all(sum("it is set to 2024-07-26" in note for note in run.notes) == 1 for run in runs)
     # The second model equals the first: nothing is missing, on whatever day it is asked.
     assert plan(asked, store, "float32").missing == 0
     assert plan(replace(asked, date="2025-01-31"), store, "float32").missing == 8
