@@ -43,14 +43,6 @@ def attack_key(role: str, attack: str) -> str:
     return str(MetricKey(role, attack, kind="score"))
 
 
-@dataclass(frozen=True, slots=True)
-class ModelEvidence:
-    """What the store knows of one model: its contexts of one arithmetic, and a stamp of the evidence in them."""
-
-    spec: ModelSpec
-    stamp: str
-
-
 def role_probes(study: Study) -> dict[str, list[Probe]]:
     """Probes of each role over all probe sets, each id once, in the order of the study."""
     roles: dict[str, dict[str, Probe]] = {}

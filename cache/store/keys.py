@@ -114,21 +114,6 @@ class Context:
         return _context_key(self)
 
 
-def context_key(
-    kind: Kind,
-    *,
-    fingerprint: str,
-    tokenizer: str,
-    protocol: str,
-    settings: Mapping[str, object],
-    numerics: str,
-) -> str:
-    """Key of a context under the current version of the code."""
-    return Context(
-        kind, fingerprint, tokenizer, protocol, canonical(settings), numerics, CODE_VERSION[kind]
-    ).key
-
-
 def text_protocol(protocol: ProtocolName, asked: str = "") -> str:
     """Name and version of a way of asking; `asked`: see `backends.text.rendering.asked_anew`."""
     return f"{TEXT_PROTOCOLS[protocol]} {asked}".rstrip()

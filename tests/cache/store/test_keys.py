@@ -32,18 +32,6 @@ def test_no_part_is_forgotten_by_the_test_above() -> None:
     assert set(CHANGED) == set(Context.__slots__)
 
 
-def test_context_key_is_the_key_of_the_context_under_the_current_code() -> None:
-    key = keys.context_key(
-        "scores",
-        fingerprint="weights",
-        tokenizer="tokenizer",
-        protocol="corrected/1",
-        settings={},
-        numerics="float32",
-    )
-    assert key == replace(CONTEXT, code_version=keys.CODE_VERSION["scores"]).key
-
-
 def test_parts_cannot_run_into_each_other() -> None:
     assert (
         replace(CONTEXT, fingerprint="ab", tokenizer="c").key

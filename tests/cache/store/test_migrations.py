@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Column, MetaData, String, Table, create_engine, select, text
 
 from backends.errors import StoreError
 from backends.study import (
@@ -41,6 +42,7 @@ from cache.store.denoising import denoising_of
 from cache.store.denoising_trajectories import stored_trajectory
 from cache.store.judge_checks import judge_accuracy
 from cache.store.merge import merge
+from cache.store.migrations import add_column
 from cache.store.model_checks import model_check
 from cache.store.other import opened
 from cache.store.schema import SCHEMA_VERSION
@@ -350,3 +352,15 @@ def test_what_was_in_files_comes_along_when_caches_are_merged(old: Path, tmp_pat
     merge(mine, theirs)
     assert_holds_what_it_held(mine, expected(old))
     assert merge(mine, theirs).taken == 0
+
+
+def test_a_column_is_added_once_and_rows_stay() -> None:
+    engine = create_engine("sqlite://")
+    now = Table("things", MetaData(), Column("name", String), Column("remark", String))
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE things (name VARCHAR)"))
+        connection.execute(text("INSERT INTO things VALUES ('a')"))
+        for _ in range(2):  # as where an earlier step made the whole table already
+            add_column(connection, now, "remark")
+        assert connection.execute(select(now)).one() == ("a", None)
+    engine.dispose()
