@@ -98,7 +98,7 @@ def test_another_protocol_has_its_own_evidence_and_stands_in_the_link(page: Page
 
 def test_a_protocol_that_there_is_not_is_said(page: Page, board: Dashboard) -> None:
     page.goto(f"{board.url}/tradeoffs?protocol=mused")
-    expect(page.get_by_text("the protocol musedis unknown")).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Unknown protocol mused in the link")).to_be_visible(timeout=60_000)
 
 
 def test_a_retained_model_is_chosen_on_the_spot(page: Page, board: Dashboard) -> None:

@@ -38,7 +38,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def base(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """`pip install unlearnboard` for somebody who has packages called as our folders are, installed and at work."""
+    """`pip install unlearnboard` for somebody who has packages called as our folders are, installed and running."""
     with zipfile.ZipFile(wheel) as archive:
         name = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         stated = Parser().parsestr(archive.read(name).decode()).get_all("Requires-Dist") or []

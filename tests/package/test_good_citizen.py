@@ -54,7 +54,7 @@ def test_nothing_of_theirs_is_shadowed(base: Environment, base_cache: Path) -> N
         "import app, backends, cache\n"
         "print(app.WHOSE, backends.WHOSE, cache.WHOSE, path == sys.path, sep='; ')\n"
     )
-    assert base.python(code, cache=base_cache).strip() == "; ".join(["theirs, at work"] * 3 + ["True"])
+    assert base.python(code, cache=base_cache).strip() == "; ".join(["theirs, running"] * 3 + ["True"])
 
 
 @pytest.mark.parametrize("command", [("unlearnboard",), ("python", "-m", "unlearnboard")])

@@ -68,7 +68,7 @@ def _results(
         if was_active:
             return
         st.info(
-            "The denoising trajectories of these two pictures was not generated yet."
+            "The denoising trajectories of these two pictures have not been generated yet."
             if here
             else "Weights of one of the two models are not on this machine, so its denoising trajectory "
             "cannot be generated.",

@@ -83,7 +83,7 @@ def test_an_answer_without_a_token_is_refused_as_in_scoring(models: LanguageMode
 def test_a_quantised_model_has_no_gradients(folder: Path) -> None:
     models = LanguageModels("cpu")
     models.add(ModelSpec("small", "original", str(folder / "base"), quantization="nf4"))
-    with pytest.raises(ModelError, match="quantised weights have no gradients"):
+    with pytest.raises(ModelError, match="Quantised weights have no gradients"):
         list(models.gradient_norms("small", ITEMS, lambda: False))
 
 

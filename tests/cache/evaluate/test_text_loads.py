@@ -146,7 +146,7 @@ def test_models_prints_it_for_language_models(
     said = capsys.readouterr().out
     assert "Original   whole model: 21 tensors matched, none differs from the original's\n" in said
     assert "Unlearned  whole model: 21 tensors matched, 21 differ, 100.00 % of the parameters" in said
-    assert "- _orig_mod. and module. was taken away" in said
+    assert "- _orig_mod. and module. was removed" in said
     assert cli.run(["models", str(tmp_path / "study.toml"), "--json", *cache]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["report"]["changed"] for row in rows] == [0, 21]
