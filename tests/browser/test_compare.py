@@ -245,8 +245,7 @@ def test_fresh_answers_stream_stay_after_a_reload_and_hostile_text_is_text(
     expect(page.get_by_role("region", name="Reference answer")).to_contain_text(
         "<b>bold</b> ⟨U+202E⟩evil⟨U+202C⟩"
     )
-    page.get_by_role("button", name="Run").click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.get_by_role("button", name="Run").click()  # Stop may come and go unseen: the models are tiny
     for name in ("Original", "Retained", "NPO 4"):
         expect(card(page, name)).to_contain_text("fresh", timeout=LOADING_MS)
     expect(page.get_by_role("button", name="Stop")).to_have_count(0, timeout=LOADING_MS)

@@ -108,7 +108,7 @@ def test_logits_that_are_no_numbers_make_no_scores_and_no_answers(
 ) -> None:
     with torch.no_grad():
         module_of(models).lm_head.weight[5] = value
-    with pytest.raises(ModelError, match="is not finite"):
+    with pytest.raises(ModelError, match="is not a finite number"):
         scores(models, ITEMS[:1])
     with pytest.raises(ModelError, match="is not finite"):
         list(models.generate([GenerationRequest("base", "Hi")], Decoding(), never))
