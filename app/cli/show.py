@@ -174,7 +174,7 @@ def _opened(files: Sequence[Path]) -> list[Path]:
             store = open_cache()
             study = unpacked_study(path, store)
             if not study.is_file():
-                print(f"Taking over {printable(path.name)} (once) ...", flush=True)
+                print(f"Importing {printable(path.name)} into the cache (once) ...", flush=True)
                 study = open_pack(path, store).study
             path = study
         result.append(path)

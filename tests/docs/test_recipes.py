@@ -106,8 +106,8 @@ def test_a_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
 
 
 def test_every_table_of_the_store_has_a_step_and_a_rule() -> None:
-    from cache.store.merge import RULES
+    from cache.store.merge import EVIDENCE, OWN, RULES
     from cache.store.migrations import STEPS
 
     assert STEPS[-1].version == schema.SCHEMA_VERSION
-    assert set(RULES) <= set(schema.metadata.tables)
+    assert {*RULES, *EVIDENCE, *OWN} == set(schema.metadata.tables)
