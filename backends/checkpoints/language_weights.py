@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.loader_report import LoadResult, refuse_incomplete
 from backends.checkpoints.tensors import TensorInfo, read_header, weight_files
 from backends.checkpoints.wrapped_names import UnwrappedNames, unwrapped
@@ -28,6 +29,7 @@ MADE_BY_THE_MODEL = re.compile(
 WHOLE_NUMBERS = frozenset({"BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"})
 
 
+@one_load_at_a_time
 def load_module(folder: Path, dtype: torch.dtype, quantized: Mapping[str, Any]) -> tuple[Any, LoadResult]:
     """The model of a folder, and what reading it did.
 
@@ -61,6 +63,7 @@ def load_module(folder: Path, dtype: torch.dtype, quantized: Mapping[str, Any]) 
     return module, loaded
 
 
+@one_load_at_a_time
 def load_gguf(file: Path) -> Any:
     """The model of a GGUF file, dequantised to float32.
 

@@ -21,6 +21,7 @@ from transformers import AutoTokenizer, BitsAndBytesConfig
 
 from backends.checkpoints.adapters import adapter_form, check_adapter, shares_base
 from backends.checkpoints.language_weights import load_module
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.loader_report import LoadResult, refuse_incomplete
 from backends.checkpoints.tensors import ADAPTER_WEIGHTS, adapter_file, read_header, read_json
 from backends.checkpoints.wrapped_names import UnwrappedNames, unwrapped
@@ -142,6 +143,7 @@ def attach(family: Family, name: str, folder: Path, device: str) -> None:
     family.adapters[name] = adapter
 
 
+@one_load_at_a_time
 def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str) -> tuple[Any, LoadResult]:
     """The module with a PEFT adapter on it, and what reading that did.
 

@@ -23,6 +23,7 @@ from transformers.utils import logging
 from backends.checkpoints.adapters import check_adapter, shares_base
 from backends.checkpoints.identity import identity, resolve
 from backends.checkpoints.language_weights import load_module
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.tensors import weight_files
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.study import ModelSpec, Study
@@ -250,6 +251,7 @@ def _spec(plan: Plan, step: int) -> ModelSpec:
     )
 
 
+@one_load_at_a_time
 def _trainable(original: ModelSpec, recipe: Recipe, device: str) -> tuple[Any, ChatTokenizer]:
     """The original with what is trained: its own adapter, a fresh one on all linear layers, or all weights."""
     folder = resolve(original.source, revision=original.revision) / original.subfolder

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.loader_report import named
 from backends.checkpoints.tensors import read_header, weight_files
 from backends.checkpoints.wrapped_names import unwrapped
@@ -110,6 +111,7 @@ def refuse_not_finite(model: nn.Module, what: str, where: Path) -> None:
             )
 
 
+@one_load_at_a_time
 def load_whole(loader: Any, folder: Path, what: str) -> tuple[Any, list[str]]:
     """A model of transformers in float32, every tensor of which is in its folder; and what was done, in sentences.
 

@@ -18,6 +18,7 @@ from diffusers.pipelines.auto_pipeline import (
 )
 from safetensors import SafetensorError
 
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.tensors import read_header, weight_files
 from backends.errors import CheckpointError
 from backends.image.patch_pipeline import PatchDiffusionPipeline
@@ -34,6 +35,7 @@ ASKED_BY = {"prompt", "class_labels", "batch_size"}
 """What a pipeline can be asked by: a text, classes, or only how many pictures it should make from noise."""
 
 
+@one_load_at_a_time
 def load_pipeline(folder: Path, dtype: torch.dtype) -> Any:
     """The pipeline of a folder, on the processor.
 

@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate
 
 from backends.checkpoints.hub import is_on_hub
 from backends.checkpoints.identity import resolve
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.errors import CheckpointError
 from backends.evidence import Judgement
 from backends.image.checkpoints.fitting import fitted, refuse_not_finite
@@ -137,6 +138,7 @@ def save_judge(config: JudgeConfig, network: JudgeNet, folder: Path) -> None:
     save_file(state, folder / "judge.safetensors")
 
 
+@one_load_at_a_time
 def load_judge(spec: JudgeSpec, device: str) -> Judge:
     """The judge that is named: a folder of the demo's form or of transformers, a CSV of judgements, or NudeNet.
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, max_pool2d, relu
 
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
 from backends.image.checkpoints.fitting import fitted, refuse_not_finite, without_prefixes
@@ -217,6 +218,7 @@ class InceptionFeatures:
         return np.concatenate(result).astype(np.float32) if result else np.zeros((0, 2048), np.float32)
 
 
+@one_load_at_a_time
 def load_inception(source: str, device: str) -> InceptionFeatures:
     """The network of a file or folder of weights.
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.errors import CheckpointError
 from backends.evidence import FloatArray
 from backends.extras import install_command
@@ -55,6 +56,7 @@ class PerceptualDistances:
         return images.to(self._device)
 
 
+@one_load_at_a_time
 def load_perceptual(name: str, device: str) -> PerceptualDistances:
     """LPIPS with that network ("alex"), version 0.1 of its weights.
 
