@@ -149,6 +149,8 @@ def _token_scores(text: str, level: float, random: np.random.Generator) -> Token
         mean=-entropy,
         variance=2 * drawn[3],
         entropy=entropy,
+        top_pieces=(),
+        top_logprobs=np.zeros((n, 0), np.float32),
         end_logprob=float(-drawn[3, 0]),
     )
 
