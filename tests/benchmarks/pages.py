@@ -184,7 +184,7 @@ def _pages(study: Study, clock: Clock) -> None:
         with clock("open Trade-offs"):
             go(tradeoffs)
         with clock("click a point"):
-            run(run=[unlearned[turn + 1]])
+            run(run=[unlearned[(turn + 1) % len(unlearned)]])
         with clock("change an axis"):
             run(x=axes[turn])
         with clock("a preset"):
