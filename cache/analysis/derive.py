@@ -81,25 +81,56 @@ def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Ite
     return result
 
 
-def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a study asks each of its models, made once for all of them.
+
+    Attributes:
+        study: as it is to the model.
+        columns: what is kept of a model.
+        said: probes, concepts and protocol, as keys take them.
+    """
+
+    study: Study
+    columns: Sequence[Column]
+    said: tuple[keys.Said, ...]
+
+    @classmethod
+    def of(cls, study: Study) -> Asked:
+        """Of a study as it is to a model."""
+        rows = [
+            [
+                role,
+                probe.id,
+                probe.digest(),
+                probe.key_fact,
+                *([list(probe.accepted)] if probe.accepted else []),
+            ]
+            for role, probes in role_probes(study).items()
+            for probe in probes
+        ]
+        columns = image_columns(study) if study.modality == "image" else text_columns(study)
+        said = (rows, sorted(study.forget_concepts.items()), study.protocol)
+        return cls(study, columns, tuple(map(keys.Said.of, said)))
+
+    def made_of(self, stamp: str) -> list[object]:
+        """What the values of a model are made of whose evidence has this stamp."""
+        return [stamp, *self.said]
+
+
+def model_values(asked: Asked, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
     """Per-probe values of one model for this stamp: those that are kept, and the others computed and kept too.
 
     Only metrics that nothing is kept of are computed: new ones, and those whose definition has another version.
     """
-    rows = [
-        [role, probe.id, probe.digest(), probe.key_fact, *([list(probe.accepted)] if probe.accepted else [])]
-        for role, probes in role_probes(study).items()
-        for probe in probes
-    ]
-    made_of = [stamp, rows, sorted(study.forget_concepts.items()), study.protocol]
+    made_of, study = asked.made_of(stamp), asked.study
     if study.modality == "image":
         values = _completed(
-            store, made_of, image_columns(study), partial(_image_values, study, store, spec, numerics)
+            store, made_of, asked.columns, partial(_image_values, study, store, spec, numerics)
         )
     else:
-        values = _completed(
-            store, made_of, text_columns(study), partial(_text_values, study, store, spec, numerics)
-        )
+        columns = [column for column in asked.columns if isinstance(column, TextColumn)]
+        values = _completed(store, made_of, columns, partial(_text_values, study, store, spec, numerics))
     return {key: row for key, row in values.items() if len(row)}
 
 

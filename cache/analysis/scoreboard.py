@@ -7,8 +7,9 @@ the kept numbers back in milliseconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from types import MappingProxyType
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from backends.checkpoints.resolved import ResolvedModels
-from backends.metrics import DRAFT, METRICS, ImageMetric
+from backends.metrics import METRICS, ImageMetric
 from backends.metrics.key import MetricKey
 from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
@@ -25,11 +26,13 @@ from cache.analysis import derive, kept_values
 from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
+from cache.analysis.model_values import ModelValues, drafts
 from cache.analysis.statistics import RESAMPLES, percentile_interval
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
     Baselines,
+    Measurement,
     ModelRows,
     Replicates,
     Row,
@@ -62,9 +65,9 @@ class Scoreboard:
     numerics: str
     utility_parts: tuple[str, ...]
     _study: Study
-    _store: Store
-    _stamps: Mapping[str, str]
-    _drawn: dict[str, dict[str, Replicates]] = field(default_factory=dict)
+    _values: ModelValues
+    _drawn: dict[str, _Drawn] = field(default_factory=dict)
+    _against: list[Baselines] = field(default_factory=list)
 
     def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
         """Values of one metric ("forget/probability") by probe id; empty where the model has none.
@@ -73,7 +76,7 @@ class Scoreboard:
         """
         role = MetricKey.parse(key).role
         probes = derive.role_probes(targeted(self._study, under or model)).get(role, [])
-        values = self._values(model, under).get(key)
+        values = self._values.of(model, under).get(key)
         index = pd.Index(
             [probe.id for probe in probes] if values is not None else [], name="probe", dtype=object
         )
@@ -87,14 +90,13 @@ class Scoreboard:
         Returns:
             Shape (models, 1 + RESAMPLES): the value, then its bootstrap replicates; NaN where it is not known.
         """
-        role = MetricKey.parse(key).role
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
-            values = self._values(model, under)
+            values = self._values.of(model, under)
             if key in values:
-                found[place] = mean_replicates(values[key], role)
+                found[place] = self._values.mean(model, key, under)
             elif values:
-                found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
+                found[place] = _filled(self._whole(model, key))
         return found
 
     def original_values(self, model: str) -> pd.Series[float]:
@@ -103,7 +105,7 @@ class Scoreboard:
         rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
         if not has_targets(self._study):
             return rows
-        keys = [key for key in self._values(name, under=model) if _is_metric(key)]
+        keys = [key for key in self._values.of(name, under=model) if _is_metric(key)]
         told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
         whole = rows[
             [not isinstance(METRICS.get(MetricKey.parse(key).name), ImageMetric) for key in rows.index]
@@ -113,24 +115,22 @@ class Scoreboard:
     def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
         """Parts of a model's utility whose mean is below a value."""
         study = targeted(self._study, model)
-        return lost_parts(study, self._values(model), self.utility_parts, below)
+        return lost_parts(study, self._values.of(model), self.utility_parts, below)
 
-    def _whole(self, model: str) -> dict[str, Replicates]:
-        """Metrics of a whole model, drawn: computed once for each model."""
+    def _whole(self, model: str, key: str) -> Replicates:
+        """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:
-            against = self._yardstick()
-            rows = ModelRows(self._study, self._values(model), self.utility_parts, against)
-            self._drawn[model] = {each.key: each.drawn for each in rows.measured()}
-        return self._drawn[model]
+            rows = ModelRows(self._study, self._values.of(model), self.utility_parts, self._yardstick())
+            self._drawn[model] = _Drawn(rows.measured())
+        return self._drawn[model].of(key)
 
     def _yardstick(self) -> Baselines:
-        retained = self._study.retained
-        return baselines(
-            self._study,
-            self.utility_parts,
-            self._values(self._study.original.name),
-            self._values(retained.name) if retained is not None else {},
-        )
+        if not self._against:
+            retained = self._study.retained
+            original = self._values.of(self._study.original.name)
+            theirs = self._values.of(retained.name) if retained is not None else {}
+            self._against.append(baselines(self._study, self.utility_parts, original, theirs))
+        return self._against[0]
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
@@ -145,12 +145,21 @@ class Scoreboard:
         order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
         return frame.loc[order].head(count).reset_index(drop=True)
 
-    def _values(self, model: str, under: str = "") -> Values:
-        stamp = self._stamps.get(model, "")
-        if not stamp:
-            return {}
-        study = targeted(self._study, under or model)
-        return derive.model_values(study, self._store, study.model(model), self.numerics, stamp)
+
+class _Drawn:
+    """Drawn metrics of one whole model by key, computed one after another until the one that is asked for."""
+
+    def __init__(self, measured: Iterator[Measurement]) -> None:
+        self._left = measured
+        self._known: dict[str, Replicates] = {}
+        self._lock = Lock()
+
+    def of(self, key: str) -> Replicates:
+        """One metric; one NaN where it is not defined."""
+        with self._lock:
+            while key not in self._known and (each := next(self._left, None)) is not None:
+                self._known[each.key] = each.drawn
+        return self._known.get(key, np.full(1, np.nan))
 
 
 def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None) -> Scoreboard:
@@ -169,27 +178,19 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
     key = keys.digest(["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts])
+    of_models = ModelValues(study, store, numerics, MappingProxyType(stamps))
     kept = store.memo(key)
     if kept is None:
-        known = [spec for spec in study.models if stamps.get(spec.name)]
-        values = {
-            s.name: derive.model_values(targeted(study, s.name), store, s, numerics, stamps[s.name])
-            for s in known
-        }
+        values = {s.name: of_models.of(s.name) for s in study.models if stamps.get(s.name)}
         more = {s.name: denoising_rows(study, store, s.name) for s in study.models}
         frame = _frame(study, values, parts, shares, more)
-        if not _drafts():
+        if not drafts():
             store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
-    if not _drafts():
+    if not drafts():
         note_newest(study, store, key)
-    return Scoreboard(frame, numerics, parts, study, store, MappingProxyType(stamps))
-
-
-def _drafts() -> bool:
-    """Whether a metric is being tried out: a scoreboard with it is not kept."""
-    return any(metric.version == DRAFT for metric in METRICS.values())
+    return Scoreboard(frame, numerics, parts, study, of_models)
 
 
 def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
