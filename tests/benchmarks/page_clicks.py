@@ -1,6 +1,6 @@
-"""What a person waits for: milliseconds from a click to a page that is still, in a real browser, and the server's work.
+"""What a person waits for: milliseconds from a click to a page that is still, in a real browser; the server's work.
 
-    python -m tests.benchmarks.page_clicks [--only demo|made] [--models 50] [--probes 1417] [--times 5] [--folder FOLDER]
+    python -m tests.benchmarks.page_clicks [--only demo|made] [--models 50] [--probes 1417] [--times 5] [--folder DIR]
 
 Each row is the median of some clicks that each do something new, on pages that were open before. Settled is when the
 last change of the page's main part is drawn and the script has ended; a change that comes later than `QUIET_MS` after
@@ -191,7 +191,9 @@ def measured(cache: Path, study_file: Path | None, times: int) -> dict[str, Clic
 
 
 def _medians(clicks: list[Click]) -> Click:
-    return Click(*(statistics.median(getattr(each, field.name) for each in clicks) for field in fields(Click)))
+    return Click(
+        *(statistics.median(getattr(each, field.name) for each in clicks) for field in fields(Click))
+    )
 
 
 def main() -> None:
@@ -212,9 +214,13 @@ def _demo_cache(folder: Path) -> Path:
 
 
 def _print(name: str, rows: dict[str, Click]) -> None:
-    print(f"{name:24}{'settled ms':>12}{'server s':>10}{'moved':>8}{'faded ms':>10}{'bare ms':>9}{'rebuilt':>9}")
+    print(
+        f"{name:24}{'settled ms':>12}{'server s':>10}{'moved':>8}{'faded ms':>10}{'bare ms':>9}{'rebuilt':>9}"
+    )
     for row, click in rows.items():
-        numbers = f"{click.settled:12.0f}{click.server:10.2f}{click.moved:8.3f}{click.faded:10.0f}{click.bare:9.0f}"
+        numbers = (
+            f"{click.settled:12.0f}{click.server:10.2f}{click.moved:8.3f}{click.faded:10.0f}{click.bare:9.0f}"
+        )
         print(f"{row:24}{numbers}{'yes' if click.rebuilt else 'no':>9}", flush=True)
 
 
