@@ -35,7 +35,10 @@ def study_name() -> str:
 
 def study() -> Study:
     """The study that is shown, asked under the protocol that was chosen."""
-    named = studies()[study_name()]
+    name = study_name()
+    named = studies()[name]
+    if not any(st.session_state.get(f"board.{name}.{what}") for what in ("protocol", "retained", "dials")):
+        return named  # as nearly always; every part of a page asks this
     chosen = retained()
     if protocol() == named.protocol and not chosen and not dials():
         return named
