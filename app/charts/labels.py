@@ -107,5 +107,7 @@ def _covered(boxes: Floats, obstacles: Floats, width: float, height: float) -> N
     sums[1:, 1:] = painted.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
     left, top = np.moveaxis(np.ceil(boxes[..., :2] * CELLS).astype(int).clip(0, (across, down)), -1, 0)
     right, bottom = np.moveaxis(np.floor(boxes[..., 2:] * CELLS).astype(int).clip(0, (across, down)), -1, 0)
-    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
-    return inside > 0
+    reached: NDArray[np.bool_] = (
+        sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0
+    )
+    return reached

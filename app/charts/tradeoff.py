@@ -190,7 +190,9 @@ def _column(points: pd.DataFrame, name: str) -> pd.Series[Any]:
 
 def _steps(points: pd.DataFrame) -> Floats:
     """Steps as numbers, NaN where unknown."""
-    return pd.to_numeric(points["step"], errors="coerce").astype("Float64").to_numpy(float, na_value=np.nan)
+    numbers = pd.to_numeric(points["step"], errors="coerce").astype("Float64")
+    steps: Floats = numbers.to_numpy(float, na_value=np.nan)
+    return steps
 
 
 def _add_start(drawing: Drawing, family: Family, points: pd.DataFrame, colour: str, dash: str) -> None:

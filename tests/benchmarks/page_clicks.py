@@ -18,6 +18,7 @@ import statistics
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from playwright.sync_api import CDPSession, Page, sync_playwright
@@ -135,14 +136,14 @@ def click_through(seen: Watched, times: int) -> None:
         seen.timed("tick a model", model.click)
     for turn in range(times):
         seen.timed("open Trade-offs", page.get_by_role("link", name="Trade-offs").click)
-        seen.timed("click a point", lambda turn=turn: _click_point(page, turn))
-        seen.timed("change an axis", lambda turn=turn: _choose(page, "Vertical axis", 5 + turn))
+        seen.timed("click a point", partial(_click_point, page, turn))
+        seen.timed("change an axis", partial(_choose, page, "Vertical axis", 5 + turn))
         presets = page.get_by_role("radiogroup", name="Presets").get_by_role("radio")
         seen.timed("a preset", presets.nth(turn % 3).click)
         seen.timed("open Examples", page.get_by_role("link", name="Examples").click)
         box = page.get_by_placeholder("Regular expression")
         box.fill("aeiou"[turn % 5])
-        seen.timed("filter", lambda box=box: box.press("Enter"))
+        seen.timed("filter", partial(box.press, "Enter"))
         box.fill("")
         box.press("Enter")
         wait_ready(page)
