@@ -66,6 +66,7 @@ def restore_random(state: Mapping[str, Tensor], device: str) -> None:
 def count_memory(device: str) -> None:
     """Count the device's peak from here on, where that is possible."""
     if device_kind(device) == "cuda":
+        torch.cuda.init()  # for a device with a number, the line below does not
         torch.cuda.reset_peak_memory_stats(device)
 
 

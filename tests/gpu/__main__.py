@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="unlearnboard-gpu-", ignore_cleanup_errors=True) as folder:
         given = Materials(device, Path(folder), options.models == "tiny")
-        faulthandler.dump_traceback_later(options.seconds + 30, exit=True, file=sys.__stderr__)
+        faulthandler.dump_traceback_later(options.seconds + 30, exit=True, file=sys.__stderr__ or 2)
         try:
             rows = _rows(given, options.seconds, options.to)
         finally:

@@ -84,8 +84,9 @@ def judgements_agree(given: Materials) -> Outcome:
         torch.backends.cudnn.allow_tf32 = True
         (judge,) = ModelPool(device).judges([given.judge])
         judged = judge.judge(list(drawn.astype(np.uint8)))
-        found.append([list(each.judgement.probabilities.values()) for each in judged if each is not None])
-    return within(float(np.abs(np.subtract(*found)).max()), 1e-4, "", " of a probability")
+        known = [each.judgement.probabilities for each in judged if each is not None]
+        found.append(np.array([list(each.values()) for each in known]))
+    return within(float(np.abs(found[0] - found[1]).max()), 1e-4, "", " of a probability")
 
 
 def batches_do_not_matter(given: Materials) -> Outcome:

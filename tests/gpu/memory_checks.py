@@ -111,7 +111,8 @@ def real_out_of_memory(given: Materials) -> Outcome:
     _needs_cuda(given)
     models, pairs = loaded(given.device, given.language), list(given.pairs) * 40
     name = given.language.name
-    total = torch.cuda.get_device_properties(given.device).total_memory
+    card = torch.empty(0, device=given.device).get_device()  # this one function of torch takes a number only
+    total = torch.cuda.get_device_properties(card).total_memory
     held = _allocated(given)
     torch.cuda.reset_peak_memory_stats(given.device)
     before = scores(models, name, pairs)
@@ -121,12 +122,12 @@ def real_out_of_memory(given: Materials) -> Outcome:
             models.notes.clear()
             torch.cuda.empty_cache()
             reserved = torch.cuda.memory_reserved(given.device)
-            torch.cuda.set_per_process_memory_fraction((reserved + share * beside) / total, given.device)
+            torch.cuda.set_per_process_memory_fraction((reserved + share * beside) / total, card)
             after = scores(models, name, pairs)
             if _halvings(models)[0]:
                 break
     finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, given.device)
+        torch.cuda.set_per_process_memory_fraction(1.0, card)
     halved = _halvings(models)[0]
     return Outcome(
         f"with {share:.0%} of {beside / 2**20:.0f} MB halved {halved} times, "

@@ -8,12 +8,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 
 from backends.checkpoints.identity import resolve
 from backends.image.checkpoints.folders import load_pipeline
 from backends.interfaces import GenerationRequest, ImageRequest
+from backends.text.tokens import ChatTokenizer
 from tests.gpu.image_checks import drawing, pictures
 from tests.gpu.materials import WIDE_PROMPTS, Materials
 from tests.gpu.rows import Outcome
@@ -31,7 +33,7 @@ def tokens_written(given: Materials, rows: int) -> Outcome:
     prompts = [given.pairs[n % len(given.pairs)][0] for n in range(rows)]
     requests = [GenerationRequest(name, prompt) for prompt in prompts]
     # No token ends an answer, here and there: both write as many.
-    family.tokenizer = _Endless(family.tokenizer)
+    family.tokenizer = cast(ChatTokenizer, _Endless(family.tokenizer))
     plain = family.module
     tokenizer = AutoTokenizer.from_pretrained(resolve(given.language.source), padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token

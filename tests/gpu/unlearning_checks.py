@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from app.shared.unlearning import UnlearningRequest, prepare
 from backends.errors import Cancelled
-from backends.study import ModelSpec, Probe, ProbeSet, Sampling, Study
+from backends.study import ModelSpec, Probe, ProbeSet, Role, Sampling, Study
 from backends.unlearning.run_files import RunProgress
 from tests.gpu.materials import Materials
 from tests.gpu.rows import Outcome, within
@@ -34,24 +34,16 @@ def text_study(spec: ModelSpec, pairs: Sequence[tuple[str, str]]) -> Study:
 
 def image_study(spec: ModelSpec) -> Study:
     """A study of one image model that is to forget a style."""
+    styles: tuple[tuple[Role, str], ...] = (("forget", "neon"), ("retain", "flat"))
     sets = tuple(
-        ProbeSet(
-            role,
-            role,
-            tuple(
-                Probe(
-                    f"{role}{n}",
-                    role,
-                    f"a {thing} in {style} style",
-                    concepts={"object": thing, "style": style},
-                )
-                for n, thing in enumerate(("cat", "rocket"))
-            ),
-        )
-        for role, style in (("forget", "neon"), ("retain", "flat"))
+        ProbeSet(role, role, tuple(_picture(role, thing, style) for thing in ("cat", "rocket")))
+        for role, style in styles
     )
     return Study(
-        *("Check", "image", (spec,), sets),
+        "Check",
+        "image",
+        (spec,),
+        sets,
         sampling=Sampling(steps=2, guidance=2.0, seeds=(1,)),
         forget_concepts={"style": "neon"},
     )
@@ -140,10 +132,14 @@ def _tiny_model(folder: Path, dropout: float) -> ModelSpec:
     return ModelSpec("Original", "original", str(write_tiny_model(folder, dropout=dropout)))
 
 
-def _asked(role: str, pairs: Sequence[tuple[str, str]]) -> ProbeSet:
-    chosen = "forget" if role == "forget" else "retain"
+def _picture(role: Role, thing: str, style: str) -> Probe:
+    concepts = {"object": thing, "style": style}
+    return Probe(f"{role} {thing}", role, f"a {thing} in {style} style", concepts=concepts)
+
+
+def _asked(role: Role, pairs: Sequence[tuple[str, str]]) -> ProbeSet:
     return ProbeSet(
         role,
-        chosen,
-        tuple(Probe(f"{role}{n}", chosen, prompt, answer) for n, (prompt, answer) in enumerate(pairs)),
+        role,
+        tuple(Probe(f"{role}{n}", role, prompt, answer) for n, (prompt, answer) in enumerate(pairs)),
     )
