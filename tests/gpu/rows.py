@@ -14,6 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
+from backends.extras import MissingPackages
+
+OURS = ("app", "backends", "cache", "tests")
 Verdict = Literal["pass", "FAIL", "measured", "skipped"]
 
 
@@ -87,9 +90,13 @@ def run_check(check: Check, left: float, slower: float = 1.0) -> Row:
             outcome = check.work()
     except Skipped as reason:
         outcome = Outcome(str(reason), verdict="skipped")
-    except ImportError as error:
-        missing = (error.name or str(error)).partition(".")[0]
-        outcome = Outcome(f"the package {missing} is not installed", verdict="skipped")
+    except MissingPackages as error:
+        outcome = Outcome(str(error), verdict="skipped")
+    except ModuleNotFoundError as error:
+        missing = str(error.name).partition(".")[0]
+        ours = missing in OURS
+        said = f"there is no module {error.name}" if ours else f"the package {missing} is not installed"
+        outcome = Outcome(said, verdict="FAIL" if ours else "skipped")
     except OutOfTime:
         outcome = Outcome(f"not done after {allowed:.0f} s", f"{allowed:.0f} s", "FAIL")
     except Exception as error:  # one check must not stop the others

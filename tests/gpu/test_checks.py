@@ -146,6 +146,11 @@ def test_whatever_happens_in_a_check_is_its_row() -> None:
 
         raise AssertionError
 
+    def renamed() -> Outcome:
+        from backends.no_such_module import nothing  # type: ignore[import-not-found]  # noqa: F401
+
+        raise AssertionError
+
     def unfit() -> Outcome:
         raise Skipped("no such thing here")
 
@@ -156,11 +161,12 @@ def test_whatever_happens_in_a_check_is_its_row() -> None:
         while True:
             time.sleep(0.01)
 
-    works = {"missing": missing, "unfit": unfit, "broken": broken, "endless": endless}
+    works = {"missing": missing, "renamed": renamed, "unfit": unfit, "broken": broken, "endless": endless}
     rows = {name: run_check(Check(name, work, 0.2), 60.0).outcome for name, work in works.items()}
     assert rows["missing"] == Outcome(
         "the package no_such_package_at_all is not installed", verdict="skipped"
     )
+    assert rows["renamed"] == Outcome("there is no module backends.no_such_module", verdict="FAIL")
     assert rows["unfit"] == Outcome("no such thing here", verdict="skipped")
     assert rows["broken"] == Outcome("RuntimeError: it broke", verdict="FAIL")
     assert (rows["endless"].verdict, rows["endless"].result) == ("FAIL", "not done after 0 s")
