@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", help="default: CUDA, else MPS, else nothing is checked")
     parser.add_argument("--models", choices=("demo", "tiny"), default="demo", help="tiny: random, in seconds")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="for all checks together, in shares")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="checks with one of these words in their names"
+    )
     parser.add_argument("--to", type=Path, help="a file that the table is written to, row by row")
     options = parser.parse_args(arguments)
     for name, value in QUIET.items():
@@ -57,17 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = Materials(device, Path(folder), options.models == "tiny")
         faulthandler.dump_traceback_later(options.seconds + 30, exit=True, file=sys.__stderr__ or 2)
         try:
-            rows = _rows(given, options.seconds, options.to)
+            rows = _rows(given, options.only, options.seconds, options.to)
         finally:
             faulthandler.cancel_dump_traceback_later()
         print(f"\n{report(given, rows)}")
     return int(any(row.outcome.verdict == "FAIL" for row in rows))
 
 
-def _rows(given: Materials, seconds: float, to: Path | None) -> list[Row]:
+def _rows(given: Materials, words: Sequence[str], seconds: float, to: Path | None) -> list[Row]:
     """Every check's row, in order; the file has what is known so far, should the process be ended."""
     until, rows = time.monotonic() + seconds, list[Row]()
     for check in checks(given):
+        if not any(word in check.name for word in words):
+            continue
         row = run_check(check, until - time.monotonic(), seconds / SECONDS)
         rows.append(row)
         print(f"{row.outcome.verdict:>8}  {row.name}: {row.outcome.result}", flush=True)
