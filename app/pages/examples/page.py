@@ -7,8 +7,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from app.charts.choices import available, card_of, role_of, title
 from app.looks.names import ROLE_NAMES
@@ -25,6 +27,7 @@ from app.pages.examples.example_table import (
     table,
 )
 from app.shared import link, state
+from app.shared.difference_words import effect_text, remarks
 from app.shared.link import LinkSetting
 from app.shared.metric_card import metric_card
 from app.shared.protocol_choice import protocol_note, under_protocol
@@ -43,6 +46,10 @@ ALL = "all"
 # Shown first, where the role has it. (A string here would be drawn: Streamlit shows loose expressions of a page.)
 PREFERRED = ("probability", "rouge_l", "key_fact", "unlearn_accuracy", "in_domain_retain")
 ANSWER_HEIGHT, VALUE_HEIGHT, TABLE_HEIGHT = 76, 36, 620  # pixels; an answer has three lines
+INTERVAL_HELP = (
+    "95 % interval of the mean change, by the test that also gives p. Empty where fewer than 6 probes were compared: "
+    "then it cannot be told"
+)
 WIDTHS = {"prompt": 210, "reference": 210, "answer": 230, "outcome": 105}
 
 
@@ -237,30 +244,37 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
         "same": st.column_config.NumberColumn("Same", help="Equal to three decimals"),
         "worse": st.column_config.NumberColumn("Worse"),
         "mean": number("Mean change", format="%+.3f", help="Against the original, on the same probes"),
-        "low": number("low", format="%+.3f", help="95 % interval of the mean change, bootstrap over probes"),
-        "high": number("high", format="%+.3f"),
-        "effect": number(
+        "low": number("low", format="%+.3f", help=INTERVAL_HELP),
+        "high": number("high", format="%+.3f", help=INTERVAL_HELP),
+        "effect": st.column_config.NumberColumn(
             "Effect",
-            format="%+.2f",
-            help="Mean change over the standard deviation of the changes (Cohen’s d_z): 0.2 is called small, 0.8 large",
+            help="Mean change over the standard deviation of the changes (Cohen’s d_z): 0.2 is called small, 0.8 "
+            "large. “all equal”: every probe changed by the same amount, so there is no such ratio",
         ),
         "p": number(
-            "p (Holm)",
+            "p",
             format="%.2g",
-            help="p-value of the mean change: paired permutation test, or exact McNemar test for yes/no "
-            "metrics, Holm-corrected for the number of models",
+            help="p-value of the mean change, by the test that also gives the interval: paired sign-flip test (exact "
+            "McNemar for yes/no metrics), and bootstrap-t where values are skewed. Below 0.05 exactly where the "
+            "interval leaves out 0",
+        ),
+        "holm": number(
+            "p (Holm)", format="%.2g", help="The same p-value, corrected for the number of models"
         ),
         **{kind: st.column_config.NumberColumn(words.capitalize()) for kind, words in names.items()},
     }
-    order = ["model", "better", "same", "worse", "mean", "low", "high", "effect", "p"]
+    order = ["model", "better", "same", "worse", "mean", "low", "high", "effect", "p", "holm"]
     st.dataframe(
-        counts.assign(model=counts["model"].map(visible)),
+        _readable(counts),
         hide_index=True,
         column_order=[*order, *names] if study.modality == "text" else order,
         column_config=config,
         key="examples_counts",
         placeholder="–",
     )
+    said = remarks(counts)
+    if said:
+        st.caption(said)
     table_export(counts, f"{state.study_name()}-changes", key="examples_counts")
     band = _noise(state.board_name(), store().version(), key, board, study, store())
     if band is not None:
@@ -268,6 +282,14 @@ def _counts(shown: Examples, study: Study, role: str, key: str, board: Scoreboar
             f"Seed variance: between two seeds of the original this mean moves by at most ±{band.half:.3f} (95 %, "
             f"{band.pairs} pairs of seeds). A smaller change is within the noise."
         )
+
+
+def _readable(counts: pd.DataFrame) -> Styler:
+    """The table with “all equal” for an effect that has no spread, and no ends where they cannot be told."""
+    shown = counts.assign(model=counts["model"].map(visible))
+    ends = ["low", "high"]
+    shown[ends] = shown[ends].where(np.isfinite(shown[ends].to_numpy(float)))
+    return shown.style.format({"effect": effect_text})
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
