@@ -31,7 +31,7 @@ def difference_text(comparison: RunDifference) -> str:
         else f"effect size d = {comparison.effect:.2f}"
     )
     return (
-        f"mean difference {comparison.mean:+.3f} {interval} over {comparison.n} probes{_together(comparison.groups)}, "
+        f"mean difference {comparison.mean:+.3f} {interval} over {comparison.n} probes{_together(comparison)}, "
         f"paired sign-flip test p {p_value_text(comparison.p_value)}, {effect}"
     )
 
@@ -52,11 +52,18 @@ def remarks(counts: pd.DataFrame) -> str:
             f"The probes of one subject are not independent, so intervals and p-values take them together ({groups} "
             "subjects)."
         )
+    elif counts["few"].any():
+        said.append(
+            f"With fewer than {LEAST_GROUPS} subjects the probes are taken as independent, so intervals and p-values "
+            "speak of these subjects alone."
+        )
     return " ".join(said)
 
 
-def _together(groups: int) -> str:
-    return f" of {groups} subjects, each taken as a whole" if groups else ""
+def _together(comparison: RunDifference) -> str:
+    if comparison.groups:
+        return f" of {comparison.groups} subjects, each taken as a whole"
+    return f" of fewer than {LEAST_GROUPS} subjects, taken as independent" if comparison.few else ""
 
 
 def _unknown(n: int) -> str:

@@ -22,6 +22,7 @@ class RunDifference:
         effect: Cohen's d_z.
         n: probes.
         groups: subjects whose probes were taken together; 0 where each probe stands for itself.
+        few: probes share subjects, too few to be taken together.
     """
 
     table: pd.DataFrame
@@ -32,6 +33,7 @@ class RunDifference:
     effect: float
     n: int
     groups: int = 0
+    few: bool = False
 
 
 def difference(
@@ -70,6 +72,7 @@ def difference(
         effect=standardised_change(table["difference"]),
         n=test.n,
         groups=test.groups,
+        few=test.few,
     )
 
 

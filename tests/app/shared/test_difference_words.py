@@ -31,6 +31,9 @@ def test_too_few_probes_and_equal_differences_are_said() -> None:
 def test_subjects_are_named() -> None:
     subjects = {f"p{n}": f"s{n // 2}" for n in range(14)}
     assert "over 14 probes of 7 subjects, each taken as a whole" in told(list(np.arange(14.0)), subjects)
+    assert "of fewer than 6 subjects, taken as independent" in told(
+        list(np.arange(14.0)), dict.fromkeys(subjects, "one")
+    )
 
 
 def test_an_effect_without_spread_reads_properly() -> None:
@@ -43,6 +46,7 @@ def test_an_effect_without_spread_reads_properly() -> None:
 
 
 def test_remarks_of_a_table() -> None:
-    assert remarks(pd.DataFrame({"n": [12, 0], "groups": [0, 0]})) == ""
-    assert remarks(pd.DataFrame({"n": [3], "groups": [0]})).startswith("Fewer than 6 probes")
-    assert "(7 subjects)" in remarks(pd.DataFrame({"n": [14], "groups": [7]}))
+    assert remarks(pd.DataFrame({"n": [12, 0], "groups": [0, 0], "few": [False, False]})) == ""
+    assert remarks(pd.DataFrame({"n": [3], "groups": [0], "few": [False]})).startswith("Fewer than 6 probes")
+    assert "(7 subjects)" in remarks(pd.DataFrame({"n": [14], "groups": [7], "few": [False]}))
+    assert "speak of these subjects alone" in remarks(pd.DataFrame({"n": [14], "groups": [0], "few": [True]}))
