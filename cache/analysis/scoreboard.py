@@ -101,6 +101,24 @@ class Scoreboard:
                 found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
         return found
 
+    def units(self, models: Sequence[str], key: str) -> NDArray[np.float64]:
+        """How many probes (or subjects, where probes share them) each model's number stands on; NaN without one.
+
+        Metrics of a whole model count all their probes.
+        """
+        role = MetricKey.parse(key).role
+        stated = self.frame[self.frame["key"] == key].set_index("model")["n"]
+        found = np.full(len(models), np.nan)
+        for place, model in enumerate(models):
+            values = self._values(model)
+            if key in values:
+                known = np.flatnonzero(~np.isnan(values[key]))
+                groups = self._subjects(model).get(role, ())
+                found[place] = len({groups[probe] for probe in known}) if groups else len(known)
+            elif model in stated.index:
+                found[place] = stated[model]
+        return found
+
     def original_values(self, model: str) -> pd.Series[float]:
         """The original's value of every metric by key, on the prompts that have the metric's role to this model."""
         name = self._study.original.name

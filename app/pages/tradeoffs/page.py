@@ -301,7 +301,7 @@ def _chart(frontier_data: Frontier, runs: Board, axes: _Axes, options: ChartOpti
 def _caption(marks: Marks, points: pd.DataFrame) -> str:
     shapes = {
         "bars": "Bars are 95 % intervals (bootstrap over probes). ",
-        "ellipses": "Ellipses hold 95 % of the paired resamples of the probes. ",
+        "ellipses": "Ellipses are 95 % regions of both metrics together (bootstrap over probes). ",
     }
     banded = [
         name
