@@ -23,7 +23,7 @@ def difference_text(comparison: RunDifference) -> str:
     interval = (
         f"[{comparison.low:+.3f}, {comparison.high:+.3f}]"
         if math.isfinite(comparison.low) and math.isfinite(comparison.high)
-        else f"({_unknown(comparison.n)})"
+        else f"({_unknown(comparison)})"
     )
     effect = (
         "all differences are equal"
@@ -43,30 +43,30 @@ def remarks(counts: pd.DataFrame) -> str:
         counts: as `against_original` gives it.
     """
     said = []
-    few = counts.loc[(counts["n"] > 0) & (counts["n"] < LEAST_GROUPS), "n"]
-    if len(few):
-        said.append(f"Fewer than {LEAST_GROUPS} probes were compared: whether a mean changed cannot be told.")
     groups = int(counts["groups"].max())
     if groups:
         said.append(
             f"The probes of one subject are not independent, so intervals and p-values take them together ({groups} "
             "subjects)."
         )
-    elif counts["few"].any():
-        said.append(
-            f"With fewer than {LEAST_GROUPS} subjects the probes are taken as independent, so intervals and p-values "
-            "speak of these subjects alone."
-        )
+        if groups < LEAST_GROUPS:
+            said.append(f"With fewer than {LEAST_GROUPS} subjects it cannot be told whether a mean changed.")
+    elif counts["alone"].any():
+        said.append("All probes are of one subject, and intervals and p-values speak of this subject alone.")
+    if counts["n"].between(1, LEAST_GROUPS - 1).any():
+        said.append(f"With fewer than {LEAST_GROUPS} probes it cannot be told whether a mean changed.")
     return " ".join(said)
 
 
 def _together(comparison: RunDifference) -> str:
     if comparison.groups:
         return f" of {comparison.groups} subjects, each taken as a whole"
-    return f" of fewer than {LEAST_GROUPS} subjects, taken as independent" if comparison.few else ""
+    return " of one subject" if comparison.alone else ""
 
 
-def _unknown(n: int) -> str:
-    if n < LEAST_GROUPS:
+def _unknown(comparison: RunDifference) -> str:
+    if comparison.n < LEAST_GROUPS:
         return f"fewer than {LEAST_GROUPS} probes: how large it is cannot be told"
+    if 0 < comparison.groups < LEAST_GROUPS:
+        return f"fewer than {LEAST_GROUPS} subjects: how large it is cannot be told"
     return "all values are equal: how large it is cannot be told"

@@ -22,7 +22,7 @@ from backends.study import Decoding, ModelSpec, ProtocolName
 from backends.text.comparison import loader_report, loads_of
 from backends.text.decoding import PrefixedPrompt, decode
 from backends.text.families import Family
-from backends.text.gradients import gradient_norm, weights_of
+from backends.text.gradients import gradient_norm, weights_of, without_last_label
 from backends.text.loaded_families import LoadedFamilies
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
@@ -148,9 +148,12 @@ class LanguageModels:
                     return
                 row = self._encoded(family, item, protocol)
                 where = item.prompt or item.answer
+                told = f"“{where[:40]}…”"
+                if protocol == "open-unlearning":
+                    row = without_last_label(row, told)
                 norm = gradient_norm(family.module, weights, row, unseen, self.device)
                 if not math.isfinite(norm):
-                    raise ModelError("the gradients for this answer are not finite", where=f"“{where[:40]}…”")
+                    raise ModelError("the gradients for this answer are not finite", where=told)
                 yield index, norm
 
     def _score(

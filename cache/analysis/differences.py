@@ -22,7 +22,7 @@ class RunDifference:
         effect: Cohen's d_z.
         n: probes.
         groups: subjects whose probes were taken together; 0 where each probe stands for itself.
-        few: probes share subjects, too few to be taken together.
+        alone: all probes are of one subject, so that each was taken as independent.
     """
 
     table: pd.DataFrame
@@ -33,7 +33,7 @@ class RunDifference:
     effect: float
     n: int
     groups: int = 0
-    few: bool = False
+    alone: bool = False
 
 
 def difference(
@@ -72,7 +72,7 @@ def difference(
         effect=standardised_change(table["difference"]),
         n=test.n,
         groups=test.groups,
-        few=test.few,
+        alone=test.alone,
     )
 
 

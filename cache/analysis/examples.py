@@ -135,8 +135,8 @@ def against_original(shown: Examples) -> pd.DataFrame:
         Columns model, n, mean (of the change), low, high (95 %, of the same test as p; infinite where too few probes
         were compared to tell), effect (Cohen's d_z; infinite where all changes are equal), p (see `paired_tests`; exact
         McNemar where all values are 0 or 1 and no probes share a subject), holm (p corrected for the models), groups
-        (subjects that were taken together, 0 for none), few (probes share subjects, too few to do so), better, same,
-        worse, and each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
+        (subjects that were taken together, 0 for none), alone (all probes are of one subject), better, same, worse,
+        and each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
     """
     names = list(shown.changes.columns.drop(shown.original, errors="ignore"))
     changes, values = (each[names].to_numpy(float) for each in (shown.changes, shown.values))
@@ -155,7 +155,7 @@ def against_original(shown: Examples) -> pd.DataFrame:
                 "effect": standardised_change(change),
                 "p": test.p if test.n > 1 else np.nan,
                 "groups": test.groups,
-                "few": test.few,
+                "alone": test.alone,
                 "better": int((gain >= LEAST_CHANGE).sum()),
                 "same": int((np.abs(gain) < LEAST_CHANGE).sum()),
                 "worse": int((gain <= -LEAST_CHANGE).sum()),

@@ -46,7 +46,7 @@ class PairedTest(NamedTuple):
         p: two-sided, that there is no difference; NaN without any.
         n: probes with both values.
         groups: how many groups of probes were flipped as one; 0 where each probe was.
-        few: probes share subjects, but fewer than six, so that each was taken as independent all the same.
+        alone: all probes are of one subject, so that each was taken as independent.
     """
 
     mean: float
@@ -55,7 +55,7 @@ class PairedTest(NamedTuple):
     p: float
     n: int
     groups: int = 0
-    few: bool = False
+    alone: bool = False
 
     @property
     def bounded(self) -> bool:
@@ -96,8 +96,8 @@ def paired_tests(
         ours: shape (n, columns); pairs with a NaN are left out of their column.
         theirs: the same.
         groups: subject of each probe; probes without one ("" or None) are groups of their own. The signs of a group
-            are flipped together, since its probes are not independent. With fewer than six groups no difference could
-            be told, so each probe then counts as independent (`few`), and the result speaks of these subjects alone.
+            are flipped together, since its probes are not independent. Where all probes are of one subject, each counts
+            as independent (`alone`): the result then speaks of this subject.
         reach: largest difference that the metric can have, which no interval exceeds; None (or not finite) if there is
             none. Where all differences are equal, it gives the interval: of n groups none differed, so at 95 % at most
             1 - 0.025^(1/n) of all would (the exact binomial bound for 0 of n), by no more than this, or else by no
@@ -108,7 +108,7 @@ def paired_tests(
     limit = reach if reach is not None and np.isfinite(reach) else np.inf
     known = ~np.isnan(differences)
     filled = np.where(known, differences, 0.0)
-    codes, few = _codes(groups, len(differences))
+    codes, alone = _codes(groups, len(differences))
     clustered = codes is not None
     if codes is not None:
         sums, counts = _summed(filled, codes), _summed(known.astype(np.float64), codes)
@@ -141,7 +141,7 @@ def paired_tests(
         low, high = _agreeing(mean, max(low, -limit), min(high, limit), p, means)
         if len(held) < LEAST_GROUPS:
             low, high = -np.inf, np.inf
-        found.append(PairedTest(mean, float(low), float(high), float(p), n, total if clustered else 0, few))
+        found.append(PairedTest(mean, float(low), float(high), float(p), n, total if clustered else 0, alone))
     return found
 
 
@@ -190,7 +190,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _codes(groups: Sequence[Hashable] | None, n: int) -> tuple[NDArray[np.int64] | None, bool]:
-    """Number of each probe's group, None where groups are of no use; and whether there are groups, but too few."""
+    """Number of each probe's group, None where groups are of no use; and whether all are of a single one."""
     if groups is None:
         return None, False
     numbers: dict[Hashable, int] = {}
@@ -198,8 +198,8 @@ def _codes(groups: Sequence[Hashable] | None, n: int) -> tuple[NDArray[np.int64]
     for place, group in enumerate(groups):
         name: Hashable = ("", place) if group in ("", None) else ("group", group)
         codes[place] = numbers.setdefault(name, len(numbers))
-    few = len(numbers) < min(LEAST_GROUPS, n)
-    return (codes if LEAST_GROUPS <= len(numbers) < n else None), few
+    alone = len(numbers) == 1 < n
+    return (codes if 1 < len(numbers) < n else None), alone
 
 
 def _summed(values: Floats, codes: NDArray[np.int64]) -> Floats:

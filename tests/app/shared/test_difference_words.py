@@ -31,9 +31,10 @@ def test_too_few_probes_and_equal_differences_are_said() -> None:
 def test_subjects_are_named() -> None:
     subjects = {f"p{n}": f"s{n // 2}" for n in range(14)}
     assert "over 14 probes of 7 subjects, each taken as a whole" in told(list(np.arange(14.0)), subjects)
-    assert "of fewer than 6 subjects, taken as independent" in told(
-        list(np.arange(14.0)), dict.fromkeys(subjects, "one")
-    )
+    few = {name: f"s{n % 3}" for n, name in enumerate(subjects)}
+    assert "(fewer than 6 subjects: how large it is cannot be told)" in told(list(np.arange(14.0)), few)
+    one = dict.fromkeys(subjects, "one")
+    assert "over 14 probes of one subject, paired" in told(list(np.arange(14.0)), one)
 
 
 def test_an_effect_without_spread_reads_properly() -> None:
@@ -46,7 +47,11 @@ def test_an_effect_without_spread_reads_properly() -> None:
 
 
 def test_remarks_of_a_table() -> None:
-    assert remarks(pd.DataFrame({"n": [12, 0], "groups": [0, 0], "few": [False, False]})) == ""
-    assert remarks(pd.DataFrame({"n": [3], "groups": [0], "few": [False]})).startswith("Fewer than 6 probes")
-    assert "(7 subjects)" in remarks(pd.DataFrame({"n": [14], "groups": [7], "few": [False]}))
-    assert "speak of these subjects alone" in remarks(pd.DataFrame({"n": [14], "groups": [0], "few": [True]}))
+    def said(n: int, groups: int, alone: bool = False) -> str:
+        return remarks(pd.DataFrame({"n": [n, 0], "groups": [groups, 0], "alone": [alone, False]}))
+
+    assert said(12, 0) == ""
+    assert said(3, 0) == "With fewer than 6 probes it cannot be told whether a mean changed."
+    assert "(7 subjects)" in said(14, 7) and "cannot be told" not in said(14, 7)
+    assert "fewer than 6 subjects it cannot be told" in said(12, 4)
+    assert "this subject alone" in said(14, 0, alone=True)

@@ -136,8 +136,16 @@ def test_groups_that_say_nothing_are_left_out() -> None:
     plain = paired_test(ours, theirs)
     assert paired_test(ours, theirs, groups=[""] * 12) == plain
     assert paired_test(ours, theirs, groups=[f"s{n}" for n in range(12)]) == plain
-    for few in (["one"] * 12, ["a", "b", "c"] * 4):
-        assert paired_test(ours, theirs, groups=few) == plain._replace(few=True)
+    # One subject: its probes are all there is.
+    assert paired_test(ours, theirs, groups=["one"] * 12) == plain._replace(alone=True)
+
+
+def test_few_subjects_cannot_tell_a_difference() -> None:
+    for count in range(2, LEAST_GROUPS):
+        groups = [f"s{n % count}" for n in range(24)]
+        found = paired_test(np.linspace(1, 2, 24), np.zeros(24), groups=groups)
+        assert found.groups == count and not found.bounded
+        assert found.p >= 2 / 2**count
 
 
 def test_too_few_pairs_have_no_ends() -> None:
