@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -336,5 +336,5 @@ def _binomial(more: int, less: int) -> float:
     return min(1.0, 2 * float(bdtr(min(more, less), more + less, 0.5))) if more + less else 1.0
 
 
-def _two_sided(above: float, below: float, every: int) -> float:
+def _two_sided(above: int | np.integer[Any], below: int | np.integer[Any], every: int) -> float:
     return min(1.0, 2 * float(min(above, below)) / every)

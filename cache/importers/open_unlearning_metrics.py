@@ -87,8 +87,8 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
     if rows is None:
         forget, holdout = (_rows(_object(value.get(side))) for side in ("forget", "holdout"))
         if name.startswith("mia_") and forget and holdout:
-            sides = [_scores(side, ("score",)).values() for side in (forget, holdout)]
-            return ReadMetric(auc_of(*sides, stated), {}, changed)
+            ours, theirs = (_scores(side, ("score",)).values() for side in (forget, holdout))
+            return ReadMetric(auc_of(ours, theirs, stated), {}, changed)
         return ReadMetric(MetricNumber(stated), {}, changed)
     usual = _scores(rows, columns_of(muse=muse))
     read = MetricKey.parse(key)
