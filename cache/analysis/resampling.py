@@ -11,7 +11,9 @@ Knows nothing of stores or studies.
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -102,7 +104,7 @@ def bootstrap_means(
     resamples: int = RESAMPLES,
     seed: int = 0,
     *,
-    bounds: Bounds | None = None,
+    bounds: Sequence[Bounds] | None = None,
     groups: Groups = (),
 ) -> Floats:
     """Mean of every column in every resample of the rows.
@@ -111,7 +113,7 @@ def bootstrap_means(
         values: shape (n, columns); NaN are left out of the mean of their column.
         resamples: how many.
         seed: of the resampling; equal n, groups and seed give equal weights.
-        bounds: smallest and largest possible value. Without them there is no weight at any end.
+        bounds: smallest and largest possible value of each column. Without them there is no weight at any end.
         groups: rows that belong together (probes of one subject) get one weight.
 
     Returns:
@@ -136,17 +138,14 @@ def bootstrap_means(
         ends = units.size * _end_weights(units.number, resamples, seed, MEAN_END)
         sums = sums + ends[:, :1] * low + ends[:, 1:] * high
         totals = totals + ends.sum(axis=1, keepdims=True)
-        enough = (told >= (LEAST if _bounded(bounds) else LEAST_UNBOUNDED)) & (low < high)
+        bounded = np.array([math.isfinite(least) and most is not None for least, most in bounds])
+        enough = (told >= np.where(bounded, LEAST, LEAST_UNBOUNDED)) & (low < high)
     with np.errstate(invalid="ignore", divide="ignore"):
         means: Floats = np.where(enough, sums / totals, np.nan)
     return means
 
 
-def _bounded(bounds: Bounds) -> bool:
-    return bool(np.isfinite(bounds[0])) and bounds[1] is not None
-
-
-def _ends(values: Floats, bounds: Bounds) -> tuple[Floats, Floats]:
+def _ends(values: Floats, bounds: Sequence[Bounds]) -> tuple[Floats, Floats]:
     """Where the weight of the ends lies, for each column, shape (columns,) each; equal where nothing can be said.
 
     They are the metric's, never inside the sample; where it has none, the sample's extremes and twice its range.
@@ -154,15 +153,15 @@ def _ends(values: Floats, bounds: Bounds) -> tuple[Floats, Floats]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column may be without any value
         least, most = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    if _bounded(bounds):
-        assert bounds[1] is not None
-        return np.fmin(least, bounds[0]), np.fmax(most, bounds[1])
     spread = most - least
-    low = np.maximum(least - BEYOND * spread, np.minimum(bounds[0], least))
-    high = most + BEYOND * spread
-    if bounds[1] is not None:
-        high = np.minimum(high, np.maximum(bounds[1], most))
-    return low, np.where(spread > 0, high, low)
+    first = np.array([low for low, _ in bounds])
+    last = np.array([np.inf if high is None else high for _, high in bounds])
+    bounded = np.isfinite(first) & np.isfinite(last)
+    low = np.where(bounded, first, np.maximum(first, least - BEYOND * spread))
+    high = np.where(bounded, last, np.minimum(last, most + BEYOND * spread))
+    # A value beyond what should be possible is the end itself.
+    low, high = np.minimum(low, least), np.maximum(high, most)
+    return low, np.where(bounded | (spread > 0), high, low)
 
 
 def bootstrap_areas(
@@ -288,6 +287,6 @@ def bootstrap_interval(
     known = ~np.isnan(sample)
     if not known.any():
         return Interval(np.nan, np.nan)
-    drawn = bootstrap_means(sample[:, None], resamples, seed, bounds=bounds, groups=groups)[:, 0]
+    drawn = bootstrap_means(sample[:, None], resamples, seed, bounds=[bounds], groups=groups)[:, 0]
     low, high = interval_of(np.append(sample[known].mean(), drawn))
     return Interval(float(low), float(high))
