@@ -33,7 +33,7 @@ class Frontier:
         points: rows of `chart_points` with the columns chance, distance, distance_low, distance_high.
         drawn: shape (points, 1 + B, 2), as measured.
         where: axes and reference point; None where an axis has no width.
-        units: shape (points,): probes or subjects that each point stands on, on the axis with fewer; NaN if unknown.
+        units: shape (points, 2): probes or subjects that each point stands on, by axis; NaN if unknown.
         bounds: smallest and largest possible value on both axes.
     """
 
@@ -128,6 +128,6 @@ def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> tuple[F
     if len(names):
         drawn[own.to_numpy()] = np.stack(columns, axis=-1)
     drawn[:, 0] = points[["x_value", "y_value"]].to_numpy(float)
-    units = np.full(len(points), np.nan)
-    units[own.to_numpy()] = np.fmin(*(board.units(names, axis.key) for axis in (x, y)))
+    units = np.full((len(points), 2), np.nan)
+    units[own.to_numpy()] = np.stack([board.units(names, axis.key) for axis in (x, y)], axis=-1)
     return drawn, units

@@ -55,6 +55,13 @@ def remarks(counts: pd.DataFrame) -> str:
         said.append("All probes are of one subject, and intervals and p-values speak of this subject alone.")
     if counts["n"].between(1, LEAST_GROUPS - 1).any():
         said.append(f"With fewer than {LEAST_GROUPS} probes it cannot be told whether a mean changed.")
+    units, tests = groups or int(counts["n"].max()), int(counts["p"].notna().sum())
+    least = 2.0 ** (1 - units)
+    if tests > 1 and units >= LEAST_GROUPS and least * tests >= 0.05:
+        said.append(
+            f"So few can be arranged in so few ways that no p-value is below {least:.2g}, and none below 0.05 after "
+            f"correction for {tests} models."
+        )
     return " ".join(said)
 
 

@@ -168,12 +168,13 @@ def distances(drawn: Floats, retained: int, where: Plane, units: Floats | None =
         drawn: shape (n, 1 + B, 2).
         retained: position of the retained model.
         where: gives each axis its scale.
-        units: shape (n,), how many probes (or subjects) each point stands on; NaN or None where that is not known.
+        units: shape (n, 2), how many probes (or subjects) each point stands on, by axis; NaN or None where that is not
+            known.
     """
     scale = np.abs(np.array(where.worst) - np.array(where.best))
     apart = (drawn - drawn[retained]) / scale
     far = np.sqrt(np.mean(apart[:, 0] ** 2, axis=1))
-    counts = np.full(len(drawn), np.nan) if units is None else np.fmin(units, units[retained])
+    counts = np.full((len(drawn), 2), np.nan) if units is None else np.fmin(units, units[retained])
     return [
         Distance(
             float(value), Interval(0.0, 0.0) if place == retained else _around(float(value), row[1:], count)
@@ -199,35 +200,36 @@ def small_sample(units: float) -> float:
 def ellipse(
     drawn: Floats,
     count: int = 48,
-    units: float = np.nan,
+    units: Sequence[float] | Floats = (np.nan, np.nan),
     bounds: Sequence[tuple[float, float | None]] = ((-np.inf, None), (-np.inf, None)),
 ) -> Floats | None:
     """Outline of the 95 % region of a point on both axes.
 
     It is an ellipse about the mean of the resamples, of their shape, and holds 95 % of them (Mahalanobis distance), and
-    more for few probes: its squared radius is multiplied with the square root of Hotelling's factor (`small_sample`).
-    The square root is ours: the weight that resamples have at the ends of the range already widens them. The value
-    itself is never left out.
+    more for few probes: each axis is stretched by the fourth root of Hotelling's factor (`small_sample`), which is the
+    square root for squared lengths. Taking the root is ours: the weight that resamples have at the ends of the range
+    already widens them. The value itself is never left out.
 
     Args:
         drawn: shape (1 + B, 2).
         count: corners of the outline.
-        units: how many probes (or subjects) the point stands on; NaN where that is not known.
+        units: by axis, how many probes (or subjects) the point stands on; NaN where that is not known.
         bounds: smallest and largest possible value of each metric, beyond which no region reaches.
 
     Returns:
         Shape (count, 2); None without resamples on both axes, or with fewer than three probes.
     """
     samples = drawn[1:][~np.isnan(drawn[1:]).any(axis=1)]
-    factor = small_sample(units)
-    if len(samples) < LEAST_RESAMPLES or not np.isfinite(factor):
+    factors = np.array([small_sample(each) for each in units])
+    if len(samples) < LEAST_RESAMPLES or not np.isfinite(factors).all():
         return None
     middle = samples.mean(axis=0)
-    spread, turn = np.linalg.eigh(np.cov(samples.T))
+    moved = (samples - middle) * factors**0.25
+    spread, turn = np.linalg.eigh(np.cov(moved.T))
     lengths = np.sqrt(np.maximum(spread, 0))
     scale = np.where(lengths > 0, lengths, 1.0)
-    away = np.sum(((np.concatenate([drawn[:1], samples]) - middle) @ turn / scale) ** 2, axis=1)
-    radius = np.sqrt(max(float(np.quantile(away[1:], CONFIDENCE)) * np.sqrt(factor), float(away[0])))
+    away = np.sum((np.concatenate([drawn[:1] - middle, moved]) @ turn / scale) ** 2, axis=1)
+    radius = np.sqrt(max(float(np.quantile(away[1:], CONFIDENCE)), float(away[0])))
     angles = np.linspace(0, 2 * np.pi, count)
     circle = np.stack([np.cos(angles), np.sin(angles)])
     outline = middle + (turn @ (radius * lengths[:, None] * circle)).T
@@ -252,28 +254,25 @@ def _moves(drawn: Floats) -> NDArray[np.bool_]:
     return np.logical_and(known[:, 0], known[:, 1])
 
 
-def _around(value: float, apart: Floats, units: float) -> Interval:
+def _around(value: float, apart: Floats, units: Floats) -> Interval:
     """A distance plus and minus how far sampling alone moves the difference; see `distances`.
 
     Args:
         value: the distance.
         apart: shape (B, 2): the difference in every resample.
-        units: probes that it stands on.
+        units: by axis, probes that it stands on.
     """
     known = apart[~np.isnan(apart).any(axis=1)]
-    factor = small_sample(units)
-    if len(known) < LEAST_RESAMPLES or not np.isfinite(factor) or np.isnan(value):
+    factors = np.array([small_sample(each) for each in units])
+    if len(known) < LEAST_RESAMPLES or not np.isfinite(factors).all() or np.isnan(value):
         return Interval(np.nan, np.nan)
-    moved = np.sqrt(np.mean((known - known.mean(axis=0)) ** 2, axis=1))
-    radius = float(np.quantile(moved, CONFIDENCE)) * factor**0.5
+    moved = (known - known.mean(axis=0)) * factors**0.5
+    radius = float(np.quantile(np.sqrt(np.mean(moved**2, axis=1)), CONFIDENCE))
     if radius <= 1e-12:
         # The same on every probe: at most this share would differ (the exact 95 % bound for none), by at most 1.
-        radius = 1 - (1 - CONFIDENCE) ** (1 / units)
-    return (
-        Interval(max(0.0, value - radius), value + radius)
-        if np.isfinite(radius)
-        else Interval(np.nan, np.nan)
-    )
+        radius = 1 - (1 - CONFIDENCE) ** (1 / float(np.fmin(*units)))
+    known_radius = np.isfinite(radius)
+    return Interval(max(0.0, value - radius), value + radius) if known_radius else Interval(np.nan, np.nan)
 
 
 def _interval(value: float, samples: Floats) -> Interval:

@@ -101,7 +101,7 @@ class Scoreboard:
                 found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
         return found
 
-    def units(self, models: Sequence[str], key: str) -> NDArray[np.float64]:
+    def units(self, models: Sequence[str], key: str) -> Replicates:
         """How many probes (or subjects, where probes share them) each model's number stands on; NaN without one.
 
         Metrics of a whole model count all their probes.

@@ -71,7 +71,7 @@ def distance_row(name: str, truth: float, draw: Callable[[Random, int], Two]) ->
     def now(pair: Two, seed: int) -> Ends:
         drawn = np.stack([weighted(each, seed) for each in pair])
         count = float(len(pair[0]))
-        return Ends(*distances(drawn, 1, UNIT, np.array([count, count]))[0].interval)
+        return Ends(*distances(drawn, 1, UNIT, np.full((2, 2), count))[0].interval)
 
     return Row(name, truth, draw, before, now)
 
@@ -94,7 +94,7 @@ def ellipse_row(name: str, middle: tuple[float, float], draw: Callable[[Random, 
 
     def now(values: Floats, seed: int) -> Ends:
         drawn = weighted(values, seed)
-        return told(ellipse(drawn, 200, units=float(len(values)), bounds=((0.0, 1.0), (0.0, 1.0))))
+        return told(ellipse(drawn, 200, units=[float(len(values))] * 2, bounds=((0.0, 1.0), (0.0, 1.0))))
 
     return Row(name, 0.0, draw, before, now)
 

@@ -47,11 +47,16 @@ def test_an_effect_without_spread_reads_properly() -> None:
 
 
 def test_remarks_of_a_table() -> None:
-    def said(n: int, groups: int, alone: bool = False) -> str:
-        return remarks(pd.DataFrame({"n": [n, 0], "groups": [groups, 0], "alone": [alone, False]}))
+    def said(n: int, groups: int, alone: bool = False, p: float = np.nan) -> str:
+        table = {"n": [n, n], "groups": [groups, 0], "alone": [alone, False], "p": [0.04, p]}
+        return remarks(pd.DataFrame(table))
 
     assert said(12, 0) == ""
     assert said(3, 0) == "With fewer than 6 probes it cannot be told whether a mean changed."
     assert "(7 subjects)" in said(14, 7) and "cannot be told" not in said(14, 7)
     assert "fewer than 6 subjects it cannot be told" in said(12, 4)
     assert "this subject alone" in said(14, 0, alone=True)
+    assert "no p-value is below 0.031, and none below 0.05 after correction for 2 models" in said(
+        36, 6, p=0.3
+    )
+    assert "no p-value" not in said(36, 0, p=0.3)

@@ -104,7 +104,7 @@ def test_models_that_are_the_same_on_every_probe_are_as_far_apart_as_one_that_wa
     points = np.array([(0.2, 0.8), (0.2, 0.8)])[:, None]
     noise = np.random.default_rng(0).normal(0, 0.1, (1, 300, 2))
     sample = np.concatenate([points, points + noise], axis=1)
-    twelve = distances(sample, 0, UNIT, np.array([12.0, 12.0]))[1]
+    twelve = distances(sample, 0, UNIT, np.full((2, 2), 12.0))[1]
     assert twelve.value == 0
     assert twelve.interval == pytest.approx((0, 1 - 0.05 ** (1 / 12)))
     assert np.isnan(distances(sample, 0, UNIT)[1].interval).all()
@@ -120,7 +120,8 @@ def test_an_equal_model_is_not_far_from_the_retained_one_and_another_is() -> Non
 def test_few_probes_widen_a_distance_and_two_say_nothing() -> None:
     sample = drawn([(0.2, 0.8), (0.5, 0.5)], 0.02)
     ends = [
-        distances(sample, 0, UNIT, np.array([400.0, n]))[1].interval for n in (400.0, 12.0, 4.0, 2.0, np.nan)
+        distances(sample, 0, UNIT, np.array([[400.0, 400.0], [n, n]]))[1].interval
+        for n in (400.0, 12.0, 4.0, 2.0, np.nan)
     ]
     widths = [high - low for low, high in ends]
     assert widths[0] < widths[1] < widths[2]
@@ -148,9 +149,13 @@ def test_the_ellipse_holds_95_of_100_draws_of_a_tilted_cloud() -> None:
     assert radius == pytest.approx(np.full(len(outline), radius[0]))
     inside = np.einsum("ni,ij,nj->n", cloud - middle, inverse, cloud - middle) <= radius[0]
     assert inside.mean() == pytest.approx(0.95, abs=1e-3)
-    few = ellipse(np.concatenate([np.zeros((1, 2)), cloud]), units=12)
+    few = ellipse(np.concatenate([np.zeros((1, 2)), cloud]), units=(12, 12))
     assert few is not None
     assert np.ptp(few, axis=0) == pytest.approx(np.ptp(outline, axis=0) * small_sample(12) ** 0.25)
+    one = ellipse(np.concatenate([np.zeros((1, 2)), cloud]), units=(12, np.nan))
+    assert one is not None
+    widened = np.ptp(one, axis=0) / np.ptp(outline, axis=0)
+    assert widened == pytest.approx([small_sample(12) ** 0.25, 1], rel=0.02)
 
 
 def test_an_ellipse_keeps_to_what_is_possible_and_holds_its_point() -> None:
@@ -167,7 +172,7 @@ def test_an_ellipse_keeps_to_what_is_possible_and_holds_its_point() -> None:
 def test_without_resamples_or_with_two_probes_there_is_no_ellipse() -> None:
     assert ellipse(np.zeros((3, 2))) is None
     assert ellipse(np.full((400, 2), np.nan)) is None
-    assert ellipse(np.random.default_rng(0).normal(size=(400, 2)), units=2) is None
+    assert ellipse(np.random.default_rng(0).normal(size=(400, 2)), units=(2, 400)) is None
 
 
 @pytest.mark.parametrize("n", [12, 36])
