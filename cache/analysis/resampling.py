@@ -104,7 +104,7 @@ def bootstrap_means(
     resamples: int = RESAMPLES,
     seed: int = 0,
     *,
-    bounds: Sequence[Bounds] | None = None,
+    bounds: Bounds | list[Bounds] | None = None,
     groups: Groups = (),
 ) -> Floats:
     """Mean of every column in every resample of the rows.
@@ -113,7 +113,8 @@ def bootstrap_means(
         values: shape (n, columns); NaN are left out of the mean of their column.
         resamples: how many.
         seed: of the resampling; equal n, groups and seed give equal weights.
-        bounds: smallest and largest possible value of each column. Without them there is no weight at any end.
+        bounds: smallest and largest possible value, of all columns or a list of those of each. Without them there is no
+            weight at any end.
         groups: rows that belong together (probes of one subject) get one weight.
 
     Returns:
@@ -134,11 +135,12 @@ def bootstrap_means(
     if bounds is None:
         enough = np.broadcast_to(told >= 1, columns)
     else:
-        low, high = _ends(values, bounds)
+        each = bounds if isinstance(bounds, list) else [bounds] * columns
+        low, high = _ends(values, each)
         ends = units.size * _end_weights(units.number, resamples, seed, MEAN_END)
         sums = sums + ends[:, :1] * low + ends[:, 1:] * high
         totals = totals + ends.sum(axis=1, keepdims=True)
-        bounded = np.array([math.isfinite(least) and most is not None for least, most in bounds])
+        bounded = np.array([math.isfinite(least) and most is not None for least, most in each])
         enough = (told >= np.where(bounded, LEAST, LEAST_UNBOUNDED)) & (low < high)
     with np.errstate(invalid="ignore", divide="ignore"):
         means: Floats = np.where(enough, sums / totals, np.nan)
@@ -287,6 +289,6 @@ def bootstrap_interval(
     known = ~np.isnan(sample)
     if not known.any():
         return Interval(np.nan, np.nan)
-    drawn = bootstrap_means(sample[:, None], resamples, seed, bounds=[bounds], groups=groups)[:, 0]
+    drawn = bootstrap_means(sample[:, None], resamples, seed, bounds=bounds, groups=groups)[:, 0]
     low, high = interval_of(np.append(sample[known].mean(), drawn))
     return Interval(float(low), float(high))

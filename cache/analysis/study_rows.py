@@ -78,7 +78,7 @@ def mean_replicates(row: Scores, role: str, bounds: Bounds, groups: Mapping[str,
         groups: by role, probes of one subject (see `subject_groups`).
     """
     together = groups.get(role, ()) if len(row) else ()
-    means = bootstrap_means(row[:, None], seed=role_seed(role), bounds=[bounds], groups=together)
+    means = bootstrap_means(row[:, None], seed=role_seed(role), bounds=bounds, groups=together)
     return np.append(_mean(row), means[:, 0])
 
 

@@ -42,6 +42,11 @@ SEEDS = 7
 SHARE: Bounds = (0.0, 1.0)
 
 
+def _short(number: float, form: str) -> str:
+    """`.95` for `0.95`."""
+    return format(number, form).removeprefix("0") if 0 < number < 1 else format(number, form)
+
+
 class Ends(NamedTuple):
     """An interval."""
 
@@ -223,7 +228,7 @@ def harmonic_row(name: str, parts: Sequence[tuple[float, float]]) -> Row:
 
     def now(rows: Any, seed: int) -> Ends:
         drawn = [
-            np.append(row.mean(), bootstrap_means(row[:, None], seed=seed + 20 * place, bounds=[SHARE])[:, 0])
+            np.append(row.mean(), bootstrap_means(row[:, None], seed=seed + 20 * place, bounds=SHARE)[:, 0])
             for place, row in enumerate(rows)
         ]
         return Ends(*map(float, interval_of(drawn_harmonic_mean(np.stack(drawn)))))
@@ -285,14 +290,11 @@ ROWS = (
     harmonic_row("model utility, harmonic mean of 3", UTILITY),
     harmonic_row("model utility, harmonic mean of 9", UTILITY * 3),
     harmonic_row("harmonic mean of 3, one near 0", ((0.3, 3), (2, 0.5), (1, 1))),
+    clustered_row("leak rate 3 %, 3 probes a subject, correlation .5", 0.03, _subjects(0.03, 0.5, 3), 3),
     clustered_row("leak rate 30 %, 3 probes a subject, correlation .5", 0.3, _subjects(0.3, 0.5, 3), 3),
+    clustered_row("leak rate 30 %, 6 probes a subject, correlation .05", 0.3, _subjects(0.3, 0.05, 6), 6),
 )
 """What is simulated."""
-
-
-def _short(number: float, form: str) -> str:
-    """`.95` for `0.95`."""
-    return format(number, form).removeprefix("0") if 0 < number < 1 else format(number, form)
 
 
 def main(studies: int = STUDIES, only: str = "") -> None:

@@ -300,8 +300,8 @@ def _chart(frontier_data: Frontier, runs: Board, axes: _Axes, options: ChartOpti
 
 def _caption(marks: Marks, points: pd.DataFrame) -> str:
     shapes = {
-        "bars": "Bars are 95 % intervals (bootstrap over probes). ",
-        "ellipses": "Ellipses are 95 % regions of both metrics together (bootstrap over probes). ",
+        "bars": "Bars are 95 % intervals; with few probes they are wide. ",
+        "ellipses": "Ellipses are 95 % regions of both metrics together; with few probes they are wide. ",
     }
     banded = [
         name
