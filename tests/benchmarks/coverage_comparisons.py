@@ -179,9 +179,10 @@ def _subjects(random: Random, n: int) -> Two:
 EQUAL_MODEL = distance_row("distance to RETAINED of a model equal to it", 0.0, _same_law)
 TWO_METRICS = ellipse_row("ellipse of two metrics", (1 / 3, 1 / 2), _two_metrics)
 EQUAL_SKEWED = difference_row("difference of two equal models, skewed values", 0.0, _skewed)
+LOG_NORMAL = difference_row("difference 0, log-normal differences", 0.0, _lognormal, reach=None)
 ROWS = (
     EQUAL_SKEWED,
-    difference_row("difference 0, log-normal differences", 0.0, _lognormal, reach=None),
+    LOG_NORMAL,
     difference_row("difference of two equal rates of 10 %", 0.0, _outcomes(0.1, 0.1)),
     difference_row("difference of rates, 5 % against 60 %", -0.55, _outcomes(0.05, 0.6)),
     difference_row("difference, three of ten probes dropped", -0.3 * 0.75 * 30 / 31, _drops),

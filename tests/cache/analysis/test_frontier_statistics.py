@@ -14,8 +14,6 @@ from cache.analysis.frontier_statistics import (
     plane,
     small_sample,
 )
-from tests.benchmarks.coverage import covered
-from tests.benchmarks.coverage_comparisons import EQUAL_MODEL, TWO_METRICS
 
 WAYS: tuple[Direction, Direction] = ("lower", "higher")
 UNIT = Plane(WAYS, (1.0, 0.0), (0.0, 1.0))
@@ -173,11 +171,3 @@ def test_without_resamples_or_with_two_probes_there_is_no_ellipse() -> None:
     assert ellipse(np.zeros((3, 2))) is None
     assert ellipse(np.full((400, 2), np.nan)) is None
     assert ellipse(np.random.default_rng(0).normal(size=(400, 2)), units=(2, 400)) is None
-
-
-@pytest.mark.parametrize("n", [12, 36])
-def test_simulated_studies_keep_the_distance_of_an_equal_model_and_the_region_of_two_metrics(n: int) -> None:
-    for row in (EQUAL_MODEL, TWO_METRICS):
-        found = covered(row, row.now, n, 150)
-        assert found.share >= 0.9, row.name
-    assert covered(EQUAL_MODEL, EQUAL_MODEL.before, n, 40).share == 0
