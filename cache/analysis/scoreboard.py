@@ -102,21 +102,14 @@ class Scoreboard:
         return found
 
     def units(self, models: Sequence[str], key: str) -> Replicates:
-        """How many probes (or subjects, where probes share them) each model's number stands on; NaN without one.
-
-        Metrics of a whole model count all their probes.
-        """
+        """How many probes (or subjects, where probes share them) each model's number stands on; NaN without one."""
         role = MetricKey.parse(key).role
         stated = self.frame[self.frame["key"] == key].set_index("model")["n"]
         found = np.full(len(models), np.nan)
         for place, model in enumerate(models):
-            values = self._values(model)
-            if key in values:
-                known = np.flatnonzero(~np.isnan(values[key]))
+            if model in stated.index:
                 groups = self._subjects(model).get(role, ())
-                found[place] = len({groups[probe] for probe in known}) if groups else len(known)
-            elif model in stated.index:
-                found[place] = stated[model]
+                found[place] = min(stated[model], len(set(groups))) if groups else stated[model]
         return found
 
     def original_values(self, model: str) -> pd.Series[float]:
