@@ -72,10 +72,10 @@ def decode_text(payload: bytes, wanted: Sequence[int], *, pieces: bool = True) -
     """
     batch = _read(payload)
     try:
-        reader = _ScoreReader(batch, pieces)
+        reader, answers = _ScoreReader(batch, pieces), _AnswerReader(batch)
         has_norms = "gradient_norms" in batch.schema.names
         norms = batch.column("gradient_norms").to_numpy() if has_norms else np.full(batch.num_rows, np.nan)
-        return [TextEvidence(reader.scores(row), _answers(batch, row), float(norms[row])) for row in wanted]
+        return [TextEvidence(reader.scores(row), answers.answers(row), float(norms[row])) for row in wanted]
     except (KeyError, IndexError, ValueError) as error:
         raise DamagedCell(str(error)) from error
 
@@ -142,62 +142,63 @@ class _ListColumn(NamedTuple):
     offsets: NDArray[np.int32]
     values: NDArray[Any]
 
-    def row(self, index: int) -> NDArray[Any]:
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
 
 class _ScoreReader:
     """Token scores of single rows out of the flat columns of a cell."""
 
     def __init__(self, batch: Any, pieces: bool) -> None:
-        self._columns = {
-            name: _column(batch, name)
-            for name in (*_TOKEN_COLUMNS, "lengths", "widths")
-            if name in batch.schema.names
-        }
-        self._columns |= {name: _column(batch, name) for name in ("names", "end_logprobs")}
-        self._pieces = pieces
+        names, lengths, widths = (_column(batch, name) for name in ("names", "lengths", "widths"))
+        self._first: list[int] = names.offsets.tolist()  # entry of each row
+        self._names: list[str] = names.values.tolist()
+        self._ends: list[float] = _column(batch, "end_logprobs").values.tolist()
+        self._widths: list[int] = widths.values.tolist()
+        tokens = np.concatenate([[0], np.cumsum(lengths.values)])
+        rivals = np.concatenate([[0], np.cumsum(lengths.values * widths.values)])
+        self._tokens: list[int] = tokens.tolist()  # first token of each entry
+        self._rivals: list[int] = rivals.tolist()
+        columns = {name: _column(batch, name) for name in _TOKEN_COLUMNS if name in batch.schema.names}
+        for column in columns.values():
+            if not np.array_equal(column.offsets, tokens[names.offsets]):
+                raise ValueError("lengths and token columns do not agree")
+        self._columns = {name: column.values for name, column in columns.items()}
+        self._columns.setdefault("entropy", -self._columns["mean"])
+        self._none = np.zeros((int(lengths.values.max(initial=0)), 0), np.float32)
+        self._texts: list[str] | None = None
         if pieces:
-            self._columns |= {name: _column(batch, name) for name in ("pieces", "top_pieces", "top_logprobs")}
+            self._texts = _column(batch, "pieces").values.tolist()
+            self._rival_texts = _column(batch, "top_pieces").values.tolist()
+            self._rival_logprobs = _column(batch, "top_logprobs").values
 
     def scores(self, row: int) -> dict[str, TokenScores]:
-        cells = {name: column.row(row) for name, column in self._columns.items()}
-        result: dict[str, TokenScores] = {}
-        token = rival = 0
-        for entry, name in enumerate(cells["names"]):
-            n, k = int(cells["lengths"][entry]), int(cells["widths"][entry])
-            end, rival_end = token + n, rival + n * k
-            result[name] = self._entry(cells, entry, slice(token, end), slice(rival, rival_end), k)
-            token, rival = end, rival_end
-        return result
+        return {
+            self._names[entry]: self._entry(entry) for entry in range(self._first[row], self._first[row + 1])
+        }
 
-    def _entry(
-        self, cells: dict[str, NDArray[Any]], entry: int, tokens: slice, alternatives: slice, k: int
-    ) -> TokenScores:
-        mean = cells["mean"][tokens]
-        n = len(mean)
+    def _entry(self, entry: int) -> TokenScores:
+        start, end = self._tokens[entry], self._tokens[entry + 1]
         pieces: tuple[str, ...] = ()
-        top_pieces: tuple[tuple[str, ...], ...] = ()
-        top_logprobs = np.zeros((n, 0), np.float32)
-        if self._pieces:
-            pieces = tuple(cells["pieces"][tokens].tolist())
-            top_logprobs = cells["top_logprobs"][alternatives].reshape(n, k)
-            if k:
-                top_pieces = tuple(
-                    tuple(row) for row in cells["top_pieces"][alternatives].reshape(n, k).tolist()
-                )
+        rivals: tuple[tuple[str, ...], ...] = ()
+        rival_logprobs = self._none[: end - start]
+        if self._texts is not None:
+            pieces = tuple(self._texts[start:end])
+            if width := self._widths[entry]:
+                first, last = self._rivals[entry], self._rivals[entry + 1]
+                rival_logprobs = self._rival_logprobs[first:last].reshape(end - start, width)
+                texts = self._rival_texts[first:last]
+                rivals = tuple(tuple(texts[at : at + width]) for at in range(0, len(texts), width))
+        columns = self._columns
         return TokenScores(
-            token_ids=cells["token_ids"][tokens],
-            pieces=pieces,
-            logprobs=cells["logprobs"][tokens],
-            ranks=cells["ranks"][tokens],
-            argmax_ids=cells["argmax_ids"][tokens],
-            mean=mean,
-            variance=cells["variance"][tokens],
-            entropy=cells["entropy"][tokens] if "entropy" in cells else -mean,
-            top_pieces=top_pieces,
-            top_logprobs=top_logprobs,
-            end_logprob=float(cells["end_logprobs"][entry]),
+            columns["token_ids"][start:end],
+            pieces,
+            columns["logprobs"][start:end],
+            columns["ranks"][start:end],
+            columns["argmax_ids"][start:end],
+            columns["mean"][start:end],
+            columns["variance"][start:end],
+            columns["entropy"][start:end],
+            rivals,
+            rival_logprobs,
+            self._ends[entry],
         )
 
 
@@ -213,11 +214,17 @@ def _answer_columns(rows: Sequence[TextEvidence]) -> dict[str, Any]:
     }
 
 
-def _answers(batch: Any, row: int) -> tuple[Answer, ...]:
-    parts = [
-        batch.column(name)[row].as_py() for name in ("texts", "n_tokens", "finishes", "seeds", "seconds")
-    ]
-    return tuple(Answer(*values) for values in zip(*parts, strict=True))
+class _AnswerReader:
+    """Answers of single rows; the columns of a cell of scores are empty."""
+
+    def __init__(self, batch: Any) -> None:
+        columns = [batch.column(name) for name in ("texts", "n_tokens", "finishes", "seeds", "seconds")]
+        self._first: list[int] = columns[0].offsets.to_pylist()
+        rows = zip(*(column.values.to_pylist() for column in columns), strict=True)
+        self._flat = [Answer(*row) for row in rows]
+
+    def answers(self, row: int) -> tuple[Answer, ...]:
+        return tuple(self._flat[self._first[row] : self._first[row + 1]])
 
 
 def _image(batch: Any, row: int) -> ImageEvidence:
