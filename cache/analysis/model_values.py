@@ -21,12 +21,16 @@ from cache.store import Store
 class ModelValues:
     """Per-probe values of the models of one study, for evidence of one arithmetic and these stamps.
 
+    Attributes:
+        numerics: the arithmetic.
+        stamps: model -> stamp of its evidence; "" where it has none.
+
     `under` is everywhere the model whose target says what the prompts are (see `backends.study.targets`); "" is the
     model itself.
     """
 
     def __init__(self, study: Study, store: Store, numerics: str, stamps: Mapping[str, str]) -> None:
-        self._study, self._store, self._numerics = study, store, numerics
+        self._study, self._store, self.numerics = study, store, numerics
         self.stamps = stamps
         self._asked: dict[str, Asked] = {}
         self._keys: dict[tuple[str, str], Hashable] = {}
@@ -55,17 +59,22 @@ class ModelValues:
         )
 
     def key(self, model: str, under: str = "") -> Hashable:
-        """What the values of a model are made of; equal keys are equal values."""
+        """What the values of a model are, and which definitions gave them; equal keys are equal values."""
         if (model, under) not in self._keys:
-            asked = self.asked(under or model)
-            versions = tuple((each.key, METRICS[each.metric].version) for each in asked.columns)
-            made_of = kept_values.key_of(asked.made_of(self.stamps[model]))
-            self._keys[model, under] = made_of, hash(versions)
+            columns = self.asked(under or model).columns
+            versions = tuple((each.key, METRICS[each.metric].version) for each in columns)
+            self._keys[model, under] = self.made_of(model, under), hash(versions)
         return self._keys[model, under]
+
+    def made_of(self, model: str, under: str = "") -> str:
+        """What the values of a model are made of: evidence, probes, protocol; "" where it has no evidence."""
+        if not self.stamps.get(model):
+            return ""
+        return kept_values.key_of(self.asked(under or model).made_of(self.stamps[model]))
 
     def _read(self, model: str, under: str) -> Values:
         asked, stamp = self.asked(under or model), self.stamps[model]
-        return derive.model_values(asked, self._store, self._study.model(model), self._numerics, stamp)
+        return derive.model_values(asked, self._store, self._study.model(model), self.numerics, stamp)
 
 
 def drafts() -> bool:

@@ -287,10 +287,8 @@ def _found(
     """Contexts of the current code that agree with all that is given, float32 before other arithmetic."""
     matching = [
         context
-        for context in store.contexts()
-        if context.kind == kind
-        and context.fingerprint == model.fingerprint
-        and (not model.tokenizer or context.tokenizer == model.tokenizer)
+        for context in store.contexts(kind, model.fingerprint)
+        if (not model.tokenizer or context.tokenizer == model.tokenizer)
         and protocol in (None, context.protocol)
         and context.code_version == CODE_VERSION[kind]
         and settings.items() <= json.loads(context.settings).items()
