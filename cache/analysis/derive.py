@@ -34,6 +34,9 @@ C = TypeVar("C", bound="Column")
 Values = dict[str, NDArray[np.float64]]
 """role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN if there is none."""
 
+STAMP_PREFIX = "stamp/"
+"""Of the keys under which stamps of evidence are kept."""
+
 LOG_TRUTH_RATIO = "forget/log_truth_ratio"
 """Kept beside the metrics for forget quality; no metric of its own."""
 
@@ -76,7 +79,7 @@ def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Ite
     states = store.states([context.key for several in contexts.values() for context in several])
     asked = keys.digest(sorted(wanted))
     kept_as = {
-        name: keys.digest(["stamp", asked, [[each.key, states[each.key]] for each in several]])
+        name: STAMP_PREFIX + keys.digest([asked, [[each.key, states[each.key]] for each in several]])
         for name, several in contexts.items()
     }
     kept = store.memos(list(kept_as.values()))
