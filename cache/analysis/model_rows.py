@@ -8,16 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis import kept_values
 from cache.analysis.model_values import ModelValues, drafts
-from cache.analysis.statistics import percentile_interval
-from cache.analysis.study_rows import Baselines, ModelRows, Row, baselines, mean_replicates
+from cache.analysis.study_rows import Baselines, ModelRows, Row, baselines, mean_rows
 from cache.store import Store, keys
 
 
@@ -41,7 +37,12 @@ def model_rows(
     sets = [[each.name, each.role, [probe.id for probe in each.probes]] for each in study.probe_sets]
     against = [of_models.made_of(name) for name in (study.original.name, retained)]
     shared = keys.Said.of([kept_values.definitions(), against, parts, sets])
-    kept_as = {name: keys.digest_of(["rows", shared, of_models.made_of(name)]) for name in known}
+    kept_as = {
+        name: keys.digest_of(
+            ["rows", shared, of_models.made_of(name), sorted(of_models.groups(name).items())]
+        )
+        for name in known
+    }
     kept = {} if drafts() else store.memos(list(kept_as.values()))
     result = {name: _read(kept[key]) for name, key in kept_as.items() if key in kept}
     missing = [name for name in known if name not in result]
@@ -58,7 +59,15 @@ def baselines_of(study: Study, of_models: ModelValues, parts: tuple[str, ...]) -
     """What the study's models are measured against."""
     retained = study.retained
     theirs = of_models.of(retained.name) if retained is not None else {}
-    return baselines(study, parts, of_models.of(study.original.name), theirs)
+    original = study.original.name
+    return baselines(study, parts, of_models.of(original), theirs, of_models.groups(original))
+
+
+def rows_of(
+    study: Study, of_models: ModelValues, name: str, parts: tuple[str, ...], against: Baselines
+) -> ModelRows:
+    """Metrics of a whole model."""
+    return ModelRows(study, of_models.of(name), parts, against, of_models.groups(name))
 
 
 def is_metric(key: str) -> bool:
@@ -69,16 +78,9 @@ def is_metric(key: str) -> bool:
 def _rows(
     study: Study, of_models: ModelValues, name: str, parts: tuple[str, ...], against: Baselines
 ) -> list[Row]:
-    values = of_models.of(name)
-    rows = [_row(key, row) for key, row in values.items() if is_metric(key)]
-    return [*rows, *ModelRows(study, values, parts, against).rows()]
-
-
-def _row(key: str, values: NDArray[np.float64]) -> Row:
-    read = MetricKey.parse(key)
-    drawn = mean_replicates(values, read.role)
-    low, high = percentile_interval(drawn[1:])
-    return read.name, read.role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
+    means = {key: row for key, row in of_models.of(name).items() if is_metric(key)}
+    whole = rows_of(study, of_models, name, parts, against)
+    return [*mean_rows(means, of_models.groups(name)), *whole.rows()]
 
 
 def _written(rows: Sequence[Row]) -> bytes:

@@ -14,6 +14,8 @@ from backends.study.targets import has_targets, targeted
 from cache.analysis import derive, kept_values
 from cache.analysis.derive import Asked, Values
 from cache.analysis.in_memory import InMemory, in_memory
+from cache.analysis.probe_draws import bounds_of, subject_groups
+from cache.analysis.resampling import Groups
 from cache.analysis.study_rows import Replicates, mean_replicates
 from cache.store import Store
 
@@ -33,6 +35,7 @@ class ModelValues:
         self._study, self._store, self.numerics = study, store, numerics
         self.stamps = stamps
         self._asked: dict[str, Asked] = {}
+        self._groups: dict[str, Mapping[str, Groups]] = {}
         self._keys: dict[tuple[str, str], Hashable] = {}
         # Numbers of a draft may change with every edit: they are kept with this object alone.
         self._memory = InMemory() if drafts() else in_memory(store)
@@ -52,11 +55,22 @@ class ModelValues:
 
     def mean(self, model: str, key: str, under: str = "") -> Replicates:
         """Mean of one metric that the model has values of, drawn: shape (1 + RESAMPLES,)."""
-        return self._memory.get(
-            (self.key(model, under), key),
-            lambda: mean_replicates(self.of(model, under)[key], MetricKey.parse(key).role),
-            lambda drawn: drawn.nbytes,
-        )
+        role = MetricKey.parse(key).role
+        groups = self.groups(under or model)
+
+        def make() -> Replicates:
+            return mean_replicates(self.of(model, under)[key], role, bounds_of(key), groups)
+
+        together = hash(groups.get(role, ()))
+        return self._memory.get((self.key(model, under), key, together), make, lambda drawn: drawn.nbytes)
+
+    def groups(self, model: str) -> Mapping[str, Groups]:
+        """Probes of one subject by role, as roles are to a model."""
+        study = self.asked(model).study
+        name = model if has_targets(self._study) else ""
+        if name not in self._groups:
+            self._groups[name] = subject_groups(study)
+        return self._groups[name]
 
     def key(self, model: str, under: str = "") -> Hashable:
         """What the values of a model are, and which definitions gave them; equal keys are equal values."""

@@ -24,15 +24,14 @@ from backends.study.targets import has_targets, targeted, with_some_target
 from cache.analysis import derive, kept_values
 from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.known_studies import KnownStudy, note_newest
-from cache.analysis.model_rows import baselines_of, is_metric, model_rows
+from cache.analysis.model_rows import baselines_of, is_metric, model_rows, rows_of
 from cache.analysis.model_values import ModelValues, drafts
-from cache.analysis.statistics import RESAMPLES
+from cache.analysis.resampling import RESAMPLES
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
     Baselines,
     Measurement,
-    ModelRows,
     Replicates,
     Row,
     lost_parts,
@@ -53,7 +52,8 @@ class Scoreboard:
 
     Attributes:
         frame: columns model, part, method, step (Int64, may be missing), metric, role, key (= role/metric), value, low,
-            high (95 % percentile bootstrap over probes; NaN for forget quality), n (probes with a value).
+            high (95 % interval, by the method of the metric's card; NaN where it has none, or cannot be told), n
+            (probes with a value).
         numerics: arithmetic of all the evidence used; "" without any.
         utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
     """
@@ -117,7 +117,7 @@ class Scoreboard:
     def _whole(self, model: str, key: str) -> Replicates:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:
-            rows = ModelRows(self._study, self._values.of(model), self.utility_parts, self._yardstick())
+            rows = rows_of(self._study, self._values, model, self.utility_parts, self._yardstick())
             self._drawn[model] = _Drawn(rows.measured())
         return self._drawn[model].of(key)
 
@@ -230,7 +230,7 @@ def _described(study: Study) -> list[object]:
         for spec in study.models
     ]
     probes = [
-        [probe_set.role, probe.id, probe.digest(), probe.key_fact]
+        [probe_set.role, probe.id, probe.digest(), probe.key_fact, probe.subject]
         for probe_set in study.probe_sets
         for probe in probe_set.probes
     ]
