@@ -7,9 +7,10 @@ Strings that repeat (token pieces) are kept once in each cell. Knows nothing of 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,29 @@ from numpy.typing import NDArray
 from backends.evidence import Answer, ImageEvidence, Judgement, TextEvidence, TokenScores
 
 _TOKEN_COLUMNS = ("token_ids", "logprobs", "ranks", "argmax_ids", "mean", "variance", "entropy")
+_ANSWER_COLUMNS = ("texts", "n_tokens", "finishes", "seeds", "seconds")
 _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # cells are small: threads cost more than they save
+TextPart = Literal["", "scores", "answers", "gradients"]
+"""Part of the evidence of a probe; "" is all of it."""
+_COLUMNS_OF: Mapping[TextPart, frozenset[str]] = MappingProxyType(
+    {
+        "": frozenset(),
+        "scores": frozenset(
+            (
+                *_TOKEN_COLUMNS,
+                "names",
+                "lengths",
+                "widths",
+                "end_logprobs",
+                "pieces",
+                "top_pieces",
+                "top_logprobs",
+            )
+        ),
+        "answers": frozenset(_ANSWER_COLUMNS),
+        "gradients": frozenset(("gradient_norms",)),
+    }
+)
 _TYPES = {"token_ids": np.int32, "ranks": np.int32, "argmax_ids": np.int32}
 
 
@@ -59,23 +82,34 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
     return _write(columns | _answer_columns(rows))
 
 
-def decode_text(payload: bytes, wanted: Sequence[int], *, pieces: bool = True) -> list[TextEvidence]:
+def decode_text(
+    payload: bytes, wanted: Sequence[int], *, pieces: bool = True, only: TextPart = ""
+) -> list[TextEvidence]:
     """The wanted rows of a cell.
 
     Args:
         payload: bytes of `encode_text`.
         wanted: positions of probes in the cell.
-        pieces: False leaves out tokens as text and the rivals, which metrics do not need.
+        pieces: False leaves out tokens as text and the rivals, which most metrics do not need.
+        only: the part that is looked at; the others are as if nobody had asked for them, and are not unpacked.
 
     Raises:
         DamagedCell: the payload cannot be read.
     """
-    batch = _read(payload)
+    batch = _read(payload, _COLUMNS_OF[only])
     try:
-        reader, answers = _ScoreReader(batch, pieces), _AnswerReader(batch)
+        reader = _ScoreReader(batch, pieces) if only in ("", "scores") else None
+        answers = _AnswerReader(batch) if only in ("", "answers") else None
         has_norms = "gradient_norms" in batch.schema.names
         norms = batch.column("gradient_norms").to_numpy() if has_norms else np.full(batch.num_rows, np.nan)
-        return [TextEvidence(reader.scores(row), answers.answers(row), float(norms[row])) for row in wanted]
+        return [
+            TextEvidence(
+                {} if reader is None else reader.scores(row),
+                () if answers is None else answers.answers(row),
+                float(norms[row]),
+            )
+            for row in wanted
+        ]
     except (KeyError, IndexError, ValueError) as error:
         raise DamagedCell(str(error)) from error
 
@@ -218,7 +252,7 @@ class _AnswerReader:
     """Answers of single rows; the columns of a cell of scores are empty."""
 
     def __init__(self, batch: Any) -> None:
-        columns = [batch.column(name) for name in ("texts", "n_tokens", "finishes", "seeds", "seconds")]
+        columns = [batch.column(name) for name in _ANSWER_COLUMNS]
         self._first: list[int] = columns[0].offsets.to_pylist()
         rows = zip(*(column.values.to_pylist() for column in columns), strict=True)
         self._flat = [Answer(*row) for row in rows]
@@ -331,8 +365,15 @@ def _checked(payload: bytes, wanted: Sequence[int]) -> Any:
     return batch
 
 
-def _read(payload: bytes) -> Any:
+def _read(payload: bytes, columns: frozenset[str] = frozenset()) -> Any:
+    """The batch of a cell, or only these of its columns."""
     try:
-        return pa.ipc.open_stream(payload, options=_ONE_THREAD).read_next_batch()
+        options = _ONE_THREAD
+        if columns:
+            names = pa.ipc.read_schema(pa.py_buffer(payload)).names
+            places = [place for place, name in enumerate(names) if name in columns]
+            # Without any the reader would take all of them; one is enough to count the rows.
+            options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=places or [0])
+        return pa.ipc.open_stream(payload, options=options).read_next_batch()
     except (pa.ArrowInvalid, OSError, StopIteration) as error:
         raise DamagedCell(str(error)) from error

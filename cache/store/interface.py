@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
+from cache.store.codec import TextPart
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 
@@ -113,8 +114,10 @@ class Store(Protocol):
             StoreError: the store cannot be written.
         """
 
-    def text(self, context: str, digests: Sequence[str], *, pieces: bool = True) -> dict[str, TextEvidence]:
-        """Text evidence that is there, by digest. `pieces=False` leaves out what only pages need, and is quicker."""
+    def text(
+        self, context: str, digests: Sequence[str], *, pieces: bool = True, only: TextPart = ""
+    ) -> dict[str, TextEvidence]:
+        """Text evidence that is there, by digest. `pieces` and `only` leave out parts, which is quicker (`codec`)."""
 
     def images(self, context: str, digests: Sequence[str]) -> dict[str, ImageEvidence]:
         """Image evidence that is there and whose file is intact, by digest."""

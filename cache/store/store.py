@@ -19,6 +19,7 @@ from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache.store import codec, schema
 from cache.store.cells import CONTEXT_FIELDS, grow_version, put_cell, put_context, replace_rows
+from cache.store.codec import TextPart
 from cache.store.image_files import ImageFiles
 from cache.store.interface import BrokenPage, Database, Store
 from cache.store.keys import Context
@@ -141,10 +142,12 @@ class DatabaseStore(Store):
         }
         self._put(context, list(new), codec.encode_values(list(new.values())))
 
-    def text(self, context: str, digests: Sequence[str], *, pieces: bool = True) -> dict[str, TextEvidence]:
-        """Text evidence that is there, by digest. `pieces=False` leaves out what only pages need, and is quicker."""
+    def text(
+        self, context: str, digests: Sequence[str], *, pieces: bool = True, only: TextPart = ""
+    ) -> dict[str, TextEvidence]:
+        """Text evidence that is there, by digest. `pieces` and `only` leave out parts, which is quicker (`codec`)."""
         return self._get(
-            context, digests, lambda payload, rows: codec.decode_text(payload, rows, pieces=pieces)
+            context, digests, lambda payload, rows: codec.decode_text(payload, rows, pieces=pieces, only=only)
         )
 
     def images(self, context: str, digests: Sequence[str]) -> dict[str, ImageEvidence]:
