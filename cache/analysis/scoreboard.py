@@ -23,10 +23,11 @@ from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
 from cache.analysis import derive, kept_values
 from cache.analysis.denoising_rows import denoising_rows
+from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.model_rows import baselines_of, is_metric, model_rows, rows_of
 from cache.analysis.model_values import ModelValues, drafts
-from cache.analysis.resampling import RESAMPLES
+from cache.analysis.resampling import RESAMPLES, Groups
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
@@ -62,7 +63,7 @@ class Scoreboard:
     numerics: str
     utility_parts: tuple[str, ...]
     _study: Study
-    _values: ModelValues
+    _models: ModelValues
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
     _against: list[Baselines] = field(default_factory=list)
 
@@ -73,7 +74,7 @@ class Scoreboard:
         """
         role = MetricKey.parse(key).role
         probes = derive.role_probes(targeted(self._study, under or model)).get(role, [])
-        values = self._values.of(model, under).get(key)
+        values = self._values(model, under).get(key)
         index = pd.Index(
             [probe.id for probe in probes] if values is not None else [], name="probe", dtype=object
         )
@@ -89,9 +90,9 @@ class Scoreboard:
         """
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
-            values = self._values.of(model, under)
+            values = self._values(model, under)
             if key in values:
-                found[place] = self._values.mean(model, key, under)
+                found[place] = self._models.mean(model, key, under)
             elif values:
                 found[place] = _filled(self._whole(model, key))
         return found
@@ -102,7 +103,7 @@ class Scoreboard:
         rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
         if not has_targets(self._study):
             return rows
-        keys = [key for key in self._values.of(name, under=model) if is_metric(key)]
+        keys = [key for key in self._values(name, under=model) if is_metric(key)]
         told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
         whole = rows[
             [not isinstance(METRICS.get(MetricKey.parse(key).name), ImageMetric) for key in rows.index]
@@ -112,18 +113,18 @@ class Scoreboard:
     def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
         """Parts of a model's utility whose mean is below a value."""
         study = targeted(self._study, model)
-        return lost_parts(study, self._values.of(model), self.utility_parts, below)
+        return lost_parts(study, self._values(model), self.utility_parts, below)
 
     def _whole(self, model: str, key: str) -> Replicates:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:
-            rows = rows_of(self._study, self._values, model, self.utility_parts, self._yardstick())
+            rows = rows_of(self._study, self._models, model, self.utility_parts, self._yardstick())
             self._drawn[model] = _Drawn(rows.measured())
         return self._drawn[model].of(key)
 
     def _yardstick(self) -> Baselines:
         if not self._against:
-            self._against.append(baselines_of(self._study, self._values, self.utility_parts))
+            self._against.append(baselines_of(self._study, self._models, self.utility_parts))
         return self._against[0]
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
@@ -138,6 +139,13 @@ class Scoreboard:
         frame.insert(1, "prompt", frame["probe"].map(prompts))
         order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
         return frame.loc[order].head(count).reset_index(drop=True)
+
+    def _values(self, model: str, under: str = "") -> Values:
+        return self._models.of(model, under)
+
+    def _subjects(self, model: str) -> Mapping[str, Groups]:
+        """Probes of one subject by role, as roles are to a model."""
+        return self._models.groups(model)
 
 
 class _Drawn:
