@@ -82,7 +82,7 @@ class Store(Protocol):
     def register(self, context: Context) -> str:
         """Remember what a context's key stands for, before evidence is put under it; returns the key."""
 
-    def contexts(self, kind: str = "", fingerprint: str = "") -> Sequence[Context]:
+    def contexts(self, kind: str = "", fingerprint: str = "") -> list[Context]:
         """All contexts that were registered, oldest first; a damaged one is left out until it is registered again.
 
         Of one kind and of one model's weights where these are given.

@@ -79,12 +79,12 @@ class DatabaseStore(Store):
                 put_context(connection, context)
         return context.key
 
-    def contexts(self, kind: str = "", fingerprint: str = "") -> Sequence[Context]:
+    def contexts(self, kind: str = "", fingerprint: str = "") -> list[Context]:
         """All contexts that were registered, or those of a kind and a model's weights, oldest first."""
         with self._lock:
             self._read_contexts()
             if kind:
-                return tuple(self._alike.get((kind, fingerprint), ()))
+                return list(self._alike.get((kind, fingerprint), ()))
             return [self._contexts[number] for number in sorted(self._contexts)]
 
     def _read_contexts(self) -> None:
