@@ -98,8 +98,15 @@ class ModelSpec:
         return self.inference.said or bool(self.embeddings)
 
 
+class _Digested:
+    """Has a place for a digest, which is no field: neither copied, compared nor written anywhere."""
+
+    __slots__ = ("_digest",)
+    _digest: str
+
+
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(_Digested):
     """One prompt with its role and its reference answers (text), or its concepts (image).
 
     Attributes:
@@ -144,7 +151,17 @@ class Probe:
         return self.prompt or self.answer
 
     def digest(self) -> str:
-        """Identity of everything in the row that can change evidence (not its id, tags, role or accepted answers)."""
+        """Identity of everything in the row that can change evidence (not its id, tags, role or accepted answers).
+
+        Made once for each probe: thousands of probes are looked up for every model, by every page.
+        """
+        try:
+            return self._digest
+        except AttributeError:
+            object.__setattr__(self, "_digest", self._made_digest())
+            return self._digest
+
+    def _made_digest(self) -> str:
         return _digest(
             [
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),

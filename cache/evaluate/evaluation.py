@@ -19,7 +19,7 @@ from backends.pool import ModelPool
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 from backends.text.precision import dtype_for
 from backends.versions import versions
-from cache.analysis.scoreboard import scoreboard
+from cache.analysis.scoreboard import keep_numbers, scoreboard
 from cache.evaluate.compare import compare_images, compare_text
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.gather_features import check_networks, gather_features
@@ -114,6 +114,8 @@ def evaluate(
         losses.extend(evaluation.losses())
         for sentence in evaluation.judged_by:
             on_note(sentence)
+        if not study.features.named():  # with them, numbers follow when all pictures are there
+            keep_numbers(study, store, spec.name, context.models)
 
     def follow(spec: ModelSpec) -> None:
         """Another process is at this model: tell how far it is."""
