@@ -18,14 +18,22 @@ from backends.checkpoints.identity import identity
 from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.errors import Cancelled, ModelError
 from backends.evidence import Answer
-from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop, TextModels
+from backends.interfaces import (
+    GenerationRequest,
+    PartialAnswer,
+    Refuse,
+    ScoredItem,
+    ScoreItem,
+    Stop,
+    TextModels,
+)
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
 from backends.versions import own_version
 from cache.analysis.scoreboard import evidence_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_text, evaluate, numerics_of, plan
-from cache.evaluate.gather_text import TextGatherer
+from cache.evaluate.gather_text import AskedAnswer, TextGatherer
 from cache.evaluate.incomplete import IncompleteEvaluation
 from cache.store import Store, keys, open_store
 from tests.cache.conftest import at_once, person
@@ -65,15 +73,24 @@ class CountingModels:
     def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         return self._models.end_ids(model, protocol)
 
+    def asking_notes(
+        self, model: str, formats: Sequence[str], protocol: ProtocolName = "corrected", date: str = ""
+    ) -> list[str]:
+        return self._models.asking_notes(model, formats, protocol, date)
+
+    def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
+        return self._models.knows_beginning(model, item, protocol)
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
         self._pool.generated += list(requests)
-        yield from self._models.generate(requests, decoding, stop, protocol)
+        yield from self._models.generate(requests, decoding, stop, protocol, refuse)
 
     def score(
         self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
@@ -232,7 +249,6 @@ class Breaking:
 
     def __init__(self, models: TextModels, after: int, error: Exception) -> None:
         self._models, self._after, self._error = models, after, error
-        self.asked: list[str] = []
 
     def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         return self._models.end_ids(model, protocol)
@@ -243,9 +259,9 @@ class Breaking:
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
-        self.asked += [request.prompt for request in requests]
-        for part in self._models.generate(requests, decoding, stop, protocol):
+        for part in self._models.generate(requests, decoding, stop, protocol, refuse):
             if part.done:
                 if self._after == 0:
                     self._after = -1
@@ -259,7 +275,8 @@ def answered(store: Store, study: Study, models: object, probes: Sequence[Probe]
     gatherer = TextGatherer(store, models, study.original.name, lambda: False)  # type: ignore[arg-type]
     context = keys.answers_context("weights", "tokenizer", study.decoding, 0, "float32", "corrected")
     store.register(context)
-    gatherer.answers({0: context.key}, {0: probes}, study.decoding, lambda _: None)
+    wanted = [AskedAnswer(context.key, 0, probe, lambda _: None) for probe in probes]
+    gatherer.answers(wanted, study.decoding)
     assert store.missing(context.key, [probe.digest() for probe in probes]) == []
     return gatherer
 
@@ -273,14 +290,17 @@ def test_answers_are_kept_by_cells_while_their_batch_goes_on(tiny_study: Study, 
     assert len(store.missing(context.key, [probe.digest() for probe in probes])) == 24 - 16
 
 
-def test_answers_that_had_ended_are_not_written_again_after_a_refusal(
-    tiny_study: Study, store: Store
-) -> None:
-    broken = Breaking(ModelPool("cpu").text([tiny_study.original]), 5, ModelError("not a finite number"))
+def test_an_answer_that_cannot_be_written_leaves_the_others(tiny_study: Study, store: Store) -> None:
+    models = ModelPool("cpu").text([tiny_study.original])
+    bad = Probe("endless", "retain", "Say " + "long " * 200)
     probes = [person(number, "retain") for number in range(8)]
-    gatherer = answered(store, tiny_study, broken, probes)
-    assert not gatherer.refused
-    assert len(broken.asked) == 8 + 3, "those that had not ended are asked once more"
+    gatherer = TextGatherer(store, models, tiny_study.original.name, lambda: False)
+    context = keys.answers_context("weights", "tokenizer", tiny_study.decoding, 0, "float32", "corrected")
+    store.register(context)
+    wanted = [AskedAnswer(context.key, 0, probe, lambda _: None) for probe in (*probes[:4], bad, *probes[4:])]
+    gatherer.answers(wanted, tiny_study.decoding)
+    assert [(probe.id, "context" in str(error)) for probe, error in gatherer.refused] == [("endless", True)]
+    assert store.missing(context.key, [each.probe.digest() for each in wanted]) == [bad.digest()]
 
 
 def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: Store) -> None:
