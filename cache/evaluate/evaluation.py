@@ -17,7 +17,7 @@ from backends.checkpoints.identity import ModelIdentity
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.extras import check_extra
 from backends.interfaces import ImageModels, TextModels
-from backends.study import ModelSpec, Probe, ProbeSet, Study
+from backends.study import ModelSpec, Probe, ProbeSet
 from backends.versions import versions
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.compare import compare_images, compare_text
