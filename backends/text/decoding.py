@@ -1,8 +1,8 @@
 """Greedy and sampled decoding, token by token, of rows that may belong to different adapters of one base.
 
-transformers' `generate` streams a single row and gives no per-row seeds, so the loop is here; logit filters and masks are
-transformers' own. One CPU generator a row: the same seed draws the same noise for every model. Rows that end are replaced
-by waiting ones, so that a step is always shared by as many as may run at once.
+transformers' `generate` streams a single row and gives no per-row seeds, so the loop is here; logit filters and masks
+are transformers' own. One CPU generator a row: the same seed draws the same noise for every model. Rows that end are
+replaced by waiting ones, so that a step is always shared by as many as may run at once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ JOIN_AT = 8
 
 @dataclass(frozen=True, slots=True)
 class DecodingStep:
-    """Row `row` of those asked for has got these tokens so far; `finish` is "" while it goes on, else "stop" or "length"."""
+    """Row `row` has got these tokens so far; `finish` is "" while it goes on, else "stop" or "length"."""
 
     row: int
     ids: list[int]

@@ -1,7 +1,7 @@
-"""Keys and values of rows that come and go: a token more, a row less or a new row costs its own place, not a copy of all.
+"""Keys and values of rows that come and go: a token, a row less or a new row costs its own place, not a copy of all.
 
-transformers' own cache makes every tensor anew for each token and for each row that leaves. Here both lie in memory with
-room to spare. All rows end in the same column; what is left of a shorter one is zeros, which the mask hides. Knows
+transformers' own cache makes every tensor anew for each token and for each row that leaves. Here both lie in memory
+with room to spare. All rows end in the same column; what is left of a shorter one is zeros, which the mask hides. Knows
 nothing about models.
 """
 

@@ -43,6 +43,10 @@ ALL = "all"
 # Shown first, where the role has it. (A string here would be drawn: Streamlit shows loose expressions of a page.)
 PREFERRED = ("probability", "rouge_l", "key_fact", "unlearn_accuracy", "in_domain_retain")
 ANSWER_HEIGHT, VALUE_HEIGHT, TABLE_HEIGHT = 76, 36, 620  # pixels; an answer has three lines
+HOLDOUT_NOT_WRITTEN = (
+    "Holdout probes are scored, not answered: membership attacks need nothing else. `holdout_answers = true` in the "
+    "study file has answers written, too."
+)
 WIDTHS = {"prompt": 210, "reference": 210, "answer": 230, "outcome": 105}
 
 
@@ -306,6 +310,8 @@ def _rows(
                 icon=":material/download:",
                 on_click="ignore",
             )
+    if role == "holdout" and "answer" in columns and not shown.answers.ne("").any(axis=None):
+        st.caption(HOLDOUT_NOT_WRITTEN)
     shown_rows = table(shown, ids, columns, role)
     config: dict[str, Any] = {}
     flat: dict[str, pd.Series[object]] = {}

@@ -90,6 +90,7 @@ class CountingModels:
         refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
         self._pool.generated += list(requests)
+        self._pool.calls += 1
         yield from self._models.generate(requests, decoding, stop, protocol, refuse)
 
     def score(
@@ -105,6 +106,7 @@ class CountingPool(ModelPool):
     def __init__(self) -> None:
         super().__init__(device="cpu")
         self.generated: list[GenerationRequest] = []
+        self.calls = 0
         self.scored: list[tuple[str, str, str]] = []
 
     def text(self, specs: Sequence[ModelSpec], dtype: str = "") -> TextModels:
@@ -143,6 +145,121 @@ def test_an_evaluation_runs_each_prompt_and_answer_through_the_model_once(
     assert len(last) == 2 * 3 * 2
     evaluate(EvaluationContext.of(tiny_study, store, pool))
     assert len(pool.scored) == len(all_pairs(tiny_study, "Original")) * 2, "nothing is computed a second time"
+
+
+def test_all_probe_sets_and_seeds_of_a_model_are_answered_in_one_call(
+    tiny_study: Study, store: Store
+) -> None:
+    pool = CountingPool()
+    decoding = replace(tiny_study.decoding, temperature=1.0, seeds=(1, 2))
+    study = replace(tiny_study, decoding=decoding)
+    said: list[Progress] = []
+    evaluate(EvaluationContext.of(study, store, pool), ["Original"], said.append)
+    assert (pool.calls, len(pool.generated)) == (1, 2 * 25)
+    last = {(p.probe_set, p.kind): (p.done, p.total) for p in said}
+    assert last["forget", "answers"] == (40, 40) and last["facts", "answers"] == (4, 4)
+    runs = {run.probe_set: run for run in store.runs(study.name)}
+    assert {name: run.status for name, run in runs.items()} == dict.fromkeys(
+        ("forget", "retain", "facts"), "complete"
+    )
+    assert all(run.seconds > 0 for run in runs.values())
+    alone = ModelPool(device="cpu").text([study.original])
+    for probe in study.probe_sets[2].probes:
+        for answer in evidence_for(study, store, "Original", [probe])[probe.id].answers:
+            request = GenerationRequest("Original", probe.prompt, answer.seed)
+            (written,) = [p.answer for p in alone.generate([request], decoding, lambda: False) if p.done]
+            assert answer.text == written.text
+
+
+def test_loading_is_said_in_the_place_of_what_waits_for_it(tiny_study: Study, store: Store) -> None:
+    said: list[Progress] = []
+    evaluate(EvaluationContext.of(tiny_study, store, ModelPool("cpu")), ["Original"], said.append)
+    loading = [place for place, each in enumerate(said) if each.loading]
+    assert len(loading) == 1, "a model is loaded once"
+    waited = said[loading[0]]
+    assert (waited.probe_set, waited.kind, waited.done, waited.total) == ("forget", "scores", 0, 20)
+    assert said[loading[0] + 1] == replace(waited, loading=False)
+    said.clear()
+    evaluate(EvaluationContext.of(tiny_study, store, ModelPool("cpu")), ["Original"], said.append)
+    assert said and not any(each.loading for each in said), "nothing is loaded for what is stored"
+
+
+HOLDOUT = ProbeSet(
+    "holdout",
+    "holdout",
+    tuple(replace(person(number, "retain"), id=f"holdout-{number}", role="holdout") for number in (50, 51)),
+)
+
+
+def test_holdout_probes_are_scored_and_answered_only_where_the_study_asks(
+    tiny_study: Study, store: Store
+) -> None:
+    study = replace(tiny_study, probe_sets=(*tiny_study.probe_sets, HOLDOUT))
+    pool = CountingPool()
+    evaluate(EvaluationContext.of(study, store, pool), ["Original"])
+    asked = {request.prompt for request in pool.generated}
+    assert asked and asked.isdisjoint(probe.prompt for probe in HOLDOUT.probes)
+    found = evidence_for(study, store, "Original", HOLDOUT.probes)
+    assert all("answer" in each.scores and not each.answers for each in found.values()) and len(found) == 2
+    assert plan(study, store, numerics_of(pool, study), ["Original"]).missing == 0
+    run = next(run for run in store.runs(study.name) if run.probe_set == "holdout")
+    assert (run.status, run.n_done) == ("complete", 2)
+    full = replace(study, holdout_answers=True)
+    assert plan(full, store, numerics_of(pool, full), ["Original"]).missing == 2
+    evaluate(EvaluationContext.of(full, store, pool), ["Original"])
+    found = evidence_for(study, store, "Original", HOLDOUT.probes)
+    assert all(len(each.answers) == 1 for each in found.values()), "what is stored is read either way"
+    runs = [run for run in store.runs(study.name) if run.probe_set == "holdout"]
+    assert len(runs) == 1, "it is the same run"
+
+
+RECORDED = """
+import pickle, sys
+from pathlib import Path
+from backends.pool import ModelPool
+from cache.evaluate.context import EvaluationContext
+from cache.evaluate.evaluation import evaluate
+from cache.store import open_store
+study = pickle.loads(Path(sys.argv[1]).read_bytes())
+evaluate(EvaluationContext.of(study, open_store(Path(sys.argv[2])), ModelPool(device="cpu")))
+print(sorted({"torch", "transformers", "peft"} & set(sys.modules)))
+"""
+
+
+def test_an_evaluation_that_finds_everything_recorded_imports_no_torch(
+    tiny_study: Study, tmp_path: Path
+) -> None:
+    path, saved = tmp_path / "evidence.sqlite", tmp_path / "study"
+    saved.write_bytes(pickle.dumps(tiny_study))
+    evaluate(EvaluationContext.of(tiny_study, open_store(path), ModelPool(device="cpu")))
+    command = [sys.executable, "-c", RECORDED, str(saved), str(path)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_guess_under_open_unlearning_is_checked_and_changes_no_answer(
+    tiny_study: Study, store: Store
+) -> None:
+    models = ModelPool("cpu").text([tiny_study.original])
+    decoding = tiny_study.decoding
+    plain = {}
+    for probe in tiny_study.probe_sets[1].probes:
+        request = GenerationRequest("Original", probe.prompt)
+        (part,) = [
+            p for p in models.generate([request], decoding, lambda: False, "open-unlearning") if p.done
+        ]
+        plain[probe.id] = part.answer.text
+    # References that begin as the model answers, so that the scores have something to tell.
+    probes = tuple(
+        replace(probe, answer=plain[probe.id][:4] + "z") for probe in tiny_study.probe_sets[1].probes
+    )
+    sets = (ProbeSet("retain", "retain", probes),)
+    study = replace(tiny_study, probe_sets=sets, protocol="open-unlearning")
+    pool = CountingPool()
+    evaluate(EvaluationContext.of(study, store, pool), ["Original"])
+    assert all(request.guess and not request.begun for request in pool.generated)
+    found = evidence_for(study, store, "Original", probes)
+    assert {name: each.answers[0].text for name, each in found.items()} == plain
 
 
 def test_evidence_is_what_the_models_say(tiny_study: Study, store: Store) -> None:
