@@ -31,7 +31,7 @@ check: .venv/.installed-test
 	$(BIN)/lint-imports
 
 bench: .venv/.installed-test .venv/.prepared
-	for bench in bench_store bench_text language images runs unlearning probes; do $(BIN)/python -m tests.benchmarks.$$bench; done
+	for bench in bench_store bench_text language evaluation images runs unlearning probes; do $(BIN)/python -m tests.benchmarks.$$bench; done
 
 demo-pack: .venv/.installed
 	$(BIN)/python -m app.demo.build $(ARGS)

@@ -21,6 +21,8 @@ from backends.study import Decoding
 from backends.text.memory import out_of_memory
 from backends.text.running_batch import RunningBatch, RunningRow
 
+FORESEEN = 512
+"""New tokens for which room is kept in memory: few answers are longer, however long they may be."""
 JOIN_AT = 8
 """One place in so many must be free before waiting rows join: every joining is a pass of its own."""
 
@@ -54,7 +56,7 @@ class BatchLimits:
 
     Attributes:
         rows: answers.
-        tokens: of prompts and answers whose keys and values are held, the longest answer possible.
+        tokens: of prompts and answers whose keys and values are held, answers counted as `FORESEEN`.
         logits: numbers in the predictions of one pass.
     """
 
@@ -147,7 +149,7 @@ class _Room:
 
     def __init__(self, limits: BatchLimits, most_new: int, count: int) -> None:
         self._limits = limits
-        self._most_new = most_new
+        self._foreseen = min(most_new, FORESEEN)
         self.rows = min(limits.rows, count)
 
     def who_joins(self, running: Sequence[RunningRow], waiting: deque[RunningRow]) -> list[RunningRow]:
@@ -162,7 +164,7 @@ class _Room:
             row = waiting[0]
             longest, guessed = max(longest, len(row.prompt)), max(guessed, len(row.guess))
             count = len(joining) + 1
-            tokens = (len(running) + count) * (longest + self._most_new)
+            tokens = (len(running) + count) * (longest + self._foreseen)
             too_much = tokens > self._limits.tokens or count * (guessed + 1) > self._limits.logits
             if too_much and (joining or running):
                 break

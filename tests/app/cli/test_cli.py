@@ -500,7 +500,7 @@ def test_probe_sets_at_work_together_share_a_line_and_loading_has_its_own() -> N
         lines.show(Progress("A", "retain", "answers", done, 5))
     lines.show(Progress("A", "retain", "answers", 5, 5))
     lines.close()
-    told = [line.rpartition("\r")[2] for line in out.getvalue().splitlines()]
+    told = [line.rpartition("\r")[2] for line in out.getvalue().split("\n")[:-1]]
     assert len(told) == 2
     assert "loading" in told[0] and "2 probe sets" in told[1] and "8/8" in told[1]
 

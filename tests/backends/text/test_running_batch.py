@@ -28,6 +28,7 @@ PROMPTS = (
     "And then?",
 )
 MOST = 14
+GREEDY = Decoding(MOST)
 
 
 def never() -> bool:
@@ -54,7 +55,7 @@ Written = dict[int, tuple[str, int, str]]
 def written(
     models: LanguageModels,
     requests: Sequence[GenerationRequest],
-    decoding: Decoding = Decoding(MOST),
+    decoding: Decoding = GREEDY,
     protocol: ProtocolName = "corrected",
 ) -> Written:
     parts = [part for part in models.generate(requests, decoding, never, protocol) if part.done]
@@ -65,7 +66,7 @@ def written(
 def alone(
     models: LanguageModels,
     requests: Sequence[GenerationRequest],
-    decoding: Decoding = Decoding(MOST),
+    decoding: Decoding = GREEDY,
     protocol: ProtocolName = "corrected",
 ) -> Written:
     return {
