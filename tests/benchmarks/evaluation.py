@@ -1,10 +1,10 @@
 """Evaluating SmolLM2 on 24 questions in five probe files, answers of at most 200 tokens, protocol open-unlearning.
 
-Run: python -m tests.benchmarks.evaluation [--against CHECKOUT] [--parts]. Every way runs as `unlearnboard evaluate` in a
-process of its own with a cache of its own, once with nothing recorded and once with everything; CPU seconds of one
-thread, because two threads that wait for each other count as work. `--against` runs another checkout, such as
-that of the release before, on the same study and compares answer by answer. `--parts` says what the parts cost. Nothing
-is asserted about time.
+Run: python -m tests.benchmarks.evaluation [--against CHECKOUT] [--parts]. Every way runs as `unlearnboard evaluate` in
+a process of its own with a cache of its own, once with nothing recorded and once with everything; CPU seconds of one
+thread, because two threads that wait for each other count as work. `--against` runs another checkout, such as that of
+the release before, on the same study and compares answer by answer. `--parts` says what the parts cost. Nothing is
+asserted about time.
 """
 
 from __future__ import annotations
