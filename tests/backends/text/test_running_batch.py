@@ -78,7 +78,12 @@ def ids_of(models: LanguageModels, request: GenerationRequest, protocol: Protoco
     """Token ids of an answer: random models write bytes that are no text, which text does not tell."""
     tokenizer = models._families[models._family_of[request.model]].tokenizer
     seen: list[list[int]] = []
-    tokenizer.text = lambda ids: seen.append(list(ids)) or ""  # type: ignore[method-assign]
+
+    def text(ids: list[int]) -> str:
+        seen.append(list(ids))
+        return ""
+
+    tokenizer.text = text  # type: ignore[method-assign]
     try:
         written(models, [request], protocol=protocol)
     finally:
