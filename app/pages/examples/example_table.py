@@ -25,6 +25,8 @@ ORDERS = {
     "best": "Most improved first",
     "file": "As in the study",
 }
+NOT_WRITTEN = "(not written)"
+"""In the place of an answer that no model wrote: of a holdout probe, or of one that is not evaluated."""
 COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "change": "Changes"}
 
 
@@ -116,7 +118,9 @@ def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: 
     }
     for model in shown.values.columns:
         if "answer" in columns and model in shown.answers:
-            parts[model, "answer"] = shown.answers.loc[rows, model].map(visible)
+            # An answer that was written has an outcome, even an empty one.
+            written = shown.answers.loc[rows, model].ne("") | shown.outcomes.loc[rows, model].ne("")
+            parts[model, "answer"] = shown.answers.loc[rows, model].map(visible).where(written, NOT_WRITTEN)
         if "outcome" in columns and model in shown.outcomes:
             parts[model, "outcome"] = shown.outcomes.loc[rows, model].map(lambda kind: names.get(kind, ""))
         if "value" in columns:

@@ -50,6 +50,10 @@ INTERVAL_HELP = (
     "95 % interval of the mean change, by the test that also gives p. Empty where fewer than 6 probes were compared: "
     "then it cannot be told"
 )
+HOLDOUT_NOT_WRITTEN = (
+    "Holdout probes are scored, not answered: membership attacks need nothing else. `holdout_answers = true` in the "
+    "study file has answers written, too."
+)
 WIDTHS = {"prompt": 210, "reference": 210, "answer": 230, "outcome": 105}
 
 
@@ -328,6 +332,8 @@ def _rows(
                 icon=":material/download:",
                 on_click="ignore",
             )
+    if role == "holdout" and "answer" in columns and not shown.answers.ne("").any(axis=None):
+        st.caption(HOLDOUT_NOT_WRITTEN)
     shown_rows = table(shown, ids, columns, role)
     config: dict[str, Any] = {}
     flat: dict[str, pd.Series[object]] = {}
