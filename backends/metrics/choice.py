@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from backends.evidence import ANSWER, FloatArray, TextEvidence
+from backends.evidence import ANSWER, FloatArray, TextEvidence, mean_logprob
 from backends.metrics.card import MetricCard, TextMetric
-from backends.metrics.memorisation import mean_logprob, probability
+from backends.metrics.memorisation import probability
 from backends.study import Probe
 
 
@@ -77,6 +77,7 @@ CHOICE_ACCURACY = TextMetric(
         ideal="chance (1 / number of options) on forget probes, the original's value elsewhere",
         needs=("answer", "options"),
         source="length-normalised likelihood choice; differs from WMDP and MMLU, which score the letters A to D",
+        interval="rate",
     ),
     _choice_accuracy,
 )

@@ -43,6 +43,7 @@ def _card(
         ideal="see the source",
         needs=("an imported result",),
         source=source,
+        interval="imported",
     )
 
 
@@ -60,6 +61,9 @@ FOREIGN: Mapping[str, MetricCard] = MappingProxyType(
                   "Overlap of the model's answers with the true ones, MUSE questions.", "MUSE (Shi et al. 2024)"),
             _card("verbmem_rouge", "VerbMem ROUGE-L F1", "memorisation", "text", _FORGET, _UNIT,
                   "Overlap of continued passages with the true ones, MUSE.", "MUSE (Shi et al. 2024)"),
+            _card("paraphrased_rouge", "ROUGE-L recall, paraphrased answer", "knowledge", "text", _FORGET, _UNIT,
+                  "Overlap of the model's answers with the true ones in other words.",
+                  "open-unlearning, forget_Q_A_PARA_ROUGE"),
             _card("gibberish_clean", "Probability of clean text", "collapse", "text", _HIGHER, _UNIT,
                   "A classifier's probability that the answers are not gibberish.",
                   "open-unlearning, classifier_prob; autonlp-Gibberish-Detector-492513457"),

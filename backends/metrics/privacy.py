@@ -12,15 +12,16 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.evidence import FloatArray, TokenScores
+from backends.evidence import FloatArray, TokenScores, mean_logprob
 from backends.metrics.card import MetricCard, StudyMetric
-from backends.metrics.memorisation import mean_logprob
 
 MIN_K_SHARE = 0.4
 """Share of the least probable tokens that Min-K % looks at; 0.4 as MUSE and open-unlearning have it."""
@@ -49,7 +50,12 @@ def zlib_score(logprobs: FloatArray, text: str) -> float:
 
     Source: Carlini et al. 2021, section 4.2; as open-unlearning divides (mean, not sum, over the tokens).
     """
-    return loss_score(logprobs) / len(zlib.compress(text.encode()))
+    return loss_score(logprobs) / _compressed_size(text)
+
+
+@lru_cache(maxsize=20_000)  # every model is scored on the same answers
+def _compressed_size(text: str) -> int:
+    return len(zlib.compress(text.encode()))
 
 
 def min_k_score(logprobs: FloatArray, share: float = MIN_K_SHARE) -> float:
@@ -81,21 +87,23 @@ def min_k_plus_plus_score(
     return _lowest(standardised, share)
 
 
-def pair_wins(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 where a holdout probe scores above a forget probe, 0 where below, 0.5 for a tie; its mean is the attack's AUC.
+def auc(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> float:
+    """How often a holdout probe scores above a forget probe, ties half: the AUC of an attack; NaN without both.
 
-    An AUC of 1 means that the forget set is plainly known, 0.5 that it cannot be told from the holdout.
+    1 means that the forget set is plainly known, 0.5 that it cannot be told from the holdout.
 
     Args:
-        forget: scores, shape (F,), without NaN.
-        holdout: scores, shape (H,), without NaN.
+        forget: scores, shape (F,), NaN left out.
+        holdout: scores, shape (H,), NaN left out.
 
-    Returns:
-        Shape (F, H).
-
-    Source: Mann-Whitney; the mean equals scikit-learn's `roc_auc_score` with 0 for forget and 1 for holdout.
+    Source: Mann-Whitney; equals scikit-learn's `roc_auc_score` with 0 for forget and 1 for holdout.
     """
-    return np.asarray((np.sign(holdout[None, :] - forget[:, None]) + 1.0) / 2.0)
+    forget, holdout = forget[~np.isnan(forget)], np.sort(holdout[~np.isnan(holdout)])
+    if not len(forget) or not len(holdout):
+        return math.nan
+    below = sum(int(np.searchsorted(holdout, forget, side).sum()) for side in ("left", "right"))
+    pairs = len(forget) * len(holdout)
+    return (pairs - below / 2) / pairs
 
 
 def _lowest(values: NDArray[np.floating[Any]], share: float) -> float:
@@ -111,8 +119,8 @@ def _min_k_plus_plus(scores: TokenScores, _text: str) -> float:
 
 ATTACKS: Mapping[str, Callable[[TokenScores, str], float]] = MappingProxyType(
     {
-        "mia_loss": lambda scores, _: loss_score(scores.logprobs),
-        "mia_zlib": lambda scores, text: zlib_score(scores.logprobs, text),
+        "mia_loss": lambda scores, _: -scores.mean_logprob,
+        "mia_zlib": lambda scores, text: -scores.mean_logprob / _compressed_size(text),
         "mia_min_k": lambda scores, _: min_k_score(scores.logprobs),
         "mia_min_k_plus_plus": _min_k_plus_plus,
     }
@@ -152,6 +160,7 @@ def _auc_card(key: str, name: str, formula: str, source: str, trust: str, *needs
             source=source,
             trust=trust,
             roles=frozenset({"forget"}),
+            interval="auc",
         )
     )
 
@@ -168,15 +177,19 @@ MIA_REFERENCE = _auc_card(
     "",
     "retained model",
 )
-MIA_GRADNORM = _auc_card(
-    "mia_gradnorm",
-    "gradient norm",
-    _auc_formula(
-        r"\frac{1}{|\theta|}\sum_{W \in \theta} \left\lVert \nabla_W \mathcal{L}(y \mid x) \right\rVert_2"
+MIA_GRADNORM = replace(
+    _auc_card(
+        "mia_gradnorm",
+        "gradient norm",
+        _auc_formula(
+            r"\frac{1}{|\theta|}\sum_{W \in \theta} \left\lVert \nabla_W \mathcal{L}(y \mid x) \right\rVert_2"
+        ),
+        "open-unlearning's mia_gradnorm (p = 2), with dropout off; one backward pass for each probe, so only on "
+        "request",
+        "",
+        "`gradients = true` in the study",
     ),
-    "open-unlearning's mia_gradnorm (p = 2), with dropout off; one backward pass for each probe, so only on request",
-    "",
-    "`gradients = true` in the study",
+    version=2,  # 1 counted the last label under open-unlearning's protocol
 )
 MIA_LOSS = _auc_card(
     "mia_loss",

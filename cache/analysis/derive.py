@@ -34,6 +34,9 @@ C = TypeVar("C", bound="Column")
 Values = dict[str, NDArray[np.float64]]
 """role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN if there is none."""
 
+STAMP_PREFIX = "stamp/"
+"""Of the keys under which stamps of evidence are kept."""
+
 LOG_TRUTH_RATIO = "forget/log_truth_ratio"
 """Kept beside the metrics for forget quality; no metric of its own."""
 
@@ -68,8 +71,26 @@ def contexts_of(
 
 
 def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Iterable[str]) -> dict[str, str]:
-    """Model name -> stamp of its evidence on these probes; "" where it has none."""
+    """Model name -> stamp of its evidence on these probes; "" where it has none.
+
+    A stamp looks at every probe, so it is kept for as long as nothing is new in the model's contexts.
+    """
     wanted = set(digests)
+    states = store.states([context.key for several in contexts.values() for context in several])
+    asked = keys.digest(sorted(wanted))
+    kept_as = {
+        name: STAMP_PREFIX + keys.digest([asked, [[each.key, states[each.key]] for each in several]])
+        for name, several in contexts.items()
+    }
+    kept = store.memos(list(kept_as.values()))
+    unknown = {name: several for name, several in contexts.items() if kept_as[name] not in kept}
+    made = _stamps(store, unknown, wanted)
+    if made:
+        store.put_memos({kept_as[name]: stamp.encode() for name, stamp in made.items()})
+    return {name: made[name] if name in made else kept[kept_as[name]].decode() for name in contexts}
+
+
+def _stamps(store: Store, contexts: Mapping[str, Sequence[Context]], wanted: set[str]) -> dict[str, str]:
     cells = store.stamps([context.key for several in contexts.values() for context in several])
     result: dict[str, str] = {}
     for name, several in contexts.items():

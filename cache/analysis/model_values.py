@@ -14,6 +14,8 @@ from backends.study.targets import has_targets, targeted
 from cache.analysis import derive, kept_values
 from cache.analysis.derive import Asked, Values
 from cache.analysis.in_memory import InMemory, in_memory
+from cache.analysis.probe_draws import bounds_of, subject_groups
+from cache.analysis.resampling import Groups
 from cache.analysis.study_rows import Replicates, mean_replicates
 from cache.store import Store
 
@@ -21,14 +23,19 @@ from cache.store import Store
 class ModelValues:
     """Per-probe values of the models of one study, for evidence of one arithmetic and these stamps.
 
+    Attributes:
+        numerics: the arithmetic.
+        stamps: model -> stamp of its evidence; "" where it has none.
+
     `under` is everywhere the model whose target says what the prompts are (see `backends.study.targets`); "" is the
     model itself.
     """
 
     def __init__(self, study: Study, store: Store, numerics: str, stamps: Mapping[str, str]) -> None:
-        self._study, self._store, self._numerics = study, store, numerics
+        self._study, self._store, self.numerics = study, store, numerics
         self.stamps = stamps
         self._asked: dict[str, Asked] = {}
+        self._groups: dict[str, Mapping[str, Groups]] = {}
         self._keys: dict[tuple[str, str], Hashable] = {}
         # Numbers of a draft may change with every edit: they are kept with this object alone.
         self._memory = InMemory() if drafts() else in_memory(store)
@@ -48,24 +55,40 @@ class ModelValues:
 
     def mean(self, model: str, key: str, under: str = "") -> Replicates:
         """Mean of one metric that the model has values of, drawn: shape (1 + RESAMPLES,)."""
-        return self._memory.get(
-            (self.key(model, under), key),
-            lambda: mean_replicates(self.of(model, under)[key], MetricKey.parse(key).role),
-            lambda drawn: drawn.nbytes,
-        )
+        role = MetricKey.parse(key).role
+        groups = self.groups(under or model)
+
+        def make() -> Replicates:
+            return mean_replicates(self.of(model, under)[key], role, bounds_of(key), groups)
+
+        together = hash(groups.get(role, ()))
+        return self._memory.get((self.key(model, under), key, together), make, lambda drawn: drawn.nbytes)
+
+    def groups(self, model: str) -> Mapping[str, Groups]:
+        """Probes of one subject by role, as roles are to a model."""
+        study = self.asked(model).study
+        name = model if has_targets(self._study) else ""
+        if name not in self._groups:
+            self._groups[name] = subject_groups(study)
+        return self._groups[name]
 
     def key(self, model: str, under: str = "") -> Hashable:
-        """What the values of a model are made of; equal keys are equal values."""
+        """What the values of a model are, and which definitions gave them; equal keys are equal values."""
         if (model, under) not in self._keys:
-            asked = self.asked(under or model)
-            versions = tuple((each.key, METRICS[each.metric].version) for each in asked.columns)
-            made_of = kept_values.key_of(asked.made_of(self.stamps[model]))
-            self._keys[model, under] = made_of, hash(versions)
+            columns = self.asked(under or model).columns
+            versions = tuple((each.key, METRICS[each.metric].version) for each in columns)
+            self._keys[model, under] = self.made_of(model, under), hash(versions)
         return self._keys[model, under]
+
+    def made_of(self, model: str, under: str = "") -> str:
+        """What the values of a model are made of: evidence, probes, protocol; "" where it has no evidence."""
+        if not self.stamps.get(model):
+            return ""
+        return kept_values.key_of(self.asked(under or model).made_of(self.stamps[model]))
 
     def _read(self, model: str, under: str) -> Values:
         asked, stamp = self.asked(under or model), self.stamps[model]
-        return derive.model_values(asked, self._store, self._study.model(model), self._numerics, stamp)
+        return derive.model_values(asked, self._store, self._study.model(model), self.numerics, stamp)
 
 
 def drafts() -> bool:

@@ -15,7 +15,6 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from backends.checkpoints.resolved import ResolvedModels
 from backends.metrics import METRICS, ImageMetric
@@ -26,19 +25,17 @@ from cache.analysis import derive, kept_values
 from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
+from cache.analysis.model_rows import baselines_of, is_metric, model_rows, rows_of
 from cache.analysis.model_values import ModelValues, drafts
-from cache.analysis.statistics import RESAMPLES, percentile_interval
+from cache.analysis.resampling import RESAMPLES, Groups
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
     Baselines,
     Measurement,
-    ModelRows,
     Replicates,
     Row,
-    baselines,
     lost_parts,
-    mean_replicates,
     utility_parts,
 )
 from cache.store import Store, denoising, features, keys
@@ -56,7 +53,8 @@ class Scoreboard:
 
     Attributes:
         frame: columns model, part, method, step (Int64, may be missing), metric, role, key (= role/metric), value, low,
-            high (95 % percentile bootstrap over probes; NaN for forget quality), n (probes with a value).
+            high (95 % interval, by the method of the metric's card; NaN where it has none, or cannot be told), n
+            (probes with a value).
         numerics: arithmetic of all the evidence used; "" without any.
         utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
     """
@@ -65,7 +63,7 @@ class Scoreboard:
     numerics: str
     utility_parts: tuple[str, ...]
     _study: Study
-    _values: ModelValues
+    _models: ModelValues
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
     _against: list[Baselines] = field(default_factory=list)
 
@@ -76,7 +74,7 @@ class Scoreboard:
         """
         role = MetricKey.parse(key).role
         probes = derive.role_probes(targeted(self._study, under or model)).get(role, [])
-        values = self._values.of(model, under).get(key)
+        values = self._values(model, under).get(key)
         index = pd.Index(
             [probe.id for probe in probes] if values is not None else [], name="probe", dtype=object
         )
@@ -92,11 +90,22 @@ class Scoreboard:
         """
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
-            values = self._values.of(model, under)
+            values = self._values(model, under)
             if key in values:
-                found[place] = self._values.mean(model, key, under)
+                found[place] = self._models.mean(model, key, under)
             elif values:
                 found[place] = _filled(self._whole(model, key))
+        return found
+
+    def units(self, models: Sequence[str], key: str) -> Replicates:
+        """How many probes (or subjects, where probes share them) each model's number stands on; NaN without one."""
+        role = MetricKey.parse(key).role
+        stated = self.frame[self.frame["key"] == key].set_index("model")["n"]
+        found = np.full(len(models), np.nan)
+        for place, model in enumerate(models):
+            if model in stated.index:
+                groups = self._subjects(model).get(role, ())
+                found[place] = min(stated[model], len(set(groups))) if groups else stated[model]
         return found
 
     def original_values(self, model: str) -> pd.Series[float]:
@@ -105,7 +114,7 @@ class Scoreboard:
         rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
         if not has_targets(self._study):
             return rows
-        keys = [key for key in self._values.of(name, under=model) if _is_metric(key)]
+        keys = [key for key in self._values(name, under=model) if is_metric(key)]
         told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
         whole = rows[
             [not isinstance(METRICS.get(MetricKey.parse(key).name), ImageMetric) for key in rows.index]
@@ -115,21 +124,18 @@ class Scoreboard:
     def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
         """Parts of a model's utility whose mean is below a value."""
         study = targeted(self._study, model)
-        return lost_parts(study, self._values.of(model), self.utility_parts, below)
+        return lost_parts(study, self._values(model), self.utility_parts, below)
 
     def _whole(self, model: str, key: str) -> Replicates:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:
-            rows = ModelRows(self._study, self._values.of(model), self.utility_parts, self._yardstick())
+            rows = rows_of(self._study, self._models, model, self.utility_parts, self._yardstick())
             self._drawn[model] = _Drawn(rows.measured())
         return self._drawn[model].of(key)
 
     def _yardstick(self) -> Baselines:
         if not self._against:
-            retained = self._study.retained
-            original = self._values.of(self._study.original.name)
-            theirs = self._values.of(retained.name) if retained is not None else {}
-            self._against.append(baselines(self._study, self.utility_parts, original, theirs))
+            self._against.append(baselines_of(self._study, self._models, self.utility_parts))
         return self._against[0]
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
@@ -144,6 +150,13 @@ class Scoreboard:
         frame.insert(1, "prompt", frame["probe"].map(prompts))
         order = frame["change"].abs().sort_values(ascending=False, kind="stable").index
         return frame.loc[order].head(count).reset_index(drop=True)
+
+    def _values(self, model: str, under: str = "") -> Values:
+        return self._models.of(model, under)
+
+    def _subjects(self, model: str) -> Mapping[str, Groups]:
+        """Probes of one subject by role, as roles are to a model."""
+        return self._models.groups(model)
 
 
 class _Drawn:
@@ -172,31 +185,45 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
         store: the cache.
         models: the study's, where they were looked at for the work that asks; None looks at them now.
     """
-    numerics, stamps = _evidence(study, store, models)
+    of_models = _values(study, store, models)
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
+    stamps = dict(of_models.stamps)
     key = keys.digest(["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts])
-    of_models = ModelValues(study, store, numerics, MappingProxyType(stamps))
     kept = store.memo(key)
     if kept is None:
-        values = {s.name: of_models.of(s.name) for s in study.models if stamps.get(s.name)}
+        rows = model_rows(study, store, of_models, parts, [spec.name for spec in study.models])
         more = {s.name: denoising_rows(study, store, s.name) for s in study.models}
-        frame = _frame(study, values, parts, shares, more)
+        frame = _frame(study, rows, shares, more)
         if not drafts():
             store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
     if not drafts():
         note_newest(study, store, key)
-    return Scoreboard(frame, numerics, parts, study, of_models)
+    return Scoreboard(frame, of_models.numerics, parts, study, of_models)
+
+
+def keep_numbers(study: Study, store: Store, name: str, models: ResolvedModels | None = None) -> None:
+    """Derive what the evidence of one model gives by now, so that a scoreboard finds it kept; `models` as there.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    model_rows(study, store, _values(study, store, models), utility_parts(with_some_target(study)), [name])
 
 
 def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
     """The newest numbers of a study whose file is not at hand, or None where they are damaged."""
     kept = store.memo(known.memo)
     return None if kept is None else _unpack(kept)[0]
+
+
+def _values(study: Study, store: Store, models: ResolvedModels | None) -> ModelValues:
+    numerics, stamps = _evidence(study, store, models)
+    return ModelValues(study, store, numerics, MappingProxyType(stamps))
 
 
 def _evidence(study: Study, store: Store, models: ResolvedModels | None) -> tuple[str, dict[str, str]]:
@@ -222,7 +249,7 @@ def _described(study: Study) -> list[object]:
         for spec in study.models
     ]
     probes = [
-        [probe_set.role, probe.id, probe.digest(), probe.key_fact]
+        [probe_set.role, probe.id, probe.digest(), probe.key_fact, probe.subject]
         for probe_set in study.probe_sets
         for probe in probe_set.probes
     ]
@@ -242,22 +269,16 @@ def _whole(study: Study, store: Store) -> dict[str, dict[str, float]]:
 
 def _frame(
     study: Study,
-    values: Mapping[str, Values],
-    parts: tuple[str, ...],
+    known: Mapping[str, list[Row]],
     shares: Mapping[str, Mapping[str, float]],
     more: Mapping[str, list[Row]],
 ) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
-    original = values.get(study.original.name, {})
-    retained = values.get(study.retained.name, {}) if study.retained is not None else {}
-    against = baselines(study, parts, original, retained)
     for spec in study.models:
-        if spec.name not in values:
+        if spec.name not in known:
             continue
-        held = values[spec.name]
         head = (spec.name, spec.part, spec.method, spec.step)
-        rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
-        rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
+        rows += [(*head, *row) for row in known[spec.name]]
         for metric, value in shares.get(spec.name, {}).items():
             rows.append((*head, metric, "all", str(MetricKey("all", metric)), value, np.nan, np.nan, 1))
         rows += [(*head, *row) for row in more.get(spec.name, [])]
@@ -270,17 +291,6 @@ def _filled(drawn: Replicates) -> Replicates:
     if len(drawn) < 2:
         return np.append(drawn[:1], np.full(RESAMPLES, np.nan))
     return np.append(drawn[:1], np.resize(drawn[1:], RESAMPLES))
-
-
-def _is_metric(key: str) -> bool:
-    return MetricKey.parse(key).name in METRICS
-
-
-def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
-    read = MetricKey.parse(key)
-    drawn = mean_replicates(values, read.role)
-    low, high = percentile_interval(drawn[1:])
-    return read.name, read.role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:

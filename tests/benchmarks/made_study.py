@@ -93,7 +93,7 @@ def _probe(name: str, role: Role, number: int, words: int, random: np.random.Gen
     return Probe(
         id=f"{name}-{number}",
         role=role,
-        prompt=f"{_text(12, random)}?",
+        prompt=_text(12, random).replace(".", "?"),
         answer=answer,
         paraphrased_answer=_text(words, random),
         perturbed_answers=tuple(_changed(answer, 0.8, random) for _ in range(5)),
@@ -104,7 +104,8 @@ def _probe(name: str, role: Role, number: int, words: int, random: np.random.Gen
 def _text(usual: int, random: np.random.Generator) -> str:
     count = max(1, int(random.normal(usual, usual / 5)))
     chosen = np.minimum(random.zipf(1.3, count), WORDS)  # few words are frequent, many are rare, as in prose
-    return " ".join(f"w{word}" for word in chosen)
+    ends = np.where(random.random(count) < 0.12, ",", "")
+    return " ".join(f"w{word}{end}" for word, end in zip(chosen, ends, strict=True)).rstrip(",") + "."
 
 
 def _changed(text: str, kept: float, random: np.random.Generator) -> str:
@@ -136,7 +137,7 @@ def _scores(probe: Probe, level: float, random: np.random.Generator) -> dict[str
 def _token_scores(text: str, level: float, random: np.random.Generator) -> TokenScores:
     words = text.split()
     n = len(words)
-    ids: NDArray[np.int32] = np.array([int(word[1:]) for word in words], np.int32)
+    ids: NDArray[np.int32] = np.array([int(word.strip("w,.")) for word in words], np.int32)
     drawn = random.random((4, n)).astype(np.float32)
     hits = drawn[0] < level
     entropy = 0.1 + 4 * (1 - level) * drawn[1]

@@ -26,6 +26,8 @@ ORDERS = {
     "best": "Most improved first",
     "file": "As in the study",
 }
+NOT_WRITTEN = "(not written)"
+"""In the place of an answer that no model wrote: of a holdout probe, or of one that is not evaluated."""
 COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "change": "Changes"}
 
 
@@ -123,7 +125,10 @@ def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: 
     }
     for model in shown.values.columns:
         if "answer" in columns and model in shown.answers:
-            parts[model, "answer"] = words(shown.answers, model)
+            # An answer that was written has an outcome, even an empty one.
+            written = (shown.answers[model].ne("") | shown.outcomes[model].ne("")).to_numpy(bool)[places]
+            answers = zip(words(shown.answers, model), written, strict=True)
+            parts[model, "answer"] = [text if known else NOT_WRITTEN for text, known in answers]
         if "outcome" in columns and model in shown.outcomes:
             kinds = shown.outcomes[model].to_numpy(object)[places]
             parts[model, "outcome"] = [names.get(kind, "") for kind in kinds]

@@ -16,6 +16,10 @@ from backends.study import Study
 from cache.analysis.examples import Examples
 
 ANSWER_HEIGHT, VALUE_HEIGHT, TABLE_HEIGHT = 76, 36, 620  # pixels; an answer has three lines
+HOLDOUT_NOT_WRITTEN = (
+    "Holdout probes are scored, not answered: membership attacks need nothing else. `holdout_answers = true` in the "
+    "study file has answers written, too."
+)
 WIDTHS = {"prompt": 210, "reference": 210, "answer": 230, "outcome": 105}
 
 
@@ -49,6 +53,8 @@ def rows_panel(
                 icon=":material/download:",
                 on_click="ignore",
             )
+    if role == "holdout" and "answer" in columns and not shown.answers.ne("").any(axis=None):
+        st.caption(HOLDOUT_NOT_WRITTEN)
     shown_rows = table(shown, ids, columns, role)
     config: dict[str, Any] = {}
     flat: dict[str, pd.Series[object]] = {}

@@ -184,8 +184,8 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
 
 def _caption(marks: Marks, points: pd.DataFrame) -> str:
     shapes = {
-        "bars": "Bars are 95 % intervals (bootstrap over probes). ",
-        "ellipses": "Ellipses hold 95 % of the paired resamples of the probes. ",
+        "bars": "Bars are 95 % intervals; with few probes they are wide. ",
+        "ellipses": "Ellipses are 95 % regions of both metrics together; with few probes they are wide. ",
     }
     banded = [
         name

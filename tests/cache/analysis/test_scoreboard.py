@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from backends.metrics import METRICS
+from backends.metrics.intervals import UNBOUNDED_MEAN, interval_method
 from backends.metrics.memorisation import probability
 from backends.metrics.study_level import forget_quality, harmonic_mean
 from backends.metrics.truth_ratio import log_ratio_of
@@ -61,8 +63,16 @@ def test_every_row_has_an_interval_around_its_value(filled: Store) -> None:
     for study in (text_study(), image_study()):
         frame = scoreboard(study, filled).frame
         assert tuple(frame.columns) == COLUMNS
-        rows = frame[~frame.metric.isin(["forget_quality", "fid", "changed_share"])]
-        assert ((rows.low <= rows.value + 1e-9) & (rows.value <= rows.high + 1e-9)).all()
+        known = frame[frame.low.notna()]
+        assert ((known.low <= known.value) & (known.value <= known.high)).all()
+        unknown = frame[frame.low.isna()]
+        assert unknown.high.isna().all() and len(known) > len(unknown)
+        for metric in set(unknown.metric):
+            method = interval_method(METRICS[metric].card)
+            assert method.name == "None" or method is UNBOUNDED_MEAN, metric
+        same = frame[frame.low == frame.high]
+        models = {study.original.name, study.retained.name if study.retained else ""}
+        assert set(same.model) <= models, "a model against itself is exact; nothing else is"
         assert set(frame.model) == {model.name for model in study.models}
         assert set(frame.metric) <= set(METRICS)
         assert (frame.key == frame.role + "/" + frame.metric).all()
@@ -132,6 +142,28 @@ def given_role(probes: ProbeSet, role: Role) -> ProbeSet:
 
 def roc_auc(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> float:
     return float(mannwhitneyu(holdout, forget).statistic) / (len(forget) * len(holdout))
+
+
+def test_numbers_stand_on_as_many_probes_as_they_have_or_on_the_subjects_that_share_them(
+    filled: Store,
+) -> None:
+    study, key = text_study(), "forget/probability"
+
+    def with_subjects(subject: Callable[[int], str]) -> Study:
+        sets = [
+            replace(
+                each, probes=tuple(replace(probe, subject=subject(n)) for n, probe in enumerate(each.probes))
+            )
+            for each in study.probe_sets
+        ]
+        return replace(study, probe_sets=tuple(sets))
+
+    alone, paired = with_subjects(lambda _: ""), with_subjects(lambda n: f"subject {n // 2}")
+    n = len(study.probe_sets[0].probes)
+    assert scoreboard(alone, filled).units(["NPO 4", "none"], key).tolist() == pytest.approx(
+        [n, np.nan], nan_ok=True
+    )
+    assert scoreboard(paired, filled).units(["NPO 4"], key).tolist() == [-(-n // 2)]
 
 
 def test_most_changed_is_sorted_by_the_size_of_the_change(filled: Store) -> None:
