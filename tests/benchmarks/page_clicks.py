@@ -30,6 +30,10 @@ from tests.browser.steps import wait_ready
 
 QUIET_MS = 250
 SETTLE_MS = 60_000
+METRICS = tuple(
+    f"forget · {name}"
+    for name in ("Truth ratio", "Exact memorisation", "ROUGE-L recall", "Extraction strength")
+)
 _WATCH = """
 window.clicks = {start: 0, last: 0, moved: 0, faded: 0, on: false, ran: false, chart: null};
 const clicks = window.clicks;
@@ -139,7 +143,7 @@ def click_through(seen: Watched, times: int) -> None:
     for turn in range(times):
         seen.timed("open Trade-offs", page.get_by_role("link", name="Trade-offs").click)
         seen.timed("click a point", partial(_click_point, page, turn))
-        seen.timed("change an axis", partial(_choose, page, "Vertical axis", 5 + turn))
+        seen.timed("change an axis", partial(_choose, page, "Vertical axis", METRICS[turn % len(METRICS)]))
         presets = page.get_by_role("radiogroup", name="Presets").get_by_role("radio")
         seen.timed("a preset", presets.nth(turn % 3).click)
         seen.timed("open Examples", page.get_by_role("link", name="Examples").click)
@@ -170,15 +174,15 @@ def _click_point(page: Page, number: int) -> None:
     page.mouse.click(*spot)
 
 
-def _choose(page: Page, label: str, place: int) -> None:
-    """Another option of a list: with the keyboard, so that the clock starts with the choice."""
+def _choose(page: Page, label: str, option: str) -> None:
+    """Another option of a list, by its name: the clock starts with the Enter that takes it."""
     box = page.get_by_role("combobox", name=label)
     page.evaluate("() => { window.clicks.armed = false; }")
     box.click()
-    options = page.get_by_role("option")
-    options.first.wait_for()
+    box.fill(option)
+    page.get_by_role("option", name=option).first.wait_for()
     page.evaluate("() => { window.clicks.armed = true; }")
-    options.nth(place % options.count()).click()
+    box.press("Enter")
 
 
 def measured(cache: Path, study_file: Path | None, times: int) -> dict[str, Click]:
