@@ -17,6 +17,20 @@ Direction = Literal["lower", "higher", "zero"]
 Question = Literal[
     "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse", "cost"
 ]
+IntervalKind = Literal[
+    "mean",
+    "rate",
+    "auc",
+    "from AUCs",
+    "harmonic",
+    "exact",
+    "pictures",
+    "no resamples",
+    "p-value",
+    "measured",
+    "imported",
+]
+"""How a number gets its interval (`backends.metrics.intervals`)."""
 
 DRAFT = 0
 """Version of a metric that is being tried out: its numbers are not kept, and follow every edit."""
@@ -46,6 +60,9 @@ class MetricCard:
         roles: probe roles it is reported for; empty for all.
         p_value: its values are p-values, which differ by powers of ten.
         by_count: its values depend on how many pictures they are of.
+        interval: how its numbers get their interval.
+        reached: single values do come near both ends of the range. False where an end stands in the formula alone (a
+            cosine below 0): an interval then takes the sample's own ends.
     """
 
     key: str
@@ -65,6 +82,8 @@ class MetricCard:
     roles: frozenset[str] = frozenset()
     p_value: bool = False
     by_count: bool = False
+    interval: IntervalKind = "mean"
+    reached: bool = True
 
     def direction(self, role: str) -> Direction:
         """Which way is better on probes of this role: on forget probes, more forgotten is better."""

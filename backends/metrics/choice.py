@@ -77,6 +77,7 @@ CHOICE_ACCURACY = TextMetric(
         ideal="chance (1 / number of options) on forget probes, the original's value elsewhere",
         needs=("answer", "options"),
         source="length-normalised likelihood choice; differs from WMDP and MMLU, which score the letters A to D",
+        interval="rate",
     ),
     _choice_accuracy,
 )

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.metrics.card import MetricCard, StudyMetric
-from backends.metrics.privacy import pair_wins
 
 Losses = NDArray[np.float64]
 
@@ -19,16 +18,13 @@ def loss_difference(model: Losses, original: Losses) -> Losses:
     return difference
 
 
-def membership_wins(members: Losses, unseen: Losses) -> Losses:
-    """For each member and each unseen picture 1 where the member's mean loss is lower, 1/2 where equal, shape (N, M).
+def mean_losses(losses: Losses) -> Losses:
+    """Per picture, over timesteps, shape (N,), of (N, T): the score of the loss attack, lower means more like a member.
 
-    Their mean is the AUC of the loss attack (Matsumoto et al. 2023; Carlini et al. 2023, section 5.2).
-
-    Args:
-        members: losses of pictures that the original was trained on, shape (N, T).
-        unseen: losses of pictures that no model saw, shape (M, T).
+    Source: Matsumoto et al. 2023; Carlini et al. 2023, section 5.2.
     """
-    return pair_wins(members.mean(axis=1), unseen.mean(axis=1))
+    means: Losses = losses.mean(axis=1)
+    return means
 
 
 DENOISING_DIFFERENCE = StudyMetric(
@@ -67,8 +63,8 @@ DENOISING_AUC = StudyMetric(
         high=1.0,
         ideal="the retained model's value",
         needs=("[denoising] with forget and holdout pictures",),
-        source="Matsumoto et al. 2023; Carlini et al. 2023: loss threshold attack, losses averaged over timesteps; "
-        "interval from resampled pictures",
+        source="Matsumoto et al. 2023; Carlini et al. 2023: loss threshold attack, losses averaged over timesteps",
         roles=frozenset({"forget"}),
+        interval="auc",
     )
 )

@@ -86,6 +86,7 @@ def _card(attack: str, ending: str) -> StudyMetric:
                 f"{round(1 / FALSE_ALARMS[ending])} holdout probes: at no false positive"
             ),
             roles=frozenset({"forget"}),
+            interval="exact",
         )
     )
 

@@ -120,6 +120,7 @@ FID = StudyMetric(
         trust="biased upward while there are fewer images than features; KID is not",
         roles=_KEPT,
         by_count=True,
+        interval="no resamples",
     )
 )
 
@@ -142,6 +143,7 @@ KID = StudyMetric(
         "from one noise are alike; interval from resampled images",
         roles=_KEPT,
         by_count=True,
+        interval="pictures",
     )
 )
 

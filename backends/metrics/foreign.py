@@ -43,6 +43,7 @@ def _card(
         ideal="see the source",
         needs=("an imported result",),
         source=source,
+        interval="imported",
     )
 
 

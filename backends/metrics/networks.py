@@ -70,6 +70,7 @@ CLIP_SCORE = ImageMetric(
         source="Hessel et al. 2021, times 100 instead of 2.5 as in torchmetrics; clipped at 0 image by image; "
         "prompts are cut off at CLIP's length",
         trust="low values also come from collapse, so read it together with the reject rate",
+        reached=False,
     ),
     clip_score,
 )

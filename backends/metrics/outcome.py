@@ -129,6 +129,7 @@ def _card(key: str, title: str, reading: str, rule: str, trust: str) -> MetricCa
         needs=("generated answers",),
         source=f"own rules: {rule}. An answer that states the truth is neither",
         trust=trust,
+        interval="rate",
     )
 
 

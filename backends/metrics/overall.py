@@ -26,6 +26,7 @@ RELATIVE_UTILITY = StudyMetric(
             "classifier madhurjindal/autonlp-Gibberish-Detector, so the two differ in what counts as gibberish"
         ),
         roles=frozenset({"all"}),
+        interval="harmonic",
     )
 )
 
@@ -40,7 +41,7 @@ OVERALL = StudyMetric(
         on_forget="higher",
         elsewhere="higher",
         low=0.0,
-        high=None,
+        high=1.5,
         ideal="the retained model's value",
         needs=("memorisation score", "privacy", "relative utility"),
         source=(
@@ -48,5 +49,6 @@ OVERALL = StudyMetric(
             "unlearning depth score, is not computed here)"
         ),
         roles=frozenset({"all"}),
+        interval="harmonic",
     )
 )

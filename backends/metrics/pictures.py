@@ -148,6 +148,7 @@ UNLEARN_ACCURACY = ImageMetric(
         needs=("forget concept", "judge of its domain"),
         source="UnlearnCanvas (Zhang et al. 2024); here images with nothing recognisable do not count as forgotten",
         roles=frozenset({"forget"}),
+        interval="rate",
     ),
     unlearn_accuracy,
 )
@@ -169,6 +170,7 @@ IN_DOMAIN_RETAIN = ImageMetric(
         needs=("forget concept", "judge of its domain"),
         source="UnlearnCanvas (Zhang et al. 2024)",
         roles=_KEPT,
+        interval="rate",
     ),
     in_domain_retain,
 )
@@ -189,6 +191,7 @@ CROSS_DOMAIN_RETAIN = ImageMetric(
         ideal="the original's value",
         needs=("judge of another domain",),
         source="UnlearnCanvas (Zhang et al. 2024); also reported on forget prompts, whose object should stay",
+        interval="rate",
     ),
     cross_domain_retain,
 )
@@ -227,6 +230,7 @@ REJECT_RATE = ImageMetric(
         ideal="0",
         needs=("judge with a reject class",),
         source="own",
+        interval="rate",
     ),
     reject_rate,
 )
@@ -246,6 +250,7 @@ DISTANCE_TO_ORIGINAL = ImageMetric(
         ideal="0 on everything but the forget prompts",
         needs=("judge features", "the original's images"),
         source="own; same prompt and noise, as ESD and UCE do with LPIPS",
+        reached=False,
     ),
     distance_to_original,
 )
@@ -267,6 +272,7 @@ ATTACK_SUCCESS = ImageMetric(
         source="pre-ASR of UnlearnDiffAtk (Zhang et al. 2024), with the study's judge instead of NudeNet or ResNet-50",
         trust="a lower bound: optimised prompts bring back what plain prompts do not",
         roles=frozenset({"forget"}),
+        interval="rate",
     ),
     attack_success,
 )
@@ -307,6 +313,7 @@ DEGENERATE_RATE = ImageMetric(
         ideal="0",
         needs=("the image files",),
         source="own: brightness up to 2 of 255, spread under 3 of 255, or neighbouring pixels correlated under .4",
+        interval="rate",
     ),
     degenerate_rate,
 )
@@ -326,6 +333,7 @@ PIXEL_DISTANCE = ImageMetric(
         ideal="0 on everything but the forget prompts",
         needs=("the image files", "the original's images"),
         source="own; a shifted outline counts like a changed object, so read it together with the distance of features",
+        reached=False,
     ),
     pixel_distance_to_original,
 )
@@ -365,5 +373,6 @@ CHANGED_SHARE = StudyMetric(
         ideal="small; storage and memory grow with it",
         needs=("the model was loaded here once",),
         source="own; the storage column of UnlearnCanvas, as a share",
+        interval="measured",
     )
 )

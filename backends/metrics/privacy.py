@@ -81,21 +81,23 @@ def min_k_plus_plus_score(
     return _lowest(standardised, share)
 
 
-def pair_wins(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> NDArray[np.float64]:
-    """1 where a holdout probe scores above a forget probe, 0 where below, 0.5 for a tie; its mean is the attack's AUC.
+def auc(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> float:
+    """How often a holdout probe scores above a forget probe, ties half: the AUC of an attack; NaN without both.
 
-    An AUC of 1 means that the forget set is plainly known, 0.5 that it cannot be told from the holdout.
+    1 means that the forget set is plainly known, 0.5 that it cannot be told from the holdout.
 
     Args:
-        forget: scores, shape (F,), without NaN.
-        holdout: scores, shape (H,), without NaN.
+        forget: scores, shape (F,), NaN left out.
+        holdout: scores, shape (H,), NaN left out.
 
-    Returns:
-        Shape (F, H).
-
-    Source: Mann-Whitney; the mean equals scikit-learn's `roc_auc_score` with 0 for forget and 1 for holdout.
+    Source: Mann-Whitney; equals scikit-learn's `roc_auc_score` with 0 for forget and 1 for holdout.
     """
-    return np.asarray((np.sign(holdout[None, :] - forget[:, None]) + 1.0) / 2.0)
+    forget, holdout = forget[~np.isnan(forget)], np.sort(holdout[~np.isnan(holdout)])
+    if not len(forget) or not len(holdout):
+        return math.nan
+    below = sum(int(np.searchsorted(holdout, forget, side).sum()) for side in ("left", "right"))
+    pairs = len(forget) * len(holdout)
+    return (pairs - below / 2) / pairs
 
 
 def _lowest(values: NDArray[np.floating[Any]], share: float) -> float:
@@ -152,6 +154,7 @@ def _auc_card(key: str, name: str, formula: str, source: str, trust: str, *needs
             source=source,
             trust=trust,
             roles=frozenset({"forget"}),
+            interval="auc",
         )
     )
 

@@ -144,6 +144,7 @@ def _standard(kid: StudyMetric, extractor: str) -> StudyMetric:
             "then exactly 0. n is the number of the model's images.",
             source=_STANDARD,
             trust="pairs from the same noise are similar, which biases it below 0; the paired KID has no such bias",
+            interval="no resamples",
         )
     )
 
@@ -180,6 +181,7 @@ def _real_kid(kid: StudyMetric, extractor: str) -> StudyMetric:
             needs=(*needs, "[features] real"),
             ideal="the original's value",
             source=_STANDARD,
+            interval="no resamples",
         )
     )
 

@@ -93,6 +93,7 @@ def _match_card(attack: str) -> StudyMetric:
             needs=("retained model", "answer", "holdout probes"),
             source="OpenUnlearning's overall benchmark, s_x",
             roles=frozenset({"forget"}),
+            interval="from AUCs",
         )
     )
 
@@ -121,6 +122,7 @@ PRIVACY = StudyMetric(
         needs=("retained model", "answer", "holdout probes"),
         source="OpenUnlearning's overall benchmark: harmonic mean of s_x over loss, zlib, Min-K % and Min-K %++",
         roles=frozenset({"forget"}),
+        interval="from AUCs",
     )
 )
 
@@ -147,6 +149,7 @@ PRIVLEAK = StudyMetric(
             "retained model, where open-unlearning takes AUC 0.5"
         ),
         roles=frozenset({"forget"}),
+        interval="from AUCs",
     )
 )
 
@@ -170,5 +173,6 @@ REL_DIFF = StudyMetric(
         needs=("retained model", "answer", "holdout probes"),
         source="open-unlearning's rel_diff",
         roles=frozenset({"forget"}),
+        interval="from AUCs",
     )
 )

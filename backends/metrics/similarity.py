@@ -174,6 +174,7 @@ KEY_FACT = TextMetric(
         ideal="the retained model's value on forget probes, the original's elsewhere",
         needs=("key_fact", "generated answers"),
         source="own; whole words, case ignored. Unlike ROUGE, an echoed question does not count",
+        interval="rate",
     ),
     _key_fact,
 )

@@ -132,6 +132,7 @@ MODEL_UTILITY = StudyMetric(
             "world facts. Here: those on retain, and on each utility probe set; only parts the study has"
         ),
         roles=frozenset({"all"}),
+        interval="harmonic",
     )
 )
 
@@ -153,6 +154,7 @@ FORGET_QUALITY = StudyMetric(
         needs=("retained model", "truth ratio on forget probes"),
         source="TOFU (Maini et al. 2024), section 2.2.2; two-sample Kolmogorov-Smirnov, not its logarithm",
         roles=frozenset({"forget"}),
+        interval="p-value",
     )
 )
 
@@ -178,5 +180,6 @@ MEMORISATION = StudyMetric(
             "without the end-of-turn token"
         ),
         roles=frozenset({"forget"}),
+        interval="harmonic",
     )
 )

@@ -37,6 +37,7 @@ def _card(key: str, title: str, formula: str, reading: str, modality: Modality) 
             ideal="small, for the same forgetting and utility",
             needs=("a model that was made by UnlearnBoard",),
             source="own; written beside the weights while they are made",
+            interval="measured",
         )
     )
 

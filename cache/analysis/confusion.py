@@ -12,7 +12,7 @@ from backends.errors import CheckpointError
 from backends.metrics.pictures import NONE
 from backends.study import Probe, Study
 from backends.study.targets import target_of
-from cache.analysis.statistics import bootstrap_means, percentile_interval
+from cache.analysis.resampling import bootstrap_interval
 from cache.store import Store
 from cache.store.reading import images_for
 
@@ -48,7 +48,7 @@ class Drift:
         concept: its name.
         before: share in the original's pictures.
         after: share in the model's pictures of the same prompts and noise.
-        low, high: ends of the 95 % bootstrap interval of the change, prompts resampled.
+        low, high: ends of the 95 % interval of the change, prompts resampled; NaN for a single prompt.
         n: pictures of each model.
     """
 
@@ -107,8 +107,8 @@ def drift(study: Study, store: Store, model: str, domain: str) -> list[Drift]:
     result = []
     for concept, values in rows.items():
         old, new, counts = (np.array(column, np.float64) for column in zip(*values, strict=True))
-        low, high = percentile_interval(bootstrap_means((new - old)[:, None])[:, 0])
         weights = counts / counts.sum()
+        low, high = bootstrap_interval(new - old, bounds=(-1.0, 1.0))
         result.append(
             Drift(
                 concept,

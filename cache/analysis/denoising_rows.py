@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.metrics.denoising import loss_difference, membership_wins
+from backends.metrics.denoising import loss_difference, mean_losses
 from backends.metrics.key import MetricKey
+from backends.metrics.privacy import auc
 from backends.study import Study
-from cache.analysis.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
+from cache.analysis.probe_draws import bounds_of
+from cache.analysis.resampling import bootstrap_areas, bootstrap_interval, interval_of
 from cache.store import Store
 from cache.store.denoising import denoising_of
 
@@ -23,17 +25,19 @@ def denoising_rows(study: Study, store: Store, name: str) -> list[tuple[object, 
         both = [picture for picture in ours[role] if picture in base.get(role, {})]
         if both:
             change = loss_difference(_array(ours[role], both), _array(base[role], both))
-            low, high = percentile_interval(bootstrap_means(change[:, None])[:, 0])
+            low, high = bootstrap_interval(change, bounds=bounds_of("denoising_difference"))
             key = str(MetricKey(role, "denoising_difference"))
             rows.append(
                 ("denoising_difference", role, key, float(change.mean()), float(low), float(high), len(both))
             )
     if ours.get("forget") and ours.get("holdout"):
-        wins = membership_wins(*(_array(ours[role], list(ours[role])) for role in ("forget", "holdout")))
-        low, high = percentile_interval(bootstrap_pairs(wins))
-        n = sum(wins.shape)
-        key = "forget/denoising_auc"
-        rows.append(("denoising_auc", "forget", key, float(wins.mean()), float(low), float(high), n))
+        members, unseen = (
+            mean_losses(_array(ours[role], list(ours[role]))) for role in ("forget", "holdout")
+        )
+        value = auc(members, unseen)
+        low, high = map(float, interval_of(np.append(value, bootstrap_areas(members, unseen))))
+        n, key = len(members) + len(unseen), "forget/denoising_auc"
+        rows.append(("denoising_auc", "forget", key, value, low, high, n))
     return rows
 
 

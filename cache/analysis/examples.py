@@ -17,9 +17,9 @@ from backends.metrics.outcome import OUTCOMES, SAME_ANSWER
 from backends.study import Probe, Study
 from backends.study.targets import has_targets, targeted
 from cache.analysis import derive
+from cache.analysis.resampling import bootstrap_interval
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.statistics import (
-    bootstrap_interval,
     holm,
     mcnemar,
     permutation_test,

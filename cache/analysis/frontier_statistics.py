@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from backends.metrics.card import Direction
 from cache.analysis.frontier import Floats, costs, fronts, hypervolumes, knee
-from cache.analysis.statistics import CONFIDENCE, Interval
+from cache.analysis.resampling import CONFIDENCE, Interval
 
 CHI_SQUARE_95 = 5.991464547107979
 """95 % quantile of the chi-square distribution with two degrees of freedom: -2 ln 0.05."""

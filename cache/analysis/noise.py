@@ -15,7 +15,7 @@ from backends.metrics.protocols import values_of
 from backends.study import Probe, Study
 from backends.study.targets import targeted
 from cache.analysis.derive import role_probes
-from cache.analysis.statistics import bootstrap_means
+from cache.analysis.resampling import bootstrap_means
 from cache.store import Store
 from cache.store.features import features_of
 from cache.store.reading import evidence_for, images_for

@@ -25,7 +25,8 @@ from cache.analysis import derive, kept_values
 from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
-from cache.analysis.statistics import RESAMPLES, percentile_interval
+from cache.analysis.probe_draws import bounds_of, subject_groups
+from cache.analysis.resampling import RESAMPLES, Groups, interval_of
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
@@ -53,7 +54,8 @@ class Scoreboard:
 
     Attributes:
         frame: columns model, part, method, step (Int64, may be missing), metric, role, key (= role/metric), value, low,
-            high (95 % percentile bootstrap over probes; NaN for forget quality), n (probes with a value).
+            high (95 % interval, by the method of the metric's card; NaN where it has none, or cannot be told), n
+            (probes with a value).
         numerics: arithmetic of all the evidence used; "" without any.
         utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
     """
@@ -65,6 +67,7 @@ class Scoreboard:
     _store: Store
     _stamps: Mapping[str, str]
     _drawn: dict[str, dict[str, Replicates]] = field(default_factory=dict)
+    _groups: dict[str, Mapping[str, Groups]] = field(default_factory=dict)
 
     def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
         """Values of one metric ("forget/probability") by probe id; empty where the model has none.
@@ -92,7 +95,8 @@ class Scoreboard:
         for place, model in enumerate(models):
             values = self._values(model, under)
             if key in values:
-                found[place] = mean_replicates(values[key], role)
+                groups = self._subjects(under or model)
+                found[place] = mean_replicates(values[key], role, bounds_of(key), groups)
             elif values:
                 found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
         return found
@@ -119,7 +123,8 @@ class Scoreboard:
         """Metrics of a whole model, drawn: computed once for each model."""
         if model not in self._drawn:
             against = self._yardstick()
-            rows = ModelRows(self._study, self._values(model), self.utility_parts, against)
+            groups = self._subjects(model)
+            rows = ModelRows(self._study, self._values(model), self.utility_parts, against, groups)
             self._drawn[model] = {each.key: each.drawn for each in rows.measured()}
         return self._drawn[model]
 
@@ -130,7 +135,15 @@ class Scoreboard:
             self.utility_parts,
             self._values(self._study.original.name),
             self._values(retained.name) if retained is not None else {},
+            self._subjects(self._study.original.name),
         )
+
+    def _subjects(self, model: str) -> Mapping[str, Groups]:
+        """Probes of one subject by role, as roles are to a model."""
+        under = model if has_targets(self._study) else ""
+        if under not in self._groups:
+            self._groups[under] = subject_groups(targeted(self._study, model))
+        return self._groups[under]
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
@@ -249,14 +262,17 @@ def _frame(
     rows: list[tuple[object, ...]] = []
     original = values.get(study.original.name, {})
     retained = values.get(study.retained.name, {}) if study.retained is not None else {}
-    against = baselines(study, parts, original, retained)
+    groups = subject_groups(targeted(study, study.original.name))
+    against = baselines(study, parts, original, retained, groups)
     for spec in study.models:
         if spec.name not in values:
             continue
         held = values[spec.name]
         head = (spec.name, spec.part, spec.method, spec.step)
-        rows += [(*head, *_row(key, row)) for key, row in held.items() if _is_metric(key)]
-        rows += [(*head, *row) for row in ModelRows(study, held, parts, against).rows()]
+        if has_targets(study):
+            groups = subject_groups(targeted(study, spec.name))
+        rows += [(*head, *_row(key, row, groups)) for key, row in held.items() if _is_metric(key)]
+        rows += [(*head, *row) for row in ModelRows(study, held, parts, against, groups).rows()]
         for metric, value in shares.get(spec.name, {}).items():
             rows.append((*head, metric, "all", str(MetricKey("all", metric)), value, np.nan, np.nan, 1))
         rows += [(*head, *row) for row in more.get(spec.name, [])]
@@ -275,10 +291,10 @@ def _is_metric(key: str) -> bool:
     return MetricKey.parse(key).name in METRICS
 
 
-def _row(key: str, values: NDArray[np.float64]) -> tuple[object, ...]:
+def _row(key: str, values: NDArray[np.float64], groups: Mapping[str, Groups]) -> tuple[object, ...]:
     read = MetricKey.parse(key)
-    drawn = mean_replicates(values, read.role)
-    low, high = percentile_interval(drawn[1:])
+    drawn = mean_replicates(values, read.role, bounds_of(key), groups)
+    low, high = interval_of(drawn)
     return read.name, read.role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
 
 

@@ -11,8 +11,9 @@ from backends.metrics.key import MetricKey
 from backends.study import Probe, Study
 from cache.analysis.board import NUMBERS, Board
 from cache.analysis.derive import role_probes
+from cache.analysis.probe_draws import bounds_of, grouped, subject
+from cache.analysis.resampling import bootstrap_interval
 from cache.analysis.scoreboard import Scoreboard
-from cache.analysis.statistics import bootstrap_interval
 
 By = Literal["subject", "tag"]
 LEAST_PROBES = 2
@@ -32,6 +33,8 @@ def slices_of(study: Study, role: str, by: By) -> dict[str, set[str]]:
 def slice_board(scores: Scoreboard, study: Study, runs: Board, key: str, by: By) -> Board:
     """The runs with one metric for each slice, `role/metric@slice`, with 95 % intervals over its probes.
 
+    Within a tag, probes of one subject are drawn together; a slice that is a subject is about the probes of that one.
+
     Args:
         scores: values by probe.
         study: its probes have the subjects and tags.
@@ -40,13 +43,16 @@ def slice_board(scores: Scoreboard, study: Study, runs: Board, key: str, by: By)
         by: what slices are made of.
     """
     slices = slices_of(study, MetricKey.parse(key).role, by)
+    subjects = {probe.id: subject(probe) for each in study.probe_sets for probe in each.probes}
     numbers = np.full((len(NUMBERS), len(runs), len(slices)), np.nan)
     for row, model in enumerate(runs.heads["model"]):
         values = scores.per_probe(str(model), key)
         for column, ids in enumerate(slices.values()):
-            sample = values[values.index.isin(ids)].dropna().to_numpy(float)
+            sample = values[values.index.isin(ids)].dropna()
             if len(sample):
-                numbers[:, row, column] = (sample.mean(), *bootstrap_interval(sample), len(sample))
+                groups = grouped(subjects[probe] for probe in sample.index) if by == "tag" else ()
+                interval = bootstrap_interval(sample.to_numpy(float), bounds=bounds_of(key), groups=groups)
+                numbers[:, row, column] = (sample.mean(), *interval, len(sample))
     return Board(runs.heads, tuple(str(replace(MetricKey.parse(key), part=name)) for name in slices), numbers)
 
 

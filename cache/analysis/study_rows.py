@@ -1,6 +1,6 @@
 """Metrics of a whole model, each from several per-probe metrics: utility, forget quality, memorisation, membership.
 
-A *drawn* value is an array of shape (1 + B,): the value, then its B bootstrap replicates. Equal seeds resample
+A *drawn* value is an array of shape (1 + B,): the value, then its B bootstrap replicates. Equal seeds weight the probes
 equally, so arithmetic on drawn values of two models is paired. Knows no stores.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interval, found_members
 from backends.metrics.key import MetricKey
-from backends.metrics.privacy import ATTACK_NAMES, pair_wins
+from backends.metrics.privacy import ATTACK_NAMES, auc
 from backends.metrics.protocols import PROTOCOLS
 from backends.metrics.retained_privacy import (
     MATCHED,
@@ -32,9 +32,10 @@ from backends.metrics.study_level import (
     memorisation_parts,
     part_applies,
 )
-from backends.study import ROLES, Study
+from backends.study import Study
 from cache.analysis.derive import LOG_TRUTH_RATIO, Values, attack_key, role_probes
-from cache.analysis.statistics import bootstrap_means, bootstrap_pairs, percentile_interval
+from cache.analysis.probe_draws import bounds_of, role_seed
+from cache.analysis.resampling import Bounds, Groups, bootstrap_areas, bootstrap_means, interval_of
 
 MODEL_UTILITY = "all/model_utility"
 FORGET_QUALITY = "forget/forget_quality"
@@ -43,6 +44,7 @@ Replicates = NDArray[np.float64]
 Scores = NDArray[np.float64]
 Row = tuple[object, ...]
 """metric, role, key, value, low, high, n."""
+SHARE: Bounds = (0.0, 1.0)
 
 
 class Measurement(NamedTuple):
@@ -60,23 +62,28 @@ class Measurement(NamedTuple):
         return str(MetricKey(self.role, self.metric))
 
     def row(self) -> Row:
-        """Value and 95 % interval: its own, else percentiles of the resamples, else unknown."""
-        low, high = self.interval or (np.nan, np.nan)
-        if self.interval is None and not np.isnan(self.drawn[1:]).all():
-            low, high = map(float, percentile_interval(self.drawn[1:]))
+        """Value and 95 % interval: its own, else that of the resamples, else unknown."""
+        low, high = self.interval or map(float, interval_of(self.drawn))
         return self.metric, self.role, self.key, float(self.drawn[0]), low, high, self.n
 
 
-def mean_replicates(row: Scores, role: str) -> Replicates:
-    """Mean of one role's values, drawn. Each role resamples on its own: its probes have nothing to do with others'."""
+def mean_replicates(row: Scores, role: str, bounds: Bounds, groups: Mapping[str, Groups]) -> Replicates:
+    """Mean of the values of one role's probes, drawn.
+
+    Args:
+        row: a value for each probe of the role, NaN without one; or none at all.
+        role: of the probes.
+        bounds: where such values may lie.
+        groups: by role, probes of one subject (see `subject_groups`).
+    """
     value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
-    return np.append(value, bootstrap_means(row[:, None], seed=role_seed(role))[:, 0])
+    together = groups.get(role, ()) if len(row) else ()
+    means = bootstrap_means(row[:, None], seed=role_seed(role), bounds=bounds, groups=together)
+    return np.append(value, means[:, 0])
 
 
-def role_seed(role: str) -> int:
-    """Seed of a role's resamples; the holdout's is next to the forget probes', as attacks draw the two."""
-    order = ("forget", "holdout", *(other for other in ROLES if other not in ("forget", "holdout")))
-    return order.index(role) if role in order else len(order)
+def _unknown() -> Replicates:
+    return mean_replicates(np.empty(0), "", SHARE, {})
 
 
 def utility_parts(study: Study) -> tuple[str, ...]:
@@ -132,10 +139,16 @@ class Baselines:
     aucs: Mapping[str, Replicates]
 
 
-def baselines(study: Study, parts: tuple[str, ...], original: Values, retained: Values) -> Baselines:
-    """Of the values of the original and of the retained model, which may be none."""
-    aucs = {attack: _auc(attack, retained, retained) for attack in ATTACK_NAMES}
-    return Baselines(_usefulness(_utility(study, original, parts), original), retained, aucs)
+def baselines(
+    study: Study,
+    parts: tuple[str, ...],
+    original: Values,
+    retained: Values,
+    groups: Mapping[str, Groups],
+) -> Baselines:
+    """Of the values of the original and of the retained model, which may be none; groups as for `mean_replicates`."""
+    aucs = {attack: _auc(attack, retained, retained, groups) for attack in ATTACK_NAMES}
+    return Baselines(_usefulness(_utility(study, original, parts, groups), original, groups), retained, aucs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,12 +160,14 @@ class ModelRows:
         values: per-probe values.
         parts: what model utility is made of.
         against: what it is measured against.
+        groups: by role, probes of one subject.
     """
 
     study: Study
     values: Values
     parts: tuple[str, ...]
     against: Baselines
+    groups: Mapping[str, Groups]
 
     def rows(self) -> Iterator[Row]:
         """All that are defined; model utility also where it is not."""
@@ -160,14 +175,14 @@ class ModelRows:
 
     def measured(self) -> Iterator[Measurement]:
         """The same with their resamples."""
-        utility = _utility(self.study, self.values, self.parts)
+        utility = _utility(self.study, self.values, self.parts, self.groups)
         if self.parts:
             yield Measurement("model_utility", "all", utility, self._utility_probes())
         if self.study.modality == "image":
             yield from self._distributions()
             return
         yield from self._forget_quality()
-        memorisation, n = _memorisation(self.values)
+        memorisation, n = _memorisation(self.values, self.groups)
         yield from _known("memorisation", "forget", memorisation, n)
         attacks, privacy = self._membership()
         yield from attacks
@@ -197,7 +212,7 @@ class ModelRows:
             )
 
     def _relative_utility(self, utility: Replicates) -> Replicates:
-        ours, theirs = _usefulness(utility, self.values), self.against.original
+        ours, theirs = _usefulness(utility, self.values, self.groups), self.against.original
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(theirs > 0, ours / theirs, np.nan)
 
@@ -206,14 +221,14 @@ class ModelRows:
         rows: list[Measurement] = []
         floor = PROTOCOLS[self.study.protocol].floor
         retained, theirs = self.against.retained, self.against.aucs
-        ours = {attack: _auc(attack, self.values, retained) for attack in ATTACK_NAMES}
+        ours = {attack: _auc(attack, self.values, retained, self.groups) for attack in ATTACK_NAMES}
         for attack, drawn in ours.items():
-            forget, holdout = _scores(attack, self.values, retained)
+            forget, holdout = (scores[~np.isnan(scores)] for scores in _scores(attack, self.values, retained))
             n = len(forget) + len(holdout)
             rows += _known(attack, "forget", drawn, n)
             if n and not np.isnan(drawn[0]):
                 rows += _detection(attack, forget, holdout)
-        n = sum(len(scores) for scores in _scores("mia_loss", self.values, retained))
+        n = sum(int(np.sum(~np.isnan(scores))) for scores in _scores("mia_loss", self.values, retained))
         matches = {attack: privacy_match(ours[attack], theirs[attack]) for attack in MATCHED}
         for attack, match in matches.items():
             rows += _known(match_key(attack), "forget", match, n)
@@ -225,13 +240,18 @@ class ModelRows:
         return rows, privacy
 
 
-def _auc(attack: str, values: Values, retained: Values) -> Replicates:
-    wins = pair_wins(*_scores(attack, values, retained))
-    return np.append(wins.mean() if wins.size else np.nan, bootstrap_pairs(wins))
+def _auc(attack: str, values: Values, retained: Values, groups: Mapping[str, Groups]) -> Replicates:
+    forget, holdout = _scores(attack, values, retained)
+    if not len(forget) or not len(holdout):
+        return _unknown()
+    roles = "forget", "holdout"
+    seeds = role_seed(roles[0]), role_seed(roles[1])
+    together = groups.get(roles[0], ()), groups.get(roles[1], ())
+    return np.append(auc(forget, holdout), bootstrap_areas(forget, holdout, seeds=seeds, groups=together))
 
 
 def _scores(attack: str, values: Values, retained: Values) -> tuple[Scores, Scores]:
-    """Scores of the forget and the holdout probes, without NaN."""
+    """Scores of the forget and the holdout probes, NaN where one has none; nothing at all without evidence."""
     result = []
     for role in ("forget", "holdout"):
         key = attack_key(role, "mia_loss" if attack == "mia_reference" else attack)
@@ -239,13 +259,14 @@ def _scores(attack: str, values: Values, retained: Values) -> tuple[Scores, Scor
         if attack == "mia_reference":
             base = retained.get(key, np.empty(0))
             scores = scores - base if len(base) == len(scores) else np.empty(0)
-        result.append(scores[~np.isnan(scores)])
+        result.append(scores)
     return result[0], result[1]
 
 
-def _usefulness(utility: Replicates, values: Values) -> Replicates:
+def _usefulness(utility: Replicates, values: Values, groups: Mapping[str, Groups]) -> Replicates:
     """Harmonic mean of model utility and the share of the answers to the forget probes that are not gibberish."""
-    sense = 1.0 - mean_replicates(values.get("forget/gibberish_rate", np.empty(0)), "forget")
+    gibberish = values.get("forget/gibberish_rate", np.empty(0))
+    sense = 1.0 - mean_replicates(gibberish, "forget", SHARE, groups)
     return harmonic_mean(np.stack([utility, sense]))
 
 
@@ -255,40 +276,42 @@ def _undivided(part: str) -> str:
 
 
 def _part(study: Study, values: Mapping[str, Scores], part: str) -> Scores:
-    """Per-probe values of one part of model utility."""
+    """Per-probe values of one part of model utility, NaN on the role's probes that are not of the part."""
     key = MetricKey.parse(part)
     row = values[str(key.undivided)]
     if not key.part:
         return row
     ids = _sets(study)[key.part]
-    return row[[probe.id in ids for probe in role_probes(study)["utility"]]]
+    return np.where([probe.id in ids for probe in role_probes(study)["utility"]], row, np.nan)
 
 
-def _utility(study: Study, values: Values, parts: tuple[str, ...]) -> Replicates:
+def _utility(
+    study: Study, values: Values, parts: tuple[str, ...], groups: Mapping[str, Groups]
+) -> Replicates:
     known = [part for part in parts if _undivided(part) in values]
     if not parts or len(known) < len(parts):
-        return mean_replicates(np.empty(0), "")
-    drawn = [mean_replicates(_part(study, values, part), MetricKey.parse(part).role) for part in known]
+        return _unknown()
+    drawn = [
+        mean_replicates(_part(study, values, part), MetricKey.parse(part).role, bounds_of(part), groups)
+        for part in known
+    ]
     return harmonic_mean(np.stack(drawn))
 
 
 def lost_parts(study: Study, values: Values, parts: Sequence[str], below: float) -> tuple[str, ...]:
     """Parts of model utility whose mean is below a value; those without values are left out."""
     known = [part for part in parts if _undivided(part) in values]
-    means = {
-        part: mean_replicates(_part(study, values, part), MetricKey.parse(part).role)[0] for part in known
-    }
-    return tuple(part for part, mean in means.items() if mean < below)
+    rows = {part: _part(study, values, part) for part in known}
+    return tuple(part for part, row in rows.items() if not np.isnan(row).all() and np.nanmean(row) < below)
 
 
-def _memorisation(values: Values) -> tuple[Replicates, int]:
+def _memorisation(values: Values, groups: Mapping[str, Groups]) -> tuple[Replicates, int]:
     result = {part: values[f"forget/{part}"] for part in FORGETTING_PARTS if f"forget/{part}" in values}
     if len(result) < len(FORGETTING_PARTS) or LOG_TRUTH_RATIO not in values:
-        return mean_replicates(np.empty(0), ""), 0
+        return _unknown(), 0
     parts = memorisation_parts(result, values[LOG_TRUTH_RATIO])
-    return harmonic_mean(np.stack([mean_replicates(part, "forget") for part in parts])), int(
-        np.sum(~np.isnan(parts).any(axis=0))
-    )
+    drawn = [mean_replicates(part, "forget", SHARE, groups) for part in parts]
+    return harmonic_mean(np.stack(drawn)), int(np.sum(~np.isnan(parts).any(axis=0)))
 
 
 def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Measurement]:

@@ -14,8 +14,8 @@ from backends.metrics import METRICS, ImageMetric
 from backends.metrics.key import MetricKey
 from backends.study import ModelSpec, Study
 from backends.study.targets import has_targets, target_name, target_of
+from cache.analysis.resampling import interval_of
 from cache.analysis.scoreboard import Scoreboard
-from cache.analysis.statistics import percentile_interval
 from cache.analysis.study_rows import Replicates
 
 COLUMNS = ("method", "step", "targets", "over", "metric", "role", "key", "value", "low", "high", "original")
@@ -77,7 +77,7 @@ def _row(
     if not ours:
         return []
     mean = np.stack(list(ours.values())).mean(axis=0)
-    low, high = percentile_interval(mean[1:])
+    low, high = interval_of(mean)
     known = [value for value in theirs if not np.isnan(value)]
     original = float(np.mean(known)) if len(known) == len(theirs) else np.nan
     head = (group.method, group.step, len(ours), "; ".join(ours))

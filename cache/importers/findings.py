@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends.files.plain import NotPlain, number, parse_json, read_plain, storable
-from cache.analysis.statistics import bootstrap_interval
+from cache.analysis.resampling import bootstrap_interval
 from cache.store.results import ImportedRun, MetricNumber
 
 __all__ = [

@@ -16,7 +16,7 @@ import pandas as pd
 
 from backends.errors import CheckpointError
 from backends.files.plain import NotPlain, open_plain, storable
-from cache.analysis.statistics import bootstrap_interval
+from cache.analysis.resampling import bootstrap_interval
 from cache.importers.findings import (
     ImportFindings,
     UnreadableFile,

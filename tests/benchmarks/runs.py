@@ -29,7 +29,7 @@ from app.looks.model_looks import METHOD_LOOKS
 from backends.metrics import METRICS, Direction, TextMetric
 from cache.analysis.frontier import hypervolume, pareto
 from cache.analysis.results_board import results_board
-from cache.analysis.statistics import bootstrap_means
+from cache.analysis.resampling import bootstrap_means
 from cache.store import open_store
 from cache.store.results import ImportedRun, MetricNumber, put_results
 

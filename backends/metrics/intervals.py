@@ -1,0 +1,125 @@
+"""How each kind of number gets its 95 % interval: name, one sentence and source, for the metrics' cards.
+
+The arithmetic is in `cache.analysis.resampling`; `docs/statistics.md` has how often the intervals hold the truth.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from backends.metrics.card import MetricCard
+
+_RUBIN = "Rubin 1981"
+_SUBJECTS = "Probes of one subject are drawn together where the study names subjects"
+
+
+class IntervalMethod(NamedTuple):
+    """How a number gets its interval.
+
+    Attributes:
+        name: of the method; "none" where there is no interval.
+        text: one sentence: what is done, or why there is none.
+        source: paper, and what of it is ours; "" without a method.
+        least: probes (subjects, where the study names them) below which the interval cannot be told; 0 without one.
+    """
+
+    name: str
+    text: str
+    source: str = ""
+    least: int = 0
+
+    def __str__(self) -> str:
+        """All of it, as it stands on a card."""
+        if not self.source:
+            return f"{self.name}: {self.text}."
+        short = f" Fewer than {self.least} probes or subjects: cannot be told." if self.least else ""
+        return f"{self.name} ({self.source}): {self.text}.{short}"
+
+
+RATE = IntervalMethod(
+    "Jeffreys interval, by Bayesian bootstrap",
+    "random weights on the probes and half a probe at 0 and at 1, so that no leak among few probes is not taken for "
+    f"none at all. {_SUBJECTS}",
+    f"{_RUBIN}; Brown, Cai and DasGupta 2001",
+    2,
+)
+BOUNDED_MEAN = IntervalMethod(
+    "Bayesian bootstrap with weight at both ends",
+    f"random weights on the probes and half a probe at each end of the range. {_SUBJECTS}",
+    f"{_RUBIN}; the ends, as in the Jeffreys interval of a rate, are ours",
+    2,
+)
+UNBOUNDED_MEAN = IntervalMethod(
+    "Bayesian bootstrap with weight beyond the extremes",
+    "random weights on the probes and half a probe at twice the sample's range beyond each of its extremes, but not "
+    f"beyond what is possible; unknown where all values are equal. {_SUBJECTS}",
+    f"{_RUBIN}; the ends are ours",
+    6,
+)
+AUC = IntervalMethod(
+    "Bayesian bootstrap of both samples",
+    "random weights on the forget and on the holdout probes, and a quarter of a probe at each end of both. "
+    f"{_SUBJECTS}",
+    f"{_RUBIN}; the ends are ours",
+    2,
+)
+FROM_AUCS = IntervalMethod(
+    "Bayesian bootstrap, from the AUCs",
+    "worked out anew from the AUCs of this and of the retained model in each resample, which both share",
+    f"{_RUBIN}; see the AUC's card",
+    2,
+)
+HARMONIC = IntervalMethod(
+    "Bayesian bootstrap, from the parts",
+    "worked out anew from all parts in each resample, with half a probe at each end of every part's range. "
+    f"{_SUBJECTS}",
+    f"{_RUBIN}; the ends are ours",
+    2,
+)
+EXACT = IntervalMethod(
+    "Exact interval",
+    "of a share of the forget probes, with the threshold that the holdout probes gave taken as fixed",
+    "Clopper and Pearson 1934",
+)
+PICTURES = IntervalMethod(
+    "Percentile bootstrap",
+    "percentiles of 200 resamples of the pictures, which is too narrow for few pictures; the weight at the ends that "
+    "other intervals have is not possible here",
+    "Efron 1979",
+)
+NO_RESAMPLES = IntervalMethod(
+    "None", "a resample holds some pictures twice, which shifts a distance between whole sets of pictures"
+)
+P_VALUE = IntervalMethod("None", "it is a p-value, which already says how sure one may be")
+MEASURED = IntervalMethod("None", "measured once, as a whole; no probes stand behind it")
+IMPORTED = IntervalMethod(
+    "As imported",
+    "stated by the tool, or made from the values of single examples where its files have them; else none",
+)
+
+METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
+    {
+        "rate": RATE,
+        "auc": AUC,
+        "from AUCs": FROM_AUCS,
+        "harmonic": HARMONIC,
+        "exact": EXACT,
+        "pictures": PICTURES,
+        "no resamples": NO_RESAMPLES,
+        "p-value": P_VALUE,
+        "measured": MEASURED,
+        "imported": IMPORTED,
+    }
+)
+"""By what a card says of its interval; "mean" depends on the range."""
+
+
+def interval_method(card: MetricCard) -> IntervalMethod:
+    """How a metric's numbers get their interval."""
+    if card.interval != "mean":
+        return METHODS[card.interval]
+    bounded = card.reached and card.high is not None and math.isfinite(card.low)
+    return BOUNDED_MEAN if bounded else UNBOUNDED_MEAN
