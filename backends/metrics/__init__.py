@@ -53,6 +53,7 @@ from backends.metrics.privacy import (
     MIA_ZLIB,
 )
 from backends.metrics.real_distributions import REAL_BY_NETWORK, SUBSETS_BY_NETWORK
+from backends.metrics.relative import CLOSER_TO_RETAINED
 from backends.metrics.retained_privacy import MATCHES, PRIVACY, PRIVLEAK, REL_DIFF
 from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
@@ -79,6 +80,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "choice_probability": CHOICE_PROBABILITY,
         "model_utility": MODEL_UTILITY,
         "forget_quality": FORGET_QUALITY,
+        "closer_to_retained": CLOSER_TO_RETAINED,
         "memorisation": MEMORISATION,
         "privacy": PRIVACY,
         "overall": OVERALL,

@@ -23,6 +23,7 @@ IntervalKind = Literal[
     "auc",
     "from AUCs",
     "harmonic",
+    "relative",
     "exact",
     "pictures",
     "no resamples",

@@ -79,6 +79,13 @@ HARMONIC = IntervalMethod(
     f"{_RUBIN}; the ends are ours",
     2,
 )
+RELATIVE = IntervalMethod(
+    "Typical values, and the Bayesian bootstrap",
+    "holds 0 unless the exact sign-flip test, which swaps original and retained on each probe at random, rejects at 5 %; "
+    f"and reaches at least as far as random weights with half a probe at each end do. {_SUBJECTS}",
+    f"Hartigan 1969; {_RUBIN}; the two together are ours",
+    6,
+)
 EXACT = IntervalMethod(
     "Exact interval",
     "of a share of the forget probes, with the threshold that the holdout probes gave taken as fixed",
@@ -106,6 +113,7 @@ METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
         "auc": AUC,
         "from AUCs": FROM_AUCS,
         "harmonic": HARMONIC,
+        "relative": RELATIVE,
         "exact": EXACT,
         "pictures": PICTURES,
         "no resamples": NO_RESAMPLES,

@@ -86,6 +86,7 @@ CLOSER_TO_RETAINED = StudyMetric(
         low=-1.0,
         high=1.0,
         ideal="what a second retained model, trained with another seed, would have; 1 is this very model",
+        interval="relative",
         needs=("retained model", "evidence of it and of the original on the same probes"),
         source=(
             "own, a paired form of the relative three-sample test (Bounliphone et al. 2016; Ribero, Schrab and Gretton "

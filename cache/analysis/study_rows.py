@@ -17,6 +17,7 @@ from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interv
 from backends.metrics.key import MetricKey
 from backends.metrics.privacy import ATTACK_NAMES, auc
 from backends.metrics.protocols import PROTOCOLS
+from backends.metrics.relative import COMPARED
 from backends.metrics.retained_privacy import (
     MATCHED,
     match_key,
@@ -33,8 +34,16 @@ from backends.metrics.study_level import (
     part_applies,
 )
 from backends.study import Study
+from backends.study.targets import has_targets
 from cache.analysis.derive import LOG_TRUTH_RATIO, Values, attack_key, role_probes
 from cache.analysis.probe_draws import bounds_of, role_seed
+from cache.analysis.relative_test import (
+    References,
+    closeness_interval,
+    compared,
+    drawn_closeness,
+    references,
+)
 from cache.analysis.resampling import Bounds, Groups, bootstrap_areas, bootstrap_means, interval_of
 
 MODEL_UTILITY = "all/model_utility"
@@ -132,11 +141,13 @@ class Baselines:
         original: usefulness of the original: its model utility and the sense of its answers, as one.
         retained: values of the retained model; none without one.
         aucs: the retained model's AUC of every attack.
+        references: by role, what a model is to be closer to.
     """
 
     original: Replicates
     retained: Values
     aucs: Mapping[str, Replicates]
+    references: Mapping[str, References]
 
 
 def baselines(
@@ -148,7 +159,16 @@ def baselines(
 ) -> Baselines:
     """Of the values of the original and of the retained model, which may be none; groups as for `mean_replicates`."""
     aucs = {attack: _auc(attack, retained, retained, groups) for attack in ATTACK_NAMES}
-    return Baselines(_usefulness(_utility(study, original, parts, groups), original, groups), retained, aucs)
+    useful = _usefulness(_utility(study, original, parts, groups), original, groups)
+    return Baselines(useful, retained, aucs, _references(study, original, retained))
+
+
+def _references(study: Study, original: Values, retained: Values) -> dict[str, References]:
+    """By role; none where models have targets of their own, to which the roles are not the same probes."""
+    metrics = COMPARED[study.modality]
+    roles = () if has_targets(study) else role_probes(study)
+    found = {role: references(role, metrics, original, retained) for role in roles}
+    return {role: both for role, both in found.items() if both is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +198,7 @@ class ModelRows:
         utility = _utility(self.study, self.values, self.parts, self.groups)
         if self.parts:
             yield Measurement("model_utility", "all", utility, self._utility_probes())
+        yield from self._closer()
         if self.study.modality == "image":
             yield from self._distributions()
             return
@@ -190,6 +211,14 @@ class ModelRows:
         yield from _known("relative_utility", "all", relative, self._utility_probes())
         overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
+
+    def _closer(self) -> Iterator[Measurement]:
+        for role, both in self.against.references.items():
+            found, groups = compared(self.values, both), self.groups.get(role, ())
+            if n := int(np.sum(~np.isnan(found.to_original))):
+                drawn = drawn_closeness(found, role_seed(role), groups)
+                interval = closeness_interval(found, drawn, groups)
+                yield Measurement("closer_to_retained", role, drawn, n, interval)
 
     def _distributions(self) -> Iterator[Measurement]:
         for key, held in self.values.items():
