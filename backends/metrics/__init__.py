@@ -20,6 +20,7 @@ from backends.metrics.denoising import DENOISING_AUC, DENOISING_DIFFERENCE
 from backends.metrics.detection import DETECTIONS
 from backends.metrics.distributions import FID, FID_CLIP, FID_INCEPTION, KID, KID_CLIP, KID_INCEPTION
 from backends.metrics.fluency import FLUENCY
+from backends.metrics.leakage import LEAK_EASIEST, LEAK_SAMPLES, LEAKS
 from backends.metrics.memorisation import (
     EXACT_MEMORIZATION,
     EXTRACTION_STRENGTH,
@@ -69,6 +70,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "paraphrased_probability": PARAPHRASED_PROBABILITY,
         "exact_memorization": EXACT_MEMORIZATION,
         "loss": LOSS,
+        **LEAKS,
+        "leak_samples": LEAK_SAMPLES,
+        "leak_easiest": LEAK_EASIEST,
         "rouge_l": ROUGE_L,
         "rouge_l_f1": ROUGE_L_F1,
         "rouge_1": ROUGE_1,

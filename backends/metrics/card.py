@@ -24,6 +24,7 @@ IntervalKind = Literal[
     "from AUCs",
     "harmonic",
     "relative",
+    "extreme",
     "exact",
     "pictures",
     "no resamples",

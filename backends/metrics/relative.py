@@ -92,10 +92,10 @@ CLOSER_TO_RETAINED = StudyMetric(
             "own, a paired form of the relative three-sample test (Bounliphone et al. 2016; Ribero, Schrab and Gretton "
             "2026, for unlearning). m: probability, exact memorisation, extraction strength and truth share; of "
             "pictures the judge's confidence, cross-domain accuracy and reject rate. Instead of a kernel distance "
-            "between samples, distances on the same probe: a kernel distance calls a model that is far from both closer "
-            "to whichever is more spread out. Models with targets of their own are not compared"
+            "between samples, distances on the same probe: a kernel distance calls a model that is far from both "
+            "closer to whichever is more spread out. Models with targets of their own are not compared"
         ),
-        trust="it says which of the two is nearer, not that either is near: a collapsed model can be closer to retained "
-        "on forget probes, so look at the other roles too. The interval is over probes, not over training seeds",
+        trust="it says which of the two is nearer, not that either is near: a collapsed model can be closer to "
+        "retained on forget probes, so look at the other roles too. The interval is over probes, not training seeds",
     )
 )

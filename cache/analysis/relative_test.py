@@ -1,8 +1,8 @@
 """The relative question with an interval: is a model closer to the retained model or to the original?
 
-Whether the answer is sure is told by Hartigan's typical values (1969): the closeness in random subsets of the probes (in
-all subsets, where there are few) parts the line into pieces that are equally likely to hold the truth. Their interval
-excludes 0 exactly where the paired sign-flip test, which swaps original and retained at random, rejects at 5 %: it is
+Whether the answer is sure is told by Hartigan's typical values (1969): the closeness in random subsets of the probes
+(in all subsets, where there are few) parts the line into pieces that are equally likely to hold the truth. Their
+interval excludes 0 where the paired sign-flip test, which swaps original and retained at random, rejects at 5 %: it is
 exact for any number of probes, and the answer never disagrees with its interval. Probes of one subject go together.
 
 Knows nothing of stores or studies.
@@ -101,8 +101,8 @@ def compared(values: Mapping[str, Floats], against: References) -> Distances:
 def drawn_closeness(found: Distances, seed: int, groups: Groups = ()) -> Floats:
     """The closeness of a role, then that of every resample, shape (1 + RESAMPLES,); NaN where nothing is known.
 
-    The resamples are those of every other number of the role (see `resampling`): random weights on the probes, and half a
-    probe at each end of the range, here half a probe of the mean distance that is as the one or as the other model.
+    The resamples are those of every other number of the role (see `resampling`): random weights on the probes, and half
+    a probe at each end of the range, here one of the mean distance that is as the one or as the other model.
 
     Args:
         found: distances on each probe.
@@ -126,8 +126,8 @@ def drawn_closeness(found: Distances, seed: int, groups: Groups = ()) -> Floats:
 def closeness_interval(found: Distances, drawn: Floats, groups: Groups = ()) -> tuple[float, float]:
     """95 % interval of the closeness; all of -1 to 1 where fewer than six probes (or groups) say anything.
 
-    Whether it holds 0 is said by the typical values alone. To either side it also reaches as far as the resamples do: they
-    know that few probes have not shown all there is.
+    Whether it holds 0 is said by the typical values alone. To either side it also reaches as far as the resamples do:
+    they know that few probes have not shown all there is.
 
     Args:
         found: distances on each probe.

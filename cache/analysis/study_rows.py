@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interval, found_members
 from backends.metrics.key import MetricKey
+from backends.metrics.leakage import easiest_leak
 from backends.metrics.privacy import ATTACK_NAMES, auc
 from backends.metrics.protocols import PROTOCOLS
 from backends.metrics.relative import COMPARED
@@ -203,6 +204,7 @@ class ModelRows:
             yield from self._distributions()
             return
         yield from self._forget_quality()
+        yield from self._easiest_leak()
         memorisation, n = _memorisation(self.values, self.groups)
         yield from _known("memorisation", "forget", memorisation, n)
         attacks, privacy = self._membership()
@@ -239,6 +241,11 @@ class ModelRows:
             yield Measurement(
                 "forget_quality", "forget", np.array([value, np.nan]), int(np.sum(~np.isnan(ours)))
             )
+
+    def _easiest_leak(self) -> Iterator[Measurement]:
+        samples = self.values.get("forget/leak_samples", np.empty(0))
+        drawn = np.array([easiest_leak(samples), np.nan])
+        yield from _known("leak_easiest", "forget", drawn, int(np.sum(~np.isnan(samples))))
 
     def _relative_utility(self, utility: Replicates) -> Replicates:
         ours, theirs = _usefulness(utility, self.values, self.groups), self.against.original
