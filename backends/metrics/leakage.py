@@ -59,7 +59,8 @@ def samples_until_leak(logprob: float) -> float:
 
     Source: (n, p)-discoverable extraction (Hayes et al. 2025), with p = 0.5, solved for n.
     """
-    return max(0.0, (math.log(math.log(2.0)) - _log_rate(logprob)) / math.log(10.0))
+    samples = (math.log(math.log(2.0)) - _log_rate(logprob)) / math.log(10.0)
+    return samples if samples > 0 or math.isnan(samples) else 0.0
 
 
 def _log_rate(logprob: float) -> float:
