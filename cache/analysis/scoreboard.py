@@ -234,7 +234,7 @@ def _described(study: Study) -> list[object]:
         for spec in study.models
     ]
     probes = [
-        [probe_set.role, probe.id, probe.digest(), probe.key_fact]
+        [probe_set.role, probe.id, probe.digest(), probe.key_fact, probe.subject]
         for probe_set in study.probe_sets
         for probe in probe_set.probes
     ]

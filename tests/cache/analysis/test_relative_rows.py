@@ -1,4 +1,4 @@
-"""Closeness to retained or original is a row for each role of every model, wherever a study has both to compare with."""
+"""Closeness to retained or original: a row for each role of every model, where a study has both to compare with."""
 
 from __future__ import annotations
 
