@@ -43,7 +43,8 @@ WITHIN = {
         "cache.analysis.denoising_rows",
         "cache.analysis.scoreboard",
         "cache.analysis.study_rows",
-        "cache.analysis.statistics",
+        "cache.analysis.probe_draws",
+        "cache.analysis.resampling",
         "backends.metrics",
     ),
 }

@@ -83,6 +83,8 @@ def plain(value: object) -> object:
 
 
 def _card(card: MetricCard) -> Iterator[str]:
+    from backends.metrics.intervals import interval_method
+
     yield f"{card.title}  ({card.key})"
     yield f"  {card.reading}"
     facts = {
@@ -94,6 +96,7 @@ def _card(card: MetricCard) -> Iterator[str]:
         "needs": ", ".join(card.needs) or "nothing else",
         "formula": card.formula,
         "source": card.source,
+        "interval": str(interval_method(card)),
         "trust": card.trust or "not validated",
     }
     for name, words in facts.items():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from backends.metrics import METRICS, MetricCard
+from backends.metrics.intervals import interval_method
 from backends.study import (
     ROLES,
     Decoding,
@@ -160,7 +161,8 @@ def metrics_page() -> str:
         "# Metrics",
         "",
         "What each number is, which way is better, and where it comes from: the cards that stand beside every selector "
-        "of the dashboard, and that `unlearnboard metrics KEY` prints.",
+        "of the dashboard, and that `unlearnboard metrics KEY` prints. How often the intervals hold the truth stands "
+        "in [Statistics](statistics.md).",
         "",
         START,
         "",
@@ -193,6 +195,7 @@ def _card(card: MetricCard) -> Iterator[str]:
         "Ideal": card.ideal,
         "Needs": ", ".join(card.needs) or "nothing else",
         "Source": card.source,
+        "95 % interval": str(interval_method(card)),
         "Trust": card.trust or "no published test known",
     }
     yield f"### {card.title}"

@@ -64,7 +64,8 @@ Did it really forget, and at what cost?</p>
 <h2>Models</h2>{{ table(*models) }}
 {% for plot in plots %}
 <h2>{{ plot.name }}</h2>{{ plot.figure | safe }}
-<p>Bars are 95 % intervals (bootstrap over probes). Filled markers are on the Pareto front of the unlearned models.</p>
+<p>Bars are 95 % intervals; with few probes they are wide, because what none of them shows may still
+happen. Filled markers are on the Pareto front of the unlearned models.</p>
 {% if plot.methods %}{{ table(*plot.methods) }}{% endif %}
 <p>{{ plot.reference }}</p>
 {% endfor %}

@@ -11,6 +11,7 @@ from app.looks.safe_text import visible
 from app.shared import state
 from app.shared.resources import store
 from backends.metrics import MetricCard
+from backends.metrics.intervals import interval_method
 from backends.metrics.protocols import PROTOCOLS
 from cache.analysis.scoreboard import MODEL_UTILITY
 from cache.store.features import networks_of
@@ -45,6 +46,7 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             "Ideal": card.ideal,
             "Needs": ", ".join(card.needs) or "nothing else",
             "Source": card.source,
+            "95 % interval": str(interval_method(card)),
             **_protocol(card),
             **_network(card, role),
             "Trust": card.trust or "Not validated.",

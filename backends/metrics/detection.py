@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -44,6 +45,7 @@ def found_members(
     return int(np.sum(forget < threshold)), len(forget)
 
 
+@lru_cache(maxsize=4096)
 def exact_interval(found: int, n: int) -> tuple[float, float]:
     """95 % interval of a share, Clopper and Pearson 1934 (by SciPy): given the threshold, so the holdout is fixed."""
     from scipy.stats import binomtest

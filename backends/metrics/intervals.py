@@ -127,6 +127,15 @@ METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
 """By what a card says of its interval; "mean" depends on the range."""
 
 
+def no_interval(card: MetricCard) -> str:
+    """Why a number of this metric may have no interval, as one sentence."""
+    method = interval_method(card)
+    if method.least:
+        unlike = " with values that differ" if method is UNBOUNDED_MEAN else ""
+        return f"95 % interval: cannot be told from fewer than {method.least} probes or subjects{unlike}."
+    return "No 95 % interval was imported." if method is IMPORTED else f"No 95 % interval: {method.text}."
+
+
 def interval_method(card: MetricCard) -> IntervalMethod:
     """How a metric's numbers get their interval."""
     if card.interval != "mean":

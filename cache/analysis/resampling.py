@@ -11,7 +11,9 @@ Knows nothing of stores or studies.
 
 from __future__ import annotations
 
+import math
 import warnings
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -102,7 +104,7 @@ def bootstrap_means(
     resamples: int = RESAMPLES,
     seed: int = 0,
     *,
-    bounds: Bounds | None = None,
+    bounds: Bounds | list[Bounds] | None = None,
     groups: Groups = (),
 ) -> Floats:
     """Mean of every column in every resample of the rows.
@@ -111,7 +113,8 @@ def bootstrap_means(
         values: shape (n, columns); NaN are left out of the mean of their column.
         resamples: how many.
         seed: of the resampling; equal n, groups and seed give equal weights.
-        bounds: smallest and largest possible value. Without them there is no weight at any end.
+        bounds: smallest and largest possible value, of all columns or a list of those of each. Without them there is no
+            weight at any end.
         groups: rows that belong together (probes of one subject) get one weight.
 
     Returns:
@@ -132,21 +135,19 @@ def bootstrap_means(
     if bounds is None:
         enough = np.broadcast_to(told >= 1, columns)
     else:
-        low, high = _ends(values, bounds)
+        each = bounds if isinstance(bounds, list) else [bounds] * columns
+        low, high = _ends(values, each)
         ends = units.size * _end_weights(units.number, resamples, seed, MEAN_END)
         sums = sums + ends[:, :1] * low + ends[:, 1:] * high
         totals = totals + ends.sum(axis=1, keepdims=True)
-        enough = (told >= (LEAST if _bounded(bounds) else LEAST_UNBOUNDED)) & (low < high)
+        bounded = np.array([math.isfinite(least) and most is not None for least, most in each])
+        enough = (told >= np.where(bounded, LEAST, LEAST_UNBOUNDED)) & (low < high)
     with np.errstate(invalid="ignore", divide="ignore"):
         means: Floats = np.where(enough, sums / totals, np.nan)
     return means
 
 
-def _bounded(bounds: Bounds) -> bool:
-    return bool(np.isfinite(bounds[0])) and bounds[1] is not None
-
-
-def _ends(values: Floats, bounds: Bounds) -> tuple[Floats, Floats]:
+def _ends(values: Floats, bounds: Sequence[Bounds]) -> tuple[Floats, Floats]:
     """Where the weight of the ends lies, for each column, shape (columns,) each; equal where nothing can be said.
 
     They are the metric's, never inside the sample; where it has none, the sample's extremes and twice its range.
@@ -154,15 +155,15 @@ def _ends(values: Floats, bounds: Bounds) -> tuple[Floats, Floats]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column may be without any value
         least, most = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-    if _bounded(bounds):
-        assert bounds[1] is not None
-        return np.fmin(least, bounds[0]), np.fmax(most, bounds[1])
     spread = most - least
-    low = np.maximum(least - BEYOND * spread, np.minimum(bounds[0], least))
-    high = most + BEYOND * spread
-    if bounds[1] is not None:
-        high = np.minimum(high, np.maximum(bounds[1], most))
-    return low, np.where(spread > 0, high, low)
+    first = np.array([low for low, _ in bounds])
+    last = np.array([np.inf if high is None else high for _, high in bounds])
+    bounded = np.isfinite(first) & np.isfinite(last)
+    low = np.where(bounded, first, np.maximum(first, least - BEYOND * spread))
+    high = np.where(bounded, last, np.minimum(last, most + BEYOND * spread))
+    # A value beyond what should be possible is the end itself.
+    low, high = np.minimum(low, least), np.maximum(high, most)
+    return low, np.where(bounded | (spread > 0), high, low)
 
 
 def bootstrap_areas(

@@ -14,7 +14,6 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from backends.checkpoints.resolved import ResolvedModels
 from backends.metrics import DRAFT, METRICS, ImageMetric
@@ -26,7 +25,7 @@ from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.probe_draws import bounds_of, subject_groups
-from cache.analysis.resampling import RESAMPLES, Groups, interval_of
+from cache.analysis.resampling import RESAMPLES, Groups
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
@@ -37,6 +36,7 @@ from cache.analysis.study_rows import (
     baselines,
     lost_parts,
     mean_replicates,
+    mean_rows,
     utility_parts,
 )
 from cache.store import Store, denoising, features, keys
@@ -271,7 +271,8 @@ def _frame(
         head = (spec.name, spec.part, spec.method, spec.step)
         if has_targets(study):
             groups = subject_groups(targeted(study, spec.name))
-        rows += [(*head, *_row(key, row, groups)) for key, row in held.items() if _is_metric(key)]
+        means = {key: row for key, row in held.items() if _is_metric(key)}
+        rows += [(*head, *row) for row in mean_rows(means, groups)]
         rows += [(*head, *row) for row in ModelRows(study, held, parts, against, groups).rows()]
         for metric, value in shares.get(spec.name, {}).items():
             rows.append((*head, metric, "all", str(MetricKey("all", metric)), value, np.nan, np.nan, 1))
@@ -289,13 +290,6 @@ def _filled(drawn: Replicates) -> Replicates:
 
 def _is_metric(key: str) -> bool:
     return MetricKey.parse(key).name in METRICS
-
-
-def _row(key: str, values: NDArray[np.float64], groups: Mapping[str, Groups]) -> tuple[object, ...]:
-    read = MetricKey.parse(key)
-    drawn = mean_replicates(values, read.role, bounds_of(key), groups)
-    low, high = interval_of(drawn)
-    return read.name, read.role, key, float(drawn[0]), float(low), float(high), int(np.sum(~np.isnan(values)))
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:

@@ -6,6 +6,7 @@ equally, so arithmetic on drawn values of two models is paired. Knows no stores.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -86,10 +87,56 @@ def mean_replicates(row: Scores, role: str, bounds: Bounds, groups: Mapping[str,
         bounds: where such values may lie.
         groups: by role, probes of one subject (see `subject_groups`).
     """
-    value = np.nanmean(row) if len(row) and not np.isnan(row).all() else np.nan
     together = groups.get(role, ()) if len(row) else ()
     means = bootstrap_means(row[:, None], seed=role_seed(role), bounds=bounds, groups=together)
-    return np.append(value, means[:, 0])
+    return np.append(_mean(row), means[:, 0])
+
+
+def _mean(row: Scores) -> float:
+    return float(np.nanmean(row)) if len(row) and not np.isnan(row).all() else math.nan
+
+
+def mean_rows(values: Values, groups: Mapping[str, Groups]) -> Iterator[Row]:
+    """The means over the probes of each role: all metrics of the role at once."""
+    read = {key: MetricKey.parse(key) for key in values}
+    for role in dict.fromkeys(each.role for each in read.values()):
+        names = [key for key, each in read.items() if each.role == role]
+        table = np.stack([values[key] for key in names], axis=1)
+        counts = np.sum(~np.isnan(table), axis=0)
+        means = np.array([_mean(values[key]) for key in names])
+        bounds = [bounds_of(key) for key in names]
+        drawn = bootstrap_means(table, seed=role_seed(role), bounds=bounds, groups=groups.get(role, ()))
+        for key, mean, low, high, n in zip(
+            names, means, *interval_of(np.vstack([means, drawn])), counts, strict=True
+        ):
+            yield read[key].name, role, key, float(mean), float(low), float(high), int(n)
+
+
+def drawn_harmonic_mean(parts: Replicates) -> Replicates:
+    """Harmonic mean of drawn parts, shape (parts, 1 + B).
+
+    Parts that vary lower a harmonic mean, and resamples vary about parts that vary already: what resampling lowers it
+    by is added to each resample, which then is never above its largest part. The value is left as it is.
+    """
+    drawn = harmonic_mean(parts)
+    known = parts[:, 1:][:, ~np.isnan(drawn[1:])]
+    if known.shape[1]:
+        lowered = harmonic_mean(known.mean(axis=1)) - harmonic_mean(known).mean()
+        drawn[1:] = np.minimum(drawn[1:] + lowered, parts[:, 1:].max(axis=0))
+    return drawn
+
+
+def drawn_match(ours: Replicates, theirs: Replicates) -> Replicates:
+    """How near a drawn AUC is to the retained model's (`privacy_match`).
+
+    Of two equal models the resamples are never equal, so a distance is never 0 in them: the variance of the difference
+    over the resamples is taken off its square in each, and what is below 0 is 0. The value is left as it is.
+    """
+    change = (ours - theirs)[1:]
+    if np.isnan(change).all():
+        return privacy_match(ours, theirs)
+    apart = np.sqrt(np.maximum(change**2 - np.nanvar(change), 0.0))
+    return privacy_match(np.append(ours[0], theirs[1:] + apart), theirs)
 
 
 def _unknown() -> Replicates:
@@ -211,7 +258,7 @@ class ModelRows:
         yield from attacks
         relative = self._relative_utility(utility)
         yield from _known("relative_utility", "all", relative, self._utility_probes())
-        overall = harmonic_mean(np.stack([memorisation, privacy, relative]))
+        overall = drawn_harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
 
     def _closer(self) -> Iterator[Measurement]:
@@ -265,10 +312,10 @@ class ModelRows:
             if n and not np.isnan(drawn[0]):
                 rows += _detection(attack, forget, holdout)
         n = sum(int(np.sum(~np.isnan(scores))) for scores in _scores("mia_loss", self.values, retained))
-        matches = {attack: privacy_match(ours[attack], theirs[attack]) for attack in MATCHED}
+        matches = {attack: drawn_match(ours[attack], theirs[attack]) for attack in MATCHED}
         for attack, match in matches.items():
             rows += _known(match_key(attack), "forget", match, n)
-        privacy = harmonic_mean(np.stack(list(matches.values())))
+        privacy = drawn_harmonic_mean(np.stack(list(matches.values())))
         rows += _known("privacy", "forget", privacy, n)
         pair = ours["mia_min_k"], theirs["mia_min_k"]
         rows += _known("privleak", "forget", privleak(*pair, floor), n)
@@ -303,7 +350,7 @@ def _usefulness(utility: Replicates, values: Values, groups: Mapping[str, Groups
     """Harmonic mean of model utility and the share of the answers to the forget probes that are not gibberish."""
     gibberish = values.get("forget/gibberish_rate", np.empty(0))
     sense = 1.0 - mean_replicates(gibberish, "forget", SHARE, groups)
-    return harmonic_mean(np.stack([utility, sense]))
+    return drawn_harmonic_mean(np.stack([utility, sense]))
 
 
 def _undivided(part: str) -> str:
@@ -331,7 +378,7 @@ def _utility(
         mean_replicates(_part(study, values, part), MetricKey.parse(part).role, bounds_of(part), groups)
         for part in known
     ]
-    return harmonic_mean(np.stack(drawn))
+    return drawn_harmonic_mean(np.stack(drawn))
 
 
 def lost_parts(study: Study, values: Values, parts: Sequence[str], below: float) -> tuple[str, ...]:
@@ -347,7 +394,7 @@ def _memorisation(values: Values, groups: Mapping[str, Groups]) -> tuple[Replica
         return _unknown(), 0
     parts = memorisation_parts(result, values[LOG_TRUTH_RATIO])
     drawn = [mean_replicates(part, "forget", SHARE, groups) for part in parts]
-    return harmonic_mean(np.stack(drawn)), int(np.sum(~np.isnan(parts).any(axis=0)))
+    return drawn_harmonic_mean(np.stack(drawn)), int(np.sum(~np.isnan(parts).any(axis=0)))
 
 
 def _detection(attack: str, forget: Scores, holdout: Scores) -> Iterator[Measurement]:

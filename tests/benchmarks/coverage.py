@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.metrics.privacy import auc
-from backends.metrics.retained_privacy import privleak
+from backends.metrics.retained_privacy import MATCHED, privacy_match, privleak
 from backends.metrics.study_level import harmonic_mean
 from cache.analysis.resampling import (
     RESAMPLES,
@@ -31,6 +31,7 @@ from cache.analysis.resampling import (
     interval_of,
     percentile_interval,
 )
+from cache.analysis.study_rows import drawn_harmonic_mean, drawn_match
 
 Floats = NDArray[np.float64]
 Random = np.random.Generator
@@ -39,6 +40,11 @@ STUDIES = 500
 SEEDS = 7
 """A study's roles resample with seeds from 0; simulated studies take turns."""
 SHARE: Bounds = (0.0, 1.0)
+
+
+def _short(number: float, form: str) -> str:
+    """`.95` for `0.95`."""
+    return format(number, form).removeprefix("0") if 0 < number < 1 else format(number, form)
 
 
 class Ends(NamedTuple):
@@ -138,7 +144,7 @@ def auc_row(truth: float) -> Row:
     """Two normal samples with as many probes each, at a true AUC."""
     shift = NormalDist().inv_cdf(truth) * 2**0.5
     return Row(
-        f"membership AUC, true {truth:g}".replace("0.", "."),
+        f"membership AUC, true {_short(truth, 'g')}",
         truth,
         lambda random, n: (random.normal(0, 1, n), random.normal(shift, 1, n)),
         lambda sides, seed: _percentiles(_old_areas(*sides, seed)),
@@ -146,30 +152,74 @@ def auc_row(truth: float) -> Row:
     )
 
 
-def privleak_row(ours: float, theirs: float) -> Row:
-    """PrivLeak of a model at one AUC against a retained model at another, on the same probes (correlation .7)."""
+class _Attacked(NamedTuple):
+    """Scores of a model and of the retained one under several attacks, shape (attacks, 2, probes) each."""
+
+    forget: Floats
+    holdout: Floats
+
+
+def _attacked(ours: float, theirs: float, attacks: int) -> Callable[[Random, int], _Attacked]:
+    """Two models at their true AUCs on the same probes: scores of two models correlate at .7, those of attacks more."""
     shifts = np.array([NormalDist().inv_cdf(each) * 2**0.5 for each in (ours, theirs)])
 
-    def draw(random: Random, n: int) -> Any:
-        shared, own = random.normal(0, 1, (2, 1, n)), random.normal(0, 1, (2, 2, n))
-        scores = 0.7**0.5 * shared + 0.3**0.5 * own
-        return scores[0], scores[1] + shifts[:, None]
+    def draw(random: Random, n: int) -> _Attacked:
+        probe, model = random.normal(0, 1, (2, 1, 1, n)), random.normal(0, 1, (2, 1, 2, n))
+        attack = random.normal(0, 1, (2, attacks, 2, n))
+        scores = 0.7**0.5 * probe + 0.2**0.5 * model + 0.1**0.5 * attack
+        return _Attacked(scores[0], scores[1] + shifts[:, None])
 
-    def value(first: Any, second: Any) -> Any:
-        return privleak(np.asarray(first), np.asarray(second))
+    return draw
 
-    def before(sides: Any, seed: int) -> Ends:
-        return _percentiles(value(*(_old_areas(f, h, seed) for f, h in zip(*sides, strict=True))))
 
-    def now(sides: Any, seed: int) -> Ends:
+def _attacked_row(
+    name: str,
+    pair: tuple[float, float],
+    attacks: int,
+    then: Callable[[Floats, Floats], Floats],
+    now: Callable[[Floats, Floats], Floats],
+) -> Row:
+    """What is made of AUCs, shape (attacks, 1 + B) of this and of the retained model: as it was and as it is."""
+
+    def before(seen: _Attacked, seed: int) -> Ends:
         drawn = [
-            np.append(auc(f, h), bootstrap_areas(f, h, seeds=(seed, seed + 1)))
-            for f, h in zip(*sides, strict=True)
+            [_old_areas(*sides, seed) for sides in zip(f, h, strict=True)] for f, h in zip(*seen, strict=True)
         ]
-        return Ends(*map(float, interval_of(value(*drawn))))
+        ours, theirs = np.array(drawn).transpose(1, 0, 2)
+        return _percentiles(then(ours, theirs))
 
-    truth = float(value(ours, theirs))
-    return Row(f"PrivLeak, AUC {ours:g} against {theirs:g}".replace("0.", "."), truth, draw, before, now)
+    def after(seen: _Attacked, seed: int) -> Ends:
+        drawn = [
+            [
+                np.append(auc(*sides), bootstrap_areas(*sides, seeds=(seed, seed + 1)))
+                for sides in zip(f, h, strict=True)
+            ]
+            for f, h in zip(*seen, strict=True)
+        ]
+        ours, theirs = np.array(drawn).transpose(1, 0, 2)
+        return Ends(*map(float, interval_of(now(ours, theirs))))
+
+    true = (np.full((attacks, 1), each) for each in pair)
+    about = f"{name}, AUC {_short(pair[0], 'g')} against {_short(pair[1], 'g')}"
+    return Row(about, float(then(*true)[0]), _attacked(*pair, attacks), before, after)
+
+
+def privleak_row(ours: float, theirs: float) -> Row:
+    """PrivLeak of a model at one AUC against a retained model at another."""
+    return _attacked_row(
+        "PrivLeak", (ours, theirs), 1, lambda a, b: privleak(a, b)[0], lambda a, b: privleak(a, b)[0]
+    )
+
+
+def privacy_row(ours: float, theirs: float) -> Row:
+    """The privacy score: harmonic mean of how near four attacks are to the retained model's AUC."""
+    return _attacked_row(
+        "privacy",
+        (ours, theirs),
+        len(MATCHED),
+        lambda a, b: harmonic_mean(privacy_match(a, b)),
+        lambda a, b: drawn_harmonic_mean(np.stack([drawn_match(*pair) for pair in zip(a, b, strict=True)])),
+    )
 
 
 def harmonic_row(name: str, parts: Sequence[tuple[float, float]]) -> Row:
@@ -181,7 +231,7 @@ def harmonic_row(name: str, parts: Sequence[tuple[float, float]]) -> Row:
             np.append(row.mean(), bootstrap_means(row[:, None], seed=seed + 20 * place, bounds=SHARE)[:, 0])
             for place, row in enumerate(rows)
         ]
-        return Ends(*map(float, interval_of(harmonic_mean(np.stack(drawn)))))
+        return Ends(*map(float, interval_of(drawn_harmonic_mean(np.stack(drawn)))))
 
     return Row(
         name,
@@ -233,9 +283,16 @@ ROWS = (
     auc_row(0.983),
     auc_row(0.6),
     privleak_row(0.75, 0.55),
+    privleak_row(0.5, 0.5),
+    privacy_row(0.9, 0.55),
+    privacy_row(0.65, 0.55),
+    privacy_row(0.5, 0.5),
     harmonic_row("model utility, harmonic mean of 3", UTILITY),
     harmonic_row("model utility, harmonic mean of 9", UTILITY * 3),
+    harmonic_row("harmonic mean of 3, one near 0", ((0.3, 3), (2, 0.5), (1, 1))),
+    clustered_row("leak rate 3 %, 3 probes a subject, correlation .5", 0.03, _subjects(0.03, 0.5, 3), 3),
     clustered_row("leak rate 30 %, 3 probes a subject, correlation .5", 0.3, _subjects(0.3, 0.5, 3), 3),
+    clustered_row("leak rate 30 %, 6 probes a subject, correlation .05", 0.3, _subjects(0.3, 0.05, 6), 6),
 )
 """What is simulated."""
 
@@ -250,7 +307,7 @@ def main(studies: int = STUDIES, only: str = "") -> None:
         if only not in row.name:
             continue
         cells = [covered(row, way, size, studies) for way in (row.before, row.now) for size in SIZES]
-        told = " | ".join(f"{each.share:.3f} ({each.width:.3g})".replace("0.", ".") for each in cells)
+        told = " | ".join(f"{_short(each.share, '.3f')} ({_short(each.width, '.3g')})" for each in cells)
         print(f"| {row.name} | {told} |", flush=True)
 
 

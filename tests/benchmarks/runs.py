@@ -28,8 +28,8 @@ from app.charts.tradeoff import tradeoff_figure
 from app.looks.model_looks import METHOD_LOOKS
 from backends.metrics import METRICS, Direction, TextMetric
 from cache.analysis.frontier import hypervolume, pareto
-from cache.analysis.results_board import results_board
 from cache.analysis.resampling import bootstrap_means
+from cache.analysis.results_board import results_board
 from cache.store import open_store
 from cache.store.results import ImportedRun, MetricNumber, put_results
 

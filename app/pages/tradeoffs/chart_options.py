@@ -45,6 +45,9 @@ def chart_options(points: pd.DataFrame, x: Axis, y: Axis) -> ChartOptions:
             key="intervals",
             required=True,
             persist_state="session",
+            help="Where the true value lies with 95 % confidence. Few probes give wide intervals, because what none of "
+            "them shows may still happen: no leak among 12 probes is compatible with a rate of up to 18 %. Each "
+            "metric's card names the method.",
         )
         grey = st.toggle("Grey out dominated points", key="grey", persist_state="session")
         band = st.toggle(

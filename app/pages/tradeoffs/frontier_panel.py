@@ -14,7 +14,7 @@ from app.shared.table_export import table_export
 HELP = (
     "**Hypervolume**: share of the rectangle between the reference point and the best corner that the "
     "method's checkpoints dominate; larger is better. Intervals and probabilities come from the same "
-    "bootstrap replicates for all methods. **Knee**: the checkpoint nearest to the best value of both "
+    "Bayesian bootstrap replicates for all methods. **Knee**: the checkpoint nearest to the best value of both "
     "metrics on the method's own front; it needs three checkpoints on the front. **Nearest to retained**: "
     "root mean square distance over both axes; 0 is the retained model, 1 is across the rectangle."
 )

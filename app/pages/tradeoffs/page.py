@@ -300,7 +300,7 @@ def _chart(frontier_data: Frontier, runs: Board, axes: _Axes, options: ChartOpti
 
 def _caption(marks: Marks, points: pd.DataFrame) -> str:
     shapes = {
-        "bars": "Bars are 95 % intervals (bootstrap over probes). ",
+        "bars": "Bars are 95 % intervals; with few probes they are wide. ",
         "ellipses": "Ellipses hold 95 % of the paired resamples of the probes. ",
     }
     banded = [

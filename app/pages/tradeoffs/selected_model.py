@@ -17,6 +17,7 @@ from app.looks.safe_text import visible, visible_json
 from app.shared import state
 from app.shared.resources import store
 from backends.metrics import METRICS, Direction, StudyMetric
+from backends.metrics.intervals import no_interval
 from backends.metrics.key import MetricKey
 from backends.metrics.relative import WORDS, closer
 from backends.study import ModelSpec, Study
@@ -158,6 +159,8 @@ def headline(changes: pd.DataFrame, axis: Axis) -> None:
         )
         if pd.notna(row["low"]):
             st.caption(f"95 % interval: {axis.number(row['low'])} to {axis.number(row['high'])}")
+        else:
+            st.caption(no_interval(card_of(axis.key)))
 
 
 def formatted_changes(changes: pd.DataFrame) -> Styler:

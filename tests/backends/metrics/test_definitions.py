@@ -91,7 +91,7 @@ def as_it_is() -> dict[str, Recorded]:
         ("backends.metrics.study_level", "    unsure = 1.0 / (1.0", "    unsure = 2.0 / (1.0", {ROWS}),
         ("backends.metrics.retained_privacy", "* 100.0", "* 10.0", {ROWS}),
         ("backends.metrics.denoising", "(model - original)", "(original - model)", {ROWS}),
-        ("cache.analysis.statistics", "RESAMPLES = 1000", "RESAMPLES = 2000", {ROWS}),
+        ("cache.analysis.resampling", "RESAMPLES = 1000", "RESAMPLES = 2000", {ROWS}),
     ],
 )
 def test_a_change_of_code_changes_those_definitions_that_use_it(

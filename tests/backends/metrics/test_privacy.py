@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu
 
 from backends.metrics.detection import exact_interval, found_members
-from backends.metrics.privacy import loss_score, min_k_plus_plus_score, min_k_score, pair_wins, zlib_score
+from backends.metrics.privacy import auc, loss_score, min_k_plus_plus_score, min_k_score, zlib_score
 from backends.metrics.retained_privacy import privacy_match, privleak, relative_difference
 
 LOGPROBS = np.array([-1.0, -0.5, -4.0, -2.0, -0.1], np.float32)
@@ -51,12 +51,14 @@ scores = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=12).map(np
 
 
 @given(scores, scores)
-def test_the_mean_of_the_wins_is_the_area_under_the_curve(
+def test_an_attacks_auc_is_the_statistic_of_mann_and_whitney(
     forget: np.ndarray[tuple[int], np.dtype[np.float64]],
     holdout: np.ndarray[tuple[int], np.dtype[np.float64]],
 ) -> None:
     area = mannwhitneyu(holdout, forget).statistic / (len(forget) * len(holdout))
-    assert pair_wins(forget, holdout).mean() == pytest.approx(area)
+    assert auc(forget, holdout) == pytest.approx(area)
+    assert auc(np.append(forget, np.nan), holdout) == auc(forget, holdout)
+    assert math.isnan(auc(forget, np.empty(0)))
 
 
 def test_a_match_falls_off_on_both_sides_of_the_retained_model() -> None:

@@ -262,8 +262,10 @@ def test_rows_are_made_again_of_kept_values_where_values_become_rows_otherwise(
     before = rows(text_study(), filled)
     table, calls = counted(METRICS)
     put_table(monkeypatch, table)
-    monkeypatch.setattr(kept_values, "ROWS_VERSION", 2)
-    monkeypatch.setattr("cache.analysis.scoreboard.percentile_interval", lambda _: (0.5, 0.5))
+    monkeypatch.setattr(kept_values, "ROWS_VERSION", kept_values.ROWS_VERSION + 1)
+    monkeypatch.setattr(
+        "cache.analysis.study_rows.interval_of", lambda drawn: np.full((2, *np.shape(drawn)[1:]), 0.5)
+    )
     after = rows(text_study(), filled)
     assert not calls
     own = (after.key == "forget/rouge_l").to_numpy()

@@ -13,8 +13,9 @@ from backends.metrics.protocols import values_of
 from backends.pool import ModelPool
 from backends.study import RAW_TEXT, Decoding, Probe, ProbeSet, Study
 from cache.analysis.noise import noise_band
+from cache.analysis.resampling import bootstrap_means
 from cache.analysis.scoreboard import scoreboard
-from cache.analysis.statistics import bootstrap_means, standardised_change
+from cache.analysis.statistics import standardised_change
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan

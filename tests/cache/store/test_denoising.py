@@ -17,7 +17,7 @@ from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.image.checkpoints.folders import load_pipeline
 from backends.image.denoising import denoising_losses
 from backends.image.real_pictures import real_pictures
-from backends.metrics.denoising import loss_difference, membership_wins
+from backends.metrics.denoising import loss_difference, mean_losses
 from backends.pool import ModelPool
 from backends.study import Denoising, ModelSpec, Probe, ProbeSet, Sampling, Study
 from backends.study.file import read_study
@@ -158,8 +158,7 @@ def test_the_metrics_follow_from_the_losses(study: Study, tmp_path: Path) -> Non
 def test_by_hand() -> None:
     model, original = np.array([[2.0, 4.0], [1.0, 1.0]]), np.array([[1.0, 1.0], [1.0, 1.0]])
     assert loss_difference(model, original).tolist() == [2.0, 0.0]
-    wins = membership_wins(np.array([[1.0], [3.0]]), np.array([[2.0], [3.0]]))
-    assert wins.tolist() == [[1.0, 1.0], [0.0, 0.5]]
+    assert mean_losses(model).tolist() == [3.0, 1.0]
 
 
 def test_the_study_file_names_the_folders(study: Study, tmp_path: Path) -> None:
