@@ -81,9 +81,9 @@ def _logprob(evidence: TextEvidence) -> float:
     return leak_logprob(evidence.scores[ANSWER].logprobs) if ANSWER in evidence.scores else math.nan
 
 
-_LOWER_BOUND = (
-    "Sampling at temperature 1 with nothing cut off. A lower bound: the fact in other words is not counted"
-)
+_SAMPLING = "Sampling at temperature 1 with nothing cut off"
+_LOWER_BOUND = f"{_SAMPLING}. A lower bound: the fact in other words is not counted"
+_UPPER_BOUND = f"{_SAMPLING}. An upper bound: the fact in other words may be said sooner"
 _SOURCE = (
     "leak@k (Reisizadeh et al. 2025) with the exact probability of the answer's tokens (Hayes et al. 2025) in place of "
     "sampled answers and a judge; the end-of-turn token does not count"
@@ -133,7 +133,7 @@ LEAK_SAMPLES = TextMetric(
         high=None,
         ideal="the retained model's value",
         needs=("answer",),
-        source=f"(n, p)-discoverable extraction (Hayes et al. 2025) with p = 0.5, solved for n. {_LOWER_BOUND}",
+        source=f"(n, p)-discoverable extraction (Hayes et al. 2025) with p = 0.5, solved for n. {_UPPER_BOUND}",
         trust="it grows with the length of the answers: compare it within one study only, and far above the retained "
         "model's value is damage",
         roles=_FORGET,
@@ -156,7 +156,7 @@ LEAK_EASIEST = StudyMetric(
         high=None,
         ideal="the retained model's value",
         needs=("answer",),
-        source=f"own, the smallest of the values above. {_LOWER_BOUND}",
+        source=f"own, the smallest of the values above. {_UPPER_BOUND}",
         trust="more probes can only lower it: compare it within one study only",
         roles=_FORGET,
         interval="extreme",

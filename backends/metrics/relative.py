@@ -77,8 +77,8 @@ CLOSER_TO_RETAINED = StudyMetric(
             r"\frac{\sum_i d(U_i, O_i) - d(U_i, R_i)}{\sum_i d(U_i, O_i) + d(U_i, R_i)},\quad "
             r"d(A_i, B_i) = \sum_m |m_i^A - m_i^B|"
         ),
-        reading="1: on every probe as the retained model; −1: as the original; near 0: as far from both, as a "
-        "collapsed model is. “Closer to retained” where the interval is above 0, “closer to original” where it is "
+        reading="1: on every probe as the retained model; −1: as the original; near 0: about as far from both. "
+        "“Closer to retained” where the interval is above 0, “closer to original” where it is "
         "below, else “undecided”. Off the forget set both are right, and a model that changed little is closer to "
         "the original, which it was made of.",
         on_forget="higher",
