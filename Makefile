@@ -2,6 +2,7 @@
 # make test        install and check everything: style, types, layers, unit tests, browser tests
 # make test-fast   install and run what takes no browser and no demo model
 # make bench       measure what the issue promises on speed and memory
+# make check-gpu   check and measure an NVIDIA card against the CPU, in 8 minutes; without one it says so
 # make demo-pack   rebuild the demo from nothing: models, unlearning, evidence (hours of CPU; goes on where it stopped)
 
 ARGS ?=
@@ -12,7 +13,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .NOTPARALLEL:
-.PHONY: dashboard test test-fast check bench demo-pack chromium clean
+.PHONY: dashboard test test-fast check bench check-gpu demo-pack chromium clean
 
 dashboard: .venv/.prepared
 	@$(BIN)/python -m app $(ARGS)
@@ -32,6 +33,10 @@ check: .venv/.installed-test
 
 bench: .venv/.installed-test .venv/.prepared
 	for bench in bench_store bench_text language images runs unlearning probes; do $(BIN)/python -m tests.benchmarks.$$bench; done
+
+check-gpu: .venv/.installed-test .venv/.prepared
+	@mkdir -p artefacts
+	$(BIN)/python -m tests.gpu --to artefacts/gpu.md $(ARGS)
 
 demo-pack: .venv/.installed
 	$(BIN)/python -m app.demo.build $(ARGS)

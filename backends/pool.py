@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from backends.device import pick_device, pick_dtype
+from backends.device import device_kind, pick_device, pick_dtype, without_tf32
 from backends.errors import ModelError
 from backends.image.networks.named import (
     CLIP,
@@ -59,7 +59,9 @@ class ModelPool:
         Raises:
             ModelError: the device that was asked for is not there.
         """
-        self._device = self._device or pick_device(self._wanted)
+        if not self._device:
+            self._device = pick_device(self._wanted)
+            without_tf32()  # judges and other networks may run where no pipeline was ever loaded
         return self._device
 
     def expect(self, identities: Mapping[str, str | None]) -> None:
@@ -166,7 +168,7 @@ class ModelPool:
         self._specs.clear()
         self._identities.clear()
         gc.collect()
-        if self._device == "cuda":
+        if device_kind(self._device) == "cuda":
             import torch
 
             torch.cuda.empty_cache()

@@ -17,9 +17,16 @@ CHATML = (
 
 
 def write_tiny_model(
-    folder: Path, *, seed: int = 0, layers: int = 2, width: int = 32, context: int = 256
+    folder: Path,
+    *,
+    seed: int = 0,
+    layers: int = 2,
+    width: int = 32,
+    context: int = 256,
+    spread: float = 0.3,
+    dropout: float = 0.0,
 ) -> Path:
-    """A random Llama with a byte-level tokenizer and a ChatML template."""
+    """A random Llama with a byte-level tokenizer and a ChatML template; `spread` is the weights' standard deviation."""
     tokenizer = tiny_tokenizer()
     torch.manual_seed(seed)
     config = LlamaConfig(
@@ -33,7 +40,8 @@ def write_tiny_model(
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=2,
-        initializer_range=0.3,
+        initializer_range=spread,
+        attention_dropout=dropout,
     )
     model = LlamaForCausalLM(config)
     model.generation_config.eos_token_id = 2

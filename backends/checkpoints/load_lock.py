@@ -2,7 +2,8 @@
 
 transformers replaces `PreTrainedModel.tie_weights` and torch's default type for the time of a load, diffusers
 `torch.nn.Module.register_parameter`. Two loads in two threads (a page and an evaluation) put back each other's
-replacement: from then on no output head is tied in that process, and good checkpoints are refused.
+replacement: from then on no output head is tied in that process, and good checkpoints are refused. What ties heads or
+makes layers by other ways waits as well: meanwhile `tie_weights` does nothing, and new layers would have no weights.
 """
 
 from __future__ import annotations

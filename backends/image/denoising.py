@@ -50,7 +50,7 @@ def denoising_losses(
             return
         latents = picture_latents(pipe, picture)
         generator = torch.Generator().manual_seed(int(file_digest(picture.path)[:12], 16))
-        noise = torch.randn((len(steps), *latents.shape[1:]), generator=generator)
+        noise = torch.randn((len(steps), *latents.shape[1:]), generator=generator, dtype=torch.float32)
         clean = latents.cpu().float().expand_as(noise)
         noisy, target = _noisy_and_target(training, clean, noise, steps)
         predicted = predict(pipe, noisy.to(model.device, model.dtype), steps.to(model.device), picture.prompt)

@@ -26,6 +26,7 @@ from backends.checkpoints.hub import version_path
 from backends.checkpoints.identity import resolve
 from backends.checkpoints.loader_report import LoaderReport
 from backends.checkpoints.mixing import mixed, with_changes
+from backends.device import without_tf32
 from backends.errors import CheckpointError, ModelError
 from backends.image.checkpoints.embeddings import is_learned, read_learned, with_learned
 from backends.image.checkpoints.erasers import add_erasers
@@ -77,8 +78,7 @@ class DiffusionModels:
         self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
         self.versions: dict[str, VersionWeights] = {}
         self.notes: list[str] = []
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False
+        without_tf32()
 
     @property
     def names(self) -> list[str]:

@@ -15,6 +15,7 @@ import torch
 
 from backends.checkpoints.adapters import PREFIX, embeddings_in
 from backends.checkpoints.language_weights import head_is_the_embedding
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.loader_report import named
 from backends.checkpoints.mixing import with_changes
 from backends.checkpoints.tensors import adapter_file, read_header, read_json
@@ -26,6 +27,7 @@ ONLY = "a0"
 """PEFT's name of the only adapter on a copy."""
 
 
+@one_load_at_a_time
 def with_own_adapter(base: Family, folder: Path, name: str, device: str) -> Family:
     """A model of a base and an adapter of any kind that PEFT loads exactly.
 

@@ -126,6 +126,8 @@ def _choose(logits: torch.Tensor, decoding: Decoding, generators: Sequence[torch
         logits = TopPLogitsWarper(decoding.top_p)(unused, logits)
     # One CPU generator a row: a row's sample depends neither on the device nor on its neighbours in the batch,
     # and equal seeds give all models the same noise. Clamped, as log(0) would be infinite.
-    uniform = torch.stack([torch.rand(logits.shape[-1], generator=g) for g in generators])
+    uniform = torch.stack(
+        [torch.rand(logits.shape[-1], generator=g, dtype=torch.float32) for g in generators]
+    )
     noise = -torch.log(-torch.log(uniform.clamp_min(1e-20)))
     return (logits + noise.to(logits.device)).argmax(-1)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from backends.checkpoints.language_weights import WHOLE_NUMBERS, head_is_the_embedding
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.loader_report import LoadResult, refuse_incomplete
 from backends.checkpoints.mixing import mixed, with_changes
 from backends.checkpoints.tensors import read_header
@@ -18,6 +19,7 @@ from backends.errors import CheckpointError
 from backends.text.families import Family, attach
 
 
+@one_load_at_a_time
 def attach_between(
     family: Family, name: str, origin: Path | None, end: Path, strength: float, device: str
 ) -> None:
@@ -56,6 +58,7 @@ def attach_between(
     family.adapters[name] = adapter
 
 
+@one_load_at_a_time
 def between(origin: Family, end: Family, strength: float, *, where: str) -> Family:
     """A model between two full ones, with the origin's tokenizer; only tensors in which they differ are its own.
 
@@ -67,6 +70,7 @@ def between(origin: Family, end: Family, strength: float, *, where: str) -> Fami
     return Family(module.eval().requires_grad_(False), origin.tokenizer, origin.context, end.loaded)
 
 
+@one_load_at_a_time
 def with_tensors(base: Family, file: Path, name: str, device: str) -> Family:
     """A base with the tensors of a file in the place of its own; all others are shared.
 

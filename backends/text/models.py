@@ -15,6 +15,7 @@ import torch
 from transformers.utils import logging
 
 from backends.checkpoints.loader_report import LoaderReport, LoadResult
+from backends.device import device_kind
 from backends.errors import ModelError
 from backends.evidence import Answer
 from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
@@ -309,7 +310,7 @@ class LanguageModels:
         return ids
 
     def _logit_bytes(self) -> int:
-        return LOGIT_BYTES.get(self.device, LOGIT_BYTES["cpu"])
+        return LOGIT_BYTES.get(device_kind(self.device), LOGIT_BYTES["cpu"])
 
     def _encoded(self, family: Family, item: ScoreItem, protocol: ProtocolName) -> EncodedAnswer:
         """A given answer as ids that the model can take.

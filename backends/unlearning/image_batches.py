@@ -96,7 +96,7 @@ class Concepts:
             noisy_anchor, _, target_anchor = noised(self.anchor[rows], scheduler, generator, timesteps)
             batch = replace(batch, noisy_anchor=noisy_anchor, target_anchor=target_anchor)
         if uniform:
-            noise = torch.rand(target.shape, generator=generator).to(target)
+            noise = torch.rand(target.shape, generator=generator, dtype=torch.float32).to(target)
             batch = replace(batch, uniform=noise)
         return batch, rows, kept
 
@@ -108,7 +108,7 @@ def noised(
     if timesteps is None:
         drawn = torch.randint(scheduler.config.num_train_timesteps, (len(latents),), generator=generator)
         timesteps = drawn.to(latents.device)
-    noise = torch.randn(latents.shape, generator=generator).to(latents)
+    noise = torch.randn(latents.shape, generator=generator, dtype=torch.float32).to(latents)
     noisy = scheduler.add_noise(latents, noise, timesteps)
     kind = scheduler.config.prediction_type
     if kind == "v_prediction":

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from backends.text.tokens import ChatTokenizer
 from backends.unlearning.recipes import Objective, Schedule
-from backends.unlearning.resuming import kept_weights, restore_weights
+from backends.unlearning.resuming import kept_weights, random_state, restore_random, restore_weights
 from backends.unlearning.text_method import TextMethod
 from backends.unlearning.text_methods import FINE_TUNE, METHODS
 from backends.unlearning.text_terms import Lower, Terms, TrainingRows
@@ -95,7 +95,7 @@ class Training:
             "steps": torch.tensor(self.done),
             "alpha": torch.tensor(self.terms.alpha, dtype=torch.float64),
         }
-        result["random"] = torch.get_rng_state()
+        result |= random_state(self.terms.device)
         result |= kept_weights(self.parameters, self._optimiser)
         return result
 
@@ -105,7 +105,7 @@ class Training:
         self.terms.alpha = float(state["alpha"])
         self.terms.skip(self.done)
         restore_weights(state, self.parameters, self._optimiser)
-        torch.set_rng_state(state["random"])
+        restore_random(state, self.terms.device)
 
 
 def train(

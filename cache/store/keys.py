@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, get_args
 
 from blake3 import blake3
 
+from backends.device import device_kind
 from backends.study import Decoding, Probe, ProtocolName, Sampling
 
 Kind = Literal["scores", "answers", "gradients", "images"]
@@ -211,7 +212,7 @@ def decoding_seeds(decoding: Decoding) -> tuple[int, ...]:
 
 def numerics(device: str, dtype: str) -> str:
     """Name of the arithmetic. float32 on CPU and on CUDA (TF32 off) agree within the tests' tolerance and share one."""
-    return "float32" if dtype == "float32" and device in {"cpu", "cuda"} else f"{dtype}-{device}"
+    return "float32" if dtype == "float32" and device_kind(device) in {"cpu", "cuda"} else f"{dtype}-{device}"
 
 
 def canonical(settings: Mapping[str, object]) -> str:

@@ -18,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, PNDMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from app.shared.settings import PACK
 from backends.checkpoints.hub import version_path
@@ -30,7 +28,7 @@ from backends.image.pipelines import DiffusionModels
 from backends.interfaces import ImageRequest
 from backends.study import ModelSpec, Sampling
 from backends.study.file import read_study
-from tests.tiny_image import tiny_clip_tokenizer
+from tests.shaped_models import write_stable_diffusion_1
 
 VERSIONS = 9
 SAMPLING = Sampling(steps=10, guidance=2.0, seeds=(1, 2))
@@ -57,7 +55,7 @@ def main() -> None:
 def _memory(folder: Path, full: bool) -> None:
     """Original, then five ESD-x, two UCE and two text encoders, as AdvUnlearn has them, in bfloat16."""
     torch.manual_seed(0)
-    _stable_diffusion(folder / "sd", 1 if full else 4)
+    write_stable_diffusion_1(folder / "sd", 1 if full else 4)
     states = load_pipeline(folder / "sd", torch.bfloat16)
     unet = states.unet.state_dict()
     text = states.text_encoder.state_dict()
@@ -192,47 +190,6 @@ def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
 def _resident() -> int:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * resource.getpagesize()
-
-
-def _stable_diffusion(folder: Path, narrower: int) -> None:
-    """A random pipeline with SD 1.4's configuration, its widths divided."""
-    widths = tuple(width // narrower for width in (320, 640, 1280, 1280))
-    with torch.device("cpu"):
-        torch.set_default_dtype(torch.bfloat16)
-        unet = UNet2DConditionModel(
-            sample_size=64,
-            block_out_channels=widths,
-            cross_attention_dim=768 // narrower,
-            attention_head_dim=8,
-            norm_num_groups=16,
-        )
-        text = CLIPTextConfig(
-            vocab_size=49408,
-            hidden_size=768 // narrower,
-            intermediate_size=3072 // narrower,
-            num_hidden_layers=12,
-            num_attention_heads=12,
-        )
-        encoder = CLIPTextModel(text)
-        vae = AutoencoderKL(
-            block_out_channels=tuple(width // narrower for width in (128, 256, 512, 512)),
-            down_block_types=("DownEncoderBlock2D",) * 4,
-            up_block_types=("UpDecoderBlock2D",) * 4,
-            layers_per_block=2,
-            norm_num_groups=16,
-        )
-        torch.set_default_dtype(torch.float32)
-    pipe = StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=encoder,
-        tokenizer=tiny_clip_tokenizer(folder),
-        unet=unet,
-        scheduler=PNDMScheduler(skip_prk_steps=True, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipe.save_pretrained(folder)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from backends.checkpoints.hub import version_path
+from backends.checkpoints.load_lock import one_load_at_a_time
 from backends.checkpoints.mixing import with_changes
 from backends.errors import CheckpointError
 from backends.image.checkpoints.version_files import read_tensors, tensors_in
@@ -142,6 +143,7 @@ def _rows(tensor: Tensor, path: Path) -> Tensor:
     return rows
 
 
+@one_load_at_a_time
 def with_learned(
     components: Mapping[str, Any], learned: Sequence[LearnedToken], where: str
 ) -> dict[str, Any]:

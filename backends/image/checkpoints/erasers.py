@@ -11,6 +11,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import gelu, linear
 
+from backends.checkpoints.load_lock import one_load_at_a_time
+
 
 class Eraser(nn.Module):
     """One eraser; its tensors are parameters of the module it sits in, so that memory counts them."""
@@ -27,6 +29,7 @@ class Eraser(nn.Module):
         return linear(hidden, self.up_weight, self.up_bias)
 
 
+@one_load_at_a_time
 def add_erasers(unet: nn.Module, erasers: Mapping[str, Mapping[str, Tensor]]) -> None:
     """Put erasers after the cross-attentions under the named modules of this UNet."""
     for place, state in erasers.items():

@@ -38,7 +38,7 @@ def staying(hidden: Tensor, reference: Tensor, mask: Tensor) -> Tensor:
 
 def unit_direction(width: int, seed: int) -> Tensor:
     """u: entries from U(0, 1), length 1, shape (width,)."""
-    drawn = torch.rand(width, generator=torch.Generator().manual_seed(seed))
+    drawn = torch.rand(width, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
     return drawn / drawn.norm()
 
 

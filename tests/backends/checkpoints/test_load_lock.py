@@ -5,17 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from backends.checkpoints.language_weights import head_is_the_embedding, load_module
+from backends.checkpoints.language_weights import head_is_the_embedding, load_gguf, load_module
+from backends.checkpoints.load_lock import one_load_at_a_time
+from backends.image.checkpoints.embeddings import with_learned
+from backends.image.checkpoints.erasers import add_erasers
+from backends.image.checkpoints.fitting import load_whole
 from backends.image.checkpoints.folders import load_pipeline
+from backends.image.judges.judges import load_judge
+from backends.image.networks.inception import load_inception
+from backends.image.networks.perceptual import load_perceptual
+from backends.text.adapter_copies import with_own_adapter
+from backends.text.families import with_adapter
+from backends.text.interpolation import attach_between, between, with_tensors
+from backends.unlearning.text_runs import _trainable
 from tests.tiny_image import write_tiny_stable_diffusion
 
 LOADS = 12
@@ -56,6 +68,33 @@ def test_a_language_model_beside_a_pipeline(tied: Path, tmp_path: Path, untouche
     _together(load, partial(load_pipeline, pipeline, torch.float32))
     assert head_is_the_embedding(load()[0])
     assert torch.get_default_dtype() == torch.float32
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        *(load_module, load_gguf, with_adapter, load_whole, load_pipeline, load_judge, load_inception),
+        *(load_perceptual, _trainable),
+        *(between, with_tensors, attach_between, with_own_adapter),  # tie heads, or make layers
+        *(add_erasers, with_learned),
+    ],
+    ids=lambda load: load.__name__,
+)
+def test_what_makes_or_ties_layers_waits_for_a_load(load: Callable[..., Any]) -> None:
+    ended = Event()
+
+    def attempt() -> None:
+        with suppress(TypeError):  # it gets no arguments, and so fails at once where it does not wait
+            load()
+        ended.set()
+
+    @one_load_at_a_time
+    def another_load() -> bool:
+        Thread(target=attempt, daemon=True).start()
+        return ended.wait(0.3)
+
+    assert not another_load()
+    assert ended.wait(60)
 
 
 def _together(*loads: Callable[[], Any]) -> None:
