@@ -54,10 +54,10 @@ BOUNDED_MEAN = IntervalMethod(
 )
 UNBOUNDED_MEAN = IntervalMethod(
     "Bayesian bootstrap with weight beyond the extremes",
-    "random weights on the probes and half a probe at twice the sample's range beyond each of its extremes, but not "
-    f"beyond what is possible; unknown where all values are equal. {_SUBJECTS}",
+    "random weights on the probes and half a probe beyond each extreme of the sample, twice as far from it as it lies "
+    f"from the median, and farther for few probes; unknown where all values are equal. {_SUBJECTS}",
     f"{_RUBIN}; the ends are ours",
-    6,
+    5,
 )
 AUC = IntervalMethod(
     "Bayesian bootstrap of both samples",

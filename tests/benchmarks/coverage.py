@@ -72,7 +72,10 @@ class Row(NamedTuple):
 
 
 class Covered(NamedTuple):
-    """Of one row at one size: share of studies whose interval held the truth, mean width, share of zero width."""
+    """Of one row at one size: share of studies whose interval held the truth, mean width, share of zero width.
+
+    Of studies of which an interval can be told; NaN where it can of none.
+    """
 
     share: float
     width: float
@@ -83,9 +86,12 @@ def covered(row: Row, way: Callable[[Any, int], Ends], probes: int, studies: int
     """Simulate studies; equal arguments give equal results."""
     random = np.random.default_rng([probes, studies])
     ends = np.array([way(row.draw(random, probes), study % SEEDS) for study in range(studies)])
+    ends = ends[~np.isnan(ends).any(axis=1)]
+    if not len(ends):
+        return Covered(np.nan, np.nan, 0.0)
     held = (ends[:, 0] <= row.truth + 1e-12) & (ends[:, 1] >= row.truth - 1e-12)
     width = ends[:, 1] - ends[:, 0]
-    return Covered(float(held.mean()), float(np.nanmean(width)), float(np.mean(width < 1e-12)))
+    return Covered(float(held.mean()), float(width.mean()), float(np.mean(width < 1e-12)))
 
 
 @lru_cache(maxsize=64)
@@ -125,7 +131,9 @@ def mean_row(name: str, truth: float, draw: Callable[[Random, int], Floats], bou
     )
 
 
-def clustered_row(name: str, truth: float, draw: Callable[[Random, int], Floats], size: int) -> Row:
+def clustered_row(
+    name: str, truth: float, draw: Callable[[Random, int], Floats], size: int, bounds: Bounds = SHARE
+) -> Row:
     """The mean of a metric over probes of which each `size` share a subject."""
     return Row(
         name,
@@ -134,7 +142,7 @@ def clustered_row(name: str, truth: float, draw: Callable[[Random, int], Floats]
         lambda sample, seed: _percentiles(_old_means(sample, seed)),
         lambda sample, seed: Ends(
             *bootstrap_interval(
-                sample, bounds=SHARE, seed=seed, groups=tuple(int(i) // size for i in range(len(sample)))
+                sample, bounds=bounds, seed=seed, groups=tuple(int(i) // size for i in range(len(sample)))
             )
         ),
     )
@@ -255,6 +263,16 @@ def _mixed(
     return lambda random, n: np.where(random.random(n) < share, random.beta(*known, n), random.beta(*rest, n))
 
 
+def _losses(alike: float, size: int) -> Callable[[Random, int], Floats]:
+    """Log-normal losses whose logarithms are correlated within a subject."""
+
+    def draw(random: Random, n: int) -> Floats:
+        shared = np.repeat(random.normal(0, alike**0.5, n // size), size)
+        return np.exp(shared + random.normal(0, (1 - alike) ** 0.5, n // size * size))
+
+    return draw
+
+
 def _subjects(share: float, alike: float, size: int) -> Callable[[Random, int], Floats]:
     """Rates whose probes of one subject are correlated."""
     strength = 1 / alike - 1
@@ -280,6 +298,7 @@ ROWS = (
         "loss, log-normal", float(np.exp(0.5)), lambda random, n: random.lognormal(0, 1, n), (0.0, None)
     ),
     mean_row("loss, exponential", 1.0, lambda random, n: random.exponential(1, n), (0.0, None)),
+    mean_row("loss, normal", 3.0, lambda random, n: random.normal(3, 0.5, n), (0.0, None)),
     auc_row(0.983),
     auc_row(0.6),
     privleak_row(0.75, 0.55),
@@ -293,8 +312,21 @@ ROWS = (
     clustered_row("leak rate 3 %, 3 probes a subject, correlation .5", 0.03, _subjects(0.03, 0.5, 3), 3),
     clustered_row("leak rate 30 %, 3 probes a subject, correlation .5", 0.3, _subjects(0.3, 0.5, 3), 3),
     clustered_row("leak rate 30 %, 6 probes a subject, correlation .05", 0.3, _subjects(0.3, 0.05, 6), 6),
+    clustered_row(
+        "loss, log-normal, 3 probes a subject, correlation .5",
+        float(np.exp(0.5)),
+        _losses(0.5, 3),
+        3,
+        (0.0, None),
+    ),
 )
 """What is simulated."""
+
+
+def _cell(each: Covered) -> str:
+    if np.isnan(each.share):
+        return "cannot be told"
+    return f"{_short(each.share, '.3f')} ({_short(each.width, '.3g')})"
 
 
 def main(studies: int = STUDIES, only: str = "") -> None:
@@ -307,7 +339,7 @@ def main(studies: int = STUDIES, only: str = "") -> None:
         if only not in row.name:
             continue
         cells = [covered(row, way, size, studies) for way in (row.before, row.now) for size in SIZES]
-        told = " | ".join(f"{_short(each.share, '.3f')} ({_short(each.width, '.3g')})" for each in cells)
+        told = " | ".join(_cell(each) for each in cells)
         print(f"| {row.name} | {told} |", flush=True)
 
 
