@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from backends.metrics.card import MetricCard, StudyMetric
 from backends.study import Modality
@@ -45,7 +45,7 @@ def distances(ours: Floats, theirs: Floats) -> Floats:
     return found
 
 
-def closeness(to_original: Floats, to_retained: Floats) -> Floats:
+def closeness(to_original: ArrayLike, to_retained: ArrayLike) -> Floats:
     """(d_O - d_R) / (d_O + d_R), -1 to 1: 1 where the model is as the retained one, -1 where as the original.
 
     Args:
@@ -55,9 +55,10 @@ def closeness(to_original: Floats, to_retained: Floats) -> Floats:
     Returns:
         Above 0: closer to the retained model. 0 where neither is nearer, and where both are at no distance.
     """
-    both = to_original + to_retained
+    far, near = np.asarray(to_original, np.float64), np.asarray(to_retained, np.float64)
+    both = far + near
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(both > 0, (to_original - to_retained) / both, np.where(np.isnan(both), np.nan, 0.0))
+        return np.where(both > 0, (far - near) / both, np.where(np.isnan(both), np.nan, 0.0))
 
 
 def closer(low: float, high: float) -> Closer:

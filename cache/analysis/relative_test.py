@@ -148,13 +148,18 @@ def _sums(found: Distances, groups: Groups) -> tuple[Floats, Floats]:
     near, far = found.to_retained[known], found.to_original[known]
     if groups:
         of = np.asarray(groups, np.intp)[known]
-        near, far = np.bincount(of, near), np.bincount(of, far)
+        near, far = _by(of, near), _by(of, far)
     says = near + far > 0  # where all three are alike, nothing bears on the answer
     near, far = near[says], far[says]
     if len(near) > MOST_GROUPS:
         bundle = np.random.default_rng(len(near)).permutation(len(near)) % MOST_GROUPS
-        near, far = np.bincount(bundle, near), np.bincount(bundle, far)
+        near, far = _by(bundle, near), _by(bundle, far)
     return near, far
+
+
+def _by(of: NDArray[np.intp], values: Floats) -> Floats:
+    """Sums of the values with the same number."""
+    return np.asarray(np.bincount(of, values), np.float64)
 
 
 def _typical(near: Floats, far: Floats) -> tuple[float, float]:

@@ -116,8 +116,8 @@ def _percentiles(drawn: Floats) -> Ends:
     return Ends(*map(float, percentile_interval(drawn)))
 
 
-def _interval(value: float, drawn: Floats) -> Ends:
-    return Ends(*map(float, interval_of(np.append(value, drawn))))
+def _areas(forget: Floats, holdout: Floats, seed: int) -> Floats:
+    return np.append(auc(forget, holdout), bootstrap_areas(forget, holdout, seeds=(seed, seed + 1)))
 
 
 def mean_row(name: str, truth: float, draw: Callable[[Random, int], Floats], bounds: Bounds = SHARE) -> Row:
@@ -155,8 +155,8 @@ def auc_row(truth: float) -> Row:
         f"membership AUC, true {_short(truth, 'g')}",
         truth,
         lambda random, n: (random.normal(0, 1, n), random.normal(shift, 1, n)),
-        lambda sides, seed: _percentiles(_old_areas(*sides, seed)),
-        lambda sides, seed: _interval(auc(*sides), bootstrap_areas(*sides, seeds=(seed, seed + 1))),
+        lambda sides, seed: _percentiles(_old_areas(sides[0], sides[1], seed)),
+        lambda sides, seed: Ends(*map(float, interval_of(_areas(sides[0], sides[1], seed)))),
     )
 
 
@@ -198,11 +198,7 @@ def _attacked_row(
 
     def after(seen: _Attacked, seed: int) -> Ends:
         drawn = [
-            [
-                np.append(auc(*sides), bootstrap_areas(*sides, seeds=(seed, seed + 1)))
-                for sides in zip(f, h, strict=True)
-            ]
-            for f, h in zip(*seen, strict=True)
+            [_areas(*sides, seed) for sides in zip(f, h, strict=True)] for f, h in zip(*seen, strict=True)
         ]
         ours, theirs = np.array(drawn).transpose(1, 0, 2)
         return Ends(*map(float, interval_of(now(ours, theirs))))
@@ -344,4 +340,4 @@ def main(studies: int = STUDIES, only: str = "") -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:2]), *sys.argv[2:3])
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else STUDIES, "".join(sys.argv[2:3]))

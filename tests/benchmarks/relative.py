@@ -3,8 +3,8 @@
     python -m tests.benchmarks.relative                 # simulated studies and the text demo; about one CPU minute
     python -m tests.benchmarks.relative --studies 100   # fewer simulated studies
 
-First how often each way decides, and which way, where the truth is known: labels shuffled (at most 5 % should be), and a
-second training seed of the retained model and of the original. Then what each says of the demo's models. The kernel way
+First how often each way decides, and which way, where the truth is known: labels shuffled (at most 5 %), and a second
+training seed of the retained model and of the original. Then what each says of the demo's models. The kernel way
 is the usual one (Bounliphone et al. 2016): MMD^2(U, O) - MMD^2(U, R), Gaussian kernel of the median distance, values
 standardised over O and R, here in units of MMD^2(O, R); its interval is a bootstrap of the probes. On the demo it calls
 every model that damaged the neighbours closer to retained there, and by more than the retained model itself.

@@ -196,9 +196,8 @@ def test_many_probes_give_a_narrow_interval_and_need_no_square_of_memory() -> No
 
 
 def test_equal_seeds_give_equal_resamples_and_the_value_comes_first() -> None:
-    found = distances_of(
-        *reversed(trained(np.random.default_rng(2), 36)), trained(np.random.default_rng(3), 36)[1]
-    )
+    original, retained = trained(np.random.default_rng(2), 36)
+    found = distances_of(trained(np.random.default_rng(3), 36)[1], original, retained)
     drawn = drawn_closeness(found, 3)
     assert np.array_equal(drawn, drawn_closeness(found, 3))
     assert drawn[0] == closeness(found.to_original.sum(), found.to_retained.sum())
