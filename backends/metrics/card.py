@@ -22,6 +22,7 @@ IntervalKind = Literal[
     "rate",
     "auc",
     "from AUCs",
+    "match",
     "harmonic",
     "exact",
     "pictures",

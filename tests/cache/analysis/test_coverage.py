@@ -7,7 +7,7 @@ import pytest
 
 from tests.benchmarks.coverage import ROWS, Row, covered
 
-STUDIES = 250
+STUDIES = 150
 LEAST = 0.95 - 3 * (0.95 * 0.05 / STUDIES) ** 0.5
 """Three standard errors of the simulation below 95 %."""
 
