@@ -22,6 +22,7 @@ IntervalKind = Literal[
     "rate",
     "auc",
     "from AUCs",
+    "match",
     "harmonic",
     "relative",
     "extreme",
@@ -90,6 +91,11 @@ class MetricCard:
     def direction(self, role: str) -> Direction:
         """Which way is better on probes of this role: on forget probes, more forgotten is better."""
         return self.on_forget if role in FORGOTTEN_ROLES else self.elsewhere
+
+    @property
+    def reach(self) -> float | None:
+        """Largest difference of two values; None if there is none."""
+        return self.high - self.low if self.high is not None and np.isfinite(self.high - self.low) else None
 
     def reported_for(self, role: str) -> bool:
         """The metric has a value on probes of this role."""

@@ -72,11 +72,18 @@ FROM_AUCS = IntervalMethod(
     f"{_RUBIN}; see the AUC's card",
     2,
 )
+MATCH = IntervalMethod(
+    "Bayesian bootstrap, from the AUCs",
+    "worked out anew from the AUCs of this and of the retained model in each resample, which both share; the variance "
+    "that sampling gives to their difference is taken off its square, or two equal models would never match",
+    f"{_RUBIN}; the correction is ours",
+    2,
+)
 HARMONIC = IntervalMethod(
     "Bayesian bootstrap, from the parts",
-    "worked out anew from all parts in each resample, with half a probe at each end of every part's range. "
-    f"{_SUBJECTS}",
-    f"{_RUBIN}; the ends are ours",
+    "worked out anew from all parts in each resample, with half a probe at each end of every part's range; what "
+    f"resampling lowers a harmonic mean by is added. {_SUBJECTS}",
+    f"{_RUBIN}; the ends and the correction are ours",
     2,
 )
 RELATIVE = IntervalMethod(
@@ -113,6 +120,7 @@ METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
         "rate": RATE,
         "auc": AUC,
         "from AUCs": FROM_AUCS,
+        "match": MATCH,
         "harmonic": HARMONIC,
         "relative": RELATIVE,
         "extreme": EXTREME,

@@ -165,6 +165,7 @@ DEVIATIONS: Mapping[str, str] = MappingProxyType(
         "mia_zlib": "with the end-of-turn tokens",
         "mia_min_k": "over all labels but the last",
         "mia_min_k_plus_plus": "over all labels but the last",
+        "mia_gradnorm": "over all labels but the last",
         **{
             key: "of the answer's own labels, tokenised together with the prompt"
             for key in (*(f"leak_{samples}" for samples in SAMPLES), "leak_samples")

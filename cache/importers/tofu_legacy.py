@@ -16,12 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import hmean
 
 from backends.files.plain import storable, without_compression
 from backends.metrics.key import MetricKey
 from backends.study import Part
-from cache.importers.findings import ImportFindings, UnreadableFile, mean_of, number, read_object
+from cache.importers.findings import ImportFindings, UnreadableFile, bounds_at, mean_of, number, read_object
 from cache.importers.references import RATIO
 from cache.importers.task_names import forgotten, method_of
 from cache.store.results import NOTES, ImportedRun, MetricNumber
@@ -95,7 +94,8 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> ImportFinding
         names = {"probability": "choice_probability"} if role == "utility" else {}
         for name, column in values.items():
             if name != RATIO:
-                metrics[str(MetricKey(role, names.get(name, name), part))] = mean_of(column.tolist())
+                key = str(MetricKey(role, names.get(name, name), part))
+                metrics[key] = mean_of(column.tolist(), bounds=bounds_at(key))
         if role != "forget":
             parts += [float(np.nanmean(column)) for column in values.values() if not np.isnan(column).all()]
         else:
@@ -107,6 +107,8 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> ImportFinding
         frames.append(_examples(held, part or role, role, renamed))
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if len(parts) == 9:
+        from scipy.stats import hmean  # half a second, which pages that read no such file do not spend
+
         known["all/model_utility"] = MetricNumber(float(hmean(parts)) if min(parts) > 0 else 0.0)
     if not known:
         raise UnreadableFile("holds none of TOFU's four evaluations")

@@ -160,11 +160,23 @@ def answers_context(
 def gradients_context(
     fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected", asked: str = ""
 ) -> Context:
-    """Gradient norms of the true answers: no settings."""
-    version = CODE_VERSION["gradients"]
+    """Gradient norms of the true answers."""
     return Context(
-        "gradients", fingerprint, tokenizer, text_protocol(protocol, asked), canonical({}), numerics, version
+        "gradients",
+        fingerprint,
+        tokenizer,
+        text_protocol(protocol, asked),
+        canonical(gradient_settings(protocol)),
+        numerics,
+        CODE_VERSION["gradients"],
     )
+
+
+def gradient_settings(protocol: ProtocolName) -> dict[str, object]:
+    """Which labels' loss is differentiated, where not all: open-unlearning leaves out the last (earlier versions did
+    not, and their norms are another thing).
+    """
+    return {"labels": "all but the last"} if protocol == "open-unlearning" else {}
 
 
 def images_context(
@@ -222,7 +234,28 @@ def canonical(settings: Mapping[str, object]) -> str:
 
 def digest(value: Mapping[str, object] | Sequence[object]) -> str:
     """BLAKE3 of the canonical JSON, 32 hexadecimal digits."""
-    return blake3(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:32]
+    return blake3(_json(value).encode()).hexdigest()[:32]
+
+
+class Said(str):
+    """Canonical JSON that was made before, for what stands in many keys."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, value: object) -> Said:
+        """What `digest_of` takes in the place of the value."""
+        return cls(_json(value))
+
+
+def digest_of(parts: Sequence[object]) -> str:
+    """The same as `digest` of these parts, some of which are `Said` in place of what they say."""
+    texts = (part if isinstance(part, Said) else _json(part) for part in parts)
+    return blake3(f"[{', '.join(texts)}]".encode()).hexdigest()[:32]
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 @lru_cache(maxsize=65_536)
