@@ -30,8 +30,15 @@ def option(index: int) -> str:
     return f"option:{index}"
 
 
+class _Averaged:
+    """Has a place for a mean, which is no field: neither copied, compared nor written anywhere."""
+
+    __slots__ = ("_mean_logprob",)
+    _mean_logprob: float
+
+
 @dataclass(frozen=True, slots=True)
-class TokenScores:
+class TokenScores(_Averaged):
     """One answer, teacher-forced: what the model thought of each of its N tokens.
 
     The end-of-turn token is not among them but for the protocol open-unlearning, which scores it as part of the answer.
@@ -67,6 +74,20 @@ class TokenScores:
         """Argmax equals the reference token, shape (N,)."""
         hits: BoolArray = self.argmax_ids == self.token_ids
         return hits
+
+    @property
+    def mean_logprob(self) -> float:
+        """Mean log-probability of the tokens, nats; NaN without tokens. Made once: a dozen metrics ask for it."""
+        try:
+            return self._mean_logprob
+        except AttributeError:
+            object.__setattr__(self, "_mean_logprob", mean_logprob(self.logprobs))
+            return self._mean_logprob
+
+
+def mean_logprob(logprobs: FloatArray) -> float:
+    """Mean log-probability of tokens, nats; NaN without tokens. Higher means better known."""
+    return float(np.add.reduce(logprobs, dtype=np.float64)) / len(logprobs) if len(logprobs) else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from backends.evidence import ANSWER, FloatArray, TextEvidence
+from backends.evidence import ANSWER, FloatArray, TextEvidence, mean_logprob
 from backends.metrics.card import MetricCard, TextMetric
-from backends.metrics.memorisation import mean_logprob, probability
+from backends.metrics.memorisation import probability
 from backends.study import Probe
 
 

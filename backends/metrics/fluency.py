@@ -25,7 +25,8 @@ def ngram_entropy(words: list[str], n: int) -> float:
     total = counts.total()
     if not total:
         return math.nan
-    return -math.fsum(count / total * math.log2(count / total) for count in counts.values())
+    parts = {count: count / total * math.log2(count / total) for count in set(counts.values())}
+    return -math.fsum(map(parts.__getitem__, counts.values()))
 
 
 def fluency(text: str) -> float:

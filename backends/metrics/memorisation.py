@@ -11,14 +11,9 @@ import math
 
 import numpy as np
 
-from backends.evidence import ANSWER, PARAPHRASE, BoolArray, FloatArray, TextEvidence
+from backends.evidence import ANSWER, PARAPHRASE, BoolArray, FloatArray, TextEvidence, mean_logprob
 from backends.metrics.card import MetricCard, TextMetric
 from backends.study import Probe
-
-
-def mean_logprob(logprobs: FloatArray) -> float:
-    """Mean log-probability of the tokens, nats; NaN without tokens. Higher means better known."""
-    return float(np.add.reduce(logprobs, dtype=np.float64)) / len(logprobs) if len(logprobs) else math.nan
 
 
 def probability(logprobs: FloatArray) -> float:
@@ -61,15 +56,15 @@ def extraction_strength(hits: BoolArray) -> float:
 
 
 def _probability(_probe: Probe, evidence: TextEvidence) -> float:
-    return probability(evidence.scores[ANSWER].logprobs) if ANSWER in evidence.scores else math.nan
+    return math.exp(evidence.scores[ANSWER].mean_logprob) if ANSWER in evidence.scores else math.nan
 
 
 def _paraphrased_probability(_probe: Probe, evidence: TextEvidence) -> float:
-    return probability(evidence.scores[PARAPHRASE].logprobs) if PARAPHRASE in evidence.scores else math.nan
+    return math.exp(evidence.scores[PARAPHRASE].mean_logprob) if PARAPHRASE in evidence.scores else math.nan
 
 
 def _loss(_probe: Probe, evidence: TextEvidence) -> float:
-    return -mean_logprob(evidence.scores[ANSWER].logprobs) if ANSWER in evidence.scores else math.nan
+    return -evidence.scores[ANSWER].mean_logprob if ANSWER in evidence.scores else math.nan
 
 
 def _exact_memorization(_probe: Probe, evidence: TextEvidence) -> float:

@@ -10,19 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from backends.evidence import ANSWER, TextEvidence, TokenScores
 from backends.metrics.privacy import MIN_K_SHARE
+from backends.metrics.rouge import Rouge, rouge
 from backends.study import RAW_TEXT, Probe
-
-if TYPE_CHECKING:
-    from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.scoring import Score
 
 STOPS = ("\n\n", "\nQuestion", "Question:")
 """Where an answer to a question ends."""
@@ -43,14 +38,16 @@ def min_k(scores: TokenScores, _answer: str = "") -> float:
     return -float(np.mean(np.sort(scores.logprobs)[:count], dtype=np.float64)) if count else math.nan
 
 
-def _rouge(part: Callable[[dict[str, Score]], float]) -> Callable[[Probe, TextEvidence], float]:
+def _rouge(part: Callable[[Rouge], float]) -> Callable[[Probe, TextEvidence], float]:
     def value(probe: Probe, evidence: TextEvidence) -> float:
         if not probe.answer or not evidence.answers:
             return math.nan
         continued = probe.format == RAW_TEXT
         references = (_reference(probe, evidence),) if continued else probe.references
         texts = [a.text if continued else cut_at_stops(a.text) for a in evidence.answers]
-        return sum(max(part(_scores(true, text)) for true in references) for text in texts) / len(texts)
+        return sum(
+            max(part(rouge(true, text, stemmed=False)) for true in references) for text in texts
+        ) / len(texts)
 
     return value
 
@@ -60,23 +57,11 @@ def _reference(probe: Probe, evidence: TextEvidence) -> str:
     return "".join(scores.pieces[:MOST_REFERENCE_TOKENS]) if scores is not None else probe.answer
 
 
-@lru_cache(maxsize=64)
-def _scores(reference: str, text: str) -> dict[str, Score]:
-    return dict(_scorer().score(reference, text))
-
-
-@lru_cache(maxsize=1)
-def _scorer() -> RougeScorer:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rouge1", "rougeL"], use_stemmer=False)
-
-
 VALUES: Mapping[str, Callable[[Probe, TextEvidence], float]] = MappingProxyType(
     {
-        "rouge_l": _rouge(lambda scores: float(scores["rougeL"].recall)),
-        "rouge_l_f1": _rouge(lambda scores: float(scores["rougeL"].fmeasure)),
-        "rouge_1": _rouge(lambda scores: float(scores["rouge1"].recall)),
+        "rouge_l": _rouge(lambda scores: scores.longest.recall),
+        "rouge_l_f1": _rouge(lambda scores: scores.longest.f1),
+        "rouge_1": _rouge(lambda scores: scores.one.recall),
     }
 )
 """Metrics that are computed differently, by key."""

@@ -13,15 +13,15 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from backends.evidence import FloatArray, TokenScores
+from backends.evidence import FloatArray, TokenScores, mean_logprob
 from backends.metrics.card import MetricCard, StudyMetric
-from backends.metrics.memorisation import mean_logprob
 
 MIN_K_SHARE = 0.4
 """Share of the least probable tokens that Min-K % looks at; 0.4 as MUSE and open-unlearning have it."""
@@ -50,7 +50,12 @@ def zlib_score(logprobs: FloatArray, text: str) -> float:
 
     Source: Carlini et al. 2021, section 4.2; as open-unlearning divides (mean, not sum, over the tokens).
     """
-    return loss_score(logprobs) / len(zlib.compress(text.encode()))
+    return loss_score(logprobs) / _compressed_size(text)
+
+
+@lru_cache(maxsize=20_000)  # every model is scored on the same answers
+def _compressed_size(text: str) -> int:
+    return len(zlib.compress(text.encode()))
 
 
 def min_k_score(logprobs: FloatArray, share: float = MIN_K_SHARE) -> float:
@@ -114,8 +119,8 @@ def _min_k_plus_plus(scores: TokenScores, _text: str) -> float:
 
 ATTACKS: Mapping[str, Callable[[TokenScores, str], float]] = MappingProxyType(
     {
-        "mia_loss": lambda scores, _: loss_score(scores.logprobs),
-        "mia_zlib": lambda scores, text: zlib_score(scores.logprobs, text),
+        "mia_loss": lambda scores, _: -scores.mean_logprob,
+        "mia_zlib": lambda scores, text: -scores.mean_logprob / _compressed_size(text),
         "mia_min_k": lambda scores, _: min_k_score(scores.logprobs),
         "mia_min_k_plus_plus": _min_k_plus_plus,
     }

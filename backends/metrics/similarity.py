@@ -6,16 +6,11 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from backends.evidence import TextEvidence
 from backends.metrics.card import MetricCard, TextMetric
+from backends.metrics.rouge import rouge
 from backends.study import Probe
-
-if TYPE_CHECKING:
-    from rouge_score.rouge_scorer import RougeScorer
-    from rouge_score.scoring import Score
 
 
 def rouge_l_recall(reference: str, text: str) -> float:
@@ -23,7 +18,7 @@ def rouge_l_recall(reference: str, text: str) -> float:
 
     Source: Lin 2004; package rouge-score with use_stemmer=True, as TOFU and open-unlearning use it.
     """
-    return float(_scores(reference, text)["rougeL"].recall)
+    return rouge(reference, text).longest.recall
 
 
 def rouge_l_f1(reference: str, text: str) -> float:
@@ -31,7 +26,7 @@ def rouge_l_f1(reference: str, text: str) -> float:
 
     Source: Lin 2004; with stemming, as open-unlearning's MUSE. The original MUSE scripts do not stem.
     """
-    return float(_scores(reference, text)["rougeL"].fmeasure)
+    return rouge(reference, text).longest.f1
 
 
 def rouge_1_recall(reference: str, text: str) -> float:
@@ -39,7 +34,7 @@ def rouge_1_recall(reference: str, text: str) -> float:
 
     Source: Lin 2004; package rouge-score with use_stemmer=True.
     """
-    return float(_scores(reference, text)["rouge1"].recall)
+    return rouge(reference, text).one.recall
 
 
 def contains_fact(fact: str, text: str) -> bool:
@@ -70,34 +65,6 @@ def _key_fact(probe: Probe, evidence: TextEvidence) -> float:
 
 def _plain(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-class _Tokenizer:
-    """rouge-score's tokenizer, remembering texts and stems: both recur for every model, and stemming is slow."""
-
-    def __init__(self) -> None:
-        from nltk.stem.porter import PorterStemmer
-
-        self.tokenize = lru_cache(maxsize=20_000)(self._tokenize)
-        self.stem = lru_cache(maxsize=100_000)(PorterStemmer().stem)
-
-    def _tokenize(self, text: str) -> list[str]:
-        from rouge_score.tokenize import tokenize
-
-        return list(tokenize(text, self))
-
-
-@lru_cache(maxsize=64)
-def _scores(reference: str, text: str) -> dict[str, Score]:
-    """ROUGE of one pair; several metrics ask for the same one after another."""
-    return dict(_scorer().score(reference, text))
-
-
-@lru_cache(maxsize=1)
-def _scorer() -> RougeScorer:
-    from rouge_score.rouge_scorer import RougeScorer
-
-    return RougeScorer(["rouge1", "rougeL"], tokenizer=_Tokenizer())
 
 
 ROUGE_L = TextMetric(

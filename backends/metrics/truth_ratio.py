@@ -10,9 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from backends.evidence import ANSWER, PARAPHRASE, FloatArray, TextEvidence
+from backends.evidence import ANSWER, PARAPHRASE, FloatArray, TextEvidence, mean_logprob
 from backends.metrics.card import FORGOTTEN_ROLES, MetricCard, TextMetric
-from backends.metrics.memorisation import mean_logprob
 from backends.study import Probe
 
 
@@ -25,9 +24,11 @@ def log_truth_ratio(true: FloatArray, wrong: Sequence[FloatArray]) -> float:
 
     Source: TOFU (Maini et al. 2024), eq. 1, with open-unlearning's geometric mean; without its 1e-10.
     """
-    if not wrong:
-        return math.nan
-    return sum(mean_logprob(each) for each in wrong) / len(wrong) - mean_logprob(true)
+    return _log_ratio(mean_logprob(true), [mean_logprob(each) for each in wrong])
+
+
+def _log_ratio(true: float, wrong: Sequence[float]) -> float:
+    return sum(wrong) / len(wrong) - true if wrong else math.nan
 
 
 def closer_to_one(log_ratio: float) -> float:
@@ -51,11 +52,11 @@ def log_ratio_of(evidence: TextEvidence) -> float:
     """Log r of one probe's evidence; NaN where it has no true or no wrong answer."""
     true = evidence.scores.get(PARAPHRASE, evidence.scores.get(ANSWER))
     wrong = _named(evidence, "perturbed:") or _named(evidence, "option:")
-    return math.nan if true is None else log_truth_ratio(true.logprobs, wrong)
+    return math.nan if true is None else _log_ratio(true.mean_logprob, wrong)
 
 
-def _named(evidence: TextEvidence, prefix: str) -> list[FloatArray]:
-    return [scores.logprobs for name, scores in evidence.scores.items() if name.startswith(prefix)]
+def _named(evidence: TextEvidence, prefix: str) -> list[float]:
+    return [scores.mean_logprob for name, scores in evidence.scores.items() if name.startswith(prefix)]
 
 
 def _truth_ratio(probe: Probe, evidence: TextEvidence) -> float:

@@ -98,8 +98,15 @@ class ModelSpec:
         return self.inference.said or bool(self.embeddings)
 
 
+class _Digested:
+    """Has a place for a digest, which is no field: neither copied, compared nor written anywhere."""
+
+    __slots__ = ("_digest",)
+    _digest: str
+
+
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(_Digested):
     """One prompt with its role and its reference answers (text), or its concepts (image).
 
     Attributes:
@@ -144,7 +151,17 @@ class Probe:
         return self.prompt or self.answer
 
     def digest(self) -> str:
-        """Identity of everything in the row that can change evidence (not its id, tags, role or accepted answers)."""
+        """Identity of everything in the row that can change evidence (not its id, tags, role or accepted answers).
+
+        Made once for each probe: thousands of probes are looked up for every model, by every page.
+        """
+        try:
+            return self._digest
+        except AttributeError:
+            object.__setattr__(self, "_digest", self._made_digest())
+            return self._digest
+
+    def _made_digest(self) -> str:
         return _digest(
             [
                 *(self.prompt, self.answer, self.paraphrased_prompt, self.paraphrased_answer),
@@ -394,6 +411,7 @@ class Study:
         features: networks that look at pictures beside the judges.
         date: the date that chat templates print ("2025-01-31"); "" is the template's own date, or
             2024-07-26, never today's.
+        holdout_answers: write answers to holdout probes, too; membership attacks need only their scores.
     """
 
     name: str
@@ -411,6 +429,7 @@ class Study:
     denoising: Denoising | None = None
     features: Features = Features()
     date: str = ""
+    holdout_answers: bool = False
 
     @property
     def original(self) -> ModelSpec:

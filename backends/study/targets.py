@@ -79,7 +79,7 @@ def _parts(probe_set: ProbeSet, target: Mapping[str, str]) -> list[ProbeSet]:
     roles: dict[Role, list[Probe]] = {}
     for probe in probe_set.probes:
         role = role_under(probe, target)
-        roles.setdefault(role, []).append(replace(probe, role=role))
+        roles.setdefault(role, []).append(probe if role == probe.role else replace(probe, role=role))
     return [
         replace(
             probe_set,

@@ -34,6 +34,9 @@ C = TypeVar("C", bound="Column")
 Values = dict[str, NDArray[np.float64]]
 """role/metric -> one value for each probe of the role, in the order of `role_probes`; NaN if there is none."""
 
+STAMP_PREFIX = "stamp/"
+"""Of the keys under which stamps of evidence are kept."""
+
 LOG_TRUTH_RATIO = "forget/log_truth_ratio"
 """Kept beside the metrics for forget quality; no metric of its own."""
 
@@ -68,8 +71,26 @@ def contexts_of(
 
 
 def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Iterable[str]) -> dict[str, str]:
-    """Model name -> stamp of its evidence on these probes; "" where it has none."""
+    """Model name -> stamp of its evidence on these probes; "" where it has none.
+
+    A stamp looks at every probe, so it is kept for as long as nothing is new in the model's contexts.
+    """
     wanted = set(digests)
+    states = store.states([context.key for several in contexts.values() for context in several])
+    asked = keys.digest(sorted(wanted))
+    kept_as = {
+        name: STAMP_PREFIX + keys.digest([asked, [[each.key, states[each.key]] for each in several]])
+        for name, several in contexts.items()
+    }
+    kept = store.memos(list(kept_as.values()))
+    unknown = {name: several for name, several in contexts.items() if kept_as[name] not in kept}
+    made = _stamps(store, unknown, wanted)
+    if made:
+        store.put_memos({kept_as[name]: stamp.encode() for name, stamp in made.items()})
+    return {name: made[name] if name in made else kept[kept_as[name]].decode() for name in contexts}
+
+
+def _stamps(store: Store, contexts: Mapping[str, Sequence[Context]], wanted: set[str]) -> dict[str, str]:
     cells = store.stamps([context.key for several in contexts.values() for context in several])
     result: dict[str, str] = {}
     for name, several in contexts.items():
@@ -81,25 +102,56 @@ def stamps(store: Store, contexts: Mapping[str, Sequence[Context]], digests: Ite
     return result
 
 
-def model_values(study: Study, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a study asks each of its models, made once for all of them.
+
+    Attributes:
+        study: as it is to the model.
+        columns: what is kept of a model.
+        said: probes, concepts and protocol, as keys take them.
+    """
+
+    study: Study
+    columns: Sequence[Column]
+    said: tuple[keys.Said, ...]
+
+    @classmethod
+    def of(cls, study: Study) -> Asked:
+        """Of a study as it is to a model."""
+        rows = [
+            [
+                role,
+                probe.id,
+                probe.digest(),
+                probe.key_fact,
+                *([list(probe.accepted)] if probe.accepted else []),
+            ]
+            for role, probes in role_probes(study).items()
+            for probe in probes
+        ]
+        columns = image_columns(study) if study.modality == "image" else text_columns(study)
+        said = (rows, sorted(study.forget_concepts.items()), study.protocol)
+        return cls(study, columns, tuple(map(keys.Said.of, said)))
+
+    def made_of(self, stamp: str) -> list[object]:
+        """What the values of a model are made of whose evidence has this stamp."""
+        return [stamp, *self.said]
+
+
+def model_values(asked: Asked, store: Store, spec: ModelSpec, numerics: str, stamp: str) -> Values:
     """Per-probe values of one model for this stamp: those that are kept, and the others computed and kept too.
 
     Only metrics that nothing is kept of are computed: new ones, and those whose definition has another version.
     """
-    rows = [
-        [role, probe.id, probe.digest(), probe.key_fact, *([list(probe.accepted)] if probe.accepted else [])]
-        for role, probes in role_probes(study).items()
-        for probe in probes
-    ]
-    made_of = [stamp, rows, sorted(study.forget_concepts.items()), study.protocol]
+    made_of, study = asked.made_of(stamp), asked.study
     if study.modality == "image":
         values = _completed(
-            store, made_of, image_columns(study), partial(_image_values, study, store, spec, numerics)
+            store, made_of, asked.columns, partial(_image_values, study, store, spec, numerics)
         )
     else:
-        values = _completed(
-            store, made_of, text_columns(study), partial(_text_values, study, store, spec, numerics)
-        )
+        columns = [column for column in asked.columns if isinstance(column, TextColumn)]
+        values = _completed(store, made_of, columns, partial(_text_values, study, store, spec, numerics))
     return {key: row for key, row in values.items() if len(row)}
 
 

@@ -64,15 +64,20 @@ def read(store: Store, made_of: Sequence[object], columns: Iterable[_Column]) ->
 
     Args:
         store: the cache.
-        made_of: what the values were computed from.
+        made_of: what the values were computed from; `keys.Said` where it is in JSON already.
         columns: those that are of interest.
     """
-    payload = store.memo(_key(made_of))
+    payload = store.memo(key_of(made_of))
     if payload is None:
         return _of_one_version(store, made_of, columns)
     table = unpacked(payload)
-    rows = zip(*(table.column(name).to_pylist() for name in ("key", "version", "values")), strict=True)
-    return {key: KeptValues(version, np.array(values, np.float64)) for key, version, values in rows}
+    listed = table.column("values").combine_chunks()
+    values, ends = listed.values.to_numpy(), listed.offsets.to_numpy()
+    names, versions = (table.column(name).to_pylist() for name in ("key", "version"))
+    return {
+        key: KeptValues(version, values[ends[place] : ends[place + 1]])
+        for place, (key, version) in enumerate(zip(names, versions, strict=True))
+    }
 
 
 def write(store: Store, made_of: Sequence[object], kept: Mapping[str, KeptValues]) -> None:
@@ -81,12 +86,16 @@ def write(store: Store, made_of: Sequence[object], kept: Mapping[str, KeptValues
     Raises:
         StoreError: the store cannot be written.
     """
+    rows = [each.values for each in kept.values()]
+    ends = np.cumsum([0, *map(len, rows)])
     columns = {
         "key": pa.array(list(kept), pa.string()),
         "version": pa.array([each.version for each in kept.values()], pa.int64()),
-        "values": pa.array([each.values.tolist() for each in kept.values()], pa.list_(pa.float64())),
+        "values": pa.ListArray.from_arrays(
+            pa.array(ends, pa.int32()), pa.array(np.concatenate([np.zeros(0), *rows]), pa.float64())
+        ),
     }
-    store.put_memo(_key(made_of), packed(pa.table(columns)))
+    store.put_memo(key_of(made_of), packed(pa.table(columns)))
 
 
 def definitions() -> list[object] | int:
@@ -97,15 +106,16 @@ def definitions() -> list[object] | int:
     return [VALUES_VERSION, ROWS_VERSION, sorted(versions.items())]
 
 
-def _key(made_of: Sequence[object]) -> str:
-    return keys.digest(["columns", VALUES_VERSION, *made_of])
+def key_of(made_of: Sequence[object]) -> str:
+    """Under which key everything is kept that was made of this."""
+    return keys.digest_of(["columns", VALUES_VERSION, *made_of])
 
 
 def _of_one_version(
     store: Store, made_of: Sequence[object], columns: Iterable[_Column]
 ) -> dict[str, KeptValues]:
     """What was kept while one version stood for all definitions: columns without any value were left out then."""
-    payload = store.memo(keys.digest(["values", ONE_VERSION, *made_of])) if VALUES_VERSION == 1 else None
+    payload = store.memo(keys.digest_of(["values", ONE_VERSION, *made_of])) if VALUES_VERSION == 1 else None
     if payload is None:
         return {}
     table = unpacked(payload)

@@ -7,8 +7,9 @@ the kept numbers back in milliseconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from types import MappingProxyType
 
 import numpy as np
@@ -16,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from backends.checkpoints.resolved import ResolvedModels
-from backends.metrics import DRAFT, METRICS, ImageMetric
+from backends.metrics import METRICS, ImageMetric
 from backends.metrics.key import MetricKey
 from backends.study import Study
 from backends.study.targets import has_targets, targeted, with_some_target
@@ -24,19 +25,17 @@ from cache.analysis import derive, kept_values
 from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
-from cache.analysis.probe_draws import bounds_of, subject_groups
+from cache.analysis.model_rows import baselines_of, is_metric, model_rows, rows_of
+from cache.analysis.model_values import ModelValues, drafts
 from cache.analysis.resampling import RESAMPLES, Groups
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
     Baselines,
-    ModelRows,
+    Measurement,
     Replicates,
     Row,
-    baselines,
     lost_parts,
-    mean_replicates,
-    mean_rows,
     utility_parts,
 )
 from cache.store import Store, denoising, features, keys
@@ -64,10 +63,9 @@ class Scoreboard:
     numerics: str
     utility_parts: tuple[str, ...]
     _study: Study
-    _store: Store
-    _stamps: Mapping[str, str]
-    _drawn: dict[str, dict[str, Replicates]] = field(default_factory=dict)
-    _groups: dict[str, Mapping[str, Groups]] = field(default_factory=dict)
+    _models: ModelValues
+    _drawn: dict[str, _Drawn] = field(default_factory=dict)
+    _against: list[Baselines] = field(default_factory=list)
 
     def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
         """Values of one metric ("forget/probability") by probe id; empty where the model has none.
@@ -90,15 +88,13 @@ class Scoreboard:
         Returns:
             Shape (models, 1 + RESAMPLES): the value, then its bootstrap replicates; NaN where it is not known.
         """
-        role = MetricKey.parse(key).role
         found = np.full((len(models), 1 + RESAMPLES), np.nan)
         for place, model in enumerate(models):
             values = self._values(model, under)
             if key in values:
-                groups = self._subjects(under or model)
-                found[place] = mean_replicates(values[key], role, bounds_of(key), groups)
+                found[place] = self._models.mean(model, key, under)
             elif values:
-                found[place] = _filled(self._whole(model).get(key, np.full(1, np.nan)))
+                found[place] = _filled(self._whole(model, key))
         return found
 
     def units(self, models: Sequence[str], key: str) -> Replicates:
@@ -118,7 +114,7 @@ class Scoreboard:
         rows = self.frame[self.frame["model"] == name].set_index("key")["value"]
         if not has_targets(self._study):
             return rows
-        keys = [key for key in self._values(name, under=model) if _is_metric(key)]
+        keys = [key for key in self._values(name, under=model) if is_metric(key)]
         told = pd.Series({key: self.drawn([name], key, under=model)[0, 0] for key in keys}, dtype=float)
         whole = rows[
             [not isinstance(METRICS.get(MetricKey.parse(key).name), ImageMetric) for key in rows.index]
@@ -130,31 +126,17 @@ class Scoreboard:
         study = targeted(self._study, model)
         return lost_parts(study, self._values(model), self.utility_parts, below)
 
-    def _whole(self, model: str) -> dict[str, Replicates]:
-        """Metrics of a whole model, drawn: computed once for each model."""
+    def _whole(self, model: str, key: str) -> Replicates:
+        """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:
-            against = self._yardstick()
-            groups = self._subjects(model)
-            rows = ModelRows(self._study, self._values(model), self.utility_parts, against, groups)
-            self._drawn[model] = {each.key: each.drawn for each in rows.measured()}
-        return self._drawn[model]
+            rows = rows_of(self._study, self._models, model, self.utility_parts, self._yardstick())
+            self._drawn[model] = _Drawn(rows.measured())
+        return self._drawn[model].of(key)
 
     def _yardstick(self) -> Baselines:
-        retained = self._study.retained
-        return baselines(
-            self._study,
-            self.utility_parts,
-            self._values(self._study.original.name),
-            self._values(retained.name) if retained is not None else {},
-            self._subjects(self._study.original.name),
-        )
-
-    def _subjects(self, model: str) -> Mapping[str, Groups]:
-        """Probes of one subject by role, as roles are to a model."""
-        under = model if has_targets(self._study) else ""
-        if under not in self._groups:
-            self._groups[under] = subject_groups(targeted(self._study, model))
-        return self._groups[under]
+        if not self._against:
+            self._against.append(baselines_of(self._study, self._models, self.utility_parts))
+        return self._against[0]
 
     def most_changed(self, model: str, key: str, count: int = 5) -> pd.DataFrame:
         """The probes whose value moved most from the original's: columns probe, prompt, original, value, change."""
@@ -170,11 +152,27 @@ class Scoreboard:
         return frame.loc[order].head(count).reset_index(drop=True)
 
     def _values(self, model: str, under: str = "") -> Values:
-        stamp = self._stamps.get(model, "")
-        if not stamp:
-            return {}
-        study = targeted(self._study, under or model)
-        return derive.model_values(study, self._store, study.model(model), self.numerics, stamp)
+        return self._models.of(model, under)
+
+    def _subjects(self, model: str) -> Mapping[str, Groups]:
+        """Probes of one subject by role, as roles are to a model."""
+        return self._models.groups(model)
+
+
+class _Drawn:
+    """Drawn metrics of one whole model by key, computed one after another until the one that is asked for."""
+
+    def __init__(self, measured: Iterator[Measurement]) -> None:
+        self._left = measured
+        self._known: dict[str, Replicates] = {}
+        self._lock = Lock()
+
+    def of(self, key: str) -> Replicates:
+        """One metric; one NaN where it is not defined."""
+        with self._lock:
+            while key not in self._known and (each := next(self._left, None)) is not None:
+                self._known[each.key] = each.drawn
+        return self._known.get(key, np.full(1, np.nan))
 
 
 def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None) -> Scoreboard:
@@ -187,39 +185,45 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
         store: the cache.
         models: the study's, where they were looked at for the work that asks; None looks at them now.
     """
-    numerics, stamps = _evidence(study, store, models)
+    of_models = _values(study, store, models)
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
+    stamps = dict(of_models.stamps)
     key = keys.digest(["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts])
     kept = store.memo(key)
     if kept is None:
-        known = [spec for spec in study.models if stamps.get(spec.name)]
-        values = {
-            s.name: derive.model_values(targeted(study, s.name), store, s, numerics, stamps[s.name])
-            for s in known
-        }
+        rows = model_rows(study, store, of_models, parts, [spec.name for spec in study.models])
         more = {s.name: denoising_rows(study, store, s.name) for s in study.models}
-        frame = _frame(study, values, parts, shares, more)
-        if not _drafts():
+        frame = _frame(study, rows, shares, more)
+        if not drafts():
             store.put_memo(key, _pack(frame, parts))
     else:
         frame, parts = _unpack(kept)
-    if not _drafts():
+    if not drafts():
         note_newest(study, store, key)
-    return Scoreboard(frame, numerics, parts, study, store, MappingProxyType(stamps))
+    return Scoreboard(frame, of_models.numerics, parts, study, of_models)
 
 
-def _drafts() -> bool:
-    """Whether a metric is being tried out: a scoreboard with it is not kept."""
-    return any(metric.version == DRAFT for metric in METRICS.values())
+def keep_numbers(study: Study, store: Store, name: str, models: ResolvedModels | None = None) -> None:
+    """Derive what the evidence of one model gives by now, so that a scoreboard finds it kept; `models` as there.
+
+    Raises:
+        StoreError: the store cannot be written.
+    """
+    model_rows(study, store, _values(study, store, models), utility_parts(with_some_target(study)), [name])
 
 
 def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
     """The newest numbers of a study whose file is not at hand, or None where they are damaged."""
     kept = store.memo(known.memo)
     return None if kept is None else _unpack(kept)[0]
+
+
+def _values(study: Study, store: Store, models: ResolvedModels | None) -> ModelValues:
+    numerics, stamps = _evidence(study, store, models)
+    return ModelValues(study, store, numerics, MappingProxyType(stamps))
 
 
 def _evidence(study: Study, store: Store, models: ResolvedModels | None) -> tuple[str, dict[str, str]]:
@@ -245,7 +249,7 @@ def _described(study: Study) -> list[object]:
         for spec in study.models
     ]
     probes = [
-        [probe_set.role, probe.id, probe.digest(), probe.key_fact]
+        [probe_set.role, probe.id, probe.digest(), probe.key_fact, probe.subject]
         for probe_set in study.probe_sets
         for probe in probe_set.probes
     ]
@@ -265,26 +269,16 @@ def _whole(study: Study, store: Store) -> dict[str, dict[str, float]]:
 
 def _frame(
     study: Study,
-    values: Mapping[str, Values],
-    parts: tuple[str, ...],
+    known: Mapping[str, list[Row]],
     shares: Mapping[str, Mapping[str, float]],
     more: Mapping[str, list[Row]],
 ) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
-    original = values.get(study.original.name, {})
-    retained = values.get(study.retained.name, {}) if study.retained is not None else {}
-    groups = subject_groups(targeted(study, study.original.name))
-    against = baselines(study, parts, original, retained, groups)
     for spec in study.models:
-        if spec.name not in values:
+        if spec.name not in known:
             continue
-        held = values[spec.name]
         head = (spec.name, spec.part, spec.method, spec.step)
-        if has_targets(study):
-            groups = subject_groups(targeted(study, spec.name))
-        means = {key: row for key, row in held.items() if _is_metric(key)}
-        rows += [(*head, *row) for row in mean_rows(means, groups)]
-        rows += [(*head, *row) for row in ModelRows(study, held, parts, against, groups).rows()]
+        rows += [(*head, *row) for row in known[spec.name]]
         for metric, value in shares.get(spec.name, {}).items():
             rows.append((*head, metric, "all", str(MetricKey("all", metric)), value, np.nan, np.nan, 1))
         rows += [(*head, *row) for row in more.get(spec.name, [])]
@@ -297,10 +291,6 @@ def _filled(drawn: Replicates) -> Replicates:
     if len(drawn) < 2:
         return np.append(drawn[:1], np.full(RESAMPLES, np.nan))
     return np.append(drawn[:1], np.resize(drawn[1:], RESAMPLES))
-
-
-def _is_metric(key: str) -> bool:
-    return MetricKey.parse(key).name in METRICS
 
 
 def _pack(frame: pd.DataFrame, parts: tuple[str, ...]) -> bytes:

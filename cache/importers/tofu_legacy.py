@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import hmean
 
 from backends.files.plain import storable, without_compression
 from backends.metrics.key import MetricKey
@@ -108,6 +107,8 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> ImportFinding
         frames.append(_examples(held, part or role, role, renamed))
     known = {key: value for key, value in metrics.items() if not math.isnan(value.value)}
     if len(parts) == 9:
+        from scipy.stats import hmean  # half a second, which pages that read no such file do not spend
+
         known["all/model_utility"] = MetricNumber(float(hmean(parts)) if min(parts) > 0 else 0.0)
     if not known:
         raise UnreadableFile("holds none of TOFU's four evaluations")

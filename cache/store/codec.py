@@ -7,9 +7,10 @@ Strings that repeat (token pieces) are kept once in each cell. Knows nothing of 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,29 @@ from numpy.typing import NDArray
 from backends.evidence import Answer, ImageEvidence, Judgement, TextEvidence, TokenScores
 
 _TOKEN_COLUMNS = ("token_ids", "logprobs", "ranks", "argmax_ids", "mean", "variance", "entropy")
+_ANSWER_COLUMNS = ("texts", "n_tokens", "finishes", "seeds", "seconds")
 _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # cells are small: threads cost more than they save
+TextPart = Literal["", "scores", "answers", "gradients"]
+"""Part of the evidence of a probe; "" is all of it."""
+_COLUMNS_OF: Mapping[TextPart, frozenset[str]] = MappingProxyType(
+    {
+        "": frozenset(),
+        "scores": frozenset(
+            (
+                *_TOKEN_COLUMNS,
+                "names",
+                "lengths",
+                "widths",
+                "end_logprobs",
+                "pieces",
+                "top_pieces",
+                "top_logprobs",
+            )
+        ),
+        "answers": frozenset(_ANSWER_COLUMNS),
+        "gradients": frozenset(("gradient_norms",)),
+    }
+)
 _TYPES = {"token_ids": np.int32, "ranks": np.int32, "argmax_ids": np.int32}
 
 
@@ -59,23 +82,34 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
     return _write(columns | _answer_columns(rows))
 
 
-def decode_text(payload: bytes, wanted: Sequence[int], *, pieces: bool = True) -> list[TextEvidence]:
+def decode_text(
+    payload: bytes, wanted: Sequence[int], *, pieces: bool = True, only: TextPart = ""
+) -> list[TextEvidence]:
     """The wanted rows of a cell.
 
     Args:
         payload: bytes of `encode_text`.
         wanted: positions of probes in the cell.
-        pieces: False leaves out tokens as text and the rivals, which metrics do not need.
+        pieces: False leaves out tokens as text and the rivals, which most metrics do not need.
+        only: the part that is looked at; the others are as if nobody had asked for them, and are not unpacked.
 
     Raises:
         DamagedCell: the payload cannot be read.
     """
-    batch = _read(payload)
+    batch = _read(payload, _COLUMNS_OF[only])
     try:
-        reader = _ScoreReader(batch, pieces)
+        reader = _ScoreReader(batch, pieces) if only in ("", "scores") else None
+        answers = _AnswerReader(batch) if only in ("", "answers") else None
         has_norms = "gradient_norms" in batch.schema.names
         norms = batch.column("gradient_norms").to_numpy() if has_norms else np.full(batch.num_rows, np.nan)
-        return [TextEvidence(reader.scores(row), _answers(batch, row), float(norms[row])) for row in wanted]
+        return [
+            TextEvidence(
+                {} if reader is None else reader.scores(row),
+                () if answers is None else answers.answers(row),
+                float(norms[row]),
+            )
+            for row in wanted
+        ]
     except (KeyError, IndexError, ValueError) as error:
         raise DamagedCell(str(error)) from error
 
@@ -142,62 +176,63 @@ class _ListColumn(NamedTuple):
     offsets: NDArray[np.int32]
     values: NDArray[Any]
 
-    def row(self, index: int) -> NDArray[Any]:
-        return self.values[self.offsets[index] : self.offsets[index + 1]]
-
 
 class _ScoreReader:
     """Token scores of single rows out of the flat columns of a cell."""
 
     def __init__(self, batch: Any, pieces: bool) -> None:
-        self._columns = {
-            name: _column(batch, name)
-            for name in (*_TOKEN_COLUMNS, "lengths", "widths")
-            if name in batch.schema.names
-        }
-        self._columns |= {name: _column(batch, name) for name in ("names", "end_logprobs")}
-        self._pieces = pieces
+        names, lengths, widths = (_column(batch, name) for name in ("names", "lengths", "widths"))
+        self._first: list[int] = names.offsets.tolist()  # entry of each row
+        self._names: list[str] = names.values.tolist()
+        self._ends: list[float] = _column(batch, "end_logprobs").values.tolist()
+        self._widths: list[int] = widths.values.tolist()
+        tokens = np.concatenate([[0], np.cumsum(lengths.values)])
+        rivals = np.concatenate([[0], np.cumsum(lengths.values * widths.values)])
+        self._tokens: list[int] = tokens.tolist()  # first token of each entry
+        self._rivals: list[int] = rivals.tolist()
+        columns = {name: _column(batch, name) for name in _TOKEN_COLUMNS if name in batch.schema.names}
+        for column in columns.values():
+            if not np.array_equal(column.offsets, tokens[names.offsets]):
+                raise ValueError("lengths and token columns do not agree")
+        self._columns = {name: column.values for name, column in columns.items()}
+        self._columns.setdefault("entropy", -self._columns["mean"])
+        self._none = np.zeros((int(lengths.values.max(initial=0)), 0), np.float32)
+        self._texts: list[str] | None = None
         if pieces:
-            self._columns |= {name: _column(batch, name) for name in ("pieces", "top_pieces", "top_logprobs")}
+            self._texts = _column(batch, "pieces").values.tolist()
+            self._rival_texts = _column(batch, "top_pieces").values.tolist()
+            self._rival_logprobs = _column(batch, "top_logprobs").values
 
     def scores(self, row: int) -> dict[str, TokenScores]:
-        cells = {name: column.row(row) for name, column in self._columns.items()}
-        result: dict[str, TokenScores] = {}
-        token = rival = 0
-        for entry, name in enumerate(cells["names"]):
-            n, k = int(cells["lengths"][entry]), int(cells["widths"][entry])
-            end, rival_end = token + n, rival + n * k
-            result[name] = self._entry(cells, entry, slice(token, end), slice(rival, rival_end), k)
-            token, rival = end, rival_end
-        return result
+        return {
+            self._names[entry]: self._entry(entry) for entry in range(self._first[row], self._first[row + 1])
+        }
 
-    def _entry(
-        self, cells: dict[str, NDArray[Any]], entry: int, tokens: slice, alternatives: slice, k: int
-    ) -> TokenScores:
-        mean = cells["mean"][tokens]
-        n = len(mean)
+    def _entry(self, entry: int) -> TokenScores:
+        start, end = self._tokens[entry], self._tokens[entry + 1]
         pieces: tuple[str, ...] = ()
-        top_pieces: tuple[tuple[str, ...], ...] = ()
-        top_logprobs = np.zeros((n, 0), np.float32)
-        if self._pieces:
-            pieces = tuple(cells["pieces"][tokens].tolist())
-            top_logprobs = cells["top_logprobs"][alternatives].reshape(n, k)
-            if k:
-                top_pieces = tuple(
-                    tuple(row) for row in cells["top_pieces"][alternatives].reshape(n, k).tolist()
-                )
+        rivals: tuple[tuple[str, ...], ...] = ()
+        rival_logprobs = self._none[: end - start]
+        if self._texts is not None:
+            pieces = tuple(self._texts[start:end])
+            if width := self._widths[entry]:
+                first, last = self._rivals[entry], self._rivals[entry + 1]
+                rival_logprobs = self._rival_logprobs[first:last].reshape(end - start, width)
+                texts = self._rival_texts[first:last]
+                rivals = tuple(tuple(texts[at : at + width]) for at in range(0, len(texts), width))
+        columns = self._columns
         return TokenScores(
-            token_ids=cells["token_ids"][tokens],
-            pieces=pieces,
-            logprobs=cells["logprobs"][tokens],
-            ranks=cells["ranks"][tokens],
-            argmax_ids=cells["argmax_ids"][tokens],
-            mean=mean,
-            variance=cells["variance"][tokens],
-            entropy=cells["entropy"][tokens] if "entropy" in cells else -mean,
-            top_pieces=top_pieces,
-            top_logprobs=top_logprobs,
-            end_logprob=float(cells["end_logprobs"][entry]),
+            columns["token_ids"][start:end],
+            pieces,
+            columns["logprobs"][start:end],
+            columns["ranks"][start:end],
+            columns["argmax_ids"][start:end],
+            columns["mean"][start:end],
+            columns["variance"][start:end],
+            columns["entropy"][start:end],
+            rivals,
+            rival_logprobs,
+            self._ends[entry],
         )
 
 
@@ -213,11 +248,17 @@ def _answer_columns(rows: Sequence[TextEvidence]) -> dict[str, Any]:
     }
 
 
-def _answers(batch: Any, row: int) -> tuple[Answer, ...]:
-    parts = [
-        batch.column(name)[row].as_py() for name in ("texts", "n_tokens", "finishes", "seeds", "seconds")
-    ]
-    return tuple(Answer(*values) for values in zip(*parts, strict=True))
+class _AnswerReader:
+    """Answers of single rows; the columns of a cell of scores are empty."""
+
+    def __init__(self, batch: Any) -> None:
+        columns = [batch.column(name) for name in _ANSWER_COLUMNS]
+        self._first: list[int] = columns[0].offsets.to_pylist()
+        rows = zip(*(column.values.to_pylist() for column in columns), strict=True)
+        self._flat = [Answer(*row) for row in rows]
+
+    def answers(self, row: int) -> tuple[Answer, ...]:
+        return tuple(self._flat[self._first[row] : self._first[row + 1]])
 
 
 def _image(batch: Any, row: int) -> ImageEvidence:
@@ -324,8 +365,15 @@ def _checked(payload: bytes, wanted: Sequence[int]) -> Any:
     return batch
 
 
-def _read(payload: bytes) -> Any:
+def _read(payload: bytes, columns: frozenset[str] = frozenset()) -> Any:
+    """The batch of a cell, or only these of its columns."""
     try:
-        return pa.ipc.open_stream(payload, options=_ONE_THREAD).read_next_batch()
+        options = _ONE_THREAD
+        if columns:
+            names = pa.ipc.read_schema(pa.py_buffer(payload)).names
+            places = [place for place, name in enumerate(names) if name in columns]
+            # Without any the reader would take all of them; one is enough to count the rows.
+            options = pa.ipc.IpcReadOptions(use_threads=False, included_fields=places or [0])
+        return pa.ipc.open_stream(payload, options=options).read_next_batch()
     except (pa.ArrowInvalid, OSError, StopIteration) as error:
         raise DamagedCell(str(error)) from error

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
+from cache.store.codec import TextPart
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 
@@ -41,6 +42,9 @@ class Database(Protocol):
 
     def set_schema_version(self, connection: Connection, version: int) -> None:
         """Say that the tables are of this version now, within the connection's transaction."""
+
+    def changes(self) -> tuple[int, int]:
+        """Another pair after every transaction that was committed, by any process; asked in microseconds."""
 
     def faults(self) -> list[str]:
         """What the database finds wrong with its pages and indices, a line each; empty where all is well."""
@@ -78,8 +82,11 @@ class Store(Protocol):
     def register(self, context: Context) -> str:
         """Remember what a context's key stands for, before evidence is put under it; returns the key."""
 
-    def contexts(self) -> list[Context]:
-        """All contexts that were registered, oldest first; a damaged one is left out until it is registered again."""
+    def contexts(self, kind: str = "", fingerprint: str = "") -> list[Context]:
+        """All contexts that were registered, oldest first; a damaged one is left out until it is registered again.
+
+        Of one kind and of one model's weights where these are given.
+        """
 
     # Evidence
 
@@ -107,8 +114,10 @@ class Store(Protocol):
             StoreError: the store cannot be written.
         """
 
-    def text(self, context: str, digests: Sequence[str], *, pieces: bool = True) -> dict[str, TextEvidence]:
-        """Text evidence that is there, by digest. `pieces=False` leaves out what only pages need, and is quicker."""
+    def text(
+        self, context: str, digests: Sequence[str], *, pieces: bool = True, only: TextPart = ""
+    ) -> dict[str, TextEvidence]:
+        """Text evidence that is there, by digest. `pieces` and `only` leave out parts, which is quicker (`codec`)."""
 
     def images(self, context: str, digests: Sequence[str]) -> dict[str, ImageEvidence]:
         """Image evidence that is there and whose file is intact, by digest."""
@@ -118,6 +127,12 @@ class Store(Protocol):
 
     def stamps(self, contexts: Sequence[str]) -> dict[str, dict[str, str]]:
         """For each context, digest -> checksum of the cell that holds it: changes when the evidence does."""
+
+    def states(self, contexts: Sequence[str]) -> dict[str, str]:
+        """For each context something that changes whenever its `stamps` do, and is read without looking at each probe.
+
+        "" where it has no evidence. Says what is in the cells, so equal states of two stores are equal evidence.
+        """
 
     def damaged(self) -> int:
         """Pieces of evidence and runs that were found damaged and have not been computed again since."""
@@ -159,11 +174,17 @@ class Store(Protocol):
     def memo(self, key: str) -> bytes | None:
         """Derived numbers that were kept under this key; None where none or damaged."""
 
+    def memos(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The same of several keys, those that are kept."""
+
     def memo_keys(self, prefix: str) -> list[str]:
         """Keys of derived numbers that begin so, in order."""
 
     def put_memo(self, key: str, payload: bytes) -> None:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
+
+    def put_memos(self, memos: Mapping[str, bytes]) -> None:
+        """The same for several keys, in one transaction."""
 
     def version(self) -> int:
         """A number that grows whenever evidence or runs were written, by any process."""

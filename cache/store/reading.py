@@ -22,6 +22,7 @@ from backends.evidence import ImageEvidence, TextEvidence
 from backends.files.remembered import remembered
 from backends.study import NUDENET, Decoding, JudgeSpec, ModelSpec, Probe, ProtocolName, Sampling, Study
 from cache.store import keys
+from cache.store.codec import TextPart
 from cache.store.identities import rendering_of
 from cache.store.interface import Store
 from cache.store.keys import CODE_VERSION, IMAGE_PROTOCOL, Context, Kind, SeedSetting, text_protocol
@@ -164,18 +165,18 @@ def evidence_for(
     decoding = decoding or study.decoding
     digests = [probe.digest() for probe in probes]
     scored = _of(numerics, score_contexts(store, model_identity, study.protocol, study.date))
-    scores = _first_text(store, scored, digests, pieces)
+    scores = _first_text(store, scored, digests, "scores", pieces)
     answers = [
         _first_text(
             store,
             _of(numerics, answer_contexts(store, model_identity, decoding, seed, study.protocol, study.date)),
             digests,
-            pieces,
+            "answers",
         )
         for seed in keys.decoding_seeds(decoding)
     ]
     normed = _of(numerics, gradient_contexts(store, model_identity, study.protocol, study.date))
-    norms = _first_text(store, normed, digests, pieces=False)
+    norms = _first_text(store, normed, digests, "gradients")
     merged: dict[str, TextEvidence] = {}
     for probe, digest in zip(probes, digests, strict=True):
         written = [each[digest] for each in answers if digest in each]
@@ -205,7 +206,7 @@ def answers_for(
             store,
             answer_contexts(store, model_identity, study.decoding, seed, study.protocol, study.date),
             digests,
-            pieces=False,
+            "answers",
         )
         for seed in keys.decoding_seeds(study.decoding)
     ]
@@ -256,13 +257,13 @@ def _of(numerics: str | None, contexts: Sequence[Context]) -> list[Context]:
 
 
 def _first_text(
-    store: Store, contexts: Iterable[Context], digests: Sequence[str], pieces: bool
+    store: Store, contexts: Iterable[Context], digests: Sequence[str], only: TextPart, pieces: bool = False
 ) -> dict[str, TextEvidence]:
     result: dict[str, TextEvidence] = {}
     for context in contexts:
         wanted = [digest for digest in digests if digest not in result]
         if wanted:
-            result |= store.text(context.key, wanted, pieces=pieces)
+            result |= store.text(context.key, wanted, pieces=pieces, only=only)
     return result
 
 
@@ -288,10 +289,8 @@ def _found(
     """Contexts of the current code that agree with all that is given, float32 before other arithmetic."""
     matching = [
         context
-        for context in store.contexts()
-        if context.kind == kind
-        and context.fingerprint == model.fingerprint
-        and (not model.tokenizer or context.tokenizer == model.tokenizer)
+        for context in store.contexts(kind, model.fingerprint)
+        if (not model.tokenizer or context.tokenizer == model.tokenizer)
         and protocol in (None, context.protocol)
         and context.code_version == CODE_VERSION[kind]
         and settings.items() <= json.loads(context.settings).items()

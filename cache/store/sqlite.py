@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert
@@ -36,6 +37,7 @@ class SqliteDatabase:
     def __init__(self, engine: Engine, path: Path) -> None:
         self._path = path
         self._engine = engine
+        self._watch = _Watch(path)
 
     @property
     def path(self) -> Path:
@@ -60,6 +62,13 @@ class SqliteDatabase:
                 yield connection
         except DatabaseError as error:
             raise explain(error, self._path, size) from error
+
+    def changes(self) -> tuple[int, int]:
+        """Another pair after every commit, of this process or another."""
+        try:
+            return self._watch.changes()
+        except sqlite3.DatabaseError as error:
+            raise explain_sqlite(error, self._path) from error
 
     def schema_version(self, connection: Connection) -> int:
         """Version of the tables that the file has."""
@@ -88,7 +97,34 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Give back all connections."""
+        self._watch.close()
         self._engine.dispose()
+
+
+class _Watch:
+    """A connection that never writes, so that SQLite tells it of every commit, of this process or another."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._opened = 0
+
+    def changes(self) -> tuple[int, int]:
+        """Which connection this is, and its number of changes: it says nothing about another connection's."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = sqlite3.connect(self._path, check_same_thread=False)
+                self._connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+                self._opened += 1
+            return self._opened, int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Give it back; the next question opens another."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def open_database(path: Path) -> SqliteDatabase:

@@ -19,12 +19,14 @@ from backends.errors import StoreError
 from backends.evidence import ImageEvidence, TextEvidence
 from cache.store import codec, schema
 from cache.store.cells import CONTEXT_FIELDS, grow_version, put_cell, put_context, replace_rows
+from cache.store.codec import TextPart
 from cache.store.image_files import ImageFiles
 from cache.store.interface import BrokenPage, Database, Store
 from cache.store.keys import Context
 from cache.store.runs import RunRecord
 
 Evidence = TypeVar("Evidence")
+Part = TypeVar("Part", int, str)
 _AT_ONCE = 500
 """Cells and contexts of one query; databases take no more than some thousand."""
 
@@ -46,7 +48,10 @@ class DatabaseStore(Store):
         self._contexts: dict[int, Context] = {}
         self._numbers: dict[str, int] = {}
         self._broken: set[int] = set()
-        self._lock = Lock()  # pages and the worker share one store; protects the three above
+        self._alike: dict[tuple[str, str], list[Context]] = {}  # kind and fingerprint -> contexts
+        self._seen: dict[str, tuple[int, int]] = {}  # what was read -> the database's changes before that
+        self._version = 0
+        self._lock = Lock()  # pages and the worker share one store; protects all above
 
     @property
     def path(self) -> Path:
@@ -74,25 +79,36 @@ class DatabaseStore(Store):
                 put_context(connection, context)
         return context.key
 
-    def contexts(self) -> list[Context]:
-        """All contexts that were registered, oldest first; a damaged one is left out until it is registered again."""
+    def contexts(self, kind: str = "", fingerprint: str = "") -> list[Context]:
+        """All contexts that were registered, or those of a kind and a model's weights, oldest first."""
+        with self._lock:
+            self._read_contexts()
+            if kind:
+                return list(self._alike.get((kind, fingerprint), ()))
+            return [self._contexts[number] for number in sorted(self._contexts)]
+
+    def _read_contexts(self) -> None:
+        changes = self._database.changes()
+        if self._seen.get("contexts") == changes:
+            return
         table = schema.contexts
         query = select(table.c.id, table.c.key, *(table.c[name] for name in CONTEXT_FIELDS))
-        with self._lock:
-            # Contexts are never changed or removed, so only those that came since the last call are read.
-            new = table.c.id > max(self._contexts, default=0)
-            with self.reading() as connection:
-                for number, key, *values in connection.execute(
-                    query.where(new | table.c.id.in_(self._broken))
-                ):
-                    context = Context(*values)
-                    if all(isinstance(value, str | int) for value in values) and context.key == key:
-                        self._contexts[number] = context
-                        self._numbers[context.key] = number
-                        self._broken.discard(number)
-                    else:
-                        self._broken.add(number)
-            return [self._contexts[number] for number in sorted(self._contexts)]
+        # Contexts are never changed or removed, so only those that came since the last call are read.
+        new = table.c.id > max(self._contexts, default=0)
+        with self.reading() as connection:
+            for number, key, *values in connection.execute(query.where(new | table.c.id.in_(self._broken))):
+                context = Context(*values)
+                if all(isinstance(value, str | int) for value in values) and context.key == key:
+                    self._contexts[number] = context
+                    self._numbers[context.key] = number
+                    self._broken.discard(number)
+                else:
+                    self._broken.add(number)
+        self._seen["contexts"] = changes
+        self._alike.clear()
+        for number in sorted(self._contexts):
+            context = self._contexts[number]
+            self._alike.setdefault((context.kind, context.fingerprint), []).append(context)
 
     # Evidence
 
@@ -126,10 +142,12 @@ class DatabaseStore(Store):
         }
         self._put(context, list(new), codec.encode_values(list(new.values())))
 
-    def text(self, context: str, digests: Sequence[str], *, pieces: bool = True) -> dict[str, TextEvidence]:
-        """Text evidence that is there, by digest. `pieces=False` leaves out what only pages need, and is quicker."""
+    def text(
+        self, context: str, digests: Sequence[str], *, pieces: bool = True, only: TextPart = ""
+    ) -> dict[str, TextEvidence]:
+        """Text evidence that is there, by digest. `pieces` and `only` leave out parts, which is quicker (`codec`)."""
         return self._get(
-            context, digests, lambda payload, rows: codec.decode_text(payload, rows, pieces=pieces)
+            context, digests, lambda payload, rows: codec.decode_text(payload, rows, pieces=pieces, only=only)
         )
 
     def images(self, context: str, digests: Sequence[str]) -> dict[str, ImageEvidence]:
@@ -199,6 +217,30 @@ class DatabaseStore(Store):
                 found[key][digest] = checksum
         return found
 
+    def states(self, contexts: Sequence[str]) -> dict[str, str]:
+        """For each context something that changes whenever its `stamps` do; "" where it has no evidence."""
+        index, cells = schema.evidence, schema.cells
+        numbers = {number: key for key in contexts if (number := self._number(key)) is not None}
+        digests = func.aggregate_strings(index.c.digest, " ").label("digests")
+        held = (
+            select(index.c.context, index.c.cell, digests)
+            .where(index.c.cell.not_in(_DAMAGED))
+            .group_by(index.c.context, index.c.cell)
+        )
+        parts: dict[str, list[str]] = {}
+        with self.reading() as connection:
+            for some in _parts(list(numbers)):
+                groups = held.where(index.c.context.in_(some)).subquery()
+                query = select(groups.c.context, groups.c.digests, cells.c.checksum).join_from(
+                    groups, cells, groups.c.cell == cells.c.id
+                )
+                for number, held_here, checksum in connection.execute(query):
+                    parts.setdefault(numbers[number], []).append(f"{checksum} {held_here}")
+        return {
+            key: codec.checksum("\n".join(sorted(parts[key])).encode()) if key in parts else ""
+            for key in contexts
+        }
+
     def damaged(self) -> int:
         """Pieces of evidence and runs that were found damaged and have not been computed again since."""
         index = schema.evidence
@@ -232,10 +274,19 @@ class DatabaseStore(Store):
 
     def memo(self, key: str) -> bytes | None:
         """Derived numbers that were kept under this key; None where none or damaged."""
-        query = select(schema.memos.c.checksum, schema.memos.c.payload).where(schema.memos.c.key == key)
+        return self.memos([key]).get(key)
+
+    def memos(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The same of several keys, those that are kept."""
+        table = schema.memos.c
+        query = select(table.key, table.checksum, table.payload)
+        result: dict[str, bytes] = {}
         with self.reading() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None or codec.checksum(row.payload) != row.checksum else bytes(row.payload)
+            for some in _parts(keys):
+                for key, checksum, payload in connection.execute(query.where(table.key.in_(some))):
+                    if codec.checksum(payload) == checksum:
+                        result[key] = bytes(payload)
+        return result
 
     def memo_keys(self, prefix: str) -> list[str]:
         """Keys of derived numbers that begin so, in order."""
@@ -247,16 +298,29 @@ class DatabaseStore(Store):
 
     def put_memo(self, key: str, payload: bytes) -> None:
         """Keep derived numbers. Does not change `version`: nothing new became known."""
-        row = {"key": key, "checksum": codec.checksum(payload), "payload": payload}
-        with self.writing(news=False, size=len(payload)) as connection:
-            replace_rows(connection, schema.memos, [row])
+        self.put_memos({key: payload})
+
+    def put_memos(self, memos: Mapping[str, bytes]) -> None:
+        """The same for several keys, in one transaction."""
+        rows = [
+            {"key": key, "checksum": codec.checksum(payload), "payload": payload}
+            for key, payload in memos.items()
+        ]
+        with self.writing(news=False, size=sum(map(len, memos.values()))) as connection:
+            replace_rows(connection, schema.memos, rows)
 
     def version(self) -> int:
         """A number that grows whenever evidence or runs were written, by any process."""
-        with self.reading() as connection:
-            query = select(schema.meta.c.value).where(schema.meta.c.key == "version")
-            value = connection.execute(query).scalar_one_or_none()
-        return int(value) if value is not None and str(value).isdecimal() else 0  # the next write mends it
+        with self._lock:
+            changes = self._database.changes()
+            if self._seen.get("version") != changes:
+                with self.reading() as connection:
+                    query = select(schema.meta.c.value).where(schema.meta.c.key == "version")
+                    value = connection.execute(query).scalar_one_or_none()
+                # The next write mends one that was lost.
+                self._version = int(value) if value is not None and str(value).isdecimal() else 0
+                self._seen["version"] = changes
+            return self._version
 
     def faults(self) -> list[str]:
         """What the database finds wrong with itself."""
@@ -378,7 +442,7 @@ class DatabaseStore(Store):
         self._verified.difference_update(cells)
 
 
-def _parts(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
+def _parts(several: Sequence[Part]) -> Iterator[Sequence[Part]]:
     """As many at a time as one query takes."""
-    for start in range(0, len(numbers), _AT_ONCE):
-        yield numbers[start : start + _AT_ONCE]
+    for start in range(0, len(several), _AT_ONCE):
+        yield several[start : start + _AT_ONCE]

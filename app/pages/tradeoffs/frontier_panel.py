@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from app.charts.frontier import Frontier, methods_table
+from app.charts.frontier import Frontier
 from app.charts.points import Axis
 from app.looks.safe_text import cell_text, literal
 from app.shared.table_export import table_export
@@ -21,9 +21,16 @@ HELP = (
 )
 
 
-def frontier_panel(frontier_data: Frontier, x: Axis, y: Axis, name: str) -> None:
-    """The table of methods, with the reference point stated."""
-    table = methods_table(frontier_data)
+def frontier_panel(frontier_data: Frontier, table: pd.DataFrame, x: Axis, y: Axis, name: str) -> None:
+    """The table of methods, with the reference point stated.
+
+    Args:
+        frontier_data: what is plotted.
+        table: its `methods_table`.
+        x: horizontal axis.
+        y: vertical axis.
+        name: of the files that the table is saved as.
+    """
     if not len(table) or frontier_data.where is None:
         if x.log or y.log:
             st.caption(

@@ -90,7 +90,7 @@ def rows(study: Study, store: Store) -> pd.DataFrame:
 
 def derived(store: Store) -> set[str]:
     """Keys of all derived numbers."""
-    return {key for key in store.memo_keys("") if not key.startswith("newest/")}
+    return {key for key in store.memo_keys("") if not key.startswith(("newest/", derive.STAMP_PREFIX))}
 
 
 @pytest.fixture(scope="module")

@@ -92,6 +92,28 @@ def test_without_pieces_the_numbers_stay() -> None:
     assert found.end_logprob == -0.5
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(evidence, min_size=1, max_size=4))
+def test_a_part_of_a_cell_is_what_all_of_it_has_in_that_place(rows: list[TextEvidence]) -> None:
+    payload, wanted = codec.encode_text(rows), range(len(rows))
+    for row, scores, answers, norms in zip(
+        rows,
+        codec.decode_text(payload, wanted, only="scores"),
+        codec.decode_text(payload, wanted, only="answers"),
+        codec.decode_text(payload, wanted, only="gradients"),
+        strict=True,
+    ):
+        assert_same(TextEvidence(row.scores), scores)
+        assert_same(TextEvidence({}, row.answers), answers)
+        assert_same(TextEvidence(), norms)
+
+
+def test_gradient_norms_are_read_without_the_rest() -> None:
+    payload = codec.encode_text([TextEvidence(gradient_norm=1.5), TextEvidence()])
+    norms = [found.gradient_norm for found in codec.decode_text(payload, [1, 0], only="gradients")]
+    np.testing.assert_array_equal(norms, [np.nan, 1.5])
+
+
 def test_images_come_back_as_they_went_in() -> None:
     judgements = {
         "style": Judgement("neon", {"neon": 0.75, "none": 0.25}),
