@@ -24,6 +24,8 @@ IntervalKind = Literal[
     "from AUCs",
     "match",
     "harmonic",
+    "relative",
+    "extreme",
     "exact",
     "pictures",
     "no resamples",

@@ -86,6 +86,13 @@ HARMONIC = IntervalMethod(
     f"{_RUBIN}; the ends and the correction are ours",
     2,
 )
+RELATIVE = IntervalMethod(
+    "Typical values, and the Bayesian bootstrap",
+    "holds 0 unless the exact sign-flip test, which swaps original and retained on each probe at random, rejects at 5 "
+    f"%; and reaches at least as far as random weights with half a probe at each end do. {_SUBJECTS}",
+    f"Hartigan 1969; {_RUBIN}; the two together are ours",
+    6,
+)
 EXACT = IntervalMethod(
     "Exact interval",
     "of a share of the forget probes, with the threshold that the holdout probes gave taken as fixed",
@@ -100,6 +107,7 @@ PICTURES = IntervalMethod(
 NO_RESAMPLES = IntervalMethod(
     "None", "a resample holds some pictures twice, which shifts a distance between whole sets of pictures"
 )
+EXTREME = IntervalMethod("None", "it is the smallest of all probes, which resamples of them never go below")
 P_VALUE = IntervalMethod("None", "it is a p-value, which already says how sure one may be")
 MEASURED = IntervalMethod("None", "measured once, as a whole; no probes stand behind it")
 IMPORTED = IntervalMethod(
@@ -114,6 +122,8 @@ METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
         "from AUCs": FROM_AUCS,
         "match": MATCH,
         "harmonic": HARMONIC,
+        "relative": RELATIVE,
+        "extreme": EXTREME,
         "exact": EXACT,
         "pictures": PICTURES,
         "no resamples": NO_RESAMPLES,
