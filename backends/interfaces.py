@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backends.checkpoints.loader_report import LoaderReport, LoadResult
+from backends.errors import ModelError
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
 from backends.study import Decoding, ProtocolName, Sampling, Turns
 
@@ -26,7 +27,8 @@ class GenerationRequest:
     """One answer to be written: by which model, to which prompt, with which seed. `format`, `turns`: see `Probe`.
 
     `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
-    scores of a given answer tell about greedy decoding need not be computed again. `date`: see `Study`.
+    scores of a given answer tell about greedy decoding need not be computed again. `guess` is what may come next:
+    greedy decoding checks it in one pass and writes what is right of it. `date`: see `Study`.
     """
 
     model: str
@@ -37,6 +39,11 @@ class GenerationRequest:
     ended: bool = False
     turns: Turns = ()
     date: str = ""
+    guess: tuple[int, ...] = ()
+
+
+Refuse = Callable[[int, ModelError], None]
+"""Told which request cannot be answered, and why; all others are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,17 +112,42 @@ class TextModels(Protocol):
         """Ids that end a model's answer."""
         ...
 
+    def asking_notes(
+        self, model: str, formats: Sequence[str], protocol: ProtocolName = "corrected", date: str = ""
+    ) -> list[str]:
+        """What a person should know of how prompts with these formats are asked, each sentence once."""
+        ...
+
+    def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
+        """Whether a given answer's scores are after the very ids that generation sees, so that they tell its beginning.
+
+        Not so where a protocol tokenises prompt and answer as one text and that moves their border, nor where attention
+        skips tokens, which take a position when an answer is scored and none when it is written.
+        """
+        ...
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
         """Answers as they grow, several models in one batch where they share a base.
 
+        All requests may be given at once: as many as the memory takes run at a time, and others take the places of
+        those that end. Which ones run together changes nothing but the rounding of float32.
+
+        Args:
+            requests: what is to be written.
+            decoding: settings; its seeds are not used.
+            stop: checked between steps.
+            protocol: how the models are asked.
+            refuse: told of requests that cannot be answered; None raises the first one's error.
+
         Raises:
-            ModelError: a prompt is empty or longer than the context.
+            ModelError: a prompt is empty or longer than the context, or the model's output is no number.
         """
         ...
 

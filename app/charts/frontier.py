@@ -33,22 +33,28 @@ class Frontier:
         points: rows of `chart_points` with the columns chance, distance, distance_low, distance_high.
         drawn: shape (points, 1 + B, 2), as measured.
         where: axes and reference point; None where an axis has no width.
-        directions: which way is better.
+        units: shape (points, 2): probes or subjects that each point stands on, by axis; NaN if unknown.
+        bounds: smallest and largest possible value on both axes.
     """
 
     points: pd.DataFrame
     drawn: Floats
     where: Plane | None
+    units: Floats
+    bounds: tuple[tuple[float, float | None], tuple[float, float | None]]
 
     def outlines(self) -> dict[str, Floats]:
         """95 % regions by model."""
-        result = {str(m): ellipse(row) for m, row in zip(self.points["model"], self.drawn, strict=True)}
+        result = {
+            str(model): ellipse(row, units=count, bounds=self.bounds)
+            for model, row, count in zip(self.points["model"], self.drawn, self.units, strict=True)
+        }
         return {model: outline for model, outline in result.items() if outline is not None}
 
 
 def frontier(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Frontier:
     """Chances and distances of the plotted points, as far as the study's own evidence gives them."""
-    drawn = _drawn(points, board, x, y)
+    drawn, units = _drawn(points, board, x, y)
     directions = x.better, y.better
     values = points[["x_value", "y_value"]].to_numpy(float)
     where = None if x.log or y.log else plane(values, directions, (x.bounds, y.bounds))
@@ -59,11 +65,11 @@ def frontier(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Front
         points.loc[unlearned, "chance"] = front_chances(drawn[unlearned], directions)
     retained = np.flatnonzero((points["part"] == "retained").to_numpy())
     if len(retained) == 1 and where is not None:
-        away = distances(drawn, int(retained[0]), where)
+        away = distances(drawn, int(retained[0]), where, units)
         points["distance"] = [each.value for each in away]
         points["distance_low"] = [each.interval.low for each in away]
         points["distance_high"] = [each.interval.high for each in away]
-    return Frontier(points, drawn, where)
+    return Frontier(points, drawn, where, units, (x.bounds, y.bounds))
 
 
 def methods_table(frontier_data: Frontier) -> pd.DataFrame:
@@ -112,8 +118,8 @@ def method_labels(points: pd.DataFrame) -> pd.Series:
     return labels
 
 
-def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Floats:
-    """Resamples of both axes; runs of other layers have none."""
+def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> tuple[Floats, Floats]:
+    """Resamples of both axes, and on how many probes they stand; runs of other layers have none."""
     own = points["layer"] == STUDY if "layer" in points else pd.Series(True, index=points.index)
     names: Sequence[str] = list(points.loc[own, "model"])
     columns = [board.drawn(names, axis.key) for axis in (x, y)]
@@ -122,4 +128,6 @@ def _drawn(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Floats:
     if len(names):
         drawn[own.to_numpy()] = np.stack(columns, axis=-1)
     drawn[:, 0] = points[["x_value", "y_value"]].to_numpy(float)
-    return drawn
+    units = np.full((len(points), 2), np.nan)
+    units[own.to_numpy()] = np.stack([board.units(names, axis.key) for axis in (x, y)], axis=-1)
+    return drawn, units

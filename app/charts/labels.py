@@ -1,106 +1,113 @@
 """Where a chart has room for a name: greedy placement of short labels beside their points.
 
-Works in pixels of a nominal plot area; knows nothing about Plotly. A label that would cover a point or another label
-is left out, the legend still names it.
+Works in pixels of a nominal plot area, y downwards; knows nothing about Plotly. Rectangles are arrays of shape (n, 4):
+left, top, right, bottom. What is drawn is painted into a grid once, so a place is looked at in the same time whatever
+stands on the chart. A label that would cover a point or another label is left out, the legend still names it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import hypot
-from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.analysis.frontier import Floats
 
 CHARACTER = 6.9  # pixels, average advance of the 13 px label font
 HEIGHT = 15.0
 GAP = 4.0  # between marker and label
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels, y downwards."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    def overlaps(self, other: Box) -> bool:
-        """Whether the two share any area."""
-        return (
-            self.left < other.right
-            and other.left < self.right
-            and self.top < other.bottom
-            and other.top < self.bottom
-        )
-
-
-class Placement(NamedTuple):
-    """Offset of a label's centre from its point, in pixels, y downwards."""
-
-    dx: float
-    dy: float
-
-
-class Name(NamedTuple):
-    """A label to be placed: its point (pixels, y downwards), the radius of its marker, and the text."""
-
-    x: float
-    y: float
-    radius: float
-    text: str
+CELLS = 2  # of the grid in a pixel: less than half a pixel of a label may be covered
+STROKE, DASH = 2.0, 6.0  # half width of a line, distance of the boxes along it
 
 
 def place(
-    names: Sequence[Name], obstacles: Sequence[Box], width: float, height: float
-) -> list[Placement | None]:
-    """A place for each name, in the order given; None where there is no room.
+    spots: Floats, radii: Floats, texts: Sequence[str], obstacles: Floats, width: float, height: float
+) -> Floats:
+    """A place for each label, in the order given; NaN where there is no room.
 
     Args:
-        names: the labels, the most important first.
-        obstacles: boxes (pixels) of what is drawn, the labels' own markers included.
-        width: of the plot area, pixels.
-        height: of the plot area, pixels.
+        spots: points that are named, the most important first, shape (n, 2).
+        radii: of their markers, shape (n,).
+        texts: the labels.
+        obstacles: boxes of what is drawn, the labels' own markers included.
+        width: of the plot area.
+        height: of the plot area.
+
+    Returns:
+        Offset of each label's centre from its point, shape (n, 2).
     """
-    taken = list(obstacles)
-    placements: list[Placement | None] = []
-    for name in names:
-        length = len(name.text) * CHARACTER
-        boxes = [
-            (offset, _box(name.x + offset.dx, name.y + offset.dy, length))
-            for offset in _candidates(length, name.radius + GAP)
-        ]
-        free = [
-            (offset, box)
-            for offset, box in boxes
-            if box.left >= 0 and box.right <= width and box.top >= 0 and box.bottom <= height
-            if not any(box.overlaps(other) for other in taken)
-        ]
-        placements.append(free[0][0] if free else None)
-        taken += [box for _, box in free[:1]]
-    return placements
+    lengths = np.array([len(text) for text in texts]) * CHARACTER
+    offsets = _candidates(lengths, radii + GAP)
+    boxes = _boxes(spots[:, None] + offsets, lengths[:, None])
+    inside = (boxes[..., :2] >= 0).all(axis=-1) & (boxes[..., 2] <= width) & (boxes[..., 3] <= height)
+    free = inside & ~_covered(boxes, obstacles, width, height)
+    taken = np.empty_like(boxes[:, 0])
+    count = 0
+    placed = np.full((len(texts), 2), np.nan)
+    for label in np.flatnonzero(free.any(axis=1)):
+        candidates = np.flatnonzero(free[label])
+        apart = ~_overlap(boxes[label, candidates], taken[:count]).any(axis=1)
+        if apart.any():
+            chosen = candidates[np.argmax(apart)]
+            placed[label] = offsets[label, chosen]
+            taken[count] = boxes[label, chosen]
+            count += 1
+    return placed
 
 
-def markers(spots: Sequence[tuple[float, float, float]]) -> list[Box]:
-    """Boxes of markers, given as x, y and radius in pixels."""
-    return [Box(x - radius, y - radius, x + radius, y + radius) for x, y, radius in spots]
+def markers(spots: Floats, radii: Floats) -> Floats:
+    """Boxes of markers at places of shape (n, 2)."""
+    return np.column_stack([spots - radii[:, None], spots + radii[:, None]])
 
 
-def line(start: tuple[float, float], end: tuple[float, float]) -> list[Box]:
-    """Boxes of 4 pixels along a line."""
-    length = hypot(end[0] - start[0], end[1] - start[1])
-    shares = [index / (length // 6 + 1) for index in range(int(length // 6) + 2)]
-    dots = [
-        (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])) for share in shares
-    ]
-    return markers([(x, y, 2.0) for x, y in dots])
+def lines(starts: Floats, ends: Floats) -> Floats:
+    """Boxes of 4 pixels along lines, whose ends have shape (n, 2)."""
+    counts = (np.hypot(*(ends - starts).T) // DASH).astype(int) + 2
+    which = np.repeat(np.arange(len(counts)), counts)
+    numbers = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    shares = (numbers / (counts - 1)[which])[:, None]
+    dots = starts[which] + shares * (ends - starts)[which]
+    return markers(dots, np.full(len(dots), STROKE))
 
 
-def _candidates(width: float, gap: float) -> list[Placement]:
-    """Right, left, above, below, then the four corners."""
-    beside, stacked = width / 2 + gap, HEIGHT / 2 + gap - 3
-    sides = [Placement(beside, 0), Placement(-beside, 0), Placement(0, -stacked), Placement(0, stacked)]
-    corners = [Placement(dx, dy) for dy in (-stacked, stacked) for dx in (beside - gap, gap - beside)]
-    return sides + corners
+def _candidates(lengths: Floats, gaps: Floats) -> Floats:
+    """Right, left, above, below, then the four corners: shape (n, 8, 2)."""
+    beside, stacked, none = lengths / 2 + gaps, HEIGHT / 2 + gaps - 3, np.zeros(len(gaps))
+    right, left = beside - gaps, gaps - beside
+    across = np.stack([beside, -beside, none, none, right, left, right, left], axis=-1)
+    down = np.stack([none, none, -stacked, stacked, -stacked, -stacked, stacked, stacked], axis=-1)
+    return np.stack([across, down], axis=-1)
 
 
-def _box(x: float, y: float, width: float) -> Box:
-    return Box(x - width / 2, y - HEIGHT / 2, x + width / 2, y + HEIGHT / 2)
+def _boxes(centres: Floats, lengths: Floats) -> Floats:
+    half = np.stack(np.broadcast_arrays(lengths / 2, HEIGHT / 2), axis=-1)
+    return np.concatenate([centres - half, centres + half], axis=-1)
+
+
+def _overlap(ours: Floats, others: Floats) -> NDArray[np.bool_]:
+    """Which of two lists of boxes share an area: shape (ours, others)."""
+    left, top, right, bottom = np.moveaxis(ours[:, None], -1, 0)
+    shared: NDArray[np.bool_] = (
+        (left < others[:, 2]) & (others[:, 0] < right) & (top < others[:, 3]) & (others[:, 1] < bottom)
+    )
+    return shared
+
+
+def _covered(boxes: Floats, obstacles: Floats, width: float, height: float) -> NDArray[np.bool_]:
+    """Which boxes something drawn reaches into: a table of sums over the grid says how many cells are painted."""
+    across, down = int(np.ceil(width * CELLS)), int(np.ceil(height * CELLS))
+    left, top = np.floor(obstacles[:, :2] * CELLS).astype(int).clip(0, (across, down)).T
+    right, bottom = np.ceil(obstacles[:, 2:] * CELLS).astype(int).clip(0, (across, down)).T
+    steps = np.zeros((down + 1, across + 1), np.int32)
+    for rows, columns, sign in ((top, left, 1), (bottom, right, 1), (top, right, -1), (bottom, left, -1)):
+        np.add.at(steps, (rows, columns), sign)
+    painted = steps.cumsum(axis=0).cumsum(axis=1)[:-1, :-1] > 0
+    sums = np.zeros((down + 1, across + 1), np.int32)
+    sums[1:, 1:] = painted.cumsum(axis=0, dtype=np.int32).cumsum(axis=1, dtype=np.int32)
+    left, top = np.moveaxis(np.ceil(boxes[..., :2] * CELLS).astype(int).clip(0, (across, down)), -1, 0)
+    right, bottom = np.moveaxis(np.floor(boxes[..., 2:] * CELLS).astype(int).clip(0, (across, down)), -1, 0)
+    reached: NDArray[np.bool_] = (
+        sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left] > 0
+    )
+    return reached

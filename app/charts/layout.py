@@ -5,17 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil
 
-import plotly.graph_objects as go
-
+from app.charts.drawing import Properties
 from app.charts.ink import Ink, plain
 from app.charts.points import Axis
 
+HEIGHT = 560  # pixels
 TICKS = 7  # powers of ten on a logarithmic axis, at most about this many
 
 
-def lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, float]], ink: Ink) -> None:
-    """Give the figure its axes and legend; spans are in the axes' own units."""
+def layout(x: Axis, y: Axis, spans: Sequence[tuple[float, float]], ink: Ink) -> Properties:
+    """Axes and legend of the figure; spans are in the axes' own units."""
+    return {
+        "xaxis": _axis(x, spans[0], ink),
+        "yaxis": _axis(y, spans[1], ink),
+        "height": HEIGHT,
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "font": {"color": ink.text},
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1.02,
+            "yanchor": "bottom",
+            "font": {"size": 12, "color": ink.text},
+            "itemclick": "toggle",
+            "itemsizing": "trace",
+        },
+        "hoverlabel": {"align": "left"},
+        "dragmode": "zoom",
+        "clickmode": "event+select",
+    }
+
+
+def _axis(axis: Axis, span: tuple[float, float], ink: Ink) -> Properties:
+    title = {"text": plain(axis.label), "font": {"size": 14, "color": ink.text}, "standoff": 12}
     common = {
+        "title": title,
+        "range": list(reversed(span)) if axis.reversed else list(span),
         "showgrid": True,
         "gridcolor": ink.grid,
         "zeroline": False,
@@ -26,28 +53,7 @@ def lay_out(figure: go.Figure, x: Axis, y: Axis, spans: Sequence[tuple[float, fl
         "tickfont": {"size": 12, "color": ink.muted},
         "tickformat": ".4~g",
     }
-    for update, axis, span in ((figure.update_xaxes, x, spans[0]), (figure.update_yaxes, y, spans[1])):
-        title = {"text": plain(axis.label), "font": {"size": 14, "color": ink.text}, "standoff": 12}
-        update(**common, title=title, range=list(reversed(span)) if axis.reversed else list(span))
-        if axis.log:
-            step = max(1, ceil((span[1] - span[0]) / TICKS))
-            update(type="log", dtick=step, tick0=0, tickformat="", exponentformat="power")
-    figure.update_layout(
-        height=560,
-        margin={"l": 8, "r": 12, "t": 8, "b": 8},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"color": ink.text},
-        legend={
-            "orientation": "h",
-            "x": 0,
-            "y": 1.02,
-            "yanchor": "bottom",
-            "font": {"size": 12, "color": ink.text},
-            "itemclick": "toggle",
-            "itemsizing": "trace",
-        },
-        hoverlabel={"align": "left"},
-        dragmode="zoom",
-        clickmode="event+select",
-    )
+    if not axis.log:
+        return common
+    step = max(1, ceil((span[1] - span[0]) / TICKS))
+    return common | {"type": "log", "dtick": step, "tick0": 0, "tickformat": "", "exponentformat": "power"}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 
+from app.charts.drawing import Drawing
 from app.charts.ink import Ink, faint
 from app.charts.points import Axis
 from cache.analysis.frontier import Floats
@@ -43,14 +43,14 @@ class Marks:
 PLAIN = Marks()
 
 
-def add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, ink: Ink) -> None:
+def add_front(drawing: Drawing, points: pd.DataFrame, x: Axis, y: Axis, ink: Ink) -> None:
     """The boundary of what the unlearned models attain, as a staircase; none where the best value is in the middle."""
     if "zero" in (x.better, y.better):
         return
     front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.better == "higher")
     if len(front) < 2:
         return
-    figure.add_scatter(
+    drawing.scatter(
         x=front["x"].to_numpy(float),
         y=front["y"].to_numpy(float),
         mode="lines",
@@ -61,7 +61,7 @@ def add_front(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, ink: In
     )
 
 
-def add_band(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
+def add_band(drawing: Drawing, points: pd.DataFrame, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
     """The seed variance of the original; a strip where only one axis has a band."""
     original = points[points["part"] == "original"].head(1)
     if not len(original):
@@ -75,19 +75,21 @@ def add_band(figure: go.Figure, points: pd.DataFrame, x: Axis, y: Axis, marks: M
             at = float(original[letter].iloc[0])
             edges |= {f"{letter}ref": letter, f"{letter}0": at - half, f"{letter}1": at + half}
     if any(edges[f"{letter}ref"] == letter for letter in ("x", "y")):
-        figure.add_shape(**shape, **edges)
+        drawing.shapes.append(shape | edges)
 
 
-def add_outlines(figure: go.Figure, rows: pd.DataFrame, x: Axis, y: Axis, colour: str, marks: Marks) -> None:
+def add_outlines(
+    drawing: Drawing, models: Sequence[str], x: Axis, y: Axis, colour: str, marks: Marks
+) -> None:
     """95 % regions of the points of one method."""
     if marks.intervals != "ellipses":
         return
-    result = [marks.outlines[model] for model in rows["model"] if model in marks.outlines]
+    result = [marks.outlines[model] for model in models if model in marks.outlines]
     if not result:
         return
     gap = np.full((1, 2), np.nan)
     corners = np.concatenate([piece for outline in result for piece in (outline, gap)])
-    figure.add_scatter(
+    drawing.scatter(
         x=x.plotted(corners[:, 0]),
         y=y.plotted(corners[:, 1]),
         mode="lines",
@@ -99,12 +101,12 @@ def add_outlines(figure: go.Figure, rows: pd.DataFrame, x: Axis, y: Axis, colour
     )
 
 
-def add_ideal(figure: go.Figure, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
+def add_ideal(drawing: Drawing, x: Axis, y: Axis, marks: Marks, ink: Ink) -> None:
     """The corner where both metrics are best."""
     if marks.ideal is None or x.log or y.log:
         return
     corner = np.array(marks.ideal)
-    figure.add_scatter(
+    drawing.scatter(
         x=[float(x.plotted(corner[0]))],
         y=[float(y.plotted(corner[1]))],
         mode="markers",

@@ -2,43 +2,72 @@
 figure.
 
 Knows nothing about Streamlit, stores or how the values came about. Every clickable point carries its model's code in
-`customdata`.
+`customdata`. Works on columns, so that a thousand points cost little more than thirty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
+from app.charts.drawing import Drawing
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
-from app.charts.labels import Name, Placement, line, markers, place
-from app.charts.layout import lay_out
+from app.charts.labels import lines, markers, place
+from app.charts.layout import layout
 from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines
 from app.charts.points import Axis
 from app.looks.model_looks import Look
+from cache.analysis.frontier import Floats
 
 NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
 STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
 MANY = 1000  # points beyond which WebGL draws them, without lines and intervals
+Span = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Points that are drawn together.
+
+    Attributes:
+        places: rows of the points, in step order.
+        part: of the models.
+        entry: the legend's words.
+        origin: row of the original that they started from; None where there is none.
+        joined: they are a trajectory, several checkpoints at known steps.
+        dated: at least one of them has a step.
+    """
+
+    places: NDArray[np.int64]
+    part: str
+    entry: str
+    origin: int | None
+    joined: bool
+    dated: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _DrawingStyle:
-    """What all families are drawn with."""
+    """What all families are drawn with; arrays have one number a point."""
 
     x: Axis
     y: Axis
     ink: Ink
     dark: bool
-    diameters: pd.Series
-    size: Axis | None
+    diameters: Floats
     marks: Marks
+    solid: NDArray[np.bool_]
+    greyed: NDArray[np.bool_]
+    faint: NDArray[np.bool_]
+    hover: Sequence[str]
 
 
 def tradeoff_figure(
@@ -62,70 +91,85 @@ def tradeoff_figure(
         size: metric of the marker area, or None.
         marks: what is drawn beside the points.
     """
+    points = points.reset_index(drop=True)
     ink = DARK if dark else LIGHT
-    brush = _DrawingStyle(x, y, ink, dark, _diameters(points["size"]), size, marks)
-    figure = go.Figure()
-    add_front(figure, points, x, y, ink)
-    add_band(figure, points, x, y, marks, ink)
     many = len(points) > MANY
+    models = points["model"].tolist()
+    unlearned = (points["part"] == "unlearned").to_numpy()
+    front = points["front"].to_numpy(bool)
+    brush = _DrawingStyle(
+        x,
+        y,
+        ink,
+        dark,
+        _diameters(points["size"]),
+        marks,
+        solid=front | ~unlearned,
+        greyed=unlearned & ~front & marks.grey,
+        faint=_column(points, "layer").isin(marks.faint).to_numpy(),
+        hover=points["model"].map(plain).tolist() if many else _hovers(points, x, y, size, marks),
+    )
+    drawing = Drawing()
+    add_front(drawing, points, x, y, ink)
+    add_band(drawing, points, x, y, marks, ink)
     # The large star of the retained model first: a point on top of it hides it only in part.
-    drawn = sorted(families(points, by_line=not many).items(), key=_retained_first)
+    every = families(points, marks, by_line=not many)
     legend: set[str] = set()
-    for _, rows in drawn:
-        look = looks[str(rows["model"].iloc[0])]
-        if rows["part"].iloc[0] == "unlearned" and not many:
-            _add_start(figure, _origin(points, rows), rows, look.on(dark), look.dash)
-        add_outlines(figure, rows, x, y, look.on(dark), marks)
-        entry = _entry(rows, marks)
-        (_add_many if many else _add_family)(figure, rows, entry, look, brush)
-        if entry not in legend:
-            _add_legend(figure, rows, entry, look, brush)
-        legend.add(entry)
-    add_ideal(figure, x, y, marks, ink)
+    for family in sorted(every, key=lambda family: family.part != "retained"):
+        look = looks[models[family.places[0]]]
+        if family.part == "unlearned" and not many:
+            _add_start(drawing, family, points, look.on(dark), look.dash)
+        add_outlines(drawing, [models[row] for row in family.places], x, y, look.on(dark), marks)
+        (_add_many if many else _add_family)(drawing, family, points, look, brush)
+        if family.entry not in legend:
+            _add_legend(drawing, family, look, brush)
+        legend.add(family.entry)
+    add_ideal(drawing, x, y, marks, ink)
     spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
-    if not many:
-        _add_labels(figure, points, spans, brush)
-    lay_out(figure, x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy()), spans, ink)
-    return figure
+    if not many and len(points):
+        _add_labels(drawing, points, every, spans, brush)
+    counted = x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy())
+    drawing.layout.update(layout(*counted, spans, ink))
+    return drawing.figure()
 
 
-def _retained_first(family: tuple[str, pd.DataFrame]) -> bool:
-    return bool(family[1]["part"].iloc[0] != "retained")
-
-
-def _origin(points: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
-    """The original that these checkpoints started from: of their own layer."""
-    same = points["part"] == "original"
-    return points[same & (points["layer"] == rows["layer"].iloc[0])] if "layer" in points else points[same]
-
-
-def _entry(rows: pd.DataFrame, marks: Marks) -> str:
-    """The legend's words: the method, or the model without one; one word for the originals of other layers."""
-    row = rows.iloc[0]
-    if row["part"] == "unlearned":
-        return str(row["method"] or row["model"])
-    return str(row["part"]).capitalize() if row.get("layer") in marks.foreign else str(row["model"])
-
-
-def families(points: pd.DataFrame, *, by_line: bool = True) -> dict[str, pd.DataFrame]:
-    """Rows that are drawn together, in step order, original and retained last.
+def families(points: pd.DataFrame, marks: Marks = PLAIN, *, by_line: bool = True) -> list[Family]:
+    """What is drawn together, in the order of the points, original and retained last.
 
     Args:
         points: rows of `chart_points`.
-        by_line: one group for each line (trajectory) of a method, where the points say which they belong to; else one
+        marks: which layers are not the study's own.
+        by_line: one family for each line (trajectory) of a method, where the points say which they belong to; else one
             for each method of each layer.
     """
-    unlearned = points[points["part"] == "unlearned"]
-    group = unlearned["method"].where(unlearned["method"].fillna("") != "", unlearned["model"])
+    part, model = points["part"], points["model"].astype(str)
+    method, layer = _column(points, "method").astype(str), _column(points, "layer").astype(str)
+    group = method.where(method != "", model)
     if by_line and "line" in points:
-        group = unlearned["line"].where(unlearned["line"] != "", group)
-    if "layer" in points and points["layer"].nunique() > 1:
-        group = group + " · " + unlearned["layer"]
-    groups = {str(name): rows.sort_values("step") for name, rows in unlearned.groupby(group, sort=False)}
-    for part in ("original", "retained"):
-        for _, row in points[points["part"] == part].iterrows():
-            groups[str(row["model"])] = points[points["model"] == row["model"]]
-    return groups
+        group = points["line"].where(points["line"] != "", group)
+    if layer.nunique() > 1:
+        group = group + " · " + layer
+    steps = _steps(points)
+    originals = {str(layer[row]): int(row) for row in reversed(np.flatnonzero(part == "original"))}
+
+    def family(places: NDArray[np.int64]) -> Family:
+        first, known = int(places[0]), ~np.isnan(steps[places])
+        of = str(part[first])
+        words = str(model[first])
+        if of == "unlearned":
+            words = method[first] or words
+        elif points["layer"][first] in marks.foreign if "layer" in points else False:
+            words = of.capitalize()
+        joined = len(places) > 1 and bool(known.all())
+        return Family(places, of, words, originals.get(str(layer[first])), joined, bool(known.any()))
+
+    rows = np.flatnonzero(part == "unlearned")
+    order = rows[np.argsort(steps[rows], kind="stable")]  # unknown steps come last
+    codes, names = pd.factorize(group[rows])
+    placed = pd.Series(codes, index=rows)[order].to_numpy()
+    held = [family(order[placed == number]) for number in range(len(names))]
+    alone = [row for name in ("original", "retained") for row in np.flatnonzero(part == name)]
+    return held + [family(np.array([row])) for row in alone]
 
 
 def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
@@ -137,19 +181,28 @@ def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
     )
 
 
-def _joined(rows: pd.DataFrame) -> bool:
-    """Whether the rows are a trajectory: several checkpoints, each at a known step."""
-    return len(rows) > 1 and bool(rows["step"].notna().all())
+def _column(points: pd.DataFrame, name: str) -> pd.Series[Any]:
+    """A column of words, "" where there is none."""
+    if name not in points:
+        return pd.Series("", index=points.index)
+    return points[name].fillna("")
 
 
-def _add_start(figure: go.Figure, original: pd.DataFrame, rows: pd.DataFrame, colour: str, dash: str) -> None:
+def _steps(points: pd.DataFrame) -> Floats:
+    """Steps as numbers, NaN where unknown."""
+    numbers = pd.to_numeric(points["step"], errors="coerce").astype("Float64")
+    steps: Floats = numbers.to_numpy(float, na_value=np.nan)
+    return steps
+
+
+def _add_start(drawing: Drawing, family: Family, points: pd.DataFrame, colour: str, dash: str) -> None:
     """A faint line from the original, where every unlearning starts, to the method's first checkpoint."""
-    if not len(original) or rows["step"].isna().all():
+    if family.origin is None or not family.dated:
         return
-    ends = pd.concat([original.iloc[:1], rows.iloc[:1]])
-    figure.add_scatter(
-        x=ends["x"].to_numpy(float),
-        y=ends["y"].to_numpy(float),
+    ends = [family.origin, int(family.places[0])]
+    drawing.scatter(
+        x=points["x"].to_numpy(float)[ends],
+        y=points["y"].to_numpy(float)[ends],
         mode="lines",
         line={"color": colour, "width": 1, "dash": dash},
         opacity=0.45,
@@ -158,65 +211,65 @@ def _add_start(figure: go.Figure, original: pd.DataFrame, rows: pd.DataFrame, co
     )
 
 
-def _add_family(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _DrawingStyle) -> None:
-    """Checkpoints of one method in step order, filled where they are on the front, and their legend entry."""
-    colour = look.on(brush.dark)
-    part = str(rows["part"].iloc[0])
-    larger = STAR if part == "retained" else 1.0
-    shared = {
-        "mode": "lines+markers" if _joined(rows) else "markers",
-        "line": {"color": colour, "width": 2, "dash": look.dash},
-        "name": plain(name),
-        "legendgroup": plain(name),
-    }
-    figure.add_scatter(
-        **shared,
-        x=rows["x"].to_numpy(float),
-        y=rows["y"].to_numpy(float),
-        **_bars(rows, colour, brush),
+def _add_family(
+    drawing: Drawing, family: Family, points: pd.DataFrame, look: Look, brush: _DrawingStyle
+) -> None:
+    """Checkpoints of one method in step order, filled where they are on the front."""
+    colour, places = look.on(brush.dark), family.places
+    larger = STAR if family.part == "retained" else 1.0
+    muted, grey = brush.ink.muted, brush.greyed[places]
+    opacities = np.where(grey, 0.3, np.where(brush.faint[places], 0.55, 1.0))
+    drawing.scatter(
+        mode="lines+markers" if family.joined else "markers",
+        line={"color": colour, "width": 2, "dash": look.dash},
+        name=plain(family.entry),
+        legendgroup=plain(family.entry),
+        x=points["x"].to_numpy(float)[places],
+        y=points["y"].to_numpy(float)[places],
+        **_bars(points, places, colour, brush),
         marker={
             "symbol": look.symbol,
-            "size": (brush.diameters[rows.index] * larger).to_numpy(float),
-            "color": [
-                colour if solid else brush.ink.paper for solid in rows["front"] | (part != "unlearned")
-            ],
-            "line": {"color": [_line_colour(row, colour, brush) for _, row in rows.iterrows()], "width": 2},
-            "opacity": _opacities(rows, brush),
+            "size": brush.diameters[places] * larger,
+            "color": [colour if solid else brush.ink.paper for solid in brush.solid[places]],
+            "line": {"color": [muted if beaten else colour for beaten in grey], "width": 2},
+            "opacity": opacities.tolist(),
         },
         unselected={"marker": {"opacity": 0.45}},
-        customdata=rows["code"].to_numpy(int),
-        text=[_hover(row, brush) for _, row in rows.iterrows()],
+        customdata=points["code"].to_numpy(int)[places],
+        text=[brush.hover[row] for row in places],
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
     )
 
 
-def _add_many(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _DrawingStyle) -> None:
+def _add_many(
+    drawing: Drawing, family: Family, points: pd.DataFrame, look: Look, brush: _DrawingStyle
+) -> None:
     """The same for thousands of points: WebGL, no lines, no intervals, short words."""
     x, y = (plain(axis.name) for axis in (brush.x, brush.y))
-    figure.add_scattergl(
+    drawing.scattergl(
         mode="markers",
-        name=plain(name),
-        legendgroup=plain(name),
-        x=rows["x"].to_numpy(float),
-        y=rows["y"].to_numpy(float),
+        name=plain(family.entry),
+        legendgroup=plain(family.entry),
+        x=points["x"].to_numpy(float)[family.places],
+        y=points["y"].to_numpy(float)[family.places],
         marker={"symbol": look.symbol, "size": 6, "color": look.on(brush.dark), "opacity": 0.7},
         unselected={"marker": {"opacity": 0.2}},
-        customdata=rows["code"].to_numpy(int),
-        text=rows["model"].map(plain).to_list(),
+        customdata=points["code"].to_numpy(int)[family.places],
+        text=[brush.hover[row] for row in family.places],
         hovertemplate=f"<b>%{{text}}</b><br>{x}: %{{x:.4~g}}<br>{y}: %{{y:.4~g}}<extra></extra>",
         showlegend=False,
     )
 
 
-def _add_legend(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, brush: _DrawingStyle) -> None:
+def _add_legend(drawing: Drawing, family: Family, look: Look, brush: _DrawingStyle) -> None:
     """One entry for all points of one name."""
-    colour, retained = look.on(brush.dark), rows["part"].iloc[0] == "retained"
-    figure.add_scatter(
-        mode="lines+markers" if _joined(rows) else "markers",
+    colour, retained = look.on(brush.dark), family.part == "retained"
+    drawing.scatter(
+        mode="lines+markers" if family.joined else "markers",
         line={"color": colour, "width": 2, "dash": look.dash},
-        name=plain(name),
-        legendgroup=plain(name),
+        name=plain(family.entry),
+        legendgroup=plain(family.entry),
         x=[None],
         y=[None],
         marker={"symbol": look.symbol, "size": MARKER * (STAR if retained else 1.0), "color": colour},
@@ -225,7 +278,9 @@ def _add_legend(figure: go.Figure, rows: pd.DataFrame, name: str, look: Look, br
     )
 
 
-def _bars(rows: pd.DataFrame, colour: str, brush: _DrawingStyle) -> dict[str, object]:
+def _bars(
+    points: pd.DataFrame, places: NDArray[np.int64], colour: str, brush: _DrawingStyle
+) -> dict[str, object]:
     """Arms of the intervals."""
     if brush.marks.intervals != "bars":
         return {}
@@ -233,70 +288,72 @@ def _bars(rows: pd.DataFrame, colour: str, brush: _DrawingStyle) -> dict[str, ob
     return {
         f"error_{letter}": bar
         | {
-            "array": rows[f"{letter}_plus"].to_numpy(float),
-            "arrayminus": rows[f"{letter}_minus"].to_numpy(float),
+            "array": points[f"{letter}_plus"].to_numpy(float)[places],
+            "arrayminus": points[f"{letter}_minus"].to_numpy(float)[places],
         }
         for letter in ("x", "y")
     }
 
 
-def _line_colour(row: pd.Series, colour: str, brush: _DrawingStyle) -> str:
-    beaten = brush.marks.grey and row["part"] == "unlearned" and not row["front"]
-    return brush.ink.muted if beaten else colour
+def _hovers(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None, marks: Marks) -> list[str]:
+    """Who each point is, and its values as measured with intervals and the number of probes."""
+    measured = zip(_measured(points, "x", x), _measured(points, "y", y), strict=True)
+    names = ("model", "method", "layer", "protocol", "part")
+    words = zip(*(_column(points, name).tolist() for name in names), strict=True)
+    chances = points["chance"].to_numpy(float) if "chance" in points else np.full(len(points), np.nan)
+    numbers = zip(_steps(points), points["size"].to_numpy(float), chances, strict=True)
+    told = []
+    for (model, method, layer, protocol, part), values, (step, area, chance) in zip(
+        words, measured, numbers, strict=True
+    ):
+        facts = [str(method)] if method else []
+        facts += [] if np.isnan(step) else [f"step {int(step)}"]
+        facts += [str(layer)] if layer in marks.foreign else []
+        facts += [f"protocol {protocol}"] if protocol else []
+        said = [f"<b>{plain(str(model))}</b>", *([plain(", ".join(facts))] if facts else []), *values]
+        if size and not np.isnan(area):
+            said.append(f"{plain(size.name)}: {size.number(area)}")
+        if part == "unlearned" and not np.isnan(chance):
+            said.append(f"On the front in {chance:.0%} of resamples")
+        told.append("<br>".join(said))
+    return told
 
 
-def _opacities(rows: pd.DataFrame, brush: _DrawingStyle) -> list[float]:
-    """Beaten points are greyed on request, layers that are not the study's own always."""
-    own = rows["layer"].isin(brush.marks.faint) if "layer" in rows else pd.Series(False, index=rows.index)
-    beaten = (rows["part"] == "unlearned") & ~rows["front"] & brush.marks.grey
-    return [0.3 if grey else 0.55 if faint_ else 1.0 for grey, faint_ in zip(beaten, own, strict=True)]
+def _measured(points: pd.DataFrame, letter: str, axis: Axis) -> list[str]:
+    """`Answer probability on forget: 0.123 [0.081, 0.164], n = 40`, a point."""
+    columns = ("", "_value", "_low", "_high", "_n")
+    rows = zip(*(points[letter + name].astype(float).tolist() for name in columns), strict=True)
+    name = plain(axis.name)
+    told = []
+    for drawn, value, low, high, n in rows:
+        interval = "" if np.isnan(low) or np.isnan(high) else f" [{axis.number(low)}, {axis.number(high)}]"
+        note = " (smaller than the axis shows)" if axis.log and value < drawn else ""
+        told.append(f"{name}: {axis.number(value)}{note}{interval}" + (f", n = {n:.0f}" if n > 0 else ""))
+    return told
 
 
-def _hover(row: pd.Series, brush: _DrawingStyle) -> str:
-    """Who the point is, and its values as measured with intervals and the number of probes."""
-    facts = [str(row["method"])] if row["method"] else []
-    facts += [f"step {int(row['step'])}"] if pd.notna(row["step"]) else []
-    facts += [str(row["layer"])] if row.get("layer") in brush.marks.foreign else []
-    facts += [f"protocol {row['protocol']}"] if row.get("protocol") else []
-    lines = [f"<b>{plain(str(row['model']))}</b>", *([plain(", ".join(facts))] if facts else [])]
-    lines += [_measured(row, "x", brush.x), _measured(row, "y", brush.y)]
-    if brush.size and pd.notna(row["size"]):
-        lines.append(f"{plain(brush.size.name)}: {brush.size.number(row['size'])}")
-    if pd.notna(row.get("chance")) and row["part"] == "unlearned":
-        lines.append(f"On the front in {row['chance']:.0%} of resamples")
-    return "<br>".join(lines)
-
-
-def _measured(row: pd.Series, letter: str, axis: Axis) -> str:
-    """`Answer probability on forget: 0.123 [0.081, 0.164], n = 40`."""
-    value, low, high = (float(row[f"{letter}_{part}"]) for part in ("value", "low", "high"))
-    interval = "" if np.isnan([low, high]).any() else f" [{axis.number(low)}, {axis.number(high)}]"
-    note = " (smaller than the axis shows)" if axis.log and value < row[letter] else ""
-    n = row[f"{letter}_n"]
-    return f"{plain(axis.name)}: {axis.number(value)}{note}{interval}" + (f", n = {n:.0f}" if n > 0 else "")
-
-
-def _diameters(sizes: pd.Series) -> pd.Series:
+def _diameters(sizes: pd.Series[float]) -> Floats:
     """Marker diameters in pixels; the area is linear in the metric, unknown sizes are smallest."""
-    if sizes.isna().all():
-        return pd.Series(MARKER, index=sizes.index)
-    low, high = sizes.min(), sizes.max()
-    share = (sizes - low) / (high - low) if high > low else sizes * 0 + 0.5
-    areas = MARKER_MIN**2 + share.fillna(0) * (MARKER_MAX**2 - MARKER_MIN**2)
-    return areas**0.5
+    values = sizes.to_numpy(float)
+    if np.isnan(values).all():
+        return np.full(len(values), MARKER)
+    low, high = np.nanmin(values), np.nanmax(values)
+    share = (values - low) / (high - low) if high > low else values * 0 + 0.5
+    areas: Floats = MARKER_MIN**2 + np.nan_to_num(share, nan=0.0) * (MARKER_MAX**2 - MARKER_MIN**2)
+    return np.sqrt(areas)
 
 
-def _place(values: pd.Series, axis: Axis) -> pd.Series:
+def _place(values: Floats, axis: Axis) -> Floats:
     """Where values lie along an axis, in its own unit: powers of ten on a logarithmic one."""
-    return np.log10(values.astype(float)) if axis.log else values
+    return np.log10(values) if axis.log else values
 
 
-def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> tuple[float, float]:
+def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> Span:
     """Plotted range in the axis's own unit: every point, the arms of its interval and the ideal, with a margin."""
     if not len(points):
         return 0.0, 1.0
-    low = float(_place(points[letter] - points[f"{letter}_minus"], axis).min())
-    high = float(_place(points[letter] + points[f"{letter}_plus"], axis).max())
+    at, minus, plus = (points[letter + arm].to_numpy(float) for arm in ("", "_minus", "_plus"))
+    low, high = float(_place(at - minus, axis).min()), float(_place(at + plus, axis).max())
     if marks.ideal is not None and not axis.log:
         corner = float(axis.plotted(np.array(marks.ideal[letter == "y"])))
         low, high = min(low, corner), max(high, corner)
@@ -305,59 +362,61 @@ def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> tuple[
 
 
 def _add_labels(
-    figure: go.Figure,
+    drawing: Drawing,
     points: pd.DataFrame,
-    spans: tuple[tuple[float, float], tuple[float, float]],
+    every: Sequence[Family],
+    spans: tuple[Span, Span],
     brush: _DrawingStyle,
 ) -> None:
     """Names of original, retained and every last checkpoint, then steps on the way, where there is room."""
-    places = pd.DataFrame({"x": _place(points["x"], brush.x), "y": _place(points["y"], brush.y)})
-    across = _pixels(places["x"], spans[0], NOMINAL_WIDTH, brush.x.reversed)
-    down = _pixels(places["y"], spans[1], NOMINAL_HEIGHT, not brush.y.reversed)
-    spots = dict(zip(points.index, zip(across, down, strict=True), strict=True))
-    radii = brush.diameters / 2 * points["part"].map(lambda part: STAR if part == "retained" else 1.0)
-    drawn = markers([(*spots[row], float(radii[row]) + 1) for row in points.index])
-    for rows in families(points).values():
-        original = _origin(points, rows)
-        if len(original) and rows["part"].iloc[0] == "unlearned" and rows["step"].notna().any():
-            drawn += line(spots[original.index[0]], spots[rows.index[0]])
-        if _joined(rows):
-            drawn += [box for start, end in pairwise(rows.index) for box in line(spots[start], spots[end])]
-    strong, weak = _names(points, brush.marks)
-    names = [Name(spots[row][0], spots[row][1], float(radii[row]), text) for row, text in strong + weak]
-    placed = place(names, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT)
-    for rank, ((row, text), spot) in enumerate(zip(strong + weak, placed, strict=True)):
-        if spot is not None:
-            _annotate(figure, places.loc[row], text, spot, rank < len(strong), brush.ink)
+    x, y = _place(points["x"].to_numpy(float), brush.x), _place(points["y"].to_numpy(float), brush.y)
+    across = _pixels(x, spans[0], NOMINAL_WIDTH, flip=brush.x.reversed)
+    down = _pixels(y, spans[1], NOMINAL_HEIGHT, flip=not brush.y.reversed)
+    spots = np.column_stack([across, down])
+    radii = brush.diameters / 2 * np.where(points["part"] == "retained", STAR, 1.0)
+    strokes = [
+        (family.origin, int(family.places[0]))
+        for family in every
+        if family.origin is not None and family.part == "unlearned" and family.dated
+    ]
+    strokes += [pair for each in every if each.joined for pair in pairwise(each.places)]
+    ends = np.array(strokes, int).reshape(-1, 2)
+    drawn = np.concatenate([markers(spots, radii + 1), lines(spots[ends[:, 0]], spots[ends[:, 1]])])
+    rows, texts, strong = _names(points, every)
+    offsets = place(spots[rows], radii[rows], texts, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT)
+    for rank in np.flatnonzero(~np.isnan(offsets[:, 0])):
+        needed = rank < strong
+        drawing.annotations.append(
+            {
+                "x": x[rows[rank]],  # in the axes' own units
+                "y": y[rows[rank]],
+                "text": plain(texts[rank]),
+                "showarrow": False,
+                "xshift": offsets[rank, 0],
+                "yshift": -offsets[rank, 1],
+                "font": {
+                    "size": 13 if needed else 11,
+                    "color": brush.ink.text if needed else brush.ink.muted,
+                },
+            }
+        )
 
 
-def _annotate(
-    figure: go.Figure, place: pd.Series, name: str, spot: Placement, strong: bool, ink: Ink
-) -> None:
-    """A name at a place in the axes' own units."""
-    figure.add_annotation(
-        x=place["x"],
-        y=place["y"],
-        text=plain(name),
-        showarrow=False,
-        xshift=spot.dx,
-        yshift=-spot.dy,
-        font={"size": 13 if strong else 11, "color": ink.text if strong else ink.muted},
-    )
+def _names(points: pd.DataFrame, every: Sequence[Family]) -> tuple[NDArray[np.int64], list[str], int]:
+    """Rows and texts of labels: who is who, which everybody needs, then steps along the way; how many are needed."""
+    steps = _steps(points)
+    last = [(int(family.places[-1]), family.entry) for family in reversed(every)]
+    along = [
+        (int(row), f"{steps[row]:g}")
+        for family in reversed(every)
+        for row in family.places[:-1]
+        if not np.isnan(steps[row])
+    ]
+    rows = np.array([row for row, _ in last + along], int)
+    return rows, [text for _, text in last + along], len(last)
 
 
-def _names(points: pd.DataFrame, marks: Marks) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Row and text of the labels everybody needs (who is who), and of those that help (steps along the way)."""
-    strong: list[tuple[int, str]] = []
-    weak: list[tuple[int, str]] = []
-    for rows in reversed(families(points).values()):
-        strong.append((rows.index[-1], _entry(rows, marks)))
-        steps = rows["step"].iloc[:-1].dropna()
-        weak += [(int(row), f"{step:g}") for row, step in steps.items()]
-    return strong, weak
-
-
-def _pixels(values: pd.Series, span: tuple[float, float], length: float, flip: bool) -> list[float]:
+def _pixels(values: Floats, span: Span, length: float, *, flip: bool) -> Floats:
     """Positions along an axis of `length` pixels."""
-    share = (values.to_numpy(float) - span[0]) / (span[1] - span[0])
-    return [float(position) for position in np.asarray((1 - share if flip else share) * length)]
+    share = (values - span[0]) / (span[1] - span[0])
+    return (1 - share if flip else share) * length

@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
@@ -25,44 +25,59 @@ def printable(text: str) -> str:
 
 
 class ProgressLines:
-    """Draws progress: a line that grows in a terminal, one finished line each in a file or pipe."""
+    """Draws progress: a line that grows in a terminal, one finished line each in a file or pipe.
+
+    Probe sets that are worked on at the same time share the line that grows.
+    """
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or sys.stdout
         self._live = self._out.isatty()
-        self._current = ("", "", "")
+        self._current = ("", "", False)
+        self._sets: dict[str, Progress] = {}
         self._started = time.monotonic()
         self._first = 0  # what was stored before this line began
 
     def show(self, progress: Progress) -> None:
         """Draw how far the work is."""
-        key = (progress.model, progress.probe_set, progress.kind)
-        if key != self._current:
+        key = (progress.model, progress.kind, progress.loading)
+        if key != self._current or (progress.probe_set not in self._sets and not self._open()):
             self._end_line()
-            self._current, self._started, self._first = key, time.monotonic(), progress.done
-        finished = progress.done >= progress.total
-        if not (self._live or finished):
-            return
-        filled = BAR * progress.done // max(progress.total, 1)
-        bar = "#" * filled + "." * (BAR - filled)
-        seconds = time.monotonic() - self._started
-        names = (
-            f"{printable(progress.model):<24.24} {printable(progress.probe_set):<16.16} {progress.kind:<9}"
-        )
-        line = f"{names} {bar} {progress.done:>4}/{progress.total:<4} {seconds:5.0f} s"
-        done = progress.done - self._first
-        left = seconds * (progress.total - progress.done) / done if done else 0.0
-        line += f", about {left:.0f} s left" if left >= 1 else " " * 20  # blanks overwrite what was there
-        self._out.write(f"\r{line}" if self._live else f"{line}\n")
+            self._current, self._started, self._first, self._sets = key, time.monotonic(), 0, {}
+        if progress.probe_set not in self._sets:
+            self._first += progress.done
+        self._sets[progress.probe_set] = progress
+        if self._live:
+            self._out.write(f"\r{self._line(list(self._sets.values()))}")
+        elif progress.done >= progress.total and not progress.loading:
+            self._out.write(f"{self._line([progress])}\n")
         self._out.flush()
 
     def close(self) -> None:
         """End the line that is being drawn."""
         self._end_line()
-        self._current = ("", "", "")
+        self._current, self._sets = ("", "", False), {}
+
+    def _line(self, shown: Sequence[Progress]) -> str:
+        done, total = sum(each.done for each in shown), sum(each.total for each in shown)
+        what = shown[0].probe_set if len(shown) == 1 else f"{len(shown)} probe sets"
+        kind = "loading" if shown[0].loading else shown[0].kind
+        names = f"{printable(shown[0].model):<24.24} {printable(what):<16.16} {kind:<9}"
+        filled = BAR * done // max(total, 1)
+        bar = "#" * filled + "." * (BAR - filled)
+        seconds = time.monotonic() - self._started
+        line = f"{names} {bar} {done:>4}/{total:<4} {seconds:5.0f} s"
+        fresh = done - self._first if len(shown) == len(self._sets) else 0
+        left = seconds * (total - done) / fresh if fresh > 0 else 0.0
+        return line + (f", about {left:.0f} s left" if left >= 1 else " " * 20)  # over what was there
+
+    def _open(self) -> bool:
+        return any(each.done < each.total for each in self._sets.values())
 
     def _end_line(self) -> None:
-        if self._live and self._current[0]:
+        """The next line goes below this one, or in its place where nothing happened on it."""
+        happened = self._current[2] or sum(each.done for each in self._sets.values()) > self._first
+        if self._live and self._current[0] and (happened or not self._open()):
             self._out.write("\n")
 
 

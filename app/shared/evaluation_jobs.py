@@ -5,7 +5,6 @@ The job lives in the worker, so it goes on when the browser is closed and is fou
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from functools import partial
 
@@ -14,28 +13,19 @@ from app.shared.jobs import Job
 from app.shared.resources import pool, runner, store
 from backends.pool import ModelPool
 from backends.study import Study
-from backends.text.precision import stored_in_halves
 from cache.evaluate.cells import Cell, cell_of
-from cache.evaluate.context import EvaluationContext
-from cache.evaluate.evaluation import Progress, numerics_of
+from cache.evaluate.context import EvaluationContext, numerics_of
+from cache.evaluate.evaluation import Progress
 from cache.evaluate.plan import EvaluationPlan
-from cache.store import Store, keys
+from cache.store import Store
 
 JOB_KIND = "evaluate"
 KIND_NAMES = {"scores": "token scores", "answers": "answers", "gradients": "gradients", "images": "images"}
 
 
 def numerics(study: Study) -> str:
-    """Name of the arithmetic this machine evaluates a study with; imports torch only where the device matters.
-
-    CPU and CUDA share a name in float32, and other systems than Apple's have no third device; half precision is for
-    models that are stored in it.
-    """
-    here = pool()
-    halves = study.modality == "text" and stored_in_halves(study)
-    if here.dtype == "float32" and sys.platform != "darwin" and not halves:
-        return keys.numerics("cpu", here.dtype)
-    return numerics_of(here, study)
+    """Name of the arithmetic this machine evaluates a study with."""
+    return numerics_of(pool(), study)
 
 
 def submit_evaluation(title: str, study: Study, names: Sequence[str], known: EvaluationPlan) -> Job:
@@ -79,7 +69,8 @@ def evaluate_models(
         now[cell_of(progress)] = progress.done
         job.publish(cell_of(progress), progress)
         done = sum(now.values()) - sum(start.values())
-        note = f"{progress.model}, {progress.probe_set}: {KIND_NAMES[progress.kind]}"
+        at = "loading" if progress.loading else f"{progress.probe_set}: {KIND_NAMES[progress.kind]}"
+        note = f"{progress.model}, {at}"
         job.report(min(done, total), total, note)
 
     job.report(0, total, "loading models")

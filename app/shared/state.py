@@ -14,7 +14,7 @@ import streamlit as st
 
 from app.looks.model_looks import family
 from app.shared.resources import studies
-from app.shared.unlearning_runs import is_built
+from app.shared.unlearning_runs import built_names
 from backends.metrics.key import MetricKey
 from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import dialled, is_dialled
@@ -35,7 +35,10 @@ def study_name() -> str:
 
 def study() -> Study:
     """The study that is shown, asked under the protocol that was chosen."""
-    named = studies()[study_name()]
+    name = study_name()
+    named = studies()[name]
+    if not any(st.session_state.get(f"board.{name}.{what}") for what in ("protocol", "retained", "dials")):
+        return named  # as nearly always; every part of a page asks this
     chosen = retained()
     if protocol() == named.protocol and not chosen and not dials():
         return named
@@ -86,7 +89,7 @@ def show_protocol(name: ProtocolName) -> None:
 def board_name() -> str:
     """Short name of the study, its protocol and a chosen retained model: what numbers, runs and plans are of."""
     between = " ".join(f"{name} × {strength:g}" for name, strength in dials())
-    built = "".join(f" +{spec.name}" for spec in study().models if is_built(spec, study_name()))
+    built = "".join(f" +{name}" for name in built_names(study().models, study_name()))
     return f"{study_name()} {protocol()} {retained()} {between}{built}".rstrip()
 
 

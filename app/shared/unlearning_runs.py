@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +63,10 @@ def built_folder(study: str) -> Path:
     return cache_folder().absolute() / "unlearned" / study
 
 
-def is_built(spec: ModelSpec, study: str) -> bool:
-    """Whether a model was made here."""
-    made = spec.adapter or spec.weights
-    return bool(made) and Path(made or "").is_relative_to(built_folder(study))
+def built_names(specs: Iterable[ModelSpec], study: str) -> list[str]:
+    """Those of the models that were made here, of a study of this short name."""
+    inside = f"{built_folder(study)}{os.sep}"  # text, as every page asks this of every model
+    return [spec.name for spec in specs if (spec.adapter or spec.weights or "").startswith(inside)]
 
 
 def with_built(study: Study, folder: Path) -> Study:

@@ -89,6 +89,11 @@ class MetricCard:
         """Which way is better on probes of this role: on forget probes, more forgotten is better."""
         return self.on_forget if role in FORGOTTEN_ROLES else self.elsewhere
 
+    @property
+    def reach(self) -> float | None:
+        """Largest difference of two values; None if there is none."""
+        return self.high - self.low if self.high is not None and np.isfinite(self.high - self.low) else None
+
     def reported_for(self, role: str) -> bool:
         """The metric has a value on probes of this role."""
         return not self.roles or role in self.roles

@@ -145,6 +145,7 @@ DEVIATIONS: Mapping[str, str] = MappingProxyType(
         "mia_zlib": "with the end-of-turn tokens",
         "mia_min_k": "over all labels but the last",
         "mia_min_k_plus_plus": "over all labels but the last",
+        "mia_gradnorm": "over all labels but the last",
         "privleak": "1e-10 in the divisor",
         "rel_diff": "1e-10 in the divisor",
     }

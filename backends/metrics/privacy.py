@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -176,15 +177,19 @@ MIA_REFERENCE = _auc_card(
     "",
     "retained model",
 )
-MIA_GRADNORM = _auc_card(
-    "mia_gradnorm",
-    "gradient norm",
-    _auc_formula(
-        r"\frac{1}{|\theta|}\sum_{W \in \theta} \left\lVert \nabla_W \mathcal{L}(y \mid x) \right\rVert_2"
+MIA_GRADNORM = replace(
+    _auc_card(
+        "mia_gradnorm",
+        "gradient norm",
+        _auc_formula(
+            r"\frac{1}{|\theta|}\sum_{W \in \theta} \left\lVert \nabla_W \mathcal{L}(y \mid x) \right\rVert_2"
+        ),
+        "open-unlearning's mia_gradnorm (p = 2), with dropout off; one backward pass for each probe, so only on "
+        "request",
+        "",
+        "`gradients = true` in the study",
     ),
-    "open-unlearning's mia_gradnorm (p = 2), with dropout off; one backward pass for each probe, so only on request",
-    "",
-    "`gradients = true` in the study",
+    version=2,  # 1 counted the last label under open-unlearning's protocol
 )
 MIA_LOSS = _auc_card(
     "mia_loss",

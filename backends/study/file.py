@@ -55,6 +55,7 @@ TOP = (
     "description",
     "protocol",
     "gradients",
+    "holdout_answers",
     "date",
     "decoding",
     "sampling",
@@ -121,6 +122,7 @@ def read_study(path: Path) -> Study:
             ProtocolName, top.choice("protocol", PROTOCOL_NAMES) if "protocol" in document else "corrected"
         ),
         gradients=top.get("gradients", bool, False),
+        holdout_answers=top.get("holdout_answers", bool, False),
         denoising=_denoising(top) if "denoising" in document else None,
         features=_features(top) if "features" in document else Features(),
         date=_date(top) if "date" in document else "",

@@ -411,6 +411,7 @@ class Study:
         features: networks that look at pictures beside the judges.
         date: the date that chat templates print ("2025-01-31"); "" is the template's own date, or
             2024-07-26, never today's.
+        holdout_answers: write answers to holdout probes, too; membership attacks need only their scores.
     """
 
     name: str
@@ -428,6 +429,7 @@ class Study:
     denoising: Denoising | None = None
     features: Features = Features()
     date: str = ""
+    holdout_answers: bool = False
 
     @property
     def original(self) -> ModelSpec:

@@ -67,6 +67,7 @@ def _drawing(model: ModelSpec) -> list[str]:
 def _top_values(study: Study) -> dict[str, Any]:
     values: dict[str, Any] = {"name": study.name, "modality": study.modality}
     values |= {"gradients": True} if study.gradients else {}
+    values |= {"holdout_answers": True} if study.holdout_answers else {}
     values |= {"description": study.description} if study.description else {}
     values |= {"date": study.date} if study.date and study.protocol == "corrected" else {}
     return values | ({"protocol": study.protocol} if study.protocol != "corrected" else {})

@@ -10,17 +10,18 @@ import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from peft import PeftModel
-from peft.tuners.tuners_utils import BaseTunerLayer
-from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
 from torch import Tensor, nn
 from torch.utils.weak import WeakIdKeyDictionary
 
 from backends.checkpoints.loader_report import BlockChange, LoaderReport, LoadResult
 from backends.text.adapter_copies import ONLY
 from backends.text.families import Family
+
+if TYPE_CHECKING:
+    from peft.tuners.tuners_utils import BaseTunerLayer
 
 COMPONENT = "model"
 _SIZES: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -132,14 +133,17 @@ def _plain(family: Family) -> Iterator[Tensor]:
 
 def _weights(family: Family, name: str) -> Iterator[tuple[str, Tensor]]:
     """Names and values of all weights as the model computes with them; a changed layer's is made as it is asked for."""
-    if not isinstance(family.module, PeftModel):
-        yield from _inside("", family.module, "")
+    if not hasattr(family.module, "get_base_model"):  # no PEFT around it, which is slow to import
+        yield from family.module.named_parameters(remove_duplicate=False)
         return
     own = name in family.parts and not family.adapters
     yield from _inside("", family.module.get_base_model(), ONLY if own else family.adapters.get(name, ""))
 
 
 def _inside(path: str, part: nn.Module, adapter: str) -> Iterator[tuple[str, Tensor]]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
+
     if isinstance(part, ModulesToSaveWrapper):
         retrained = dict(part.modules_to_save.items())
         yield from _inside(path, retrained.get(adapter, part.original_module), adapter)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel, get_peft_model_state_dict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, BitsAndBytesConfig
@@ -157,6 +156,8 @@ def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str
     Raises:
         CheckpointError: it does not fit; the module may hold half of it.
     """
+    from peft import PeftModel  # late: it is slow to import, and models without adapters need nothing of it
+
     check_adapter(folder, {}, name)  # again: the files may have changed since the study was read
     names = unwrapped(read_header(adapter_file(folder)), str(folder))
     try:
@@ -186,6 +187,8 @@ def with_adapter(module: Any, adapter: str, folder: Path, name: str, device: str
 
 def _adapter_loaded(module: Any, adapter: str, folder: Path, names: UnwrappedNames) -> LoadResult:
     """What PEFT did: it only warns of tensors of the file that it left out, and of those that it made up."""
+    from peft import get_peft_model_state_dict
+
     stored = set(names.names.values())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)

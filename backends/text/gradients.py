@@ -1,12 +1,13 @@
 """How steeply an answer's loss changes with the weights: small where the model was trained on it.
 
 Source: the gradient-norm attack of open-unlearning (mia_gradnorm, p = 2): mean over the weight tensors of the L2 norm
-of the gradient of the mean negative log-likelihood. Dropout is off here, where theirs has it on; tensors of an adapter
-do not count, the gradients are those of the weights it changes.
+of the gradient of the mean negative log-likelihood; under its protocol, as there, without the last label. Dropout is
+off here, where theirs has it on; tensors of an adapter do not count, the gradients are those of the weights it changes.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,6 +33,21 @@ def weights_of(module: Any) -> list[torch.nn.Parameter]:
             how="Leave its `quantization` out, or the study's `gradients`",
         )
     return result
+
+
+def without_last_label(row: EncodedAnswer, where: str) -> EncodedAnswer:
+    """The same without its last token, whose loss open-unlearning does not count: it takes it for the end of the turn.
+
+    The tokens before do not see it, so it need not be run.
+
+    Raises:
+        ModelError: nothing is left.
+    """
+    if len(row.answer_ids) < 2:
+        raise ModelError(
+            "the answer has a single label, which open-unlearning's attack leaves out", where=where
+        )
+    return replace(row, answer_ids=row.answer_ids[:-1], pieces=row.pieces[:-1])
 
 
 def gradient_norm(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -18,15 +18,15 @@ from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.device import device_kind
 from backends.errors import ModelError
 from backends.evidence import Answer
-from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop
+from backends.interfaces import GenerationRequest, PartialAnswer, Refuse, ScoredItem, ScoreItem, Stop
 from backends.study import Decoding, ModelSpec, ProtocolName
 from backends.text.comparison import loader_report, loads_of
-from backends.text.decoding import PrefixedPrompt, decode
+from backends.text.decoding import BatchLimits, PrefixedPrompt, decode
 from backends.text.families import Family
-from backends.text.gradients import gradient_norm, weights_of
+from backends.text.gradients import gradient_norm, weights_of, without_last_label
 from backends.text.loaded_families import LoadedFamilies
 from backends.text.memory import halves, out_of_memory
-from backends.text.scoring import TokenStatistics, batches_by_length, prompt_groups
+from backends.text.scoring import TokenStatistics, prompt_groups
 from backends.text.teacher_forcing import SEGMENT, score_answers
 from backends.text.token_scores import check_finite, token_scores
 from backends.text.tokens import EncodedAnswer
@@ -95,32 +95,59 @@ class LanguageModels:
         """Ids that end a model's answer."""
         return self._families[self._family_of[model]].tokenizer.ends(protocol)
 
+    def asking_notes(
+        self, model: str, formats: Sequence[str], protocol: ProtocolName = "corrected", date: str = ""
+    ) -> list[str]:
+        """What a person should know of how prompts with these formats are asked. See `interfaces.TextModels`."""
+        tokenizer = self._families[self._family_of[model]].tokenizer
+        return list(
+            dict.fromkeys(
+                said for format in dict.fromkeys(formats) for said in tokenizer.notes(protocol, date, format)
+            )
+        )
+
+    def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
+        """Whether a given answer's scores tell how a greedy one begins. See `interfaces.TextModels`."""
+        if protocol != "open-unlearning":
+            return True  # prompts are tokenised apart, and nothing is hidden
+        tokenizer = self._families[self._family_of[model]].tokenizer
+        prompt = tokenizer.prompt_ids(item.prompt, item.format, protocol, item.turns, item.date)
+        scored = tokenizer.encode(
+            *(item.prompt, item.answer, item.format, protocol), turns=item.turns, date=item.date
+        )
+        hidden = tokenizer.unseen(protocol)
+        inside = hidden - tokenizer.ends(protocol)  # what ends an answer has nothing after it
+        return (
+            scored.prompt_ids == prompt and hidden.isdisjoint(prompt) and inside.isdisjoint(scored.answer_ids)
+        )
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
         """Answers as they grow; all models of one base in mixed batches. See `interfaces.TextModels.generate`."""
+        refused = refuse or _raise
         for family_key, indices in self._by_family([request.model for request in requests]).items():
             family = self._families[family_key]
-            self._note(family, [requests[i] for i in indices], protocol)
-            room = decoding.max_new_tokens
-            prompts = {i: self._prompt(family, requests[i], room, protocol) for i in indices}
-            lengths = [len(prompts[i]) + len(requests[i].begun) for i in indices]
-            for batch in batches_by_length(lengths, BATCH_ROWS, 16_384):
-                rows = [indices[b] for b in batch]
-                yield from self._in_halves(family, rows, prompts, requests, decoding, stop, protocol)
-                if stop():
-                    return
+            prompts: dict[int, list[int]] = {}
+            for i in indices:
+                try:
+                    prompts[i] = self._prompt(family, requests[i], decoding.max_new_tokens, protocol)
+                except ModelError as error:
+                    refused(i, error)
+            yield from self._generate(family, prompts, requests, decoding, stop, protocol, refused)
+            if stop():
+                return
 
     def score(
         self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
     ) -> Iterator[ScoredItem]:
         """Token scores, each item through the model once and each prompt once. See `interfaces.TextModels.score`."""
         family = self._families[self._family_of[model]]
-        self._note(family, items, protocol)
         encoded = [self._encoded(family, item, protocol) for item in items]
         widest = min(max((len(row.answer_ids) for row in encoded), default=1), SEGMENT) + 1
         room = max(1, self._logit_bytes() // (widest * family.module.config.vocab_size * 4))
@@ -149,9 +176,12 @@ class LanguageModels:
                     return
                 row = self._encoded(family, item, protocol)
                 where = item.prompt or item.answer
+                told = f"“{where[:40]}…”"
+                if protocol == "open-unlearning":
+                    row = without_last_label(row, told)
                 norm = gradient_norm(family.module, weights, row, unseen, self.device)
                 if not math.isfinite(norm):
-                    raise ModelError("the gradients for this answer are not finite", where=f"“{where[:40]}…”")
+                    raise ModelError("the gradients for this answer are not finite", where=told)
                 yield index, norm
 
     def _score(
@@ -198,83 +228,49 @@ class LanguageModels:
             *self._score(family, second, encoded, protocol, half),
         ]
 
-    def _in_halves(
-        self,
-        family: Family,
-        indices: list[int],
-        prompts: dict[int, list[int]],
-        requests: Sequence[GenerationRequest],
-        decoding: Decoding,
-        stop: Stop,
-        protocol: ProtocolName,
-    ) -> Iterator[PartialAnswer]:
-        """The answers of a batch; where memory does not suffice, those that have not ended in halves, from the start.
-
-        Raises:
-            ModelError: memory does not suffice for a single answer.
-        """
-        ended: set[int] = set()
-        try:
-            for part in self._generate(family, indices, prompts, requests, decoding, stop, protocol):
-                yield part
-                if part.done:
-                    ended.add(part.index)
-            return
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            if len(indices) == 1:
-                raise ModelError(
-                    "there is not enough memory for this answer",
-                    where=f"“{requests[indices[0]].prompt[:40]}…”",
-                    how="Lower max_new_tokens, close other programs, or use another --device",
-                ) from error
-        self.notes.append(
-            f"Not enough memory to generate {len(indices)} answers at once; continued with half as many."
-        )
-        left = [index for index in indices if index not in ended]
-        for half in (left[: (len(left) + 1) // 2], left[(len(left) + 1) // 2 :]):
-            if half and not stop():
-                yield from self._in_halves(family, half, prompts, requests, decoding, stop, protocol)
-
     def _generate(
         self,
         family: Family,
-        indices: list[int],
-        prompts: dict[int, list[int]],
+        prompts: Mapping[int, list[int]],
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName,
+        refuse: Refuse,
     ) -> Iterator[PartialAnswer]:
-        adapters = (
-            [family.adapters.get(requests[i].model, NO_ADAPTER) for i in indices] if family.adapters else None
-        )
+        indices = list(prompts)
+        models = {requests[i].model for i in indices}
+        mixed = family.adapters and len(models) > 1
         started = time.perf_counter()
-        for step in decode(
-            family.module,
-            [PrefixedPrompt(prompts[i], list(requests[i].begun), requests[i].ended) for i in indices],
-            [requests[i].seed for i in indices],
-            decoding,
-            end_ids=family.tokenizer.ends(protocol),
-            pad_id=family.tokenizer.pad_id,
-            device=self.device,
-            adapters=adapters,
-            stop=stop,
-            unseen=family.tokenizer.unseen(protocol),
-        ):
-            index = indices[step.row]
-            seconds = time.perf_counter() - started
-            text = family.tokenizer.text(step.ids)
-            answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
-            yield PartialAnswer(index, answer, bool(step.finish))
-
-    def _note(
-        self, family: Family, asked: Sequence[ScoreItem | GenerationRequest], protocol: ProtocolName
-    ) -> None:
-        """Notes how these are asked, each time: whoever gathers for a run takes the notes since it began."""
-        for date, format in dict.fromkeys((each.date, each.format) for each in asked if each.prompt.strip()):
-            self.notes += family.tokenizer.notes(protocol, date, format)
+        # An adapter alone is switched on; named for every row it would be looked for in every layer at every step.
+        with nullcontext() if mixed or not models else self._only(family, *models):
+            for step in decode(
+                family.module,
+                [
+                    PrefixedPrompt(prompts[i], list(requests[i].begun), requests[i].ended, requests[i].guess)
+                    for i in indices
+                ],
+                [requests[i].seed for i in indices],
+                decoding,
+                end_ids=family.tokenizer.ends(protocol),
+                pad_id=family.tokenizer.pad_id,
+                device=self.device,
+                adapters=[family.adapters.get(requests[i].model, NO_ADAPTER) for i in indices]
+                if mixed
+                else None,
+                stop=stop,
+                limits=BatchLimits(
+                    BATCH_ROWS, MOST_TOKENS, self._logit_bytes() // (4 * family.module.config.vocab_size)
+                ),
+                refuse=lambda row, error: refuse(indices[row], _asked(requests[indices[row]], error)),
+                note=self.notes.append,
+                unseen=family.tokenizer.unseen(protocol),
+            ):
+                index = indices[step.row]
+                seconds = time.perf_counter() - started
+                text = family.tokenizer.text(step.ids)
+                answer = Answer(text, len(step.ids), step.finish, requests[index].seed, seconds)
+                yield PartialAnswer(index, answer, bool(step.finish))
 
     def _only(self, family: Family, model: str) -> Any:
         """Scoring runs adapter by adapter: mixed batches gain nothing there (0.84 x measured)."""
@@ -344,3 +340,12 @@ class LanguageModels:
                 where=f"“{prompt[:40]}…”",
                 how="Shorten the prompt or the reference answer",
             )
+
+
+def _raise(_index: int, error: ModelError) -> None:
+    raise error
+
+
+def _asked(request: GenerationRequest, error: ModelError) -> ModelError:
+    """The error, with the beginning of the prompt that it is about."""
+    return ModelError(error.what, where=f"“{request.prompt[:40]}…”", how=error.how)

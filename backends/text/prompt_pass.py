@@ -60,8 +60,9 @@ def prompt_pass(
     begin: int,
     cache: DynamicCache,
     adapters: Sequence[str] | None = None,
+    kept: int = 1,
 ) -> torch.Tensor:
-    """What the model expects after each prompt: logits of shape (rows, vocabulary); fills the cache, a row each.
+    """What the model expects after each prompt: logits of shape (rows, kept, vocabulary); fills the cache, a row each.
 
     Args:
         module: the language model.
@@ -71,6 +72,7 @@ def prompt_pass(
         begin: columns in which all rows are equal, see `shared_beginning`.
         cache: empty.
         adapters: PEFT adapter name of each row, or None.
+        kept: last columns after each of which the expectation is asked for; they are not among the first `begin`.
     """
     if begin:
         each = list(adapters) if adapters is not None else [""] * len(ids)
@@ -81,7 +83,7 @@ def prompt_pass(
         first, seen, places = (part[:1, :begin].expand(len(runs), -1) for part in (ids, mask, positions))
         _run(module, first, seen, places, cache, names)
         cache.batch_select_indices(torch.tensor([runs.index(name) for name in each], device=ids.device))
-    return _run(module, ids[:, begin:], mask, positions[:, begin:], cache, adapters)
+    return _run(module, ids[:, begin:], mask, positions[:, begin:], cache, adapters, kept)
 
 
 def next_token_pass(
@@ -91,8 +93,8 @@ def next_token_pass(
     cache: DynamicCache,
     adapters: Sequence[str] | None = None,
 ) -> torch.Tensor:
-    """One more token of each row, ids of shape (rows, 1) and the mask with it: logits of what follows, as above."""
-    return _run(module, ids, mask, mask.sum(-1, keepdim=True) - 1, cache, adapters)
+    """One more token of each row, ids of shape (rows, 1) and the mask with it: logits (rows, vocabulary)."""
+    return _run(module, ids, mask, mask.sum(-1, keepdim=True) - 1, cache, adapters)[:, -1]
 
 
 def _run(
@@ -102,6 +104,7 @@ def _run(
     positions: torch.Tensor,
     cache: DynamicCache,
     adapters: Sequence[str] | None,
+    kept: int = 1,
 ) -> torch.Tensor:
     named = {} if adapters is None else {"adapter_names": list(adapters)}
     output = module(
@@ -110,8 +113,8 @@ def _run(
         position_ids=positions,
         past_key_values=cache,
         use_cache=True,
-        logits_to_keep=1,
+        logits_to_keep=kept,
         **named,
     )
-    logits: torch.Tensor = output.logits[:, -1]
+    logits: torch.Tensor = output.logits
     return logits

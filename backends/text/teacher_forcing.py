@@ -121,7 +121,7 @@ def score_answers(
         begin = shared_beginning(module, prompts, 1, width)
         ids, padding, positions = left_padded_after(prompts, begin, pad_id, device)
         seen, cache = without(ids, padding, unseen), DynamicCache()
-        following = prompt_pass(module, ids, seen, positions, begin, cache)
+        following = prompt_pass(module, ids, seen, positions, begin, cache)[:, -1]
         asked = PrefixCache(cache, seen, following, positions[:, -1:] + 1)
         parts = _parts({index: len(encoded[index].answer_ids) for index in owner if index not in apart}, room)
         for part in parts:

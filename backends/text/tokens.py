@@ -256,7 +256,7 @@ class ChatTokenizer:
         if earlier:
             return self._conversation(turns, answer is None, protocol, earlier, date)
         if protocol == "corrected":
-            clock = self._chat_template.clock(date)
+            clock = self._clock(date)
             return self._template(turns, answer is None, clock) + self._placed(date).before
         system = {"role": "system", "content": OPEN_UNLEARNING_SYSTEM}
         try:
@@ -276,7 +276,7 @@ class ChatTokenizer:
         """
         where = f"“{turns[-1 if open_end else -2]['content'][:40]}…”"
         corrected = protocol == "corrected"
-        clock = self._chat_template.clock(date) if corrected else OPEN_UNLEARNING_CLOCK
+        clock = self._clock(date) if corrected else OPEN_UNLEARNING_CLOCK
         if protocol == "open-unlearning" and earlier[0][0] != "system":
             turns = [{"role": "system", "content": OPEN_UNLEARNING_SYSTEM}, *turns]
         how = "Remove these probes, or give them their own format"
@@ -295,6 +295,13 @@ class ChatTokenizer:
     def _template(self, turns: list[dict[str, str]], open_end: bool, clock: Clock) -> str:
         try:
             return self._chat_template.filled(turns, clock, open_end=open_end)
+        except (TemplateError, TypeError, ValueError) as error:
+            raise self._broken_template(error) from error
+
+    def _clock(self, date: str) -> Clock:
+        """What the template is told that the time is."""
+        try:
+            return self._chat_template.clock(date)
         except (TemplateError, TypeError, ValueError) as error:
             raise self._broken_template(error) from error
 

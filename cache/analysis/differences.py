@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
-from cache.analysis.statistics import paired_difference, permutation_test, standardised_change
+from cache.analysis.paired_tests import paired_test, standardised_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +17,12 @@ class RunDifference:
     Attributes:
         table: columns first, second, difference, by probe.
         mean: of the difference.
-        low, high: its 95 % interval, bootstrap over the probes.
-        p_value: paired permutation test.
+        low, high: its 95 % interval; infinite where there are too few probes to tell (see `paired_tests`).
+        p_value: of the same test, below 0.05 exactly where the interval leaves out 0.
         effect: Cohen's d_z.
         n: probes.
+        groups: subjects whose probes were taken together; 0 where each probe stands for itself.
+        alone: all probes are of one subject, so that each was taken as independent.
     """
 
     table: pd.DataFrame
@@ -30,26 +32,47 @@ class RunDifference:
     p_value: float
     effect: float
     n: int
+    groups: int = 0
+    alone: bool = False
 
 
-def difference(first: pd.Series, second: pd.Series) -> RunDifference | None:
-    """Compare two runs' values by probe; None where fewer than two probes have both."""
+def difference(
+    first: pd.Series,
+    second: pd.Series,
+    *,
+    subjects: Mapping[str, str] | None = None,
+    reach: float | None = None,
+) -> RunDifference | None:
+    """Compare two runs' values by probe; None where fewer than two probes have both.
+
+    Args:
+        first: value by probe id.
+        second: the same.
+        subjects: of the probes; those of one subject are not independent.
+        reach: largest difference that the metric can have; None takes the range of the values.
+    """
     if first.index.has_duplicates or second.index.has_duplicates:
         first, second = (each[~each.index.duplicated()] for each in (first, second))
     table = pd.DataFrame({"first": first, "second": second}).dropna()
     if len(table) < 2:
         return None
     table["difference"] = table["second"] - table["first"]
-    ours, theirs = table["second"].to_numpy(float), table["first"].to_numpy(float)
-    low, high = paired_difference(ours, theirs)
+    groups: list[Hashable] | None = (
+        None if subjects is None else [subjects.get(str(i), "") for i in table.index]
+    )
+    test = paired_test(
+        table["second"].to_numpy(float), table["first"].to_numpy(float), groups=groups, reach=reach
+    )
     return RunDifference(
         table=table,
-        mean=float(table["difference"].mean()),
-        low=low,
-        high=high,
-        p_value=permutation_test(ours, theirs),
-        effect=standardised_change(ours - theirs),
-        n=len(table),
+        mean=test.mean,
+        low=test.low,
+        high=test.high,
+        p_value=test.p,
+        effect=standardised_change(table["difference"]),
+        n=test.n,
+        groups=test.groups,
+        alone=test.alone,
     )
 
 

@@ -10,21 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.metrics.outcome import OUTCOMES, SAME_ANSWER
 from backends.study import Probe, Study
 from backends.study.targets import has_targets, targeted
 from cache.analysis import derive
-from cache.analysis.resampling import bootstrap_interval
+from cache.analysis.paired_tests import holm, paired_tests, standardised_change
 from cache.analysis.scoreboard import Scoreboard
-from cache.analysis.statistics import (
-    holm,
-    mcnemar,
-    permutation_test,
-    standardised_change,
-)
 from cache.store import Store
 from cache.store.reading import answers_for
 
@@ -44,6 +38,7 @@ class Examples:
         values: model -> value of the metric; NaN if there is none.
         changes: model -> value minus the original's.
         gains: model -> change, positive where the model is better on this role.
+        reach: largest change that the metric can have; None if there is none.
     """
 
     original: str
@@ -53,6 +48,7 @@ class Examples:
     values: pd.DataFrame
     changes: pd.DataFrame
     gains: pd.DataFrame
+    reach: float | None = None
 
 
 def examples(
@@ -97,6 +93,7 @@ def examples(
         values=values,
         changes=changes,
         gains=changes if higher else -changes,
+        reach=METRICS[MetricKey.parse(key).name].card.reach,
     )
 
 
@@ -135,45 +132,40 @@ def against_original(shown: Examples) -> pd.DataFrame:
     """For every model how many probes are better, the same or worse than with the original, and whether by chance.
 
     Returns:
-        Columns model, n, mean (of the change), low, high (95 % bootstrap), effect (Cohen's d_z), p (paired permutation
-        test of the mean, or exact McNemar where all values are 0 or 1; Holm over the models), better, same, worse, and
-        each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
+        Columns model, n, mean (of the change), low, high (95 %, of the same test as p; infinite where too few probes
+        were compared to tell), effect (Cohen's d_z; infinite where all changes are equal), p (see `paired_tests`; exact
+        McNemar where all values are 0 or 1 and no probes share a subject), holm (p corrected for the models), groups
+        (subjects that were taken together, 0 for none), alone (all probes are of one subject), better, same, worse,
+        and each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
     """
+    names = list(shown.changes.columns.drop(shown.original, errors="ignore"))
+    changes, values = (each[names].to_numpy(float) for each in (shown.changes, shown.values))
+    tests = paired_tests(values, values - changes, groups=list(shown.probes["subject"]), reach=shown.reach)
     rows: list[dict[str, object]] = []
-    for name in shown.changes.columns.drop(shown.original, errors="ignore"):
-        change, gain = shown.changes[name].to_numpy(float), shown.gains[name].to_numpy(float)
-        known = ~np.isnan(change)
-        interval = bootstrap_interval(change)
+    for name, test, change in zip(names, tests, changes.T, strict=True):
+        gain = shown.gains[name].to_numpy(float)
         kinds = shown.outcomes[name].value_counts() if name in shown.outcomes else pd.Series(dtype=int)
         rows.append(
             {
                 "model": name,
-                "n": int(known.sum()),
-                "mean": float(np.mean(change[known])) if known.any() else np.nan,
-                "low": interval.low,
-                "high": interval.high,
+                "n": test.n,
+                "mean": test.mean,
+                "low": test.low,
+                "high": test.high,
                 "effect": standardised_change(change),
-                "p": _p_value(shown.values[name].to_numpy(float)[known], change[known]),
-                "better": int((gain[known] >= LEAST_CHANGE).sum()),
-                "same": int((np.abs(gain[known]) < LEAST_CHANGE).sum()),
-                "worse": int((gain[known] <= -LEAST_CHANGE).sum()),
+                "p": test.p if test.n > 1 else np.nan,
+                "groups": test.groups,
+                "alone": test.alone,
+                "better": int((gain >= LEAST_CHANGE).sum()),
+                "same": int((np.abs(gain) < LEAST_CHANGE).sum()),
+                "worse": int((gain <= -LEAST_CHANGE).sum()),
                 **{kind: int(kinds.get(kind, 0)) for kind in OUTCOMES},
             }
         )
     table = pd.DataFrame(rows)
     if len(table):
-        tested = table["p"].notna()
-        table.loc[tested, "p"] = holm(table.loc[tested, "p"].tolist())
+        table.insert(list(table).index("p") + 1, "holm", holm(table["p"].tolist()))
     return table
-
-
-def _p_value(ours: NDArray[np.float64], change: NDArray[np.float64]) -> float:
-    if len(ours) < 2:
-        return float("nan")
-    theirs = ours - change
-    if np.isin(ours, (0.0, 1.0)).all() and np.isin(theirs, (0.0, 1.0)).all():
-        return mcnemar(ours == 1.0, theirs == 1.0)
-    return permutation_test(ours, theirs)
 
 
 def _written(found: dict[str, tuple[str, ...]], ids: Sequence[str]) -> list[str]:

@@ -16,9 +16,9 @@ from backends.metrics.card import Direction
 from cache.analysis.frontier import Floats, costs, fronts, hypervolumes, knee
 from cache.analysis.resampling import CONFIDENCE, Interval
 
-CHI_SQUARE_95 = 5.991464547107979
-"""95 % quantile of the chi-square distribution with two degrees of freedom: -2 ln 0.05."""
 LEAST_RESAMPLES = 20
+LEAST_UNITS = 3
+"""Probes (or subjects) below which nothing is known of how two metrics vary together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class MethodArea:
 
     Attributes:
         hypervolume: share of the plane's rectangle that its checkpoints dominate, 0 to 1.
-        interval: 95 %, percentile; NaN without resamples.
+        interval: 95 %, percentile, widened to the value where it lies outside; NaN without resamples.
         knee: position (in the given points) of the checkpoint at the knee of its front, or None.
         chance: how often, over the resamples, this method's area is the largest; NaN without resamples.
     """
@@ -55,7 +55,12 @@ class MethodArea:
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """From the retained model, over the plane: 0 is there, 1 is across the rectangle (root mean square of the axes)."""
+    """From the retained model, over the plane: 0 is there, 1 is across the rectangle (root mean square of the axes).
+
+    Attributes:
+        value: the distance.
+        interval: at least 95 %; it begins at 0 where the two cannot be told apart. NaN where it cannot be told.
+    """
 
     value: float
     interval: Interval
@@ -132,10 +137,15 @@ def method_areas(drawn: Floats, methods: Sequence[str], where: Plane) -> dict[st
     several = samples.shape[0] >= LEAST_RESAMPLES
     areas = {name: hypervolumes(samples[:, chosen], worst) / whole for name, chosen in members.items()}
     wins = _wins(areas) if several and len(areas) > 1 and moves.all() else {}
+    values = {
+        name: float(hypervolumes(points[None, chosen], worst)[0] / whole) for name, chosen in members.items()
+    }
     return {
         name: MethodArea(
-            hypervolume=float(hypervolumes(points[None, chosen], worst)[0] / whole),
-            interval=_interval(areas[name]) if several and moves[chosen].all() else Interval(np.nan, np.nan),
+            hypervolume=values[name],
+            interval=_interval(values[name], areas[name])
+            if several and moves[chosen].all()
+            else Interval(np.nan, np.nan),
             knee=_knee(drawn[:, 0], chosen, where.directions),
             chance=wins.get(name, float("nan")),
         )
@@ -143,37 +153,89 @@ def method_areas(drawn: Floats, methods: Sequence[str], where: Plane) -> dict[st
     }
 
 
-def distances(drawn: Floats, retained: int, where: Plane) -> list[Distance]:
+def distances(drawn: Floats, retained: int, where: Plane, units: Floats | None = None) -> list[Distance]:
     """Distance of every point to the retained model, paired over the resamples.
+
+    The resamples of the difference, moved to their mean, are what sampling alone does to it; the radius that holds 95 %
+    of them, corrected for few probes by Hotelling's factor (`small_sample`), is how far the measured difference is from
+    the true one. By the triangle inequality the true distance is at most that radius away from the measured one, so
+    the interval is the distance plus and minus the radius, not below 0. It contains 0 exactly where the difference is
+    within the radius, that is, where a test at 5 % cannot tell the two models apart: percentiles of the distances in
+    the resamples never would, since a distance of resamples is never 0. The construction is ours;
+    `tests/benchmarks/coverage_comparisons.py` has how often it holds the truth.
 
     Args:
         drawn: shape (n, 1 + B, 2).
         retained: position of the retained model.
         where: gives each axis its scale.
+        units: shape (n, 2), how many probes (or subjects) each point stands on, by axis; NaN or None where that is not
+            known.
     """
     scale = np.abs(np.array(where.worst) - np.array(where.best))
-    far = np.sqrt(np.mean(((drawn - drawn[retained]) / scale) ** 2, axis=2))
-    return [Distance(float(row[0]), _interval(row[1:])) for row in far]
+    apart = (drawn - drawn[retained]) / scale
+    far = np.sqrt(np.mean(apart[:, 0] ** 2, axis=1))
+    counts = np.full((len(drawn), 2), np.nan) if units is None else np.fmin(units, units[retained])
+    return [
+        Distance(
+            float(value), Interval(0.0, 0.0) if place == retained else _around(float(value), row[1:], count)
+        )
+        for place, (value, row, count) in enumerate(zip(far, apart, counts, strict=True))
+    ]
 
 
-def ellipse(drawn: Floats, count: int = 48) -> Floats | None:
-    """Outline of the 95 % region of a point: the normal approximation of its resamples on both axes.
+def small_sample(units: float) -> float:
+    """How much larger the squared radius of a 95 % region of two means is than of a normal law with known variance.
+
+    Hotelling's T square for n observations over the quantile of chi-square: (n - 1) (0.05^(-2 / (n - 2)) - 1) over
+    -2 ln 0.05. 1.5 for 12, 1.1 for 36; 1 where n is not known, infinite below 3.
+    """
+    if np.isnan(units):
+        return 1.0
+    if units < LEAST_UNITS:
+        return np.inf
+    tail = 1 - CONFIDENCE
+    return float((units - 1) * (tail ** (-2 / (units - 2)) - 1) / (-2 * np.log(tail)))
+
+
+def ellipse(
+    drawn: Floats,
+    count: int = 48,
+    units: Sequence[float] | Floats = (np.nan, np.nan),
+    bounds: Sequence[tuple[float, float | None]] = ((-np.inf, None), (-np.inf, None)),
+) -> Floats | None:
+    """Outline of the 95 % region of a point on both axes.
+
+    It is an ellipse about the mean of the resamples, of their shape, and holds 95 % of them (Mahalanobis distance), and
+    more for few probes: each axis is stretched by the fourth root of Hotelling's factor (`small_sample`), which is the
+    square root for squared lengths. Taking the root is ours: the weight that resamples have at the ends of the range
+    already widens them. The value itself is never left out.
 
     Args:
         drawn: shape (1 + B, 2).
         count: corners of the outline.
+        units: by axis, how many probes (or subjects) the point stands on; NaN where that is not known.
+        bounds: smallest and largest possible value of each metric, beyond which no region reaches.
 
     Returns:
-        Shape (count, 2); None without resamples on both axes.
+        Shape (count, 2); None without resamples on both axes, or with fewer than three probes.
     """
     samples = drawn[1:][~np.isnan(drawn[1:]).any(axis=1)]
-    if len(samples) < LEAST_RESAMPLES:
+    factors = np.array([small_sample(each) for each in units])
+    if len(samples) < LEAST_RESAMPLES or not np.isfinite(factors).all():
         return None
-    spread, turn = np.linalg.eigh(np.cov(samples.T))
+    middle = samples.mean(axis=0)
+    moved = (samples - middle) * factors**0.25
+    spread, turn = np.linalg.eigh(np.cov(moved.T))
+    lengths = np.sqrt(np.maximum(spread, 0))
+    scale = np.where(lengths > 0, lengths, 1.0)
+    away = np.sum((np.concatenate([drawn[:1] - middle, moved]) @ turn / scale) ** 2, axis=1)
+    radius = np.sqrt(max(float(np.quantile(away[1:], CONFIDENCE)), float(away[0])))
     angles = np.linspace(0, 2 * np.pi, count)
     circle = np.stack([np.cos(angles), np.sin(angles)])
-    outline: Floats = drawn[0] + (turn @ (np.sqrt(CHI_SQUARE_95 * np.maximum(spread, 0))[:, None] * circle)).T
-    return outline
+    outline = middle + (turn @ (radius * lengths[:, None] * circle)).T
+    low, high = np.array([(low, np.inf if high is None else high) for low, high in bounds]).T
+    inside: Floats = np.clip(outline, low, high)
+    return inside
 
 
 def _resamples(drawn: Floats) -> Floats:
@@ -192,13 +254,34 @@ def _moves(drawn: Floats) -> NDArray[np.bool_]:
     return np.logical_and(known[:, 0], known[:, 1])
 
 
-def _interval(samples: Floats) -> Interval:
+def _around(value: float, apart: Floats, units: Floats) -> Interval:
+    """A distance plus and minus how far sampling alone moves the difference; see `distances`.
+
+    Args:
+        value: the distance.
+        apart: shape (B, 2): the difference in every resample.
+        units: by axis, probes that it stands on.
+    """
+    known = apart[~np.isnan(apart).any(axis=1)]
+    factors = np.array([small_sample(each) for each in units])
+    if len(known) < LEAST_RESAMPLES or not np.isfinite(factors).all() or np.isnan(value):
+        return Interval(np.nan, np.nan)
+    moved = (known - known.mean(axis=0)) * factors**0.5
+    radius = float(np.quantile(np.sqrt(np.mean(moved**2, axis=1)), CONFIDENCE))
+    if radius <= 1e-12:
+        # The same on every probe: at most this share would differ (the exact 95 % bound for none), by at most 1.
+        radius = 1 - (1 - CONFIDENCE) ** (1 / float(np.fmin(*units)))
+    known_radius = np.isfinite(radius)
+    return Interval(max(0.0, value - radius), value + radius) if known_radius else Interval(np.nan, np.nan)
+
+
+def _interval(value: float, samples: Floats) -> Interval:
     known = samples[~np.isnan(samples)]
     if len(known) < LEAST_RESAMPLES:
         return Interval(np.nan, np.nan)
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(known, [tail, 1 - tail])
-    return Interval(float(low), float(high))
+    return Interval(min(float(low), value), max(float(high), value))
 
 
 def _knee(values: Floats, chosen: Sequence[int], directions: tuple[Direction, Direction]) -> int | None:

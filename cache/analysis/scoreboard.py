@@ -97,6 +97,17 @@ class Scoreboard:
                 found[place] = _filled(self._whole(model, key))
         return found
 
+    def units(self, models: Sequence[str], key: str) -> Replicates:
+        """How many probes (or subjects, where probes share them) each model's number stands on; NaN without one."""
+        role = MetricKey.parse(key).role
+        stated = self.frame[self.frame["key"] == key].set_index("model")["n"]
+        found = np.full(len(models), np.nan)
+        for place, model in enumerate(models):
+            if model in stated.index:
+                groups = self._subjects(model).get(role, ())
+                found[place] = min(stated[model], len(set(groups))) if groups else stated[model]
+        return found
+
     def original_values(self, model: str) -> pd.Series[float]:
         """The original's value of every metric by key, on the prompts that have the metric's role to this model."""
         name = self._study.original.name

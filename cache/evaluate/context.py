@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from backends.checkpoints.resolved import ResolvedModel, ResolvedModels
 from backends.interfaces import ImageModels, Stop, TextModels
 from backends.pool import ModelPool
 from backends.study import ModelSpec, Study
-from backends.text.precision import dtype_for
+from backends.text.precision import dtype_for, stored_in_halves
 from cache.store import Store, keys
 from cache.store.identities import identity_in
 
@@ -18,6 +19,18 @@ from cache.store.identities import identity_in
 def never() -> bool:
     """The `Stop` of work that nobody stops."""
     return False
+
+
+def numerics_of(pool: ModelPool, study: Study) -> str:
+    """Name of the arithmetic in which the pool runs a study's models, as evidence is keyed by it.
+
+    Imports torch only where the device matters: CPU and CUDA share a name in float32, other systems than Apple's have
+    no third device, and half precision is for models that are stored in it.
+    """
+    halves = study.modality == "text" and stored_in_halves(study)
+    if pool.dtype == "float32" and sys.platform != "darwin" and not halves:
+        return keys.numerics("cpu", pool.dtype)
+    return keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +64,7 @@ class EvaluationContext:
     @property
     def numerics(self) -> str:
         """Name of that arithmetic, as evidence is keyed by it."""
-        return keys.numerics(self.pool.device, self.dtype)
+        return numerics_of(self.pool, self.study)
 
     def identity(self, name: str) -> ModelIdentity:
         """Identity of a model as the study asks it.

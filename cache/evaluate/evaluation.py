@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from backends.checkpoints.identity import ModelIdentity
 from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.extras import check_extra
 from backends.interfaces import ImageModels, TextModels
-from backends.pool import ModelPool
-from backends.study import ModelSpec, Probe, ProbeSet, Study
-from backends.text.precision import dtype_for
+from backends.study import ModelSpec, Probe, ProbeSet
 from backends.versions import versions
 from cache.analysis.scoreboard import keep_numbers, scoreboard
 from cache.evaluate.compare import compare_images, compare_text
-from cache.evaluate.context import EvaluationContext
+from cache.evaluate.context import EvaluationContext, numerics_of
 from cache.evaluate.gather_features import check_networks, gather_features
 from cache.evaluate.gather_images import ImageGatherer, ImageTask
-from cache.evaluate.gather_text import TextGatherer
+from cache.evaluate.gather_text import AskedAnswer, TextGatherer
 from cache.evaluate.incomplete import (
     MissingLosses,
     RefusedProbe,
@@ -47,11 +47,6 @@ from cache.store.model_checks import check_models, keep_report
 from cache.store.runs import RunRecord, RunStatus
 
 PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
-
-
-def numerics_of(pool: ModelPool, study: Study) -> str:
-    """Name of the arithmetic in which the pool runs a study's models, as evidence is keyed by it."""
-    return keys.numerics(pool.device, dtype_for(study, pool.device, pool.dtype))
 
 
 def evaluate(
@@ -144,6 +139,23 @@ def evaluate(
         raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
 
 
+@dataclass(slots=True)
+class SetWork:
+    """What was done of one probe set.
+
+    Attributes:
+        gathered: pieces of evidence.
+        seconds: that it took.
+        notes: of the models, on what happened meanwhile.
+        recorded: its run is stored.
+    """
+
+    gathered: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    recorded: bool = False
+
+
 class _Evaluation:
     """One model of a study on all probe sets."""
 
@@ -166,7 +178,7 @@ class _Evaluation:
         self._loaded: list[dict[str, Any]] = []  # what reading the weights of a language model did
         self._noted = 0  # notes of the models that are of earlier probe sets
         self._refused: dict[str, RefusedProbe] = {}
-        self._gathered = 0  # pieces of evidence of the probe set at hand
+        self._work = {each.name: SetWork() for each in self._study.probe_sets}
 
     def run(self) -> list[RefusedProbe]:
         """Evaluates what is missing; returns what the model cannot serve."""
@@ -174,15 +186,26 @@ class _Evaluation:
             for ways in self._contexts(probe_set).values():
                 for context in ways.values():
                     self._store.register(context)
-        for probe_set in self._study.probe_sets:
-            started = time.perf_counter()
-            self._gathered = 0
-            self._noted = len(self._models.notes) if self._models is not None else 0
-            try:
-                self._gather(probe_set)
-            finally:
-                # Written also when the work was cancelled or failed: a run says truthfully how far it came.
-                self._record(probe_set, time.perf_counter() - started)
+        begun: list[ProbeSet] = []
+        try:
+            for probe_set in self._study.probe_sets:
+                begun.append(probe_set)
+                started = time.perf_counter()
+                self._noted = len(self._models.notes) if self._models is not None else 0
+                try:
+                    self._gather(probe_set)
+                finally:
+                    work = self._work[probe_set.name]
+                    work.seconds += time.perf_counter() - started
+                    work.notes += self._models.notes[self._noted :] if self._models is not None else []
+                if not self._answers_to_write(probe_set):
+                    self._record(probe_set)
+            self._write_answers()
+        finally:
+            # Written also when the work was cancelled or failed: a run says truthfully how far it came.
+            for probe_set in begun:
+                if not self._work[probe_set.name].recorded:
+                    self._record(probe_set)
         return list(self._refused.values())
 
     def losses(self) -> list[MissingLosses]:
@@ -208,8 +231,9 @@ class _Evaluation:
         return result
 
     def _gather(self, probe_set: ProbeSet) -> None:
+        """All evidence of one probe set but for answers, which are written to all sets at once."""
         for kind, ways in self._contexts(probe_set).items():
-            asked = {way: probes_for_kind(kind, probe_set.probes, way) for way in ways}
+            asked = {way: self._asked(kind, probe_set, way) for way in ways} if kind != "answers" else {}
             total = sum(map(len, asked.values()))
             if not total:
                 continue
@@ -220,23 +244,24 @@ class _Evaluation:
                     raise Cancelled
                 try:
                     refused = self._compute(
-                        kind, {way: context.key for way, context in ways.items()}, todo, counter.add
+                        kind, {way: context.key for way, context in ways.items()}, todo, counter
                     )
                     for probe, error in refused:
                         self._refused[probe.digest()] = RefusedProbe(
                             self._spec.name, probe_set.name, probe, error
                         )
                 finally:
-                    self._gathered += counter.added
+                    self._work[probe_set.name].gathered += counter.added
 
     def _compute(
         self,
         kind: Kind,
         found: dict[SeedSetting, str],
         todo: dict[SeedSetting, list[Probe]],
-        on_done: Callable[[int], None],
+        counter: Counter,
     ) -> list[tuple[Probe, ModelError]]:
         """Gathers one kind of evidence; returns the probes that the model cannot serve, and why."""
+        on_done = counter.add
         if kind == "images":
             wanted = [
                 ImageTask(self._spec.name, p, way.seed if p.seed is None else p.seed, found[way])
@@ -261,7 +286,18 @@ class _Evaluation:
             )
             pictures.gather(wanted, on_done)
             return pictures.refused
+        text = self._loaded_text(counter)
+        text.refused.clear()
+        if kind == "scores":
+            text.scores(found[SeedSetting(0)], todo[SeedSetting(0)], on_done)
+        else:
+            text.gradients(found[SeedSetting(0)], todo[SeedSetting(0)], on_done)
+        return text.refused
+
+    def _loaded_text(self, counter: Counter) -> TextGatherer:
+        """The language model, loaded when it is asked for first; says so in the place of what is counted."""
         if self._text is None:
+            counter.loading()
             models = self._context.text([self._spec])
             self._models, self._noted = models, len(models.notes)
             self._found, self._loaded = load_notes(self._study, models, self._spec)
@@ -270,17 +306,61 @@ class _Evaluation:
             )
             way = self._study.protocol, self._study.date
             self._text = TextGatherer(self._store, models, self._spec.name, self._context.stop, *way)
-        self._text.refused.clear()
-        if kind == "scores":
-            self._text.scores(found[SeedSetting(0)], todo[SeedSetting(0)], on_done)
-        elif kind == "gradients":
-            self._text.gradients(found[SeedSetting(0)], todo[SeedSetting(0)], on_done)
-        else:
-            scored = self._contexts(self._study.probe_sets[0])["scores"][SeedSetting(0)].key
-            by_seed = {way.seed: key for way, key in found.items()}
-            asked = {way.seed: probes for way, probes in todo.items()}
-            self._text.answers(by_seed, asked, self._study.decoding, on_done, scored)
-        return self._text.refused
+            counter.tell()
+        return self._text
+
+    def _write_answers(self) -> None:
+        """Answers to all probe sets, of all seeds: those that run together share every step of the model."""
+        wanted: list[AskedAnswer] = []
+        counters: dict[str, Counter] = {}
+        started = time.perf_counter()
+        written: dict[str, int] = {}
+
+        def done(probe_set: ProbeSet, tokens: int) -> None:
+            name, work = probe_set.name, self._work[probe_set.name]
+            counters[name].add(1)
+            work.gathered += 1
+            written[name] = written.get(name, 0) + tokens
+            if counters[name].complete:
+                finish(name)
+                self._record(probe_set)
+
+        def finish(name: str) -> None:
+            """Sets share the time as they share the tokens."""
+            share = written.get(name, 0) / max(1, sum(written.values()))
+            self._work[name].seconds += share * (time.perf_counter() - started)
+            self._work[name].notes += text.notes[noted:]
+
+        for probe_set in self._study.probe_sets:
+            ways = self._contexts(probe_set).get("answers", {})
+            asked = {way: self._asked("answers", probe_set, way) for way in ways}
+            total = sum(map(len, asked.values()))
+            missing = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
+            if total:
+                stored = total - sum(map(len, missing.values()))
+                counters[probe_set.name] = Counter(stored, total, self._report(probe_set, "answers"))
+            wanted += [
+                AskedAnswer(ways[way].key, way.seed, probe, partial(done, probe_set))
+                for way, probes in missing.items()
+                for probe in probes
+            ]
+        if not wanted:
+            return
+        if self._context.stop():
+            raise Cancelled
+        text = self._loaded_text(next(each for each in counters.values() if not each.complete))
+        text.refused.clear()
+        noted = len(text.notes)
+        scored = self._contexts(self._study.probe_sets[0])["scores"][SeedSetting(0)].key
+        try:
+            text.answers(wanted, self._study.decoding, scored)
+        finally:
+            for probe, error in text.refused:
+                of = next(each for each in self._study.probe_sets if probe in each.probes)
+                self._refused[probe.digest()] = RefusedProbe(self._spec.name, of.name, probe, error)
+            for name in counters:
+                if not self._work[name].recorded:
+                    finish(name)
 
     def _import(
         self, wanted: list[ImageTask], on_done: Callable[[int], None]
@@ -293,6 +373,13 @@ class _Evaluation:
     def _contexts(self, probe_set: ProbeSet) -> dict[Kind, dict[SeedSetting, Context]]:
         return contexts(self._study, self._identity, self._context.numerics, probe_set.probes)
 
+    def _asked(self, kind: Kind, probe_set: ProbeSet, way: SeedSetting) -> list[Probe]:
+        return probes_for_kind(kind, probe_set.probes, way, self._study)
+
+    def _answers_to_write(self, probe_set: ProbeSet) -> bool:
+        ways = self._contexts(probe_set).get("answers", {})
+        return any(self._todo(ways[way], self._asked("answers", probe_set, way)) for way in ways)
+
     def _todo(self, context: Context, probes: list[Probe]) -> list[Probe]:
         missing = set(self._store.missing(context.key, [probe.digest() for probe in probes]))
         return [probe for probe in probes if probe.digest() in missing]
@@ -302,34 +389,38 @@ class _Evaluation:
         missing: set[str] = set()
         for kind, ways in self._contexts(probe_set).items():
             for way, context in ways.items():
-                digests = [probe.digest() for probe in probes_for_kind(kind, probe_set.probes, way)]
+                digests = [probe.digest() for probe in self._asked(kind, probe_set, way)]
                 missing |= set(self._store.missing(context.key, digests))
         return missing
 
     def _notes(self, probe_set: ProbeSet) -> list[str]:
         """What a person should know of this run beside its numbers."""
         refused = [each for each in self._refused.values() if each.probe_set == probe_set.name]
-        models = self._models.notes[self._noted :] if self._models is not None else []
+        asked: list[str] = []
+        if self._text is not None:
+            asked = self._text.asking_notes([probe.format for probe in probe_set.probes if probe.prompt])
         return [
             *(f"Row left out: {row}" for row in probe_set.left_out),
             *(f"Probe {each.probe.id} left out: {each.error.what}" for each in refused),
             *self._found,
-            *dict.fromkeys(models),
+            *dict.fromkeys([*asked, *self._work[probe_set.name].notes]),
         ]
 
-    def _report(self, probe_set: ProbeSet, kind: Kind) -> Callable[[int, int], None]:
-        return lambda done, total: self._on_progress(
-            Progress(self._spec.name, probe_set.name, kind, done, total)
+    def _report(self, probe_set: ProbeSet, kind: Kind) -> Callable[[int, int, bool], None]:
+        return lambda done, total, loading: self._on_progress(
+            Progress(self._spec.name, probe_set.name, kind, done, total, loading)
         )
 
-    def _record(self, probe_set: ProbeSet, seconds: float) -> None:
+    def _record(self, probe_set: ProbeSet) -> None:
+        work = self._work[probe_set.name]
+        work.recorded = True
         total = len({probe.digest() for probe in probe_set.probes})
         missing = len(self._missing(probe_set))
         status: RunStatus = "partial" if missing else "complete"
         key = self._run_key(probe_set)
         notes = self._notes(probe_set)
         known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
-        if not self._gathered and (missing if known is None else known.status == status):
+        if not work.gathered and (missing if known is None else known.status == status):
             return  # nothing was done, and what is there is known or no whole run
         self._store.put_run(
             RunRecord(
@@ -350,7 +441,8 @@ class _Evaluation:
                 dtype=self._context.dtype,
                 created=datetime.now(UTC).isoformat(timespec="seconds"),
                 # A run that was stopped and resumed took the time of all its sessions.
-                seconds=seconds + (known.seconds if known is not None and known.status == "partial" else 0.0),
+                seconds=work.seconds
+                + (known.seconds if known is not None and known.status == "partial" else 0.0),
                 n_probes=total,
                 n_done=total - missing,
                 status=status,

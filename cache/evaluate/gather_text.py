@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 
 from backends.errors import Cancelled, ModelError
-from backends.evidence import ANSWER, PARAPHRASE, TextEvidence, TokenScores, option, perturbed
+from backends.evidence import ANSWER, PARAPHRASE, Answer, TextEvidence, TokenScores, option, perturbed
 from backends.interfaces import GenerationRequest, ScoreItem, Stop, TextModels
 from backends.study import Decoding, Probe, ProtocolName, Turns
 from cache.store import Store
@@ -17,17 +18,33 @@ from cache.store import Store
 CELL = 16
 """Probes in one cell: what a kill can lose, and the unit of reading."""
 
-WRITTEN_AT_ONCE = 32
-"""Answers that a model writes in one batch: each step of a small batch costs as much as one of a larger."""
-
 MORE_LIKELY_THAN_NOT = math.log(0.5)
 
 OnDone = Callable[[int], None]
 """Called with the number of new pieces of evidence."""
+OnAnswer = Callable[[int], None]
+"""Called when an answer is stored, with the number of its tokens; with 0 where another process has stored it."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Rows = list[tuple[str, TextEvidence]]
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAnswer:
+    """One answer to be written.
+
+    Attributes:
+        context: that it is stored under.
+        seed: of its noise.
+        probe: what is asked.
+        on_done: told when it is stored.
+    """
+
+    context: str
+    seed: int
+    probe: Probe
+    on_done: OnAnswer
 
 
 def score_items(probe: Probe, date: str = "") -> dict[str, ScoreItem]:
@@ -75,6 +92,15 @@ class TextGatherer:
         self._scored: dict[tuple[str, str, str, Turns], TokenScores] = {}
         self.refused: list[tuple[Probe, ModelError]] = []
 
+    @property
+    def notes(self) -> list[str]:
+        """What happened on the way that a person should know, in sentences; grows."""
+        return self._models.notes
+
+    def asking_notes(self, formats: Sequence[str]) -> list[str]:
+        """What a person should know of how probes with these formats are asked, in sentences."""
+        return self._models.asking_notes(self._model, formats, self._protocol, self._date)
+
     def scores(self, context: str, probes: Sequence[Probe], on_done: OnDone) -> None:
         """Score the answers of probes and store them, a cell at a time.
 
@@ -108,103 +134,112 @@ class TextGatherer:
             self._store.put_text(context, rows)
             on_done(known + len(rows))
 
-    def answers(
-        self,
-        contexts: Mapping[int, str],
-        probes: Mapping[int, Sequence[Probe]],
-        decoding: Decoding,
-        on_done: OnDone,
-        scored: str = "",
-    ) -> None:
-        """Write answers to probes and store them, a cell at a time.
+    def answers(self, wanted: Sequence[AskedAnswer], decoding: Decoding, scored: str = "") -> None:
+        """Write answers to probes, as many at a time as memory takes, and store them a cell at a time.
 
         Args:
-            contexts: seed -> context.
-            probes: seed -> probes that have no answer of that seed yet.
+            wanted: all answers that are missing, whatever probe set or seed they are of.
             decoding: settings; its seeds are not used.
-            on_done: called after every cell.
             scored: context of the token scores, which tell how a greedy answer begins; "" does without.
 
         Raises:
             Cancelled: stopped; answers that had ended are stored.
         """
-        # Token scores tell how a greedy answer begins only where answer and prompt are tokenised apart; open-unlearning
-        # tokenises them as one text, so its scores may be after other ids than generation sees.
-        source = scored if decoding.temperature == 0 and self._protocol != "open-unlearning" else ""
-        for seed, context in contexts.items():
-            for waiting, known in self._cells(context, probes[seed], WRITTEN_AT_ONCE):
-                on_done(known + len(waiting) - len({probe.digest() for probe in waiting}))
-                self._write_and_keep(context, waiting, seed, decoding, source, on_done)
+        left = self._still_missing(wanted)
+        begun = self._begun(scored if decoding.temperature == 0 else "", [each.probe for each in left])
+        ready: dict[str, list[tuple[AskedAnswer, Answer]]] = {}
 
-    def _write_and_keep(
-        self,
-        context: str,
-        probes: Sequence[Probe],
-        seed: int,
-        decoding: Decoding,
-        scored: str,
-        on_done: OnDone,
-    ) -> None:
-        """Answers of one batch; a cell is stored as soon as so many have ended, so that a kill loses no more."""
-        waiting = {probe.digest(): probe for probe in probes}
-        begun = self._begun(scored, list(waiting.values()))
-        left = dict(waiting)
-        ready: Rows = []
-
-        def keep(least: int) -> None:
-            if len(ready) >= least:
-                self._store.put_text(context, ready)
-                on_done(len(ready))
-                ready.clear()
-
-        def write(part: Sequence[str]) -> list[str]:
-            # After a refusal this is called again for single probes; answers that have ended are not written twice.
-            asked = [waiting[digest] for digest in part if digest in left]
-            requests = [
-                GenerationRequest(
-                    *(self._model, each.prompt, seed, each.format),
-                    *begun.get(each.digest(), ((), False)),
-                    turns=each.turns,
-                    date=self._date,
+        def keep(context: str, least: int) -> None:
+            rows = ready.get(context, [])
+            if len(rows) >= least:
+                self._store.put_text(
+                    context, [(asked.probe.digest(), TextEvidence({}, (answer,))) for asked, answer in rows]
                 )
-                for each in asked
-            ]
-            for partial in self._models.generate(requests, decoding, self._stop, self._protocol):
-                if partial.done and partial.answer.finish != "cancelled":
-                    digest = asked[partial.index].digest()
-                    ready.append((digest, TextEvidence({}, (partial.answer,))))
-                    del left[digest]
-                    keep(CELL)
-            return list(part)
+                for asked, answer in rows:
+                    asked.on_done(answer.n_tokens)
+                rows.clear()
 
-        def refuse(digest: str, error: ModelError) -> None:
-            self._refuse(left.pop(digest), error)
+        refused: set[int] = set()
 
-        work_on_cell(list(waiting), write, refuse)
-        keep(1)
-        if left:
+        def refuse(index: int, error: ModelError) -> None:
+            refused.add(index)
+            self._refuse(left[index].probe, error)
+
+        requests = [
+            replace(
+                begun.get(each.probe.digest(), GenerationRequest("", "")),
+                model=self._model,
+                prompt=each.probe.prompt,
+                seed=each.seed,
+                format=each.probe.format,
+                turns=each.probe.turns,
+                date=self._date,
+            )
+            for each in left
+        ]
+        ended = 0
+        for partial in self._models.generate(requests, decoding, self._stop, self._protocol, refuse):
+            if partial.done and partial.answer.finish != "cancelled":
+                asked = left[partial.index]
+                ready.setdefault(asked.context, []).append((asked, partial.answer))
+                ended += 1
+                keep(asked.context, CELL)
+        for context in ready:
+            keep(context, 1)
+        if ended + len(refused) < len(left):
             raise Cancelled
 
-    def _cells(
-        self, context: str, probes: Sequence[Probe], size: int = CELL
-    ) -> Iterator[tuple[Sequence[Probe], int]]:
+    def _still_missing(self, wanted: Sequence[AskedAnswer]) -> list[AskedAnswer]:
+        """Those that no other process has stored by now, each once; the others are told as done."""
+        missing = {
+            context: set(
+                self._store.missing(
+                    context, [each.probe.digest() for each in wanted if each.context == context]
+                )
+            )
+            for context in {each.context for each in wanted}
+        }
+        result: dict[tuple[str, str], AskedAnswer] = {}
+        for each in wanted:
+            place = each.context, each.probe.digest()
+            if place[1] not in missing[place[0]]:
+                each.on_done(0)
+            elif place in result:
+                first = result[place]
+                result[place] = replace(first, on_done=_both(first.on_done, each.on_done))
+            else:
+                result[place] = each
+        return list(result.values())
+
+    def _cells(self, context: str, probes: Sequence[Probe]) -> Iterator[tuple[Sequence[Probe], int]]:
         """Cells without what another process has stored by now, and how many probes that was."""
-        for cell in in_cells(probes, size):
+        for cell in in_cells(probes):
             missing = set(self._store.missing(context, [probe.digest() for probe in cell]))
             todo = [probe for probe in cell if probe.digest() in missing]
             yield todo, len(cell) - len(todo)
 
-    def _begun(self, context: str, probes: Sequence[Probe]) -> dict[str, tuple[tuple[int, ...], bool]]:
-        """How greedy answers begin, and whether they end there, by probe digest; from stored token scores."""
+    def _begun(self, context: str, probes: Sequence[Probe]) -> dict[str, GenerationRequest]:
+        """How greedy answers begin, and whether they end there, by probe digest; from stored token scores.
+
+        Where scores are after other ids or positions than generation sees, it is a guess, which generation checks.
+        """
         if not context:
             return {}
         ends = self._models.end_ids(self._model, self._protocol)
-        stored = self._store.text(context, [probe.digest() for probe in probes], pieces=False)
-        return {
-            digest: greedy_beginning(evidence.scores[ANSWER], ends)
-            for digest, evidence in stored.items()
-            if ANSWER in evidence.scores
-        }
+        unique = {probe.digest(): probe for probe in probes}
+        stored = self._store.text(context, list(unique), pieces=False)
+        result: dict[str, GenerationRequest] = {}
+        for digest, evidence in stored.items():
+            if ANSWER in evidence.scores:
+                ids, ended = greedy_beginning(evidence.scores[ANSWER], ends)
+                item = score_items(unique[digest], self._date)[ANSWER]
+                known = self._models.knows_beginning(self._model, item, self._protocol)
+                result[digest] = (
+                    GenerationRequest("", "", begun=ids, ended=ended)
+                    if known
+                    else GenerationRequest("", "", guess=ids)
+                )
+        return result
 
     def _refuse(self, probe: Probe, error: ModelError) -> None:
         self.refused.append((probe, error))
@@ -262,6 +297,16 @@ def greedy_beginning(scores: TokenScores, ends: frozenset[int]) -> tuple[tuple[i
 
 def _asked(item: ScoreItem) -> tuple[str, str, str, Turns]:
     return item.prompt, item.answer, item.format, item.turns
+
+
+def _both(first: OnAnswer, second: OnAnswer) -> OnAnswer:
+    """Tells both; the tokens are the first's."""
+
+    def tell(tokens: int) -> None:
+        first(tokens)
+        second(0)
+
+    return tell
 
 
 def work_on_cell(

@@ -17,13 +17,20 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backends.files.plain import NotPlain, number, parse_json, read_plain, storable
-from cache.analysis.resampling import bootstrap_interval
+from backends.metrics import METRICS
+from backends.metrics.foreign import foreign_card
+from backends.metrics.key import MetricKey
+from backends.metrics.privacy import auc
+from cache.analysis.probe_draws import bounds_of
+from cache.analysis.resampling import ANYTHING, Bounds, bootstrap_areas, bootstrap_interval, interval_of
 from cache.store.results import ImportedRun, MetricNumber
 
 __all__ = [
     "ImportFindings",
     "Remark",
     "UnreadableFile",
+    "auc_of",
+    "bounds_at",
     "iso_time",
     "mean_of",
     "number",
@@ -185,22 +192,53 @@ def iso_time(seconds: object) -> str:
     return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
 
 
-def mean_of(values: Iterable[float], stated: float = math.nan) -> MetricNumber:
-    """A metric from values of single examples, with a bootstrap interval.
+def mean_of(values: Iterable[float], stated: float = math.nan, *, bounds: Bounds = ANYTHING) -> MetricNumber:
+    """A metric from values of single examples, with the interval that such a mean of ours has.
 
     Args:
         values: of the examples, NaN left out.
         stated: the value that the file gives. The interval is only that of the mean where the two agree.
+        bounds: where the values may lie.
     """
     sample = np.array([value for value in values if not math.isnan(value)], np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(sample.mean()) if len(sample) else math.nan
         if not math.isfinite(mean):
             mean = math.nan
-        if not math.isnan(stated) and not (abs(stated - mean) <= 1e-6 * max(1.0, abs(stated))):
+        if not math.isnan(stated) and not _agree(stated, mean):
             return MetricNumber(stated, n=float(len(sample)) if len(sample) else math.nan)
-        low, high = bootstrap_interval(sample) if not math.isnan(mean) else (math.nan, math.nan)
+        low, high = (
+            bootstrap_interval(sample, bounds=bounds) if not math.isnan(mean) else (math.nan, math.nan)
+        )
     return MetricNumber(mean if math.isnan(stated) else stated, low, high, float(len(sample)))
+
+
+def auc_of(forget: Iterable[float], holdout: Iterable[float], stated: float) -> MetricNumber:
+    """A membership AUC, with its interval from the scores of single examples.
+
+    Args:
+        forget: scores, NaN left out.
+        holdout: scores, NaN left out.
+        stated: the AUC that the file gives. The interval is only its own where the scores have the same AUC.
+    """
+    sides = [np.array([score for score in side if not math.isnan(score)]) for side in (forget, holdout)]
+    told = auc(*sides)
+    n = float(sum(map(len, sides))) or math.nan
+    if math.isnan(told) or not _agree(stated, told):
+        return MetricNumber(stated, n=n)
+    low, high = interval_of(np.append(stated, bootstrap_areas(sides[0], sides[1])))
+    return MetricNumber(stated, float(low), float(high), n)
+
+
+def _agree(stated: float, ours: float) -> bool:
+    return abs(stated - ours) <= 1e-6 * max(1.0, abs(stated))
+
+
+def bounds_at(key: str) -> Bounds:
+    """Where the values of a metric may lie, ours or another tool's, by its role/metric."""
+    metric = MetricKey.parse(key).metric
+    card = None if metric in METRICS else foreign_card(metric)
+    return bounds_of(key) if card is None else (card.low, card.high)
 
 
 def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:

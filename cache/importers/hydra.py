@@ -61,8 +61,15 @@ class Config:
         """The trainer's settings, flat, and the log that the tool compared with."""
         trainer = self.training.get("trainer")
         flat = plain_settings({"trainer": trainer}) if isinstance(trainer, Mapping) else {}
-        log = self.text("eval.tofu.retain_logs_path", "eval.muse.retain_logs_path", "retain_logs_path")
+        log = self._log()
         return flat | ({"retain_logs_path": log} if log else {})
+
+    def _log(self) -> str:
+        return self.text("eval.tofu.retain_logs_path", "eval.muse.retain_logs_path", "retain_logs_path")
+
+    def without_log(self, benchmark: str) -> bool:
+        """The evaluation of a benchmark (tofu or muse) is set here, and names no retained log."""
+        return isinstance(_at(self.evaluation, f"eval.{benchmark}"), Mapping) and not self._log()
 
     def handler(self) -> str:
         """The unlearning method that the trainer's settings name; "" for ordinary training."""

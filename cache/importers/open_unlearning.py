@@ -27,6 +27,7 @@ from cache.importers.open_unlearning_metrics import (
     read_metric,
     score_of,
     value_of,
+    without_reference,
 )
 from cache.importers.references import RATIO
 from cache.importers.task_names import TaskName, of_task, task_name
@@ -58,7 +59,6 @@ def read_folder(folder: Path, files: Sequence[Path]) -> ImportFindings:
         findings.leave_out(folder / ".hydra" / "config.yaml", config.problem)
     muse = any(path.name.startswith("MUSE") for path in files)
     unknown: set[str] = set()
-    attack, leak = math.nan, math.nan
     for path in sorted(files, key=lambda each: ("SUMMARY" not in each.name, each.name)):
         try:
             content = read_object(path, findings)
@@ -87,15 +87,17 @@ def read_folder(folder: Path, files: Sequence[Path]) -> ImportFindings:
                     f"{name} was measured with changed settings ({', '.join(read.changed)}), so it is a metric of "
                     "its own and stands on no axis with the default"
                 ] = None
-            attack = read.number.value if name == "mia_min_k" else attack
-            leak = read.number.value if name == "privleak" else leak
             _note_examples(columns, key, KEYS[name], value, read, muse=muse)
     if unknown:
         findings.leave_out(folder, f"unknown metric: {listed(sorted(unknown))}")
-    if not math.isnan(attack) and abs(leak - 100 * (1 - 2 * attack)) <= 1e-6 * max(1.0, abs(leak)):
-        notes["PrivLeak is relative to an AUC of 0.5, not to a retained model: there was no retained log"] = (
-            None
-        )
+    told = without_reference(metrics, config, muse=muse)
+    if told.keys() != metrics.keys():
+        names = listed(MetricKey.parse(key).metric for key in metrics if key not in told)
+        notes[
+            f"{names}: relative to an AUC of 0.5, not to a retained model, since there was no retained log; so it is a "
+            "metric of its own"
+        ] = None
+    metrics = told
     if metrics:
         who = _who(folder, config, columns, notes, muse=muse)
         findings.results.append(_result(folder, who, metrics, columns, config, notes, muse=muse))

@@ -16,7 +16,7 @@ from backends.metrics import METRICS
 from backends.metrics.foreign import foreign_card
 from backends.metrics.key import MetricKey
 from backends.metrics.open_unlearning import SMALLEST
-from cache.importers.findings import mean_of, number
+from cache.importers.findings import auc_of, bounds_at, mean_of, number
 from cache.importers.hydra import Config
 from cache.store.results import MetricNumber
 
@@ -24,6 +24,7 @@ KEYS: Mapping[str, str] = {
     "forget_Q_A_Prob": "forget/probability",
     "forget_Q_A_PARA_Prob": "forget/paraphrased_probability",
     "forget_Q_A_ROUGE": "forget/rouge_l",
+    "forget_Q_A_PARA_ROUGE": "forget/paraphrased_rouge",
     "forget_truth_ratio": "forget/truth_ratio",
     "forget_Truth_Ratio": "forget/truth_ratio",
     "forget_quality": "forget/forget_quality",
@@ -60,6 +61,7 @@ _MUSE_SCORES = ("rougeL_f1", *_SCORES)
 _ROUGE = ("rougeL_recall", "rougeL_f1", "rouge1_recall", "rouge1_f1")
 _LOOKED_AT = 8
 """Examples whose losses are compared with their truth ratio."""
+AGAINST_HALF = "against an AUC of 0.5"
 _CLOSE = 2e-4
 """Relative; what a stated mean may differ from that of the rows and still be taken for it."""
 
@@ -80,12 +82,14 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
     if not isinstance(value, dict):
         return ReadMetric(MetricNumber(number(value)), {}, changed)
     stated = number(value.get("agg_value"))
-    rows = value.get("value_by_index")
-    if isinstance(rows, list):
-        rows = {str(place): row for place, row in enumerate(rows)}
-    if not isinstance(rows, dict):
-        return ReadMetric(MetricNumber(stated), {}, changed)
     key = KEYS[name]
+    rows = _rows(value)
+    if rows is None:
+        forget, holdout = (_rows(_object(value.get(side))) for side in ("forget", "holdout"))
+        if name.startswith("mia_") and forget and holdout:
+            ours, theirs = (_scores(side, ("score",)).values() for side in (forget, holdout))
+            return ReadMetric(auc_of(ours, theirs, stated), {}, changed)
+        return ReadMetric(MetricNumber(stated), {}, changed)
     usual = _scores(rows, columns_of(muse=muse))
     read = MetricKey.parse(key)
     if read.metric == "truth_ratio":
@@ -93,7 +97,7 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
         aggregator, values = _truth(usual, stated, told, forget=read.role == "forget")
         if aggregator and not value_of(changed, "aggregator"):
             changed = (*changed, f"aggregator={aggregator}")
-        return ReadMetric(mean_of(values.values(), stated), values, changed)
+        return ReadMetric(mean_of(values.values(), stated, bounds=bounds_at(key)), values, changed)
     column = value_of(changed, "rouge_type")
     if name.endswith("_ROUGE"):
         default = "rougeL_f1" if muse else "rougeL_recall"
@@ -101,7 +105,29 @@ def read_metric(name: str, content: Mapping[str, Any], config: Config, *, muse: 
         if column and column != default:
             usual = _scores(rows, (column,))
             changed = changed if value_of(changed, "rouge_type") else (*changed, f"rouge_type={column}")
-    return ReadMetric(mean_of(usual.values(), stated), usual, changed)
+    return ReadMetric(mean_of(usual.values(), stated, bounds=bounds_at(key)), usual, changed)
+
+
+def without_reference(
+    metrics: Mapping[str, MetricNumber], config: Config, *, muse: bool
+) -> dict[str, MetricNumber]:
+    """The metrics, those that the tool compared with an AUC of 0.5 under keys of their own.
+
+    That is what it does without a retained log. The AUC in the same file tells, or else the settings.
+    """
+    attack = metrics.get("forget/mia_min_k")
+    found = dict(metrics)
+    for key, turned in (("forget/privleak", -1.0), ("forget/rel_diff", 1.0)):
+        if key not in metrics:
+            continue
+        value = metrics[key].value
+        if attack is None:
+            alone = config.without_log("muse" if muse else "tofu")
+        else:
+            alone = abs(value - turned * (attack.value - 0.5) / 0.5 * 100) <= 1e-6 * max(1.0, abs(value))
+        if alone:
+            found[key_of(key, (AGAINST_HALF,))] = found.pop(key)
+    return found
 
 
 def value_of(changed: Iterable[str], setting: str) -> str:
@@ -161,6 +187,14 @@ def _form(name: str, content: Mapping[str, Any], scores: Mapping[str, float]) ->
 def _mean_loss(value: object) -> float:
     losses = [number(each) for each in value] if isinstance(value, list) else [number(value)]
     return sum(losses) / len(losses) if losses else math.nan
+
+
+def _rows(value: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Values of single examples by their number; None where there are none."""
+    rows = value.get("value_by_index")
+    if isinstance(rows, list):
+        return {str(place): row for place, row in enumerate(rows)}
+    return rows if isinstance(rows, dict) else None
 
 
 def _object(value: object) -> dict[str, Any]:

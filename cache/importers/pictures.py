@@ -20,6 +20,7 @@ from cache.analysis.resampling import bootstrap_interval
 from cache.importers.findings import (
     ImportFindings,
     UnreadableFile,
+    bounds_at,
     iso_time,
     mean_of,
     number,
@@ -80,7 +81,7 @@ def read_canvas(path: Path) -> ImportFindings:
         raise UnreadableFile("its accuracies are not shares between 0 and 1")
     metrics: dict[str, MetricNumber] = {}
     others = [share for name, share in shares.items() if name != theme]
-    low, high = bootstrap_interval(np.array(others))
+    low, high = bootstrap_interval(np.array(others), bounds=(0.0, 1.0))
     rest = MetricNumber(float(np.mean(others)) if others else math.nan, low, high, float(len(others)))
     if theme in shares:
         metrics["forget/unlearn_accuracy"] = MetricNumber(1 - shares[theme])
@@ -187,7 +188,8 @@ def read_attacks(folder: Path, logs: Sequence[Path]) -> ImportFindings:
             source=str(folder),
             settings=settings,
             metrics={
-                key: mean_of(frame[key].tolist()) for key in ("forget/attack_success", "forget/post_asr")
+                key: mean_of(frame[key].tolist(), bounds=bounds_at(key))
+                for key in ("forget/attack_success", "forget/post_asr")
             },
             examples=frame,
         )

@@ -15,6 +15,7 @@ import pandas as pd
 
 from backends.files.plain import NotPlain, open_plain, storable, without_compression
 from backends.study import Part
+from cache.analysis.resampling import ANYTHING
 from cache.importers.findings import MOST_BYTES, ImportFindings, UnreadableFile, mean_of, number, read_object
 from cache.importers.task_names import method_of
 from cache.store.results import ImportedRun, MetricNumber
@@ -110,7 +111,9 @@ def _with_interval(name: str, theirs: str, value: float, content: Mapping[str, A
     if isinstance(held, dict):
         told = held.get("mink++_0.2" if theirs == "mink20" else theirs)
     if isinstance(told, list):
-        return mean_of((float(each) if isinstance(each, bool) else number(each) for each in told), value)
+        values = [float(each) if isinstance(each, bool) else number(each) for each in told]
+        yes_or_no = name == "mmlu.json"
+        return mean_of(values, value, bounds=(0.0, 1.0) if yes_or_no else ANYTHING)
     if isinstance(held, list):
         level = theirs.split("_")[1] if theirs.startswith("level_") else ""
         rows = [

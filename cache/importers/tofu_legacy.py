@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backends.files.plain import storable, without_compression
 from backends.metrics.key import MetricKey
 from backends.study import Part
-from cache.importers.findings import ImportFindings, UnreadableFile, mean_of, number, read_object
+from cache.importers.findings import ImportFindings, UnreadableFile, bounds_at, mean_of, number, read_object
 from cache.importers.references import RATIO
 from cache.importers.task_names import forgotten, method_of
 from cache.store.results import NOTES, ImportedRun, MetricNumber
@@ -94,7 +94,8 @@ def _read(folder: Path, path: Path, content: Mapping[str, Any]) -> ImportFinding
         names = {"probability": "choice_probability"} if role == "utility" else {}
         for name, column in values.items():
             if name != RATIO:
-                metrics[str(MetricKey(role, names.get(name, name), part))] = mean_of(column.tolist())
+                key = str(MetricKey(role, names.get(name, name), part))
+                metrics[key] = mean_of(column.tolist(), bounds=bounds_at(key))
         if role != "forget":
             parts += [float(np.nanmean(column)) for column in values.values() if not np.isnan(column).all()]
         else:

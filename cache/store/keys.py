@@ -160,11 +160,23 @@ def answers_context(
 def gradients_context(
     fingerprint: str, tokenizer: str, numerics: str, protocol: ProtocolName = "corrected", asked: str = ""
 ) -> Context:
-    """Gradient norms of the true answers: no settings."""
-    version = CODE_VERSION["gradients"]
+    """Gradient norms of the true answers."""
     return Context(
-        "gradients", fingerprint, tokenizer, text_protocol(protocol, asked), canonical({}), numerics, version
+        "gradients",
+        fingerprint,
+        tokenizer,
+        text_protocol(protocol, asked),
+        canonical(gradient_settings(protocol)),
+        numerics,
+        CODE_VERSION["gradients"],
     )
+
+
+def gradient_settings(protocol: ProtocolName) -> dict[str, object]:
+    """Which labels' loss is differentiated, where not all: open-unlearning leaves out the last (earlier versions did
+    not, and their norms are another thing).
+    """
+    return {"labels": "all but the last"} if protocol == "open-unlearning" else {}
 
 
 def images_context(

@@ -107,17 +107,18 @@ def gradient_contexts(
     store: Store, model: ModelIdentity, protocol: ProtocolName = "corrected", date: str = ""
 ) -> list[Context]:
     """Contexts with gradient norms of the model."""
-    return _asked(_found(store, "gradients", model, None, {}), model, protocol, date)
+    found = _found(store, "gradients", model, None, keys.gradient_settings(protocol))
+    return _asked(found, model, protocol, date)
 
 
 def text_contexts(store: Store, model: ModelIdentity, protocol: ProtocolName, date: str) -> list[Context]:
     """All contexts with evidence of a language model under a protocol, whatever the settings of its answers."""
-    kinds: tuple[Kind, ...] = ("scores", "answers", "gradients")
+    kinds: tuple[Kind, ...] = ("scores", "answers")
     return [
         context
         for kind in kinds
         for context in _asked(_found(store, kind, model, None, {}), model, protocol, date)
-    ]
+    ] + gradient_contexts(store, model, protocol, date)
 
 
 def image_contexts(

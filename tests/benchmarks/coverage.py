@@ -327,11 +327,13 @@ def _cell(each: Covered) -> str:
 
 def main(studies: int = STUDIES, only: str = "") -> None:
     """Print the table, as Markdown."""
+    from tests.benchmarks.coverage_comparisons import ROWS as COMPARISONS  # which are made of rows of here
+
     sizes = " | ".join(f"n = {size}" for size in SIZES)
     print(f"Share of {studies} simulated studies whose 95 % interval holds the truth (mean width).\n")
     print(f"| number | before: {sizes} | now: {sizes} |")
     print("|---|" + "---|" * 2 * len(SIZES))
-    for row in ROWS:
+    for row in (*ROWS, *COMPARISONS):
         if only not in row.name:
             continue
         cells = [covered(row, way, size, studies) for way in (row.before, row.now) for size in SIZES]

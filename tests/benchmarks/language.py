@@ -29,7 +29,7 @@ from backends.study.file import read_study
 from backends.text.models import LanguageModels
 from backends.text.padding import left_padded
 from backends.text.scoring import batches_by_length, token_statistics
-from cache.evaluate.gather_text import WRITTEN_AT_ONCE, greedy_beginning, score_items
+from cache.evaluate.gather_text import greedy_beginning, score_items
 from tests import field_way
 
 MOST = 200
@@ -184,8 +184,7 @@ def _whole(
     decoding = Decoding(max_new_tokens=MOST)
 
     def write() -> None:
-        for start in range(0, len(requests), WRITTEN_AT_ONCE):
-            list(ours.generate(requests[start : start + WRITTEN_AT_ONCE], decoding, lambda: False))
+        list(ours.generate(requests, decoding, lambda: False))
 
     our_generation = cpu_seconds(write)
     total = our_scores + our_generation

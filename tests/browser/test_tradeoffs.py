@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cache.store import open_store
-from tests.browser.conftest import Dashboard, running
+from cache.store.results import put_results
+from tests.benchmarks.runs import COLLECTION, metric_keys, random_runs
+from tests.browser.conftest import Dashboard, StartDashboard, running
 from tests.browser.steps import (
     axis_title,
     chosen_run,
@@ -126,6 +128,41 @@ def test_the_card_of_a_metric_tells_formula_range_and_source(page: Page, board: 
     expect(card.locator(".katex").first).to_be_visible()
     expect(card.get_by_text("0 to 1")).to_be_visible()
     screenshot(page, "tradeoffs-card")
+
+
+def test_a_click_redraws_neither_the_chart_nor_the_page_around_it(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    page.evaluate("""() => {
+        window.kept = document.querySelector(".js-plotly-plot");
+        window.changed = 0;
+        new MutationObserver(all => { window.changed += all.length; })
+            .observe(document.querySelector("[data-testid='stSidebar']"), {subtree: true, childList: true});
+    }""")
+    click_point(page, "NPO", 4)
+    expect(chosen_run(page, "NPO 10")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"run=NPO"))
+    assert page.evaluate(
+        "window.kept === document.querySelector('.js-plotly-plot') && window.kept.isConnected"
+    )
+    assert page.evaluate("window.changed") == 0
+
+
+def test_a_click_after_numbers_have_come_shows_them_all_over_the_page(
+    page: Page, start_dashboard: StartDashboard, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    store = open_store(cache / "evidence.sqlite")
+    fill_text(text_study(), store)
+    server = start_dashboard(write_study(text_study(), tmp_path), cache=cache)
+    open_page(page, server)
+    put_results(store, random_runs(3, metric_keys()))  # as another process would
+    store.close()
+    click_point(page, "NPO", 4)
+    expect(chosen_run(page, "NPO 10")).to_be_visible()
+    page.get_by_role("button", name="Layers").click()
+    page.get_by_role("combobox", name="Layers").click()
+    expect(page.get_by_role("option", name=f"{COLLECTION} (imported)")).to_be_visible()
 
 
 def test_the_plotted_values_can_be_taken_along(page: Page, board: Dashboard) -> None:

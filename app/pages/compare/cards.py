@@ -102,6 +102,11 @@ def _message(column: TextColumn, probe: Probe, leak: bool) -> tuple[str, str]:
                 "Recorded only: the weights are not on this machine, and no answer to this prompt was recorded.",
                 "quiet",
             )
+        if probe.role == "holdout":
+            return (
+                "Evaluations score holdout probes and write no answers to them. Press Run to see one.",
+                "quiet",
+            )
         return "No answer yet. Press Run.", "quiet"
     return "", ""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from app.looks.safe_text import visible
 from backends.errors import StudyError
@@ -25,6 +26,8 @@ ORDERS = {
     "best": "Most improved first",
     "file": "As in the study",
 }
+NOT_WRITTEN = "(not written)"
+"""In the place of an answer that no model wrote: of a holdout probe, or of one that is not evaluated."""
 COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "change": "Changes"}
 
 
@@ -110,20 +113,30 @@ def outcome_names(role: Role | str) -> dict[str, str]:
 def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: str) -> pd.DataFrame:
     """The rows for the screen, with text made safe to look at; columns are (model or "", what) pairs."""
     names = outcome_names(role)
-    parts: dict[tuple[str, str], pd.Series[object]] = {
-        ("", "prompt"): shown.probes.loc[rows, "prompt"].map(visible),
-        ("", "reference"): shown.probes.loc[rows, "reference"].map(visible),
+    index = pd.Index(rows, dtype=object)
+    places = shown.probes.index.get_indexer(index)
+
+    def words(frame: pd.DataFrame, name: str) -> list[str]:
+        return [visible(text) for text in frame[name].to_numpy(object)[places]]
+
+    parts: dict[tuple[str, str], Sequence[str] | NDArray[np.float64]] = {
+        ("", "prompt"): words(shown.probes, "prompt"),
+        ("", "reference"): words(shown.probes, "reference"),
     }
     for model in shown.values.columns:
         if "answer" in columns and model in shown.answers:
-            parts[model, "answer"] = shown.answers.loc[rows, model].map(visible)
+            # An answer that was written has an outcome, even an empty one.
+            written = (shown.answers[model].ne("") | shown.outcomes[model].ne("")).to_numpy(bool)[places]
+            answers = zip(words(shown.answers, model), written, strict=True)
+            parts[model, "answer"] = [text if known else NOT_WRITTEN for text, known in answers]
         if "outcome" in columns and model in shown.outcomes:
-            parts[model, "outcome"] = shown.outcomes.loc[rows, model].map(lambda kind: names.get(kind, ""))
+            kinds = shown.outcomes[model].to_numpy(object)[places]
+            parts[model, "outcome"] = [names.get(kind, "") for kind in kinds]
         if "value" in columns:
-            parts[model, "value"] = shown.values.loc[rows, model]
+            parts[model, "value"] = shown.values[model].to_numpy(float)[places]
         if "change" in columns and model != shown.original:
-            parts[model, "change"] = shown.changes.loc[rows, model]
-    return pd.DataFrame(parts)
+            parts[model, "change"] = shown.changes[model].to_numpy(float)[places]
+    return pd.DataFrame(parts, index=index)
 
 
 def as_csv(shown: Examples, rows: Sequence[str], metric: str, protocol: str = "") -> str:

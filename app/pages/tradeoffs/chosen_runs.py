@@ -11,12 +11,13 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import card_of, in_order, per_example, role_of, title
-from app.charts.points import Axis, p_value_text, p_values_shown, short_p_value
+from app.charts.points import Axis, p_values_shown, short_p_value
 from app.looks.safe_text import cell_text, visible
 from app.pages.tradeoffs.imported_run import imported_examples, imported_run_panel
 from app.pages.tradeoffs.selected_model import selected_model
 from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
+from app.shared.difference_words import difference_text
 from app.shared.resources import store
 from backends.study import Study
 from backends.study.inference import described
@@ -85,7 +86,13 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
     first, second = (_values(runs, board, name, key) for name in chosen)
     # Other tools number their examples: number 3 of one collection has nothing to do with number 3 of another.
     together = runs.heads.loc[runs.heads["model"].isin(chosen), "layer"].nunique() == 1
-    comparison = difference(first, second) if together else None
+    subjects = {probe.id: probe.subject for each in study.probe_sets for probe in each.probes}
+    own = set(chosen) <= own_runs(runs)
+    comparison = (
+        difference(first, second, subjects=subjects if own else None, reach=card_of(key).reach)
+        if together
+        else None
+    )
     if comparison is None:
         reason = "no probe with a value for both" if together else "different collections of probes"
         st.caption(f"The two have {reason}, so no test is possible.")
@@ -139,11 +146,7 @@ def _worded(comparison: RunDifference, names: Sequence[str], key: str) -> str:
     verdict = (
         f"{visible(better)} is better" if better and comparison.p_value < 0.05 else "No clear difference"
     )
-    return (
-        f"{verdict}: mean difference {comparison.mean:+.3f} [{comparison.low:+.3f}, "
-        f"{comparison.high:+.3f}] over {comparison.n} probes, paired permutation test p "
-        f"{p_value_text(comparison.p_value)}, effect size d = {comparison.effect:.2f}."
-    )
+    return f"{verdict}: {difference_text(comparison)}."
 
 
 def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:

@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from app.charts.frontier import Frontier, methods_table
+from app.charts.frontier import Frontier
 from app.charts.points import Axis
 from app.looks.safe_text import cell_text, literal
 from app.shared.table_export import table_export
@@ -16,13 +16,21 @@ HELP = (
     "method's checkpoints dominate; larger is better. Intervals and probabilities come from the same "
     "Bayesian bootstrap replicates for all methods. **Knee**: the checkpoint nearest to the best value of both "
     "metrics on the method's own front; it needs three checkpoints on the front. **Nearest to retained**: "
-    "root mean square distance over both axes; 0 is the retained model, 1 is across the rectangle."
+    "root mean square distance over both axes; 0 is the retained model, 1 is across the rectangle. "
+    "Its interval begins at 0 where the probes cannot tell the two models apart."
 )
 
 
-def frontier_panel(frontier_data: Frontier, x: Axis, y: Axis, name: str) -> None:
-    """The table of methods, with the reference point stated."""
-    table = methods_table(frontier_data)
+def frontier_panel(frontier_data: Frontier, table: pd.DataFrame, x: Axis, y: Axis, name: str) -> None:
+    """The table of methods, with the reference point stated.
+
+    Args:
+        frontier_data: what is plotted.
+        table: its `methods_table`.
+        x: horizontal axis.
+        y: vertical axis.
+        name: of the files that the table is saved as.
+    """
     if not len(table) or frontier_data.where is None:
         if x.log or y.log:
             st.caption(

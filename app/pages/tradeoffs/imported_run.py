@@ -87,7 +87,7 @@ def _most_changed(runs: Board, name: str, original: str, x: Axis, y: Axis) -> No
         table = comparison.table.loc[moved].rename_axis("Example").reset_index()
         table["Example"] = table["Example"].map(cell_text)
         st.caption(
-            f"Changed most on {literal(axis.name)}: p {p_value_text(comparison.p_value)}, paired permutation test"
+            f"Changed most on {literal(axis.name)}: p {p_value_text(comparison.p_value)}, paired sign-flip test"
         )
         number = st.column_config.NumberColumn(format="%.3f")
         names = {"first": "Original", "second": "This run", "difference": "Change"}

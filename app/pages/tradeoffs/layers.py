@@ -34,11 +34,13 @@ class ShownLayers:
         board: all runs of the layers that share a protocol, or of all where the person mixes them.
         hidden: layer -> its protocol, of those that are left out because it differs.
         protocols: protocols on the board, in order.
+        key: of the board, for what is kept that is made of it.
     """
 
     board: Board
     hidden: dict[str, str]
     protocols: tuple[str, ...]
+    key: str
 
 
 def layer_names(study: Study) -> dict[str, str]:
@@ -67,18 +69,23 @@ def shown_layers(chosen: Sequence[str], *, mix: bool) -> ShownLayers:
     """
     study = state.study()
     names = tuple(chosen) or (STUDY,)
+    name, version = state.board_name(), store().version()
+    key = repr((name, version, names, mix))
     if names == (STUDY,):
-        board = study_board(study, current_scoreboard().frame)
-        return ShownLayers(board, {}, (study_protocol(study),))
-    whole = _whole(state.board_name(), store().version(), names, study, store())
+        return ShownLayers(_own(name, version, study), {}, (study_protocol(study),), key)
+    whole = _whole(name, version, names, study, store())
     protocols = tuple(dict.fromkeys(whole.heads["protocol"]))
     if mix or len(protocols) < 2:
-        return ShownLayers(whole, {}, protocols)
+        return ShownLayers(whole, {}, protocols, key)
     keep = whole.heads["protocol"] == protocols[0]
     others = whole.heads[~keep]
-    return ShownLayers(
-        whole.only(keep), dict(zip(others["layer"], others["protocol"], strict=True)), protocols[:1]
-    )
+    hidden = dict(zip(others["layer"], others["protocol"], strict=True))
+    return ShownLayers(whole.only(keep), hidden, protocols[:1], key)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _own(name: str, version: int, _study: Study) -> Board:
+    return study_board(_study, current_scoreboard().frame)
 
 
 @st.cache_resource(max_entries=8, show_spinner="Reading runs …")

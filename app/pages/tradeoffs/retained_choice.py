@@ -7,10 +7,11 @@ import streamlit as st
 from app.looks.safe_text import visible
 from app.shared import state
 from app.shared.evaluation_jobs import numerics, submit_evaluation
-from app.shared.resources import store, studies
+from app.shared.resources import RECHECK_SECONDS, store, studies
 from backends.checkpoints.identity import available
 from backends.study import Study
-from cache.evaluate.plan import plan
+from cache.evaluate.plan import EvaluationPlan, plan
+from cache.store import Store
 
 NONE = ""
 WHY = (
@@ -49,7 +50,7 @@ def _evaluate(study: Study, name: str) -> None:
     spec = study.model(name)
     if not available(spec):
         return
-    known = plan(study, store(), numerics(study), [name])
+    known = _plan(state.board_name(), store().version(), numerics(study), name, study, store())
     if not known.missing:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -59,3 +60,10 @@ def _evaluate(study: Study, name: str) -> None:
         if st.button("Evaluate it now", icon=":material/play_arrow:", key="evaluate_retained"):
             submit_evaluation("Evaluating 1 model", study, [name], known)
             st.switch_page(state.RUNS_PAGE)
+
+
+@st.cache_resource(max_entries=16, ttl=RECHECK_SECONDS, show_spinner=False)
+def _plan(
+    board: str, version: int, arithmetic: str, model: str, _study: Study, _store: Store
+) -> EvaluationPlan:
+    return plan(_study, _store, arithmetic, [model])

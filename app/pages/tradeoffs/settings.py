@@ -26,6 +26,15 @@ def layer_settings(layers: Collection[str]) -> dict[str, LinkSetting]:
     return {"layer": LinkSetting([STUDY], layers), "mix": LinkSetting(False)}
 
 
+def view_setting(views: Sequence[str]) -> LinkSetting:
+    """Which of the views is shown.
+
+    Args:
+        views: the default first.
+    """
+    return LinkSetting(views[0], views)
+
+
 def settings(
     axes: tuple[str, str], keys: Sequence[str], models: Collection[str], views: Sequence[str]
 ) -> dict[str, LinkSetting]:
@@ -42,7 +51,7 @@ def settings(
         "y": LinkSetting(axes[1], set(keys)),
         "size": LinkSetting(NO_SIZE, {NO_SIZE, *keys}, shared=True),
         "turn": LinkSetting(True),
-        "chart": LinkSetting(views[0], views),
+        "chart": view_setting(views),
         "xscale": LinkSetting(USUAL_SCALE, SCALES),
         "yscale": LinkSetting(USUAL_SCALE, SCALES),
         "intervals": LinkSetting("bars", ("bars", "ellipses", "none")),

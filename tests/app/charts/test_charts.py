@@ -17,13 +17,14 @@ import pytest
 
 from app.charts import choices
 from app.charts.ink import plain
-from app.charts.labels import Box, Name, line, markers, place
+from app.charts.labels import lines, markers, place
 from app.charts.marks import Marks
 from app.charts.points import Axis, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, formatted_changes
 from backends.study import Modality, ModelSpec, ProbeSet, Study
+from cache.analysis.frontier import Floats
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study, write_study
 
@@ -165,21 +166,72 @@ def test_the_table_has_values_as_measured_with_intervals() -> None:
     ) == (0.6, 0.5, 20)
 
 
+def labelled(
+    spots: list[tuple[float, float]], texts: list[str], drawn: Floats, width: float, height: float
+) -> list[tuple[float, float, float, float] | None]:
+    """Boxes of labels beside markers of 6 pixels; None where there was no room."""
+    radii = np.full(len(spots), 6.0)
+    placed = []
+    offsets = place(np.array(spots, float), radii, texts, drawn, width, height)
+    for (x, y), text, (dx, dy) in zip(spots, texts, offsets, strict=True):
+        half = len(text) * 6.9 / 2
+        box = (x + dx - half, y + dy - 7.5, x + dx + half, y + dy + 7.5)
+        placed.append(None if np.isnan(dx) else box)
+    return placed
+
+
+def covered(box: tuple[float, float, float, float], others: Floats, allowed: float = 0.5) -> bool:
+    """Whether a box shares more than half a pixel, across and down, with one of the others."""
+    left, top, right, bottom = box
+    across = np.minimum(right, others[:, 2]) - np.maximum(left, others[:, 0])
+    down = np.minimum(bottom, others[:, 3]) - np.maximum(top, others[:, 1])
+    return bool((np.minimum(across, down) > allowed).any())
+
+
 def test_labels_cover_neither_markers_nor_lines_nor_each_other_nor_the_edge() -> None:
-    names = [Name(200, 100, 6, "Retained"), Name(300, 100, 6, "NPO"), Name(395, 5, 6, "corner")]
-    drawn = markers([(200, 100, 7), (300, 100, 7), (395, 5, 7)]) + line((200, 100), (300, 100))
-    boxes: list[Box] = []
-    for name, spot in zip(names, place(names, drawn, 400, 300), strict=True):
-        assert spot is not None
-        x, y, half = name.x + spot.dx, name.y + spot.dy, len(name.text) * 6.9 / 2
-        box = Box(x - half, y - 7.5, x + half, y + 7.5)
-        assert box.left >= 0 and box.right <= 400 and box.top >= 0
-        assert not any(box.overlaps(other) for other in drawn + boxes)
-        boxes.append(box)
+    spots = [(200.0, 100.0), (300.0, 100.0), (395.0, 5.0)]
+    drawn = np.concatenate(
+        [
+            markers(np.array(spots), np.full(3, 7.0)),
+            lines(np.array([(200.0, 100.0)]), np.array([(300.0, 100.0)])),
+        ]
+    )
+    boxes = np.empty((0, 4))
+    for box in labelled(spots, ["Retained", "NPO", "corner"], drawn, 400, 300):
+        assert box is not None
+        assert box[0] >= 0 and box[1] >= 0 and box[2] <= 400
+        assert not covered(box, np.concatenate([drawn, boxes]))
+        boxes = np.vstack([boxes, box])
+
+
+def test_among_hundreds_of_points_no_label_covers_anything() -> None:
+    random = np.random.default_rng(0)
+    spots = random.random((300, 2)) * (560, 430)
+    drawn = np.concatenate([markers(spots, np.full(300, 7.0)), lines(spots[:-1:9], spots[1::9])])
+    boxes = labelled([(x, y) for x, y in spots], [f"{n}" for n in range(300)], drawn, 560, 430)
+    placed = np.array([box for box in boxes if box is not None])
+    assert len(placed) > 30
+    for number, box in enumerate(placed):
+        assert not covered(tuple(box), drawn)
+        assert not covered(tuple(box), np.delete(placed, number, axis=0), allowed=0)
+
+
+def test_a_line_is_covered_with_boxes_from_end_to_end() -> None:
+    boxes = lines(np.array([(0.0, 10.0), (5.0, 5.0)]), np.array([(30.0, 10.0), (5.0, 5.0)]))
+    assert boxes[:, 0].min() == -2 and boxes[:, 2].max() == 32
+    assert np.diff(np.sort(boxes[:-2, 0])).max() <= 6
 
 
 def test_a_label_without_room_is_left_out() -> None:
-    assert place([Name(50, 50, 5, "far too long for this plot")], [], 100, 100) == [None]
+    assert labelled([(50.0, 50.0)], ["far too long for this plot"], np.empty((0, 4)), 100, 100) == [None]
+
+
+def test_plotly_finds_nothing_wrong_with_the_figure_and_would_draw_the_same() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY, UTILITY)
+    outline = {"NPO 4": np.array([(0.2, 0.5), (0.4, 0.7)])}
+    for marks in (Marks(), Marks("ellipses", outline, grey=True, band=(0.05, None), ideal=(0.0, 1.0))):
+        figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, size=UTILITY, marks=marks)
+        assert json.loads(go.Figure(figure.to_dict()).to_json()) == json.loads(figure.to_json())
 
 
 def test_axes_to_choose_from_are_those_with_values_forget_first() -> None:

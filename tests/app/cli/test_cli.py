@@ -484,6 +484,27 @@ def test_progress_tells_how_long_is_left(monkeypatch: pytest.MonkeyPatch) -> Non
     assert out.getvalue().endswith("60/100     10 s, about 20 s left")
 
 
+def test_probe_sets_at_work_together_share_a_line_and_loading_has_its_own() -> None:
+    class Terminal(StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    lines = ProgressLines(out := Terminal())
+    lines.show(Progress("A", "forget", "answers", 0, 3))
+    lines.show(Progress("A", "retain", "answers", 0, 5))
+    lines.show(Progress("A", "forget", "answers", 0, 3, loading=True))
+    lines.show(Progress("A", "forget", "answers", 0, 3))
+    lines.show(Progress("A", "retain", "answers", 0, 5))
+    for done in (1, 2, 3):
+        lines.show(Progress("A", "forget", "answers", done, 3))
+        lines.show(Progress("A", "retain", "answers", done, 5))
+    lines.show(Progress("A", "retain", "answers", 5, 5))
+    lines.close()
+    told = [line.rpartition("\r")[2] for line in out.getvalue().split("\n")[:-1]]
+    assert len(told) == 2
+    assert "loading" in told[0] and "2 probe sets" in told[1] and "8/8" in told[1]
+
+
 def test_a_probe_too_long_is_named_at_the_end_of_an_evaluation(
     capsys: pytest.CaptureFixture[str], models: Path, tmp_path: Path
 ) -> None:

@@ -458,3 +458,10 @@ def test_a_date_that_is_none_or_that_nobody_is_told_is_refused(folder: Path) -> 
     assert "have no date" in message(
         folder, 'date = "2025-01-31"\n' + WHOLE.replace('modality = "text"', 'modality = "image"')
     )
+
+
+def test_a_study_may_ask_for_answers_to_holdout_probes(folder: Path) -> None:
+    assert not read(folder, WHOLE).holdout_answers
+    study = read(folder, "holdout_answers = true\n" + WHOLE)
+    write_study(study, folder / "again.toml")
+    assert study.holdout_answers and read_study(folder / "again.toml").holdout_answers

@@ -10,16 +10,20 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
+from backends.checkpoints.identity import ModelIdentity
 from backends.errors import ModelError
+from backends.evidence import TextEvidence
 from backends.interfaces import ScoreItem
 from backends.pool import ModelPool
 from backends.study import ModelSpec, ProbeSet, ProtocolName, Study
+from backends.text.gradients import without_last_label
 from backends.text.models import LanguageModels
+from backends.text.tokens import EncodedAnswer
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
-from cache.store import open_store
+from cache.store import keys, open_store, reading
 from tests.cache.conftest import person
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
 
@@ -57,11 +61,27 @@ def test_norms_are_those_of_a_plain_backward_pass(
         row = tokenizer.encode(ITEMS[index].prompt, ITEMS[index].answer, "", protocol)
         ids = torch.tensor([row.prompt_ids + row.answer_ids])
         labels = torch.tensor([[-100] * len(row.prompt_ids) + row.answer_ids])
+        if protocol == "open-unlearning":
+            labels[0, -1] = -100  # `actual_indices[:-1]` in its tokenwise_logprobs
         mask = torch.tensor([[int(token not in tokenizer.unseen(protocol)) for token in ids[0].tolist()]])
         plain.zero_grad()
         plain(input_ids=ids, attention_mask=mask, labels=labels).loss.backward()
         norms = [weight.grad.norm() for weight in plain.parameters()]
         assert norm == pytest.approx(float(torch.stack(norms).mean()), rel=1e-4)
+
+
+def test_norms_that_counted_the_last_label_are_not_read_under_open_unlearning(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "evidence.sqlite")
+    ours = keys.gradients_context("f", "t", "float32", "open-unlearning")
+    before = replace(ours, settings=keys.canonical({}))
+    probe = person(0, "forget")
+    for context, norm in ((before, 1.0), (ours, 2.0)):
+        store.put_text(store.register(context), [(probe.digest(), TextEvidence(gradient_norm=norm))])
+    model = ModelIdentity("f", "t")
+    assert reading.gradient_contexts(store, model, "open-unlearning") == [ours]
+    assert [each.settings for each in reading.text_contexts(store, model, "open-unlearning", "")] == [
+        ours.settings
+    ]
 
 
 def test_nothing_stays_behind(models: LanguageModels) -> None:
@@ -72,6 +92,13 @@ def test_nothing_stays_behind(models: LanguageModels) -> None:
     after = {part.index: part.scores.logprobs for part in models.score("base", ITEMS, lambda: False)}
     assert all((before[index] == after[index]).all() for index in before)
     assert list(models.gradient_norms("base", ITEMS, lambda: True)) == []
+
+
+def test_an_answer_of_one_label_has_no_norm_where_the_last_is_left_out() -> None:
+    row = EncodedAnswer([1, 2], [3, 4], ("a", ""))
+    assert without_last_label(row, "x").answer_ids == [3]
+    with pytest.raises(ModelError, match="single label"):
+        without_last_label(EncodedAnswer([1], [2], ("a",)), "x")
 
 
 def test_an_answer_without_a_token_is_refused_as_in_scoring(models: LanguageModels) -> None:

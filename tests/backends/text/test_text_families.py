@@ -139,3 +139,26 @@ def test_open_unlearning_scores_equal_a_plain_pass_with_its_mask(
         expected = logprobs.gather(1, torch.tensor(row.answer_ids)[:, None])[:, 0].numpy()
         assert part.scores.logprobs == pytest.approx(expected, abs=2e-4)
         assert row.answer_ids[-1] == tokenizer.end_id
+
+
+def test_answers_that_run_three_at_a_time_are_those_written_alone(
+    models: LanguageModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [
+        "Hi",
+        "Where was she born, and on which day of the week was it?",
+        "Who wrote it?",
+        "Why?",
+        "No?",
+    ]
+    requests = [GenerationRequest("Model", prompt, seed) for seed, prompt in enumerate(prompts)]
+    decoding = Decoding(max_new_tokens=10, temperature=0.7)
+
+    def texts(asked: list[GenerationRequest]) -> list[str]:
+        parts = models.generate(asked, decoding, lambda: False)
+        found = {part.index: part.answer.text for part in parts if part.done}
+        return [found[place] for place in range(len(asked))]
+
+    alone = [texts([request])[0] for request in requests]
+    monkeypatch.setattr("backends.text.models.BATCH_ROWS", 3)
+    assert texts(requests) == alone

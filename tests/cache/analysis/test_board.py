@@ -13,10 +13,10 @@ from scipy.stats import kendalltau, spearmanr
 from cache.analysis.board import Board, board_of, joined
 from cache.analysis.dial import findings
 from cache.analysis.differences import difference, differing
+from cache.analysis.paired_tests import paired_test
 from cache.analysis.ranking import agreement, best_of_each, ranks, within
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.slices import slice_board
-from cache.analysis.statistics import permutation_test
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study
 
@@ -75,9 +75,24 @@ def test_a_difference_pairs_the_probes_that_both_have() -> None:
     assert found.n == 11
     assert found.mean == pytest.approx(0.1)
     shared = [name for name in first.index if name != "p3"]
-    assert found.p_value == permutation_test(second[shared], first[shared])
-    assert found.low == pytest.approx(0.1) == found.high
+    expected = paired_test(second[shared], first[shared])
+    assert (found.p_value, found.low, found.high) == pytest.approx((expected.p, expected.low, expected.high))
+    assert found.p_value == pytest.approx(2 / 2**11)
+    assert 0 < found.low <= found.mean < found.high
     assert difference(first, second.iloc[:1]) is None
+
+
+def test_probes_of_one_subject_are_taken_together() -> None:
+    ids = [f"p{n}" for n in range(24)]
+    subject = {name: f"s{n // 4}" for n, name in enumerate(ids)}
+    random = np.random.default_rng(1)
+    first = pd.Series(random.random(24), index=ids)
+    second = first + np.repeat(random.normal(0.05, 0.1, 6), 4)
+    alone, together = difference(first, second), difference(first, second, subjects=subject)
+    assert alone is not None and together is not None
+    assert (alone.groups, together.groups) == (0, 6)
+    assert together.mean == alone.mean
+    assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
 def test_only_settings_that_differ_are_shown() -> None:

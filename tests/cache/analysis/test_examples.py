@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import pytest
 from backends.metrics.outcome import outcome
 from backends.study import Study
 from cache.analysis.examples import Examples, against_original, examples, outcomes_of
+from cache.analysis.paired_tests import holm, mcnemar, paired_test
 from cache.analysis.scoreboard import Scoreboard, scoreboard
-from cache.analysis.statistics import holm, mcnemar, permutation_test
 from cache.store import Store, open_store
 from cache.store.reading import evidence_for
 from tests.filled_store import fill_text, text_study
@@ -90,7 +91,7 @@ def test_lower_is_better_turns_the_counts() -> None:
     assert row["mean"] < 0
 
 
-def test_yes_no_values_are_tested_by_mcnemar_and_others_by_permutation_with_holm() -> None:
+def test_yes_no_values_are_tested_by_mcnemar_and_others_by_the_paired_test_with_holm() -> None:
     random = np.random.default_rng(1)
     base = random.integers(0, 2, 40).astype(float)
     ours = np.where(random.random(40) < 0.4, 1.0, base)
@@ -98,8 +99,31 @@ def test_yes_no_values_are_tested_by_mcnemar_and_others_by_permutation_with_holm
     assert table["p"].iloc[0] == pytest.approx(mcnemar(ours == 1, base == 1))
     left, right = base + random.normal(0, 0.1, 40), base + random.normal(0.05, 0.1, 40)
     table = against_original(made({"Original": list(base), "A": list(left), "B": list(right)}))
-    expected = holm([permutation_test(left, base), permutation_test(right, base)])
-    assert table["p"].tolist() == pytest.approx(expected)
+    expected = [paired_test(left, base), paired_test(right, base)]
+    assert table["p"].tolist() == pytest.approx([each.p for each in expected])
+    assert table["holm"].tolist() == pytest.approx(holm([each.p for each in expected]))
+    assert table["low"].tolist() == pytest.approx([each.low for each in expected])
+
+
+def test_the_interval_leaves_out_zero_exactly_where_p_is_below_a_twentieth() -> None:
+    random = np.random.default_rng(5)
+    base = random.beta(0.3, 3, 30)
+    models = {f"M{n}": list(base + random.exponential(0.1, 30) - 0.1 + n / 200) for n in range(-12, 13)}
+    table = against_original(made({"Original": list(base), **models}))
+    outside = (table["low"] > 0) | (table["high"] < 0)
+    assert (outside == (table["p"] < 0.05)).all()
+    assert 0 < outside.sum() < len(table)
+
+
+def test_subjects_of_the_probes_are_taken_together() -> None:
+    random = np.random.default_rng(6)
+    base = random.random(24)
+    shown = made({"Original": list(base), "A": list(base + np.repeat(random.normal(0, 0.1, 8), 3))})
+    alone = against_original(shown).iloc[0]
+    shown.probes["subject"] = np.repeat([f"s{n}" for n in range(8)], 3)
+    together = against_original(shown).iloc[0]
+    assert (alone["groups"], together["groups"]) == (0, 8)
+    assert together["p"] > alone["p"]
 
 
 def test_a_model_without_values_has_no_test_and_spoils_no_other() -> None:
@@ -108,11 +132,10 @@ def test_a_model_without_values_has_no_test_and_spoils_no_other() -> None:
     assert np.isnan(table["p"].iloc[0]) and not np.isnan(table["p"].iloc[1])
 
 
-def test_permutation_in_chunks_is_the_same_test() -> None:
-    random = np.random.default_rng(2)
-    base = random.normal(size=30)
-    shifted = base + random.normal(0.15, 0.3, 30)
-    several = [permutation_test(shifted, base, seed=seed) for seed in range(3)]
-    assert np.ptp(several) < 0.02
-    padded = permutation_test(np.append(shifted, [1.0] * 9), np.append(base, [1.0] * 9))
-    assert padded == pytest.approx(several[0])  # equal pairs say nothing
+def test_one_probe_is_no_test_and_equal_changes_have_no_effect_size() -> None:
+    row = against_original(made({"Original": [0.5], "A": [0.75]})).iloc[0]
+    assert row["n"] == 1 and row["mean"] == 0.25 and np.isnan(row["p"])
+    same = replace(made({"Original": [0.25] * 8, "A": [0.75] * 8}), reach=1.0)
+    row = against_original(same).iloc[0]
+    assert np.isinf(row["effect"])
+    assert 0 < row["low"] <= 0.5 < row["high"]

@@ -15,7 +15,6 @@ from backends.study import RAW_TEXT, Decoding, Probe, ProbeSet, Study
 from cache.analysis.noise import noise_band
 from cache.analysis.resampling import bootstrap_means
 from cache.analysis.scoreboard import scoreboard
-from cache.analysis.statistics import standardised_change
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
@@ -116,10 +115,3 @@ def test_protocols_are_evaluated_beside_one_another_and_never_mixed(
     theirs = scoreboard(other, store).frame
     both = before.merge(theirs, on=["model", "key"])
     assert (both["value_x"] != both["value_y"]).any()
-
-
-def test_effect_sizes_by_hand() -> None:
-    assert standardised_change([1.0, 2.0, 3.0]) == pytest.approx(2.0)
-    assert standardised_change([0.0, 0.0]) == 0.0
-    assert standardised_change([0.5, 0.5]) == np.inf
-    assert np.isnan(standardised_change([1.0, np.nan]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,28 @@ def given_role(probes: ProbeSet, role: Role) -> ProbeSet:
 
 def roc_auc(forget: NDArray[np.float64], holdout: NDArray[np.float64]) -> float:
     return float(mannwhitneyu(holdout, forget).statistic) / (len(forget) * len(holdout))
+
+
+def test_numbers_stand_on_as_many_probes_as_they_have_or_on_the_subjects_that_share_them(
+    filled: Store,
+) -> None:
+    study, key = text_study(), "forget/probability"
+
+    def with_subjects(subject: Callable[[int], str]) -> Study:
+        sets = [
+            replace(
+                each, probes=tuple(replace(probe, subject=subject(n)) for n, probe in enumerate(each.probes))
+            )
+            for each in study.probe_sets
+        ]
+        return replace(study, probe_sets=tuple(sets))
+
+    alone, paired = with_subjects(lambda _: ""), with_subjects(lambda n: f"subject {n // 2}")
+    n = len(study.probe_sets[0].probes)
+    assert scoreboard(alone, filled).units(["NPO 4", "none"], key).tolist() == pytest.approx(
+        [n, np.nan], nan_ok=True
+    )
+    assert scoreboard(paired, filled).units(["NPO 4"], key).tolist() == [-(-n // 2)]
 
 
 def test_most_changed_is_sorted_by_the_size_of_the_change(filled: Store) -> None:

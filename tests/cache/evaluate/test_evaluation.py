@@ -18,14 +18,22 @@ from backends.checkpoints.identity import identity
 from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.errors import Cancelled, ModelError
 from backends.evidence import Answer
-from backends.interfaces import GenerationRequest, PartialAnswer, ScoredItem, ScoreItem, Stop, TextModels
+from backends.interfaces import (
+    GenerationRequest,
+    PartialAnswer,
+    Refuse,
+    ScoredItem,
+    ScoreItem,
+    Stop,
+    TextModels,
+)
 from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe, ProbeSet, ProtocolName, Study
 from backends.versions import own_version
 from cache.analysis.scoreboard import evidence_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, compare_text, evaluate, numerics_of, plan
-from cache.evaluate.gather_text import TextGatherer
+from cache.evaluate.gather_text import AskedAnswer, TextGatherer
 from cache.evaluate.incomplete import IncompleteEvaluation
 from cache.store import Store, keys, open_store
 from tests.cache.conftest import at_once, person
@@ -65,15 +73,25 @@ class CountingModels:
     def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         return self._models.end_ids(model, protocol)
 
+    def asking_notes(
+        self, model: str, formats: Sequence[str], protocol: ProtocolName = "corrected", date: str = ""
+    ) -> list[str]:
+        return self._models.asking_notes(model, formats, protocol, date)
+
+    def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
+        return self._models.knows_beginning(model, item, protocol)
+
     def generate(
         self,
         requests: Sequence[GenerationRequest],
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
         self._pool.generated += list(requests)
-        yield from self._models.generate(requests, decoding, stop, protocol)
+        self._pool.calls += 1
+        yield from self._models.generate(requests, decoding, stop, protocol, refuse)
 
     def score(
         self, model: str, items: Sequence[ScoreItem], stop: Stop, protocol: ProtocolName = "corrected"
@@ -88,6 +106,7 @@ class CountingPool(ModelPool):
     def __init__(self) -> None:
         super().__init__(device="cpu")
         self.generated: list[GenerationRequest] = []
+        self.calls = 0
         self.scored: list[tuple[str, str, str]] = []
 
     def text(self, specs: Sequence[ModelSpec], dtype: str = "") -> TextModels:
@@ -126,6 +145,121 @@ def test_an_evaluation_runs_each_prompt_and_answer_through_the_model_once(
     assert len(last) == 2 * 3 * 2
     evaluate(EvaluationContext.of(tiny_study, store, pool))
     assert len(pool.scored) == len(all_pairs(tiny_study, "Original")) * 2, "nothing is computed a second time"
+
+
+def test_all_probe_sets_and_seeds_of_a_model_are_answered_in_one_call(
+    tiny_study: Study, store: Store
+) -> None:
+    pool = CountingPool()
+    decoding = replace(tiny_study.decoding, temperature=1.0, seeds=(1, 2))
+    study = replace(tiny_study, decoding=decoding)
+    said: list[Progress] = []
+    evaluate(EvaluationContext.of(study, store, pool), ["Original"], said.append)
+    assert (pool.calls, len(pool.generated)) == (1, 2 * 25)
+    last = {(p.probe_set, p.kind): (p.done, p.total) for p in said}
+    assert last["forget", "answers"] == (40, 40) and last["facts", "answers"] == (4, 4)
+    runs = {run.probe_set: run for run in store.runs(study.name)}
+    assert {name: run.status for name, run in runs.items()} == dict.fromkeys(
+        ("forget", "retain", "facts"), "complete"
+    )
+    assert all(run.seconds > 0 for run in runs.values())
+    alone = ModelPool(device="cpu").text([study.original])
+    for probe in study.probe_sets[2].probes:
+        for answer in evidence_for(study, store, "Original", [probe])[probe.id].answers:
+            request = GenerationRequest("Original", probe.prompt, answer.seed)
+            (written,) = [p.answer for p in alone.generate([request], decoding, lambda: False) if p.done]
+            assert answer.text == written.text
+
+
+def test_loading_is_said_in_the_place_of_what_waits_for_it(tiny_study: Study, store: Store) -> None:
+    said: list[Progress] = []
+    evaluate(EvaluationContext.of(tiny_study, store, ModelPool("cpu")), ["Original"], said.append)
+    loading = [place for place, each in enumerate(said) if each.loading]
+    assert len(loading) == 1, "a model is loaded once"
+    waited = said[loading[0]]
+    assert (waited.probe_set, waited.kind, waited.done, waited.total) == ("forget", "scores", 0, 20)
+    assert said[loading[0] + 1] == replace(waited, loading=False)
+    said.clear()
+    evaluate(EvaluationContext.of(tiny_study, store, ModelPool("cpu")), ["Original"], said.append)
+    assert said and not any(each.loading for each in said), "nothing is loaded for what is stored"
+
+
+HOLDOUT = ProbeSet(
+    "holdout",
+    "holdout",
+    tuple(replace(person(number, "retain"), id=f"holdout-{number}", role="holdout") for number in (50, 51)),
+)
+
+
+def test_holdout_probes_are_scored_and_answered_only_where_the_study_asks(
+    tiny_study: Study, store: Store
+) -> None:
+    study = replace(tiny_study, probe_sets=(*tiny_study.probe_sets, HOLDOUT))
+    pool = CountingPool()
+    evaluate(EvaluationContext.of(study, store, pool), ["Original"])
+    asked = {request.prompt for request in pool.generated}
+    assert asked and asked.isdisjoint(probe.prompt for probe in HOLDOUT.probes)
+    found = evidence_for(study, store, "Original", HOLDOUT.probes)
+    assert all("answer" in each.scores and not each.answers for each in found.values()) and len(found) == 2
+    assert plan(study, store, numerics_of(pool, study), ["Original"]).missing == 0
+    run = next(run for run in store.runs(study.name) if run.probe_set == "holdout")
+    assert (run.status, run.n_done) == ("complete", 2)
+    full = replace(study, holdout_answers=True)
+    assert plan(full, store, numerics_of(pool, full), ["Original"]).missing == 2
+    evaluate(EvaluationContext.of(full, store, pool), ["Original"])
+    found = evidence_for(study, store, "Original", HOLDOUT.probes)
+    assert all(len(each.answers) == 1 for each in found.values()), "what is stored is read either way"
+    runs = [run for run in store.runs(study.name) if run.probe_set == "holdout"]
+    assert len(runs) == 1, "it is the same run"
+
+
+RECORDED = """
+import pickle, sys
+from pathlib import Path
+from backends.pool import ModelPool
+from cache.evaluate.context import EvaluationContext
+from cache.evaluate.evaluation import evaluate
+from cache.store import open_store
+study = pickle.loads(Path(sys.argv[1]).read_bytes())
+evaluate(EvaluationContext.of(study, open_store(Path(sys.argv[2])), ModelPool(device="cpu")))
+print(sorted({"torch", "transformers", "peft"} & set(sys.modules)))
+"""
+
+
+def test_an_evaluation_that_finds_everything_recorded_imports_no_torch(
+    tiny_study: Study, tmp_path: Path
+) -> None:
+    path, saved = tmp_path / "evidence.sqlite", tmp_path / "study"
+    saved.write_bytes(pickle.dumps(tiny_study))
+    evaluate(EvaluationContext.of(tiny_study, open_store(path), ModelPool(device="cpu")))
+    command = [sys.executable, "-c", RECORDED, str(saved), str(path)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_guess_under_open_unlearning_is_checked_and_changes_no_answer(
+    tiny_study: Study, store: Store
+) -> None:
+    models = ModelPool("cpu").text([tiny_study.original])
+    decoding = tiny_study.decoding
+    plain = {}
+    for probe in tiny_study.probe_sets[1].probes:
+        request = GenerationRequest("Original", probe.prompt)
+        (part,) = [
+            p for p in models.generate([request], decoding, lambda: False, "open-unlearning") if p.done
+        ]
+        plain[probe.id] = part.answer.text
+    # References that begin as the model answers, so that the scores have something to tell.
+    probes = tuple(
+        replace(probe, answer=plain[probe.id][:4] + "z") for probe in tiny_study.probe_sets[1].probes
+    )
+    sets = (ProbeSet("retain", "retain", probes),)
+    study = replace(tiny_study, probe_sets=sets, protocol="open-unlearning")
+    pool = CountingPool()
+    evaluate(EvaluationContext.of(study, store, pool), ["Original"])
+    assert all(request.guess and not request.begun for request in pool.generated)
+    found = evidence_for(study, store, "Original", probes)
+    assert {name: each.answers[0].text for name, each in found.items()} == plain
 
 
 def test_evidence_is_what_the_models_say(tiny_study: Study, store: Store) -> None:
@@ -232,7 +366,6 @@ class Breaking:
 
     def __init__(self, models: TextModels, after: int, error: Exception) -> None:
         self._models, self._after, self._error = models, after, error
-        self.asked: list[str] = []
 
     def end_ids(self, model: str, protocol: ProtocolName = "corrected") -> frozenset[int]:
         return self._models.end_ids(model, protocol)
@@ -243,9 +376,9 @@ class Breaking:
         decoding: Decoding,
         stop: Stop,
         protocol: ProtocolName = "corrected",
+        refuse: Refuse | None = None,
     ) -> Iterator[PartialAnswer]:
-        self.asked += [request.prompt for request in requests]
-        for part in self._models.generate(requests, decoding, stop, protocol):
+        for part in self._models.generate(requests, decoding, stop, protocol, refuse):
             if part.done:
                 if self._after == 0:
                     self._after = -1
@@ -259,7 +392,8 @@ def answered(store: Store, study: Study, models: object, probes: Sequence[Probe]
     gatherer = TextGatherer(store, models, study.original.name, lambda: False)  # type: ignore[arg-type]
     context = keys.answers_context("weights", "tokenizer", study.decoding, 0, "float32", "corrected")
     store.register(context)
-    gatherer.answers({0: context.key}, {0: probes}, study.decoding, lambda _: None)
+    wanted = [AskedAnswer(context.key, 0, probe, lambda _: None) for probe in probes]
+    gatherer.answers(wanted, study.decoding)
     assert store.missing(context.key, [probe.digest() for probe in probes]) == []
     return gatherer
 
@@ -273,14 +407,17 @@ def test_answers_are_kept_by_cells_while_their_batch_goes_on(tiny_study: Study, 
     assert len(store.missing(context.key, [probe.digest() for probe in probes])) == 24 - 16
 
 
-def test_answers_that_had_ended_are_not_written_again_after_a_refusal(
-    tiny_study: Study, store: Store
-) -> None:
-    broken = Breaking(ModelPool("cpu").text([tiny_study.original]), 5, ModelError("not a finite number"))
+def test_an_answer_that_cannot_be_written_leaves_the_others(tiny_study: Study, store: Store) -> None:
+    models = ModelPool("cpu").text([tiny_study.original])
+    bad = Probe("endless", "retain", "Say " + "long " * 200)
     probes = [person(number, "retain") for number in range(8)]
-    gatherer = answered(store, tiny_study, broken, probes)
-    assert not gatherer.refused
-    assert len(broken.asked) == 8 + 3, "those that had not ended are asked once more"
+    gatherer = TextGatherer(store, models, tiny_study.original.name, lambda: False)
+    context = keys.answers_context("weights", "tokenizer", tiny_study.decoding, 0, "float32", "corrected")
+    store.register(context)
+    wanted = [AskedAnswer(context.key, 0, probe, lambda _: None) for probe in (*probes[:4], bad, *probes[4:])]
+    gatherer.answers(wanted, tiny_study.decoding)
+    assert [(probe.id, "context" in str(error)) for probe, error in gatherer.refused] == [("endless", True)]
+    assert store.missing(context.key, [each.probe.digest() for each in wanted]) == [bad.digest()]
 
 
 def test_a_model_without_weights_is_left_out_or_named(tiny_study: Study, store: Store) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
+from backends.metrics.foreign import foreign_card
 from cache.importers import read_results
 from cache.store.results import ImportedRun
 from tests.foreign_more import MODEL, tofu_eval, write_eval, write_hydra
@@ -175,12 +176,63 @@ def test_another_rouge_column_is_seen_in_the_numbers(tmp_path: Path) -> None:
     assert "forget/rouge_l" not in found.metrics
 
 
-def test_privleak_without_a_retained_log_is_said(tmp_path: Path) -> None:
+def test_privleak_without_a_retained_log_is_a_metric_of_its_own(tmp_path: Path) -> None:
     attack = {"mia_min_k": {"auc": 0.9, "agg_value": 0.9}}
-    alone = run(tmp_path / "a", {**attack, "privleak": {"agg_value": (0.1 - 0.5) / (0.5 + 1e-10) * 100}})
+    half = {"agg_value": (0.1 - 0.5) / (0.5 + 1e-10) * 100}
+    alone = run(tmp_path / "a", {**attack, "privleak": half, "rel_diff": {"agg_value": 0.4 / 0.5 * 100}})
     assert any("AUC of 0.5" in note for note in alone.notes)
+    assert "forget/privleak" not in alone.metrics and "forget/rel_diff" not in alone.metrics
+    marked = [key for key in alone.metrics if "against an AUC of 0.5" in key]
+    assert [key.partition(":")[0] for key in marked] == ["forget/zero", "forget/zero"]
+    assert marked[0] == "forget/zero:PrivLeak (%) (against an AUC of 0.5)"
     against = run(tmp_path / "b", {**attack, "privleak": {"agg_value": (0.1 - 0.62) / 0.62 * 100}})
     assert not against.notes
+    assert "forget/privleak" in against.metrics
+
+
+def test_where_the_auc_is_not_in_the_file_the_settings_tell_what_privleak_is_relative_to(
+    tmp_path: Path,
+) -> None:
+    content: dict[str, object] = {"privleak": {"agg_value": -12.0}}
+    config = "eval:\n  tofu:\n    retain_logs_path: {log}\n"
+    for place, log, own in (("a", "null", True), ("b", "saves/eval/retain/TOFU_EVAL.json", False)):
+        folder = tmp_path / place / "saves" / "unlearn" / f"tofu_{MODEL}_forget10_NPO" / "evals"
+        write_eval(folder, content)
+        write_hydra(folder, config.format(log=log))
+        (found,) = read_results([tmp_path / place / "saves"]).results
+        assert ("forget/privleak" not in found.metrics) == own
+    plain = run(tmp_path / "c", content)
+    assert "forget/privleak" in plain.metrics  # nothing says that there was none
+
+
+def test_an_attack_has_the_interval_of_the_scores_in_the_file(tmp_path: Path) -> None:
+    random = np.random.default_rng(4)
+    forget, holdout = random.normal(0, 1, 40), random.normal(1, 1, 30)
+
+    def side(scores: np.ndarray) -> dict[str, object]:
+        return {"agg_value": 1.0, "value_by_index": {str(n): {"score": s} for n, s in enumerate(scores)}}
+
+    known = float(np.mean(holdout[:, None] > forget))
+    attack = {"forget": side(forget), "holdout": side(holdout), "auc": known, "agg_value": known}
+    found = run(tmp_path / "a", {"mia_loss": attack}).metrics["forget/mia_loss"]
+    assert (found.value, found.n) == (known, 70)
+    assert 0.05 < found.high - found.low < 0.3
+    assert found.low < known < found.high
+    other = run(tmp_path / "b", {"mia_loss": attack | {"agg_value": 0.4}}).metrics["forget/mia_loss"]
+    assert (other.value, other.n) == (0.4, 70) and np.isnan(other.low)  # the scores are of something else
+    perfect = {"forget": side(np.zeros(12)), "holdout": side(np.ones(12)), "auc": 1.0, "agg_value": 1.0}
+    found = run(tmp_path / "c", {"mia_loss": perfect}).metrics["forget/mia_loss"]
+    assert found.low < 0.98 and found.high == 1
+    one = {"forget": side(np.zeros(1)), "holdout": side(np.ones(1)), "auc": 1.0, "agg_value": 1.0}
+    assert np.isnan(run(tmp_path / "d", {"mia_loss": one}).metrics["forget/mia_loss"].low)
+
+
+def test_rouge_against_paraphrased_answers_is_known(tmp_path: Path) -> None:
+    found = run(tmp_path, {"forget_Q_A_PARA_ROUGE": ROUGE})
+    assert found.metrics["forget/paraphrased_rouge"].value == 0.5
+    card = foreign_card("paraphrased_rouge")
+    assert card is not None and card.direction("forget") == "lower"
+    assert "forget/rouge_l" not in found.metrics
 
 
 def test_the_muse_scripts_folder_is_named_by_the_settings_beside_it(tmp_path: Path) -> None:

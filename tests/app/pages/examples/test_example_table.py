@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from app.pages.examples.example_table import (
+    NOT_WRITTEN,
     ExampleFilter,
     as_csv,
     as_jsonl,
@@ -88,6 +89,17 @@ def test_the_table_shows_what_was_asked_for_and_no_hidden_characters() -> None:
     assert shown["Original", "outcome"].tolist() == ["leak", "leak"]
     assert shown["NPO", "change"].tolist() == pytest.approx([-0.4, -0.8])
     assert ("Original", "change") not in shown and ("NPO", "value") not in shown
+
+
+def test_an_answer_that_nobody_wrote_is_told_from_an_empty_one() -> None:
+    answers = SHOWN.answers.assign(NPO=["", "", "Lima"])
+    outcomes = SHOWN.outcomes.assign(NPO=["", "gibberish", "true"])
+    shown = Examples("Original", SHOWN.probes, answers, outcomes, VALUES, CHANGES, CHANGES)
+    assert list(table(shown, list("abc"), ["answer"], "holdout")["NPO", "answer"]) == [
+        NOT_WRITTEN,
+        "",
+        "Lima",
+    ]
 
 
 def test_the_truth_is_a_leak_on_forget_probes_only() -> None:
