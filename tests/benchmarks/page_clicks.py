@@ -31,7 +31,7 @@ from tests.browser.steps import wait_ready
 QUIET_MS = 250
 SETTLE_MS = 60_000
 _WATCH = """
-window.clicks = {start: 0, last: 0, moved: 0, faded: 0, on: false, chart: null};
+window.clicks = {start: 0, last: 0, moved: 0, faded: 0, on: false, ran: false, chart: null};
 const clicks = window.clicks;
 new PerformanceObserver(list => {
     if (clicks.on) for (const entry of list.getEntries()) clicks.moved += entry.value;
@@ -39,6 +39,7 @@ new PerformanceObserver(list => {
 const note = () => { if (clicks.on) clicks.last = performance.now(); };
 const watch = () => new MutationObserver(changes => {
     const main = document.querySelector("[data-testid='stMain']");
+    if (document.querySelector("[data-test-script-state='running']")) clicks.ran = true;
     if (changes.some(({target}) => main?.contains(target) || target.matches?.("[data-testid='stApp']"))) note();
 }).observe(document.body, {subtree: true, childList: true, attributes: true, characterData: true});
 document.body ? watch() : addEventListener("DOMContentLoaded", watch);
@@ -60,13 +61,13 @@ const begin = () => {
 };
 """
 _ARM = """() => Object.assign(window.clicks, {
-    armed: true, on: false, moved: 0, faded: 0, chart: document.querySelector(".js-plotly-plot"),
+    armed: true, on: false, ran: false, moved: 0, faded: 0, chart: document.querySelector(".js-plotly-plot"),
 })"""
 _DONE = """quiet => {
     const app = document.querySelector("[data-testid='stApp']");
     const still = app?.dataset.testScriptState === "notRunning"
         && !document.querySelector("[data-testid='stMain'] [data-stale='true'], [data-testid='stSkeleton']");
-    return window.clicks.on && still && performance.now() - window.clicks.last > quiet;
+    return window.clicks.on && window.clicks.ran && still && performance.now() - window.clicks.last > quiet;
 }"""
 _READ = """() => {
     const {start, last, moved, faded, chart} = window.clicks;

@@ -1,4 +1,4 @@
-"""One model of the trade-off chartin detail: who it is, what it changed, and on which probes most."""
+"""One model of the trade-off chart in detail: who it is, what it changed, and on which probes most."""
 
 from __future__ import annotations
 
