@@ -1,7 +1,7 @@
 """A figure put together as the plain lists and dictionaries that Plotly draws.
 
 Plotly's own `add_…` and `update_…` look at every property of everything that is there already: a chart of thirty points
-took 0.4 CPU s that way and takes 0.02 this way. What comes out is an ordinary figure; a test has Plotly check it.
+took 0.4 CPU s that way and takes 0.07 this way, Plotly's one look at the finished figure included.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Drawing:
         self.traces.append({"type": "scattergl", **trace})
 
     def figure(self) -> go.Figure:
-        """All of it, unchecked."""
+        """All of it, checked once."""
         beside = {"shapes": self.shapes, "annotations": self.annotations}
         layout = self.layout | {name: each for name, each in beside.items() if each}
-        return go.Figure(data=self.traces, layout=layout, _validate=False)
+        return go.Figure(data=self.traces, layout=layout)

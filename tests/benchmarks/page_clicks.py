@@ -67,7 +67,8 @@ _DONE = """quiet => {
     const app = document.querySelector("[data-testid='stApp']");
     const still = app?.dataset.testScriptState === "notRunning"
         && !document.querySelector("[data-testid='stMain'] [data-stale='true'], [data-testid='stSkeleton']");
-    return window.clicks.on && window.clicks.ran && still && performance.now() - window.clicks.last > quiet;
+    const seen = window.clicks.ran || performance.now() - window.clicks.start > 1500;  // a run may be too short to see
+    return window.clicks.on && seen && still && performance.now() - window.clicks.last > quiet;
 }"""
 _READ = """() => {
     const {start, last, moved, faded, chart} = window.clicks;

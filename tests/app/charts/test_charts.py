@@ -232,6 +232,7 @@ def test_plotly_finds_nothing_wrong_with_the_figure_and_would_draw_the_same() ->
     for marks in (Marks(), Marks("ellipses", outline, grey=True, band=(0.05, None), ideal=(0.0, 1.0))):
         figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, size=UTILITY, marks=marks)
         assert json.loads(go.Figure(figure.to_dict()).to_json()) == json.loads(figure.to_json())
+        assert "NPO 4" in figure.to_html(include_plotlyjs=False)
 
 
 def test_axes_to_choose_from_are_those_with_values_forget_first() -> None:
