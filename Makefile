@@ -32,7 +32,7 @@ check: .venv/.installed-test
 	$(BIN)/lint-imports
 
 bench: .venv/.installed-test .venv/.prepared
-	for bench in bench_store bench_text language evaluation images runs unlearning probes; do $(BIN)/python -m tests.benchmarks.$$bench; done
+	for bench in bench_store bench_text language evaluation images runs unlearning probes pages; do $(BIN)/python -m tests.benchmarks.$$bench; done
 
 check-gpu: .venv/.installed-test .venv/.prepared
 	@mkdir -p artefacts

@@ -20,6 +20,7 @@ from backends.metrics.denoising import DENOISING_AUC, DENOISING_DIFFERENCE
 from backends.metrics.detection import DETECTIONS
 from backends.metrics.distributions import FID, FID_CLIP, FID_INCEPTION, KID, KID_CLIP, KID_INCEPTION
 from backends.metrics.fluency import FLUENCY
+from backends.metrics.leakage import LEAK_EASIEST, LEAK_SAMPLES, LEAKS
 from backends.metrics.memorisation import (
     EXACT_MEMORIZATION,
     EXTRACTION_STRENGTH,
@@ -53,6 +54,7 @@ from backends.metrics.privacy import (
     MIA_ZLIB,
 )
 from backends.metrics.real_distributions import REAL_BY_NETWORK, SUBSETS_BY_NETWORK
+from backends.metrics.relative import CLOSER_TO_RETAINED
 from backends.metrics.retained_privacy import MATCHES, PRIVACY, PRIVLEAK, REL_DIFF
 from backends.metrics.similarity import KEY_FACT, ROUGE_1, ROUGE_L, ROUGE_L_F1
 from backends.metrics.study_level import FORGET_QUALITY, MEMORISATION, MODEL_UTILITY
@@ -68,6 +70,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "paraphrased_probability": PARAPHRASED_PROBABILITY,
         "exact_memorization": EXACT_MEMORIZATION,
         "loss": LOSS,
+        **LEAKS,
+        "leak_samples": LEAK_SAMPLES,
+        "leak_easiest": LEAK_EASIEST,
         "rouge_l": ROUGE_L,
         "rouge_l_f1": ROUGE_L_F1,
         "rouge_1": ROUGE_1,
@@ -79,6 +84,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "choice_probability": CHOICE_PROBABILITY,
         "model_utility": MODEL_UTILITY,
         "forget_quality": FORGET_QUALITY,
+        "closer_to_retained": CLOSER_TO_RETAINED,
         "memorisation": MEMORISATION,
         "privacy": PRIVACY,
         "overall": OVERALL,

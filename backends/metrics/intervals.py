@@ -72,12 +72,26 @@ FROM_AUCS = IntervalMethod(
     f"{_RUBIN}; see the AUC's card",
     2,
 )
+MATCH = IntervalMethod(
+    "Bayesian bootstrap, from the AUCs",
+    "worked out anew from the AUCs of this and of the retained model in each resample, which both share; the variance "
+    "that sampling gives to their difference is taken off its square, or two equal models would never match",
+    f"{_RUBIN}; the correction is ours",
+    2,
+)
 HARMONIC = IntervalMethod(
     "Bayesian bootstrap, from the parts",
-    "worked out anew from all parts in each resample, with half a probe at each end of every part's range. "
-    f"{_SUBJECTS}",
-    f"{_RUBIN}; the ends are ours",
+    "worked out anew from all parts in each resample, with half a probe at each end of every part's range; what "
+    f"resampling lowers a harmonic mean by is added. {_SUBJECTS}",
+    f"{_RUBIN}; the ends and the correction are ours",
     2,
+)
+RELATIVE = IntervalMethod(
+    "Typical values, and the Bayesian bootstrap",
+    "holds 0 unless the exact sign-flip test, which swaps original and retained on each probe at random, rejects at 5 "
+    f"%; and reaches at least as far as random weights with half a probe at each end do. {_SUBJECTS}",
+    f"Hartigan 1969; {_RUBIN}; the two together are ours",
+    6,
 )
 EXACT = IntervalMethod(
     "Exact interval",
@@ -93,6 +107,7 @@ PICTURES = IntervalMethod(
 NO_RESAMPLES = IntervalMethod(
     "None", "a resample holds some pictures twice, which shifts a distance between whole sets of pictures"
 )
+EXTREME = IntervalMethod("None", "it is the smallest of all probes, which resamples of them never go below")
 P_VALUE = IntervalMethod("None", "it is a p-value, which already says how sure one may be")
 MEASURED = IntervalMethod("None", "measured once, as a whole; no probes stand behind it")
 IMPORTED = IntervalMethod(
@@ -105,7 +120,10 @@ METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
         "rate": RATE,
         "auc": AUC,
         "from AUCs": FROM_AUCS,
+        "match": MATCH,
         "harmonic": HARMONIC,
+        "relative": RELATIVE,
+        "extreme": EXTREME,
         "exact": EXACT,
         "pictures": PICTURES,
         "no resamples": NO_RESAMPLES,

@@ -12,11 +12,15 @@ import math
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
-from backends.evidence import ANSWER, TextEvidence, TokenScores
+import numpy as np
+
+from backends.evidence import ANSWER, FloatArray, TextEvidence, TokenScores
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.metrics.choice import split_options
+from backends.metrics.leakage import SAMPLES, leak_logprob, leaks_within, samples_until_leak
 from backends.metrics.memorisation import exact_memorization, extraction_strength, probability
 from backends.metrics.privacy import loss_score, min_k_plus_plus_score, min_k_score
 from backends.metrics.truth_ratio import log_ratio_of
@@ -65,6 +69,20 @@ def without_last(scores: TokenScores) -> TokenScores:
         top_pieces=scores.top_pieces[cut],
         top_logprobs=scores.top_logprobs[cut],
     )
+
+
+def words_alone(scores: TokenScores, answer: str) -> FloatArray:
+    """Log-probabilities of the labels that are the answer's own words, without the end of the turn behind them."""
+    said = np.cumsum([len(piece) for piece in scores.pieces])
+    return scores.logprobs[: int(np.searchsorted(said, len(answer))) + 1]
+
+
+def _leak(value: Callable[[float], float]) -> Callable[[Probe, TextEvidence], float]:
+    def of_probe(probe: Probe, evidence: TextEvidence) -> float:
+        scores = evidence.scores.get(ANSWER)
+        return math.nan if scores is None else value(leak_logprob(words_alone(scores, probe.answer)))
+
+    return of_probe
 
 
 def _exact_memorization(_probe: Probe, evidence: TextEvidence) -> float:
@@ -121,6 +139,8 @@ VALUES: Mapping[str, Callable[[Probe, TextEvidence], float]] = MappingProxyType(
         "extraction_strength": _extraction_strength,
         "truth_ratio": _truth_ratio,
         "choice_probability": _choice_probability,
+        **{f"leak_{samples}": _leak(partial(leaks_within, samples=samples)) for samples in SAMPLES},
+        "leak_samples": _leak(samples_until_leak),
     }
 )
 """Metrics that are computed differently, by key."""
@@ -146,6 +166,10 @@ DEVIATIONS: Mapping[str, str] = MappingProxyType(
         "mia_min_k": "over all labels but the last",
         "mia_min_k_plus_plus": "over all labels but the last",
         "mia_gradnorm": "over all labels but the last",
+        **{
+            key: "of the answer's own labels, tokenised together with the prompt"
+            for key in (*(f"leak_{samples}" for samples in SAMPLES), "leak_samples")
+        },
         "privleak": "1e-10 in the divisor",
         "rel_diff": "1e-10 in the divisor",
     }

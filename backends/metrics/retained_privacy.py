@@ -93,7 +93,7 @@ def _match_card(attack: str) -> StudyMetric:
             needs=("retained model", "answer", "holdout probes"),
             source="OpenUnlearning's overall benchmark, s_x",
             roles=frozenset({"forget"}),
-            interval="from AUCs",
+            interval="match",
         )
     )
 
@@ -122,7 +122,7 @@ PRIVACY = StudyMetric(
         needs=("retained model", "answer", "holdout probes"),
         source="OpenUnlearning's overall benchmark: harmonic mean of s_x over loss, zlib, Min-K % and Min-K %++",
         roles=frozenset({"forget"}),
-        interval="from AUCs",
+        interval="match",
     )
 )
 

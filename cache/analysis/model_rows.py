@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Study
+from backends.study.targets import has_targets
 from cache.analysis import kept_values
 from cache.analysis.model_values import ModelValues, drafts
 from cache.analysis.study_rows import Baselines, ModelRows, Row, baselines, mean_rows
@@ -36,7 +37,7 @@ def model_rows(
     retained = study.retained.name if study.retained is not None else ""
     sets = [[each.name, each.role, [probe.id for probe in each.probes]] for each in study.probe_sets]
     against = [of_models.made_of(name) for name in (study.original.name, retained)]
-    shared = keys.Said.of([kept_values.definitions(), against, parts, sets])
+    shared = keys.Said.of([kept_values.definitions(), against, parts, sets, has_targets(study)])
     kept_as = {
         name: keys.digest_of(
             ["rows", shared, of_models.made_of(name), sorted(of_models.groups(name).items())]

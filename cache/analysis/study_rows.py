@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interval, found_members
 from backends.metrics.key import MetricKey
+from backends.metrics.leakage import easiest_leak
 from backends.metrics.privacy import ATTACK_NAMES, auc
 from backends.metrics.protocols import PROTOCOLS
+from backends.metrics.relative import COMPARED
 from backends.metrics.retained_privacy import (
     MATCHED,
     match_key,
@@ -34,8 +36,16 @@ from backends.metrics.study_level import (
     part_applies,
 )
 from backends.study import Study
+from backends.study.targets import has_targets
 from cache.analysis.derive import LOG_TRUTH_RATIO, Values, attack_key, role_probes
 from cache.analysis.probe_draws import bounds_of, role_seed
+from cache.analysis.relative_test import (
+    References,
+    closeness_interval,
+    compared,
+    drawn_closeness,
+    references,
+)
 from cache.analysis.resampling import Bounds, Groups, bootstrap_areas, bootstrap_means, interval_of
 
 MODEL_UTILITY = "all/model_utility"
@@ -179,11 +189,13 @@ class Baselines:
         original: usefulness of the original: its model utility and the sense of its answers, as one.
         retained: values of the retained model; none without one.
         aucs: the retained model's AUC of every attack.
+        references: by role, what a model is to be closer to.
     """
 
     original: Replicates
     retained: Values
     aucs: Mapping[str, Replicates]
+    references: Mapping[str, References]
 
 
 def baselines(
@@ -195,7 +207,16 @@ def baselines(
 ) -> Baselines:
     """Of the values of the original and of the retained model, which may be none; groups as for `mean_replicates`."""
     aucs = {attack: _auc(attack, retained, retained, groups) for attack in ATTACK_NAMES}
-    return Baselines(_usefulness(_utility(study, original, parts, groups), original, groups), retained, aucs)
+    useful = _usefulness(_utility(study, original, parts, groups), original, groups)
+    return Baselines(useful, retained, aucs, _references(study, original, retained))
+
+
+def _references(study: Study, original: Values, retained: Values) -> dict[str, References]:
+    """By role; none where models have targets of their own, to which the roles are not the same probes."""
+    metrics = COMPARED[study.modality]
+    roles = () if has_targets(study) else role_probes(study)
+    found = {role: references(role, metrics, original, retained) for role in roles}
+    return {role: both for role, both in found.items() if both is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,10 +246,12 @@ class ModelRows:
         utility = _utility(self.study, self.values, self.parts, self.groups)
         if self.parts:
             yield Measurement("model_utility", "all", utility, self._utility_probes())
+        yield from self._closer()
         if self.study.modality == "image":
             yield from self._distributions()
             return
         yield from self._forget_quality()
+        yield from self._easiest_leak()
         memorisation, n = _memorisation(self.values, self.groups)
         yield from _known("memorisation", "forget", memorisation, n)
         attacks, privacy = self._membership()
@@ -237,6 +260,14 @@ class ModelRows:
         yield from _known("relative_utility", "all", relative, self._utility_probes())
         overall = drawn_harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
+
+    def _closer(self) -> Iterator[Measurement]:
+        for role, both in self.against.references.items():
+            found, groups = compared(self.values, both), self.groups.get(role, ())
+            if n := int(np.sum(~np.isnan(found.to_original))):
+                drawn = drawn_closeness(found, role_seed(role), groups)
+                interval = closeness_interval(found, drawn, groups)
+                yield Measurement("closer_to_retained", role, drawn, n, interval)
 
     def _distributions(self) -> Iterator[Measurement]:
         for key, held in self.values.items():
@@ -257,6 +288,11 @@ class ModelRows:
             yield Measurement(
                 "forget_quality", "forget", np.array([value, np.nan]), int(np.sum(~np.isnan(ours)))
             )
+
+    def _easiest_leak(self) -> Iterator[Measurement]:
+        samples = self.values.get("forget/leak_samples", np.empty(0))
+        drawn = np.array([easiest_leak(samples), np.nan])
+        yield from _known("leak_easiest", "forget", drawn, int(np.sum(~np.isnan(samples))))
 
     def _relative_utility(self, utility: Replicates) -> Replicates:
         ours, theirs = _usefulness(utility, self.values, self.groups), self.against.original

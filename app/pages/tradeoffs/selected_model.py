@@ -19,6 +19,7 @@ from app.shared.resources import store
 from backends.metrics import METRICS, Direction, StudyMetric
 from backends.metrics.intervals import no_interval
 from backends.metrics.key import MetricKey
+from backends.metrics.relative import WORDS, closer
 from backends.study import ModelSpec, Study
 from cache.analysis.scoreboard import Scoreboard
 
@@ -33,6 +34,8 @@ def selected_model(board: Scoreboard, study: Study, name: str, x: Axis, y: Axis)
     changes = against_original(board.frame, name, board.original_values(name))
     for axis in (x, y):
         headline(changes, axis)
+    if spec.part == "unlearned" and (answers := retained_or_original(changes)):
+        st.caption(answers, help=card_of("forget/closer_to_retained").reading)
     changes_table(changes)
     _provenance(study, spec)
 
@@ -55,6 +58,20 @@ def against_original(frame: pd.DataFrame, model: str, theirs: pd.Series) -> pd.D
     values = zip(ways, table["original"], table["value"], strict=True)
     table["verdict"] = [_verdict(_gain(way, original, value)) for way, original, value in values]
     return table
+
+
+def retained_or_original(changes: pd.DataFrame) -> str:
+    """Which of the two the model is closer to, in words, by role; "" where that is not known.
+
+    Args:
+        changes: as `against_original` makes them.
+    """
+    rows = changes[[MetricKey.parse(key).metric == "closer_to_retained" for key in changes["key"]]]
+    answers = [
+        f"{WORDS[closer(low, high)]} on {role_of(key)}"
+        for key, low, high in zip(rows["key"], rows["low"], rows["high"], strict=True)
+    ]
+    return f"Retained or original? {', '.join(answers).capitalize()}." if answers else ""
 
 
 def _gain(way: Direction, original: float, value: float) -> float:

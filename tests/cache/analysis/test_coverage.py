@@ -7,7 +7,7 @@ import pytest
 
 from tests.benchmarks.coverage import ROWS, Row, covered
 
-STUDIES = 250
+STUDIES = 150
 LEAST = 0.95 - 3 * (0.95 * 0.05 / STUDIES) ** 0.5
 """Three standard errors of the simulation below 95 %."""
 
@@ -15,6 +15,9 @@ LEAST = 0.95 - 3 * (0.95 * 0.05 / STUDIES) ** 0.5
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_twelve_probes_say_no_more_than_they_know(row: Row) -> None:
     now = covered(row, row.now, 12, STUDIES)
+    if "log-normal, 3 probes a subject" in row.name:
+        assert np.isnan(now.share), "four subjects tell nothing of a metric without a largest value"
+        return
     assert now.share >= LEAST - 0.01  # the narrowest of them are at 93 %
     assert not now.zero
 
