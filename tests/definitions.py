@@ -32,6 +32,8 @@ SHARED = {
     VALUES: (("cache.analysis.derive", "model_values"),),
     ROWS: (
         ("cache.analysis.scoreboard", "_frame"),
+        ("cache.analysis.model_rows", "_rows"),
+        ("cache.analysis.model_rows", "baselines_of"),
         ("cache.analysis.denoising_rows", "denoising_rows"),
         ("backends.metrics.training_cost", "training_costs"),
     ),
@@ -42,6 +44,8 @@ WITHIN = {
     ROWS: (
         "cache.analysis.denoising_rows",
         "cache.analysis.scoreboard",
+        "cache.analysis.model_rows",
+        "cache.analysis.relative_test",
         "cache.analysis.study_rows",
         "cache.analysis.probe_draws",
         "cache.analysis.resampling",

@@ -99,7 +99,7 @@ def test_a_copied_link_restores_the_view_in_another_browser(
         wait_ready(other)
         expect_axes(other, "Truth ratio on forget", "Probability of the true answer on retain")
         expect(chosen_run(other, "NPO 8")).to_be_visible()
-        expect(other.get_by_text("Ellipses hold 95 %")).to_be_visible()
+        expect(other.get_by_text("Ellipses are 95 %")).to_be_visible()
         expect(other.get_by_role("button", name="Filter (on)")).to_be_visible()
         expect_traces(other, some="NPO", none="GradAscent")
 

@@ -43,7 +43,13 @@ def as_it_is() -> dict[str, Recorded]:
             "backends.metrics.memorisation",
             "return math.exp(mean_logprob(logprobs))",
             "return 2 * math.exp(mean_logprob(logprobs))",
-            {"probability", "paraphrased_probability", "choice_probability"},
+            {"choice_probability"},
+        ),
+        (  # a property of the evidence that calls a function
+            "backends.evidence",
+            'object.__setattr__(self, "_mean_logprob", mean_logprob(self.logprobs))',
+            'object.__setattr__(self, "_mean_logprob", 2 * mean_logprob(self.logprobs))',
+            {"probability", "paraphrased_probability", "loss", "mia_loss", "mia_zlib"},
         ),
         (  # a constant that rules read, in a module that two metrics share with none
             "backends.metrics.outcome",
@@ -52,9 +58,9 @@ def as_it_is() -> dict[str, Recorded]:
             {"refusal_rate", "gibberish_rate"},
         ),
         (  # a helper of a helper, behind a closure and a cache
-            "backends.metrics.similarity",
-            '["rouge1", "rougeL"], tokenizer',
-            '["rouge1", "rougeLsum"], tokenizer',
+            "backends.metrics.rouge",
+            "len(first) - row.bit_count()",
+            "len(second) - row.bit_count()",
             {"rouge_l", "rouge_l_f1", "rouge_1", "refusal_rate", "gibberish_rate"},
         ),
         (  # a property of the evidence
@@ -65,8 +71,8 @@ def as_it_is() -> dict[str, Recorded]:
         ),
         (  # another protocol's way, which is a lambda that a function was made with
             "backends.metrics.muse",
-            '_rouge(lambda scores: float(scores["rouge1"].recall))',
-            '_rouge(lambda scores: float(scores["rouge1"].fmeasure))',
+            "_rouge(lambda scores: scores.one.recall)",
+            "_rouge(lambda scores: scores.one.f1)",
             {"rouge_1"},
         ),
         (
