@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -110,7 +111,7 @@ def decode(
             return
         joining = room.who_joins(batch.rows, waiting)
         if joining:
-            if not _fits_memory(lambda rows=joining: batch.join(rows)):  # type: ignore[misc]
+            if not _fits_memory(partial(batch.join, joining)):
                 _again(joining, batch, waiting, room, refuse, note)
                 continue
             full = [place for place, row in enumerate(batch.rows) if len(row.written) >= most_new]
@@ -131,7 +132,7 @@ def decode(
         if batch.rows:
             if stop():
                 return
-            if not _fits_memory(lambda tokens=chosen: batch.step(tokens)):  # type: ignore[misc]
+            if not _fits_memory(partial(batch.step, chosen)):
                 _again((), batch, waiting, room, refuse, note)
 
 

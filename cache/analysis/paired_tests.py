@@ -160,21 +160,6 @@ def standardised_change(differences: ArrayLike) -> float:
     return mean / spread
 
 
-def mcnemar(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """Exact two-sided McNemar test of paired yes/no outcomes: 1 where no pair disagrees, NaN without pairs.
-
-    Args:
-        ours: shape (n,), 1 or true where this model was right; NaN where that is not known, which leaves the pair out.
-        theirs: the same of the other model, same probes.
-    """
-    left, right = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
-    known = ~np.isnan(left) & ~np.isnan(right)
-    if not known.any():
-        return float("nan")
-    yes, other = left[known] != 0, right[known] != 0
-    return _binomial(int(np.sum(yes & ~other)), int(np.sum(~yes & other)))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values corrected for being several (Holm 1979), in the order given; each at most 1.
 
