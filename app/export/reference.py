@@ -29,6 +29,7 @@ from backends.study import (
 )
 from backends.study.file import RANGES
 from backends.study.strength import DIALLED
+from backends.study.thresholds import Thresholds
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 START = "<!-- What follows is made from the code by `python -m app.export.reference`. -->"
@@ -78,7 +79,7 @@ SECTIONS = (
         Study,
         hidden=(
             *("models", "probe_sets", "decoding", "sampling", "judges", "forget_concepts"),
-            *("denoising", "features", "path"),
+            *("denoising", "features", "verdict", "path"),
         ),
     ),
     Section(
@@ -134,6 +135,11 @@ SECTIONS = (
         "Networks that look at pictures beside the judges. Image studies only.",
         Features,
         kinds={"real": 'a folder, or a table `{ retain = "coco" }`'},
+    ),
+    Section(
+        "[verdict]",
+        "Where the [verdict](verdict.md) on a model draws its lines.",
+        Thresholds,
     ),
 )
 

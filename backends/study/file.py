@@ -46,6 +46,7 @@ from backends.study.study import (
     Study,
 )
 from backends.study.table import LARGEST, Range, Table, shown
+from backends.study.thresholds import LEAK_SAMPLES, SHARES, Thresholds
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -65,6 +66,7 @@ TOP = (
     "forget",
     "denoising",
     "features",
+    "verdict",
 )
 MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
 DECODING = tuple(field.name for field in fields(Decoding))
@@ -72,6 +74,7 @@ JUDGE = tuple(field.name for field in fields(JudgeSpec))
 FEATURES = tuple(field.name for field in fields(Features))
 READING = tuple(field.name for field in fields(Reading))
 SAMPLING = tuple(field.name for field in fields(Sampling))
+THRESHOLDS = tuple(field.name for field in fields(Thresholds))
 RANGES = {
     "step": Range(int, 0, LARGEST),
     "max_new_tokens": Range(int, 1, 4096),
@@ -81,6 +84,8 @@ RANGES = {
     "guidance": Range(float, 0, 100),
     "threshold": Range(float, 0, 1),
     "alpha": ALPHA,
+    "membership": Range(float, 0, 100),
+    **dict.fromkeys(SHARES, Range(float, 0, 1)),
 }
 """Which numbers the keys of a study file take."""
 LONG_NUMBER = re.compile(r"[0-9_]{4000,}")
@@ -126,6 +131,7 @@ def read_study(path: Path) -> Study:
         denoising=_denoising(top) if "denoising" in document else None,
         features=_features(top) if "features" in document else Features(),
         date=_date(top) if "date" in document else "",
+        verdict=_thresholds(top),
     )
     _check_whole(study, top)
     return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
@@ -352,6 +358,19 @@ def _real_pictures(table: Table) -> tuple[tuple[str, str], ...]:
     named = table.table("real")
     named.only(KEPT_ROLES, "table of real pictures")
     return tuple((role, named.local(role)) for role in KEPT_ROLES if role in named.values)
+
+
+def _thresholds(top: Table) -> Thresholds:
+    table = top.table("verdict")
+    table.only(THRESHOLDS, "verdict")
+    samples = table.get("samples", int, Thresholds().samples)
+    if samples not in LEAK_SAMPLES:
+        raise StudyError(
+            f"this must be one of {', '.join(map(str, LEAK_SAMPLES))}, not {shown(samples)}",
+            where=table.where("samples"),
+        )
+    numbers = {name: table.number(name, RANGES[name], None) for name in table.values if name != "samples"}
+    return Thresholds(samples=samples, **numbers)
 
 
 def _names(table: Table, key: str) -> tuple[str, ...]:

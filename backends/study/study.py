@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from backends.study.inference import PLAIN, Inference
+from backends.study.thresholds import USUAL, Thresholds
 
 Modality = Literal["text", "image"]
 Part = Literal["original", "retained", "unlearned"]
@@ -412,6 +413,7 @@ class Study:
         date: the date that chat templates print ("2025-01-31"); "" is the template's own date, or
             2024-07-26, never today's.
         holdout_answers: write answers to holdout probes, too; membership attacks need only their scores.
+        verdict: where the verdict on a model draws its lines.
     """
 
     name: str
@@ -430,6 +432,7 @@ class Study:
     features: Features = Features()
     date: str = ""
     holdout_answers: bool = False
+    verdict: Thresholds = USUAL
 
     @property
     def original(self) -> ModelSpec:

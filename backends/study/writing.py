@@ -12,6 +12,7 @@ from backends.errors import StudyError
 from backends.study.inference import PLAIN
 from backends.study.strength import DIALLED
 from backends.study.study import JudgeSpec, ModelSpec, Reading, Study
+from backends.study.thresholds import USUAL, Thresholds
 
 OWN_LINES = ("forget", "inference", "embeddings")
 """Fields of a model that are written as tables."""
@@ -44,6 +45,7 @@ def write_study(study: Study, path: Path) -> None:
         lines += ["", "[features]", *_assignments(study.features.named())]
         real = dict(study.features.real)
         lines += [f"real = {_inline(real)}"] if real else []
+    lines += _thresholds(study.verdict)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -51,6 +53,12 @@ def write_study(study: Study, path: Path) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise StudyError(f"the study file cannot be written ({error.strerror})", where=str(path)) from error
+
+
+def _thresholds(thresholds: Thresholds) -> list[str]:
+    usual = asdict(USUAL)
+    values = {name: value for name, value in asdict(thresholds).items() if value != usual[name]}
+    return ["", "[verdict]", *(f"{name} = {value!r}" for name, value in values.items())] if values else []
 
 
 def _drawing(model: ModelSpec) -> list[str]:

@@ -126,6 +126,11 @@ class Scoreboard:
         study = targeted(self._study, model)
         return lost_parts(study, self._values(model), self.utility_parts, below)
 
+    def same_evidence(self, first: str, second: str) -> bool:
+        """Whether two models' numbers come from the same evidence: the same weights under two names."""
+        stamps = self._models.stamps
+        return first == second or (bool(stamps.get(first)) and stamps.get(first) == stamps.get(second))
+
     def _whole(self, model: str, key: str) -> Replicates:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:

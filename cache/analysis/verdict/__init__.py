@@ -1,0 +1,1 @@
+"""Did a model forget, and what did that cost: from numbers and stated thresholds to a verdict."""

@@ -1,0 +1,183 @@
+"""Numbers of models beside those of the retained model and the original, with the interval of their difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backends.metrics import METRICS
+from backends.metrics.key import MetricKey
+from backends.study import Study
+from backends.study.targets import has_targets
+from cache.analysis.board import Board
+from cache.analysis.paired_tests import PairedTest, paired_tests
+from cache.analysis.scoreboard import Scoreboard
+from cache.analysis.verdict.findings import Comparison
+from cache.analysis.verdict.questions import Yardstick
+
+Numbers = Mapping[tuple[str, str], tuple[float, float, float, int]]
+"""(model, key) -> value, low, high, n."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyNumbers:
+    """A study's scoreboard, read for verdicts: differences by the paired test of the same probes.
+
+    All models' tests of one metric are made at once, when the first is asked for.
+    """
+
+    study: Study
+    board: Scoreboard
+    _numbers: dict[str, Numbers] = field(default_factory=dict)
+    _tests: dict[tuple[str, str], dict[str, tuple[float, PairedTest]]] = field(default_factory=dict)
+
+    def read(self, model: str, key: str, against: Yardstick) -> Comparison | None:
+        """A model's number beside the retained model's or the original's; None where it has none."""
+        own = self._all().get((model, key))
+        if own is None or math.isnan(own[0]):
+            return None
+        base = self.study.original if against == "original" else self.study.retained
+        value, low, high, n = own
+        if base is None:
+            return Comparison(key, value, low, high, math.nan, "", math.nan, math.nan, math.nan, n)
+        if self.board.same_evidence(
+            model, base.name
+        ):  # the same weights under another name: no test is needed
+            return Comparison(key, value, low, high, value, base.name, 0.0, 0.0, 0.0, n)
+        tests = self._compared(key, base.name)
+        if model not in tests:
+            there = self._all().get((base.name, key), (math.nan, math.nan, math.nan, 0))
+            drawn = self.board.drawn([model, base.name], key)
+            least, most = _percentiles(drawn[0, 1:] - drawn[1, 1:])
+            return Comparison(*(key, value, low, high, there[0], base.name, value - there[0], least, most, n))
+        mean, test = tests[model]
+        return Comparison(
+            key, value, low, high, mean, base.name, test.mean, test.low, test.high, test.n, test.groups
+        )
+
+    def number(self, model: str, key: str) -> float:
+        """A model's number, NaN where it has none."""
+        return self._all().get((model, key), (math.nan,))[0]
+
+    def _all(self) -> Numbers:
+        if "" not in self._numbers:
+            frame = self.board.frame
+            self._numbers[""] = {
+                (model, key): (value, low, high, int(n))
+                for model, key, value, low, high, n in zip(
+                    *(frame[name] for name in ("model", "key", "value", "low", "high", "n")), strict=True
+                )
+            }
+        return self._numbers[""]
+
+    def _compared(self, key: str, base: str) -> dict[str, tuple[float, PairedTest]]:
+        """For each model with values of single probes: the yardstick's mean on them, and the test."""
+        if (key, base) not in self._tests:
+            self._tests[key, base] = self._test(key, base)
+        return self._tests[key, base]
+
+    def _test(self, key: str, base: str) -> dict[str, tuple[float, PairedTest]]:
+        read = MetricKey.parse(key)
+        metric = METRICS.get(read.name)
+        reach = metric.card.reach if metric is not None else None
+        names = [spec.name for spec in self.study.models]
+        batches = [[name] for name in names] if has_targets(self.study) else [names]
+        subjects = _subjects(self.study)
+        found: dict[str, tuple[float, PairedTest]] = {}
+        for batch in batches:
+            theirs = _unique(self.board.per_probe(base, key, under=batch[0]))
+            ours = {name: _unique(self.board.per_probe(name, key)) for name in batch}
+            frame = pd.DataFrame({name: each for name, each in ours.items() if len(each)})
+            if frame.empty or theirs.empty:
+                continue
+            frame = frame.reindex(theirs.index)
+            values: NDArray[np.float64] = frame.to_numpy(float)
+            column = np.repeat(theirs.to_numpy(float)[:, None], values.shape[1], axis=1)
+            groups: list[Hashable] = [subjects.get((read.role, str(probe)), "") for probe in frame.index]
+            tests = paired_tests(values, column, groups=groups, reach=reach)
+            both = np.where(np.isnan(values), np.nan, column)
+            for place, (name, test) in enumerate(zip(frame.columns, tests, strict=True)):
+                if test.n:
+                    found[str(name)] = (float(np.nanmean(both[:, place])), test)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class BoardNumbers:
+    """Runs of which only numbers are known, such as other tools' results.
+
+    The difference of two runs has the interval that follows from theirs as if they were independent (MOVER; Zou and
+    Donner 2008), which is too wide where both were asked the same.
+    """
+
+    board: Board
+    original: str
+    retained: str
+    _places: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Where each run's row is: looked up for every number."""
+        self._places.update({name: place for place, name in enumerate(self.board.heads["model"])})
+
+    def read(self, model: str, key: str, against: Yardstick) -> Comparison | None:
+        """A run's number beside the retained run's or the original's; None where it has none."""
+        value, low, high, n = self._of(model, key)
+        if math.isnan(value):
+            return None
+        base = self.original if against == "original" else self.retained
+        there, under, over, _ = self._of(base, key)
+        difference, least, most = mover((value, low, high), (there, under, over))
+        count = 0 if math.isnan(n) else int(n)
+        return Comparison(key, value, low, high, there, base, difference, least, most, count)
+
+    def number(self, model: str, key: str) -> float:
+        """A run's number, NaN where it has none."""
+        return self._of(model, key)[0]
+
+    def _of(self, model: str, key: str) -> tuple[float, float, float, float]:
+        place = self._places.get(model)
+        if place is None or key not in self.board.keys:
+            return math.nan, math.nan, math.nan, math.nan
+        value, low, high, n = self.board.numbers[:, place, self.board.keys.index(key)]
+        return float(value), float(low), float(high), float(n)
+
+
+def mover(ours: tuple[float, float, float], theirs: tuple[float, float, float]) -> tuple[float, float, float]:
+    """Difference of two independent estimates with its interval, each given as value, low, high.
+
+    Source: Zou and Donner (2008), "Construction of confidence limits about effect measures: a general approach".
+    """
+    value, low, high = ours
+    there, under, over = theirs
+    difference = value - there
+    return (
+        difference,
+        difference - math.hypot(value - low, over - there),
+        difference + math.hypot(high - value, there - under),
+    )
+
+
+def _unique(values: pd.Series[float]) -> pd.Series[float]:
+    return values[~values.index.duplicated()] if values.index.has_duplicates else values
+
+
+def _subjects(study: Study) -> dict[tuple[str, str], str]:
+    return {
+        (probe_set.role, probe.id): probe.subject
+        for probe_set in study.probe_sets
+        for probe in probe_set.probes
+    }
+
+
+def _percentiles(drawn: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
+    known = np.asarray(drawn, float)
+    known = known[~np.isnan(known)]
+    if not len(known):
+        return math.nan, math.nan
+    low, high = np.percentile(known, [2.5, 97.5])
+    return float(low), float(high)
