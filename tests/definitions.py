@@ -35,6 +35,7 @@ SHARED = {
         ("cache.analysis.model_rows", "_rows"),
         ("cache.analysis.model_rows", "baselines_of"),
         ("cache.analysis.denoising_rows", "denoising_rows"),
+        ("cache.analysis.rating_rows", "rating_rows"),
         ("backends.metrics.training_cost", "training_costs"),
     ),
 }
@@ -43,6 +44,7 @@ WITHIN = {
     VALUES: ("cache.analysis.derive", "cache.analysis.set_distances"),
     ROWS: (
         "cache.analysis.denoising_rows",
+        "cache.analysis.rating_rows",
         "cache.analysis.scoreboard",
         "cache.analysis.model_rows",
         "cache.analysis.relative_test",

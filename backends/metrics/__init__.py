@@ -53,6 +53,7 @@ from backends.metrics.privacy import (
     MIA_REFERENCE,
     MIA_ZLIB,
 )
+from backends.metrics.ratings import WIN_RATES
 from backends.metrics.real_distributions import REAL_BY_NETWORK, SUBSETS_BY_NETWORK
 from backends.metrics.relative import CLOSER_TO_RETAINED
 from backends.metrics.retained_privacy import MATCHES, PRIVACY, PRIVLEAK, REL_DIFF
@@ -124,6 +125,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "denoising_difference": DENOISING_DIFFERENCE,
         "denoising_auc": DENOISING_AUC,
         **TRAINING_COSTS,
+        **WIN_RATES,
     }
 )
 """All metrics by key, the most trusted first."""

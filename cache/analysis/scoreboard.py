@@ -27,6 +27,7 @@ from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.model_rows import baselines_of, is_metric, model_rows, rows_of
 from cache.analysis.model_values import ModelValues, drafts
+from cache.analysis.rating_rows import rating_rows
 from cache.analysis.resampling import RESAMPLES, Groups
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
@@ -38,7 +39,7 @@ from cache.analysis.study_rows import (
     lost_parts,
     utility_parts,
 )
-from cache.store import Store, denoising, features, keys
+from cache.store import Store, denoising, features, keys, ratings
 from cache.store.arrow import packed, unpacked
 from cache.store.costs import costs
 from cache.store.model_checks import model_checks
@@ -193,14 +194,19 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
     of_models = _values(study, store, models)
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
+    rated = ratings.ratings_of(study, store)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
     stamps = dict(of_models.stamps)
-    key = keys.digest(["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts])
+    described = ["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts]
+    key = keys.digest([*described, *([ratings.stamp(rated)] if rated else [])])
     kept = store.memo(key)
     if kept is None:
         rows = model_rows(study, store, of_models, parts, [spec.name for spec in study.models])
-        more = {s.name: denoising_rows(study, store, s.name) for s in study.models}
+        more = {
+            s.name: [*denoising_rows(study, store, s.name), *rating_rows(study, rated, s.name)]
+            for s in study.models
+        }
         frame = _frame(study, rows, shares, more)
         if not drafts():
             store.put_memo(key, _pack(frame, parts))

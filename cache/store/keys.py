@@ -21,7 +21,7 @@ from backends.study import Decoding, Probe, ProtocolName, Sampling
 Kind = Literal["scores", "answers", "gradients", "images"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-ValueKind = Literal["losses", "trajectories", "costs", "checks", "judges"]
+ValueKind = Literal["losses", "trajectories", "costs", "checks", "judges", "ratings"]
 VALUE_KINDS: tuple[ValueKind, ...] = get_args(ValueKind)
 """Evidence that is said in JSON: denoising losses of real pictures, frames of how a picture forms, what a model cost,
 what was found when it was loaded, what a judge said of real pictures."""
@@ -33,6 +33,7 @@ CODE_VERSION: Mapping[Kind | ValueKind, int] = MappingProxyType(
         "gradients": 1,
         "images": 1,
         "losses": 1,
+        "ratings": 1,
         "trajectories": 1,
         "costs": 1,
         "checks": 1,

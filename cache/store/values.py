@@ -62,6 +62,17 @@ def judges_context(judge: str, asked: str) -> Context:
     return _context("judges", judge, {"asked": asked})
 
 
+def ratings_context(first: str, second: str, shown: str) -> Context:
+    """What people said of two models' answers, shown without names: a value a rating.
+
+    Args:
+        first, second: fingerprints of the models, in either order; equal where one model was shown twice.
+        shown: identity of how the answers were made.
+    """
+    first, second = sorted((first, second))
+    return _context("ratings", first, {"other": second, "shown": shown})
+
+
 def kept(store: Store, wanted: Iterable[Context], digest: str = "") -> dict[Context, dict[str, object]]:
     """Values of each of these contexts by digest, whatever the arithmetic: of several, float32 goes first.
 

@@ -7,6 +7,7 @@ import streamlit as st
 from app.pages.compare import images as compare_images
 from app.pages.compare import text as compare_text
 from app.pages.compare.probe_bar import probe_bar
+from app.pages.compare.rating_panel import OPEN, rating_button, rating_panel
 from app.shared import state
 from app.shared.board_link import write_link
 from app.shared.errors import show_errors
@@ -16,7 +17,9 @@ from app.shared.resources import runner
 
 def page() -> None:
     """The page; at rest all of it but the title is a fragment, so that another probe or view leaves the frame alone."""
-    st.title("Compare", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.title("Compare", anchor=False)
+        rating_button()
     busy = bool(runner().active())
     # Results that refresh themselves are a fragment of their own, which must not stand in another one.
     body = _body if busy else st.fragment(_body)
@@ -33,6 +36,9 @@ def _body(drawn: Numbers, drawn_busy: bool) -> None:
     """
     rerun_unless(drawn.still_shown() and drawn_busy == bool(runner().active()))
     write_link()  # another probe or view is in the address too
+    if st.session_state.get(OPEN):
+        rating_panel()
+        return
     probe_bar()
     if state.study().modality == "text":
         compare_text.panel()
