@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import plotly.graph_objects as go
+from plotly.io.json import to_json_plotly
 
 Properties = dict[str, Any]
 
@@ -43,3 +44,11 @@ class Drawing:
         beside = {"shapes": self.shapes, "annotations": self.annotations}
         layout = self.layout | {name: each for name, each in beside.items() if each}
         return go.Figure(data=self.traces, layout=layout)
+
+
+def figure_json(figure: go.Figure) -> str:
+    """The figure as the browser draws it, without a template: the browser knows the theme."""
+    spec = figure.to_dict()
+    spec["layout"].pop("template", None)
+    text: str = to_json_plotly(spec)
+    return text

@@ -32,6 +32,8 @@ def layout(x: Axis, y: Axis, spans: Sequence[tuple[float, float]], ink: Ink) -> 
             "itemclick": "toggle",
             "itemsizing": "trace",
         },
+        # Where somebody zoomed to is kept as long as the axes are the same.
+        "uirevision": repr((x, y)),
         "hoverlabel": {"align": "left"},
         "dragmode": "zoom",
         "clickmode": "event+select",

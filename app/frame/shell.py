@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from app.components.chart import fetch_ahead
 from app.components.model_picker import model_picker
 from app.looks.safe_text import visible
 from app.shared import link, state
@@ -78,6 +79,7 @@ def show() -> None:
             model_picker()
             _unusable()
             _status()
+            fetch_ahead()
         write_link()
         page.run()
 

@@ -11,15 +11,17 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import unavailable
+from app.charts.drawing import figure_json
 from app.charts.frontier import Frontier, frontier, methods_table
+from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
 from app.charts.points import chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
+from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
 from app.looks.safe_text import cell_text, literal, visible
 from app.looks.theme import is_dark
@@ -128,10 +130,12 @@ def _methods(key: str, _plotted: PlottedRuns) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _figure(key: str, dark: bool, marks_key: str, _plotted: PlottedRuns, _marks: Marks) -> go.Figure:
-    """The chart; `marks_key` says what of the options is in `_marks`."""
+def _figure(key: str, dark: bool, marks_key: str, _plotted: PlottedRuns, _marks: Marks) -> str:
+    """The chart, as the browser draws it; `marks_key` says what of the options is in `_marks`."""
     points, axes = _frontier(key, _plotted).points, _plotted.axes
-    return tradeoff_figure(points, axes.x, axes.y, _plotted.looks, dark=dark, size=axes.size, marks=_marks)
+    return figure_json(
+        tradeoff_figure(points, axes.x, axes.y, _plotted.looks, dark=dark, size=axes.size, marks=_marks)
+    )
 
 
 def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
@@ -158,22 +162,20 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
     )
     figure = _figure(plotted.key, is_dark(), repr((astuple(options), marks.band)), plotted, marks)
     models = list(runs.heads["model"])
-    key = f"tradeoff_{state.study_name()}"
+    held = set(st.session_state.get(RUNS, []))
 
-    def take() -> None:
-        picked = st.session_state[key]["selection"]["points"]
-        chosen = dict.fromkeys(models[int(each["customdata"])] for each in picked if "customdata" in each)
-        if chosen:
-            st.session_state[RUNS] = list(chosen)
+    def take(picked: list[int]) -> None:
+        st.session_state[RUNS] = [models[place] for place in picked]
 
     name = f"{state.study_name()}-tradeoffs"
-    st.plotly_chart(
+    chart(
         figure,
-        key=key,
-        on_select=take,
-        selection_mode=("points", "box", "lasso"),
+        f"tradeoff_{state.study_name()}",
+        height=HEIGHT,
         alt=describe(points, axes.x, axes.y),
         config=figure_config(name),
+        chosen=[place for place, model in enumerate(models) if model in held],
+        on_choose=take,
     )
     light = partial(tradeoff_figure, points, axes.x, axes.y, plotted.looks, size=axes.size, marks=marks)
     figure_export(light, name, key="frontier")

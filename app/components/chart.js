@@ -1,0 +1,120 @@
+// A Plotly chart that is updated where it stands: another figure moves its points, another choice marks them anew.
+// The figure comes ready from Python, its texts escaped; words for people who do not see it go through setAttribute.
+const charts = new WeakMap(); // parent element -> what is drawn there
+let loading; // the library, one for all charts of a window
+
+function library(address) {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = address;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      loading = undefined; // the next chart tries again
+      reject(new Error("The drawing library could not be loaded. Reload the page."));
+    };
+    document.head.append(script);
+  });
+  return loading;
+}
+
+// What Streamlit's theme says of text and lines, where the figure itself says nothing.
+function template(node) {
+  const style = getComputedStyle(node);
+  const theme = (name) => style.getPropertyValue(`--st-${name}`).trim();
+  const font = { family: theme("font"), size: 12, color: theme("text-color") };
+  const axis = { automargin: true, ticklabelposition: "outside", title: { font: { size: 14 } } };
+  const label = { bgcolor: theme("background-color"), bordercolor: theme("border-color"), font };
+  return { layout: { font, hoverlabel: label, margin: { pad: 8 }, xaxis: axis, yaxis: axis } };
+}
+
+// The places of a trace's points that are chosen; no places at all where nothing is, so that none is drawn faint.
+function marked(trace, chosen) {
+  if (!chosen.size) return null;
+  return trace.customdata.flatMap((code, place) => (chosen.has(code) ? [place] : []));
+}
+
+const same = (some, others) => String(some ?? null) === String(others ?? null);
+
+class Chart {
+  constructor(node) {
+    this.node = node;
+    this.count = 0;
+    this.done = Promise.resolve();
+    this.watch = new ResizeObserver(() => this.then(() => this.fit()));
+  }
+
+  then(step) {
+    this.done = this.done.catch(() => {}).then(step);
+    return this.done;
+  }
+
+  async show(data, send) {
+    if (this.wanted !== data) return; // newer data came while this waited
+    this.plotly = await library(data.library);
+    this.send = send;
+    this.node.setAttribute("role", "figure");
+    this.node.setAttribute("aria-label", data.alt);
+    const look = template(this.node);
+    const drawn = data.figure + JSON.stringify(look);
+    if (this.drawn === drawn) return this.mark();
+    this.drawn = drawn;
+    const { data: traces, layout } = JSON.parse(data.figure);
+    if (data.chosen) {
+      const chosen = new Set(data.chosen);
+      for (const trace of traces) if (trace.customdata) trace.selectedpoints = marked(trace, chosen);
+    }
+    // Without its own revision the browser's last choice would be kept, by place, on other points.
+    Object.assign(layout, { template: look, autosize: true, selectionrevision: ++this.count });
+    await this.plotly.react(this.node, traces, layout, data.config);
+    this.width = this.node.clientWidth;
+    if (this.count > 1) return;
+    this.watch.observe(this.node);
+    this.node.on("plotly_selected", (event) => {
+      const codes = event?.points.filter((point) => point.customdata !== undefined).map((point) => point.customdata);
+      if (codes?.length) this.send([...new Set(codes.flat())]);
+    });
+    this.node.on("plotly_deselect", () => this.then(() => this.mark()));
+  }
+
+  // Mark the chosen points; after a click on one they are marked already.
+  async mark() {
+    if (!this.wanted.chosen) return;
+    const chosen = new Set(this.wanted.chosen);
+    const places = [];
+    const points = [];
+    this.node.data.forEach((trace, place) => {
+      if (!trace.customdata) return;
+      const wanted = marked(trace, chosen);
+      if (same(wanted, trace.selectedpoints)) return;
+      places.push(place);
+      points.push(wanted);
+    });
+    if (places.length) await this.plotly.restyle(this.node, { selectedpoints: points }, places);
+  }
+
+  async fit() {
+    const width = this.node.clientWidth;
+    if (!width || width === this.width) return; // a hidden chart has no width
+    this.width = width;
+    await this.plotly.Plots.resize(this.node);
+  }
+
+  // Streamlit asks for the end also when newer data came before this was drawn; then the chart goes on.
+  end() {
+    if (this.node.isConnected) return;
+    this.watch.disconnect();
+    this.plotly?.purge(this.node);
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  if (data.figure === undefined) {
+    // Only fetched ahead, when the page has nothing else to do.
+    setTimeout(() => requestIdleCallback(() => library(data.library).catch(() => {})), data.after);
+    return;
+  }
+  let chart = charts.get(parentElement);
+  if (!chart) charts.set(parentElement, (chart = new Chart(parentElement.querySelector(".chart"))));
+  chart.wanted = data;
+  return chart.then(() => chart.show(data, (codes) => setTriggerValue("picked", codes))).then(() => () => chart.end());
+}
