@@ -71,6 +71,13 @@ class _DrawingStyle:
 
 
 def tradeoff_figure(
+    points: pd.DataFrame, x: Axis, y: Axis, looks: Mapping[str, Look], **how: Any
+) -> go.Figure:
+    """The figure of `tradeoff_drawing`, which has the arguments."""
+    return tradeoff_drawing(points, x, y, looks, **how).figure()
+
+
+def tradeoff_drawing(
     points: pd.DataFrame,
     x: Axis,
     y: Axis,
@@ -79,7 +86,7 @@ def tradeoff_figure(
     dark: bool = False,
     size: Axis | None = None,
     marks: Marks = PLAIN,
-) -> go.Figure:
+) -> Drawing:
     """Forgetting against utility over the models of a study.
 
     Args:
@@ -130,7 +137,7 @@ def tradeoff_figure(
         _add_labels(drawing, points, every, spans, brush)
     counted = x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy())
     drawing.layout.update(layout(*counted, spans, ink))
-    return drawing.figure()
+    return drawing
 
 
 def families(points: pd.DataFrame, marks: Marks = PLAIN, *, by_line: bool = True) -> list[Family]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.charts.choices import card_of, role_of, title
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.shared import state
 from app.shared.resources import store
 from backends.metrics import MetricCard
@@ -51,10 +51,13 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             **_network(card, role),
             "Trust": card.trust or "Not validated.",
         }
-        for name, value in facts.items():
-            with st.container(gap="xxsmall"):
-                st.caption(name)
-                st.text(value)
+        # One element for all: cards of both axes are part of every change of an axis.
+        st.markdown("\n\n".join(f":gray[:small[{name}]]  \n{_lines(value)}" for name, value in facts.items()))
+
+
+def _lines(value: str) -> str:
+    """Text as Markdown that shows it as it is, line by line."""
+    return "  \n".join(map(literal, value.split("\n")))
 
 
 def _network(card: MetricCard, role: str) -> dict[str, str]:

@@ -15,12 +15,11 @@ import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import unavailable
-from app.charts.drawing import figure_json
 from app.charts.frontier import Frontier, frontier, methods_table
 from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
 from app.charts.points import chart_points, p_values_shown, points_table
-from app.charts.tradeoff import describe, tradeoff_figure
+from app.charts.tradeoff import describe, tradeoff_drawing, tradeoff_figure
 from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
 from app.looks.safe_text import cell_text, literal, visible
@@ -133,9 +132,8 @@ def _methods(key: str, _plotted: PlottedRuns) -> pd.DataFrame:
 def _figure(key: str, dark: bool, marks_key: str, _plotted: PlottedRuns, _marks: Marks) -> str:
     """The chart, as the browser draws it; `marks_key` says what of the options is in `_marks`."""
     points, axes = _frontier(key, _plotted).points, _plotted.axes
-    return figure_json(
-        tradeoff_figure(points, axes.x, axes.y, _plotted.looks, dark=dark, size=axes.size, marks=_marks)
-    )
+    looks = _plotted.looks
+    return tradeoff_drawing(points, axes.x, axes.y, looks, dark=dark, size=axes.size, marks=_marks).json()
 
 
 def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:

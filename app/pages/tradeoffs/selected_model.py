@@ -177,7 +177,9 @@ def formatted_changes(changes: pd.DataFrame) -> Styler:
 
 def changes_table(changes: pd.DataFrame) -> None:
     """All metrics against the original."""
-    with st.expander("All metrics against the original"):
+    with st.expander("All metrics against the original", key="all_metrics", on_change="rerun") as table:
+        if not table.open:  # made only for those who look
+            return
         st.dataframe(
             formatted_changes(changes),
             hide_index=True,
@@ -189,7 +191,9 @@ def changes_table(changes: pd.DataFrame) -> None:
 
 def _provenance(study: Study, spec: ModelSpec) -> None:
     """What the model is made of and which runs its values come from."""
-    facts = {name: value for name, value in asdict(spec).items() if value not in ("", None, ())}
-    runs = [asdict(run) for run in store().runs(study.name) if run.model == spec.name]
-    with st.expander("Provenance"):
+    with st.expander("Provenance", key="provenance", on_change="rerun") as details:
+        if not details.open:
+            return
+        facts = {name: value for name, value in asdict(spec).items() if value not in ("", None, ())}
+        runs = [asdict(run) for run in store().runs(study.name) if run.model == spec.name]
         st.code(visible_json({"model": facts, "runs": runs}), language=None, height=320)
