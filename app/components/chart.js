@@ -17,14 +17,31 @@ function library(address) {
   return loading;
 }
 
-// What Streamlit's theme says of text and lines, where the figure itself says nothing.
+// What the page's theme says of text and lines, where the figure itself says nothing.
 function template(node) {
   const style = getComputedStyle(node);
   const theme = (name) => style.getPropertyValue(`--st-${name}`).trim();
-  const font = { family: theme("font"), size: 12, color: theme("text-color") };
-  const axis = { automargin: true, ticklabelposition: "outside", title: { font: { size: 14 } } };
-  const label = { bgcolor: theme("background-color"), bordercolor: theme("border-color"), font };
-  return { layout: { font, hoverlabel: label, margin: { pad: 8 }, xaxis: axis, yaxis: axis } };
+  const [text, line, paper] = ["text-color", "border-color", "background-color"].map(theme);
+  const grey = /^#[0-9a-f]{6}$/i.test(text) ? `${text}99` : text;
+  const font = { family: theme("font"), size: 12, color: text };
+  const axis = {
+    automargin: true,
+    gridcolor: line,
+    zerolinecolor: line,
+    tickcolor: line,
+    tickfont: { color: grey },
+    title: { font: { size: 14 } },
+  };
+  return {
+    layout: {
+      font,
+      hoverlabel: { bgcolor: paper, bordercolor: line, font },
+      margin: { pad: 8 },
+      modebar: { bgcolor: paper, color: grey, activecolor: text },
+      xaxis: { ...axis, showgrid: false, zeroline: false },
+      yaxis: axis,
+    },
+  };
 }
 
 // The places of a trace's points that are chosen; no places at all where nothing is, so that none is drawn faint.
@@ -63,17 +80,36 @@ class Chart {
       const chosen = new Set(data.chosen);
       for (const trace of traces) if (trace.customdata) trace.selectedpoints = marked(trace, chosen);
     }
+    this.home = Object.entries(layout)
+      .filter(([name]) => /^[xy]axis/.test(name))
+      .map(([name, { range }]) => (range ? [`${name}.range`, [...range]] : [`${name}.autorange`, true]));
     // Without its own revision the browser's last choice would be kept, by place, on other points.
     Object.assign(layout, { template: look, autosize: true, selectionrevision: ++this.count });
-    await this.plotly.react(this.node, traces, layout, data.config);
+    layout.modebar = { uirevision: "kept" }; // a person who draws boxes goes on with it on other axes
+    await this.plotly.react(this.node, traces, layout, this.configured(data.config));
     this.width = this.node.clientWidth;
     if (this.count > 1) return;
     this.watch.observe(this.node);
+    this.node.on("plotly_doubleclick", () => this.then(() => this.reset()));
     this.node.on("plotly_selected", (event) => {
       const codes = event?.points.filter((point) => point.customdata !== undefined).map((point) => point.customdata);
       if (codes?.length) this.send([...new Set(codes.flat())]);
     });
     this.node.on("plotly_deselect", () => this.then(() => this.mark()));
+  }
+
+  // Plotly itself would go back to the ranges of the first figure that stood here. With another configuration it draws
+  // from nothing, so this must come out the same each time.
+  configured(config) {
+    const icon = this.plotly.Icons.home;
+    this.homeButton ??= { name: "home", title: "Reset axes", icon, click: () => this.reset() };
+    const swapped = (name) => (name === "resetScale2d" ? this.homeButton : name);
+    const buttons = config.modeBarButtons?.map((group) => group.map(swapped));
+    return { ...config, ...(buttons && { modeBarButtons: buttons }), doubleClick: false };
+  }
+
+  reset() {
+    return this.plotly.relayout(this.node, structuredClone(Object.fromEntries(this.home)));
   }
 
   // Mark the chosen points; after a click on one they are marked already.

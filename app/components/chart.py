@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import plotly
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.components.v1 import declare_component
+
+from app.charts.drawing import figure_json
 
 HERE = Path(__file__).parent
 LIBRARY = "plotly.min.js"
@@ -41,7 +44,7 @@ def chart(
     """Draw a figure.
 
     Args:
-        figure: as `app/charts/drawing.py` writes it.
+        figure: JSON, as `app/charts/drawing.py` writes it.
         key: of the chart; one key is one chart, whatever its figure.
         height: pixels.
         alt: the chart in words, for people who do not see it.
@@ -59,6 +62,19 @@ def chart(
     if chosen is not None:
         data["chosen"] = list(chosen)
     _chart(key=key, data=data, height=height, on_picked_change=take)
+
+
+def draw(
+    figure: go.Figure,
+    key: str,
+    *,
+    alt: str,
+    config: Mapping[str, object],
+    on_choose: Callable[[list[int]], None] | None = None,
+) -> None:
+    """Draw a Plotly figure that has a height; arguments as for `chart`."""
+    height = int(figure.layout.height)
+    chart(figure_json(figure), key, height=height, alt=alt, config=config, on_choose=on_choose)
 
 
 def fetch_ahead() -> None:

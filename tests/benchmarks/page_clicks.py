@@ -53,7 +53,7 @@ let before = performance.now();
 const frame = now => {
     if (clicks.on) {
         const grey = [...document.querySelectorAll("[data-testid='stMain'] [data-stale='true']")]
-            .some(each => Number(getComputedStyle(each).opacity) < 0.95);
+            .some(each => each.checkVisibility() && Number(getComputedStyle(each).opacity) < 0.95);
         if (grey) clicks.faded += now - before;
     }
     before = now;

@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from app.charts.building import MeasureNames, Trace, building_figure
+from app.components import chart
 from app.looks.model_looks import METHOD_LOOKS, families
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
@@ -82,9 +83,10 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
         for run in runs
         if run.label in chosen
     ]
-    st.plotly_chart(
+    chart.draw(
         building_figure(traces, WORDS[study.modality], dark=is_dark()),
-        key="build_chart",
+        "build_chart",
+        alt="Loss, forgetting and utility of the chosen runs while they are made.",
         config=figure_config(f"{name}-build"),
     )
     st.caption(SAID[study.modality])

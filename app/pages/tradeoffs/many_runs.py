@@ -11,6 +11,7 @@ import streamlit as st
 from app.charts.choices import card_of, in_order, role_of, title
 from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, parallel_many
 from app.charts.points import Axis
+from app.components import chart
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.settings import RUNS
@@ -57,7 +58,8 @@ def _parallel(shown: ShownRuns) -> None:
         return
     if len(shown.runs) > MOST_LINES:
         many = parallel_many(shown.scene(), rulers)
-        st.plotly_chart(many, key="parallel_many", config=figure_config("parallel"))
+        alt = f"Parallel coordinates of {len(shown.runs)} runs."
+        chart.draw(many, "parallel_many", alt=alt, config=figure_config("parallel"))
         figure_export(lambda: many, f"{state.study_name()}-parallel", key="parallel_many")
         st.caption("Drag along an axis to filter runs; better is up.")
         return
@@ -79,7 +81,8 @@ def _matrix(shown: ShownRuns) -> None:
         st.caption("Choose at least two metrics.")
         return
     figure = matrix(shown.scene(), rulers)
-    st.plotly_chart(figure, key="matrix", config=figure_config("matrix"))
+    alt = f"Every chosen metric against every other, for {len(shown.runs)} runs."
+    chart.draw(figure, "matrix", alt=alt, config=figure_config("matrix"))
     figure_export(lambda: figure, f"{state.study_name()}-matrix", key="matrix")
 
 
@@ -169,7 +172,8 @@ def _disagreement(shown: ShownRuns) -> None:
         np.array([[pair.spearman for pair in row] for row in pairs]),
         is_dark(),
     )
-    st.plotly_chart(figure, key="agreement", config=figure_config("agreement"))
+    alt = f"Rank correlations of {len(rulers)} metrics over {len(unlearned)} runs."
+    chart.draw(figure, "agreement", alt=alt, config=figure_config("agreement"))
     figure_export(lambda: figure, f"{state.study_name()}-agreement", key="agreement")
     st.caption(
         "Spearman's rank correlation over the unlearned runs, with each metric oriented so that better ranks first: "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -13,6 +12,7 @@ from app.charts.choices import card_of, role_of, title
 from app.charts.frontier import method_labels
 from app.charts.many import Ruler, Scene
 from app.charts.points import Axis, p_values_shown
+from app.components import chart
 from app.looks.model_looks import looks_of
 from app.looks.safe_text import cell_text
 from app.looks.theme import is_dark
@@ -79,26 +79,14 @@ def ruler(key: str) -> Ruler:
 
 def draw(figure: go.Figure, name: str, shown: ShownRuns) -> None:
     """A figure whose points choose runs for all views."""
-    key = f"{name}_{state.study_name()}"
     models = list(shown.runs.heads["model"])
 
-    def take() -> None:
-        picked = st.session_state[key]["selection"]["points"]
-        chosen = dict.fromkeys(
-            models[int(_first(each["customdata"]))] for each in picked if "customdata" in each
-        )
-        if chosen:
-            st.session_state[RUNS] = list(chosen)
+    def take(places: list[int]) -> None:
+        st.session_state[RUNS] = [models[place] for place in places]
 
-    st.plotly_chart(
-        figure, key=key, on_select=take, selection_mode=("points", "box", "lasso"), config=figure_config(name)
-    )
+    alt = f"{name.capitalize()} of {len(models)} runs."
+    chart.draw(figure, f"{name}_{state.study_name()}", alt=alt, config=figure_config(name), on_choose=take)
     figure_export(lambda: figure, f"{state.study_name()}-{name}", key=name)
-
-
-def _first(value: Any) -> int:
-    """A point's place, which Plotly gives bare or in a list."""
-    return int(value[0] if isinstance(value, list) else value)
 
 
 def run_table(shown: ShownRuns, keys: Sequence[str], places: Sequence[int]) -> pd.DataFrame:

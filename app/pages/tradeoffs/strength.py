@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.charts.dial import Level, dial_figure
 from app.charts.points import Axis
+from app.components import chart
 from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED, families
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
@@ -140,7 +141,8 @@ def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
     intervals = np.array([[_interval(board.frame, model, axis.key) for axis in (x, y)] for model in models])
     figure = partial(dial_figure, np.array(known), values, intervals, (x, y), look, levels, marked)
     title = f"{state.study_name()}-strength"
-    st.plotly_chart(figure(dark=is_dark()), key="dial_chart", config=figure_config(title))
+    alt = f"{x.name} and {y.name} over the strength a."
+    chart.draw(figure(dark=is_dark()), "dial_chart", alt=alt, config=figure_config(title))
     figure_export(partial(figure, dark=False), title, key="dial")
     retained = next((level.values[0] for level in levels if level.name != named.original.name), None)
     _said(np.array(known), values, x, y, retained)
