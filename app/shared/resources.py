@@ -75,7 +75,10 @@ def _problems(name: str, _count: int) -> Mapping[str, str]:
 
 
 def _short_name(name: str, taken: Mapping[str, Study]) -> str:
-    """`Fictitious people` -> `fictitious-people`, numbered where it is taken."""
-    short = re.sub(r"[^\w]+", "-", name.lower()).strip("-") or "study"
+    """`Fictitious people` -> `fictitious-people`, numbered where it is taken.
+
+    It is part of the keys of Streamlit's components, which may not hold two underscores in a row.
+    """
+    short = re.sub(r"[^\w]+|_{2,}", "-", name.lower()).strip("-_") or "study"
     numbered = (short if count == 1 else f"{short}-{count}" for count in range(1, len(taken) + 2))
     return next(candidate for candidate in numbered if candidate not in taken)

@@ -69,6 +69,42 @@ def click_point(page: Page, trace: str, index: int) -> None:
     wait_ready(page)
 
 
+RANGES = (
+    "['xaxis', 'yaxis'].map(name => document.querySelector('.js-plotly-plot')._fullLayout[name].range.map("
+    "end => end.toFixed(4)))"
+)
+
+
+def ranges(page: Page) -> str:
+    """The plotted ranges of both axes."""
+    return str(page.evaluate(f"JSON.stringify({RANGES})"))
+
+
+def zoom(page: Page) -> None:
+    """Draw a rectangle in the middle of the plot."""
+    area = plot(page).locator(".nsewdrag").first.bounding_box()
+    assert area is not None
+    at = [(area["x"] + share * area["width"], area["y"] + share * area["height"]) for share in (0.3, 0.7)]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    page.mouse.move(*at[1], steps=8)
+    page.mouse.up()
+
+
+def expect_marked(page: Page, places: dict[str, list[int]]) -> None:
+    """Wait until exactly these points are marked: places by the name of their trace."""
+    page.wait_for_function(
+        """wanted => {
+            const traces = document.querySelector(".js-plotly-plot").data.filter(trace => trace.customdata);
+            const some = Object.keys(wanted).length > 0;
+            return traces.every(({name, selectedpoints}) => some
+                ? JSON.stringify(selectedpoints) === JSON.stringify(wanted[name] ?? [])
+                : selectedpoints === null || selectedpoints === undefined);
+        }""",
+        arg=places,
+    )
+
+
 def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
     page: Page, board: Dashboard
 ) -> None:
@@ -145,6 +181,56 @@ def test_a_click_redraws_neither_the_chart_nor_the_page_around_it(page: Page, bo
         "window.kept === document.querySelector('.js-plotly-plot') && window.kept.isConnected"
     )
     assert page.evaluate("window.changed") == 0
+
+
+def test_other_axes_move_the_points_of_the_drawing_that_stands_there(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    before = page.get_by_role("figure", name="Model utility")
+    expect(before).to_be_visible()
+    page.evaluate("""() => {
+        const chart = document.querySelector(".js-plotly-plot");
+        window.kept = [chart, ...chart.querySelectorAll(".main-svg")];
+    }""")
+    page.get_by_role("radio", name="Forget vs neighbour").click()
+    expect(page.get_by_role("figure", name="on neighbour")).to_be_visible()
+    expect(before).to_have_count(0)
+    expect(axis_title(page, "y", "neighbour")).to_be_visible()
+    assert page.evaluate("window.kept.length > 1 && window.kept.every(each => each.isConnected)")
+
+
+def test_chosen_runs_are_marked_on_the_chart_and_stay_so_on_other_axes(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?run=NPO+6&run=Original")
+    expect_marked(page, {"NPO": [2], "Original": [0]})
+    page.get_by_role("radio", name="Forget vs neighbour").click()
+    expect(axis_title(page, "y", "neighbour")).to_be_visible()
+    expect_marked(page, {"NPO": [2], "Original": [0]})
+    click_point(page, "NPO", 4)
+    expect_marked(page, {"NPO": [4]})
+    chosen_run(page, "NPO 10").get_by_role("combobox").press("Backspace")
+    expect_marked(page, {})
+
+
+def test_reset_goes_to_the_ranges_of_what_is_shown_not_of_what_was(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    first = ranges(page)
+    page.get_by_role("radio", name="Forget vs neighbour").click()
+    expect(axis_title(page, "y", "neighbour")).to_be_visible()
+    wait_ready(page)
+    second = ranges(page)
+    assert second != first
+    zoom(page)
+    page.wait_for_function(f"JSON.stringify({RANGES}) !== '{second}'")
+    plot(page).hover()
+    page.get_by_role("button", name="Reset axes").click()
+    page.wait_for_function(f"JSON.stringify({RANGES}) === '{second}'")
+    zoom(page)
+    page.wait_for_function(f"JSON.stringify({RANGES}) !== '{second}'")
+    zoomed = ranges(page)
+    page.get_by_role("button", name="Chart").click()
+    page.get_by_text("Grey out dominated points").click()
+    page.wait_for_function("""() => document.querySelector(".js-plotly-plot").data
+        .some(trace => Array.isArray(trace.marker?.opacity) && trace.marker.opacity.includes(0.3))""")
+    assert ranges(page) == zoomed  # other looks leave the zoom alone
 
 
 def test_a_click_after_numbers_have_come_shows_them_all_over_the_page(

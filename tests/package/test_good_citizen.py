@@ -10,13 +10,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 
 from backends.versions import own_version
+from tests.browser.conftest import chromium
 from tests.package.environments import ROOT, Environment, copy_of_tracked, make
 
 pytestmark = pytest.mark.demo
@@ -44,6 +46,17 @@ print(json.dumps({
 }))
 """
 
+LOADED = """
+import json, sys
+from playwright.sync_api import sync_playwright
+with sync_playwright() as playwright:
+    page = playwright.chromium.launch(executable_path=sys.argv[2]).new_page()
+    page.goto(sys.argv[1])
+    page.locator(".js-plotly-plot .point").first.wait_for(timeout=120_000)
+    print(json.dumps(page.evaluate("performance.getEntriesByType('resource').map(each => each.name)")))
+"""
+"""What a page loaded until its chart was drawn; a process of its own, as other tests hold a browser open."""
+
 
 def test_nothing_of_theirs_is_shadowed(base: Environment, base_cache: Path) -> None:
     code = (
@@ -64,11 +77,13 @@ def test_both_commands_run_beside_them(command: tuple[str, ...], base: Environme
     assert base.run(*command, "metrics", cache=base_cache).returncode == 0
 
 
-def test_the_dashboard_starts_beside_them(base: Environment, base_cache: Path) -> None:
+@contextmanager
+def served(base: Environment, base_cache: Path) -> Iterator[str]:
+    """The address of a running dashboard."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(base.bin / "python"), "-m", "unlearnboard", "--port", str(port), "--no-browser"]
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    command = [str(base.bin / "python"), "-m", "unlearnboard", "--port", url.split(":")[-1], "--no-browser"]
     own = os.environ | {"UNLEARNBOARD_CACHE": str(base_cache)}
     process = subprocess.Popen(
         command, cwd=base.work, env=own, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
@@ -78,12 +93,34 @@ def test_the_dashboard_starts_beside_them(base: Environment, base_cache: Path) -
         while not answer:  # pytest's own limit ends this where it never answers
             assert process.poll() is None, process.communicate()[0]
             with suppress(URLError, ConnectionError):
-                answer = urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=60).read()
+                answer = urllib.request.urlopen(f"{url}/_stcore/health", timeout=60).read()
             time.sleep(0.05)
         assert answer == b"ok"
+        yield url
     finally:
         process.terminate()
         process.communicate()
+
+
+def test_the_dashboard_starts_beside_them(base: Environment, base_cache: Path) -> None:
+    with served(base, base_cache):
+        pass
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(chromium() is None, reason="no Chromium on this machine; `make chromium` installs it")
+def test_charts_are_drawn_by_the_library_of_the_installed_plotly(base: Environment, base_cache: Path) -> None:
+    with served(base, base_cache) as url:
+        told = subprocess.run(
+            [sys.executable, "-c", LOADED, f"{url}/tradeoffs", str(chromium())],
+            capture_output=True,
+            text=True,
+        )
+    assert told.returncode == 0, told.stderr
+    loaded = json.loads(told.stdout)
+    served_by = "/component/unlearnboard.app.components.chart.plotly/plotly.min.js"
+    assert len([name for name in loaded if served_by in name]) == 1
+    assert not [name for name in loaded if "PlotlyChart" in name]  # Streamlit's own copy
 
 
 def test_the_version_is_an_attribute(base: Environment, base_cache: Path) -> None:
