@@ -6,10 +6,10 @@ Each row is the median of some clicks that each do something new, on pages that 
 last change of the page's main part is drawn and the script has ended; a change that comes later than `QUIET_MS` after
 the one before counts as another thing. What stands inside a canvas is not counted: browsers do not draw it, and tables
 keep a copy of their cells for screen readers there, a fifth of a second after they have drawn them. Server is CPU
-seconds of its process, browser those of the page's own process. Faded says for how many milliseconds anything that can
-be seen was grey, moved how far the layout jumped (the browser's own layout-shift score: 0.1 is called good), and rebuilt
-whether another chart stands there than before. The browser and the server share this machine, so other work on it shows
-in the milliseconds; the CPU seconds are steadier.
+seconds of its process, browser those of the page's own process. Faded says for how many milliseconds anything that is
+seen was grey, moved how far the layout jumped (the browser's own layout-shift score: 0.1 is called good), and rebuilt
+whether another chart stands there than before. The browser and the server share this machine, so other work on it
+shows in the milliseconds; the CPU seconds are steadier.
 """
 
 from __future__ import annotations
