@@ -57,10 +57,10 @@ class Chart {
     this.node = node;
     this.count = 0;
     this.done = Promise.resolve();
-    this.watch = new ResizeObserver(() => this.then(() => this.fit()));
+    this.watch = new ResizeObserver(() => this.queue(() => this.fit()));
   }
 
-  then(step) {
+  queue(step) {
     this.done = this.done.catch(() => {}).then(step);
     return this.done;
   }
@@ -88,14 +88,18 @@ class Chart {
     layout.modebar = { uirevision: "kept" }; // a person who draws boxes goes on with it on other axes
     await this.plotly.react(this.node, traces, layout, this.configured(data.config));
     this.width = this.node.clientWidth;
-    if (this.count > 1) return;
+    if (!this.heard) this.listen();
+  }
+
+  listen() {
+    this.heard = true;
     this.watch.observe(this.node);
-    this.node.on("plotly_doubleclick", () => this.then(() => this.reset()));
+    this.node.on("plotly_doubleclick", () => this.queue(() => this.reset()));
     this.node.on("plotly_selected", (event) => {
       const codes = event?.points.filter((point) => point.customdata !== undefined).map((point) => point.customdata);
       if (codes?.length) this.send([...new Set(codes.flat())]);
     });
-    this.node.on("plotly_deselect", () => this.then(() => this.mark()));
+    this.node.on("plotly_deselect", () => this.queue(() => this.mark()));
   }
 
   // Plotly itself would go back to the ranges of the first figure that stood here. With another configuration it draws
@@ -146,11 +150,12 @@ class Chart {
 export default function ({ data, parentElement, setTriggerValue }) {
   if (data.figure === undefined) {
     // Only fetched ahead, when the page has nothing else to do.
-    setTimeout(() => requestIdleCallback(() => library(data.library).catch(() => {})), data.after);
+    const idle = window.requestIdleCallback ?? setTimeout; // Safari has none
+    setTimeout(() => idle(() => library(data.library).catch(() => {})), data.after);
     return;
   }
   let chart = charts.get(parentElement);
   if (!chart) charts.set(parentElement, (chart = new Chart(parentElement.querySelector(".chart"))));
   chart.wanted = data;
-  return chart.then(() => chart.show(data, (codes) => setTriggerValue("picked", codes))).then(() => () => chart.end());
+  return chart.queue(() => chart.show(data, (codes) => setTriggerValue("picked", codes))).then(() => () => chart.end());
 }

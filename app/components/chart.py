@@ -26,6 +26,7 @@ AHEAD_MS = 1000
 _chart = st.components.v2.component(
     "unlearnboard_chart",
     html='<div class="chart"></div>',
+    css=(HERE / "chart.css").read_text("utf-8"),
     js=(HERE / "chart.js").read_text("utf-8"),
     isolate_styles=False,  # Plotly puts its styles into the page's head
 )
@@ -70,11 +71,12 @@ def draw(
     *,
     alt: str,
     config: Mapping[str, object],
+    chosen: Sequence[int] | None = None,
     on_choose: Callable[[list[int]], None] | None = None,
 ) -> None:
     """Draw a Plotly figure that has a height; arguments as for `chart`."""
     height = int(figure.layout.height)
-    chart(figure_json(figure), key, height=height, alt=alt, config=config, on_choose=on_choose)
+    chart(figure_json(figure), key, height=height, alt=alt, config=config, chosen=chosen, on_choose=on_choose)
 
 
 def fetch_ahead() -> None:

@@ -6,10 +6,12 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from app.charts.ink import plain
+from app.components import chart
 from app.looks.safe_text import visible
 from app.looks.scales import ROCKET
-from app.looks.theme import is_dark
 from app.shared import state
+from app.shared.figure_export import figure_config
 from app.shared.resources import store
 from backends.study.targets import target_of
 from cache.analysis.confusion import Confusion, Drift, confusion, domains, drift
@@ -51,11 +53,11 @@ def confusion_panel() -> None:
 def _heat_map(matrix: Confusion, model: str, domain: str) -> None:
     cells = [(asked, shown) for asked in matrix.asked for shown in matrix.shown if matrix.count(asked, shown)]
     share = [matrix.count(*cell) / matrix.total(cell[0]) for cell in cells]
-    # Squares on a grid, not plotly's heat map: only points can be clicked in Streamlit.
+    # Squares on a grid, not plotly's heat map: only points can be chosen.
     figure = go.Figure(
         go.Scatter(
-            x=[visible(shown) for _, shown in cells],
-            y=[visible(asked) for asked, _ in cells],
+            x=[plain(shown) for _, shown in cells],
+            y=[plain(asked) for asked, _ in cells],
             mode="markers+text",
             text=[str(matrix.count(*cell)) for cell in cells],
             textfont={"color": ["#ffffff" if value > 0.35 else "#1d2129" for value in share]},
@@ -70,47 +72,53 @@ def _heat_map(matrix: Confusion, model: str, domain: str) -> None:
                 "cmax": 1,
                 "line": {"width": 0},
             },
-            customdata=[[*cell, value] for cell, value in zip(cells, share, strict=True)],
-            hovertemplate="asked %{y}, shows %{x}: %{text} pictures, %{customdata[2]:.0%}<extra></extra>",
+            customdata=list(range(len(cells))),
+            hovertext=[f"{value:.0%}" for value in share],
+            hovertemplate="asked %{y}, shows %{x}: %{text} pictures, %{hovertext}<extra></extra>",
         )
     )
     figure.update_layout(
         height=CELL * len(matrix.asked) + 120,
         margin={"l": 10, "r": 10, "t": 36, "b": 10},
-        template="plotly_dark" if is_dark() else "plotly_white",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         showlegend=False,
         xaxis={
-            "title": f"shown {visible(domain)}",
+            "title": f"shown {plain(domain)}",
             "side": "top",
             "categoryorder": "array",
-            "categoryarray": [visible(name) for name in matrix.shown],
+            "categoryarray": [plain(name) for name in matrix.shown],
             "range": [-0.5, len(matrix.shown) - 0.5],
             "showgrid": False,
         },
         yaxis={
-            "title": f"asked {visible(domain)}",
+            "title": f"asked {plain(domain)}",
             "categoryorder": "array",
-            "categoryarray": [visible(name) for name in reversed(matrix.asked)],
+            "categoryarray": [plain(name) for name in reversed(matrix.asked)],
             "range": [-0.5, len(matrix.asked) - 0.5],
             "showgrid": False,
         },
     )
-    event = st.plotly_chart(
+    held = f"confusion_cell_{state.study_name()}_{model}_{domain}"
+
+    def take(places: list[int]) -> None:
+        st.session_state[held] = cells[places[0]]
+
+    cell = st.session_state.get(held)
+    chart.draw(
         figure,
-        on_select="rerun",
-        selection_mode="points",
-        key=f"confusion_{state.study_name()}_{model}_{domain}",
-        theme=None,
+        f"confusion_{state.study_name()}",
+        alt=f"What the judge sees in pictures of each {domain} that was asked for.",
+        config=figure_config(f"{state.study_name()}-confusion"),
+        chosen=[cells.index(cell)] if cell in cells else [],
+        on_choose=take,
     )
-    points = event["selection"]["points"] if event else []
-    if not points:
+    if cell not in cells:
         st.caption(
             "Rows: the concept in the prompt. Columns: what the judge recognises. Click a cell to list its prompts."
         )
         return
-    asked, shown = points[0]["customdata"][:2]
+    asked, shown = cell
     ids = list(dict.fromkeys(matrix.probes.get((asked, shown), ())))
     probes = {probe.id: probe for probe in state.probes()}
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

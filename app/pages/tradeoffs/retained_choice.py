@@ -47,11 +47,8 @@ def _choose(named: Study) -> None:
 
 
 def _evaluate(study: Study, name: str) -> None:
-    spec = study.model(name)
-    if not available(spec):
-        return
-    known = _plan(state.board_name(), store().version(), numerics(study), name, study, store())
-    if not known.missing:
+    known = _plan(state.board_name(), store().version(), name, study, store())
+    if known is None or not known.missing:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(
@@ -63,7 +60,8 @@ def _evaluate(study: Study, name: str) -> None:
 
 
 @st.cache_resource(max_entries=16, ttl=RECHECK_SECONDS, show_spinner=False)
-def _plan(
-    board: str, version: int, arithmetic: str, model: str, _study: Study, _store: Store
-) -> EvaluationPlan:
-    return plan(_study, _store, arithmetic, [model])
+def _plan(board: str, version: int, model: str, _study: Study, _store: Store) -> EvaluationPlan | None:
+    """What is missing of the model; None where its weights are not here."""
+    if not available(_study.model(model)):
+        return None
+    return plan(_study, _store, numerics(_study), [model])
