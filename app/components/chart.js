@@ -30,7 +30,7 @@ function template(node) {
     zerolinecolor: line,
     tickcolor: line,
     tickfont: { color: grey },
-    title: { font: { size: 14 } },
+    title: { font: { size: 14 }, standoff: 20 },
   };
   return {
     layout: {

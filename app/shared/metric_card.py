@@ -52,7 +52,7 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
             "Trust": card.trust or "Not validated.",
         }
         # One element for all: cards of both axes are part of every change of an axis.
-        st.markdown("\n\n".join(f":gray[:small[{name}]]  \n{_lines(value)}" for name, value in facts.items()))
+        st.markdown("\n\n".join(f"**{name}**  \n{_lines(value)}" for name, value in facts.items()))
 
 
 def _lines(value: str) -> str:
