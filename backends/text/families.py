@@ -26,6 +26,7 @@ from backends.checkpoints.tensors import ADAPTER_WEIGHTS, adapter_file, read_hea
 from backends.checkpoints.wrapped_names import UnwrappedNames, unwrapped
 from backends.errors import CheckpointError
 from backends.study import Quantization
+from backends.text.linear_layers import widen
 from backends.text.tokens import ChatTokenizer
 
 _UNFIT = (
@@ -86,6 +87,7 @@ def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Qua
     if not quantization:  # bitsandbytes has put it there already, and lets nobody move it
         module.to(device)
     module.eval().requires_grad_(False)
+    widen(module)
     end = module.generation_config.eos_token_id if module.generation_config else None
     ends = frozenset(end if isinstance(end, list) else [end] if end is not None else [])
     context = int(getattr(module.config, "max_position_embeddings", 0) or 2**31)
