@@ -1,8 +1,9 @@
 """Linear layers on the CPU, computed by oneDNN where that is quicker: AVX-512 in float32.
 
 PyTorch leaves float32 products to MKL, which uses half the width of other makers' AVX-512 processors: oneDNN is 2.3
-times as fast there, and what it computes of a row does not depend on how many rows are beside it. The weights stay as
-they are, so nothing is held twice. Training and gradients go PyTorch's usual way.
+times as quick there, and what it computes of a row does not depend on how many rows are beside it. It reads weights
+without copying them where those of one input lie together in memory, so they are laid out like that: the same numbers
+under the same names, nothing held twice. Gradients go PyTorch's usual way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class WideLinear(nn.Linear):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """As `nn.Linear`."""
-        if torch.is_grad_enabled() or input.dtype != torch.float32 or input.device.type != "cpu":
+        if torch.is_grad_enabled() or not (_is_wide(input) and _is_wide(self.weight)):
             return super().forward(input)
         # PyTorch's own compiler uses this for layers whose weights do not change; no public function calls it.
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
@@ -34,10 +35,14 @@ def widen(module: nn.Module) -> None:
     """Lets oneDNN compute a model's large linear layers, if this processor gains by it; in place."""
     if not gains():
         return
+    looked_up = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
     for layer in module.modules():
         # Exactly this class: quantised layers and those of other libraries have a forward pass of their own.
-        if type(layer) is nn.Linear and layer.weight.numel() >= SMALLEST and _is_plain(layer.weight):
-            layer.__class__ = WideLinear  # the same tensors under the same names, tied ones stay tied
+        if type(layer) is not nn.Linear or layer.weight.numel() < SMALLEST or not _is_wide(layer.weight):
+            continue
+        layer.__class__ = WideLinear
+        if id(layer.weight) not in looked_up:  # a row of an embedding must lie together
+            layer.weight.data = layer.weight.data.t().contiguous().t()
 
 
 def gains() -> bool:
@@ -50,5 +55,5 @@ def gains() -> bool:
     )
 
 
-def _is_plain(weight: torch.Tensor) -> bool:
-    return weight.dtype == torch.float32 and weight.device.type == "cpu"
+def _is_wide(tensor: torch.Tensor) -> bool:
+    return tensor.dtype == torch.float32 and tensor.device.type == "cpu"
