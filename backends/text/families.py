@@ -65,6 +65,9 @@ class Family:
     adapters: dict[str, str] = field(default_factory=dict)
     parts: dict[str, LoadResult] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        widen(self.module)
+
 
 def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:
     """The base model of a folder with its tokenizer, in memory.
@@ -87,7 +90,6 @@ def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Qua
     if not quantization:  # bitsandbytes has put it there already, and lets nobody move it
         module.to(device)
     module.eval().requires_grad_(False)
-    widen(module)
     end = module.generation_config.eos_token_id if module.generation_config else None
     ends = frozenset(end if isinstance(end, list) else [end] if end is not None else [])
     context = int(getattr(module.config, "max_position_embeddings", 0) or 2**31)

@@ -1,14 +1,14 @@
 """Linear layers on the CPU, computed by oneDNN where that is quicker: AVX-512 in float32.
 
-PyTorch leaves float32 products to MKL, which uses half the width of other makers' AVX-512 processors: oneDNN is 2.3
-times as quick there, and what it computes of a row does not depend on how many rows are beside it. It reads weights
-without copying them where those of one input lie together in memory, so they are laid out like that: the same numbers
-under the same names, nothing held twice. Gradients go PyTorch's usual way.
+PyTorch leaves float32 products to MKL, which uses half the width of other makers' AVX-512 processors; oneDNN is 2.3
+times as quick there. It reads weights without copying them where those of one input lie together in memory, so they are
+laid out like that: the same numbers under the same names, nothing held twice. Gradients go PyTorch's usual way.
 """
 
 from __future__ import annotations
 
 import platform
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,17 +31,21 @@ class WideLinear(nn.Linear):
         return result
 
 
-def widen(module: nn.Module) -> None:
-    """Lets oneDNN compute a model's large linear layers, if this processor gains by it; in place."""
+def widen(module: Any) -> None:
+    """Lets oneDNN compute a language model's large linear layers, if this processor gains by it; in place.
+
+    All but the output head are laid out anew: the same tensor may be the embedding, whose rows must lie together, and
+    models whose heads have the same numbers must say the same, tied or not.
+    """
     if not gains():
         return
-    looked_up = {id(part.weight) for part in module.modules() if isinstance(part, nn.Embedding)}
+    head = module.get_output_embeddings()
     for layer in module.modules():
-        # Exactly this class: quantised layers and those of other libraries have a forward pass of their own.
-        if type(layer) is not nn.Linear or layer.weight.numel() < SMALLEST or not _is_wide(layer.weight):
+        # Exactly these classes: quantised layers and those of other libraries have a forward pass of their own.
+        if type(layer) not in (nn.Linear, WideLinear) or layer.weight.numel() < SMALLEST:
             continue
         layer.__class__ = WideLinear
-        if id(layer.weight) not in looked_up:  # a row of an embedding must lie together
+        if layer is not head and _is_wide(layer.weight):
             layer.weight.data = layer.weight.data.t().contiguous().t()
 
 
