@@ -41,6 +41,7 @@ from cache.store.denoising import gather_denoising
 from cache.store.judge_checks import check_judge_files, judge_notes
 from cache.store.keys import Context, Kind, SeedSetting
 from cache.store.model_checks import check_models, keep_report
+from cache.store.runs import RunStatus
 
 
 def evaluate(
@@ -363,16 +364,17 @@ class _Evaluation:
         work = self._work[probe_set.name]
         work.recorded = True
         missing = len(self._missing(probe_set))
-        notes = self._notes(probe_set)
+        status: RunStatus = "partial" if missing else "complete"
         key = self._run_key(probe_set)
         known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
+        if not work.gathered and (missing if known is None else known.status == status):
+            return  # nothing was done, and what is there is known or no whole run
+        notes = self._notes(probe_set)
         told = ({"notes": notes} if notes else {}) | ({"loaded": self._loaded} if self._loaded else {})
         record = run_record(
             *(self._context, self._spec, self._identity, probe_set, self._contexts(probe_set)),
             *(work, known, missing, told),
         )
-        if not work.gathered and (missing if known is None else known.status == record.status):
-            return  # nothing was done, and what is there is known or no whole run
         self._store.put_run(record)
 
     def _run_key(self, probe_set: ProbeSet) -> str:
