@@ -26,6 +26,7 @@ from backends.checkpoints.tensors import ADAPTER_WEIGHTS, adapter_file, read_hea
 from backends.checkpoints.wrapped_names import UnwrappedNames, unwrapped
 from backends.errors import CheckpointError
 from backends.study import Quantization
+from backends.text.linear_layers import use_onednn
 from backends.text.tokens import ChatTokenizer
 
 _UNFIT = (
@@ -63,6 +64,9 @@ class Family:
     loaded: LoadResult
     adapters: dict[str, str] = field(default_factory=dict)
     parts: dict[str, LoadResult] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        use_onednn(self.module)
 
 
 def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:

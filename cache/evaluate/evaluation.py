@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
 from backends.checkpoints.identity import ModelIdentity
@@ -18,13 +15,12 @@ from backends.errors import Cancelled, CheckpointError, ModelError, StudyError
 from backends.extras import check_extra
 from backends.interfaces import ImageModels, TextModels
 from backends.study import ModelSpec, Probe, ProbeSet
-from backends.versions import versions
 from cache.analysis.scoreboard import keep_numbers, scoreboard
 from cache.evaluate.compare import compare_images, compare_text
 from cache.evaluate.context import EvaluationContext, numerics_of
 from cache.evaluate.gather_features import check_networks, gather_features
 from cache.evaluate.gather_images import ImageGatherer, ImageTask
-from cache.evaluate.gather_text import AskedAnswer, TextGatherer
+from cache.evaluate.gather_text import TextGatherer
 from cache.evaluate.incomplete import (
     MissingLosses,
     RefusedProbe,
@@ -36,17 +32,16 @@ from cache.evaluate.incomplete import (
 from cache.evaluate.load_notes import load_notes
 from cache.evaluate.model_locks import one_process_each
 from cache.evaluate.plan import EvaluationPlan, PlanItem, chosen, contexts, plan, probes_for_kind
-from cache.evaluate.progress import Counter, OnProgress, Progress
+from cache.evaluate.progress import Counter, OnProgress, Progress, SetWork
 from cache.evaluate.rejudging import rejudged
-from cache.store import keys
+from cache.evaluate.run_records import run_key, run_record
+from cache.evaluate.written_together import SetAnswers, write_answers
 from cache.store.costs import keep_costs
 from cache.store.denoising import gather_denoising
 from cache.store.judge_checks import check_judge_files, judge_notes
 from cache.store.keys import Context, Kind, SeedSetting
 from cache.store.model_checks import check_models, keep_report
-from cache.store.runs import RunRecord, RunStatus
-
-PACKAGES = ("unlearnboard", "torch", "transformers", "diffusers", "peft")
+from cache.store.runs import RunStatus
 
 
 def evaluate(
@@ -137,23 +132,6 @@ def evaluate(
     if refused or losses or unusable:
         order = [spec.name for spec in study.models]
         raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
-
-
-@dataclass(slots=True)
-class SetWork:
-    """What was done of one probe set.
-
-    Attributes:
-        gathered: pieces of evidence.
-        seconds: that it took.
-        notes: of the models, on what happened meanwhile.
-        recorded: its run is stored.
-    """
-
-    gathered: int = 0
-    seconds: float = 0.0
-    notes: list[str] = field(default_factory=list)
-    recorded: bool = False
 
 
 class _Evaluation:
@@ -247,9 +225,7 @@ class _Evaluation:
                         kind, {way: context.key for way, context in ways.items()}, todo, counter
                     )
                     for probe, error in refused:
-                        self._refused[probe.digest()] = RefusedProbe(
-                            self._spec.name, probe_set.name, probe, error
-                        )
+                        self._refuse(probe_set, probe, error)
                 finally:
                     self._work[probe_set.name].gathered += counter.added
 
@@ -310,57 +286,30 @@ class _Evaluation:
         return self._text
 
     def _write_answers(self) -> None:
-        """Answers to all probe sets, of all seeds: those that run together share every step of the model."""
-        wanted: list[AskedAnswer] = []
-        counters: dict[str, Counter] = {}
-        started = time.perf_counter()
-        written: dict[str, int] = {}
-
-        def done(probe_set: ProbeSet, tokens: int) -> None:
-            name, work = probe_set.name, self._work[probe_set.name]
-            counters[name].add(1)
-            work.gathered += 1
-            written[name] = written.get(name, 0) + tokens
-            if counters[name].complete:
-                finish(name)
-                self._record(probe_set)
-
-        def finish(name: str) -> None:
-            """Sets share the time as they share the tokens."""
-            share = written.get(name, 0) / max(1, sum(written.values()))
-            self._work[name].seconds += share * (time.perf_counter() - started)
-            self._work[name].notes += text.notes[noted:]
-
+        """Answers to all probe sets at once."""
+        sets: list[SetAnswers] = []
         for probe_set in self._study.probe_sets:
             ways = self._contexts(probe_set).get("answers", {})
             asked = {way: self._asked("answers", probe_set, way) for way in ways}
-            total = sum(map(len, asked.values()))
-            missing = {way: self._todo(ways[way], probes) for way, probes in asked.items()}
-            if total:
-                stored = total - sum(map(len, missing.values()))
-                counters[probe_set.name] = Counter(stored, total, self._report(probe_set, "answers"))
-            wanted += [
-                AskedAnswer(ways[way].key, way.seed, probe, partial(done, probe_set))
-                for way, probes in missing.items()
-                for probe in probes
+            missing = [
+                (ways[way].key, way.seed, probe)
+                for way, probes in asked.items()
+                for probe in self._todo(ways[way], probes)
             ]
-        if not wanted:
+            if total := sum(map(len, asked.values())):
+                counter = Counter(total - len(missing), total, self._report(probe_set, "answers"))
+                sets.append(SetAnswers(probe_set, self._work[probe_set.name], counter, missing))
+        if not any(each.missing for each in sets):
             return
         if self._context.stop():
             raise Cancelled
-        text = self._loaded_text(next(each for each in counters.values() if not each.complete))
-        text.refused.clear()
-        noted = len(text.notes)
         scored = self._contexts(self._study.probe_sets[0])["scores"][SeedSetting(0)].key
-        try:
-            text.answers(wanted, self._study.decoding, scored)
-        finally:
-            for probe, error in text.refused:
-                of = next(each for each in self._study.probe_sets if probe in each.probes)
-                self._refused[probe.digest()] = RefusedProbe(self._spec.name, of.name, probe, error)
-            for name in counters:
-                if not self._work[name].recorded:
-                    finish(name)
+        write_answers(
+            *(sets, self._loaded_text, self._study.decoding, scored), record=self._record, refuse=self._refuse
+        )
+
+    def _refuse(self, probe_set: ProbeSet, probe: Probe, error: ModelError) -> None:
+        self._refused[probe.digest()] = RefusedProbe(self._spec.name, probe_set.name, probe, error)
 
     def _import(
         self, wanted: list[ImageTask], on_done: Callable[[int], None]
@@ -414,59 +363,22 @@ class _Evaluation:
     def _record(self, probe_set: ProbeSet) -> None:
         work = self._work[probe_set.name]
         work.recorded = True
-        total = len({probe.digest() for probe in probe_set.probes})
         missing = len(self._missing(probe_set))
         status: RunStatus = "partial" if missing else "complete"
         key = self._run_key(probe_set)
-        notes = self._notes(probe_set)
         known = next((run for run in self._store.runs(self._study.name) if run.key == key), None)
         if not work.gathered and (missing if known is None else known.status == status):
             return  # nothing was done, and what is there is known or no whole run
-        self._store.put_run(
-            RunRecord(
-                key=key,
-                study=self._study.name,
-                model=self._spec.name,
-                part=self._spec.part,
-                method=self._spec.method,
-                step=self._spec.step,
-                fingerprint=self._identity.declared(),
-                probe_set=probe_set.name,
-                role=probe_set.role,
-                settings=_settings(self._contexts(probe_set))
-                | ({"notes": notes} if notes else {})
-                | ({"loaded": self._loaded} if self._loaded else {}),
-                numerics=self._context.numerics,
-                device=self._context.pool.device,
-                dtype=self._context.dtype,
-                created=datetime.now(UTC).isoformat(timespec="seconds"),
-                # A run that was stopped and resumed took the time of all its sessions.
-                seconds=work.seconds
-                + (known.seconds if known is not None and known.status == "partial" else 0.0),
-                n_probes=total,
-                n_done=total - missing,
-                status=status,
-                versions=versions(PACKAGES),
-            )
+        notes = self._notes(probe_set)
+        told = ({"notes": notes} if notes else {}) | ({"loaded": self._loaded} if self._loaded else {})
+        record = run_record(
+            *(self._context, self._spec, self._identity, probe_set, self._contexts(probe_set)),
+            *(work, known, missing, told),
         )
+        self._store.put_run(record)
 
     def _run_key(self, probe_set: ProbeSet) -> str:
-        # By content, not by name: a probe set with another probe, or the same under other settings, is another run.
-        digests = sorted({probe.digest() for probe in probe_set.probes})
-        result = [context.key for ways in self._contexts(probe_set).values() for context in ways.values()]
-        return keys.digest([self._study.name, self._spec.name, probe_set.name, result, digests])
-
-
-def _settings(found: dict[Kind, dict[SeedSetting, Context]]) -> dict[str, object]:
-    """Protocol and settings of every kind, seeds as a list of their settings."""
-    return {
-        kind: {
-            "protocol": next(iter(seeds.values())).protocol,
-            "code_version": next(iter(seeds.values())).code_version,
-            "settings": [context.settings for context in seeds.values()],
-        }
-        for kind, seeds in found.items()
-    }
+        return run_key(self._study.name, self._spec.name, probe_set, self._contexts(probe_set))
 
 
 __all__ = [

@@ -1,9 +1,9 @@
-"""How far an evaluation is, told after every cell."""
+"""How far an evaluation is, told after every cell, and what was done of each probe set."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cache.store.keys import Kind
 
@@ -59,3 +59,20 @@ class Counter:
     def tell(self) -> None:
         """Report what is counted now."""
         self._report(self._done + self.added, self._total, False)
+
+
+@dataclass(slots=True)
+class SetWork:
+    """What was done of one probe set.
+
+    Attributes:
+        gathered: pieces of evidence.
+        seconds: that it took.
+        notes: of the models, on what happened meanwhile.
+        recorded: its run is stored.
+    """
+
+    gathered: int = 0
+    seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    recorded: bool = False

@@ -21,10 +21,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from backends.text.models import LanguageModels
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNTS = {"forget": 6, "neighbour": 6, "retain": 6, "holdout": 3, "utility": 3}
 MOST = 200
+STEPS_OF = (1, 8, 24, 64)
+STEPS = 15
+"""Steps of each, of which the median is told."""
 
 
 def main() -> None:
@@ -182,6 +189,26 @@ def _print_parts(path: Path) -> None:
     print(f"scored {len(items)} answers: {scored_tokens[0]} tokens in {scored_tokens[1]} passes")
     taken = count.taken()
     print(f"wrote {len(requests)} answers of {tokens} tokens: {taken[0]} tokens in {taken[1]} passes")
+    _print_steps(models, name, probes[0].prompt)
+
+
+def _print_steps(models: LanguageModels, name: str, prompt: str) -> None:
+    """CPU milliseconds of one more token for so many answers to a prompt, all of them after the same tokens."""
+    import torch
+
+    from backends.text.running_batch import RunningBatch, RunningRow
+
+    family = models._families[models._family_of[name]]
+    ids = family.tokenizer.prompt_ids(prompt, "", "open-unlearning", (), "")
+    for count in STEPS_OF:
+        batch = RunningBatch(family.module, most_new=MOST, pad_id=0, device="cpu", unseen=frozenset())
+        batch.join([RunningRow(each, ids, [], [], None, torch.Generator()) for each in range(count)])
+        seconds = []
+        for _ in range(STEPS):
+            started = time.process_time()
+            batch.step(batch.following.argmax(-1))
+            seconds.append(time.process_time() - started)
+        print(f"a step of {count} answers: {1000 * sorted(seconds)[STEPS // 2]:.0f} CPU ms")
 
 
 class _Tokens:

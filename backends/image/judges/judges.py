@@ -138,18 +138,23 @@ def save_judge(config: JudgeConfig, network: JudgeNet, folder: Path) -> None:
     save_file(state, folder / "judge.safetensors")
 
 
-@one_load_at_a_time
 def load_judge(spec: JudgeSpec, device: str) -> Judge:
     """The judge that is named: a folder of the demo's form or of transformers, a CSV of judgements, or NudeNet.
 
     Raises:
         CheckpointError: there is no judge, a damaged one, or one of another domain.
     """
+    # Before the load: a download may take minutes, and nothing else could be loaded meanwhile.
+    folder = resolve(spec.path) if is_on_hub(spec.path) else Path(spec.path)
+    return _load(spec, folder, device)
+
+
+@one_load_at_a_time
+def _load(spec: JudgeSpec, folder: Path, device: str) -> Judge:
     if spec.path == NUDENET:
         return load_nudenet_judge(spec)
     if Path(spec.path).suffix.lower() == ".csv":
         return load_csv_judge(spec)
-    folder = resolve(spec.path) if is_on_hub(spec.path) else Path(spec.path)
     if (folder / "config.json").is_file():
         return load_transformers_judge(spec, folder, device)
     return _load_own(spec, folder, device)

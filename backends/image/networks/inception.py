@@ -7,6 +7,7 @@ Source: Szegedy et al. 2015, as torchvision 0.29 and pytorch-fid 0.3 build it; t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -218,14 +219,18 @@ class InceptionFeatures:
         return np.concatenate(result).astype(np.float32) if result else np.zeros((0, 2048), np.float32)
 
 
-@one_load_at_a_time
 def load_inception(source: str, device: str) -> InceptionFeatures:
     """The network of a file or folder of weights.
 
     Raises:
         CheckpointError: nothing is there, or it is no InceptionV3.
     """
-    file = files_of(INCEPTION, source)[0]
+    # What may download comes before the load, as nothing else could be loaded meanwhile.
+    return _load(files_of(INCEPTION, source)[0], device)
+
+
+@one_load_at_a_time
+def _load(file: Path, device: str) -> InceptionFeatures:
     tensors = tensors_in(read_tensors(file))
     names, _ = without_prefixes(tensors, file)
     result = {names[name]: tensor for name, tensor in tensors.items()}

@@ -17,13 +17,15 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from backends.checkpoints.language_weights import head_is_the_embedding, load_gguf, load_module
 from backends.checkpoints.load_lock import one_load_at_a_time
+from backends.errors import CheckpointError
 from backends.image.checkpoints.embeddings import with_learned
 from backends.image.checkpoints.erasers import add_erasers
 from backends.image.checkpoints.fitting import load_whole
 from backends.image.checkpoints.folders import load_pipeline
-from backends.image.judges.judges import load_judge
-from backends.image.networks.inception import load_inception
+from backends.image.judges import judges
+from backends.image.networks import inception, named
 from backends.image.networks.perceptual import load_perceptual
+from backends.study import JudgeSpec
 from backends.text.adapter_copies import with_own_adapter
 from backends.text.families import with_adapter
 from backends.text.interpolation import attach_between, between, with_tensors
@@ -73,12 +75,12 @@ def test_a_language_model_beside_a_pipeline(tied: Path, tmp_path: Path, untouche
 @pytest.mark.parametrize(
     "load",
     [
-        *(load_module, load_gguf, with_adapter, load_whole, load_pipeline, load_judge, load_inception),
-        *(load_perceptual, _trainable),
+        *(load_module, load_gguf, with_adapter, load_whole, load_pipeline, judges._load),
+        *(inception._load, load_perceptual, _trainable),
         *(between, with_tensors, attach_between, with_own_adapter),  # tie heads, or make layers
         *(add_erasers, with_learned),
     ],
-    ids=lambda load: load.__name__,
+    ids=lambda load: f"{load.__module__}.{load.__name__}",
 )
 def test_what_makes_or_ties_layers_waits_for_a_load(load: Callable[..., Any]) -> None:
     ended = Event()
@@ -95,6 +97,32 @@ def test_what_makes_or_ties_layers_waits_for_a_load(load: Callable[..., Any]) ->
 
     assert not another_load()
     assert ended.wait(60)
+
+
+@pytest.mark.parametrize("kind", ["judge", "inception"])
+def test_a_download_does_not_keep_others_from_loading(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Event()
+
+    @one_load_at_a_time
+    def another_load() -> None:
+        loaded.set()
+
+    def download(*_: object) -> Path:
+        Thread(target=another_load, daemon=True).start()
+        assert loaded.wait(60)
+        return tmp_path  # with nothing in it
+
+    if kind == "judge":
+        monkeypatch.setattr(judges, "resolve", download)
+        with pytest.raises(CheckpointError, match="judge cannot be read"):
+            judges.load_judge(JudgeSpec("digit", "hf://owner/judge"), "cpu")
+    else:
+        monkeypatch.setattr(named, "resolve", download)
+        with pytest.raises(CheckpointError):
+            inception.load_inception("hf://owner/inception", "cpu")
+    assert loaded.is_set()
 
 
 def _together(*loads: Callable[[], Any]) -> None:

@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -80,6 +81,11 @@ def logprobs(folder: Path, **more: str) -> list[float]:
     return [float(value) for value in scored.scores.logprobs]
 
 
+def near(values: list[float]) -> Any:
+    """Equal but for rounding, which depends on where in memory the weights happen to lie."""
+    return pytest.approx(values, abs=1e-5)
+
+
 def said(folder: Path) -> str:
     models = LanguageModels("cpu")
     models.add(ModelSpec("Model", "unlearned", str(folder)))
@@ -118,7 +124,7 @@ def test_names_wrapped_by_training_are_read_as_what_they_are(
     whole: Path, tmp_path: Path, change: Callable[[str], str], wrappers: list[str]
 ) -> None:
     folder = broken(whole, tmp_path / "b", named(change))
-    assert logprobs(folder) == logprobs(whole)
+    assert logprobs(folder) == near(logprobs(whole))
     told = said(folder)
     assert all(wrapper in told for wrapper in wrappers)
     assert "removed from the names" in told
@@ -126,7 +132,7 @@ def test_names_wrapped_by_training_are_read_as_what_they_are(
 
 def test_names_without_the_bodys_prefix_are_read(whole: Path, tmp_path: Path) -> None:
     folder = broken(whole, tmp_path / "b", named(lambda name: name.removeprefix("model.")))
-    assert logprobs(folder) == logprobs(whole)
+    assert logprobs(folder) == near(logprobs(whole))
 
 
 def test_numbers_of_a_wrapped_file_from_before_it_was_read_rightly_are_not_found_again(
@@ -192,7 +198,7 @@ def test_a_head_stored_beside_the_embedding_is_used_and_said(tied: Path, tmp_pat
     same = broken(
         tied, tmp_path / "s", lambda t: t | {"lm_head.weight": t["model.embed_tokens.weight"].clone()}
     )
-    assert logprobs(same) == logprobs(tied)
+    assert logprobs(same) == near(logprobs(tied))
 
 
 def test_a_stored_head_stays_its_own_where_other_tensors_are_replaced(tied: Path, tmp_path: Path) -> None:
@@ -201,13 +207,13 @@ def test_a_stored_head_stays_its_own_where_other_tensors_are_replaced(tied: Path
     )
     name = "model.layers.0.mlp.up_proj.weight"
     save_file({name: load_file(folder / "model.safetensors")[name]}, tmp_path / "same.safetensors")
-    assert logprobs(folder, weights=str(tmp_path / "same.safetensors")) == logprobs(folder)
+    assert logprobs(folder, weights=str(tmp_path / "same.safetensors")) == near(logprobs(folder))
 
 
 def test_tables_that_the_model_makes_itself_are_left_over_without_harm(whole: Path, tmp_path: Path) -> None:
     table = {"model.layers.0.self_attn.rotary_emb.inv_freq": torch.ones(4)}
     folder = broken(whole, tmp_path / "b", lambda t: t | table)
-    assert logprobs(folder) == logprobs(whole)
+    assert logprobs(folder) == near(logprobs(whole))
     assert "inv_freq not read" in said(folder)
     torch.manual_seed(0)
     config = GPT2Config(vocab_size=259, n_embd=16, n_layer=1, n_head=2, n_positions=64, initializer_range=0.3)
@@ -233,7 +239,7 @@ def test_a_missing_shard_is_named_and_a_shard_without_its_tensors_too(whole: Pat
     folder = tmp_path / "b"
     LlamaForCausalLM.from_pretrained(whole).save_pretrained(folder, max_shard_size="40KB")
     tiny_tokenizer().save_pretrained(folder)
-    assert logprobs(folder) == logprobs(whole)
+    assert logprobs(folder) == near(logprobs(whole))
     shards = sorted(folder.glob("*.safetensors"))
     assert len(shards) > 2
     last = shards[-1].rename(tmp_path / "away")
@@ -241,7 +247,7 @@ def test_a_missing_shard_is_named_and_a_shard_without_its_tensors_too(whole: Pat
     shutil.copy(shards[0], shards[-1])
     refused(folder, "missing: ")
     last.rename(shards[-1])
-    assert logprobs(folder) == logprobs(whole)
+    assert logprobs(folder) == near(logprobs(whole))
 
 
 @pytest.mark.parametrize("kind", ["nf4", "int8"])
@@ -279,7 +285,9 @@ def test_a_file_of_changed_tensors_is_read_unwrapped_or_refused_by_name(whole: P
     save_file({name: tensor}, plain)
     save_file({f"_orig_mod.module.{name}": tensor}, wrapped)
     save_file({name: tensor.clone(), "policy.x": tensor.clone()}, wrong)
-    assert logprobs(whole, weights=str(plain)) == logprobs(whole, weights=str(wrapped)) != logprobs(whole)
+    assert (
+        logprobs(whole, weights=str(plain)) == near(logprobs(whole, weights=str(wrapped))) != logprobs(whole)
+    )
     with pytest.raises(CheckpointError, match=r"1 tensor not in the model: policy\.x"):
         logprobs(whole, weights=str(wrong))
     save_file({name: tensor[:2].clone()}, wrong)
@@ -298,8 +306,8 @@ def test_changed_heads_of_a_tied_base_are_used_as_they_are_stored(tied: Path, tm
     save_file({**head, "model.embed_tokens.weight": embedding + 0.2}, same)
     folder = broken(tied, tmp_path / "b", lambda t: t | {"model.embed_tokens.weight": embedding + 0.2})
     apart = broken(tied, tmp_path / "c", lambda t: t | {**head, "model.embed_tokens.weight": embedding - 0.2})
-    assert logprobs(tied, weights=str(alone)) == logprobs(tied, weights=str(same)) == logprobs(folder)
-    assert logprobs(tied, weights=str(both)) == logprobs(apart) != logprobs(folder)
+    assert logprobs(tied, weights=str(alone)) == near(logprobs(tied, weights=str(same))) == logprobs(folder)
+    assert logprobs(tied, weights=str(both)) == near(logprobs(apart)) != logprobs(folder)
 
 
 def test_an_adapter_trained_on_a_compiled_model_is_read(whole: Path, tmp_path: Path) -> None:
