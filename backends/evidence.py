@@ -6,6 +6,7 @@ Plain arrays and values; metrics are computed from these, and from nothing else.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -90,6 +91,17 @@ def mean_logprob(logprobs: FloatArray) -> float:
     return float(np.add.reduce(logprobs, dtype=np.float64)) / len(logprobs) if len(logprobs) else math.nan
 
 
+class AveragedScores(Mapping[str, TokenScores]):
+    """Token scores by the name of the answer, whose means are known before any is looked at."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def mean_logprobs(self) -> Mapping[str, float]:
+        """`TokenScores.mean_logprob` of each, in the same order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One generated answer. `finish` is "stop" (end of turn), "length" or "cancelled"; cancelled is never stored."""
@@ -108,6 +120,14 @@ class TextEvidence:
     scores: Mapping[str, TokenScores] = field(default_factory=dict)
     answers: tuple[Answer, ...] = ()
     gradient_norm: float = math.nan
+
+    @property
+    def mean_logprobs(self) -> Mapping[str, float]:
+        """Mean log-probability of the tokens of every scored answer, nats, by its name; NaN without tokens."""
+        known: Mapping[str, float] | None = getattr(self.scores, "mean_logprobs", None)
+        if known is None:  # not `AveragedScores`
+            return {name: scores.mean_logprob for name, scores in self.scores.items()}
+        return known
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+import pandas as pd
 import streamlit as st
 
 from app.shared.jobs import Runner
@@ -19,6 +20,10 @@ from backends.study import Study
 from backends.study.file import read_study
 from cache.evaluate.incomplete import with_model_name
 from cache.store import Store
+
+pd.set_option(
+    "mode.string_storage", "python"
+)  # Arrow takes a millisecond to compare a column of thirty names
 
 RECHECK_SECONDS = 60.0
 """Seconds after which models that cannot be used are looked at again: a file may be mended meanwhile."""

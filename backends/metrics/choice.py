@@ -9,46 +9,48 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from backends.evidence import ANSWER, FloatArray, TextEvidence, mean_logprob
+from backends.evidence import ANSWER, TextEvidence
 from backends.metrics.card import MetricCard, TextMetric
-from backends.metrics.memorisation import probability
 from backends.study import Probe
 
 
-def choice_accuracy(true: FloatArray, wrong: Sequence[FloatArray]) -> float:
+def choice_accuracy(true: float, wrong: Sequence[float]) -> float:
     """1 where the true answer is strictly the most probable, else 0; NaN without wrong options.
 
     Args:
-        true: log-probabilities of the true answer's tokens, shape (N,).
+        true: mean log-probability of the true answer's tokens, nats.
         wrong: the same of each wrong option.
     """
-    if not wrong:
-        return math.nan
-    return float(all(mean_logprob(true) > mean_logprob(each) for each in wrong))
+    return float(all(true > each for each in wrong)) if wrong else math.nan
 
 
-def choice_probability(true: FloatArray, wrong: Sequence[FloatArray]) -> float:
+def choice_probability(true: float, wrong: Sequence[float]) -> float:
     """Probability of the true answer over that of all options, 0 to 1; NaN without wrong options.
+
+    Args:
+        true: mean log-probability of the true answer's tokens, nats.
+        wrong: the same of each wrong option.
 
     Source: TOFU (Maini et al. 2024), section 2.2.1, real authors and world facts.
     """
     if not wrong:
         return math.nan
-    right = probability(true)
-    everything = right + sum(probability(each) for each in wrong)
+    right = math.exp(true)
+    everything = right + sum(map(math.exp, wrong))
     return right / everything if everything > 0 else math.nan
 
 
-def split_options(probe: Probe, evidence: TextEvidence) -> tuple[FloatArray, list[FloatArray]] | None:
-    """Log-probabilities of the true answer and of the wrong options; None where one of them is missing.
+def split_options(probe: Probe, evidence: TextEvidence) -> tuple[float, list[float]] | None:
+    """Mean log-probabilities of the true answer and of the wrong options, nats; None where one of them is missing.
 
     Utility probes without options have their perturbed answers instead: TOFU's real authors and world facts.
     """
     kinds = ("option:", "perturbed:") if probe.role == "utility" else ("option:",)
+    means = evidence.mean_logprobs
     for kind in kinds:
-        wrong = [scores.logprobs for name, scores in evidence.scores.items() if name.startswith(kind)]
-        if wrong and ANSWER in evidence.scores:
-            return evidence.scores[ANSWER].logprobs, wrong
+        wrong = [mean for name, mean in means.items() if name.startswith(kind)]
+        if wrong and ANSWER in means:
+            return means[ANSWER], wrong
     return None
 
 

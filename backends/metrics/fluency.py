@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from functools import lru_cache
+from itertools import chain
 
 from backends.evidence import TextEvidence
 from backends.metrics.card import MetricCard, TextMetric
@@ -21,12 +23,15 @@ def ngram_entropy(words: list[str], n: int) -> float:
         words: its words and marks in order.
         n: length of the runs that are counted.
     """
-    counts = Counter(zip(*(words[start:] for start in range(n)), strict=False))
-    total = counts.total()
-    if not total:
+    total = len(words) - n + 1
+    if total <= 0:
         return math.nan
-    parts = {count: count / total * math.log2(count / total) for count in set(counts.values())}
-    return -math.fsum(map(parts.__getitem__, counts.values()))
+    runs = list(zip(*(words[start:] for start in range(n)), strict=False))
+    if len(set(runs)) == total:
+        return math.log2(total)
+    counts = Counter(runs)
+    equal = Counter(counts.values())  # nearly all are there once
+    return -math.fsum(times * (count / total * math.log2(count / total)) for count, times in equal.items())
 
 
 def fluency(text: str) -> float:
@@ -38,15 +43,45 @@ def fluency(text: str) -> float:
     Source: Zhang et al. 2018; weights and mean as in ROME (Meng et al. 2022) and RWKU. Words by NLTK's Treebank rules,
     without its split into sentences, which needs a download: a full stop inside the text stays with its word.
     """
-    words = list(_tokenizer()(text))
+    words = tokens(text)
     return sum(weight * ngram_entropy(words, n) for n, weight in WEIGHTS.items()) / len(WEIGHTS)
+
+
+def tokens(text: str) -> list[str]:
+    """Words and marks of a text, as `NLTKWordTokenizer` cuts it.
+
+    Its thirty rules look at the whole text, but what they do to a word between two spaces depends on other words in few
+    cases only: such texts go through them whole, of the others each word once.
+    """
+    parts = text.split()
+    if not parts or _MAY_REACH_FURTHER.search(text):
+        return list(_tokenizer().tokenize(text))
+    *before, last = parts
+    return [*chain.from_iterable(map(_inside, before)), *_at_end(last)]
+
+
+_MAY_REACH_FURTHER = re.compile(r"""["`]|''|'[^\S ]|[\x1c-\x1f\x85]|(?:^|\s)[\])}>'»”’]+\s*$""")
+"""Double quotes, which open at the beginning and behind spaces only; a quote before a line's end; separators that the
+rules take for letters; closing marks alone at the end, where the rule for the last full stop looks behind them."""
+
+
+@lru_cache(maxsize=100_000)
+def _inside(word: str) -> tuple[str, ...]:
+    """Of a word that others follow."""
+    return tuple(_tokenizer().tokenize(f"x {word} x")[1:-1])
+
+
+@lru_cache(maxsize=100_000)
+def _at_end(word: str) -> tuple[str, ...]:
+    """Of the last word of a text."""
+    return tuple(_tokenizer().tokenize(f"x {word}")[1:])
 
 
 @lru_cache(maxsize=1)
 def _tokenizer():  # type: ignore[no-untyped-def]
     from nltk.tokenize import NLTKWordTokenizer
 
-    return lru_cache(maxsize=20_000)(NLTKWordTokenizer().tokenize)
+    return NLTKWordTokenizer()
 
 
 def _fluency(_probe: Probe, evidence: TextEvidence) -> float:

@@ -35,7 +35,7 @@ def exact_memorization(hits: BoolArray) -> float:
 
     Source: Tirumala et al. 2022, eq. 1.
     """
-    return float(np.mean(hits)) if len(hits) else math.nan
+    return int(np.count_nonzero(hits)) / len(hits) if len(hits) else math.nan
 
 
 def extraction_strength(hits: BoolArray) -> float:
@@ -51,20 +51,21 @@ def extraction_strength(hits: BoolArray) -> float:
     """
     if not len(hits):
         return math.nan
-    misses = np.flatnonzero(~hits)
-    return 1.0 - (int(misses[-1]) + 1) / len(hits) if len(misses) else 1.0
+    if hits.all():
+        return 1.0
+    return 1.0 - (len(hits) - int(hits[::-1].argmin())) / len(hits)
 
 
 def _probability(_probe: Probe, evidence: TextEvidence) -> float:
-    return math.exp(evidence.scores[ANSWER].mean_logprob) if ANSWER in evidence.scores else math.nan
+    return math.exp(evidence.mean_logprobs.get(ANSWER, math.nan))
 
 
 def _paraphrased_probability(_probe: Probe, evidence: TextEvidence) -> float:
-    return math.exp(evidence.scores[PARAPHRASE].mean_logprob) if PARAPHRASE in evidence.scores else math.nan
+    return math.exp(evidence.mean_logprobs.get(PARAPHRASE, math.nan))
 
 
 def _loss(_probe: Probe, evidence: TextEvidence) -> float:
-    return -evidence.scores[ANSWER].mean_logprob if ANSWER in evidence.scores else math.nan
+    return -evidence.mean_logprobs.get(ANSWER, math.nan)
 
 
 def _exact_memorization(_probe: Probe, evidence: TextEvidence) -> float:

@@ -17,11 +17,11 @@ from types import MappingProxyType
 
 import numpy as np
 
-from backends.evidence import ANSWER, FloatArray, TextEvidence, TokenScores
+from backends.evidence import ANSWER, PARAPHRASE, FloatArray, TextEvidence, TokenScores
 from backends.metrics.card import FORGOTTEN_ROLES
 from backends.metrics.choice import split_options
 from backends.metrics.leakage import SAMPLES, leak_logprob, leaks_within, samples_until_leak
-from backends.metrics.memorisation import exact_memorization, extraction_strength, probability
+from backends.metrics.memorisation import exact_memorization, extraction_strength
 from backends.metrics.privacy import loss_score, min_k_plus_plus_score, min_k_score
 from backends.metrics.truth_ratio import log_ratio_of
 from backends.study import Probe
@@ -103,16 +103,16 @@ def _truth_ratio(probe: Probe, evidence: TextEvidence) -> float:
     log_ratio = log_ratio_of(evidence)
     if math.isnan(log_ratio):
         return math.nan
-    true = evidence.scores.get("paraphrase", evidence.scores.get(ANSWER))
-    assert true is not None  # a ratio has a true answer
-    return truth_ratio(log_ratio, -loss_score(true.logprobs), forgotten=probe.role in FORGOTTEN_ROLES)
+    means = evidence.mean_logprobs
+    true = means[PARAPHRASE if PARAPHRASE in means else ANSWER]  # a ratio has a true answer
+    return truth_ratio(log_ratio, true, forgotten=probe.role in FORGOTTEN_ROLES)
 
 
 def _choice_probability(probe: Probe, evidence: TextEvidence) -> float:
     options = split_options(probe, evidence)
     if options is None:
         return math.nan
-    right, wrong = probability(options[0]), sum(probability(each) for each in options[1])
+    right, wrong = math.exp(options[0]), sum(map(math.exp, options[1]))
     return right / (right + wrong + SMALLEST)
 
 

@@ -110,7 +110,7 @@ def _lowest(values: NDArray[np.floating[Any]], share: float) -> float:
     if not len(values):
         return math.nan
     count = max(1, int(len(values) * share))
-    return -float(np.mean(np.sort(values)[:count], dtype=np.float64))
+    return -float(np.add.reduce(np.sort(values)[:count], dtype=np.float64)) / count
 
 
 def _min_k_plus_plus(scores: TokenScores, _text: str) -> float:

@@ -1,7 +1,8 @@
 """ROUGE-1 and ROUGE-L of two texts: the numbers of the package rouge-score, in a tenth of its time.
 
-Words come from that package (lower case, stems of NLTK's Porter stemmer where they are asked for). What it counts in a
-table of Python lists, the longest common subsequence, is counted here in the bits of integers, a word at a time.
+Words come from that package (lower case, stems of NLTK's Porter stemmer where they are asked for), once for each word
+between spaces, since few recur often. What it counts in a table of Python lists, the longest common subsequence, is
+counted here in the bits of integers, a word at a time. What is known of a reference is kept for the next model's text.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import NamedTuple
 
 
@@ -38,12 +40,11 @@ def rouge(reference: str, text: str, *, stemmed: bool = True) -> Rouge:
 
     Source: Lin 2004; equals `RougeScorer(["rouge1", "rougeL"], use_stemmer=stemmed).score(reference, text)`.
     """
-    words = _words(stemmed)
-    theirs, ours = words(reference), words(text)
-    counts, found = Counter(theirs), Counter(ours)
-    shared = sum(min(count, found[word]) for word, count in counts.items() if word in found)
-    common = common_subsequence(theirs, ours)
-    return Rouge(_overlap(shared, theirs, ours), _overlap(common, theirs, ours))
+    theirs, ours = _reference(reference, stemmed), _words(text, stemmed)
+    counts = Counter(ours)
+    shared = sum(min(counts[word], theirs.counts[word]) for word in counts.keys() & theirs.counts.keys())
+    common = theirs.common(ours)
+    return Rouge(_overlap(shared, theirs.length, len(ours)), _overlap(common, theirs.length, len(ours)))
 
 
 def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
@@ -52,33 +53,60 @@ def common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     Source: the bit-vector algorithm of Hyyrö 2004: bit i of the row is 0 where the best subsequence of the words so far
     grows at word i of `first`; addition carries the growth on to the next place of each word.
     """
-    places: dict[str, int] = {}
-    for place, word in enumerate(first):
-        places[word] = places.get(word, 0) | (1 << place)
-    whole = (1 << len(first)) - 1
-    row = whole
-    for word in second:
-        if here := row & places.get(word, 0):
-            row = ((row + here) | (row - here)) & whole
-    return len(first) - row.bit_count()
+    return _Reference.of(first).common(second)
 
 
-def _overlap(shared: int, reference: Sequence[str], text: Sequence[str]) -> Overlap:
-    return Overlap(shared / max(len(reference), 1), shared / max(len(text), 1))
+class _Reference(NamedTuple):
+    """What is asked of a text that others are compared with.
+
+    Attributes:
+        length: its words.
+        counts: word -> how often.
+        places: word -> a bit for each of its places.
+    """
+
+    length: int
+    counts: Counter[str]
+    places: dict[str, int]
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> _Reference:
+        places: dict[str, int] = {}
+        for place, word in enumerate(words):
+            places[word] = places.get(word, 0) | (1 << place)
+        return cls(len(words), Counter(words), places)
+
+    def common(self, words: Sequence[str]) -> int:
+        """Length of the longest common subsequence with these words."""
+        whole = (1 << self.length) - 1
+        row, places = whole, self.places
+        for word in words:
+            if word in places:
+                here = row & places[word]
+                row = ((row + here) | (row - here)) & whole
+        return self.length - row.bit_count()
+
+
+@lru_cache(maxsize=20_000)
+def _reference(text: str, stemmed: bool) -> _Reference:
+    return _Reference.of(_words(text, stemmed))
+
+
+def _overlap(shared: int, reference: int, text: int) -> Overlap:
+    return Overlap(shared / max(reference, 1), shared / max(text, 1))
+
+
+def _words(text: str, stemmed: bool) -> list[str]:
+    """Words of a text; what lies between two spaces is cut up without a look at the rest."""
+    return list(chain.from_iterable(map(_cut(stemmed), text.split())))
 
 
 @lru_cache(maxsize=2)
-def _words(stemmed: bool) -> Callable[[str], tuple[str, ...]]:
-    """Words of a text, remembered: texts and stems recur for every model, and stemming is slow."""
+def _cut(stemmed: bool) -> Callable[[str], tuple[str, ...]]:
     from rouge_score.tokenize import tokenize
 
     stemmer = _Stemmer() if stemmed else None
-
-    @lru_cache(maxsize=20_000)
-    def words(text: str) -> tuple[str, ...]:
-        return tuple(tokenize(text, stemmer))
-
-    return words
+    return lru_cache(maxsize=100_000)(lambda part: tuple(tokenize(part, stemmer)))
 
 
 class _Stemmer:

@@ -8,7 +8,7 @@ perturbed answers, else the wrong options. Kept as log r: nothing overflows, and
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from backends.evidence import ANSWER, PARAPHRASE, FloatArray, TextEvidence, mean_logprob
 from backends.metrics.card import FORGOTTEN_ROLES, MetricCard, TextMetric
@@ -50,13 +50,13 @@ def truth_share(log_ratio: float) -> float:
 
 def log_ratio_of(evidence: TextEvidence) -> float:
     """Log r of one probe's evidence; NaN where it has no true or no wrong answer."""
-    true = evidence.scores.get(PARAPHRASE, evidence.scores.get(ANSWER))
-    wrong = _named(evidence, "perturbed:") or _named(evidence, "option:")
-    return math.nan if true is None else _log_ratio(true.mean_logprob, wrong)
+    means = evidence.mean_logprobs
+    true = means.get(PARAPHRASE, means.get(ANSWER, math.nan))
+    return _log_ratio(true, _named(means, "perturbed:") or _named(means, "option:"))
 
 
-def _named(evidence: TextEvidence, prefix: str) -> list[float]:
-    return [scores.mean_logprob for name, scores in evidence.scores.items() if name.startswith(prefix)]
+def _named(means: Mapping[str, float], prefix: str) -> list[float]:
+    return [mean for name, mean in means.items() if name.startswith(prefix)]
 
 
 def _truth_ratio(probe: Probe, evidence: TextEvidence) -> float:

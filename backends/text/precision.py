@@ -36,8 +36,13 @@ def dtype_for(study: Study, device: str, otherwise: str = "float32") -> str:
 
 def stored_in_halves(study: Study) -> bool:
     """Whether every language model whose weights are on this machine is stored in half precision."""
-    here = [spec for spec in study.models if available(spec)]
-    return bool(here) and all(map(_in_halves, here))
+    found = False
+    for spec in study.models:
+        if available(spec):
+            if not _in_halves(spec):
+                return False  # the others need not be looked at
+            found = True
+    return found
 
 
 def _in_halves(spec: ModelSpec) -> bool:

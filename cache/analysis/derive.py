@@ -234,18 +234,18 @@ def _text_values(
     study: Study, store: Store, spec: ModelSpec, numerics: str, columns: Sequence[TextColumn]
 ) -> Values:
     values: Values = {}
-    for role, probes in role_probes(study).items():
+    roles = role_probes(study)
+    asked = dict.fromkeys(p.digest() for column in columns for p in roles[column.role])
+    evidence = reading.text_evidence(study, store, spec.name, list(asked), numerics=numerics)
+    for role, probes in roles.items():
         wanted = [column for column in columns if column.role == role]
         if not wanted:
             continue
-        evidence = reading.evidence_for(study, store, spec.name, probes, numerics=numerics)
         # All metrics of one probe together: several compare the same two texts, which is done once.
-        rows = np.array(
-            [
-                [column.value(p, evidence[p.id]) if p.id in evidence else math.nan for column in wanted]
-                for p in probes
-            ]
-        )
+        rows = np.full((len(probes), len(wanted)), math.nan)
+        for place, probe in enumerate(probes):
+            if (held := evidence.get(probe.digest())) is not None:
+                rows[place] = [column.value(probe, held) for column in wanted]
         values |= {column.key: rows[:, place] for place, column in enumerate(wanted)}
     return values
 

@@ -175,11 +175,12 @@ def distances(drawn: Floats, retained: int, where: Plane, units: Floats | None =
     apart = (drawn - drawn[retained]) / scale
     far = np.sqrt(np.mean(apart[:, 0] ** 2, axis=1))
     counts = np.full((len(drawn), 2), np.nan) if units is None else np.fmin(units, units[retained])
+    radii = _radii(apart[:, 1:], counts)
     return [
         Distance(
-            float(value), Interval(0.0, 0.0) if place == retained else _around(float(value), row[1:], count)
+            float(value), Interval(0.0, 0.0) if place == retained else _around(float(value), float(radius))
         )
-        for place, (value, row, count) in enumerate(zip(far, apart, counts, strict=True))
+        for place, (value, radius) in enumerate(zip(far, radii, strict=True))
     ]
 
 
@@ -254,25 +255,35 @@ def _moves(drawn: Floats) -> NDArray[np.bool_]:
     return np.logical_and(known[:, 0], known[:, 1])
 
 
-def _around(value: float, apart: Floats, units: Floats) -> Interval:
-    """A distance plus and minus how far sampling alone moves the difference; see `distances`.
+def _radii(apart: Floats, units: Floats) -> Floats:
+    """How far sampling alone moves the difference of each point; see `distances`.
 
     Args:
-        value: the distance.
-        apart: shape (B, 2): the difference in every resample.
-        units: by axis, probes that it stands on.
+        apart: shape (n, B, 2): the difference in every resample.
+        units: shape (n, 2), by axis, probes that it stands on.
+
+    Returns:
+        Shape (n,); NaN where it cannot be told.
     """
-    known = apart[~np.isnan(apart).any(axis=1)]
-    factors = np.array([small_sample(each) for each in units])
-    if len(known) < LEAST_RESAMPLES or not np.isfinite(factors).all() or np.isnan(value):
+    known = ~np.isnan(apart).any(axis=2)
+    factors = np.array([[small_sample(each) for each in row] for row in units])
+    told = (known.sum(axis=1) >= LEAST_RESAMPLES) & np.isfinite(factors).all(axis=1)
+    some = np.where(known[told, :, None], apart[told], np.nan)
+    mean, quantile = (np.mean, np.quantile) if known[told].all() else (np.nanmean, np.nanquantile)
+    moved = (some - mean(some, axis=1, keepdims=True)) * factors[told, None] ** 0.5
+    radii = np.full(len(apart), np.nan)
+    radii[told] = quantile(np.sqrt(np.mean(moved**2, axis=2)), CONFIDENCE, axis=1)
+    # The same on every probe: at most this share would differ (the exact 95 % bound for none), by at most 1.
+    alike = radii <= 1e-12
+    radii[alike] = 1 - (1 - CONFIDENCE) ** (1 / np.fmin(units[alike, 0], units[alike, 1]))
+    return radii
+
+
+def _around(value: float, radius: float) -> Interval:
+    """A distance plus and minus a radius, not below 0; NaN where one of them is not known."""
+    if not np.isfinite(radius) or np.isnan(value):
         return Interval(np.nan, np.nan)
-    moved = (known - known.mean(axis=0)) * factors**0.5
-    radius = float(np.quantile(np.sqrt(np.mean(moved**2, axis=1)), CONFIDENCE))
-    if radius <= 1e-12:
-        # The same on every probe: at most this share would differ (the exact 95 % bound for none), by at most 1.
-        radius = 1 - (1 - CONFIDENCE) ** (1 / float(np.fmin(*units)))
-    known_radius = np.isfinite(radius)
-    return Interval(max(0.0, value - radius), value + radius) if known_radius else Interval(np.nan, np.nan)
+    return Interval(max(0.0, value - radius), value + radius)
 
 
 def _interval(value: float, samples: Floats) -> Interval:

@@ -40,6 +40,8 @@ LEAST_UNBOUNDED = 5
 """The same of a mean without bounds: below, the interval would hold a skewed mean in less than 90 % of studies."""
 MOST_UNITS = 2000
 """More values or groups than this are weighted in as many random bundles: memory and time then stop growing with n."""
+MOST_PAIRED = 100
+"""Up to so many units on both sides an AUC is resampled by pairs of units; beyond, by ranks of values."""
 CHUNK = 4_000_000
 """Numbers that are held at once while an AUC is resampled."""
 ANYTHING: Bounds = (-np.inf, None)
@@ -199,6 +201,12 @@ def bootstrap_areas(
     ours, theirs = (_side(*each) for each in zip((forget, holdout), seeds, groups, strict=True))
     if min(ours.told, theirs.told) < LEAST:
         return np.full(resamples, np.nan)
+    if max(ours.units.number, theirs.units.number) <= MOST_PAIRED:
+        every = slice(None)
+        weights, ends = ours.unit_weights(every, resamples)
+        others, other_ends = theirs.unit_weights(every, resamples)
+        inside = np.sum(weights @ _won(ours, theirs) * others, axis=1)
+        return _areas(inside, weights @ ours.sizes(), others @ theirs.sizes(), ends, other_ends)
     order = np.argsort(theirs.values, kind="stable")
     ranked = theirs.values[order]
     left, right = (np.searchsorted(ranked, ours.values, side) for side in ("left", "right"))
@@ -212,15 +220,41 @@ def bootstrap_areas(
         np.cumsum(others[:, order], axis=1, out=below[:, 1:])
         whole, other_whole = weights.sum(axis=1), below[:, -1]
         inside = whole * other_whole - np.sum(weights * (below[:, left] + below[:, right]), axis=1) / 2
-        # An end's observation lies beyond all values; two of one end are a tie.
-        won = (
-            inside
-            + whole * other_ends[:, 1]
-            + ends[:, 0] * (other_whole + other_ends[:, 1])
-            + (ends[:, 0] * other_ends[:, 0] + ends[:, 1] * other_ends[:, 1]) / 2
-        )
-        result[part] = won / ((whole + ends.sum(axis=1)) * (other_whole + other_ends.sum(axis=1)))
+        result[part] = _areas(inside, whole, other_whole, ends, other_ends)
     return result
+
+
+def _areas(inside: Floats, whole: Floats, other_whole: Floats, ends: Floats, other_ends: Floats) -> Floats:
+    """AUC of each resample, with the ends' observations, which lie beyond all values; two of one end are a tie.
+
+    Args:
+        inside: shape (B,), weight of the pairs in which the holdout value is higher, ties half.
+        whole: shape (B,), weight of all forget values.
+        other_whole: the same of the holdout values.
+        ends: shape (B, 2), weight of the forget sample's lower and upper end.
+        other_ends: the same of the holdout sample.
+    """
+    won = (
+        inside
+        + whole * other_ends[:, 1]
+        + ends[:, 0] * (other_whole + other_ends[:, 1])
+        + (ends[:, 0] * other_ends[:, 0] + ends[:, 1] * other_ends[:, 1]) / 2
+    )
+    return np.asarray(won / ((whole + ends.sum(axis=1)) * (other_whole + other_ends.sum(axis=1))))
+
+
+def _won(ours: _Side, theirs: _Side) -> Floats:
+    """In how many pairs of values of two units the holdout value is higher, ties half: shape (units, units)."""
+    order = np.argsort(theirs.values, kind="stable")
+    ranked = theirs.values[order]
+    left, right = (np.searchsorted(ranked, ours.values, side) for side in ("left", "right"))
+    below = np.zeros((len(ranked) + 1, theirs.units.number))
+    below[np.arange(1, len(ranked) + 1), theirs.unit[order]] = 1.0
+    np.cumsum(below, axis=0, out=below)
+    above = below[-1] - (below[left] + below[right]) / 2  # of each forget value, in each unit
+    won: Floats = np.zeros((ours.units.number, theirs.units.number))
+    np.add.at(won, ours.unit, above)
+    return won
 
 
 class _Side(NamedTuple):
@@ -242,9 +276,18 @@ class _Side(NamedTuple):
 
     def drawn(self, part: slice, resamples: int) -> tuple[Floats, Floats]:
         """Weights of the values and of the two ends in some of the resamples."""
-        weights = resample_weights(self.units.number, resamples, self.seed)[part][:, self.unit]
+        weights, ends = self.unit_weights(part, resamples)
+        return weights[:, self.unit], ends
+
+    def unit_weights(self, part: slice, resamples: int) -> tuple[Floats, Floats]:
+        """Weights of the units and of the two ends in some of the resamples."""
+        weights = resample_weights(self.units.number, resamples, self.seed)[part]
         ends = self.units.size * _end_weights(self.units.number, resamples, self.seed, AUC_END)[part]
         return weights, ends
+
+    def sizes(self) -> Floats:
+        """How many known values each unit has."""
+        return np.bincount(self.unit, minlength=self.units.number).astype(np.float64)
 
 
 def _side(values: Floats, seed: int, groups: Groups) -> _Side:

@@ -7,7 +7,7 @@ the kept numbers back in milliseconds.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from types import MappingProxyType
@@ -33,7 +33,7 @@ from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
     Baselines,
-    Measurement,
+    ModelRows,
     Replicates,
     Row,
     lost_parts,
@@ -136,7 +136,7 @@ class Scoreboard:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:
             rows = rows_of(self._study, self._models, model, self.utility_parts, self._yardstick())
-            self._drawn[model] = _Drawn(rows.measured())
+            self._drawn[model] = _Drawn(rows)
         return self._drawn[model].of(key)
 
     def _yardstick(self) -> Baselines:
@@ -166,19 +166,20 @@ class Scoreboard:
 
 
 class _Drawn:
-    """Drawn metrics of one whole model by key, computed one after another until the one that is asked for."""
+    """Drawn metrics of one whole model by key, each computed when it is asked for."""
 
-    def __init__(self, measured: Iterator[Measurement]) -> None:
-        self._left = measured
+    def __init__(self, rows: ModelRows) -> None:
+        self._rows = rows
         self._known: dict[str, Replicates] = {}
         self._lock = Lock()
 
     def of(self, key: str) -> Replicates:
         """One metric; one NaN where it is not defined."""
         with self._lock:
-            while key not in self._known and (each := next(self._left, None)) is not None:
-                self._known[each.key] = each.drawn
-        return self._known.get(key, np.full(1, np.nan))
+            if key not in self._known:
+                given = self._rows.giving(MetricKey.parse(key).name)
+                self._known |= {key: np.full(1, np.nan)} | {each.key: each.drawn for each in given}
+            return self._known[key]
 
 
 def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None) -> Scoreboard:

@@ -241,11 +241,21 @@ class ModelRows:
         """All that are defined; model utility also where it is not."""
         return (each.row() for each in self.measured())
 
+    def giving(self, metric: str) -> Iterator[Measurement]:
+        """One metric with its resamples, and what comes with it: those that stand alone without all the others."""
+        if metric in ATTACK_NAMES:
+            yield from self._attack(metric, _auc(metric, self.values, self.against.retained, self.groups))
+        elif metric == "model_utility":
+            yield from self._model_utility(self._utility())
+        elif metric == "closer_to_retained":
+            yield from self._closer()
+        else:
+            yield from self.measured()
+
     def measured(self) -> Iterator[Measurement]:
-        """The same with their resamples."""
-        utility = _utility(self.study, self.values, self.parts, self.groups)
-        if self.parts:
-            yield Measurement("model_utility", "all", utility, self._utility_probes())
+        """All with their resamples."""
+        utility = self._utility()
+        yield from self._model_utility(utility)
         yield from self._closer()
         if self.study.modality == "image":
             yield from self._distributions()
@@ -260,6 +270,13 @@ class ModelRows:
         yield from _known("relative_utility", "all", relative, self._utility_probes())
         overall = drawn_harmonic_mean(np.stack([memorisation, privacy, relative]))
         yield from _known("overall", "all", overall, n)
+
+    def _utility(self) -> Replicates:
+        return _utility(self.study, self.values, self.parts, self.groups)
+
+    def _model_utility(self, utility: Replicates) -> Iterator[Measurement]:
+        if self.parts:
+            yield Measurement("model_utility", "all", utility, self._utility_probes())
 
     def _closer(self) -> Iterator[Measurement]:
         for role, both in self.against.references.items():
@@ -306,11 +323,7 @@ class ModelRows:
         retained, theirs = self.against.retained, self.against.aucs
         ours = {attack: _auc(attack, self.values, retained, self.groups) for attack in ATTACK_NAMES}
         for attack, drawn in ours.items():
-            forget, holdout = (scores[~np.isnan(scores)] for scores in _scores(attack, self.values, retained))
-            n = len(forget) + len(holdout)
-            rows += _known(attack, "forget", drawn, n)
-            if n and not np.isnan(drawn[0]):
-                rows += _detection(attack, forget, holdout)
+            rows += self._attack(attack, drawn)
         n = sum(int(np.sum(~np.isnan(scores))) for scores in _scores("mia_loss", self.values, retained))
         matches = {attack: drawn_match(ours[attack], theirs[attack]) for attack in MATCHED}
         for attack, match in matches.items():
@@ -321,6 +334,15 @@ class ModelRows:
         rows += _known("privleak", "forget", privleak(*pair, floor), n)
         rows += _known("rel_diff", "forget", relative_difference(*pair, floor), n)
         return rows, privacy
+
+    def _attack(self, attack: str, drawn: Replicates) -> Iterator[Measurement]:
+        """An attack of this drawn AUC, and the members that it finds."""
+        scores = _scores(attack, self.values, self.against.retained)
+        forget, holdout = (each[~np.isnan(each)] for each in scores)
+        n = len(forget) + len(holdout)
+        yield from _known(attack, "forget", drawn, n)
+        if n and not np.isnan(drawn[0]):
+            yield from _detection(attack, forget, holdout)
 
 
 def _auc(attack: str, values: Values, retained: Values, groups: Mapping[str, Groups]) -> Replicates:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,8 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from backends.evidence import Answer, ImageEvidence, Judgement, TextEvidence, TokenScores
+from cache.store.score_reader import TOKEN_COLUMNS, ScoreReader
 
-_TOKEN_COLUMNS = ("token_ids", "logprobs", "ranks", "argmax_ids", "mean", "variance", "entropy")
 _ANSWER_COLUMNS = ("texts", "n_tokens", "finishes", "seeds", "seconds")
 _ONE_THREAD = pa.ipc.IpcReadOptions(use_threads=False)  # cells are small: threads cost more than they save
 TextPart = Literal["", "scores", "answers", "gradients"]
@@ -29,7 +29,7 @@ _COLUMNS_OF: Mapping[TextPart, frozenset[str]] = MappingProxyType(
         "": frozenset(),
         "scores": frozenset(
             (
-                *_TOKEN_COLUMNS,
+                *TOKEN_COLUMNS,
                 "names",
                 "lengths",
                 "widths",
@@ -71,7 +71,7 @@ def encode_text(rows: Sequence[TextEvidence]) -> bytes:
             alternatives, _numbers([item.top_logprobs.ravel() for _, item in flat], np.float32)
         ),
     }
-    for name in _TOKEN_COLUMNS:
+    for name in TOKEN_COLUMNS:
         values = [getattr(item, name) for _, item in flat]
         columns[name] = _lists(tokens, _numbers(values, _TYPES.get(name, np.float32)))
     if np.array_equal(_flat(columns["entropy"]), -_flat(columns["mean"])):
@@ -98,7 +98,7 @@ def decode_text(
     """
     batch = _read(payload, _COLUMNS_OF[only])
     try:
-        reader = _ScoreReader(batch, pieces) if only in ("", "scores") else None
+        reader = ScoreReader(batch, pieces) if only in ("", "scores") else None
         answers = _AnswerReader(batch) if only in ("", "answers") else None
         has_norms = "gradient_norms" in batch.schema.names
         norms = batch.column("gradient_norms").to_numpy() if has_norms else np.full(batch.num_rows, np.nan)
@@ -170,72 +170,6 @@ def check_rows(payload: bytes, wanted: Sequence[int]) -> None:
     _checked(payload, wanted)
 
 
-class _ListColumn(NamedTuple):
-    """A list column as flat values and offsets: row i is values[offsets[i]:offsets[i + 1]]."""
-
-    offsets: NDArray[np.int32]
-    values: NDArray[Any]
-
-
-class _ScoreReader:
-    """Token scores of single rows out of the flat columns of a cell."""
-
-    def __init__(self, batch: Any, pieces: bool) -> None:
-        names, lengths, widths = (_column(batch, name) for name in ("names", "lengths", "widths"))
-        self._first: list[int] = names.offsets.tolist()  # entry of each row
-        self._names: list[str] = names.values.tolist()
-        self._ends: list[float] = _column(batch, "end_logprobs").values.tolist()
-        self._widths: list[int] = widths.values.tolist()
-        tokens = np.concatenate([[0], np.cumsum(lengths.values)])
-        rivals = np.concatenate([[0], np.cumsum(lengths.values * widths.values)])
-        self._tokens: list[int] = tokens.tolist()  # first token of each entry
-        self._rivals: list[int] = rivals.tolist()
-        columns = {name: _column(batch, name) for name in _TOKEN_COLUMNS if name in batch.schema.names}
-        for column in columns.values():
-            if not np.array_equal(column.offsets, tokens[names.offsets]):
-                raise ValueError("lengths and token columns do not agree")
-        self._columns = {name: column.values for name, column in columns.items()}
-        self._columns.setdefault("entropy", -self._columns["mean"])
-        self._none = np.zeros((int(lengths.values.max(initial=0)), 0), np.float32)
-        self._texts: list[str] | None = None
-        if pieces:
-            self._texts = _column(batch, "pieces").values.tolist()
-            self._rival_texts = _column(batch, "top_pieces").values.tolist()
-            self._rival_logprobs = _column(batch, "top_logprobs").values
-
-    def scores(self, row: int) -> dict[str, TokenScores]:
-        return {
-            self._names[entry]: self._entry(entry) for entry in range(self._first[row], self._first[row + 1])
-        }
-
-    def _entry(self, entry: int) -> TokenScores:
-        start, end = self._tokens[entry], self._tokens[entry + 1]
-        pieces: tuple[str, ...] = ()
-        rivals: tuple[tuple[str, ...], ...] = ()
-        rival_logprobs = self._none[: end - start]
-        if self._texts is not None:
-            pieces = tuple(self._texts[start:end])
-            if width := self._widths[entry]:
-                first, last = self._rivals[entry], self._rivals[entry + 1]
-                rival_logprobs = self._rival_logprobs[first:last].reshape(end - start, width)
-                texts = self._rival_texts[first:last]
-                rivals = tuple(tuple(texts[at : at + width]) for at in range(0, len(texts), width))
-        columns = self._columns
-        return TokenScores(
-            columns["token_ids"][start:end],
-            pieces,
-            columns["logprobs"][start:end],
-            columns["ranks"][start:end],
-            columns["argmax_ids"][start:end],
-            columns["mean"][start:end],
-            columns["variance"][start:end],
-            columns["entropy"][start:end],
-            rivals,
-            rival_logprobs,
-            self._ends[entry],
-        )
-
-
 def _answer_columns(rows: Sequence[TextEvidence]) -> dict[str, Any]:
     offsets = _offsets([len(row.answers) for row in rows])
     answers = [answer for row in rows for answer in row.answers]
@@ -296,18 +230,6 @@ def _numbers(parts: Sequence[NDArray[Any]], dtype: type) -> Any:
 
 def _flat(column: Any) -> NDArray[Any]:
     return np.asarray(column.values.to_numpy(zero_copy_only=False))
-
-
-def _column(batch: Any, name: str) -> _ListColumn:
-    column = batch.column(name)
-    values = column.values
-    if isinstance(values, pa.DictionaryArray):
-        # Few distinct strings, many tokens: look each up once, then index with numpy.
-        strings = np.array(values.dictionary.to_pylist(), dtype=object)
-        flat = strings[values.indices.to_numpy(zero_copy_only=False)] if len(values) else strings[:0]
-    else:
-        flat = values.to_numpy(zero_copy_only=False)
-    return _ListColumn(column.offsets.to_numpy(), flat)
 
 
 def encode_values(values: Sequence[object]) -> bytes:

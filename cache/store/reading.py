@@ -161,9 +161,33 @@ def evidence_for(
     Raises:
         CheckpointError: the model's identity is neither declared nor available from files.
     """
+    known = text_evidence(
+        study,
+        store,
+        model,
+        [probe.digest() for probe in probes],
+        decoding,
+        numerics=numerics,
+        pieces=pieces,
+        resolved=resolved,
+    )
+    return {probe.id: known[digest] for probe in probes if (digest := probe.digest()) in known}
+
+
+def text_evidence(
+    study: Study,
+    store: Store,
+    model: str,
+    digests: Sequence[str],
+    decoding: Decoding | None = None,
+    *,
+    numerics: str | None = None,
+    pieces: bool = True,
+    resolved: ResolvedModels | None = None,
+) -> dict[str, TextEvidence]:
+    """The same by the digest of a probe, for probes whose ids may not tell them apart; arguments as there."""
     model_identity = identity_to_read(study.model(model), study, resolved)
     decoding = decoding or study.decoding
-    digests = [probe.digest() for probe in probes]
     scored = _of(numerics, score_contexts(store, model_identity, study.protocol, study.date))
     scores = _first_text(store, scored, digests, "scores", pieces)
     answers = [
@@ -178,10 +202,10 @@ def evidence_for(
     normed = _of(numerics, gradient_contexts(store, model_identity, study.protocol, study.date))
     norms = _first_text(store, normed, digests, "gradients")
     merged: dict[str, TextEvidence] = {}
-    for probe, digest in zip(probes, digests, strict=True):
+    for digest in digests:
         written = [each[digest] for each in answers if digest in each]
         if digest in scores or written:
-            merged[probe.id] = TextEvidence(
+            merged[digest] = TextEvidence(
                 scores=scores[digest].scores if digest in scores else {},
                 answers=tuple(answer for each in written for answer in each.answers),
                 gradient_norm=norms[digest].gradient_norm if digest in norms else math.nan,

@@ -40,9 +40,9 @@ def as_it_is() -> dict[str, Recorded]:
     ("module", "old", "new", "changed"),
     [
         (  # a function of its own
-            "backends.metrics.memorisation",
-            "return math.exp(mean_logprob(logprobs))",
-            "return 2 * math.exp(mean_logprob(logprobs))",
+            "backends.metrics.choice",
+            "right = math.exp(true)",
+            "right = 2 * math.exp(true)",
             {"choice_probability"},
         ),
         (  # a property of the evidence that calls a function
@@ -59,8 +59,8 @@ def as_it_is() -> dict[str, Recorded]:
         ),
         (  # a helper of a helper, behind a closure and a cache
             "backends.metrics.rouge",
-            "len(first) - row.bit_count()",
-            "len(second) - row.bit_count()",
+            "self.length - row.bit_count()",
+            "len(words) - row.bit_count()",
             {"rouge_l", "rouge_l_f1", "rouge_1", "refusal_rate", "gibberish_rate"},
         ),
         (  # a property of the evidence

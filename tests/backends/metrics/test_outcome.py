@@ -7,14 +7,17 @@ from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from nltk import FreqDist
+from nltk.tokenize import NLTKWordTokenizer
 from nltk.util import ngrams
 from scipy.stats import entropy, hmean
 
 from app.demo.text_data import REFUSALS
 from backends.evidence import Answer, TextEvidence
 from backends.metrics import METRICS, TextMetric
-from backends.metrics.fluency import fluency, ngram_entropy
+from backends.metrics.fluency import fluency, ngram_entropy, tokens
 from backends.metrics.outcome import is_gibberish, is_refusal, outcome
 from backends.metrics.similarity import rouge_1_recall, rouge_l_f1, rouge_l_recall
 from backends.metrics.study_level import memorisation_parts
@@ -116,6 +119,16 @@ def test_fluency_is_romes_weighted_mean() -> None:
     assert fluency(" ".join(words)) == pytest.approx((2 / 3 * math.log2(3) + 4 / 3 * math.log2(2)) / 2)
     assert fluency("again " * 30) == pytest.approx(0.0, abs=1e-12)
     assert math.isnan(fluency("two words"))
+
+
+SIGNS = [*".,:?–()]*$3é“”’»_'\"`\n\t\xa0\x1c", *(" " * 6), "can", "not", "gonna", "'tis", "don", "n't", "'s"]
+SIGNS += ["'ll", "''", "..", "--", "3,4", "  "]
+
+
+@settings(max_examples=600, deadline=None)
+@given(st.lists(st.sampled_from(SIGNS), max_size=12).map("".join))
+def test_words_are_those_of_nltk_although_most_are_cut_one_by_one(text: str) -> None:
+    assert tokens(text) == NLTKWordTokenizer().tokenize(text)
 
 
 def test_rouge_variants_by_hand() -> None:

@@ -16,6 +16,7 @@ from cache.analysis import resampling
 from cache.analysis.resampling import (
     ANYTHING,
     Bounds,
+    Groups,
     Interval,
     bootstrap_areas,
     bootstrap_interval,
@@ -162,9 +163,22 @@ def test_an_area_is_that_of_weighted_pairs_with_observations_beyond_all_scores(
         assert mean == pytest.approx(np.average(wins, weights=np.outer(*weights)))
 
 
+@pytest.mark.parametrize("groups", [((), ()), ((0, 1, 2) * 10, (0, 1, 1, 2, 3) * 4)])
+def test_areas_are_the_same_by_pairs_of_units_and_by_ranks(
+    groups: tuple[Groups, Groups], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    forget, holdout = random.normal(0, 1, 30).round(1), random.normal(1, 1, 20).round(1)
+    forget[[3, 7]] = np.nan
+    pairs = bootstrap_areas(forget, holdout, groups=groups)
+    monkeypatch.setattr(resampling, "MOST_PAIRED", 0)
+    np.testing.assert_allclose(bootstrap_areas(forget, holdout, groups=groups), pairs)
+
+
 def test_areas_are_the_same_in_pieces_and_leave_missing_scores_out(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     forget, holdout = random.normal(0, 1, 30), random.normal(1, 1, 20)
+    monkeypatch.setattr(resampling, "MOST_PAIRED", 0)
     whole = bootstrap_areas(forget, holdout)
     monkeypatch.setattr(resampling, "CHUNK", 70)
     np.testing.assert_allclose(bootstrap_areas(forget, holdout), whole)

@@ -57,6 +57,9 @@ evidence = st.builds(
 def assert_same(one: TextEvidence, other: TextEvidence) -> None:
     assert one.answers == other.answers
     assert list(one.scores) == list(other.scores)
+    with np.errstate(invalid="ignore"):  # infinities of both signs
+        means = {name: scores.mean_logprob for name, scores in one.scores.items()}
+    assert other.mean_logprobs == pytest.approx(means, nan_ok=True)
     for name, expected in one.scores.items():
         found = other.scores[name]
         for field in TokenScores.__slots__:
