@@ -55,9 +55,12 @@ def _metric(modality: Modality) -> StudyMetric:
             low=0.0,
             high=None,
             ideal="1",
-            needs=("model utility, or retain or neighbour probes", "a retained model, else the original's values"),
-            source=f"own; M the model, R the retained model or without one the original; of retain and neighbour probes "
-            f"{parts}. Models with targets of their own are not compared",
+            needs=(
+                "model utility, or retain or neighbour probes",
+                "a retained model, else the original's values",
+            ),
+            source="own; M the model, R the retained model or without one the original; of retain and neighbour "
+            f"probes {parts}. Models with targets of their own are not compared",
             trust="the smallest of several uncertain numbers is low by chance, so with few probes read the interval",
             roles=frozenset({"all"}),
             interval="least",
