@@ -39,18 +39,20 @@ class Preset(NamedTuple):
 PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
     {
         "text": (
-            Preset("Forget vs utility", "forget/probability", "all/model_utility"),
-            Preset("Forget vs neighbour", "forget/probability", "neighbour/probability"),
-            Preset("Memorisation vs privacy", "forget/extraction_strength", "forget/mia_min_k"),
-            Preset("Memorisation vs truth ratio", "forget/extraction_strength", "forget/truth_ratio"),
+            Preset("Forgotten vs least kept", "forget/probability", "all/least_kept"),
+            Preset("Forgotten vs utility", "forget/probability", "all/model_utility"),
+            Preset("Forgotten vs neighbours", "forget/probability", "neighbour/probability"),
+            Preset("Memorised vs private", "forget/extraction_strength", "forget/mia_min_k"),
+            Preset("Memorised vs truth ratio", "forget/extraction_strength", "forget/truth_ratio"),
         ),
         "image": (
-            Preset("UA vs IRA", "forget/unlearn_accuracy", "retain/in_domain_retain"),
-            Preset("UA vs CRA", "forget/unlearn_accuracy", "retain/cross_domain_retain"),
-            Preset("UA vs FID", "forget/unlearn_accuracy", "retain/fid"),
-            Preset("UA vs collapse", "forget/unlearn_accuracy", "forget/reject_rate"),
-            Preset("UA vs denoising loss", "forget/unlearn_accuracy", "forget/denoising_difference"),
-            Preset("UA vs cost", "forget/unlearn_accuracy", "all/changed_share"),
+            Preset("Concept gone vs least kept", "forget/unlearn_accuracy", "all/least_kept_pictures"),
+            Preset("… vs same domain kept", "forget/unlearn_accuracy", "retain/in_domain_retain"),
+            Preset("… vs other domains kept", "forget/unlearn_accuracy", "retain/cross_domain_retain"),
+            Preset("… vs picture quality (FID)", "forget/unlearn_accuracy", "retain/fid"),
+            Preset("… vs nothing recognisable", "forget/unlearn_accuracy", "forget/reject_rate"),
+            Preset("… vs denoising loss", "forget/unlearn_accuracy", "forget/denoising_difference"),
+            Preset("… vs changed weights", "forget/unlearn_accuracy", "all/changed_share"),
         ),
     }
 )

@@ -21,6 +21,7 @@ from backends.metrics.detection import DETECTIONS
 from backends.metrics.distributions import FID, FID_CLIP, FID_INCEPTION, KID, KID_CLIP, KID_INCEPTION
 from backends.metrics.fluency import FLUENCY
 from backends.metrics.leakage import LEAK_EASIEST, LEAK_SAMPLES, LEAKS
+from backends.metrics.least_kept import LEAST_KEPT
 from backends.metrics.memorisation import (
     EXACT_MEMORIZATION,
     EXTRACTION_STRENGTH,
@@ -83,6 +84,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "fluency": FLUENCY,
         "choice_accuracy": CHOICE_ACCURACY,
         "choice_probability": CHOICE_PROBABILITY,
+        **LEAST_KEPT,
         "model_utility": MODEL_UTILITY,
         "forget_quality": FORGET_QUALITY,
         "closer_to_retained": CLOSER_TO_RETAINED,

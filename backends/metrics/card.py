@@ -24,6 +24,7 @@ IntervalKind = Literal[
     "from AUCs",
     "match",
     "harmonic",
+    "least",
     "relative",
     "extreme",
     "exact",

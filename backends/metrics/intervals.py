@@ -86,6 +86,13 @@ HARMONIC = IntervalMethod(
     f"{_RUBIN}; the ends and the correction are ours",
     2,
 )
+LEAST = IntervalMethod(
+    "Bayesian bootstrap, from the parts",
+    "the smallest of all parts in each resample, with half a probe at each end of every part's range; the retained "
+    f"model's parts have the same weights. {_SUBJECTS}",
+    f"{_RUBIN}; the ends are ours",
+    2,
+)
 RELATIVE = IntervalMethod(
     "Typical values, and the Bayesian bootstrap",
     "holds 0 unless the exact sign-flip test, which swaps original and retained on each probe at random, rejects at 5 "
@@ -122,6 +129,7 @@ METHODS: Mapping[str, IntervalMethod] = MappingProxyType(
         "from AUCs": FROM_AUCS,
         "match": MATCH,
         "harmonic": HARMONIC,
+        "least": LEAST,
         "relative": RELATIVE,
         "extreme": EXTREME,
         "exact": EXACT,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from backends.metrics.detection import FALSE_ALARMS, detection_key, exact_interval, found_members
 from backends.metrics.key import MetricKey
 from backends.metrics.leakage import easiest_leak
+from backends.metrics.least_kept import KEPT_BY, KEPT_OF, least_kept, least_kept_key
 from backends.metrics.privacy import ATTACK_NAMES, auc
 from backends.metrics.protocols import PROTOCOLS
 from backends.metrics.relative import COMPARED
@@ -190,12 +191,15 @@ class Baselines:
         retained: values of the retained model; none without one.
         aucs: the retained model's AUC of every attack.
         references: by role, what a model is to be closer to.
+        kept: of the retained model, or without one of the original, what should stay, by key; none where models have
+            targets of their own.
     """
 
     original: Replicates
     retained: Values
     aucs: Mapping[str, Replicates]
     references: Mapping[str, References]
+    kept: Mapping[str, Replicates]
 
 
 def baselines(
@@ -208,7 +212,25 @@ def baselines(
     """Of the values of the original and of the retained model, which may be none; groups as for `mean_replicates`."""
     aucs = {attack: _auc(attack, retained, retained, groups) for attack in ATTACK_NAMES}
     useful = _usefulness(_utility(study, original, parts, groups), original, groups)
-    return Baselines(useful, retained, aucs, _references(study, original, retained))
+    kept = {} if has_targets(study) else _kept(study, retained or original, parts, groups)
+    return Baselines(useful, retained, aucs, _references(study, original, retained), kept)
+
+
+def _kept(
+    study: Study, values: Values, parts: tuple[str, ...], groups: Mapping[str, Groups]
+) -> dict[str, Replicates]:
+    """What should stay, drawn, by key: model utility, and of each role the first metric that its probes have."""
+    found = {MODEL_UTILITY: _utility(study, values, parts, groups)}
+    for role in KEPT_OF:
+        names = (f"{role}/{metric}" for metric in KEPT_BY[study.modality])
+        key = next((name for name in names if _has_any(values.get(name))), None)
+        if key is not None:
+            found[key] = mean_replicates(values[key], role, bounds_of(key), groups)
+    return {key: drawn for key, drawn in found.items() if not np.isnan(drawn[0])}
+
+
+def _has_any(scores: Scores | None) -> bool:
+    return scores is not None and len(scores) > 0 and not bool(np.isnan(scores).all())
 
 
 def _references(study: Study, original: Values, retained: Values) -> dict[str, References]:
@@ -256,6 +278,7 @@ class ModelRows:
         """All with their resamples."""
         utility = self._utility()
         yield from self._model_utility(utility)
+        yield from self._least_kept(utility)
         yield from self._closer()
         if self.study.modality == "image":
             yield from self._distributions()
@@ -277,6 +300,21 @@ class ModelRows:
     def _model_utility(self, utility: Replicates) -> Iterator[Measurement]:
         if self.parts:
             yield Measurement("model_utility", "all", utility, self._utility_probes())
+
+    def _least_kept(self, utility: Replicates) -> Iterator[Measurement]:
+        ours, n = dict[str, Replicates](), 0
+        for key in self.against.kept:
+            role = MetricKey.parse(key).role
+            if key == MODEL_UTILITY:
+                ours[key] = utility
+                n += self._utility_probes()
+            elif _has_any(self.values.get(key)):
+                ours[key] = mean_replicates(self.values[key], role, bounds_of(key), self.groups)
+                n += int(np.sum(~np.isnan(self.values[key])))
+        if ours:
+            theirs = np.stack([self.against.kept[key] for key in ours], axis=-1)
+            drawn = least_kept(np.stack(list(ours.values()), axis=-1), theirs)
+            yield from _known(least_kept_key(self.study.modality), "all", drawn, n)
 
     def _closer(self) -> Iterator[Measurement]:
         for role, both in self.against.references.items():

@@ -137,7 +137,7 @@ def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, boar
 
 def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    page.get_by_role("radio", name="Forget vs neighbour").click()
+    page.get_by_role("radio", name="Forgotten vs neighbours").click()
     # As a person does: see the preset answer before the next click. A click in between overtakes it.
     expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
     expect(axis_title(page, "y", "neighbour")).to_be_visible()

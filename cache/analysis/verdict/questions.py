@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from backends.metrics.least_kept import KEPT_BY
 from backends.study import Modality
 from backends.study.thresholds import Thresholds
 from cache.analysis.verdict.findings import Comparison, Finding, Question, decided, missing
@@ -22,7 +23,6 @@ SAYS = {
     ("image", True): ("forget/attack_success",),
     ("image", False): ("forget/attack_success",),
 }
-KEPT = {"text": ("key_fact", "rouge_l", "probability"), "image": ("in_domain_retain",)}
 GIBBERISH = {"text": ("gibberish_rate",), "image": ("degenerate_rate", "reject_rate")}
 GIBBERISH_ROLES = ("retain", "utility", "neighbour")
 REFUSES = {"text": "forget/refusal_rate", "image": "forget/reject_rate"}
@@ -151,7 +151,7 @@ def _utility(asked: Asked) -> Finding:
 
 
 def _kept(asked: Asked, role: Literal["retain", "neighbour"]) -> Finding:
-    keys = tuple(f"{role}/{name}" for name in KEPT[asked.modality])
+    keys = tuple(f"{role}/{name}" for name in KEPT_BY[asked.modality])
     found = asked.first(keys, asked.yardstick)
     return missing(role) if found is None else _loss(role, found, asked.thresholds.kept, asked)
 
@@ -163,7 +163,7 @@ def _loss(question: Question, found: Comparison, line: float, asked: Asked) -> F
 
 def _destroyed(asked: Asked) -> tuple[Finding, ...]:
     """Less than a share of the original's utility, or of its retain answers, is left."""
-    keys = tuple(f"retain/{name}" for name in KEPT[asked.modality])
+    keys = tuple(f"retain/{name}" for name in KEPT_BY[asked.modality])
     pair = asked.read(UTILITY, "original"), asked.first(keys, "original")
     return tuple(
         missing("destroyed") if each is None else _less_than_share(each, asked.thresholds.destroyed)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from app.shared.settings import PACK
 from backends.metrics.retained_privacy import privacy_match
 from backends.metrics.study_level import harmonic_mean
 from backends.study import Probe, ProbeSet, Role
+from backends.study.file import read_study
 from cache.analysis.probe_draws import bounds_of, role_seed, subject_groups
 from cache.analysis.resampling import interval_of
+from cache.analysis.scoreboard import scoreboard
 from cache.analysis.study_rows import drawn_harmonic_mean, drawn_match, mean_replicates, mean_rows
+from cache.store import open_store
+from cache.store.recorded_pack import import_recorded
 from tests.filled_store import text_study
 
 RANDOM = np.random.default_rng(0)
@@ -90,3 +96,25 @@ def test_a_harmonic_mean_is_drawn_about_its_value() -> None:
     assert harmonic_mean(parts)[1:].mean() < drawn[0] - 0.01
     assert (drawn[1:] <= parts[:, 1:].max(axis=0)).all()
     assert np.isnan(drawn_harmonic_mean(np.full((2, 5), np.nan))).all()
+
+
+def test_least_kept_names_the_worst_of_utility_retain_and_neighbour(tmp_path: Path) -> None:
+    """On the demo: what WGA 30 lost of its neighbours shows, however good its utility is."""
+    store = open_store(tmp_path / "evidence.sqlite")
+    import_recorded(PACK, store)
+    study = read_study(PACK / "text" / "study.toml")
+    frame = scoreboard(study, store).frame
+    rows = frame.set_index(["model", "key"])["value"]
+    for name in ("WGA 30", "NPO 45", "GradAscent 10"):
+        shares = [
+            rows[name, key] / rows["Retained", key]
+            for key in ("all/model_utility", "retain/key_fact", "neighbour/key_fact")
+        ]
+        assert rows[name, "all/least_kept"] == pytest.approx(min(shares))
+    retained = frame[(frame["key"] == "all/least_kept") & (frame["model"] == "Retained")].iloc[0]
+    assert retained["value"] == retained["low"] == retained["high"] == 1, "held against itself: exact"
+    without = replace(study, models=tuple(m for m in study.models if m.part != "retained"))
+    alone = scoreboard(without, store).frame.set_index(["model", "key"])["value"]
+    assert alone["WGA 30", "all/least_kept"] == pytest.approx(
+        rows["WGA 30", "neighbour/key_fact"] / rows["Original", "neighbour/key_fact"]
+    )
