@@ -139,6 +139,11 @@ def axis(key: str, *, turn: bool, scale: str = USUAL_SCALE) -> Axis:
     )
 
 
+def judges(key: str) -> bool:
+    """Some values of the metric are better than others on this role."""
+    return card_of(key).direction(role_of(key)) != "neutral"
+
+
 def presets(keys: Collection[str], modality: Modality) -> list[Preset]:
     """Presets whose both axes exist."""
     return [preset for preset in PRESETS[modality] if preset.x in keys and preset.y in keys]
@@ -149,7 +154,7 @@ def first_axes(keys: Sequence[str], modality: Modality) -> tuple[str, str]:
     ready = presets(keys, modality)
     if ready:
         return ready[0].x, ready[0].y
-    elsewhere = [key for key in keys if role_of(key) != "forget"]
+    elsewhere = [key for key in keys if role_of(key) != "forget" and judges(key)]
     return keys[0], (elsewhere or list(keys[1:]) or list(keys))[0]
 
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, faint, plain
-from app.charts.points import Axis
+from app.charts.points import NEITHER, Axis
 from app.looks.model_looks import Look
 from cache.analysis.frontier import Floats
 
@@ -111,4 +111,9 @@ def dial_figure(
 
 
 def _way(axis: Axis) -> str:
-    return {"lower": "lower is better", "higher": "higher is better", "zero": "0 is best"}[axis.better]
+    return {
+        "lower": "lower is better",
+        "higher": "higher is better",
+        "zero": "0 is best",
+        "neutral": NEITHER,
+    }[axis.better]

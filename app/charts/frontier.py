@@ -97,7 +97,7 @@ def methods_table(frontier_data: Frontier) -> pd.DataFrame:
                 "Hypervolume, low": area.interval.low,
                 "Hypervolume, high": area.interval.high,
                 "Probability of the largest hypervolume": area.chance,
-                "Bend": "" if area.knee is None else str(unlearned["model"].iloc[area.knee]),
+                "Knee": "" if area.knee is None else str(unlearned["model"].iloc[area.knee]),
                 "Nearest to retained": "" if near is None else str(near["model"]),
                 "Distance": np.nan if near is None else near["distance"],
                 "Distance, low": np.nan if near is None else near["distance_low"],

@@ -44,8 +44,11 @@ PLAIN = Marks()
 
 
 def add_front(drawing: Drawing, points: pd.DataFrame, x: Axis, y: Axis, ink: Ink) -> None:
-    """The boundary of what the unlearned models attain, as a staircase; none where the best value is in the middle."""
-    if "zero" in (x.better, y.better):
+    """The boundary of what the unlearned models attain, as a staircase.
+
+    None where the best value is in the middle, or where neither way is better.
+    """
+    if not {x.better, y.better} <= {"lower", "higher"}:
         return
     front = points[points["front"]].sort_values(["x_value", "y_value"], ascending=x.better == "higher")
     if len(front) < 2:

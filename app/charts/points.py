@@ -25,6 +25,7 @@ EXTRAS = {
 FACTS = ("model", "part", "method", "step", "protocol", "layer", "line")
 LEAST_POWER = -30  # a logarithmic axis goes no lower
 SCIENTIFIC_BELOW = 0.001
+NEITHER = "neither is better"
 MOST_STYLED = 2000
 """Rows of a table whose cells are worded one by one; more would take seconds."""
 
@@ -85,7 +86,7 @@ class Axis:
     def label(self) -> str:
         """The axis title, with its direction in words: `1 − Answer probability on forget  (better →)`."""
         arrow = "better →" if self.turn or self.better == "higher" else "← better"
-        arrow = "0 is best" if self.better == "zero" else arrow
+        arrow = {"zero": "0 is best", "neutral": NEITHER}.get(self.better, arrow)
         scale = "log scale, " if self.log else ""
         count = f", {self.count}" if self.count else ""
         return f"{'1 − ' if self.complemented else ''}{self.name}{count}  ({scale}{arrow})"

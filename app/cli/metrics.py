@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from app.cli.options import Subparsers
     from backends.metrics import MetricCard
 
-WAYS = {"lower": "lower is better", "higher": "higher is better", "zero": "0 is best"}
+WAYS = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "zero": "0 is best",
+    "neutral": "neither is better",
+}
 
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:

@@ -49,7 +49,12 @@ QUESTIONS: Mapping[str, str] = {
     "collapse": "Collapse",
     "cost": "Cost",
 }
-BETTER: Mapping[str, str] = {"lower": "lower", "higher": "higher", "zero": "nearest to 0"}
+BETTER: Mapping[str, str] = {
+    "lower": "lower",
+    "higher": "higher",
+    "zero": "nearest to 0",
+    "neutral": "neither",
+}
 
 
 class Section(NamedTuple):

@@ -17,7 +17,12 @@ from cache.analysis.scoreboard import MODEL_UTILITY
 from cache.store.features import networks_of
 from cache.store.real_sets import real_subjects
 
-WAYS = {"higher": "Higher is better", "lower": "Lower is better", "zero": "Nearest to 0 is best"}
+WAYS = {
+    "higher": "Higher is better",
+    "lower": "Lower is better",
+    "zero": "Nearest to 0 is best",
+    "neutral": "Neither is better",
+}
 
 
 def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None:

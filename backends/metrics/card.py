@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from backends.evidence import FloatArray, ImageEvidence, TextEvidence
 from backends.study import Modality, Probe
 
-Direction = Literal["lower", "higher", "zero"]
-"""Which values are better; zero: the nearer to 0, on either side."""
+Direction = Literal["lower", "higher", "zero", "neutral"]
+"""Which values are better; zero: the nearer to 0, on either side; neutral: none, it describes and does not judge."""
 Question = Literal[
     "memorisation", "knowledge", "utility", "forgetting", "privacy", "side effects", "collapse", "cost"
 ]

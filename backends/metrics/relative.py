@@ -80,10 +80,10 @@ CLOSER_TO_RETAINED = StudyMetric(
         ),
         reading="1: on every probe as the retained model; −1: as the original; near 0: about as far from both. "
         "“Closer to retained” where the interval is above 0, “closer to original” where it is "
-        "below, else “undecided”. Off the forget set both are right, and a model that changed little is closer to "
-        "the original, which it was made of.",
+        "below, else “undecided”. Off the forget set neither is better: a model that left these probes "
+        "alone is closer to the original, which it was made of.",
         on_forget="higher",
-        elsewhere="higher",
+        elsewhere="neutral",
         low=-1.0,
         high=1.0,
         ideal="what a second retained model, trained with another seed, would have; 1 is this very model",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -122,11 +122,23 @@ def knee(points: ArrayLike, directions: Sequence[Direction]) -> int | None:
 
 
 def costs(points: ArrayLike, directions: Sequence[Direction]) -> Floats:
-    """Points turned so that lower is better in every column, which is the last axis of any number of axes."""
+    """Points turned so that lower is better in every column, which is the last axis of any number of axes.
+
+    NaN in a neutral column: nothing is better there, so that no point is on a front or the best of any.
+    """
     values = np.asarray(points, np.float64)
     values = values.reshape(-1, len(directions)) if values.ndim < 3 else values
-    turn = {"lower": np.positive, "higher": np.negative, "zero": np.abs}
+    turn: Mapping[Direction, Callable[[Floats], Floats]] = {
+        "lower": np.positive,
+        "higher": np.negative,
+        "zero": np.abs,
+        "neutral": _nothing_better,
+    }
     return np.stack([turn[way](values[..., i]) for i, way in enumerate(directions)], axis=-1)
+
+
+def _nothing_better(values: Floats) -> Floats:
+    return np.full_like(values, np.nan)
 
 
 def _by_first(cost: Floats) -> _SortedPoints:

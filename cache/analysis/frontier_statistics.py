@@ -79,12 +79,12 @@ def plane(
         bounds: smallest and largest possible value of each metric; None if there is none.
 
     Returns:
-        None where an axis has no width, as with a single value.
+        None where an axis has no width, as with a single value, or where neither way is better.
     """
     worst, best = [], []
     for column, (way, (low, high)) in enumerate(zip(directions, bounds, strict=True)):
         known = values[:, column][~np.isnan(values[:, column])]
-        if not len(known):
+        if not len(known) or way == "neutral":
             return None
         if way == "zero":
             edge = (float(np.abs(known).max()), 0.0)

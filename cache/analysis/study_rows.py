@@ -234,9 +234,12 @@ def _has_any(scores: Scores | None) -> bool:
 
 
 def _references(study: Study, original: Values, retained: Values) -> dict[str, References]:
-    """By role; none where models have targets of their own, to which the roles are not the same probes."""
+    """By role; none where models have targets of their own, to which the roles are not the same probes.
+
+    Holdout probes are left out: nobody was trained on them, so neither answer would mean anything.
+    """
     metrics = COMPARED[study.modality]
-    roles = () if has_targets(study) else role_probes(study)
+    roles = () if has_targets(study) else [role for role in role_probes(study) if role != "holdout"]
     found = {role: references(role, metrics, original, retained) for role in roles}
     return {role: both for role, both in found.items() if both is not None}
 

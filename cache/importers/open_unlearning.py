@@ -21,6 +21,7 @@ from cache.importers.hydra import Config, config_beside
 from cache.importers.open_unlearning_metrics import (
     KEYS,
     PARTS_OF_OTHERS,
+    RELATIVE,
     ReadMetric,
     columns_of,
     key_of,
@@ -96,6 +97,13 @@ def read_folder(folder: Path, files: Sequence[Path]) -> ImportFindings:
         notes[
             f"{names}: relative to an AUC of 0.5, not to a retained model, since there was no retained log; so it is a "
             "metric of its own"
+        ] = None
+    if without := [
+        key.removeprefix("forget/") for key in RELATIVE if key in told and math.isnan(told[key].low)
+    ]:
+        notes[
+            f"{listed(without)}: no interval, since the scores of the retained model that it is relative to are not in "
+            "the file"
         ] = None
     metrics = told
     if metrics:

@@ -62,6 +62,8 @@ _ROUGE = ("rougeL_recall", "rougeL_f1", "rouge1_recall", "rouge1_f1")
 _LOOKED_AT = 8
 """Examples whose losses are compared with their truth ratio."""
 AGAINST_HALF = "against an AUC of 0.5"
+RELATIVE: Mapping[str, float] = {"forget/privleak": -1.0, "forget/rel_diff": 1.0}
+"""What is relative to the Min-K AUC of a retained model, and the sign with which that of the model itself counts."""
 _CLOSE = 2e-4
 """Relative; what a stated mean may differ from that of the rows and still be taken for it."""
 
@@ -113,11 +115,12 @@ def without_reference(
 ) -> dict[str, MetricNumber]:
     """The metrics, those that the tool compared with an AUC of 0.5 under keys of their own.
 
-    That is what it does without a retained log. The AUC in the same file tells, or else the settings.
+    That is what it does without a retained log. The AUC in the same file tells, or else the settings. Against 0.5 the
+    interval is that of the AUC; against a retained model there is none, as the file lacks the scores of that model.
     """
     attack = metrics.get("forget/mia_min_k")
     found = dict(metrics)
-    for key, turned in (("forget/privleak", -1.0), ("forget/rel_diff", 1.0)):
+    for key, turned in RELATIVE.items():
         if key not in metrics:
             continue
         value = metrics[key].value
@@ -126,8 +129,16 @@ def without_reference(
         else:
             alone = abs(value - turned * (attack.value - 0.5) / 0.5 * 100) <= 1e-6 * max(1.0, abs(value))
         if alone:
-            found[key_of(key, (AGAINST_HALF,))] = found.pop(key)
+            found[key_of(key, (AGAINST_HALF,))] = _from_half(found.pop(key), attack, turned)
     return found
+
+
+def _from_half(stated: MetricNumber, attack: MetricNumber | None, turned: float) -> MetricNumber:
+    """A change of an AUC from 0.5, in per cent, with the ends that the AUC has."""
+    if attack is None:
+        return stated
+    low, high = sorted(turned * (end - 0.5) / 0.5 * 100 for end in (attack.low, attack.high))
+    return MetricNumber(stated.value, low, high, attack.n)
 
 
 def value_of(changed: Iterable[str], setting: str) -> str:

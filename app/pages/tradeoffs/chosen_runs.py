@@ -140,7 +140,7 @@ def _worded(comparison: RunDifference, names: Sequence[str], key: str) -> str:
     way = card_of(key).direction(role_of(key))
     better = (
         ""
-        if way == "zero" or comparison.mean == 0
+        if way in ("zero", "neutral") or comparison.mean == 0
         else names[int((comparison.mean > 0) == (way == "higher"))]
     )
     verdict = (

@@ -230,7 +230,7 @@ def _table(points: pd.DataFrame, axes: Axes) -> None:
         config.pop(name, None)
     worded = p_values_shown(shown, powers)
     st.dataframe(worded, hide_index=True, column_config=config, key="plotted_values", placeholder="–")
-    ways = {each.name: each.better for each in (axes.x, axes.y) if each.better != "zero"}
+    ways = {each.name: each.better for each in (axes.x, axes.y) if each.better in ("lower", "higher")}
     table_export(
         table,
         f"{state.study_name()}-tradeoffs",

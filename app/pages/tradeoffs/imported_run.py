@@ -1,6 +1,8 @@
-"""A run of another toolin detail: its numbers, settings, provenance and examples."""
+"""A run of another tool in detail: its numbers, settings, provenance and examples."""
 
 from __future__ import annotations
+
+import math
 
 import pandas as pd
 import streamlit as st
@@ -9,6 +11,7 @@ from app.charts.choices import in_order, title
 from app.charts.points import Axis, p_value_text
 from app.looks.safe_text import cell_text, literal, visible, visible_json
 from app.pages.tradeoffs.layers import tables
+from app.pages.tradeoffs.selected_model import colour, gain
 from app.shared.resources import store
 from cache.analysis.board import Board
 from cache.analysis.differences import difference
@@ -30,14 +33,13 @@ def imported_run_panel(runs: Board, name: str, x: Axis, y: Axis) -> None:
     for axis in (x, y):
         value = float(runs.column(axis.key)[place])
         known = base is not None and base != place and pd.notna(runs.column(axis.key)[base])
-        change = value - float(runs.column(axis.key)[base]) if known and base is not None else None
-        better = change is not None and (change > 0) == (axis.better == "higher")
-        rose = change is not None and change > 0
+        theirs = float(runs.column(axis.key)[base]) if known and base is not None else math.nan
+        change = value - theirs
         st.metric(
             axis.name,
             axis.number(value) if pd.notna(value) else "–",
-            delta=None if change is None else f"{change:+.3f}",
-            delta_color="normal" if better == rose else "inverse",
+            delta=None if math.isnan(change) else f"{change:+.3f}",
+            delta_color=colour(gain(axis.better, theirs, value), change),
             border=True,
         )
     keys = in_order(key for key in runs.keys if pd.notna(runs.column(key)[place]))

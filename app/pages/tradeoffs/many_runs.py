@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from app.charts.choices import card_of, in_order, role_of, title
+from app.charts.choices import card_of, in_order, judges, role_of, title
 from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, parallel_many
 from app.charts.points import Axis
 from app.components import chart
@@ -107,15 +107,18 @@ def _table(shown: ShownRuns) -> None:
 
 def _best(shown: ShownRuns) -> None:
     """Best checkpoint of each method under a condition on another metric."""
-    keys = list(shown.keys)
+    keys = [key for key in shown.keys if judges(key)]
+    if not keys:
+        st.info("No metric of these runs says which value is better.", icon=":material/rule:")
+        return
     columns = st.columns([4, 2, 4], gap="small", vertical_alignment="bottom")
     with columns[0]:
-        kept = st.selectbox("Keep", keys, index=keys.index(shown.y.key), format_func=title, key="best_kept")
+        kept = st.selectbox("Keep", keys, index=_place(keys, shown.y.key), format_func=title, key="best_kept")
     with columns[1]:
         share = st.number_input("within % of the original", 0.0, 100.0, 2.0, 0.5, key="best_share")
     with columns[2]:
         aim = st.selectbox(
-            "and optimise", keys, index=keys.index(shown.x.key), format_func=title, key="best_aim"
+            "and optimise", keys, index=_place(keys, shown.x.key), format_func=title, key="best_aim"
         )
     heads = shown.runs.heads
     originals = np.flatnonzero((heads["part"] == "original").to_numpy())
@@ -150,6 +153,11 @@ def _best(shown: ShownRuns) -> None:
     show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): ruler(aim)})
 
 
+def _place(keys: Sequence[str], key: str) -> int:
+    """Where an axis stands among the metrics; the first where it says nothing of better and worse."""
+    return keys.index(key) if key in keys else 0
+
+
 def _strength(shown: ShownRuns) -> None:
     strength_view(shown.study, shown.x, shown.y)
 
@@ -157,7 +165,9 @@ def _strength(shown: ShownRuns) -> None:
 def _disagreement(shown: ShownRuns) -> None:
     """Where two metrics rank the unlearned runs differently."""
     unlearned = shown.runs.only(shown.runs.heads["part"] == "unlearned")
-    rulers = shown.metrics("agreement", [key for key in shown.keys if role_of(key) in ("forget", "all")], 12)
+    rulers = shown.metrics(
+        "agreement", [key for key in shown.keys if role_of(key) in ("forget", "all") and judges(key)], 12
+    )
     if len(rulers) < 2 or len(unlearned) < 3:
         st.caption("Choose at least two metrics; at least three unlearned runs are needed.")
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import isnan
+from math import isnan, nan
 from typing import Literal
 
 import pandas as pd
@@ -45,7 +45,7 @@ def against_original(frame: pd.DataFrame, model: str, theirs: pd.Series) -> pd.D
 
     Returns:
         Columns key, metric, original, value, low, high, change, verdict ("better", "worse", "same" as far as three
-        digits tell, "" where a value is missing); NaN where unknown.
+        digits tell, "" where a value is missing or neither way is better); NaN where unknown.
     """
     columns = ["key", "value", "low", "high"]
     ours = frame.loc[frame["model"] == model, columns].set_index("key")
@@ -56,7 +56,7 @@ def against_original(frame: pd.DataFrame, model: str, theirs: pd.Series) -> pd.D
     table["change"] = table["value"] - table["original"]
     ways = [card_of(key).direction(role_of(key)) for key in keys]
     values = zip(ways, table["original"], table["value"], strict=True)
-    table["verdict"] = [_verdict(_gain(way, original, value)) for way, original, value in values]
+    table["verdict"] = [_verdict(gain(way, original, value)) for way, original, value in values]
     return table
 
 
@@ -74,17 +74,19 @@ def retained_or_original(changes: pd.DataFrame) -> str:
     return f"Retained or original? {', '.join(answers).capitalize()}." if answers else ""
 
 
-def _gain(way: Direction, original: float, value: float) -> float:
-    """Positive where the value is better than the original's."""
+def gain(way: Direction, original: float, value: float) -> float:
+    """Positive where the value is better than the original's; NaN where neither way is better."""
+    if way == "neutral":
+        return nan
     if way == "zero":
         return abs(original) - abs(value)
     return value - original if way == "higher" else original - value
 
 
-def _verdict(gain: float) -> str:
-    if isnan(gain):
+def _verdict(by: float) -> str:
+    if isnan(by):
         return ""
-    return "better" if gain >= LEAST_CHANGE else "worse" if gain <= -LEAST_CHANGE else "same"
+    return "better" if by >= LEAST_CHANGE else "worse" if by <= -LEAST_CHANGE else "same"
 
 
 def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) -> None:
@@ -135,9 +137,16 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
             state.open_in_examples(key, [*state.chosen_models(), model])
 
 
-def _colour(better: bool, rose: bool) -> Literal["normal", "inverse"]:
-    """Streamlit's name for green where it is better: normal is green for a rise, inverse for a fall."""
-    return "normal" if better == rose else "inverse"
+def colour(by: float, change: float) -> Literal["normal", "inverse", "off"]:
+    """Streamlit's name for green where a value is better, red where it is worse, grey where it is neither.
+
+    Args:
+        by: the gain, NaN where neither way is better.
+        change: by which the value rose; normal is green for a rise, inverse for a fall.
+    """
+    if isnan(by) or by == 0:
+        return "off"
+    return "normal" if (by > 0) == (change > 0) else "inverse"
 
 
 def headline(changes: pd.DataFrame, axis: Axis) -> None:
@@ -147,13 +156,15 @@ def headline(changes: pd.DataFrame, axis: Axis) -> None:
         st.metric(axis.name, "–", border=True)
         return
     row = rows.iloc[0]
-    moved = row["verdict"] not in ("same", "")
+    moved = pd.notna(row["change"]) and abs(row["change"]) >= LEAST_CHANGE
     with st.container(border=True, gap="xxsmall"):
         st.metric(
             axis.name,
             axis.number(row["value"]),
             delta=None if pd.isna(row["change"]) else f"{row['change']:+.3f}" if moved else "±0.000",
-            delta_color=_colour(row["verdict"] == "better", row["change"] > 0) if moved else "off",
+            delta_color=colour(gain(axis.better, row["original"], row["value"]), row["change"])
+            if moved
+            else "off",
             delta_arrow="auto" if moved else "off",
             delta_description="" if pd.isna(row["original"]) else f"original {axis.number(row['original'])}",
         )

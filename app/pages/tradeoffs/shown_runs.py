@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -21,6 +22,8 @@ from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
 from app.shared.resources import store
 from app.shared.table_export import table_export
+from backends.metrics.key import MetricKey
+from backends.metrics.relative import WORDS, closer
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.differences import differing
@@ -103,9 +106,19 @@ def run_table(shown: ShownRuns, keys: Sequence[str], places: Sequence[int]) -> p
             table[label] = heads[name].to_numpy()
     table = _with_settings(table, heads)
     for key in keys:
-        column = shown.runs.column(key)[list(places)]
-        table[title(key)] = column
+        table[title(key)] = shown.runs.column(key)[list(places)]
+        if MetricKey.parse(key).metric == "closer_to_retained":
+            table[f"{role_of(key)} · Retained or original?"] = _answers(shown.runs, key, places)
     return table
+
+
+def _answers(runs: Board, key: str, places: Sequence[int]) -> list[str]:
+    """Of an answer to whether runs are closer to retained or original, the words; "" where it is not known."""
+    value, low, high, _ = runs.numbers[:, list(places), runs.keys.index(key)]
+    return [
+        "" if isnan(each) else WORDS[closer(*ends)]
+        for each, *ends in zip(map(float, value), map(float, low), map(float, high), strict=True)
+    ]
 
 
 def _with_settings(table: pd.DataFrame, heads: pd.DataFrame) -> pd.DataFrame:
@@ -135,5 +148,6 @@ def show_table(table: pd.DataFrame, name: str, key: str, rulers: Mapping[str, Ru
             shown[column] = shown[column].map(cell_text)
     styled = p_values_shown(shown, powers)
     st.dataframe(styled, hide_index=True, column_config=config, key=key, placeholder="–")
-    best = {label: "lower" if each.turned else "higher" for label, each in rulers.items()}
+    ways = {label: card_of(each.key).direction(role_of(each.key)) for label, each in rulers.items()}
+    best = {label: way for label, way in ways.items() if way in ("lower", "higher")}
     table_export(table, name, key=key, best=best)

@@ -9,11 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.pages.tradeoffs.selected_model import against_original, retained_or_original
+from app.charts.choices import axis, first_axes, judges
+from app.pages.tradeoffs.selected_model import against_original, colour, gain, retained_or_original
+from app.pages.tradeoffs.shown_runs import ShownRuns, run_table
+from backends.metrics.card import Direction
 from backends.metrics.relative import closer
 from backends.study import Study
+from cache.analysis.frontier import knee, pareto
+from cache.analysis.frontier_statistics import plane
+from cache.analysis.ranking import best_of_each, ranks
 from cache.analysis.resampling import RESAMPLES
 from cache.analysis.scoreboard import Scoreboard, scoreboard
+from cache.analysis.study_board import study_board
 from cache.store import Store, open_store
 from tests.filled_store import fill_images, fill_text, image_study, several_targets, text_study
 
@@ -100,6 +107,46 @@ def test_the_selected_model_is_told_in_words(filled: Store) -> None:
     changes = against_original(board.frame, "IdkDPO 2", board.original_values("IdkDPO 2"))
     assert retained_or_original(changes).startswith("Retained or original? Undecided on forget, ")
     assert retained_or_original(changes[changes.key == "forget/probability"]) == ""
+
+
+def test_neither_answer_is_better_off_the_forget_set(filled: Store) -> None:
+    board = scoreboard(alone(text_study()), filled)
+    changes = against_original(
+        board.frame, "GradAscent 10", board.original_values("GradAscent 10")
+    ).set_index("key")
+    assert changes.verdict[f"forget/{KEY}"] == "better"
+    for role in ("retain", "neighbour", "utility"):
+        assert changes.change[f"{role}/{KEY}"] > 0 and changes.verdict[f"{role}/{KEY}"] == ""
+        shown = axis(f"{role}/{KEY}", turn=True)
+        assert "neither is better" in shown.label and not shown.reversed
+        assert not judges(f"{role}/{KEY}")
+        keys = [f"forget/{KEY}", f"{role}/{KEY}", "retain/probability"]
+        assert first_axes(keys, "text") == (f"forget/{KEY}", "retain/probability")
+    assert judges(f"forget/{KEY}") and "better →" in axis(f"forget/{KEY}", turn=True).label
+
+
+def test_nobody_is_on_a_front_or_the_best_where_neither_way_is_better() -> None:
+    values = np.array([[0.1, -0.9], [0.5, 0.3], [0.9, 0.8]])
+    ways: tuple[Direction, Direction] = ("lower", "neutral")
+    assert not pareto(values, ways).any() and knee(values, ways) is None
+    assert plane(values, ways, ((0.0, 1.0), (-1.0, 1.0))) is None
+    assert best_of_each(["A"] * 3, values[:, 1], "neutral", np.ones(3, bool)) == {"A": None}
+    assert np.isnan(ranks(values[:, 1], "neutral")).all()
+    assert (
+        colour(gain("neutral", 0.1, 0.9), 0.8) == "off" and colour(gain("lower", 0.1, 0.9), 0.8) == "inverse"
+    )
+    assert colour(gain("zero", -2.0, -1.0), 1.0) == "normal"
+
+
+def test_the_table_of_runs_has_the_answer_in_words(filled: Store) -> None:
+    study = alone(text_study())
+    runs = study_board(study, scoreboard(study, filled).frame)
+    keys = [f"forget/{KEY}", "forget/probability"]
+    shown = ShownRuns(runs, runs.known(), axis(keys[0], turn=True), axis(keys[1], turn=True), study)
+    table = run_table(shown, keys, range(len(runs))).set_index("Run")
+    words = table["forget · Retained or original?"]
+    assert (words["Original"], words["Retained"]) == ("closer to original", "closer to retained")
+    assert words["IdkDPO 2"] == "undecided"
 
 
 def test_the_easiest_leak_is_the_smallest_of_the_probes(filled: Store) -> None:

@@ -186,8 +186,38 @@ def test_privleak_without_a_retained_log_is_a_metric_of_its_own(tmp_path: Path) 
     assert [key.partition(":")[0] for key in marked] == ["forget/zero", "forget/zero"]
     assert marked[0] == "forget/zero:PrivLeak (%) (against an AUC of 0.5)"
     against = run(tmp_path / "b", {**attack, "privleak": {"agg_value": (0.1 - 0.62) / 0.62 * 100}})
-    assert not against.notes
-    assert "forget/privleak" in against.metrics
+    assert against.metrics["forget/privleak"].value == pytest.approx(-83.87, abs=0.01)
+    assert [note for note in against.notes if "no interval" in note and "retained model" in note] == list(
+        against.notes
+    )
+    assert np.isnan(against.metrics["forget/privleak"].low)
+
+
+def test_privleak_against_one_half_has_the_interval_of_its_auc(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    sides = {
+        name: {
+            "value_by_index": {
+                str(i): {"score": float(score)} for i, score in enumerate(random.normal(at, 1, 30))
+            }
+        }
+        for name, at in (("forget", -1.0), ("holdout", 0.0))
+    }
+    scores = [[row["score"] for row in side["value_by_index"].values()] for side in sides.values()]
+    area = float(np.mean([[ours < theirs for theirs in scores[1]] for ours in scores[0]]))
+    content = {
+        "mia_min_k": {**sides, "auc": area, "agg_value": area},
+        "privleak": {"agg_value": ((1 - area) - 0.5) / 0.5 * 100},
+    }
+    found = run(tmp_path, content)
+    attack, leak = (
+        next(number for key, number in found.metrics.items() if name in key)
+        for name in ("mia_min_k", "PrivLeak")
+    )
+    assert attack.low < area < attack.high
+    assert (leak.low, leak.high) == pytest.approx(((0.5 - attack.high) * 200, (0.5 - attack.low) * 200))
+    assert leak.low < leak.value < leak.high and leak.n == 60
+    assert not any("no interval" in note for note in found.notes)
 
 
 def test_where_the_auc_is_not_in_the_file_the_settings_tell_what_privleak_is_relative_to(
