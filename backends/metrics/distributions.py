@@ -6,7 +6,7 @@ Both depend on the extractor, the number of pictures and the reference set, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -17,6 +17,9 @@ from backends.image.networks.named import CLIP, INCEPTION
 from backends.metrics.card import MetricCard, StudyMetric
 
 Features = NDArray[np.float64]
+LEAST_PROMPTS = 3
+"""Below, leaving one out says nothing of how much prompts differ."""
+NORMAL_975 = 1.959963984540054
 
 
 def frechet_distance(features: Features, reference: Features) -> float:
@@ -62,38 +65,83 @@ def kernel_distance(features: Features, reference: Features) -> float:
 
     Source: Binkowski et al. 2018, section 4; over all pairs instead of a mean over random subsets.
     """
-    return float(drawn_kernel_distance(features, reference, 0, 0)[0])
+    n, m = len(features), len(reference)
+    if n < 2 or m < 2:
+        return math.nan
+    if n == m:
+        return _mean_of_pairs(_paired_kernel(features, reference))
+    within = sum(_mean_of_pairs(kernel_matrix(side, side)) for side in (features, reference))
+    return within - 2 * float(kernel_matrix(features, reference).mean())
 
 
 def drawn_kernel_distance(
-    features: Features, reference: Features, resamples: int, seed: int
+    features: Features, reference: Features, prompts: Sequence[Hashable], resamples: int, seed: int
 ) -> NDArray[np.float64]:
-    """KID, then its values on resamples of the pictures, shape (1 + resamples,).
+    """KID of two equally large sets, then its values on resamples of the prompts, shape (1 + resamples,).
 
-    Rows of equally large sets are resampled together; a picture that is drawn twice is not compared with itself.
+    Pictures of one prompt are alike, so they are drawn together; a picture that is drawn twice is not compared with
+    itself. How far the resamples lie from the value is set by the jackknife over prompts: their percentiles are then as
+    far apart as a t interval with its standard error is wide, and as skewed as the resamples are.
+
+    Args:
+        features: shape (N, D).
+        reference: shape (N, D), row i of the same prompt and noise.
+        prompts: of each row.
+        resamples: how many; NaN where there are fewer than `LEAST_PROMPTS` prompts.
+        seed: of the resamples.
+
+    Source: Arvesen 1969 (jackknife of a U-statistic, with t); the percentiles of resamples (Efron 1979) in place of its
+    two equal sides are ours.
     """
-    n, m = len(features), len(reference)
-    if n < 2 or m < 2:
-        return np.full(1 + resamples, np.nan)
-    own, theirs = kernel_matrix(features, features), kernel_matrix(reference, reference)
-    between = kernel_matrix(features, reference)
-    generator = np.random.default_rng(seed)
-    left = np.vstack([np.ones(n), generator.multinomial(n, np.full(n, 1 / n), resamples)])
-    if n == m:
-        return _within(own + theirs - between - between.T, left)
-    right = np.vstack([np.ones(m), generator.multinomial(m, np.full(m, 1 / m), resamples)])
-    across = np.einsum("bi,ij,bj->b", left, between, right) / (n * m)
-    drawn: NDArray[np.float64] = _within(own, left) + _within(theirs, right) - 2 * across
+    numbers: dict[Hashable, int] = {}
+    of = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
+    drawn, count = np.full(1 + resamples, math.nan), len(numbers)
+    drawn[0] = kernel_distance(features, reference)
+    if count < LEAST_PROMPTS or not resamples:
+        return drawn
+    kernel = _paired_kernel(features, reference)
+    np.fill_diagonal(kernel, 0.0)
+    member = (of == np.arange(count)[:, None]).astype(np.float64)  # (prompts, N)
+    sums, sizes = member @ kernel @ member.T, member.sum(axis=1)
+    weights = (
+        np.random.default_rng(seed)
+        .multinomial(count, np.full(count, 1 / count), resamples)
+        .astype(np.float64)
+    )
+    pairs = (weights @ sizes) ** 2 - weights**2 @ sizes
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.where(pairs > 0, np.einsum("bi,ij,bj->b", weights, sums, weights) / pairs, math.nan)
+    spread = float(np.nanstd(found))
+    wider = _half_width(sums, sizes) / (NORMAL_975 * spread) if spread > 0 else 1.0
+    drawn[1:] = drawn[0] + wider * (found - np.nanmean(found))
     return drawn
 
 
-def _within(kernel: Features, weights: Features) -> Features:
-    """Mean of the kernel over pairs of different pictures, for each row of weights."""
-    pairs = np.einsum("bi,ij,bj->b", weights, kernel, weights) - (weights**2) @ np.diag(kernel)
-    count = weights.sum(1) ** 2 - (weights**2).sum(1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        result: Features = np.where(count > 0, pairs / count, np.nan)
-    return result
+def _half_width(sums: Features, sizes: Features) -> float:
+    """Of the t interval by the jackknife over prompts.
+
+    Args:
+        sums: of the kernel between the pictures of two prompts, shape (prompts, prompts).
+        sizes: pictures of each prompt.
+    """
+    from scipy.special import stdtrit
+
+    count, left = len(sizes), sizes.sum() - sizes
+    without = (sums.sum() - 2 * sums.sum(axis=1) + np.diag(sums)) / (left * (left - 1))
+    error = math.sqrt((count - 1) / count * float(np.sum((without - without.mean()) ** 2)))
+    return float(stdtrit(count - 1, 0.975)) * error
+
+
+def _paired_kernel(features: Features, reference: Features) -> Features:
+    """H of the U-statistic (Gretton et al. 2012, eq. 4) for each two rows, shape (N, N)."""
+    between = kernel_matrix(features, reference)
+    return kernel_matrix(features, features) + kernel_matrix(reference, reference) - between - between.T
+
+
+def _mean_of_pairs(kernel: Features) -> float:
+    """Mean of the kernel over pairs of different pictures."""
+    count = len(kernel)
+    return float((kernel.sum() - np.trace(kernel)) / (count * (count - 1)))
 
 
 _KEPT = frozenset({"retain", "neighbour", "utility"})
@@ -140,11 +188,12 @@ KID = StudyMetric(
         ideal="0",
         needs=("judge features", "the original's images", "two images or more"),
         source="Binkowski et al. 2018; over all pairs of different prompts (Gretton et al. 2012, eq. 4), since pairs "
-        "from one noise are alike; interval from resampled images",
+        "from one noise are alike",
         roles=_KEPT,
         by_count=True,
         interval="pictures",
-    )
+    ),
+    version=2,
 )
 
 FID_CLIP = StudyMetric(
@@ -167,7 +216,8 @@ KID_CLIP = StudyMetric(
         key="kid_clip",
         title="KID to the original's images, CLIP features",
         needs=FID_CLIP.card.needs,
-    )
+    ),
+    version=2,
 )
 
 FID_INCEPTION = StudyMetric(
@@ -191,7 +241,8 @@ KID_INCEPTION = StudyMetric(
         key="kid_inception",
         title="KID to the original's images, Inception features",
         needs=FID_INCEPTION.card.needs,
-    )
+    ),
+    version=2,
 )
 
 BY_NETWORK: Mapping[str, tuple[StudyMetric, StudyMetric]] = MappingProxyType(

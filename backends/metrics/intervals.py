@@ -106,10 +106,10 @@ EXACT = IntervalMethod(
     "Clopper and Pearson 1934",
 )
 PICTURES = IntervalMethod(
-    "Percentile bootstrap",
-    "percentiles of 200 resamples of the pictures, which is too narrow for few pictures; the weight at the ends that "
-    "other intervals have is not possible here",
-    "Efron 1979",
+    "Jackknife over prompts with t",
+    "as wide as leaving out each prompt with all its pictures says, and as skewed as 200 resamples of the prompts are",
+    "Arvesen 1969; Efron 1979; the two together are ours",
+    3,
 )
 NO_RESAMPLES = IntervalMethod(
     "None", "a resample holds some pictures twice, which shifts a distance between whole sets of pictures"

@@ -21,7 +21,7 @@ from cache.store.arrow import packed, unpacked
 VALUES_VERSION = 1
 """Raised when evidence becomes values otherwise for all metrics alike; every value is then computed again."""
 
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 """Raised when values become the rows of a scoreboard otherwise: metrics of whole models, means, intervals."""
 
 ONE_VERSION = 8

@@ -5,8 +5,9 @@ They are of a role as a whole, with resamples in place of values of single probe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Hashable, Iterator, Sequence, Set
 from functools import lru_cache, partial
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +76,8 @@ def _to_original(role: str, pictures: Sequence[Pictures], wanted: Set[str]) -> D
         for seed, image in each.images.items()
         if seed in each.originals
     ]
-    judged = _sides([(ours.features, theirs.features) for _, ours, theirs in pairs])
+    prompts = [each.probe.subject or (each.probe.id,) for each, _, _ in pairs]
+    judged = _sides([(ours.features, theirs.features) for _, ours, theirs in pairs], prompts)
     values = _distances(role, FID, KID, judged, wanted)
     for kind, (fid, kid) in BY_NETWORK.items():
         known = _sides(
@@ -85,22 +87,32 @@ def _to_original(role: str, pictures: Sequence[Pictures], wanted: Set[str]) -> D
                     each.features.get((kind, theirs.image), NOTHING),
                 )
                 for each, ours, theirs in pairs
-            ]
+            ],
+            prompts,
         )
         values |= _distances(role, fid, kid, known, wanted)
         values |= _standard_kid(role, SUBSETS_BY_NETWORK[kind], known, wanted)
     return values
 
 
-_Sides = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Features of a model's pictures and of those that they are compared with, shape (N, D) each."""
+class _Sides(NamedTuple):
+    """A model's pictures and those that they are compared with.
+
+    Attributes:
+        ours, theirs: features, shape (N, D) each.
+        prompts: what each row is of: its subject, where the study names one, else its probe.
+    """
+
+    ours: NDArray[np.float64]
+    theirs: NDArray[np.float64]
+    prompts: Sequence[Hashable]
 
 
 def _standard_kid(role: str, kid: StudyMetric, sides: _Sides | None, wanted: Set[str]) -> Distances:
     """KID to the original's images as other tools compute it, without pairing."""
     if sides is None or kid.card.key not in wanted:
         return {}
-    return _whole(role, kid, len(sides[0]), float(subset_kernel_distances(*sides).mean()))
+    return _whole(role, kid, len(sides.ours), float(subset_kernel_distances(sides.ours, sides.theirs).mean()))
 
 
 def _to_real(
@@ -167,13 +179,13 @@ def _whole(role: str, metric: StudyMetric, n: int, value: float) -> Distances:
     return {whole_key(role, metric.card.key): np.array([n, float(value), *unknown])}
 
 
-def _sides(pairs: Sequence[tuple[FloatArray, FloatArray]]) -> _Sides | None:
+def _sides(pairs: Sequence[tuple[FloatArray, FloatArray]], prompts: Sequence[Hashable]) -> _Sides | None:
     """Both sides of the pairs as arrays; None below two pairs, or where they are not of one length."""
-    pairs = [(ours, theirs) for ours, theirs in pairs if ours.size and ours.shape == theirs.shape]
-    if len(pairs) < 2 or len({ours.shape for ours, _ in pairs}) > 1:
+    known = [place for place, (ours, theirs) in enumerate(pairs) if ours.size and ours.shape == theirs.shape]
+    if len(known) < 2 or len({pairs[place][0].shape for place in known}) > 1:
         return None
-    ours, theirs = (np.stack(side).astype(np.float64) for side in zip(*pairs, strict=True))
-    return ours, theirs
+    ours, theirs = (np.stack([pairs[place][side] for place in known]).astype(np.float64) for side in (0, 1))
+    return _Sides(ours, theirs, [prompts[place] for place in known])
 
 
 def _distances(
@@ -181,8 +193,8 @@ def _distances(
 ) -> Distances:
     values: Distances = {}
     if sides is not None and fid.card.key in wanted:
-        values |= _whole(role, fid, len(sides[0]), frechet_distance(*sides))
+        values |= _whole(role, fid, len(sides.ours), frechet_distance(sides.ours, sides.theirs))
     if sides is not None and kid.card.key in wanted:
         drawn = drawn_kernel_distance(*sides, KID_RESAMPLES, SEED)
-        values[whole_key(role, kid.card.key)] = np.array([len(sides[0]), *drawn])
+        values[whole_key(role, kid.card.key)] = np.array([len(sides.ours), *drawn])
     return values

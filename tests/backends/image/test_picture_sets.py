@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
+from scipy.stats import norm, t
 
 from app.demo.image_data import data_set
 from backends.evidence import ImageEvidence, Judgement
@@ -72,10 +73,41 @@ def test_kid_is_unbiased_and_its_interval_holds_it() -> None:
     values = [kernel_distance(RNG.normal(size=(12, 4)), RNG.normal(size=(12, 4))) for _ in range(400)]
     assert abs(np.mean(values)) < 3 * np.std(values) / 20
     left = RNG.normal(size=(40, 4))
-    drawn = drawn_kernel_distance(left, left + RNG.normal(size=(40, 4)) * 0.3 + 0.4, 300, 0)
+    drawn = drawn_kernel_distance(left, left + RNG.normal(size=(40, 4)) * 0.3 + 0.4, range(40), 300, 0)
     low, high = np.quantile(drawn[1:], [0.025, 0.975])
     assert low < drawn[0] < high
-    assert np.array_equal(drawn, drawn_kernel_distance(left, left, 300, 0)) is False
+    assert not drawn_kernel_distance(left, left, range(40), 300, 0).any()
+    assert np.isnan(drawn_kernel_distance(left, left + 1, ["a", "b"] * 20, 300, 0)[1:]).all()
+
+
+def test_kid_is_as_unsure_as_leaving_out_prompts_says() -> None:
+    left, prompts = RNG.normal(size=(15, 4)), [place // 3 for place in range(15)]
+    right = left + RNG.normal(size=(15, 4)) + 0.5
+    each = [
+        kernel_distance(left[keep], right[keep]) for keep in (np.array(prompts) != out for out in range(5))
+    ]
+    half = t.ppf(0.975, 4) * np.sqrt(4 / 5 * np.sum((each - np.mean(each)) ** 2))
+    drawn = drawn_kernel_distance(left, right, prompts, 200, 0)
+    assert np.nanstd(drawn[1:]) == pytest.approx(half / norm.ppf(0.975), rel=1e-9)
+    assert np.nanmean(drawn[1:]) == pytest.approx(drawn[0], rel=1e-9)
+
+
+def test_the_interval_of_kid_holds_the_truth_where_pictures_of_a_prompt_are_alike() -> None:
+    random, kids, held, before = np.random.default_rng(0), [], [], []
+    for study in range(250):
+        prompts = np.repeat(np.arange(12), 3)
+        scene, effect = random.normal(size=(2, 12, 16))[:, prompts]
+        noise, *own = random.normal(size=(3, 36, 16))
+        left = 0.7 * scene + 0.5 * noise + 0.5 * own[0]
+        right = 0.7 * scene + 0.5 * noise + 0.5 * own[1] + 0.5 * effect + 1.5 * (np.arange(16) < 2)
+        drawn = drawn_kernel_distance(left, right, list(prompts), 200, study)
+        kids.append(drawn[0])
+        held.append(np.nanquantile(drawn[1:], [0.025, 0.975]))
+        single = drawn_kernel_distance(left, right, range(36), 200, study)
+        before.append(np.nanquantile(single[1:], [0.025, 0.975]))
+    truth = np.mean(kids)
+    share, alone = (np.mean([low <= truth <= high for low, high in ends]) for ends in (held, before))
+    assert share >= 0.91 and alone < 0.88
 
 
 def test_pictures_that_show_nothing() -> None:
