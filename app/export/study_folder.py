@@ -18,6 +18,7 @@ from app.looks.model_looks import looks_of
 from backends.errors import StoreError
 from backends.study import Study
 from cache.analysis.scoreboard import Scoreboard, scoreboard
+from cache.analysis.seed_means import over_seeds
 from cache.analysis.study_board import study_board
 from cache.analysis.target_means import over_targets
 from cache.exporters.open_unlearning import write_runs
@@ -44,6 +45,7 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         (folder / "study.html").write_text(page, encoding="utf-8")
         written = [folder / "study.html", *_tables(board, folder)]
         written += _target_means(study, board, folder)
+        written += _seed_means(study, board, folder)
         written += _figures(study, board, folder, pictures=figures and not why_no_pictures())
         if study.modality == "text":
             write_runs(study, store, board, folder / "open-unlearning")
@@ -86,6 +88,15 @@ def _target_means(study: Study, board: Scoreboard, folder: Path) -> list[Path]:
         return []
     (folder / "targets.csv").write_text(to_csv(means), encoding="utf-8")
     return [folder / "targets.csv"]
+
+
+def _seed_means(study: Study, board: Scoreboard, folder: Path) -> list[Path]:
+    """Means over training seeds, where the study names several of one method."""
+    means = over_seeds(study, board)
+    if means.empty:
+        return []
+    (folder / "seeds.csv").write_text(to_csv(means), encoding="utf-8")
+    return [folder / "seeds.csv"]
 
 
 def _figures(study: Study, board: Scoreboard, folder: Path, *, pictures: bool) -> list[Path]:

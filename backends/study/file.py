@@ -77,6 +77,7 @@ SAMPLING = tuple(field.name for field in fields(Sampling))
 THRESHOLDS = tuple(field.name for field in fields(Thresholds))
 RANGES = {
     "step": Range(int, 0, LARGEST),
+    "seed": Range(int, 0, LARGEST),
     "max_new_tokens": Range(int, 1, 4096),
     "temperature": Range(float, 0, 10),
     "top_p": Range(float, 0, 1, above=True),
@@ -183,6 +184,7 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
                 revision=table.get("revision", str, ""),
                 method=table.get("method", str, ""),
                 step=table.number("step", RANGES["step"], None),
+                seed=table.number("seed", RANGES["seed"], None),
                 fingerprint=table.get("fingerprint", str, ""),
                 note=table.get("note", str, ""),
                 quantization=cast(

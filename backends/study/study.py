@@ -59,6 +59,7 @@ class ModelSpec:
         revision: hub revision, or "".
         method: name of the unlearning method ("NPO"), or "".
         step: position along the method's trajectory (optimiser steps), or None.
+        seed: that the model was trained with, or None; runs of one method and step with different seeds are averaged.
         fingerprint: declared identity of weights that are not here; such a model is recorded only when its files are
             missing, and is checked against the files when they are there.
         note: free text shown with the model.
@@ -92,6 +93,7 @@ class ModelSpec:
     forget: tuple[tuple[str, str], ...] = ()
     inference: Inference = PLAIN
     embeddings: tuple[tuple[str, str], ...] = ()
+    seed: int | None = None
 
     @property
     def samples_differently(self) -> bool:
@@ -454,7 +456,12 @@ class Study:
 
 def spec_digest(spec: ModelSpec) -> str:
     """Identity of the *description* of a model (not of its weights)."""
-    later = {"forget": spec.forget, "inference": spec.inference.said, "embeddings": spec.embeddings}
+    later = {
+        "forget": spec.forget,
+        "inference": spec.inference.said,
+        "embeddings": spec.embeddings,
+        "seed": spec.seed is not None,
+    }
     unset = {name for name, value in later.items() if not value}
     return _digest({name: value for name, value in asdict(spec).items() if name not in unset})
 

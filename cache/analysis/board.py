@@ -77,7 +77,7 @@ class Board:
 def board_of(
     frame: pd.DataFrame, protocol: str, layer: str, targets: Mapping[str, str] = MappingProxyType({})
 ) -> Board:
-    """A scoreboard's frame as a board; `targets` of models, where they differ, part a method's lines."""
+    """A scoreboard's frame as a board; `targets` of models (or seeds), where they differ, part a method's lines."""
     heads = frame[["model", "part", "method", "step"]].drop_duplicates("model").reset_index(drop=True)
     parted = heads["method"] + heads["model"].map(
         lambda name: f" · {targets[name]}" if name in targets else ""

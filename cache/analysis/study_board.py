@@ -26,4 +26,13 @@ def study_board(study: Study, frame: pd.DataFrame) -> Board:
         study: the study.
         frame: its numbers, as `Scoreboard.frame`.
     """
-    return board_of(frame, study_protocol(study), STUDY, target_names(study))
+    return board_of(frame, study_protocol(study), STUDY, _parted(study))
+
+
+def _parted(study: Study) -> dict[str, str]:
+    """What tells lines of one method apart: targets of their own, and training seeds."""
+    parts = {name: [target] for name, target in target_names(study).items()}
+    for spec in study.models:
+        if spec.seed is not None:
+            parts.setdefault(spec.name, []).append(f"seed {spec.seed}")
+    return {name: " · ".join(each) for name, each in parts.items()}

@@ -20,9 +20,11 @@ from app.pages.tradeoffs.slices import slices_view
 from app.pages.tradeoffs.strength import strength_view
 from app.shared import state
 from app.shared.figure_export import figure_config, figure_export
+from app.shared.scoreboards import current_scoreboard
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.ranking import agreement, best_of_each, ranks, within
+from cache.analysis.seed_means import over_seeds
 
 MOST_METRICS = 8
 MOST_MATRIX = 5
@@ -103,6 +105,28 @@ def _table(shown: ShownRuns) -> None:
             axis=1,
         ).reset_index()
     show_table(table, f"{state.study_name()}-runs", "runs_table", {title(each.key): each for each in rulers})
+    means = over_seeds(shown.study, current_scoreboard(), [each.key for each in rulers])
+    if not means.empty:
+        _seeds(means)
+
+
+def _seeds(means: pd.DataFrame) -> None:
+    """Methods over their training seeds."""
+    st.subheader(
+        "Means over training seeds",
+        anchor=False,
+        help="The 95 % interval has both levels: other probes, and other training seeds. Two seeds say little.",
+    )
+    names = {
+        "method": "Method",
+        "step": "Step",
+        "seeds": "Seeds",
+        "over": "Which",
+        "key": "Metric",
+        "value": "Mean",
+    }
+    table = means.assign(key=means["key"].map(title)).rename(columns=names)
+    show_table(table.dropna(axis=1, how="all"), f"{state.study_name()}-seeds", "seeds_table", {})
 
 
 def _best(shown: ShownRuns) -> None:

@@ -83,10 +83,9 @@ def test_kid_is_unbiased_and_its_interval_holds_it() -> None:
 def test_kid_is_as_unsure_as_leaving_out_prompts_says() -> None:
     left, prompts = RNG.normal(size=(15, 4)), [place // 3 for place in range(15)]
     right = left + RNG.normal(size=(15, 4)) + 0.5
-    each = [
-        kernel_distance(left[keep], right[keep]) for keep in (np.array(prompts) != out for out in range(5))
-    ]
-    half = t.ppf(0.975, 4) * np.sqrt(4 / 5 * np.sum((each - np.mean(each)) ** 2))
+    kept = [np.array(prompts) != out for out in range(5)]
+    each = np.array([kernel_distance(left[keep], right[keep]) for keep in kept])
+    half = t.ppf(0.975, 4) * np.sqrt(4 / 5 * np.sum((each - each.mean()) ** 2))
     drawn = drawn_kernel_distance(left, right, prompts, 200, 0)
     assert np.nanstd(drawn[1:]) == pytest.approx(half / norm.ppf(0.975), rel=1e-9)
     assert np.nanmean(drawn[1:]) == pytest.approx(drawn[0], rel=1e-9)
