@@ -20,6 +20,7 @@ Features = NDArray[np.float64]
 LEAST_PROMPTS = 3
 """Below, leaving one out says nothing of how much prompts differ."""
 NORMAL_975 = 1.959963984540054
+ROUNDING = 1e-12
 
 
 def frechet_distance(features: Features, reference: Features) -> float:
@@ -87,7 +88,8 @@ def drawn_kernel_distance(
         features: shape (N, D).
         reference: shape (N, D), row i of the same prompt and noise.
         prompts: of each row.
-        resamples: how many; NaN where there are fewer than `LEAST_PROMPTS` prompts.
+        resamples: how many; NaN where there are fewer than `LEAST_PROMPTS` prompts, and where all differ alike; 0 where
+            both sets are the same.
         seed: of the resamples.
 
     Source: Arvesen 1969 (jackknife of a U-statistic, with t); the percentiles of resamples (Efron 1979) in place of its
@@ -97,7 +99,7 @@ def drawn_kernel_distance(
     of = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
     drawn, count = np.full(1 + resamples, math.nan), len(numbers)
     drawn[0] = kernel_distance(features, reference)
-    if count < LEAST_PROMPTS or not resamples:
+    if count < LEAST_PROMPTS or not resamples or not math.isfinite(drawn[0]):
         return drawn
     kernel = _paired_kernel(features, reference)
     np.fill_diagonal(kernel, 0.0)
@@ -112,8 +114,11 @@ def drawn_kernel_distance(
     with np.errstate(invalid="ignore", divide="ignore"):
         found = np.where(pairs > 0, np.einsum("bi,ij,bj->b", weights, sums, weights) / pairs, math.nan)
     spread = float(np.nanstd(found))
-    wider = _half_width(sums, sizes) / (NORMAL_975 * spread) if spread > 0 else 1.0
-    drawn[1:] = drawn[0] + wider * (found - np.nanmean(found))
+    if spread > ROUNDING * float(np.abs(kernel).max()):
+        wider = _half_width(sums, sizes) / (NORMAL_975 * spread)
+        drawn[1:] = drawn[0] + wider * (found - np.nanmean(found))
+    elif np.array_equal(features, reference):
+        drawn[1:] = 0.0
     return drawn
 
 

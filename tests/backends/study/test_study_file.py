@@ -14,6 +14,7 @@ from backends.study import Decoding, JudgeSpec, ModelSpec, Sampling, Study
 from backends.study.file import read_study
 from backends.study.inference import Inference
 from backends.study.lines import line_of
+from backends.study.study import spec_digest
 from backends.study.writing import write_study
 
 WHOLE = """\
@@ -160,6 +161,8 @@ def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
             "line 27, key `colour`: a model has no such key. Known are: name, part, source",
         ),
         ("step = 6", 'step = "6"', 'line 27, key `step`: a whole number was expected, not "6"'),
+        ("step = 6", "seed = -1", "line 27, key `seed`: a whole number from 0 to 2^63 - 1 was expected"),
+        ("step = 6", 'seed = "1"', 'line 27, key `seed`: a whole number was expected, not "1"'),
         ("step = 6", "step = true", "line 27, key `step`: a whole number was expected, not True"),
         ("step = 6", "step = -6", "line 27, key `step`: a whole number from 0 to 2^63 - 1 was expected"),
         ('method = "NPO"', "method = 1", "line 26, key `method`: text in quotes was expected, not 1"),
@@ -250,6 +253,17 @@ def test_numbers_and_tables_beyond_all_bounds_are_said(
 ) -> None:
     assert old in WHOLE
     assert expected in message(folder, WHOLE.replace(old, new))
+
+
+def test_a_training_seed_is_read_written_and_no_part_of_what_a_model_was_without_it(folder: Path) -> None:
+    plain = read(folder, WHOLE)
+    for seed in (0, 7):
+        study = read(folder, WHOLE.replace("step = 6", f"step = 6\nseed = {seed}"))
+        assert (study.model("NPO 6").seed, study.model("NPO 6").step, study.original.seed) == (seed, 6, None)
+        write_study(study, folder / "again" / "study.toml")
+        assert read_study(folder / "again" / "study.toml").model("NPO 6").seed == seed
+        assert spec_digest(study.model("NPO 6")) != spec_digest(plain.model("NPO 6"))
+        assert replace(study.model("NPO 6"), seed=None) == plain.model("NPO 6")
 
 
 def test_the_largest_seed_is_taken(folder: Path) -> None:

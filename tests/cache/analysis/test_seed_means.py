@@ -51,7 +51,7 @@ def test_it_holds_the_truth_over_probes_and_seeds_and_one_level_does_not() -> No
 def test_a_study_names_the_seeds_of_its_runs(tmp_path: Path) -> None:
     store, study = open_store(tmp_path / "evidence.sqlite"), text_study()
     fill_text(study, store)
-    named = {"NPO 10": ("NPO", 10, 0), "SimNPO 10": ("NPO", 10, 1), "NPO 2": ("NPO", 2, 0)}
+    named = {"NPO 10": ("NPO", 10, 0), "GradAscent 10": ("NPO", 10, 1), "NPO 2": ("NPO", 2, 0)}
     models = tuple(
         replace(spec, method=named[spec.name][0], step=named[spec.name][1], seed=named[spec.name][2])
         if spec.name in named
@@ -66,8 +66,8 @@ def test_a_study_names_the_seeds_of_its_runs(tmp_path: Path) -> None:
     row = found.loc["forget/probability"]
     frame = board.frame[board.frame.key == "forget/probability"].set_index("model")
     assert (row.method, row.step, row.seeds, row.over) == ("NPO", 10, 2, "0, 1")
-    assert row.value == pytest.approx(frame.value[["NPO 10", "SimNPO 10"]].mean())
-    assert row.low < frame.low[["NPO 10", "SimNPO 10"]].min() and row.low >= 0
+    assert row.value == pytest.approx(frame.value[["NPO 10", "GradAscent 10"]].mean())
+    assert row.low < frame.low[["NPO 10", "GradAscent 10"]].min() and row.low >= 0
     heads = study_board(seeded, board.frame).heads.set_index("model")
-    assert heads.line["NPO 10"] == heads.line["NPO 2"] != heads.line["SimNPO 10"]
+    assert heads.line["NPO 10"] == heads.line["NPO 2"] != heads.line["GradAscent 10"]
     store.close()
