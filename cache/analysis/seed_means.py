@@ -75,4 +75,8 @@ def _groups(study: Study) -> dict[tuple[str, int | None], list[ModelSpec]]:
     for spec in study.models:
         if spec.seed is not None and spec.part != "original":
             groups.setdefault((spec.method or spec.part, spec.step), []).append(spec)
-    return {key: runs for key, runs in groups.items() if len({spec.seed for spec in runs}) == len(runs) > 1}
+    return {
+        key: sorted(runs, key=lambda spec: spec.seed or 0)
+        for key, runs in groups.items()
+        if len({spec.seed for spec in runs}) == len(runs) > 1
+    }
