@@ -23,8 +23,8 @@ from cache.store import Store
 
 INTERVAL_HELP = (
     "95 % interval of the mean change, by the test that also gives p. Empty where fewer than 6 probes were compared: "
-    "then it cannot be told. Of strongly skewed changes it holds the true mean in about 92 of 100 studies with 12 probes "
-    "instead of 95; 36 probes are enough for 93"
+    "then it cannot be told. Of strongly skewed changes of 12 probes it holds the true mean in about 92 of 100 studies "
+    "instead of 95; 20 probes are enough for 93"
 )
 
 
