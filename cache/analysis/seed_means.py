@@ -14,6 +14,8 @@ from math import sqrt
 import numpy as np
 import pandas as pd
 
+from backends.metrics import METRICS
+from backends.metrics.key import MetricKey
 from backends.study import ModelSpec, Study
 from cache.analysis.probe_draws import bounds_of
 from cache.analysis.resampling import CONFIDENCE, Floats, Interval, interval_of
@@ -23,7 +25,7 @@ COLUMNS = ("method", "step", "seeds", "over", "key", "value", "low", "high")
 
 
 def over_seeds(study: Study, board: Scoreboard, keys: Collection[str] | None = None) -> pd.DataFrame:
-    """Means over training seeds, for each method and step of which the study names several seeds.
+    """Means over training seeds of all but p-values, for each method and step of which the study names several seeds.
 
     Args:
         study: the study.
@@ -39,7 +41,8 @@ def over_seeds(study: Study, board: Scoreboard, keys: Collection[str] | None = N
         names = [spec.name for spec in runs]
         measured = board.frame[board.frame["model"].isin(names)]
         for key in dict.fromkeys(map(str, measured["key"])):
-            if keys is not None and key not in keys:
+            metric = METRICS.get(MetricKey.parse(key).undivided.name)
+            if (keys is not None and key not in keys) or (metric is not None and metric.card.p_value):
                 continue
             drawn = board.drawn(names, key)
             known = np.flatnonzero(~np.isnan(drawn[:, 0]))

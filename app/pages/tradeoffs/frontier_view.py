@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from app.charts.choices import unavailable
+from app.charts.choices import judges, unavailable
 from app.charts.frontier import Frontier, frontier, methods_table
 from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
@@ -177,12 +177,15 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
     )
     light = partial(tradeoff_figure, points, axes.x, axes.y, plotted.looks, size=axes.size, marks=marks)
     figure_export(light, name, key="frontier")
-    st.caption(_caption(marks, points))
+    st.caption(_caption(marks, points, judged=all(judges(each.key) for each in (axes.x, axes.y))))
     if said := repeating(runs.heads, study):
         st.caption(said)
 
 
-def _caption(marks: Marks, points: pd.DataFrame) -> str:
+_FRONT = "Filled markers are on the Pareto front of the unlearned models, hollow ones are dominated. "
+
+
+def _caption(marks: Marks, points: pd.DataFrame, *, judged: bool) -> str:
     shapes = {
         "bars": "Bars are 95 % intervals; with few probes they are wide. ",
         "ellipses": "Ellipses are 95 % regions of both metrics together; with few probes they are wide. ",
@@ -202,8 +205,8 @@ def _caption(marks: Marks, points: pd.DataFrame) -> str:
         shapes.get(marks.intervals, "")
         + noise
         + greyed
-        + "Filled markers are on the Pareto front of the unlearned models, hollow ones are dominated. Small "
-        "numbers are steps. Click a point for details, or select several with a box or lasso."
+        + (_FRONT if judged else "There is no front, since neither way of an axis is better. ")
+        + "Small numbers are steps. Click a point for details, or select several with a box or lasso."
     )
 
 
