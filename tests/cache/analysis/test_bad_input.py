@@ -55,16 +55,21 @@ def of_closeness(values: Floats, groups: Groups) -> tuple[float, float]:
 
 def of_pictures(values: Floats, groups: Groups) -> tuple[float, float]:
     features = np.stack([values, values**2], axis=1)
-    drawn = drawn_kernel_distance(features, features + 0.1, groups or range(len(values)), 200, 0)
-    return tuple(map(float, interval_of(drawn)))  # type: ignore[return-value]  # two ends
+    low, high = interval_of(
+        drawn_kernel_distance(features, features + 0.1, groups or range(len(values)), 200, 0)
+    )
+    return float(low), float(high)
+
+
+def of_areas(values: Floats, groups: Groups) -> tuple[float, float]:
+    low, high = interval_of(np.append(0.5, bootstrap_areas(values, values, groups=(groups, groups))))
+    return float(low), float(high)
 
 
 WAYS: dict[str, Callable[[Floats, Groups], tuple[float, float]]] = {
     "bounded": lambda values, groups: bootstrap_interval(values, bounds=(0.0, 1.0), groups=groups),
     "unbounded": lambda values, groups: bootstrap_interval(values, bounds=(0.0, None), groups=groups),
-    "AUC": lambda values, groups: tuple(  # type: ignore[return-value]  # two ends
-        map(float, interval_of(np.append(0.5, bootstrap_areas(values, values, groups=(groups, groups)))))
-    ),
+    "AUC": of_areas,
     "pairs": of_pairs,
     "closeness": of_closeness,
     "pictures": of_pictures,
