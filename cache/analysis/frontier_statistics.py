@@ -265,7 +265,7 @@ def _radii(apart: Floats, units: Floats) -> Floats:
     Returns:
         Shape (n,); NaN where it cannot be told.
     """
-    known = ~np.isnan(apart).any(axis=2)
+    known: NDArray[np.bool_] = ~np.asarray(np.isnan(apart).any(axis=2))
     factors = np.array([[small_sample(each) for each in row] for row in units])
     told = (known.sum(axis=1) >= LEAST_RESAMPLES) & np.isfinite(factors).all(axis=1)
     some = np.where(known[told, :, None], apart[told], np.nan)

@@ -57,6 +57,7 @@ Scores = NDArray[np.float64]
 Row = tuple[object, ...]
 """metric, role, key, value, low, high, n."""
 SHARE: Bounds = (0.0, 1.0)
+ROUNDING = 1e-12
 
 
 class Measurement(NamedTuple):
@@ -315,9 +316,14 @@ class ModelRows:
                 ours[key] = mean_replicates(self.values[key], role, bounds_of(key), self.groups)
                 n += int(np.sum(~np.isnan(self.values[key])))
         if ours:
-            theirs = np.stack([self.against.kept[key] for key in ours], axis=-1)
-            drawn = least_kept(np.stack(list(ours.values()), axis=-1), theirs)
-            yield from _known(least_kept_key(self.study.modality), "all", drawn, n)
+            mine, theirs = (np.stack([of[key] for key in ours], axis=-1) for of in (ours, self.against.kept))
+            drawn = least_kept(mine, theirs)
+            low, high = map(float, interval_of(drawn))
+            # Equal on the worst part's few probes and not elsewhere: how far it would differ on others is not known.
+            unsure = high - low <= ROUNDING and not np.array_equal(mine, theirs, equal_nan=True)
+            if not np.isnan(drawn[0]):
+                interval = (np.nan, np.nan) if unsure else (low, high)
+                yield Measurement(least_kept_key(self.study.modality), "all", drawn, n, interval)
 
     def _closer(self) -> Iterator[Measurement]:
         for role, both in self.against.references.items():
