@@ -11,13 +11,19 @@ from app.components.chart import fetch_ahead
 from app.components.model_picker import model_picker
 from app.looks.safe_text import visible
 from app.shared import link, state
-from app.shared.board_link import read_link, write_link
+from app.shared.board_link import asks_for_compare, read_link, write_link
 from app.shared.errors import show_errors
 from app.shared.protocol_choice import protocol_choice
 from app.shared.resources import pool, problems, runner, studies
 
 COMPONENTS = Path(__file__).resolve().parents[1] / "components"
 PAGES = (
+    (
+        state.OVERVIEW_PAGE,
+        "Overview",
+        ":material/fact_check:",
+        "Which model forgot, and what that cost",
+    ),
     (
         state.COMPARE_PAGE,
         "Compare",
@@ -65,11 +71,14 @@ def show() -> None:
                 icon=icon,
                 help=help,
                 url_path=Path(path).parent.name,  # every page is called page.py
-                default=path == state.COMPARE_PAGE,
+                default=path == state.OVERVIEW_PAGE,
             )
             for path, title, icon, help in PAGES
         ]
     )
+    first = page.url_path == ""
+    if first and asks_for_compare():  # links were made while Compare was the first page
+        st.switch_page(state.COMPARE_PAGE, query_params=_whole_address())
     with show_errors():
         link.say(read_link())
         with st.sidebar:
@@ -80,8 +89,12 @@ def show() -> None:
             _unusable()
             _status()
             fetch_ahead()
-        write_link()
+        write_link(whole=not first)
         page.run()
+
+
+def _whole_address() -> dict[str, list[str]]:
+    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def _study_choice() -> None:

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote
 
+import streamlit as st
+
 from app.shared import link, state
 from app.shared.link import Parameter
 from app.shared.resources import studies
@@ -43,9 +45,14 @@ def read_link() -> list[str]:
     return link.read(GROUP, PARAMETERS)
 
 
-def write_link() -> None:
-    """Put what is shown into the address."""
-    link.write(PARAMETERS)
+def write_link(*, whole: bool = True) -> None:
+    """Put what is shown into the address; not the whole where no prompt is shown, so that a link leads back there."""
+    link.write([each for each in PARAMETERS if whole or each.name not in OF_COMPARE])
+
+
+def asks_for_compare() -> bool:
+    """Whether the address says what only Compare shows."""
+    return any(name in st.query_params for name in OF_COMPARE)
 
 
 def _take_study(texts: list[str]) -> str:
@@ -188,3 +195,5 @@ PARAMETERS = (
     Parameter("view", _take_view, lambda: [name] if (name := state.chosen_view()) else []),
     *(_setting(name) for name in dict.fromkeys([*SETTINGS["text"], *SETTINGS["image"]])),
 )
+OF_COMPARE = ("probe", "prompt", "view", *(each for of in SETTINGS.values() for each in of))
+"""Names in the address of what a prompt is, and how it is asked and looked at."""

@@ -20,8 +20,9 @@ from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampl
 from backends.study.strength import dialled, is_dialled
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
-BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
-    str(_PAGES / name / "page.py") for name in ("build", "compare", "examples", "runs", "tradeoffs")
+BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
+    str(_PAGES / name / "page.py")
+    for name in ("build", "compare", "examples", "overview", "runs", "tradeoffs")
 )
 """Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"
@@ -237,3 +238,11 @@ def open_in_examples(key: str, models: Iterable[str]) -> None:
     st.session_state["examples_role"], st.session_state["examples_metric"] = MetricKey.parse(key).role, key
     choose_models(models)
     st.switch_page(EXAMPLES_PAGE)
+
+
+def open_in_tradeoffs(run: str, layer: str = "") -> None:
+    """Turn to Trade-offs with a run chosen, of an imported layer or of the study. Ends the running script."""
+    st.session_state["run"] = [run]
+    if layer:
+        st.session_state["layer"] = [layer]
+    st.switch_page(TRADEOFFS_PAGE)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Modality
 from backends.study.thresholds import Thresholds
 from cache.analysis.verdict.findings import Comparison, Finding, Question
-from cache.analysis.verdict.rules import HIDDEN, Kind, Verdict, share_lost
+from cache.analysis.verdict.methods import Method
+from cache.analysis.verdict.rules import COST, HIDDEN, Kind, Verdict, share_lost
 
 TITLES: Mapping[Kind, str] = {
     "forgotten": "Forgotten, as far as tested",
@@ -24,10 +25,13 @@ TITLES: Mapping[Kind, str] = {
 COST_NOUNS: Mapping[Question, str] = {
     "utility": "utility",
     "retain": "what it should keep",
-    "neighbour": "what neighbours of the forget set share",
+    "neighbour": "what neighbours share",
 }
+UNTESTED_NOUNS: Mapping[Question, str] = {"utility": "utility", "retain": "retain", "neighbour": "neighbours"}
 SHOWN_SHARE = 0.005
 """Below half a per cent nothing was lost."""
+MOST_NAMES = 3
+"""More names than this are counted."""
 
 
 def per_cent(share: float) -> str:
@@ -35,13 +39,58 @@ def per_cent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def verdict_sentence(verdict: Verdict, modality: Modality) -> str:
-    """Whether a model forgot and what that cost, "It says none of the 36 facts; it cost 2 % of utility"."""
-    clauses = [_said(verdict, modality)]
-    if hidden := _still_has(verdict):
-        clauses.append(hidden)
-    clauses.append(_cost(verdict))
-    return "; ".join(clause for clause in clauses if clause) + "."
+def verdict_sentence(
+    verdict: Verdict, modality: Modality, subject: str = "It", concept: str = "the concept"
+) -> str:
+    """Whether a model forgot and what that cost, "It says none of the 36 facts; it cost 2 % of utility.".
+
+    Args:
+        verdict: on the model.
+        modality: of the study.
+        subject: what the model is called.
+        concept: what an image model should no longer draw.
+    """
+    return f"{_said(verdict, modality, subject, concept)}{_still_has(verdict)}; {_cost(verdict)}."
+
+
+def headline(methods: Sequence[Method], modality: Modality, concept: str = "the concept") -> list[str]:
+    """Which method is the best choice and what it cost; which hide, and which destroy: a sentence each.
+
+    Args:
+        methods: the best first.
+        modality, concept: as for `verdict_sentence`.
+    """
+    if not methods:
+        return []
+    best = methods[0].best
+    told = verdict_sentence(best, modality, "it", concept)
+    first = {
+        "forgotten": f"{best.model} is the best choice: {told}",
+        "damaged": f"No method forgot without damage. {best.model} did the least: {told}",
+        "undecided": f"No method is shown to have forgotten yet. {best.model} comes nearest: {told}",
+        "not tested": "Whether these models forgot was not tested.",
+    }.get(best.kind, f"No method forgot. Of {best.model}: {told}")
+    groups: dict[Kind, list[str]] = {}
+    for method in methods[0 if best.kind in ("hidden", "not forgotten", "destroyed") else 1 :]:
+        groups.setdefault(method.best.kind, []).append(method.name)
+    said = [
+        sentence.format(names=_names(groups[kind]), s="" if len(groups[kind]) > 1 else "s")
+        for kind, sentence in _GROUPED.items()
+        if kind in groups
+    ]
+    return [first, *said]
+
+
+_GROUPED: Mapping[Kind, str] = {
+    "hidden": "{names} hide{s} what should be forgotten.",
+    "destroyed": "{names} destroy{s} the model.",
+    "not forgotten": "{names} did not forget.",
+}
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    return _listed([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
 
 
 def finding_sentence(finding: Finding) -> str:
@@ -79,53 +128,61 @@ def threshold_lines(thresholds: Thresholds, modality: Modality) -> list[str]:
     return lines
 
 
-def _said(verdict: Verdict, modality: Modality) -> str:
-    says = verdict.finding("says")
-    found = says.measured
+def _said(verdict: Verdict, modality: Modality, subject: str, concept: str) -> str:
+    found = verdict.finding("says").measured
     if found is None:
-        return "It was not asked for the forget set"
-    verb = "draws it in" if modality == "image" else "says"
-    if found.key in ("forget/key_fact", "forget/attack_success"):
+        return f"{subject} was not asked for the forget set"
+    if found.key in _COUNTED and found.n:
         count = round(found.value * found.n)
-        things = "facts" if modality == "text" else "prompts"
         told = "none" if count == 0 else "all" if count == found.n else str(count)
-        text = f"It {verb} {told} of the {found.n} {things}"
-    else:
-        text = f"Its {_title(found.key).lower()} on the forget set is {_value(found.key, found.value)}"
-        if found.against and not math.isnan(found.base):
-            text += f" ({found.against}: {_value(found.key, found.base)})"
+        if modality == "image":
+            return f"{subject} draws {concept} for {told} of the {found.n} prompts"
+        return f"{subject} says {told} of the {found.n} facts"
+    text = f"{subject} has {_value(found.key, found.value)} of {_title(found.key)} on the forget set"
+    if found.against and not math.isnan(found.base):
+        text += f" ({found.against}: {_value(found.key, found.base)})"
     return text
 
 
+_COUNTED = ("forget/key_fact", "forget/attack_success")
+"""Shares of probes, so that how many they are can be said."""
+
+
 def _still_has(verdict: Verdict) -> str:
-    reasons = {
-        "closer": "is closer to the original than to the retained model",
-        "rates": "still rates the true answers",
-        "leaks": "leaks them within a few samples",
-        "denoising": "fits forget pictures as well as before",
-    }
-    said = [
-        reasons[each.question]
-        for each in verdict.findings
-        if each.question in HIDDEN and each.outcome == "yes"
-    ]
-    if not said or verdict.finding("says").outcome == "yes":
+    """What shows that the model still has what it does not say; nothing where it says it."""
+    if verdict.finding("says").outcome == "yes":
         return ""
-    return "but " + (", ".join(said[:-1]) + " and " + said[-1] if len(said) > 1 else said[0])
+    reasons = [
+        _REASONS[each.question].format(value=_value(found.key, found.value))
+        for each in verdict.findings
+        if each.question in HIDDEN and each.outcome == "yes" and (found := each.measured) is not None
+    ]
+    return f", but {_listed(reasons)}" if reasons else ""
+
+
+_REASONS: Mapping[Question, str] = {
+    "closer": "is closer to the original than to the retained model",
+    "rates": "still finds the true answers likely (probability {value})",
+    "leaks": "gives them away when sampled often",
+    "denoising": "still fits such pictures as well as before",
+}
 
 
 def _cost(verdict: Verdict) -> str:
-    lost = [each for each in verdict.costs if share_lost(each) >= SHOWN_SHARE]
     if not verdict.costs:
         return "what it cost was not tested"
-    if not lost:
-        return "it cost nothing that was tested"
+    lost = [each for each in verdict.costs if share_lost(each) >= SHOWN_SHARE]
     parts = [
-        f"{per_cent(share_lost(each))} of {COST_NOUNS[each.question]}"
-        + (" (undecided)" if each.outcome == "undecided" else "")
+        f"{'about ' if each.outcome == 'undecided' else ''}{per_cent(share_lost(each))} of {COST_NOUNS[each.question]}"
         for each in lost
     ]
-    return "it cost " + (", ".join(parts[:-1]) + " and " + parts[-1] if len(parts) > 1 else parts[0])
+    missed = [UNTESTED_NOUNS[question] for question in COST if question in verdict.untested]
+    text = f"it cost {_listed(parts)}" if parts else "it cost nothing that was tested"
+    return text + (f" ({_listed(missed)} not tested)" if missed else "")
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _deciding(finding: Finding) -> str:

@@ -58,6 +58,8 @@ class Scoreboard:
             (probes with a value).
         numerics: arithmetic of all the evidence used; "" without any.
         utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
+        stamp: changes with everything that the numbers come from; "" while metrics are tried out, whose numbers follow
+            every edit.
     """
 
     frame: pd.DataFrame
@@ -65,6 +67,7 @@ class Scoreboard:
     utility_parts: tuple[str, ...]
     _study: Study
     _models: ModelValues
+    stamp: str = ""
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
     _against: list[Baselines] = field(default_factory=list)
 
@@ -215,7 +218,7 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
         frame, parts = _unpack(kept)
     if not drafts():
         note_newest(study, store, key)
-    return Scoreboard(frame, of_models.numerics, parts, study, of_models)
+    return Scoreboard(frame, of_models.numerics, parts, study, of_models, "" if drafts() else key)
 
 
 def keep_numbers(study: Study, store: Store, name: str, models: ResolvedModels | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Compare: one prompt, every model's answer side by side. The first page; filled from the cache at once."""
+"""Compare: one prompt, every model's answer side by side; filled from the cache at once."""
 
 from __future__ import annotations
 

@@ -1,0 +1,148 @@
+"""What keeps the verdicts from being firmer: open questions, questions without evidence, models without any. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from app.pages.overview.subject import Subject
+from cache.analysis.verdict.findings import Finding, Question
+from cache.analysis.verdict.rules import Verdict
+
+Mend = Literal["runs", "study", ""]
+MOST_NAMES = 3
+
+QUESTIONS: Mapping[Question, str] = {
+    "says": "whether it still says it",
+    "closer": "whether it is closer to the original or to the retained model",
+    "rates": "whether it still knows the true answers",
+    "leaks": "whether sampling gives it away",
+    "denoising": "whether it still fits pictures of the concept",
+    "utility": "whether utility is damaged",
+    "retain": "whether what it should keep is damaged",
+    "neighbour": "whether neighbours are damaged",
+    "destroyed": "whether it is destroyed",
+    "gibberish": "whether its answers are gibberish",
+    "refuses": "whether it refuses",
+    "membership": "whether it gives itself away",
+}
+ROLES: Mapping[Question, str] = {
+    "says": "forget",
+    "closer": "forget",
+    "rates": "forget",
+    "leaks": "forget",
+    "refuses": "forget",
+    "membership": "holdout",
+    "retain": "retain",
+    "destroyed": "retain",
+    "neighbour": "neighbour",
+    "gibberish": "utility",
+    "utility": "utility",
+}
+"""Probes of which role answer the question."""
+NO_MEMBERSHIP = "image"
+"""Modality in which verdicts have no test of membership yet, so that none is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that is missing.
+
+    Attributes:
+        text: what, in a sentence.
+        mend: where that is mended: on the page Runs, or in the study file.
+        how: what to do in the study file, a few words, or "".
+        code: what that looks like, or "".
+    """
+
+    text: str
+    mend: Mend
+    how: str = ""
+    code: str = ""
+
+
+def gaps(subject: Subject, unevaluated: Sequence[str], roles: Sequence[str]) -> list[Gap]:
+    """What is missing, the most important first.
+
+    Args:
+        subject: what is judged.
+        unevaluated: names of models without numbers.
+        roles: of probes that the study has.
+    """
+    best = [method.best for method in subject.methods]
+    found: list[Gap] = []
+    if unevaluated:
+        found.append(
+            Gap(f"{_names(unevaluated)} {'is' if len(unevaluated) == 1 else 'are'} not evaluated.", "runs")
+        )
+    if not subject.retained:
+        found.append(
+            Gap(
+                "There is no retained model, so costs are against the original and nobody knows how little a model "
+                "that never saw the forget set would say.",
+                "study",
+                "Name one in the study file:",
+                '[[models]]\npart = "retained"',
+            )
+        )
+    return [*found, *_untested(best, subject, roles), *_open(best)]
+
+
+def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str]) -> list[Gap]:
+    missed: dict[Question, list[str]] = {}
+    for each in best:
+        for question in each.untested:
+            missed.setdefault(question, []).append(each.model)
+    found = []
+    for question, models in missed.items():
+        if question == "closer" and not subject.retained:
+            continue  # follows from what is said of the retained model
+        if question == "membership" and subject.modality == NO_MEMBERSHIP:
+            continue
+        who = "any method" if len(models) == len(best) else _names(models)
+        text = f"Not tested for {who}: {QUESTIONS[question]}."
+        role = ROLES.get(question, "")
+        if question == "denoising":
+            found.append(Gap(text, "runs"))
+        elif role and role not in roles:
+            found.append(_add_probes(text, role))
+        else:
+            found.append(Gap(text, "runs"))
+    return found
+
+
+def _open(best: Sequence[Verdict]) -> list[Gap]:
+    """Open questions of all methods, by question; those that the fewest probes would decide first."""
+    held: dict[Question, list[tuple[str, Finding]]] = {}
+    for verdict in best:
+        for finding in verdict.open_questions:
+            if all(name != verdict.model for name, _ in held.get(finding.question, [])):
+                held.setdefault(finding.question, []).append((verdict.model, finding))
+    return [_open_gap(question, found) for question, found in held.items()]
+
+
+def _open_gap(question: Question, found: Sequence[tuple[str, Finding]]) -> Gap:
+    parts = [_needed(name, finding) for name, finding in found[:MOST_NAMES]]
+    more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
+    role = ROLES.get(question, "")
+    text = f"Undecided {QUESTIONS[question]}: {'; '.join(parts)}{more}."
+    return _add_probes(text, role) if role and any(finding.needed for _, finding in found) else Gap(text, "")
+
+
+def _add_probes(text: str, role: str) -> Gap:
+    return Gap(text, "study", f"Add {role} probes in the study file:", f'[[probes]]\nrole = "{role}"')
+
+
+def _needed(name: str, finding: Finding) -> str:
+    measured = finding.measured
+    if not finding.needed or measured is None:
+        return f"{name} (at the limit)"
+    things = "subjects" if measured.groups else "probes"
+    return f"{name} (about {finding.needed:,} {things} would decide, {measured.units:,} now)"
+
+
+def _names(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMES
+    shown = [*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
