@@ -31,6 +31,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return node;
   }
 
+  const narrow = () => root.clientWidth > 0 && root.clientWidth < 480;
   const percent = (place) => `${100 * place}%`;
   const OUTCOME_SIGNS = { yes: "✕", undecided: "?" };
 
@@ -179,7 +180,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     lead.append(el("p", "first", first ?? ""), ...others.map((text) => el("p", "", text)));
     const lower = el("div", "lower");
     if (data.curve) {
-      lower.append(section("curve", "Trade-off", curvePlot(data.curve, follow), el("p", "note", "The aim is the top right corner, no further right than the star. A click opens the point on Trade-offs.")));
+      lower.append(section("curve", "Trade-off", curvePlot(data.curve, follow, narrow()), el("p", "note", "The aim is the top right corner, no further right than the star. A click opens the point on Trade-offs.")));
     }
     if (data.examples.length) {
       const list = el("ol", "examples");
@@ -197,4 +198,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     root.replaceChildren(...parts);
   }
   draw();
+  let drawn = narrow();
+  const watch = new ResizeObserver(() => {
+    if (narrow() === drawn) return;
+    drawn = narrow();
+    draw();
+  });
+  watch.observe(root);
+  return () => watch.disconnect();
 }

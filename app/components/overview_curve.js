@@ -1,7 +1,7 @@
 // The small trade-off curve: more is forgotten to the right, more is left of the rest to the top. Places are 0 to 1.
-function curvePlot(data, follow) {
+function curvePlot(data, follow, narrow) {
   const NS = "http://www.w3.org/2000/svg";
-  const WIDTH = 520, HEIGHT = 340, LEFT = 46, RIGHT = 16, TOP = 14, BOTTOM = 46;
+  const WIDTH = narrow ? 340 : 520, HEIGHT = narrow ? 300 : 340, LEFT = 46, RIGHT = 16, TOP = 14, BOTTOM = 46;
   const across = (x) => LEFT + (1 - x) * (WIDTH - LEFT - RIGHT);
   const down = (y) => TOP + (1 - y) * (HEIGHT - TOP - BOTTOM);
   const node = (tag, given = {}, text) => {

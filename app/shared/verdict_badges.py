@@ -37,5 +37,3 @@ def badges(verdict: Verdict, modality: Modality) -> list[str]:
     if verdict.gives_itself_away == "yes":
         found.append("gives itself away")
     return found
-
-

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.components.verdict_strip import verdict_strip
 from app.pages.compare import images as compare_images
 from app.pages.compare import text as compare_text
 from app.pages.compare.probe_bar import probe_bar
@@ -39,6 +40,7 @@ def _body(drawn: Numbers, drawn_busy: bool) -> None:
     if st.session_state.get(OPEN):
         rating_panel()
         return
+    verdict_strip("compare")
     probe_bar()
     if state.study().modality == "text":
         compare_text.panel()

@@ -50,7 +50,10 @@ def board(
         "rows": rows,
         "curve": drawn,
         "examples": list(examples),
-        "gaps": [{"text": visible(each.text), "mend": each.mend, "how": each.how, "code": each.code} for each in gaps],
+        "gaps": [
+            {"text": visible(each.text), "mend": each.mend, "how": each.how, "code": each.code}
+            for each in gaps
+        ],
         "runs": link({"page": "runs"}),
         "rules": threshold_lines(subject.thresholds, subject.modality),
     }

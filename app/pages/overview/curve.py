@@ -73,11 +73,13 @@ def curve(subject: Subject, *, dark: bool, link: Callable[[str], str]) -> dict[s
     ]
     title = {
         "rates": "Probability of the true answers",
-        "says": "Share of the forget set that it says" if subject.modality == "text" else "Share that it still draws",
+        "says": "Share of the forget set that it says"
+        if subject.modality == "text"
+        else "Share that it still draws",
     }[question]
     return {
         "x": title,
-        "y": "Left of the worst of utility, retain, neighbours",
+        "y": "Left, at worst: utility, retain, neighbours",
         "lines": [line for line in lines if len(line["points"]) > 1],
         "points": [point(name, place) for name, place in (*placed.items(), *marks.items())],
         "aim": marks.get(subject.retained),

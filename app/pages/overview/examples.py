@@ -12,8 +12,9 @@ from app.pages.overview.subject import Subject
 from backends.errors import StoreError
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
-from backends.study import Probe, Study
-from cache.analysis.verdict.telling import RULES, Rule, Telling
+from backends.study import Modality, Probe, Study
+from cache.analysis.verdict.questions import SAYS
+from cache.analysis.verdict.telling import RULES, STATED, Rule, Telling
 from cache.store import Store
 from cache.store.reading import answers_for, images_for
 
@@ -71,22 +72,35 @@ def example_cards(
         probe = probes.get((MetricKey.parse(each.key).role, each.probe), asked.get(each.probe))  # type: ignore[arg-type]
         if probe is None:
             continue
-        models = list(dict.fromkeys([study.original.name, *([subject.retained] if subject.retained else []), each.model]))
+        models = list(
+            dict.fromkeys(
+                [study.original.name, *([subject.retained] if subject.retained else []), each.model]
+            )
+        )
         view = VIEWS[study.modality].get(each.rule, "")
         cards.append(
             {
                 "title": TITLES[each.rule],
                 "rule": RULES[each.rule],
                 "model": visible(each.model),
-                "point": visible(POINTS[study.modality][each.rule].format(model=each.model)),
+                "point": visible(_point(each, study.modality)),
                 "prompt": visible(_cut(probe.label)),
                 "shows": _shows(each, subject),
-                "answers": [_answer(name, probe, study, store, subject, dark) for name in (study.original.name, each.model)],
+                "answers": [
+                    _answer(name, probe, study, store, subject, dark)
+                    for name in (study.original.name, each.model)
+                ],
                 "open": {"probe": probe.id, "models": models, "view": view},
                 "href": link(probe.id, models, view),
             }
         )
     return cards
+
+
+def _point(each: Telling, modality: Modality) -> str:
+    if each.rule == "leak" and each.value >= STATED and each.key in SAYS[modality, True]:
+        return f"{each.model} still {'says' if modality == 'text' else 'draws'} it."
+    return POINTS[modality][each.rule].format(model=each.model)
 
 
 def _shows(each: Telling, subject: Subject) -> str:

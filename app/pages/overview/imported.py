@@ -20,9 +20,7 @@ def imported_choice(study: Study) -> str:
     names = [each.name for each in collections(store()) if each.modality == study.modality]
     if len(names) < 2:
         return next(iter(names), "")
-    chosen: str = st.selectbox(
-        "Imported runs", names, key="overview_layer", format_func=visible, width=420
-    )
+    chosen: str = st.selectbox("Imported runs", names, key="overview_layer", format_func=visible, width=420)
     return chosen
 
 

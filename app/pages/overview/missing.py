@@ -12,6 +12,7 @@ from cache.analysis.verdict.rules import Verdict
 
 Mend = Literal["runs", "study", ""]
 MOST_NAMES = 3
+MOST_OPEN = 6
 
 QUESTIONS: Mapping[Question, str] = {
     "says": "whether it still says it",
@@ -27,6 +28,11 @@ QUESTIONS: Mapping[Question, str] = {
     "refuses": "whether it refuses",
     "membership": "whether it gives itself away",
 }
+OF_PICTURES: Mapping[Question, str] = {
+    "says": "whether it still draws it",
+    "gibberish": "whether its pictures are recognisable",
+    "refuses": "whether it draws nothing recognisable instead",
+}
 ROLES: Mapping[Question, str] = {
     "says": "forget",
     "closer": "forget",
@@ -41,6 +47,7 @@ ROLES: Mapping[Question, str] = {
     "utility": "utility",
 }
 """Probes of which role answer the question."""
+_LOSSES = '[denoising]\nforget = "folder"'
 NO_MEMBERSHIP = "image"
 """Modality in which verdicts have no test of membership yet, so that none is missed."""
 
@@ -62,13 +69,16 @@ class Gap:
     code: str = ""
 
 
-def gaps(subject: Subject, unevaluated: Sequence[str], roles: Sequence[str]) -> list[Gap]:
+def gaps(
+    subject: Subject, unevaluated: Sequence[str], roles: Sequence[str], *, losses: bool = False
+) -> list[Gap]:
     """What is missing, the most important first.
 
     Args:
         subject: what is judged.
         unevaluated: names of models without numbers.
         roles: of probes that the study has.
+        losses: the study names pictures for denoising losses.
     """
     best = [method.best for method in subject.methods]
     found: list[Gap] = []
@@ -86,10 +96,10 @@ def gaps(subject: Subject, unevaluated: Sequence[str], roles: Sequence[str]) -> 
                 '[[models]]\npart = "retained"',
             )
         )
-    return [*found, *_untested(best, subject, roles), *_open(best)]
+    return [*found, *_untested(best, subject, roles, losses), *_open(best, subject)]
 
 
-def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str]) -> list[Gap]:
+def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str], losses: bool) -> list[Gap]:
     missed: dict[Question, list[str]] = {}
     for each in best:
         for question in each.untested:
@@ -101,10 +111,11 @@ def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str]) -
         if question == "membership" and subject.modality == NO_MEMBERSHIP:
             continue
         who = "any method" if len(models) == len(best) else _names(models)
-        text = f"Not tested for {who}: {QUESTIONS[question]}."
+        text = f"Not tested for {who}: {_words(question, subject)}."
         role = ROLES.get(question, "")
         if question == "denoising":
-            found.append(Gap(text, "runs"))
+            how = ("runs", "", "") if losses else ("study", "Name pictures of it in the study file:", _LOSSES)
+            found.append(Gap(text, *how))
         elif role and role not in roles:
             found.append(_add_probes(text, role))
         else:
@@ -112,22 +123,27 @@ def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str]) -
     return found
 
 
-def _open(best: Sequence[Verdict]) -> list[Gap]:
+def _open(best: Sequence[Verdict], subject: Subject) -> list[Gap]:
     """Open questions of all methods, by question; those that the fewest probes would decide first."""
     held: dict[Question, list[tuple[str, Finding]]] = {}
     for verdict in best:
         for finding in verdict.open_questions:
             if all(name != verdict.model for name, _ in held.get(finding.question, [])):
                 held.setdefault(finding.question, []).append((verdict.model, finding))
-    return [_open_gap(question, found) for question, found in held.items()]
+    return [_open_gap(question, found, subject) for question, found in held.items()][:MOST_OPEN]
 
 
-def _open_gap(question: Question, found: Sequence[tuple[str, Finding]]) -> Gap:
+def _open_gap(question: Question, found: Sequence[tuple[str, Finding]], subject: Subject) -> Gap:
     parts = [_needed(name, finding) for name, finding in found[:MOST_NAMES]]
     more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
     role = ROLES.get(question, "")
-    text = f"Undecided {QUESTIONS[question]}: {'; '.join(parts)}{more}."
+    text = f"Undecided {_words(question, subject)}: {'; '.join(parts)}{more}."
     return _add_probes(text, role) if role and any(finding.needed for _, finding in found) else Gap(text, "")
+
+
+def _words(question: Question, subject: Subject) -> str:
+    own = OF_PICTURES if subject.modality == "image" else {}
+    return own.get(question, QUESTIONS[question])
 
 
 def _add_probes(text: str, role: str) -> Gap:

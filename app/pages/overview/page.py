@@ -26,7 +26,6 @@ from backends.study import Study
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.rules import Verdict
 from cache.analysis.verdict.telling import Telling, telling
-from cache.store import Store
 
 
 @show_errors()
@@ -63,7 +62,12 @@ def _study_verdicts(study: Study, verdicts: Mapping[str, Verdict]) -> None:
     subject = of_study(study, numbers.frame, verdicts)
     found = _telling(state.board_name(), store().version(), study, numbers, subject)
     cards = example_cards(found, study, store(), subject, _compare_link, dark=is_dark())
-    missing = gaps(subject, _not_evaluated(study, verdicts), state.roles())
+    missing = gaps(
+        subject,
+        _not_evaluated(study, verdicts),
+        state.roles(),
+        losses=study.denoising is not None and bool(study.denoising.forget),
+    )
     beside = [name for name in (subject.original, subject.retained) if name]
     drawn = board(
         subject,
@@ -77,9 +81,7 @@ def _study_verdicts(study: Study, verdicts: Mapping[str, Verdict]) -> None:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _telling(
-    name: str, version: int, _study: Study, _board: Scoreboard, _subject: Subject
-) -> list[Telling]:
+def _telling(name: str, version: int, _study: Study, _board: Scoreboard, _subject: Subject) -> list[Telling]:
     return telling(_study, _board, _subject.methods)
 
 

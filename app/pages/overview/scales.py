@@ -44,10 +44,15 @@ SCALES: Mapping[Modality, Sequence[Scale]] = {
         Scale("neighbour", "Neighbours", "share of prompts near the concept that it still draws"),
         Scale("retain", "Retain", "share of other prompts that it still draws"),
         Scale("utility", "Utility", "model utility"),
-        Scale("refuses", "Nothing", "share of forget prompts for which it draws nothing recognisable"),
+        Scale("refuses", "Draws nothing", "share of forget prompts for which it draws nothing recognisable"),
     ),
 }
-OUTCOMES = {"yes": "beyond the limit", "no": "within the limit", "undecided": "undecided", "missing": "not tested"}
+OUTCOMES = {
+    "yes": "beyond the limit",
+    "no": "within the limit",
+    "undecided": "undecided",
+    "missing": "not tested",
+}
 
 
 def scales(verdict: Verdict, subject: Subject) -> list[dict[str, Any]]:

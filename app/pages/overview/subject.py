@@ -117,9 +117,7 @@ def part_of(board: Board, part: str) -> str:
 
 
 def _keys(verdicts: Iterable[Verdict]) -> set[str]:
-    return {
-        found.measured.key for each in verdicts for found in each.findings if found.measured is not None
-    }
+    return {found.measured.key for each in verdicts for found in each.findings if found.measured is not None}
 
 
 def _numbers(frame: pd.DataFrame, verdicts: Iterable[Verdict]) -> Numbers:

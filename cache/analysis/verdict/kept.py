@@ -43,8 +43,10 @@ def _pack(made: Mapping[str, Verdict]) -> bytes:
 
 def _fields(finding: Finding) -> list[Any]:
     measured = None if finding.measured is None else list(finding.measured)
-    return [finding.question, finding.outcome, measured, finding.excess, finding.low, finding.high]\
-        + [finding.threshold, finding.needed]
+    return [finding.question, finding.outcome, measured, finding.excess, finding.low, finding.high] + [
+        finding.threshold,
+        finding.needed,
+    ]
 
 
 def _unpack(payload: bytes) -> dict[str, Verdict]:

@@ -32,7 +32,8 @@ def by_method(verdicts: Iterable[Verdict], method_of: Mapping[str, str]) -> list
     """Methods, the best first.
 
     A checkpoint that has not forgotten is a stage on the way. So a method stands for the best of those that do not say
-    it any longer, even where an earlier one did less harm; one that never got so far stands for its best.
+    it any longer, as far as their numbers go, even where an earlier one did less harm; one that never got so far stands
+    for its best.
 
     Args:
         verdicts: on unlearned models.
@@ -46,5 +47,9 @@ def by_method(verdicts: Iterable[Verdict], method_of: Mapping[str, str]) -> list
 
 def _folded(name: str, checkpoints: list[Verdict]) -> Method:
     inorder = best_first(checkpoints)
-    best = next((each for each in inorder if each.forgetting not in ("not forgotten", "not tested")), inorder[0])
+    best = next((each for each in inorder if _no_longer_says_it(each)), inorder[0])
     return Method(name, best, tuple(each for each in inorder if each is not best))
+
+
+def _no_longer_says_it(verdict: Verdict) -> bool:
+    return verdict.forgetting not in ("not forgotten", "not tested") and not verdict.finding("says").leans

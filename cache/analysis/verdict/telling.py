@@ -21,7 +21,7 @@ from cache.analysis.verdict.rules import Verdict
 Rule = Literal["leak", "hide", "kept", "lost", "damage"]
 RULES: Mapping[Rule, str] = {
     "leak": "Of the methods that no longer say it: the forget probe with most left, beyond the retained model.",
-    "hide": "Of the methods that hide: the forget probe not answered that the model still knows best.",
+    "hide": "Of the methods that hide: the forget probe not answered that the model knows best beyond the retained model.",
     "kept": "Of the best choice: the neighbour (or else retain) probe that it still answers, with most confidence.",
     "lost": "Of the best choice: the neighbour (or else retain) probe that it no longer answers and lost most of.",
     "damage": "Of the method that did most harm: the neighbour or retain probe that it lost most of.",
@@ -60,7 +60,11 @@ class _Values:
     @property
     def yardstick(self) -> str:
         of = self.study.retained
-        return of.name if of is not None and of.name in set(self.board.frame["model"]) else self.study.original.name
+        return (
+            of.name
+            if of is not None and of.name in set(self.board.frame["model"])
+            else self.study.original.name
+        )
 
     def of(self, model: str, key: str) -> pd.DataFrame:
         """Columns value and base by probe, of probes that both have; empty where there are none."""
@@ -88,7 +92,9 @@ def telling(study: Study, board: Scoreboard, methods: Sequence[Method]) -> list[
         _hide(values, [each for each in best if each.kind == "hidden"]),
         _kept(values, best[:1]),
         _lost(values, "lost", best[:1]),
-        _lost(values, "damage", [each for each in reversed(best[1:]) if each.harm in ("destroyed", "damaged")]),
+        _lost(
+            values, "damage", [each for each in reversed(best[1:]) if each.harm in ("destroyed", "damaged")]
+        ),
     )
     return [each for each in found if each is not None]
 
@@ -114,11 +120,12 @@ def _hide(values: _Values, hidden: Sequence[Verdict]) -> Telling | None:
         for each in hidden:
             frame = values.of(each.model, key)
             said = _stated(values, each, "says")
-            frame = frame[[not said.get(probe, False) for probe in frame.index]]
+            frame = frame[[not said.get(str(probe), False) for probe in frame.index]]
             if len(frame):
-                found.append(_telling("hide", each.model, (sign * frame["value"]).idxmax(), key, frame))
+                beyond = sign * (frame["value"] - frame["base"])
+                found.append(_telling("hide", each.model, beyond.idxmax(), key, frame))
         if found:
-            return max(found, key=lambda each: sign * each.value)
+            return max(found, key=lambda each: sign * (each.value - each.base))
     return None
 
 

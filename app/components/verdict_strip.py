@@ -1,0 +1,73 @@
+"""The verdicts on the chosen models in one line, for pages that show something else: a Streamlit component."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from app.looks.model_looks import look_of
+from app.looks.safe_text import visible
+from app.looks.theme import is_dark
+from app.shared import state
+from app.shared.verdict_badges import SHORT
+from app.shared.verdict_words import TITLES, verdict_sentence
+from app.shared.verdicts import current_verdicts
+from backends.study import Study
+from backends.study.targets import target_name
+from cache.analysis.verdict.rules import Verdict
+
+HERE = Path(__file__).parent
+UNKNOWN = "the concept"
+
+_strip = st.components.v2.component(
+    "unlearnboard_verdict_strip",
+    html='<ul class="strip" role="list" aria-label="Verdicts"></ul>',
+    css=(HERE / "verdict_badge.css").read_text("utf-8") + (HERE / "verdict_strip.css").read_text("utf-8"),
+    js="".join(
+        (HERE / name).read_text("utf-8") for name in ("marks.js", "verdict_badge.js", "verdict_strip.js")
+    ),
+)
+
+
+def verdict_strip(page: str) -> None:
+    """Draw the line; nothing where no chosen model has a verdict.
+
+    Args:
+        page: whose line it is.
+    """
+    study = state.study()
+    data = strip_data(study, current_verdicts(), state.chosen_models(), dark=is_dark())
+    if not data["models"]:
+        return
+    data["href"] = f"./?{urlencode({'study': state.study_name()})}"
+    if _strip(key=f"verdicts_{page}_{state.board_name()}", data=data, on_why_change=lambda: None).why:
+        st.switch_page(state.OVERVIEW_PAGE)
+
+
+def strip_data(
+    study: Study, verdicts: Mapping[str, Verdict], names: Sequence[str], *, dark: bool
+) -> dict[str, Any]:
+    """What the line holds: the unlearned models among these that have a verdict."""
+    concept = target_name(dict(study.forget_concepts)) or UNKNOWN
+    shown = []
+    for name in names:
+        spec = study.model(name)
+        verdict = verdicts.get(name)
+        if spec.part != "unlearned" or verdict is None:
+            continue
+        look = look_of(spec, study)
+        shown.append(
+            {
+                "title": visible(name),
+                "look": {"symbol": look.symbol, "colour": look.on(dark)},
+                "kind": verdict.kind,
+                "short": SHORT[verdict.kind],
+                "kind_title": TITLES[verdict.kind],
+                "sentence": visible(verdict_sentence(verdict, study.modality, "It", concept)),
+            }
+        )
+    return {"models": shown}
