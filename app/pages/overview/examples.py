@@ -72,11 +72,9 @@ def example_cards(
         probe = probes.get((MetricKey.parse(each.key).role, each.probe), asked.get(each.probe))  # type: ignore[arg-type]
         if probe is None:
             continue
-        models = list(
-            dict.fromkeys(
-                [study.original.name, *([subject.retained] if subject.retained else []), each.model]
-            )
-        )
+        beside = [study.original.name, *([subject.retained] if subject.retained else [])]
+        models = list(dict.fromkeys([*beside, each.model]))
+        shown = (study.original.name, each.model)
         view = VIEWS[study.modality].get(each.rule, "")
         cards.append(
             {
@@ -86,10 +84,7 @@ def example_cards(
                 "point": visible(_point(each, study.modality)),
                 "prompt": visible(_cut(probe.label)),
                 "shows": _shows(each, subject),
-                "answers": [
-                    _answer(name, probe, study, store, subject, dark)
-                    for name in (study.original.name, each.model)
-                ],
+                "answers": [_answer(name, probe, study, store, subject, dark) for name in shown],
                 "open": {"probe": probe.id, "models": models, "view": view},
                 "href": link(probe.id, models, view),
             }

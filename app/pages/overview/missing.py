@@ -114,8 +114,8 @@ def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str], l
         text = f"Not tested for {who}: {_words(question, subject)}."
         role = ROLES.get(question, "")
         if question == "denoising":
-            how = ("runs", "", "") if losses else ("study", "Name pictures of it in the study file:", _LOSSES)
-            found.append(Gap(text, *how))
+            named = Gap(text, "study", "Name pictures of it in the study file:", _LOSSES)
+            found.append(Gap(text, "runs") if losses else named)
         elif role and role not in roles:
             found.append(_add_probes(text, role))
         else:

@@ -62,12 +62,8 @@ def _study_verdicts(study: Study, verdicts: Mapping[str, Verdict]) -> None:
     subject = of_study(study, numbers.frame, verdicts)
     found = _telling(state.board_name(), store().version(), study, numbers, subject)
     cards = example_cards(found, study, store(), subject, _compare_link, dark=is_dark())
-    missing = gaps(
-        subject,
-        _not_evaluated(study, verdicts),
-        state.roles(),
-        losses=study.denoising is not None and bool(study.denoising.forget),
-    )
+    losses = study.denoising is not None and bool(study.denoising.forget)
+    missing = gaps(subject, _not_evaluated(study, verdicts), state.roles(), losses=losses)
     beside = [name for name in (subject.original, subject.retained) if name]
     drawn = board(
         subject,

@@ -43,10 +43,8 @@ def _pack(made: Mapping[str, Verdict]) -> bytes:
 
 def _fields(finding: Finding) -> list[Any]:
     measured = None if finding.measured is None else list(finding.measured)
-    return [finding.question, finding.outcome, measured, finding.excess, finding.low, finding.high] + [
-        finding.threshold,
-        finding.needed,
-    ]
+    numbers = (finding.excess, finding.low, finding.high, finding.threshold, finding.needed)
+    return [finding.question, finding.outcome, measured, *numbers]
 
 
 def _unpack(payload: bytes) -> dict[str, Verdict]:

@@ -1,4 +1,4 @@
-"""Checkpoints of one method as one: the method stands for the checkpoint that did best. Pure functions over verdicts."""
+"""Checkpoints of a method as one: it stands for the checkpoint that did best. Pure functions over verdicts."""
 
 from __future__ import annotations
 

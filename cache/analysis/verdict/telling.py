@@ -21,7 +21,7 @@ from cache.analysis.verdict.rules import Verdict
 Rule = Literal["leak", "hide", "kept", "lost", "damage"]
 RULES: Mapping[Rule, str] = {
     "leak": "Of the methods that no longer say it: the forget probe with most left, beyond the retained model.",
-    "hide": "Of the methods that hide: the forget probe not answered that the model knows best beyond the retained model.",
+    "hide": "Of the methods that hide: a forget probe not answered, and best known beyond the retained model.",
     "kept": "Of the best choice: the neighbour (or else retain) probe that it still answers, with most confidence.",
     "lost": "Of the best choice: the neighbour (or else retain) probe that it no longer answers and lost most of.",
     "damage": "Of the method that did most harm: the neighbour or retain probe that it lost most of.",
@@ -155,7 +155,7 @@ def _lost(values: _Values, rule: Rule, of: Sequence[Verdict]) -> Telling | None:
 
 
 def _telling(rule: Rule, model: str, probe: object, key: str, frame: pd.DataFrame) -> Telling:
-    row = frame.loc[probe]  # type: ignore[index]
+    row = frame.loc[probe]
     row = row.iloc[0] if isinstance(row, pd.DataFrame) else row
     return Telling(rule, model, str(probe), key, float(row["value"]), float(row["base"]))
 
