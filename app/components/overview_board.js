@@ -73,7 +73,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     head.append(names, el("p", "sentence", each.sentence));
     if (group && each.others.length) {
       const open = root.opened.has(each.name);
-      const count = each.others.length;
+      const count = each.count;
       const button = el("button", "fold", `${open ? "Hide" : "Show"} ${count} other checkpoint${count > 1 ? "s" : ""} of ${each.name}`);
       button.type = "button";
       button.setAttribute("aria-expanded", String(open));
@@ -116,11 +116,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const all = root.opened.has("\n") || data.rows.length <= MOST + 2;
     for (const each of all ? data.rows : data.rows.slice(0, MOST)) {
       table.append(row(each, true));
-      if (root.opened.has(each.name)) table.append(...each.others.map((one) => row(one, false)));
+      if (root.opened.has(each.name)) {
+        table.append(...each.others.map((one) => row(one, false)));
+        const left = each.count - each.others.length;
+        if (left > 0) table.append(el("p", "note", `${left} more checkpoints, which did worse, are on Trade-offs.`));
+      }
     }
     const parts = [legend(), table];
     if (!all) {
-      const button = el("button", "fold all", `Show all ${data.rows.length} methods`);
+      const button = el("button", "fold all", data.methods > data.rows.length ? `Show the best ${data.rows.length} of ${data.methods} methods` : `Show all ${data.methods} methods`);
       button.type = "button";
       button.onclick = () => { root.opened.add("\n"); draw(); };
       parts.push(button);
@@ -177,7 +181,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function draw() {
     const lead = el("div", "lead");
     const [first, ...others] = data.headline;
-    lead.append(el("p", "first", first ?? ""), ...others.map((text) => el("p", "", text)));
+    lead.append(el("p", "first", first ?? ""), ...(others.length ? [el("p", "", others.join(" "))] : []));
     const lower = el("div", "lower");
     if (data.curve) {
       lower.append(section("curve", "Trade-off", curvePlot(data.curve, follow, narrow()), el("p", "note", "The aim is the top right corner, no further right than the star. A click opens the point on Trade-offs.")));

@@ -46,7 +46,7 @@ function curvePlot(data, follow, narrow) {
     link.onclick = (event) => follow(event, { page: "tradeoffs", run: point.name });
     root.append(link);
     if (!point.main) continue;
-    const name = point.title.length > 22 ? `${point.title.slice(0, 21)}…` : point.title;
+    const name = point.label.length > 22 ? `${point.label.slice(0, 21)}…` : point.label;
     const wide = 6.4 * name.length;
     const sides = [[10, 4, "start", 0], [-10, 4, "end", -wide], [0, -11, "middle", -wide / 2], [0, 18, "middle", -wide / 2],
       [9, -9, "start", 0], [-9, -9, "end", -wide], [9, 16, "start", 0], [-9, 16, "end", -wide]];

@@ -13,7 +13,7 @@ from app.looks.model_looks import look_of
 from app.looks.safe_text import visible
 from app.looks.theme import is_dark
 from app.shared import state
-from app.shared.verdict_badges import SHORT
+from app.shared.verdict_badges import SHORTEST
 from app.shared.verdict_words import TITLES, verdict_sentence
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
@@ -65,9 +65,9 @@ def strip_data(
                 "title": visible(name),
                 "look": {"symbol": look.symbol, "colour": look.on(dark)},
                 "kind": verdict.kind,
-                "short": SHORT[verdict.kind],
+                "short": SHORTEST[verdict.kind],
                 "kind_title": TITLES[verdict.kind],
-                "sentence": visible(verdict_sentence(verdict, study.modality, "It", concept)),
+                "sentence": visible(verdict_sentence(verdict, study.modality, concept)),
             }
         )
     return {"models": shown}

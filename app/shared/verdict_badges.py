@@ -19,6 +19,9 @@ SHORT: Mapping[Kind, str] = {
 }
 
 
+SHORTEST: Mapping[Kind, str] = {**SHORT, "damaged": "Damaged"}
+
+
 def badges(verdict: Verdict, modality: Modality) -> list[str]:
     """What else is to be known: damage by name, refusals, gibberish, membership. Only what is beyond its limit."""
     found = []

@@ -39,18 +39,15 @@ def per_cent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def verdict_sentence(
-    verdict: Verdict, modality: Modality, subject: str = "It", concept: str = "the concept"
-) -> str:
+def verdict_sentence(verdict: Verdict, modality: Modality, concept: str = "the concept") -> str:
     """Whether a model forgot and what that cost, "It says none of the 36 facts; it cost 2 % of utility.".
 
     Args:
         verdict: on the model.
         modality: of the study.
-        subject: what the model is called.
         concept: what an image model should no longer draw.
     """
-    return f"{_said(verdict, modality, subject, concept)}{_still_has(verdict)}; {_cost(verdict)}."
+    return f"{_said(verdict, modality, concept)}{_still_has(verdict)}; {_cost(verdict)}."
 
 
 def headline(methods: Sequence[Method], modality: Modality, concept: str = "the concept") -> list[str]:
@@ -63,7 +60,7 @@ def headline(methods: Sequence[Method], modality: Modality, concept: str = "the 
     if not methods:
         return []
     best = methods[0].best
-    told = verdict_sentence(best, modality, "it", concept)
+    told = "i" + verdict_sentence(best, modality, concept).removeprefix("I")
     first = {
         "forgotten": f"{best.model} is the best choice: {told}",
         "damaged": f"No method forgot without damage. {best.model} did the least: {told}",
@@ -128,20 +125,22 @@ def threshold_lines(thresholds: Thresholds, modality: Modality) -> list[str]:
     return lines
 
 
-def _said(verdict: Verdict, modality: Modality, subject: str, concept: str) -> str:
+def _said(verdict: Verdict, modality: Modality, concept: str) -> str:
     found = verdict.finding("says").measured
     if found is None:
-        return f"{subject} was not asked for the forget set"
-    if found.key in _COUNTED and found.n:
-        count = round(found.value * found.n)
-        told = "none" if count == 0 else "all" if count == found.n else str(count)
-        if modality == "image":
-            return f"{subject} draws {concept} for {told} of the {found.n} prompts"
-        return f"{subject} says {told} of the {found.n} facts"
-    text = f"{subject} has {_value(found.key, found.value)} of {_title(found.key)} on the forget set"
-    if found.against and not math.isnan(found.base):
-        text += f" ({found.against}: {_value(found.key, found.base)})"
-    return text
+        return "It was not asked for the forget set"
+    if found.key not in _COUNTED or not found.n:
+        text = f"Its {_title(found.key)} on the forget set is {_value(found.key, found.value)}"
+        known = found.against and not math.isnan(found.base)
+        return text + (f" ({found.against}: {_value(found.key, found.base)})" if known else "")
+    count = round(found.value * found.n)
+    told = "none" if count == 0 else "all" if count == found.n else str(count)
+    if modality == "image":
+        prompts = "the only prompt" if found.n == 1 else f"{told} of the {found.n} prompts"
+        return f"It {'does not draw' if found.n == 1 and not count else 'draws'} {concept} for {prompts}"
+    if found.n == 1:
+        return f"It {'says' if count else 'does not say'} the only fact"
+    return f"It says {told} of the {found.n} facts"
 
 
 _COUNTED = ("forget/key_fact", "forget/attack_success")

@@ -15,6 +15,10 @@ from app.shared.verdict_words import TITLES, headline, threshold_lines, verdict_
 from cache.analysis.verdict.methods import Method
 from cache.analysis.verdict.rules import Verdict
 
+MOST_METHODS = 100
+MOST_CHECKPOINTS = 40
+"""More rows than a person reads: what did worse than these is on Trade-offs."""
+
 Opened = Mapping[str, Any]
 """Where a click leads: page, and what that page is to show."""
 Link = Callable[[Opened], str]
@@ -40,7 +44,7 @@ def board(
         link: addresses.
         dark: the theme.
     """
-    rows = [_method(method, subject, opens, link, dark) for method in subject.methods]
+    rows = [_method(method, subject, opens, link, dark) for method in subject.methods[:MOST_METHODS]]
     drawn = curve(subject, dark=dark, link=lambda name: link({"page": "tradeoffs", "run": name}))
     return {
         "headline": [visible(each) for each in headline(subject.methods, subject.modality, subject.concept)],
@@ -48,6 +52,7 @@ def board(
         "against": [_mark(name, subject, dark) for name in (subject.original, subject.retained) if name],
         "yardstick": visible(subject.yardstick),
         "rows": rows,
+        "methods": len(subject.methods),
         "curve": drawn,
         "examples": list(examples),
         "gaps": [
@@ -64,7 +69,8 @@ def _method(
 ) -> dict[str, Any]:
     return {
         "name": visible(method.name),
-        "others": [_row(each, subject, opens, link, dark) for each in method.others],
+        "count": len(method.others),
+        "others": [_row(each, subject, opens, link, dark) for each in method.others[:MOST_CHECKPOINTS]],
     } | _row(method.best, subject, opens, link, dark)
 
 
@@ -78,7 +84,7 @@ def _row(
         "short": SHORT[verdict.kind],
         "kind_title": TITLES[verdict.kind],
         "badges": badges(verdict, subject.modality),
-        "sentence": visible(verdict_sentence(verdict, subject.modality, "It", subject.concept)),
+        "sentence": visible(verdict_sentence(verdict, subject.modality, subject.concept)),
         "scales": scales(verdict, subject),
         "open": opened,
         "href": link(opened),

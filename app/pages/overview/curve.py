@@ -16,7 +16,11 @@ from cache.analysis.verdict.findings import Question
 from cache.analysis.verdict.rules import Verdict, share_lost
 
 FORGETTING: tuple[Question, ...] = ("rates", "says")
-"""The first that two models have numbers of is the axis."""
+"""The first that any model has a number of is the axis."""
+LONGEST_LABEL = 20
+"""Characters of a name beside a point; where it has more, the method's name stands there."""
+MOST_POINTS = 400
+"""More than these are drawn on Trade-offs; here only what stands for a method."""
 
 
 def curve(subject: Subject, *, dark: bool, link: Callable[[str], str]) -> dict[str, Any] | None:
@@ -36,6 +40,9 @@ def curve(subject: Subject, *, dark: bool, link: Callable[[str], str]) -> dict[s
             break
     else:
         return None
+    best = {method.best.model for method in subject.methods[:MOST_POINTS]}
+    if len(placed) > MOST_POINTS:
+        placed = {name: place for name, place in placed.items() if name in best}
     names = [subject.original, subject.retained]
     marks = {
         name: place
@@ -44,13 +51,16 @@ def curve(subject: Subject, *, dark: bool, link: Callable[[str], str]) -> dict[s
     }
     if len(placed) + len(marks) < 2:
         return None
-    best = {method.best.model for method in subject.methods}
+
+    short = {method.best.model: method.name for method in subject.methods}
+    short |= {subject.original: "Original", subject.retained: "Retained"}
 
     def point(name: str, place: tuple[float, float]) -> dict[str, Any]:
         look = subject.looks[name]
         return {
             "name": name,
             "title": visible(name),
+            "label": visible(name if len(name) <= LONGEST_LABEL else short.get(name, name)),
             "x": place[0],
             "y": place[1],
             "look": {"symbol": look.symbol, "colour": look.on(dark)},

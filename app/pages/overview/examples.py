@@ -35,7 +35,7 @@ POINTS: Mapping[str, Mapping[Rule, str]] = {
     },
     "image": {
         "leak": "{model} still has some of it.",
-        "hide": "{model} no longer draws it, but is nearer to the original than to the retained model.",
+        "hide": "{model} no longer draws it, but still fits real pictures of it.",
         "kept": "{model} still draws this.",
         "lost": "{model} no longer draws this.",
         "damage": "{model} no longer draws this.",

@@ -12,7 +12,7 @@ from cache.analysis.verdict.rules import Verdict
 
 Mend = Literal["runs", "study", ""]
 MOST_NAMES = 3
-MOST_OPEN = 6
+MOST_OPEN = 5
 
 QUESTIONS: Mapping[Question, str] = {
     "says": "whether it still says it",
@@ -87,40 +87,49 @@ def gaps(
             Gap(f"{_names(unevaluated)} {'is' if len(unevaluated) == 1 else 'are'} not evaluated.", "runs")
         )
     if not subject.retained:
-        found.append(
-            Gap(
-                "There is no retained model, so costs are against the original and nobody knows how little a model "
-                "that never saw the forget set would say.",
-                "study",
-                "Name one in the study file:",
-                '[[models]]\npart = "retained"',
-            )
+        text = (
+            "There is no retained model, so costs are against the original and nobody knows how little a model that "
+            "never saw the forget set would say."
         )
+        named = Gap(text, "study", "Name one in the study file:", '[[models]]\npart = "retained"')
+        found.append(Gap(text, "") if subject.imported else named)
     return [*found, *_untested(best, subject, roles, losses), *_open(best, subject)]
 
 
 def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str], losses: bool) -> list[Gap]:
+    """Questions without evidence, those of the same methods that the same probes would answer in one sentence."""
     missed: dict[Question, list[str]] = {}
     for each in best:
         for question in each.untested:
             missed.setdefault(question, []).append(each.model)
-    found = []
+    if not subject.retained:
+        missed.pop("closer", None)  # follows from what is said of the retained model
+    if subject.modality == NO_MEMBERSHIP:
+        missed.pop("membership", None)
+    together: dict[tuple[str, str], list[Question]] = {}
     for question, models in missed.items():
-        if question == "closer" and not subject.retained:
-            continue  # follows from what is said of the retained model
-        if question == "membership" and subject.modality == NO_MEMBERSHIP:
-            continue
         who = "any method" if len(models) == len(best) else _names(models)
-        text = f"Not tested for {who}: {_words(question, subject)}."
-        role = ROLES.get(question, "")
-        if question == "denoising":
-            named = Gap(text, "study", "Name pictures of it in the study file:", _LOSSES)
-            found.append(Gap(text, "runs") if losses else named)
-        elif role and role not in roles:
-            found.append(_add_probes(text, role))
-        else:
-            found.append(Gap(text, "runs"))
-    return found
+        together.setdefault((who, "" if subject.imported else ROLES.get(question, "")), []).append(question)
+    return [
+        _untested_gap(
+            f"Not tested for {who}: {_listed([_words(each, subject) for each in questions])}.",
+            role,
+            subject,
+            roles,
+            losses,
+        )
+        for (who, role), questions in together.items()
+    ]
+
+
+def _untested_gap(text: str, role: str, subject: Subject, roles: Sequence[str], losses: bool) -> Gap:
+    if subject.imported:
+        return Gap(text, "")
+    if role and role not in roles:
+        return _add_probes(text, role)
+    if not role and not losses:
+        return Gap(text, "study", "Name pictures of it in the study file:", _LOSSES)
+    return Gap(text, "runs")
 
 
 def _open(best: Sequence[Verdict], subject: Subject) -> list[Gap]:
@@ -138,7 +147,8 @@ def _open_gap(question: Question, found: Sequence[tuple[str, Finding]], subject:
     more = f" and {len(found) - MOST_NAMES} more" if len(found) > MOST_NAMES else ""
     role = ROLES.get(question, "")
     text = f"Undecided {_words(question, subject)}: {'; '.join(parts)}{more}."
-    return _add_probes(text, role) if role and any(finding.needed for _, finding in found) else Gap(text, "")
+    can = role and not subject.imported and any(finding.needed for _, finding in found)
+    return _add_probes(text, role) if can else Gap(text, "")
 
 
 def _words(question: Question, subject: Subject) -> str:
@@ -153,7 +163,7 @@ def _add_probes(text: str, role: str) -> Gap:
 def _needed(name: str, finding: Finding) -> str:
     measured = finding.measured
     if not finding.needed or measured is None:
-        return f"{name} (at the limit)"
+        return name
     things = "subjects" if measured.groups else "probes"
     return f"{name} (about {finding.needed:,} {things} would decide, {measured.units:,} now)"
 
@@ -161,4 +171,8 @@ def _needed(name: str, finding: Finding) -> str:
 def _names(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMES
     shown = [*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    return _listed(shown)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

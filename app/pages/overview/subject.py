@@ -36,6 +36,7 @@ class Subject:
         methods: the best first.
         numbers: of all models, of the metrics that the verdicts read.
         looks: of all models.
+        imported: its runs are another tool's, of which only the numbers are known.
         steps: where on its method's way a model is, as far as that is known.
     """
 
@@ -50,6 +51,7 @@ class Subject:
     numbers: Numbers
     looks: Mapping[str, Look]
     steps: Mapping[str, int]
+    imported: bool = False
 
     @property
     def yardstick(self) -> str:
@@ -107,6 +109,7 @@ def of_board(name: str, board: Board, study: Study, verdicts: Mapping[str, Verdi
             for model, step in zip(heads["model"], heads["step"], strict=True)
             if not pd.isna(step)
         },
+        imported=True,
     )
 
 

@@ -126,6 +126,12 @@ def _hide(values: _Values, hidden: Sequence[Verdict]) -> Telling | None:
                 found.append(_telling("hide", each.model, beyond.idxmax(), key, frame))
         if found:
             return max(found, key=lambda each: sign * (each.value - each.base))
+    for each in hidden:  # nothing tells one probe from another: any that it does not say
+        for key in _keys([each], "says"):
+            frame = values.of(each.model, key)
+            frame = frame[frame["value"] < STATED]
+            if len(frame):
+                return _telling("hide", each.model, frame.index[0], key, frame)
     return None
 
 
