@@ -38,6 +38,8 @@ from app.shared.settings import CACHE_VARIABLE, STUDIES_VARIABLE, demo_studies, 
 from backends.study import Study
 from backends.study.file import read_study
 from cache.analysis.scoreboard import scoreboard
+from cache.analysis.verdict.kept import kept_verdicts
+from cache.analysis.verdict.verdicts import verdicts
 from cache.store import open_store, schema
 from tests.benchmarks.made_study import WHOLE, made_study, write_evidence
 from tests.filled_store import write_study
@@ -45,10 +47,14 @@ from tests.filled_store import write_study
 MAIN = Path(__file__).resolve().parents[2] / "app" / "frame" / "main.py"
 TIMES = 3
 DERIVE, FIRST = "derive all from evidence", "first numbers, derived before"
+JUDGE, JUDGED = "verdicts from kept numbers", "verdicts, judged before"
 
 AIMS = {
     FIRST: (0.1, 0.5),
     DERIVE: (2.5, 15.0),
+    JUDGE: (1.0, 2.0),
+    JUDGED: (0.1, 0.1),
+    "open Overview": (0.1, 0.3),
     "open Trade-offs": (0.3, 0.6),
     "click a point": (0.15, 0.4),
     "change an axis": (0.15, 0.4),
@@ -132,6 +138,7 @@ def measured(folder: Path, study_file: Path, profiled: str = "") -> dict[str, fl
         with clock(FIRST):
             scoreboard(study, store)
         store.close()
+    _judge(study, folder, clock)
     st.cache_resource.clear()
     _pages(study, clock)
     return clock.medians()
@@ -148,11 +155,23 @@ def _derive(study: Study, folder: Path, clock: Clock) -> None:
     store.close()
 
 
+def _judge(study: Study, folder: Path, clock: Clock) -> None:
+    """The verdicts of numbers that are kept, then those that are kept themselves."""
+    for _ in range(TIMES):
+        store = open_store(folder / "evidence.sqlite")
+        with clock(JUDGE):
+            verdicts(study, scoreboard(study, store))
+        kept_verdicts(study, scoreboard(study, store), store)
+        with clock(JUDGED):
+            kept_verdicts(study, scoreboard(study, store), store)
+        store.close()
+
+
 def _pages(study: Study, clock: Clock) -> None:
     """What a person does, on pages that were all open before."""
     app = AppTest.from_file(str(MAIN), default_timeout=1200)
-    pages = (state.COMPARE_PAGE, state.TRADEOFFS_PAGE, state.EXAMPLES_PAGE)
-    compare, tradeoffs, examples = (os.path.relpath(page, MAIN.parent) for page in pages)
+    pages = (state.OVERVIEW_PAGE, state.COMPARE_PAGE, state.TRADEOFFS_PAGE, state.EXAMPLES_PAGE)
+    overview, compare, tradeoffs, examples = (os.path.relpath(page, MAIN.parent) for page in pages)
     mine = f"board.{next(iter(studies()))}"
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
     axes = [f"forget/{metric}" for metric in ("rouge_l", "truth_ratio", "extraction_strength")]
@@ -173,6 +192,8 @@ def _pages(study: Study, clock: Clock) -> None:
     for page in (tradeoffs, examples, compare):
         go(page)
     for turn in range(TIMES):
+        with clock("open Overview"):
+            go(overview)
         go(compare)
         with clock("Next on Compare"):
             app.button(key="Next").click()

@@ -78,7 +78,7 @@ def write_tiny_study(folder: Path) -> Path:
 
 
 def open_page(page: Page, board: Dashboard, link: str = "") -> None:
-    page.goto(f"{board.url}/{link}")
+    page.goto(f"{board.url}/compare{link}")
     wait_ready(page)
 
 

@@ -16,7 +16,7 @@ def test_compare_is_filled_before_any_model_is_loaded(
     page: Page, dark_page: Page, dashboard: Dashboard
 ) -> None:
     for view in (page, dark_page):
-        view.goto(dashboard.url)
+        view.goto(f"{dashboard.url}/compare")
         wait_ready(view)
         expect(view.get_by_role("article")).to_have_count(8)
         expect(view.get_by_role("article", name="Original", exact=True)).to_contain_text("from cache")

@@ -107,14 +107,14 @@ def test_no_view_of_an_answer_turns_text_into_markup(browser: Browser, hostile: 
         screenshot(page, f"hostile-{view}")
 
 
-@pytest.mark.parametrize("path", ["tradeoffs", "examples", "examples?find=(&tag=%3Cb%3E", "runs"])
+@pytest.mark.parametrize("path", ["", "tradeoffs", "examples", "examples?find=(&tag=%3Cb%3E", "runs"])
 def test_no_other_page_turns_names_into_markup(browser: Browser, hostile: Dashboard, path: str) -> None:
     with window(browser, "light") as page:
         page.goto(f"{hostile.url}/{path}")
         wait_ready(page)
         page.wait_for_timeout(1500)  # charts and tables are drawn after the script has ended
         _nothing_came_alive(page)
-        screenshot(page, f"hostile-{path.partition('?')[0]}")
+        screenshot(page, f"hostile-{path.partition('?')[0] or 'overview'}")
 
 
 def _nothing_came_alive(page: Page) -> None:

@@ -1,0 +1,153 @@
+"""The verdict's sentences are true of its numbers, in every case that changes the grammar."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from app.shared.verdict_badges import badges
+from app.shared.verdict_words import headline, verdict_sentence
+from backends.study import Modality
+from cache.analysis.verdict.findings import Comparison, Finding, Outcome, Question, missing
+from cache.analysis.verdict.methods import Method
+from cache.analysis.verdict.rules import Verdict
+
+QUESTIONS: tuple[Question, ...] = (
+    "says",
+    "rates",
+    "leaks",
+    "utility",
+    "retain",
+    "neighbour",
+    "destroyed",
+    "gibberish",
+    "refuses",
+    "membership",
+)
+KEYS = {"says": "forget/key_fact", "rates": "forget/probability", "utility": "all/model_utility"}
+
+
+def found(question: Question, outcome: Outcome, value: float, lost: float = 0.0, n: int = 36) -> Finding:
+    key = KEYS.get(question, f"{question}/key_fact")
+    base = value + lost
+    measured = Comparison(key, value, value, value, base, "Retained", -lost, -lost, -lost, n)
+    return Finding(question, outcome, measured, lost, lost, lost, 0.05)
+
+
+def verdict(*given: Finding, model: str = "NPO 45") -> Verdict:
+    held = {each.question: each for each in given}
+    return Verdict(model, tuple(held.get(question, missing(question)) for question in QUESTIONS))
+
+
+COSTS = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbour", "undecided", 0.6, 0.3))
+
+
+@pytest.mark.parametrize(
+    ("given", "modality", "sentence"),
+    [
+        (
+            [found("says", "no", 0.0), *COSTS],
+            "text",
+            "It says none of the 36 facts; it cost about 33 % of what neighbours share.",
+        ),
+        ([found("says", "yes", 1.0)], "text", "It says all of the 36 facts; what it cost was not tested."),
+        (
+            [found("says", "no", 0.0, n=1)],
+            "text",
+            "It does not say the only fact; what it cost was not tested.",
+        ),
+        ([found("says", "yes", 1.0, n=1)], "text", "It says the only fact; what it cost was not tested."),
+        ([], "text", "It was not asked for the forget set; what it cost was not tested."),
+        (
+            [found("says", "no", 0.0), found("rates", "yes", 0.72), found("utility", "no", 0.7)],
+            "text",
+            "It says none of the 36 facts, but still finds the true answers likely (probability 0.72); it cost nothing "
+            "that was tested (retain and neighbours not tested).",
+        ),
+    ],
+)
+def test_a_sentence_says_what_was_said_and_what_it_cost(
+    given: list[Finding], modality: Modality, sentence: str
+) -> None:
+    assert verdict_sentence(verdict(*given), modality) == sentence
+
+
+def test_pictures_name_the_concept() -> None:
+    says = found("says", "yes", 0.5, n=8)
+    assert says.measured is not None
+    drawn = replace(says, measured=says.measured._replace(key="forget/attack_success"))
+    assert verdict_sentence(verdict(drawn), "image", "neon").startswith(
+        "It draws neon for 4 of the 8 prompts;"
+    )
+
+
+def test_what_has_no_count_is_a_number_beside_the_retained_models() -> None:
+    says = found("says", "no", 0.3)
+    assert says.measured is not None
+    overlap = replace(says, measured=says.measured._replace(key="forget/rouge_l", base=0.25))
+    assert verdict_sentence(verdict(overlap), "text").startswith(
+        "Its ROUGE-L recall on the forget set is 0.30 (Retained: 0.25);"
+    )
+    alone = replace(says, measured=says.measured._replace(key="forget/rouge_l", base=math.nan))
+    assert "(Retained" not in verdict_sentence(verdict(alone), "text")
+
+
+def methods(**kinds: tuple[Finding, ...]) -> list[Method]:
+    return [Method(name, verdict(*given, model=f"{name} 1")) for name, given in kinds.items()]
+
+
+def test_the_headline_names_the_best_who_hides_and_who_destroys() -> None:
+    silent = found("says", "no", 0.0)
+    told = headline(
+        methods(
+            A=(silent, *COSTS),
+            B=(silent, found("rates", "yes", 0.8)),
+            C=(silent, found("rates", "yes", 0.8)),
+            D=(silent, found("destroyed", "yes", 0.1)),
+        ),
+        "text",
+    )
+    assert told == [
+        "A 1 is the best choice: it says none of the 36 facts; it cost about 33 % of what neighbours share.",
+        "B and C hide what should be forgotten.",
+        "D destroys the model.",
+    ]
+
+
+def test_the_headline_crowns_nobody_where_nobody_forgot() -> None:
+    silent, loud = found("says", "no", 0.0), found("says", "yes", 0.9)
+    lost = found("utility", "yes", 0.3, 0.4)
+    assert headline(methods(A=(silent, lost)), "text")[0].startswith(
+        "No method forgot without damage. A 1 did"
+    )
+    assert headline(methods(A=(replace(silent, outcome="undecided"),)), "text")[0].startswith(
+        "No method is shown to have forgotten yet. A 1 comes nearest"
+    )
+    assert headline(methods(A=(loud,)), "text")[0].startswith("No method forgot. Of A 1: it says")
+    assert headline(methods(A=()), "text") == ["Whether these models forgot was not tested."]
+    assert headline([], "text") == []
+
+
+def test_many_methods_are_counted() -> None:
+    many = {f"M{i}": (found("says", "yes", 0.9),) for i in range(9)}
+    silent = (found("says", "no", 0.0), *COSTS)
+    assert headline(methods(A=silent, **many), "text")[1] == "M0, M1, M2 and 6 more did not forget."
+
+
+def test_badges_name_only_what_is_beyond_its_limit() -> None:
+    silent = found("says", "no", 0.0)
+    assert badges(verdict(silent, *COSTS), "text") == ["damage undecided"]
+    harmed = (
+        found("utility", "yes", 0.3, 0.4),
+        found("refuses", "yes", 1.0),
+        found("membership", "yes", 0.9),
+    )
+    assert badges(verdict(silent, *harmed), "text") == [
+        "damaged: utility",
+        "refuses all",
+        "gives itself away",
+    ]
+    assert badges(verdict(silent, found("refuses", "yes", 0.8)), "image") == ["draws mostly nothing"]
+    assert "refuses all" not in badges(verdict(silent, found("refuses", "undecided", 1.0)), "text")
