@@ -24,7 +24,7 @@ LONG = "<img src=x onerror=\"window.broken='img'\"> **bold** שלום " + "a-ver
 
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
-    """A study of which nothing is evaluated, one of many methods with hostile names, and one without a retained model."""
+    """Nothing evaluated; many methods with hostile names; no retained model: a study each."""
     folder = tmp_path_factory.mktemp("overview")
     cache = folder / "cache"
     cache.mkdir()
