@@ -88,6 +88,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return line;
   }
 
+  function lastRow(text) {
+    const line = role(el("div", "row other"), "row");
+    line.append(role(el("div", "head note", text), "cell"));
+    return line;
+  }
+
   function legend() {
     const node = el("div", "legend");
     const entry = (sign, text) => {
@@ -119,7 +125,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       if (root.opened.has(each.name)) {
         table.append(...each.others.map((one) => row(one, false)));
         const left = each.count - each.others.length;
-        if (left > 0) table.append(el("p", "note", `${left} more checkpoints, which did worse, are on Trade-offs.`));
+        if (left > 0) table.append(lastRow(`${left} more checkpoints, which did worse, are on Trade-offs.`));
       }
     }
     const parts = [legend(), table];
@@ -175,6 +181,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const list = el("ul");
     list.append(...data.rules.map((line) => el("li", "", line)));
     node.append(el("summary", "", "Rules and thresholds"), list, el("p", "note", "Thresholds are in the table [verdict] of the study file."));
+    if (data.examples.length) {
+      const chosen = el("ul");
+      chosen.append(...data.examples.map((each) => el("li", "", `${each.title}. ${each.rule}`)));
+      node.append(el("p", "chosen", "Examples are chosen so:"), chosen);
+    }
     return node;
   }
 

@@ -20,6 +20,7 @@ from backends.study import PROTOCOL_NAMES
 from backends.study.strength import LIMIT, dialled
 
 GROUP = "board"
+_FOLLOWED = "board.followed"
 MOST_LINK_PROMPT = 2000
 """Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
 SETTINGS = {
@@ -51,8 +52,11 @@ def write_link(*, whole: bool = True) -> None:
 
 
 def asks_for_compare() -> bool:
-    """Whether the address says what only Compare shows."""
-    return any(name in st.query_params for name in OF_COMPARE)
+    """Whether a link says what only Compare shows: once for each, so that Back does not lead there again."""
+    asked = {name: st.query_params.get_all(name) for name in OF_COMPARE if name in st.query_params}
+    known = st.session_state.get(_FOLLOWED) == asked
+    st.session_state[_FOLLOWED] = asked
+    return bool(asked) and not known
 
 
 def _take_study(texts: list[str]) -> str:

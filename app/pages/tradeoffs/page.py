@@ -7,6 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from app.charts.choices import first_axes, in_order, title, unavailable
+from app.components.verdict_strip import verdict_strip
 from app.looks.safe_text import cell_text, literal
 from app.pages.tradeoffs.axes_choice import choose_axes, chosen_axes, preset_choice
 from app.pages.tradeoffs.frontier_view import PlottedRuns, frontier_view
@@ -36,6 +37,7 @@ ALL_VIEWS = (FRONTIER, *VIEWS)
 def page() -> None:
     """The page; the frontier is a fragment, so that new axes leave the frame and the other pages' state alone."""
     st.title("Trade-offs", anchor=False)
+    verdict_strip("tradeoffs")
     link.settle(GROUP, {"chart": view_setting(ALL_VIEWS)})
     view = str(st.session_state["chart"])
     # The other views have fragments of their own that run again and again.
