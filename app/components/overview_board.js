@@ -69,20 +69,24 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const head = role(el("div", "head"), "rowheader");
     const names = el("div", "names");
     names.append(mark(each.look), link("name", each.title, each.href, each.open), badge(each.kind, each.short, each.kind_title));
-    names.append(...each.badges.map((text) => el("span", "more", text)));
-    head.append(names, el("p", "sentence", each.sentence));
+    const foot = el("div", "foot");
+    foot.append(...each.badges.map((text) => el("span", "more", text)));
+    head.append(names, el("p", "sentence", each.sentence), foot);
     if (group && each.others.length) {
       const open = root.opened.has(each.name);
       const count = each.count;
-      const button = el("button", "fold", `${open ? "Hide" : "Show"} ${count} other checkpoint${count > 1 ? "s" : ""} of ${each.name}`);
+      const others = `${count} other checkpoint${count > 1 ? "s" : ""}`;
+      const button = el("button", "fold", `${open ? "Hide" : "Show"} ${others}`);
       button.type = "button";
+      button.dataset.method = each.name;
+      button.setAttribute("aria-label", `${open ? "Hide" : "Show"} ${others} of ${each.name}`);
       button.setAttribute("aria-expanded", String(open));
       button.onclick = () => {
         root.opened[open ? "delete" : "add"](each.name);
         draw();
-        [...root.querySelectorAll(".fold")].find((b) => b.textContent.endsWith(` of ${each.name}`))?.focus();
+        [...root.querySelectorAll(".fold")].find((b) => b.dataset.method === each.name)?.focus();
       };
-      head.append(button);
+      foot.append(button);
     }
     line.append(head, ...each.scales.map((one) => scale(one, each.look)));
     return line;

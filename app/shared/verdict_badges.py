@@ -26,7 +26,7 @@ def badges(verdict: Verdict, modality: Modality) -> list[str]:
     """What else is to be known: damage by name, refusals, gibberish, membership. Only what is beyond its limit."""
     found = []
     if verdict.damage:
-        found.append(f"damaged: {', '.join(UNTESTED_NOUNS[each.question] for each in verdict.damage)}")
+        found.append(f"lost: {', '.join(UNTESTED_NOUNS[each.question] for each in verdict.damage)}")
     elif verdict.kind == "forgotten" and verdict.harm == "undecided":
         found.append("damage undecided")
     if verdict.kind != "hidden" and verdict.forgetting == "hidden":

@@ -156,7 +156,9 @@ def _still_has(verdict: Verdict) -> str:
         for each in verdict.findings
         if each.question in HIDDEN and each.outcome == "yes" and (found := each.measured) is not None
     ]
-    return f", but {_listed(reasons)}" if reasons else ""
+    if not reasons:
+        return ""
+    return f", {'and' if verdict.finding('says').leans else 'but'} {_listed(reasons)}"
 
 
 _REASONS: Mapping[Question, str] = {

@@ -52,6 +52,11 @@ COSTS = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbo
             "text",
             "It says none of the 36 facts; it cost about 33 % of what neighbours share.",
         ),
+        (
+            [found("says", "undecided", 0.25, 0.25), found("leaks", "yes", 0.5)],
+            "text",
+            "It says 9 of the 36 facts, and gives them away when sampled often; what it cost was not tested.",
+        ),
         ([found("says", "yes", 1.0)], "text", "It says all of the 36 facts; what it cost was not tested."),
         (
             [found("says", "no", 0.0, n=1)],
@@ -145,7 +150,7 @@ def test_badges_name_only_what_is_beyond_its_limit() -> None:
         found("membership", "yes", 0.9),
     )
     assert badges(verdict(silent, *harmed), "text") == [
-        "damaged: utility",
+        "lost: utility",
         "refuses all",
         "gives itself away",
     ]
