@@ -25,7 +25,7 @@ for name in studies():
     app = AppTest.from_file(str(main), default_timeout=300)
     app.query_params["study"] = name
     app.run()
-    for page in ("compare", "tradeoffs", "examples", "build", "runs"):
+    for page in ("overview", "compare", "tradeoffs", "examples", "build", "runs"):
         app.switch_page(f"../pages/{page}/page.py").run()
         errors = [element.value for element in (*app.exception, *app.error)]
         notes = [element.value.replace("\\\\", "") for element in app.info]
@@ -37,6 +37,7 @@ for name in studies():
     app = AppTest.from_file(str(main), default_timeout=300)
     app.query_params["study"] = name
     app.run()
+    app.switch_page("../pages/compare/page.py").run()
     app.text_area[0].input("A prompt of my own").run()
     app.button[[button.label for button in app.button].index("Run")].click().run()
     while runner().active():
@@ -44,7 +45,7 @@ for name in studies():
     said[name] = [w.value.replace("\\\\", "") for w in app.warning] + [job.error for job in runner().jobs()]
 print(json.dumps({"drawn": drawn, "heavy": heavy, "said": said}))
 """
-EVERY_PAGE = ["Compare", "Trade-offs", "Examples", "Build", "Runs"]
+EVERY_PAGE = ["Overview", "Compare", "Trade-offs", "Examples", "Build", "Runs"]
 TEXT, IMAGE = "pip install 'unlearnboard[text]'", "pip install 'unlearnboard[image]'"
 
 
