@@ -132,7 +132,7 @@ def _nothing_came_alive(page: Page) -> None:
         "img[src*='leak']",
         "img[onerror]",
         "a[href^='javascript']",
-        "a[href*='leak']",
+        "a[href*='//leak']",
         ".katex",
     ):
         assert not page.evaluate(everywhere, selector), selector
