@@ -29,12 +29,19 @@ def finding(question: Question, outcome: Outcome, value: float = 0.0, threshold:
     return Finding(question, outcome, measured, value, value, value, threshold)
 
 
-def verdict(model: str, says: Outcome, cost: Outcome = "no", said: float = 0.0, lost: float = 0.0) -> Verdict:
+def verdict(
+    model: str,
+    says: Outcome,
+    cost: Outcome = "no",
+    said: float = 0.0,
+    lost: float = 0.0,
+    rates: Outcome = "missing",
+) -> Verdict:
     return Verdict(
         model,
         (
             finding("says", says, said),
-            missing("rates"),
+            finding("rates", rates),
             finding("utility", cost, lost),
             missing("destroyed"),
             missing("gibberish"),
@@ -53,7 +60,7 @@ def test_a_method_stands_for_its_best_checkpoint_that_no_longer_says_it() -> Non
 
 def test_a_checkpoint_that_says_it_by_value_alone_is_a_stage_on_the_way() -> None:
     leaning = verdict("A 1", "undecided", "no", said=0.4)
-    late = verdict("A 2", "no", "yes", lost=0.6)
+    late = verdict("A 2", "no", rates="yes")
     (method,) = by_method([leaning, late], {"A 1": "A", "A 2": "A"})
     assert method.best is late
 
