@@ -268,10 +268,12 @@ def _radii(apart: Floats, units: Floats) -> Floats:
     known: NDArray[np.bool_] = ~np.asarray(np.isnan(apart).any(axis=2))
     factors = np.array([[small_sample(each) for each in row] for row in units])
     told = (known.sum(axis=1) >= LEAST_RESAMPLES) & np.isfinite(factors).all(axis=1)
+    radii = np.full(len(apart), np.nan)
+    if not told.any():  # runs of which only numbers are known
+        return radii
     some = np.where(known[told, :, None], apart[told], np.nan)
     mean, quantile = (np.mean, np.quantile) if known[told].all() else (np.nanmean, np.nanquantile)
     moved = (some - mean(some, axis=1, keepdims=True)) * factors[told, None] ** 0.5
-    radii = np.full(len(apart), np.nan)
     radii[told] = quantile(np.sqrt(np.mean(moved**2, axis=2)), CONFIDENCE, axis=1)
     # The same on every probe: at most this share would differ (the exact 95 % bound for none), by at most 1.
     alike = radii <= 1e-12

@@ -87,6 +87,13 @@ def test_distance_is_nothing_at_the_retained_model_and_one_across_the_rectangle(
     assert found[0].interval == (0.0, 0.0)
 
 
+def test_runs_without_any_resample_have_a_distance_and_no_interval() -> None:
+    only_numbers = np.array([[[0.5, 0.5]], [[0.9, 0.1]]])
+    found = distances(only_numbers, 0, UNIT)
+    assert found[1].value == pytest.approx(0.4)
+    assert np.isnan(found[1].interval).all()
+
+
 def test_paired_noise_does_not_widen_a_distance() -> None:
     random = np.random.default_rng(0)
     shared, own = random.normal(0, 0.2, (1, 300, 2)), random.normal(0, 0.01, (2, 300, 2))
