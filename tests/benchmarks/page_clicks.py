@@ -135,7 +135,7 @@ def _cpu_seconds(pid: int) -> float:
 def click_through(seen: Watched, times: int) -> None:
     """Everything that the table has a row for."""
     page = seen.page
-    for path in ("examples", "tradeoffs", ""):
+    for path in ("examples", "tradeoffs", "compare"):
         seen.go(path)
     for turn in range(times):
         seen.timed("Next on Compare", page.get_by_role("button", name="Next").click)
