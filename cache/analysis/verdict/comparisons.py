@@ -131,7 +131,8 @@ class BoardNumbers:
             return None
         base = self.original if against == "original" else self.retained
         there, under, over, _ = self._of(base, key)
-        difference, least, most = mover((value, low, high), (there, under, over))
+        same = model == base  # a run beside itself
+        difference, least, most = (0.0,) * 3 if same else mover((value, low, high), (there, under, over))
         count = 0 if math.isnan(n) else int(n)
         return Comparison(key, value, low, high, there, base, difference, least, most, count)
 

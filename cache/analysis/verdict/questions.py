@@ -10,7 +10,7 @@ from typing import Literal
 from backends.metrics.least_kept import KEPT_BY
 from backends.study import Modality
 from backends.study.thresholds import Thresholds
-from cache.analysis.verdict.findings import Comparison, Finding, Question, decided, missing
+from cache.analysis.verdict.findings import ROUNDING, Comparison, Finding, Question, decided, missing
 
 Yardstick = Literal["retained", "original"]
 Read = Callable[[str, Yardstick], Comparison | None]
@@ -57,8 +57,10 @@ class Asked:
         return "retained" if self.retained else "original"
 
     def first(self, keys: tuple[str, ...], against: Yardstick) -> Comparison | None:
-        """The first of some numbers that the model has."""
-        return next((found for key in keys if (found := self.read(key, against)) is not None), None)
+        """The first of some numbers that the model and its yardstick have, else the first that the model has."""
+        found = [each for key in keys if (each := self.read(key, against)) is not None]
+        both = (each for each in found if not math.isnan(each.difference))
+        return next(both, next(iter(found), None))
 
 
 def findings(asked: Asked) -> tuple[Finding, ...]:
@@ -99,7 +101,10 @@ def _rates(asked: Asked) -> Finding:
     found, original = asked.read(PROBABILITY, asked.yardstick), asked.read(PROBABILITY, "original")
     if found is None or original is None:
         return missing("rates")
-    line = asked.thresholds.rates * max(0.0, original.base - _floor(found, asked))
+    way = original.base - _floor(found, asked)
+    if not way > 0:  # the original rates the answers no higher than a model that never saw them
+        return missing("rates")
+    line = asked.thresholds.rates * way
     return _beyond("rates", found, line, asked, line)
 
 
@@ -180,14 +185,16 @@ def _less_than_share(found: Comparison, share: float) -> Finding:
 
 
 def _gibberish(asked: Asked) -> Finding:
-    """The role with the most of it."""
+    """The role with the most of it; "yes" only where it is also more than the yardstick has."""
     keys = [f"{role}/{name}" for role in GIBBERISH_ROLES for name in GIBBERISH[asked.modality]]
     found = [each for key in keys if (each := asked.read(key, asked.yardstick)) is not None]
     if not found:
         return missing("gibberish")
     worst = max(found, key=lambda each: each.value)
     line = 1 - asked.thresholds.destroyed
-    return decided("gibberish", worst, worst.value, worst.low, worst.high, line, line)
+    own = math.isnan(worst.least) or worst.least > ROUNDING
+    low = worst.low if own else min(worst.low, line)
+    return decided("gibberish", worst, worst.value, low, worst.high, line, line)
 
 
 def _refuses(asked: Asked) -> Finding:
