@@ -46,6 +46,9 @@ def write_study(study: Study, path: Path) -> None:
         real = dict(study.features.real)
         lines += [f"real = {_inline(real)}"] if real else []
     lines += _thresholds(study.verdict)
+    if study.contract:
+        lines += ["", "[contract]"]
+        lines += [f"{'.'.join(map(_key, each.place))} = {_toml(each.text)}" for each in study.contract]
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
