@@ -100,8 +100,7 @@ def _on_number(model: str, condition: Condition, numbers: StudyNumbers) -> Check
     against = condition.against
     if against == "retained" and numbers.study.retained is None:
         return Checked(model, condition, "broken", why="the study has no retained model")
-    # A plain number is read beside the original, whose number is not used.
-    found = numbers.read(model, condition.key, against or "original", condition.factor)
+    found = numbers.read(model, condition.key, against, condition.factor)
     if found is None:
         return Checked(model, condition, "broken", why="not measured")
     if against and math.isnan(found.difference):

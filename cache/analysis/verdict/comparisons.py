@@ -41,10 +41,12 @@ class StudyNumbers:
         own = self._all().get((model, key))
         if own is None or math.isnan(own[0]):
             return None
-        base = self.study.original if against == "original" else self.study.retained
+        base = {"": None, "original": self.study.original, "retained": self.study.retained}[against]
         value, low, high, n = own
         if base is None:
-            return Comparison(key, value, low, high, math.nan, "", math.nan, math.nan, math.nan, n)
+            units = self.board.units([model], key)[0]
+            groups = int(units) if units < n else 0
+            return Comparison(key, value, low, high, math.nan, "", math.nan, math.nan, math.nan, n, groups)
         if self.board.same_evidence(
             model, base.name
         ):  # the same weights under another name: no test is needed
@@ -131,7 +133,7 @@ class BoardNumbers:
         value, low, high, n = self._of(model, key)
         if math.isnan(value):
             return None
-        base = self.original if against == "original" else self.retained
+        base = {"": "", "original": self.original, "retained": self.retained}[against]
         there, under, over, _ = self._of(base, key)
         same = model == base  # a run beside itself
         difference, least, most = (0.0,) * 3 if same else mover((value, low, high), (there, under, over))

@@ -12,9 +12,10 @@ from backends.study import Modality
 from backends.study.thresholds import Thresholds
 from cache.analysis.verdict.findings import ROUNDING, Comparison, Finding, Question, decided, missing
 
-Yardstick = Literal["retained", "original"]
+Yardstick = Literal["", "retained", "original"]
 Read = Callable[[str, Yardstick], Comparison | None]
-"""The model's number under a key, held against the retained model or the original; None where there is none."""
+"""The model's number under a key, held against the retained model or the original, or alone; None where there is none.
+"""
 
 SAYS = {
     # Overlap with the true answer has no floor of its own; without a retained model only what has one can be read.
@@ -58,9 +59,13 @@ class Asked:
 
     def first(self, keys: tuple[str, ...], against: Yardstick) -> Comparison | None:
         """The first of some numbers that the model and its yardstick have, else the first that the model has."""
-        found = [each for key in keys if (each := self.read(key, against)) is not None]
-        both = (each for each in found if not math.isnan(each.difference))
-        return next(both, next(iter(found), None))
+        first: Comparison | None = None
+        for key in keys:
+            found = self.read(key, against)
+            if found is not None and not (against and math.isnan(found.difference)):
+                return found
+            first = first or found
+        return first
 
 
 def findings(asked: Asked) -> tuple[Finding, ...]:
@@ -90,7 +95,7 @@ def _says(asked: Asked) -> Finding:
 
 def _closer(asked: Asked) -> Finding:
     """Closer to the original than to the retained model."""
-    found = asked.read(CLOSER, "original")
+    found = asked.read(CLOSER, "")
     if found is None:
         return missing("closer")
     return decided("closer", found, -found.value, -found.high, -found.low, 0.0, 0.0)
@@ -207,7 +212,7 @@ def _refuses(asked: Asked) -> Finding:
 
 def _membership(asked: Asked) -> Finding:
     """Distance of PrivLeak from 0, whichever side it is on."""
-    found = asked.first(MEMBERSHIP, asked.yardstick)
+    found = asked.first(MEMBERSHIP, "")
     if found is None:
         return missing("membership")
     low, high = (found.low, found.high) if found.value >= 0 else (-found.high, -found.low)
