@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from typing import cast
-
 from backends.errors import StudyError
-from backends.study.contract import WORDS, Condition, Word, parsed
+from backends.study.contract import WORDS, Condition, parsed
 from backends.study.study import ROLES, Modality
 from backends.study.table import Table, shown
 
 WHOLE = "all"
 """Role of numbers of a model as a whole, such as its utility."""
+OF_BOTH = ("model_utility", "closer_to_retained")
+"""Metrics of language models, by their cards, that image models have as well."""
 HOW = 'Write it as "<= 0.1", ">= 0.97 original" or "<= retained + 0.05"'
 
 
@@ -41,15 +41,16 @@ def read_contract(top: Table, modality: Modality) -> tuple[Condition, ...]:
 
 
 def _word(table: Table, key: str) -> Condition:
-    word = table.values[key]
-    if word not in WORDS[key]:
+    text = table.values[key]
+    condition = parsed(key, text, table.line(key)) if isinstance(text, str) else None
+    if condition is None:
         asked = " or ".join(f'{key} = "{each}"' for each in WORDS[key])
         raise StudyError(
-            f"this cannot be asked of the {key}: {shown(word)}",
+            f"this cannot be asked of the {key}: {shown(text)}",
             where=table.where(key),
             how=f"Write it as {asked}",
         )
-    return Condition(key, word, word=cast(Word, word), line=table.line(key))
+    return condition
 
 
 def _condition(table: Table, role: str, metric: str, modality: Modality) -> Condition:
@@ -65,7 +66,7 @@ def _check_metric(table: Table, role: str, metric: str, modality: Modality) -> N
     from backends.metrics import METRICS  # which knows studies
     from backends.metrics.key import MetricKey
 
-    known = [name for name, each in METRICS.items() if each.card.modality == modality]
+    known = [name for name, each in METRICS.items() if each.card.modality == modality or name in OF_BOTH]
     name = MetricKey(role, metric).metric.partition("@")[0]
     if name not in known:
         close = difflib.get_close_matches(name, known, n=1)
