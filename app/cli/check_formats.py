@@ -69,7 +69,7 @@ def as_json(study: Study, checked: Sequence[Checked]) -> dict[str, Any]:
 def as_markdown(study: Study, checked: Sequence[Checked]) -> str:
     """A table with a line above it."""
     rows = [
-        f"| {each.outcome} | {_cell(each.model)} | {_cell(condition_text(each.condition))} | {_cell(said(each))} |"
+        f"| {each.outcome} | {_code(each.model)} | {_code(condition_text(each.condition))} | {_cell(said(each))} |"
         for each in checked
     ]
     return "\n".join(
@@ -145,9 +145,14 @@ def _counts(checked: Sequence[Checked]) -> dict[str, str]:
     }
 
 
+def _code(text: str) -> str:
+    """A name in a Markdown table: GitHub makes no mention, link or emoji of what stands in code."""
+    return f"<code>{_cell(text)}</code>"
+
+
 def _cell(text: str) -> str:
     """Text in a Markdown table: no character of it is taken for Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]()<>#+!|~&@:$-])", lambda found: f"&#{ord(found[0])};", printable(text))
+    return re.sub(r"([\\`*_\[\]<>#|~&@:$])", lambda found: f"&#{ord(found[0])};", printable(text))
 
 
 def _message(text: str) -> str:

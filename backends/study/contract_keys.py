@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+
 from backends.errors import StudyError
 from backends.study.contract import WORDS, Condition, parsed
 from backends.study.study import ROLES, Modality

@@ -133,4 +133,4 @@ def units_needed(units: int, excess: float, low: float, high: float, threshold: 
     if not (math.isfinite(width) and width > 0 and room > ROUNDING):
         return 0
     most = units * (width / room) ** 2
-    return max(math.ceil(most), units + 1) if most <= MOST_PROBES else 0
+    return max(math.ceil(most - ROUNDING), units + 1) if most <= MOST_PROBES else 0
