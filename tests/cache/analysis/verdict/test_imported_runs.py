@@ -19,7 +19,9 @@ RUNS = {
 
 
 def board(half: float = 0.03) -> Board:
-    heads = pd.DataFrame({"model": list(RUNS), "part": "", "method": "", "protocol": "", "layer": "", "line": ""})
+    heads = pd.DataFrame(
+        {"model": list(RUNS), "part": "", "method": "", "protocol": "", "layer": "", "line": ""}
+    )
     heads = heads.assign(step=pd.array([None] * len(RUNS), dtype="Int64"), created="")
     values = np.array(list(RUNS.values()))
     return Board(heads, KEYS, np.stack([values, values - half, values + half, np.full_like(values, 400)]))
