@@ -62,8 +62,8 @@ class Condition:
 def parsed(key: str, text: str, line: int = 0) -> Condition | None:
     """A condition from its text; None where it cannot be read."""
     if key in WORDS:
-        word = next((each for each in WORDS[key] if each == text), "")
-        return Condition(key, text, word=word, line=line) if word else None
+        asked = [word for word in WORDS[key] if word == text]
+        return Condition(key, text, word=asked[0], line=line) if asked else None
     found = CONDITION.fullmatch(text)
     if found is None:
         return None

@@ -60,7 +60,7 @@ def check_contract(study: Study, board: Scoreboard, models: Sequence[str]) -> li
     asked = any(each.word for each in study.contract)
     judged: Mapping[str, Verdict] = verdicts(study, board) if asked else {}
     return [
-        _on_verdict(model, condition, judged) if condition.word else _on_number(model, condition, numbers)
+        on_verdict(model, condition, judged) if condition.word else _on_number(model, condition, numbers)
         for model in models
         for condition in study.contract
     ]
@@ -127,7 +127,8 @@ def _measured(model: str, condition: Condition, found: Comparison) -> Checked:
     )
 
 
-def _on_verdict(model: str, condition: Condition, judged: Mapping[str, Verdict]) -> Checked:
+def on_verdict(model: str, condition: Condition, judged: Mapping[str, Verdict]) -> Checked:
+    """Hold a model's verdict, of those by name, against a condition on it."""
     verdict = judged.get(model)
     if verdict is None:
         return Checked(model, condition, "broken", why="not measured")

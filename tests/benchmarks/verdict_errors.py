@@ -21,7 +21,7 @@ from cache.analysis.relative_test import closeness_interval, compared, drawn_clo
 from cache.analysis.resampling import bootstrap_means, interval_of
 from cache.analysis.verdict.findings import Comparison
 from cache.analysis.verdict.questions import Asked, Yardstick, findings
-from cache.analysis.verdict.rules import Verdict
+from cache.analysis.verdict.rules import Forgetting, Verdict
 
 Floats = NDArray[np.float64]
 Like = Literal["retained", "original"]
@@ -64,7 +64,7 @@ def errors(n: int, like: Like, trials: int, seed: int = 0) -> Errors:
         for against in ("retained", "original")
     }
     found = [_verdict(trial, each, tests) for trial, each in enumerate(drawn)]
-    bad = ("not forgotten", "hidden") if like == "retained" else ("forgotten",)
+    bad: tuple[Forgetting, ...] = ("not forgotten", "hidden") if like == "retained" else ("forgotten",)
     forgetting, harm = Counter(v.forgetting for v in found), Counter(v.harm for v in found)
     return Errors(
         n,

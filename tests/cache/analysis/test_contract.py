@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from backends.study import Study
 from backends.study.contract import Condition, parsed
-from cache.analysis.contract import Checked, check_contract, held, outcome_of
+from cache.analysis.contract import Checked, check_contract, held, on_verdict, outcome_of
 from cache.analysis.paired_tests import paired_test
 from cache.analysis.scoreboard import Scoreboard, scoreboard
+from cache.analysis.verdict.findings import Finding, Outcome, Question
+from cache.analysis.verdict.rules import Verdict
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study
 
@@ -125,9 +128,34 @@ def test_a_condition_may_be_on_the_verdict(board: tuple[Study, Scoreboard]) -> N
     few = checked(board, "verdict", "forgotten", "Retained")  # fewer than six subjects tell too little
     assert (few.outcome, few.why) == ("undecided", "undecided")
     assert checked(board, "harm", "not damaged", "Retained").outcome == "holds"
-    assert checked(board, "harm", "not destroyed", "Original").outcome == "holds"
-    original = checked(board, "verdict", "forgotten", "Original")
-    assert original.outcome != "holds" and original.why
+    gibberish = checked(board, "harm", "not destroyed", "Original")
+    assert (gibberish.outcome, gibberish.why) == ("undecided", "undecided")
+
+
+@pytest.mark.parametrize(
+    ("text", "outcomes", "expected"),
+    [
+        ("forgotten", {"says": "yes"}, ("not forgotten", "broken")),
+        ("forgotten", {"says": "no", "closer": "yes"}, ("hidden", "broken")),
+        ("forgotten", {"says": "no", "closer": "no"}, ("forgotten", "holds")),
+        ("forgotten", {"closer": "no"}, ("not tested", "broken")),
+        ("not damaged", {"utility": "yes"}, ("damaged", "broken")),
+        ("not damaged", {"utility": "no", "gibberish": "yes"}, ("destroyed", "broken")),
+        ("not damaged", {"utility": "no"}, ("none found", "holds")),
+        ("not damaged", {}, ("not tested", "broken")),
+        ("not destroyed", {"destroyed": "yes", "gibberish": "no"}, ("destroyed", "broken")),
+        ("not destroyed", {"destroyed": "no", "gibberish": "undecided"}, ("undecided", "undecided")),
+        ("not destroyed", {"destroyed": "no", "utility": "yes"}, ("not destroyed", "holds")),
+        ("not destroyed", {"utility": "no"}, ("not tested", "broken")),
+    ],
+)
+def test_what_a_verdict_makes_of_a_condition(
+    text: str, outcomes: dict[Question, Outcome], expected: tuple[str, str]
+) -> None:
+    asked = Verdict("m", tuple(Finding(name, outcomes.get(name, "missing")) for name in get_args(Question)))
+    key = "verdict" if text == "forgotten" else "harm"
+    found = on_verdict("m", condition(key, text), {"m": asked})
+    assert (found.why, found.outcome) == expected
 
 
 def test_one_broken_breaks_all_and_one_undecided_leaves_all_undecided() -> None:

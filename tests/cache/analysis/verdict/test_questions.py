@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -65,7 +66,7 @@ PICTURES = {
 
 
 def verdict(
-    change: dict[str, tuple[float, float, float] | None] | None = None,
+    change: Mapping[str, tuple[float, float, float] | None] | None = None,
     *,
     width: dict[str, float] | None = None,
     retained: bool = True,
