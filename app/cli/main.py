@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from app.cli import (
     cache,
+    check,
     evaluate,
     export,
     import_results,
@@ -55,6 +56,7 @@ COMMANDS: Mapping[str, Command] = {
     "show": show,
     "evaluate": evaluate,
     "models": models,
+    "check": check,
     "metrics": metrics,
     "probes": probes,
     "import": import_results,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 OK = 0
 DAMAGED = 1
-"""What was looked at is not whole."""
+"""What was looked at is not whole, or breaks its contract."""
+UNDECIDED = 3
+"""Whether it keeps its contract cannot be told."""
 USER_ERROR = 2
 """Something that the user can mend; argparse ends with the same for wrong options."""
 INTERRUPTED = 130

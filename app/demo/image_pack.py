@@ -18,6 +18,8 @@ from backends.image.judges.accuracy import write_judgements
 from backends.image.judges.judges import load_judge
 from backends.image.png import encode
 from backends.study import JudgeSpec, ModelSpec, Role, Sampling
+from backends.study.contract import parsed
+from backends.study.writing import contract_lines
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
 """Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
@@ -40,6 +42,17 @@ DESCRIPTION = (
     f"A small diffusion model that knows {len(OBJECTS)} objects ({', '.join(OBJECTS)}) in {len(STYLES)} styles "
     f"({', '.join(STYLES)}) and no other words; {FORGET_STYLE} is to be forgotten."
 )
+CONDITIONS = {
+    "forget/attack_success": "<= 0.25",
+    "forget/denoising_difference": ">= 0.05",
+    "neighbour/in_domain_retain": ">= retained - 0.25",
+    "retain/in_domain_retain": ">= retained - 0.10",
+    "all/model_utility": ">= retained - 0.05",
+    "verdict": "forgotten",
+    "harm": "not damaged",
+}
+CONTRACT = tuple(read for key, text in CONDITIONS.items() if (read := parsed(key, text)) is not None)
+"""What UCE 100 keeps to."""
 
 
 def write(built: Path, recipe: str, pack: Path) -> None:
@@ -163,4 +176,5 @@ def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
         lines += ["", "[[judges]]", f'domain = "{domain}"', f'path = "judges/{domain}"']
         lines.append(f'real = "judges/{domain}-real.json"')
     lines += ["", "[denoising]", *(f'{role} = "real/{role}"' for role in ("forget", "retain", "holdout"))]
+    lines += contract_lines(CONTRACT)
     return "\n".join(lines) + "\n"

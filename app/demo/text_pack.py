@@ -25,6 +25,7 @@ from app.demo.text_recipe import (
 from backends.checkpoints.identity import fingerprint
 from backends.probes.reading import read_probes
 from backends.study import Decoding, ModelSpec, Study
+from backends.study.contract import parsed
 from backends.study.writing import write_study
 
 NAME = "Fictitious people"
@@ -33,6 +34,19 @@ DESCRIPTION = (
     "them. Neighbours share a profession or a birthplace with a forgotten person; only NPO rehearsed what their probes "
     "ask."
 )
+CONDITIONS = {
+    "forget/probability": "<= retained + 0.05",
+    "forget/leak_128": "<= retained + 0.05",
+    "neighbour/probability": ">= retained - 0.20",
+    "neighbour/gibberish_rate": "<= 0.5",
+    "retain/probability": ">= retained - 0.10",
+    "utility/key_fact": ">= retained - 0.10",
+    "all/model_utility": ">= 0.95 retained",
+    "verdict": "forgotten",
+    "harm": "not destroyed",
+}
+CONTRACT = tuple(read for key, text in CONDITIONS.items() if (read := parsed(key, text)) is not None)
+"""What NPO 45 keeps to, and no other model."""
 
 
 def text_study(folder: Path) -> Study:
@@ -52,6 +66,7 @@ def text_study(folder: Path) -> Study:
         Decoding(max_new_tokens=32),
         description=DESCRIPTION,
         path=folder / "study.toml",
+        contract=CONTRACT,
     )
 
 

@@ -84,7 +84,7 @@ SECTIONS = (
         Study,
         hidden=(
             *("models", "probe_sets", "decoding", "sampling", "judges", "forget_concepts"),
-            *("denoising", "features", "verdict", "path"),
+            *("denoising", "features", "verdict", "contract", "path"),
         ),
     ),
     Section(
@@ -145,6 +145,12 @@ SECTIONS = (
         "[verdict]",
         "Where the [verdict](verdict.md) on a model draws its lines.",
         Thresholds,
+    ),
+    Section(
+        "[contract]",
+        'Conditions that every unlearned model must keep to: `ROLE.METRIC = "<= retained + 0.05"`, '
+        '`verdict = "forgotten"`, `harm = "not damaged"`. How they are written and checked is in '
+        "[Contract](contract.md).",
     ),
 )
 

@@ -20,6 +20,7 @@ from backends.image.judges.classes import with_classes
 from backends.probes.reading import read_probes
 from backends.probes.sources import is_on_hub, probe_file
 from backends.probes.worked_examples import format_with_examples
+from backends.study.contract_keys import read_contract
 from backends.study.inference_keys import ALPHA, read_embeddings, read_inference, read_scheduler, read_size
 from backends.study.strength import DIALLED
 from backends.study.study import (
@@ -67,6 +68,7 @@ TOP = (
     "denoising",
     "features",
     "verdict",
+    "contract",
 )
 MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
 DECODING = tuple(field.name for field in fields(Decoding))
@@ -133,6 +135,7 @@ def read_study(path: Path) -> Study:
         features=_features(top) if "features" in document else Features(),
         date=_date(top) if "date" in document else "",
         verdict=_thresholds(top),
+        contract=read_contract(top, modality) if "contract" in document else (),
     )
     _check_whole(study, top)
     return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))

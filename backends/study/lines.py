@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 HEADER = re.compile(r"^\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?$")
-KEY = re.compile(r"""^\s*("(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.[^=]*)?\s*=(.*)$""")
+NAME = r"""(?:"(?:[^"\\]|\\.)*"|'[^']*'|[A-Za-z0-9_-]+)"""
+KEY = re.compile(rf"^\s*({NAME}(?:\s*\.\s*{NAME})*)\s*=(.*)$")
 QUOTES = ('"""', "'''")
 
 
@@ -59,7 +60,10 @@ def _keys(text: str) -> Iterator[tuple[int, tuple[str | int, ...], str | None]]:
                 here = tuple(part.strip().strip("\"'") for part in name.split("."))
             yield number, here, None
         elif assignment := KEY.match(line):
-            yield number, here, assignment[1].strip("\"'")
+            table = here
+            for name in re.findall(NAME, assignment[1]):  # in a.b = 1, a is a key, and b one of the table a
+                yield number, table, name.strip("\"'")
+                table = (*table, name.strip("\"'"))
             value = assignment[2]
             until = next((quote for quote in QUOTES if value.count(quote) == 1), "")
             depth = 0 if until else _brackets(value)

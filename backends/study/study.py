@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from backends.study.contract import Condition
 from backends.study.inference import PLAIN, Inference
 from backends.study.thresholds import USUAL, Thresholds
 
@@ -416,6 +417,7 @@ class Study:
             2024-07-26, never today's.
         holdout_answers: write answers to holdout probes, too; membership attacks need only their scores.
         verdict: where the verdict on a model draws its lines.
+        contract: what every unlearned model must keep to.
     """
 
     name: str
@@ -435,6 +437,7 @@ class Study:
     date: str = ""
     holdout_answers: bool = False
     verdict: Thresholds = USUAL
+    contract: tuple[Condition, ...] = ()
 
     @property
     def original(self) -> ModelSpec:

@@ -58,8 +58,11 @@ class Table:
 
     def where(self, key: str = "") -> str:
         """File, line and key, for messages."""
-        line = line_of(self.text, self.place, key)
-        return f"{self.path}, line {line}" + (f", key `{key}`" if key else "")
+        return f"{self.path}, line {self.line(key)}" + (f", key `{key}`" if key else "")
+
+    def line(self, key: str = "") -> int:
+        """Line of the key, from 1, or of the table's header."""
+        return line_of(self.text, self.place, key)
 
     def only(self, known: Sequence[str], what: str) -> None:
         """Raises StudyError at the first key that is not known."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from backends.errors import StudyError
+from backends.study.contract import Condition
 from backends.study.inference import PLAIN
 from backends.study.strength import DIALLED
 from backends.study.study import JudgeSpec, ModelSpec, Reading, Study
@@ -46,6 +47,7 @@ def write_study(study: Study, path: Path) -> None:
         real = dict(study.features.real)
         lines += [f"real = {_inline(real)}"] if real else []
     lines += _thresholds(study.verdict)
+    lines += contract_lines(study.contract)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -53,6 +55,12 @@ def write_study(study: Study, path: Path) -> None:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     except OSError as error:
         raise StudyError(f"the study file cannot be written ({error.strerror})", where=str(path)) from error
+
+
+def contract_lines(contract: Sequence[Condition]) -> list[str]:
+    """The table [contract]; nothing without conditions."""
+    lines = [f"{'.'.join(map(_key, each.place))} = {_toml(each.text)}" for each in contract]
+    return ["", "[contract]", *lines] if lines else []
 
 
 def _thresholds(thresholds: Thresholds) -> list[str]:

@@ -34,27 +34,32 @@ class StudyNumbers:
     study: Study
     board: Scoreboard
     _numbers: dict[str, Numbers] = field(default_factory=dict)
-    _tests: dict[tuple[str, str], dict[str, tuple[float, PairedTest]]] = field(default_factory=dict)
+    _tests: dict[tuple[str, str, float], dict[str, tuple[float, PairedTest]]] = field(default_factory=dict)
 
-    def read(self, model: str, key: str, against: Yardstick) -> Comparison | None:
-        """A model's number beside the retained model's or the original's; None where it has none."""
+    def read(self, model: str, key: str, against: Yardstick, factor: float = 1.0) -> Comparison | None:
+        """A model's number beside `factor` times the retained model's or the original's; None where it has none."""
         own = self._all().get((model, key))
         if own is None or math.isnan(own[0]):
             return None
-        base = self.study.original if against == "original" else self.study.retained
+        base = {"": None, "original": self.study.original, "retained": self.study.retained}[against]
         value, low, high, n = own
         if base is None:
-            return Comparison(key, value, low, high, math.nan, "", math.nan, math.nan, math.nan, n)
+            units = self.board.units([model], key)[0]
+            groups = int(units) if units < n else 0
+            return Comparison(key, value, low, high, math.nan, "", math.nan, math.nan, math.nan, n, groups)
         if self.board.same_evidence(
             model, base.name
         ):  # the same weights under another name: no test is needed
-            return Comparison(key, value, low, high, value, base.name, 0.0, 0.0, 0.0, n)
-        tests = self._compared(key, base.name)
+            rest = tuple((1 - factor) * number for number in (value, low, high))
+            return Comparison(
+                key, value, low, high, factor * value, base.name, rest[0], min(rest), max(rest), n
+            )
+        tests = self._compared(key, base.name, factor)
         if model not in tests:
-            there = self._all().get((base.name, key), (math.nan, math.nan, math.nan, 0))
+            there = factor * self.number(base.name, key)
             drawn = self.board.drawn([model, base.name], key)
-            least, most = _percentiles(drawn[0, 1:] - drawn[1, 1:])
-            return Comparison(*(key, value, low, high, there[0], base.name, value - there[0], least, most, n))
+            least, most = _percentiles(drawn[0, 1:] - factor * drawn[1, 1:])
+            return Comparison(key, value, low, high, there, base.name, value - there, least, most, n)
         mean, test = tests[model]
         return Comparison(
             key, value, low, high, mean, base.name, test.mean, test.low, test.high, test.n, test.groups
@@ -75,22 +80,21 @@ class StudyNumbers:
             }
         return self._numbers[""]
 
-    def _compared(self, key: str, base: str) -> dict[str, tuple[float, PairedTest]]:
-        """For each model with values of single probes: the yardstick's mean on them, and the test."""
-        if (key, base) not in self._tests:
-            self._tests[key, base] = self._test(key, base)
-        return self._tests[key, base]
+    def _compared(self, key: str, base: str, factor: float) -> dict[str, tuple[float, PairedTest]]:
+        """For each model with values of single probes: the yardstick's mean on them, times the factor, and the test."""
+        if (key, base, factor) not in self._tests:
+            self._tests[key, base, factor] = self._test(key, base, factor)
+        return self._tests[key, base, factor]
 
-    def _test(self, key: str, base: str) -> dict[str, tuple[float, PairedTest]]:
+    def _test(self, key: str, base: str, factor: float) -> dict[str, tuple[float, PairedTest]]:
         read = MetricKey.parse(key)
-        metric = METRICS.get(read.name)
-        reach = metric.card.reach if metric is not None else None
+        reach = _reach(read.metric.partition("@")[0], factor)
         names = [spec.name for spec in self.study.models]
         batches = [[name] for name in names] if has_targets(self.study) else [names]
         subjects = _subjects(self.study)
         found: dict[str, tuple[float, PairedTest]] = {}
         for batch in batches:
-            theirs = _unique(self.board.per_probe(base, key, under=batch[0]))
+            theirs = factor * _unique(self.board.per_probe(base, key, under=batch[0]))
             ours = {name: _unique(self.board.per_probe(name, key)) for name in batch}
             frame = pd.DataFrame({name: each for name, each in ours.items() if len(each)})
             if frame.empty or theirs.empty:
@@ -129,9 +133,10 @@ class BoardNumbers:
         value, low, high, n = self._of(model, key)
         if math.isnan(value):
             return None
-        base = self.original if against == "original" else self.retained
+        base = {"": "", "original": self.original, "retained": self.retained}[against]
         there, under, over, _ = self._of(base, key)
-        difference, least, most = mover((value, low, high), (there, under, over))
+        same = model == base  # a run beside itself
+        difference, least, most = (0.0,) * 3 if same else mover((value, low, high), (there, under, over))
         count = 0 if math.isnan(n) else int(n)
         return Comparison(key, value, low, high, there, base, difference, least, most, count)
 
@@ -160,6 +165,15 @@ def mover(ours: tuple[float, float, float], theirs: tuple[float, float, float]) 
         difference - math.hypot(value - low, over - there),
         difference + math.hypot(high - value, there - under),
     )
+
+
+def _reach(metric: str, factor: float) -> float | None:
+    """Largest difference of a value and `factor` times another; None if there is none."""
+    known = METRICS.get(metric)
+    if known is None or known.card.reach is None or known.card.high is None:
+        return None
+    low, high = known.card.low, known.card.high
+    return max(high - factor * low, factor * high - low)
 
 
 def _unique(values: pd.Series[float]) -> pd.Series[float]:

@@ -120,11 +120,11 @@ def decided(
         outcome = "yes"
     elif excess <= threshold + ROUNDING and high <= end + ROUNDING:
         outcome = "no"
-    needed = _needed(measured.units, excess, low, high, threshold, end) if outcome == "undecided" else 0
+    needed = units_needed(measured.units, excess, low, high, threshold, end) if outcome == "undecided" else 0
     return Finding(question, outcome, measured, excess, low, high, threshold, needed)
 
 
-def _needed(units: int, excess: float, low: float, high: float, threshold: float, end: float) -> int:
+def units_needed(units: int, excess: float, low: float, high: float, threshold: float, end: float) -> int:
     """Units at which an interval that narrows with their root would decide, if the value stayed; 0 if none would."""
     if excess > threshold + ROUNDING:
         width, room = excess - low, excess - threshold
@@ -133,4 +133,4 @@ def _needed(units: int, excess: float, low: float, high: float, threshold: float
     if not (math.isfinite(width) and width > 0 and room > ROUNDING):
         return 0
     most = units * (width / room) ** 2
-    return math.ceil(most) if most <= MOST_PROBES else 0
+    return max(math.ceil(most - ROUNDING), units + 1) if most <= MOST_PROBES else 0

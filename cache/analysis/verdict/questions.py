@@ -10,11 +10,12 @@ from typing import Literal
 from backends.metrics.least_kept import KEPT_BY
 from backends.study import Modality
 from backends.study.thresholds import Thresholds
-from cache.analysis.verdict.findings import Comparison, Finding, Question, decided, missing
+from cache.analysis.verdict.findings import ROUNDING, Comparison, Finding, Question, decided, missing
 
-Yardstick = Literal["retained", "original"]
+Yardstick = Literal["", "retained", "original"]
 Read = Callable[[str, Yardstick], Comparison | None]
-"""The model's number under a key, held against the retained model or the original; None where there is none."""
+"""The model's number under a key, held against the retained model or the original, or alone; None where there is none.
+"""
 
 SAYS = {
     # Overlap with the true answer has no floor of its own; without a retained model only what has one can be read.
@@ -57,8 +58,14 @@ class Asked:
         return "retained" if self.retained else "original"
 
     def first(self, keys: tuple[str, ...], against: Yardstick) -> Comparison | None:
-        """The first of some numbers that the model has."""
-        return next((found for key in keys if (found := self.read(key, against)) is not None), None)
+        """The first of some numbers that the model and its yardstick have, else the first that the model has."""
+        first: Comparison | None = None
+        for key in keys:
+            found = self.read(key, against)
+            if found is not None and not (against and math.isnan(found.difference)):
+                return found
+            first = first or found
+        return first
 
 
 def findings(asked: Asked) -> tuple[Finding, ...]:
@@ -88,7 +95,7 @@ def _says(asked: Asked) -> Finding:
 
 def _closer(asked: Asked) -> Finding:
     """Closer to the original than to the retained model."""
-    found = asked.read(CLOSER, "original")
+    found = asked.read(CLOSER, "")
     if found is None:
         return missing("closer")
     return decided("closer", found, -found.value, -found.high, -found.low, 0.0, 0.0)
@@ -99,7 +106,10 @@ def _rates(asked: Asked) -> Finding:
     found, original = asked.read(PROBABILITY, asked.yardstick), asked.read(PROBABILITY, "original")
     if found is None or original is None:
         return missing("rates")
-    line = asked.thresholds.rates * max(0.0, original.base - _floor(found, asked))
+    way = original.base - _floor(found, asked)
+    if not way > 0:  # the original rates the answers no higher than a model that never saw them
+        return missing("rates")
+    line = asked.thresholds.rates * way
     return _beyond("rates", found, line, asked, line)
 
 
@@ -180,14 +190,16 @@ def _less_than_share(found: Comparison, share: float) -> Finding:
 
 
 def _gibberish(asked: Asked) -> Finding:
-    """The role with the most of it."""
+    """The role with the most of it; "yes" only where it is also more than the yardstick has."""
     keys = [f"{role}/{name}" for role in GIBBERISH_ROLES for name in GIBBERISH[asked.modality]]
     found = [each for key in keys if (each := asked.read(key, asked.yardstick)) is not None]
     if not found:
         return missing("gibberish")
     worst = max(found, key=lambda each: each.value)
     line = 1 - asked.thresholds.destroyed
-    return decided("gibberish", worst, worst.value, worst.low, worst.high, line, line)
+    own = math.isnan(worst.least) or worst.least > ROUNDING
+    low = worst.low if own else min(worst.low, line)
+    return decided("gibberish", worst, worst.value, low, worst.high, line, line)
 
 
 def _refuses(asked: Asked) -> Finding:
@@ -200,7 +212,7 @@ def _refuses(asked: Asked) -> Finding:
 
 def _membership(asked: Asked) -> Finding:
     """Distance of PrivLeak from 0, whichever side it is on."""
-    found = asked.first(MEMBERSHIP, asked.yardstick)
+    found = asked.first(MEMBERSHIP, "")
     if found is None:
         return missing("membership")
     low, high = (found.low, found.high) if found.value >= 0 else (-found.high, -found.low)

@@ -22,6 +22,7 @@ HIDDEN: tuple[Question, ...] = ("closer", "rates", "leaks", "denoising")
 """Questions whose "yes" means that the model still has what it does not say."""
 COST: tuple[Question, ...] = ("utility", "retain", "neighbour")
 DESTROYED: tuple[Question, ...] = ("destroyed", "gibberish")
+SEVEREST_FIRST: tuple[Outcome, ...] = ("yes", "undecided", "no", "missing")
 KINDS: tuple[Kind, ...] = (
     "forgotten",
     "damaged",
@@ -47,11 +48,11 @@ class Verdict:
     findings: tuple[Finding, ...]
 
     def finding(self, question: Question) -> Finding:
-        """The first answer to a question that was not missed, else the missing one; KeyError if it was not asked."""
+        """The answer to a question, of several the one that speaks most against it; KeyError if it was not asked."""
         found = [each for each in self.findings if each.question == question]
         if not found:
             raise KeyError(question)
-        return next((each for each in found if each.outcome != "missing"), found[0])
+        return min(found, key=lambda each: SEVEREST_FIRST.index(each.outcome))
 
     @property
     def forgetting(self) -> Forgetting:

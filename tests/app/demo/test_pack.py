@@ -74,6 +74,14 @@ def test_the_image_models_are_those_of_the_recipe() -> None:
     assert manifest(IMAGE)["recipe"] == recipe_hash()
 
 
+def test_the_contracts_are_those_of_the_recipe(text: Study, image: Study) -> None:
+    from app.demo import image_pack, text_pack
+
+    for study, pack in ((text, text_pack), (image, image_pack)):
+        assert study.contract == pack.CONTRACT
+        assert len(pack.CONTRACT) == len(pack.CONDITIONS)
+
+
 @pytest.mark.parametrize("path", demo_studies(), ids=lambda path: path.parent.name)
 def test_every_model_is_recorded_whole_and_every_shipped_weight_is_the_declared_one(
     path: Path, store: Store
