@@ -89,6 +89,11 @@ def test_a_broken_expression_is_said_in_place(page: Page, board: Dashboard) -> N
     expect(page.get_by_text(re.compile(r"of 6 probes"))).to_be_visible()
 
 
+def test_an_expression_that_explodes_elsewhere_is_answered(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?find=(a%2B)%2B%24")
+    expect(page.get_by_text(re.compile(r"of 6 probes|No probe fits"))).to_be_visible()
+
+
 def test_nothing_that_fits_is_said(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?find=nothing+like+this")
     expect(page.get_by_text("No probe fits these filters.")).to_be_visible()

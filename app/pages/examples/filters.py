@@ -93,7 +93,8 @@ def filters(shown: Examples, study: Study, role: str) -> tuple[ExampleFilter, li
             icon=":material/search:",
             placeholder="Regular expression",
             persist_state="session",
-            help="Searches prompts, reference answers and the answers of the selected models; case is ignored.",
+            help="Searches prompts, reference answers and the answers of the selected models for a regular "
+            "expression (RE2: without look-around and back-references); case is ignored.",
             width=210,
         )
         outcomes: list[str] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import time
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -71,9 +73,23 @@ def test_rows_are_those_that_fit_in_the_order_asked_for(choice: ExampleFilter, r
     assert list(chosen_rows(SHOWN, choice)) == rows
 
 
-def test_a_broken_expression_gets_one_sentence() -> None:
-    with pytest.raises(StudyError, match=r"\(: this is not a regular expression"):
-        chosen_rows(SHOWN, ExampleFilter(find="("))
+@pytest.mark.parametrize("find", ["(", "*", "[", "\\", "(?=a)", r"(a)\1", "((a{1,1000}){1,1000})"])
+def test_an_expression_that_is_not_searched_for_gets_one_sentence(find: str) -> None:
+    with pytest.raises(
+        StudyError, match=r"this is not a regular expression that can be searched for \([^)]+\)"
+    ):
+        chosen_rows(SHOWN, ExampleFilter(find=find))
+    with pytest.raises(StudyError, match="501 characters is too long"):
+        chosen_rows(SHOWN, ExampleFilter(find="a" * 501))
+
+
+@pytest.mark.parametrize("find", ["(a+)+$", "(a|a)*$", "(.*a){12}$", r"^(\w+\s?)*$"])
+def test_no_expression_takes_longer_than_the_text_is_long(find: str) -> None:
+    hostile = pd.DataFrame({"Original": ["a" * 40 + "!", "", "a" * 5_000 + "!"]}, index=INDEX)
+    shown = replace(SHOWN, answers=hostile)
+    start = time.process_time()
+    chosen_rows(shown, ExampleFilter(find=find))
+    assert time.process_time() - start < 5.0  # seconds of the CPU; `re` needs years
 
 
 def test_another_answer_with_the_same_value_differs() -> None:
