@@ -1,10 +1,11 @@
 """How a model looks on every page: colour, marker and line dash, from one table.
 
-Colours are Okabe and Ito's (2008), shifted a little where one of the two backgrounds would swallow them. A look
-belongs to a *method*, so all checkpoints of one trajectory share it. The first eight methods differ in colour, shape
-and dash; from the ninth on these are combined again, so that 64 methods differ in colour and shape, and the first 32
-also in shape and dash alone, for those who do not see the colours. The original is neutral ink, the retained model a
-star.
+Colours are Okabe and Ito's (2008), moved as little as it takes for every two of them, the original's and the retained
+model's to be at least 8 apart (CIEDE2000) for people without red or green cones too (Machado et al. 2009), with a
+contrast of 3:1 against the background. A look belongs to a *method*, so all checkpoints of one trajectory share it. The
+first eight methods differ in colour, shape and dash; from the ninth on these are combined again, so that 64 methods
+differ in colour and shape, and the first 32 also in shape and dash alone, for those who do not see the colours. The
+original is neutral ink, the retained model a star.
 """
 
 from __future__ import annotations
@@ -47,14 +48,14 @@ class Look:
 ORIGINAL = Look("#1D2129", "#F2F4F8", "circle", "solid", "●")
 RETAINED = Look("#009E73", "#2CC295", "star", "solid", "★")
 _FIRST = (
-    Look("#D55E00", "#F07B2A", "square", "solid", "■"),
-    Look("#0072B2", "#3F9BE0", "diamond", "dash", "◆"),
-    Look("#CC79A7", "#E39AC4", "triangle-up", "dot", "▲"),
-    Look("#B98500", "#E6A820", "triangle-down", "dashdot", "▼"),
-    Look("#2F9BD6", "#8CCBF2", "cross", "longdash", "✚"),
-    Look("#8A7F00", "#F0E442", "x", "longdashdot", "✖"),
-    Look("#7A5195", "#B492D6", "hexagon", "5px,2px", "⬢"),
-    Look("#6B7280", "#9AA3B2", "pentagon", "2px,2px", "⬟"),
+    Look("#B75305", "#F47813", "square", "solid", "■"),
+    Look("#2A74DD", "#588EB3", "diamond", "dash", "◆"),
+    Look("#E368AE", "#E7B7C1", "triangle-up", "dot", "▲"),
+    Look("#B7850D", "#F6B534", "triangle-down", "dashdot", "▼"),
+    Look("#3A9CD4", "#8BCAF2", "cross", "longdash", "✚"),
+    Look("#918649", "#BBB666", "x", "longdashdot", "✖"),
+    Look("#77508F", "#AB8FDE", "hexagon", "5px,2px", "⬢"),
+    Look("#6D7281", "#A6AFC2", "pentagon", "2px,2px", "⬟"),
 )
 
 
