@@ -1,13 +1,14 @@
-"""The sidebar's list of models: one row per method with its marker, one toggle per checkpoint."""
+"""The sidebar's list of models: one row per method with its marker, one toggle per checkpoint; a search in long lists."""
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from app.looks.model_looks import family, look_of
+from app.looks.model_looks import METHOD_LOOKS, families, family, look_of
 from app.looks.safe_text import visible
 from app.looks.theme import is_dark
 from app.shared import state
@@ -16,6 +17,10 @@ from backends.study import ModelSpec, Study
 
 HERE = Path(__file__).parent
 KEY = "model_picker"
+MANY = 9
+"""Rows from which on the list has a search, and methods from which on names drop what all begin with."""
+LEAST_PREFIX = 6
+"""Characters that are worth dropping."""
 
 _picker = st.components.v2.component(
     "unlearnboard_model_picker",
@@ -29,11 +34,40 @@ def model_picker() -> None:
     """Draw the list; a click ticks models for every page."""
     study = state.study()
     st.caption("Models")
+    rows = groups(study, dark=is_dark())
     _picker(
         key=f"{KEY}_{state.study_name()}",
-        data={"groups": groups(study, dark=is_dark()), "chosen": state.chosen_models()},
+        data={
+            "groups": rows,
+            "chosen": state.chosen_models(),
+            "search": len(rows) >= MANY,
+            "said": said(study),
+        },
         on_picked_change=_take_over,
     )
+
+
+def said(study: Study) -> str:
+    """What a person should know of the list: a prefix that is left out, looks that repeat."""
+    dropped, methods = common_prefix(families(study)), len(families(study))
+    prefix = [f"Names without their common beginning “{visible(dropped)}”."] if dropped else []
+    few = len(METHOD_LOOKS)
+    repeats = [f"{methods} methods share {few} looks: markers repeat from the {few + 1}th on."]
+    return " ".join([*prefix, *(repeats if methods > few else [])])
+
+
+def common_prefix(names: list[str]) -> str:
+    """What every name of a long list begins with, up to the end of a word; "" where that is not worth dropping.
+
+    The rest of no name is empty.
+    """
+    if len(names) < MANY:
+        return ""
+    first, last = min(names), max(names)  # what these two begin with, all in between do
+    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    start = "".join(sign for sign, _ in alike)
+    end = max((start.rfind(sign) for sign in " -_/.:"), default=-1) + 1
+    return start[:end] if end >= LEAST_PREFIX and all(len(name) > end for name in names) else ""
 
 
 def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:
@@ -46,16 +80,21 @@ def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:
         spec = study.model(name)
         rows.setdefault(family(spec) if spec.part == "unlearned" else name, []).append(spec)
     usual = set(state.default_models(study))
-    return [_row(name, specs, usual, study, dark) for name, specs in rows.items()]
+    dropped = common_prefix(families(study))
+    return [_row(name, specs, usual, study, dark, dropped) for name, specs in rows.items()]
 
 
-def _row(name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark: bool) -> dict[str, Any]:
+def _row(
+    name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark: bool, dropped: str
+) -> dict[str, Any]:
     first = specs[0]
     specs = sorted(specs, key=lambda spec: spec.step or 0)
     look = look_of(first, study)
     here = [spec for spec in specs if available(spec)]
+    short = name.removeprefix(dropped) if first.part == "unlearned" else name
     return {
         "name": visible(name),
+        "short": visible(short),
         "look": {"symbol": look.symbol, "colour": look.on(dark)},
         "hint": "" if here else "recorded only",
         "fixed": first.part == "original",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from app.components.model_picker import groups
+import pytest
+
+from app.components.model_picker import common_prefix, groups, said
 from tests.filled_store import text_study
 
 
@@ -21,3 +23,39 @@ def test_names_and_notes_turn_nothing_around_and_clicks_send_the_real_name() -> 
         assert not set("\u202e\x1b\u2028") & set(json.dumps(shown, ensure_ascii=False))
         assert "\\u001b" not in json.dumps(shown)
     assert own["models"][0]["title"] == own["models"][0]["label"] == own["name"] == "Ori⟨U+202E⟩ginal␛"
+
+
+LONG = [f"tofu_Llama-3.2-1B-Instruct_forget10_NPO_lr{rate}e-05" for rate in range(1, 10)]
+
+
+@pytest.mark.parametrize(
+    ("names", "dropped"),
+    [
+        (LONG, "tofu_Llama-3.2-1B-Instruct_forget10_NPO_"),  # ends with a word: "lr1e-05" is left
+        (LONG[:8], ""),  # a short list needs no help
+        ([*LONG, "GradDiff"], ""),
+        ([f"run-{number}" for number in range(9)], ""),  # too little is gained
+        ([*LONG, "tofu_Llama-3.2-1B-Instruct_forget10_"], ""),  # nothing would be left of the last
+    ],
+)
+def test_a_long_list_drops_what_all_names_begin_with(names: list[str], dropped: str) -> None:
+    assert common_prefix(names) == dropped
+
+
+def test_rows_have_the_short_and_the_full_name_and_the_list_says_what_is_left_out() -> None:
+    study = text_study()
+    base = next(spec for spec in study.models if spec.part == "unlearned")
+    named = [replace(base, name=f"{name} 2", method=name) for name in LONG]
+    long = replace(study, models=(*study.models[:2], *named))
+    row = groups(long, dark=False)[2]
+    assert (row["short"], row["name"]) == ("lr1e-05", LONG[0])
+    assert "tofu_Llama-3.2-1B-Instruct_forget10_NPO_" in said(long)
+    assert groups(study, dark=False)[0]["short"] == "Original" and not said(study)
+
+
+def test_looks_that_repeat_are_said() -> None:
+    study = text_study()
+    base = next(spec for spec in study.models if spec.part == "unlearned")
+    named = [replace(base, name=f"{number} run 2", method=f"{number} run") for number in range(65)]
+    assert "65 methods share 64 looks" in said(replace(study, models=(*study.models[:2], *named)))
+    assert not said(replace(study, models=(*study.models[:2], *named[:64])))
