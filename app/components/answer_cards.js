@@ -110,7 +110,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     node.setAttribute("aria-label", model.name);
     const head = el("header");
     const names = el("div", "names");
-    names.append(el("h3", "", model.title), el("span", "detail", model.detail));
+    names.append(el("h2", "", model.title), el("span", "detail", model.detail));
     head.append(mark(model.look), names);
     node.append(head);
     if (model.message) node.append(el("p", `message ${model.tone}`, model.message));

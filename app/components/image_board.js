@@ -47,7 +47,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function heading(column) {
     const head = el("header");
     const names = el("div", "names");
-    names.append(el("h3", "", column.title), el("span", "detail", column.detail));
+    names.append(el("h2", "", column.title), el("span", "detail", column.detail));
     head.append(mark(column.look), names);
     return head;
   }

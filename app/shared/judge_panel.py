@@ -22,7 +22,7 @@ def judge_panel() -> None:
     judges = state.study().judges
     if not judges:
         return
-    st.subheader("Judges", anchor=False)
+    st.header("Judges", anchor=False)
     st.dataframe(
         pd.DataFrame([_row(spec, judge_accuracy(store(), spec)) for spec in judges]),
         hide_index=True,

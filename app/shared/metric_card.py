@@ -40,7 +40,7 @@ def metric_card(label: str, key: str, utility_parts: Sequence[str] = ()) -> None
         help=f"About {label}: {title(key)}",
         key=f"card_{label.replace(' ', '_')}",
     ):
-        st.subheader(card.title, anchor=False)
+        st.header(card.title, anchor=False)
         st.text(card.reading)
         st.latex(card.formula)
         high = "∞" if card.high is None else f"{card.high:g}"

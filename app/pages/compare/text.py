@@ -42,7 +42,7 @@ def panel() -> None:
         with st.expander(f"Earlier turns ({len(probe.turns)}), which every model is given before the prompt"):
             for role, text in probe.turns:
                 st.text(visible(f"{role}: {text}"))
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="view_bar"):
         if probe.prompt:
             view_choice(VIEW_NAMES)
             decoding_menu()

@@ -86,7 +86,7 @@ def filters(shown: Examples, study: Study, role: str) -> tuple[ExampleFilter, li
     """Which rows and which columns are shown."""
     text = study.modality == "text"
     names = outcome_names(role)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="examples_filters"):
         find = st.text_input(
             "Find",
             key=_settled("find"),
@@ -109,11 +109,32 @@ def filters(shown: Examples, study: Study, role: str) -> tuple[ExampleFilter, li
                 help="Decided by fixed rules, not by a judge model: see the card of the metric “Refusals”. "
                 "The original is not counted.",
             )
+        subject, tag, different = _more_filters(shown)
+        columns = _columns(study)
+    order = str(st.session_state["examples_order"])
+    return ExampleFilter(find or "", frozenset(outcomes or ()), subject, tag, different, order), columns
+
+
+def _more_filters(shown: Examples) -> tuple[str, str, bool]:
+    """Subject, tag and difference, in a menu whose name says how many of them are on."""
+    count = sum(st.session_state.get(f"{PREFIX}{name}", ALL) != ALL for name in ("subject", "tag"))
+    count += bool(st.session_state.get(f"{PREFIX}different"))
+    label = f"More filters · {count}" if count else "More filters"
+    with st.popover(label, icon=":material/filter_alt:"):
         subject = _slice(shown, "Subject", "subject")
         tag = _slice(shown, "Tag", "tag")
+        different = st.toggle(
+            "Only where a model differs", key=_settled("different"), persist_state="session"
+        )
+    return subject, tag, different
+
+
+def _columns(study: Study) -> list[str]:
+    """Which columns each model has."""
+    text = study.modality == "text"
     offered = [name for name in COLUMNS if text or name in ("value", "change")]
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        columns = st.pills(
+    with st.popover("Columns", icon=":material/view_column:"):
+        columns: list[str] | None = st.pills(
             "Columns",
             offered,
             default=["answer", "value"] if text else ["value", "change"],
@@ -124,13 +145,7 @@ def filters(shown: Examples, study: Study, role: str) -> tuple[ExampleFilter, li
             label_visibility="collapsed",
             width="content",
         )
-        different = st.toggle(
-            "Only where a model differs", key=_settled("different"), persist_state="session"
-        )
-    order = str(st.session_state["examples_order"])
-    return ExampleFilter(find or "", frozenset(outcomes or ()), subject, tag, different, order), list(
-        columns or ()
-    )
+    return list(columns or ())
 
 
 def _slice(shown: Examples, label: str, name: str) -> str:

@@ -35,7 +35,7 @@ REPORT = "import.report"
 
 def import_panel() -> None:
     """Drop files or name a path; below, the collections that are here."""
-    st.subheader("Results of other tools", anchor=False)
+    st.header("Results of other tools", anchor=False)
     with st.container(border=True):
         count = st.session_state.setdefault("import.count", 0)
         files = st.file_uploader(

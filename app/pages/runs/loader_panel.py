@@ -33,7 +33,7 @@ def loader_panel() -> None:
     """One row per model; a chosen one shows its blocks and everything else that differs."""
     study = state.study()
     checks = model_checks(study, store(), [spec.name for spec in study.models])
-    st.subheader("Models as loaded", anchor=False)
+    st.header("Models as loaded", anchor=False)
     reports = {name: check.report for name, check in checks.items() if check.report}
     if not reports:
         st.info(

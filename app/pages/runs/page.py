@@ -24,9 +24,9 @@ from cache.store.runs import RunRecord
 def page() -> None:
     """Evaluate, the table of runs, the cache."""
     st.title("Runs", anchor=False)
-    st.subheader("Evaluate", anchor=False)
+    st.header("Evaluate", anchor=False)
     evaluation_panel()
-    st.subheader("Cached runs", anchor=False)
+    st.header("Cached runs", anchor=False)
     _runs(store().runs(state.study().name))
     loader_panel()
     if state.study().modality == "image":
@@ -88,7 +88,7 @@ def _details(run: RunRecord) -> None:
 
 def _probe_sets(sets: Sequence[ProbeSet]) -> None:
     """Where the probes come from, what each column became, and which rows were left out."""
-    st.subheader("Probe sets", anchor=False)
+    st.header("Probe sets", anchor=False)
     for each in sets:
         for alarm in each.how.alarms:
             st.warning(literal(visible(f"{each.name}: {alarm}")), icon=":material/warning:")
@@ -141,7 +141,7 @@ def _cache_facts() -> None:
     kept = store()
     file = kept.path
     size = sum(path.stat().st_size for path in file.parent.glob(f"{file.name}*") if path.is_file())
-    st.subheader("Cache", anchor=False)
+    st.header("Cache", anchor=False)
     st.text(f"{file}   {size / 1e6:,.1f} MB, plus images")
     damaged = kept.damaged()
     if damaged:
