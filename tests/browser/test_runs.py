@@ -141,15 +141,23 @@ def test_recorded_runs_are_there_with_their_provenance(page: Page, tmp_path: Pat
     store.close()
     with running(cache, str(write_study(text_study(), tmp_path))) as server:
         open_runs(page, server)
-        expect(page.get_by_text("Everything that can be evaluated on this machine")).to_be_visible()
+        expect(page.get_by_text("Every model is complete, from recorded evidence")).to_be_visible()
         expect(page.get_by_role("button", name="Start")).to_have_count(0)
-        expect(page.get_by_text("17 models cannot be evaluated on this machine")).to_be_visible()
+        expect(page.get_by_text("17 models of recorded evidence only")).to_be_visible()
         screenshot(page, "runs")
         table = keyed(page, "runs_random-people").locator("canvas").first
         table.click(position={"x": 18, "y": 52}, force=True)  # the grid lays a scroller over its canvas
         expect(keyed(page, "run_details")).to_contain_text("6 of 6")
         expect(keyed(page, "run_details")).to_contain_text('"fingerprint"')
         screenshot(page, "runs-chosen")
+
+
+def test_models_that_lack_evidence_and_weights_are_not_called_evaluated(page: Page, tmp_path: Path) -> None:
+    with running(tmp_path / "cache", str(write_study(text_study(), tmp_path))) as server:
+        open_runs(page, server)
+        expect(page.get_by_text("17 of 17 models are incomplete and cannot be evaluated")).to_be_visible()
+        expect(page.get_by_text("17 models cannot be evaluated on this machine")).to_be_visible()
+        expect(page.get_by_text("Every model is complete")).to_have_count(0)
 
 
 def test_a_study_without_any_evidence_says_so_and_leads_to_runs(page: Page, tmp_path: Path) -> None:

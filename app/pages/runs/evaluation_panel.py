@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping
 import streamlit as st
 
 from app.looks.safe_text import visible
-from app.pages.runs.evaluation_status import set_totals, status_table, to_do
+from app.pages.runs.evaluation_status import incomplete, set_totals, status_table, to_do
 from app.shared import state
 from app.shared.evaluation_jobs import latest_evaluation, numerics, submit_evaluation
 from app.shared.evaluation_line import EVALUATION, POLL_SECONDS
@@ -33,7 +33,7 @@ def evaluation_panel() -> None:
     if not active:
         _start_form(known, study)
     st.fragment(run_every=POLL_SECONDS if active else None)(_progress)(known, study, job, active)
-    _problems(known)
+    _problems(known, study)
 
 
 @st.cache_resource(max_entries=4, show_spinner="Checking the cache …")
@@ -45,10 +45,24 @@ def _start_form(known: EvaluationPlan, study: Study) -> None:
     """Which models to evaluate; nothing where all that can be done is done."""
     ready = to_do(known)
     if not ready:
-        text = "Everything that can be evaluated on this machine is evaluated."
-        if known.problems:
-            text += " The other models are shown from recorded evidence."
-        st.success(text, icon=":material/check_circle:")
+        short = incomplete(known, study)
+        if short:
+            count, verb = len(short), "is" if len(short) == 1 else "are"
+            st.info(
+                f"{count} of {len(study.models)} models {verb} incomplete and cannot be evaluated on this machine; why "
+                "stands below the table.",
+                icon=":material/cloud_off:",
+            )
+        elif known.problems:
+            st.success(
+                "Every model is complete, from recorded evidence: nothing is left to evaluate.",
+                icon=":material/check_circle:",
+            )
+        else:
+            st.success(
+                "Everything that can be evaluated on this machine is evaluated.",
+                icon=":material/check_circle:",
+            )
         return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         names = st.multiselect(
@@ -98,11 +112,16 @@ def _progress(known: EvaluationPlan, study: Study, job: Job | None, was_active: 
         st.rerun()
 
 
-def _problems(known: EvaluationPlan) -> None:
-    """Why some models cannot be evaluated here."""
+def _problems(known: EvaluationPlan, study: Study) -> None:
+    """Why some models cannot be evaluated here; of no weight where all that was to be done is recorded."""
     if not known.problems:
         return
     count = len(known.problems)
-    label = f"{count} model{'s' if count > 1 else ''} cannot be evaluated on this machine"
+    models = f"{count} model{'s' if count > 1 else ''}"
+    label = f"{models} cannot be evaluated on this machine"
+    if not incomplete(known, study):
+        label = (
+            f"{models} of recorded evidence only: new probes or settings cannot be evaluated on this machine"
+        )
     with st.expander(label, icon=":material/cloud_off:"):
         st.text(visible("\n".join(known.problems.values())))

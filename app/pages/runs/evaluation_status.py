@@ -28,6 +28,13 @@ def to_do(plan: EvaluationPlan) -> list[str]:
     ]
 
 
+def incomplete(plan: EvaluationPlan, study: Study) -> list[str]:
+    """Models that have something missing, or of which nothing can be read."""
+    missing = {item.model for item in plan.items if item.missing}
+    planned = {item.model for item in plan.items}
+    return [spec.name for spec in study.models if spec.name in missing or spec.name not in planned]
+
+
 def status_table(
     plan: EvaluationPlan, study: Study, progress: Mapping[Hashable, Progress], at_work: str = ""
 ) -> pd.DataFrame:
