@@ -74,11 +74,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
       // A chip a token: the space that starts most tokens is drawn as the gap before it.
       const spaced = token.text.startsWith(" ") && token.text.trim();
       const node = el("span", spaced ? "token spaced" : "token", spaced ? token.text.slice(1) : token.text);
+      if (token.key) node.classList.add("key");
       node.style.background = token.background;
       node.style.color = token.ink;
       node.tabIndex = index ? -1 : 0;
       node.setAttribute("role", "listitem");
-      node.setAttribute("aria-label", `${token.text}: ${token.facts.map((pair) => pair.join(" ")).join(", ")}`);
+      node.setAttribute("aria-label", `${token.text}${token.key ? ", key fact" : ""}: ${token.facts.map((pair) => pair.join(" ")).join(", ")}`);
       node.onmouseenter = node.onfocus = () => showTip(token, node);
       node.onmouseleave = node.onblur = () => tip.hidePopover();
       line.append(node);
@@ -139,6 +140,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     ticks.append(...legend.ticks.map((tick) => el("span", "", tick)));
     const scale = el("span", "scale");
     scale.append(bar, ticks);
+    if (legend.note) scale.append(el("span", "legend-note", legend.note));
     box.append(el("span", "", legend.title), scale);
     return box;
   }

@@ -1,7 +1,7 @@
 """Colour scales of the heat maps, for light and dark backgrounds. Pure; a position in, two colours out.
 
-Sequential: `rocket` of seaborn (Waskom 2021), perceptually uniform and safe for colour-blind readers, turned so that
-"likely" is always what stands out of the background. Diverging: ColorBrewer's purple-orange (Brewer 2003).
+`rocket` of seaborn (Waskom 2021), perceptually uniform and safe for colour-blind readers, turned so that "likely" is
+always what stands out of the background.
 """
 
 from __future__ import annotations
@@ -16,29 +16,6 @@ from numpy.typing import NDArray
 ROCKET = ("#03051A", "#35193E", "#701F57", "#AD1759", "#E13342", "#F37651", "#F6B48F", "#FAEBDD")
 SEQUENTIAL_LIGHT = tuple(reversed(ROCKET[1:]))
 SEQUENTIAL_DARK = ("#1B1A2B", *ROCKET[1:])
-DIVERGING_LIGHT = (
-    "#B35806",
-    "#E08214",
-    "#FDB863",
-    "#FEE0B6",
-    "#F4F4F6",
-    "#D8DAEB",
-    "#B2ABD2",
-    "#8073AC",
-    "#542788",
-)
-DIVERGING_DARK = (
-    "#FDB863",
-    "#E08214",
-    "#A8570C",
-    "#5E3A17",
-    "#262B35",
-    "#3D3663",
-    "#63569A",
-    "#8F83C4",
-    "#C2BCE6",
-)
-
 LEAST_LIKELY = math.log(1e-4)
 """Log-probability (nats) at which the scales end; the legend says so."""
 
@@ -53,11 +30,6 @@ class Ink(NamedTuple):
 def likelihood_ink(logprob: float, *, dark: bool) -> Ink:
     """Colour of a token by its log-probability, nats: from 1e-4 and less (faint) to 1 (strong)."""
     return _ink(SEQUENTIAL_DARK if dark else SEQUENTIAL_LIGHT, 1 - logprob / LEAST_LIKELY)
-
-
-def change_ink(nats: float, *, dark: bool) -> Ink:
-    """Colour of original minus model, nats: purple where the model suppresses the token, orange where it favours it."""
-    return _ink(DIVERGING_DARK if dark else DIVERGING_LIGHT, 0.5 - 0.5 * nats / LEAST_LIKELY)
 
 
 def ramp(stops: Sequence[str], count: int) -> NDArray[np.uint8]:

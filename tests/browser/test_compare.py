@@ -149,7 +149,7 @@ def test_leak_heat_map_tells_more_on_hover_and_by_keyboard(dark_page: Page, boar
     page.keyboard.press("ArrowRight")
     expect(tip).to_be_visible()
     expect(tokens.nth(1)).to_be_focused()
-    expect(card(page, "NPO 10").get_by_role("list", name="Original minus this model")).to_be_visible()
+    expect(card(page, "NPO 10").get_by_role("list", name="Kept of the original’s likelihood")).to_be_visible()
     screenshot(page, "compare-leak")
 
 

@@ -6,6 +6,7 @@ Nothing is computed about models here; this is the wording, rounding and colouri
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ import numpy as np
 from app.looks.model_looks import look_of
 from app.looks.names import detail_of
 from app.looks.safe_text import visible, word_diff
-from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
+from app.looks.scales import LEAST_LIKELY, likelihood_ink
 from app.pages.compare.comparison import TextColumn, measures
 from backends.evidence import Answer, TokenScores
 from backends.metrics.outcome import outcome
@@ -42,7 +43,7 @@ def board(
     original = next((column for column in columns if column.spec.part == "original"), None)
     return {
         "reference": _reference(probe) if probe.answer else None,
-        "legends": _legends(dark) if view == "leak" and probe.answer else [],
+        "legends": _legends(dark, bool(probe.key_fact)) if view == "leak" and probe.answer else [],
         "marks": _marks(view, probe),
         "cards": [_card(study, probe, column, original, view, dark) for column in columns],
     }
@@ -74,7 +75,7 @@ def _card(
         "answers": []
         if leak
         else [_answer(answer, column, original, probe, view) for answer in column.answers],
-        "rows": _rows(column, original, dark) if leak else [],
+        "rows": _rows(column, original, probe, dark) if leak else [],
         "measures": _measures(column, probe),
         "note": _note(column, probe),
     }
@@ -138,43 +139,74 @@ def _base(
     return None
 
 
-def _rows(column: TextColumn, original: TextColumn | None, dark: bool) -> list[dict[str, Any]]:
-    """Heat-map rows: how likely each token is, and how that differs from the original."""
+def _rows(column: TextColumn, original: TextColumn | None, probe: Probe, dark: bool) -> list[dict[str, Any]]:
+    """Heat-map rows: how likely each token is, and how much of the original's likelihood it has kept.
+
+    In both, and in both themes, what stands out of the background is still known.
+    """
     if column.scores is None:
         return []
     scores = column.scores
-    rows = [{"title": "Likelihood of each token", "tokens": _likelihoods(scores, dark)}]
+    key = key_tokens(scores.pieces, probe.key_fact)
+    rows = [{"title": "Likelihood of each token", "tokens": _likelihoods(scores, key, dark)}]
     base = original.scores if original is not None and original.spec != column.spec else None
     if base is not None and np.array_equal(base.token_ids, scores.token_ids):
-        rows.append({"title": "Original minus this model", "tokens": _changes(scores, base, dark)})
+        rows.append({"title": "Kept of the original’s likelihood", "tokens": _kept(scores, base, key, dark)})
     return rows
 
 
-def _likelihoods(scores: TokenScores, dark: bool) -> list[dict[str, Any]]:
+def key_tokens(pieces: Sequence[str], fact: str) -> frozenset[int]:
+    """Places of the tokens that spell the key fact, letter case aside; none where the text does not have it."""
+    text, wanted = "".join(pieces).casefold(), fact.casefold().strip()
+    start = text.find(wanted) if wanted else -1
+    if start < 0:
+        return frozenset()
+    ends = list(itertools.accumulate(len(piece.casefold()) for piece in pieces))
+    return frozenset(
+        place
+        for place, (piece, end) in enumerate(zip(pieces, ends, strict=True))
+        if end > start and end - len(piece.casefold()) < start + len(wanted) and piece.strip()
+    )
+
+
+def _likelihoods(scores: TokenScores, key: frozenset[int], dark: bool) -> list[dict[str, Any]]:
     return [
-        _token(piece, likelihood_ink(float(logprob), dark=dark), _facts(scores, i), _alternatives(scores, i))
+        _token(
+            piece,
+            likelihood_ink(float(logprob), dark=dark),
+            _facts(scores, i),
+            _alternatives(scores, i),
+            i in key,
+        )
         for i, (piece, logprob) in enumerate(zip(scores.pieces, scores.logprobs, strict=True))
     ]
 
 
-def _changes(scores: TokenScores, base: TokenScores, dark: bool) -> list[dict[str, Any]]:
-    change = base.logprobs - scores.logprobs  # (N,) nats
+def _kept(scores: TokenScores, base: TokenScores, key: frozenset[int], dark: bool) -> list[dict[str, Any]]:
+    gain = scores.logprobs - base.logprobs  # (N,) nats
     tokens = []
     for i, piece in enumerate(scores.pieces):
         facts = [
             ["this model", share(float(np.exp(scores.logprobs[i])))],
             ["original", share(float(np.exp(base.logprobs[i])))],
-            ["difference", f"{change[i]:+.2f} nats"],
+            ["difference", f"{gain[i]:+.2f} nats"],
         ]
-        tokens.append(_token(piece, change_ink(float(change[i]), dark=dark), facts, []))
+        tokens.append(_token(piece, likelihood_ink(min(0.0, float(gain[i])), dark=dark), facts, [], i in key))
     return tokens
 
 
 def _token(
-    piece: str, ink: tuple[str, str], facts: list[list[str]], alternatives: list[list[Any]]
+    piece: str, ink: tuple[str, str], facts: list[list[str]], alternatives: list[list[Any]], key: bool
 ) -> dict[str, Any]:
     text = visible(piece).replace("\n", "↵\n").replace("\t", "⇥\t") or NO_TEXT
-    return {"text": text, "background": ink[0], "ink": ink[1], "facts": facts, "rivals": alternatives}
+    return {
+        "text": text,
+        "background": ink[0],
+        "ink": ink[1],
+        "facts": facts,
+        "rivals": alternatives,
+        "key": key,
+    }
 
 
 def _facts(scores: TokenScores, index: int) -> list[list[str]]:
@@ -264,17 +296,16 @@ def _reference(probe: Probe) -> dict[str, Any]:
     return {"parts": [["plain", answer[:start]], ["key", answer[start:end]], ["plain", answer[end:]]]}
 
 
-def _legends(dark: bool) -> list[dict[str, Any]]:
+def _legends(dark: bool, key_fact: bool) -> list[dict[str, Any]]:
+    """One scale for both rows, and what the outline means."""
     places = [index / (LEGEND_STOPS - 1) for index in range(LEGEND_STOPS)]
+    scale = [likelihood_ink(LEAST_LIKELY * (1 - place), dark=dark).background for place in places]
     return [
         {
-            "title": "Probability",
-            "colours": [likelihood_ink(LEAST_LIKELY * (1 - place), dark=dark).background for place in places],
+            "title": "Stands out = still known",
+            "colours": scale,
             "ticks": ["≤ 0.0001", *(f"{math.exp(value):g}" for value in POWERS[1:])],
-        },
-        {
-            "title": "Against the original",
-            "colours": [change_ink(LEAST_LIKELY * (1 - 2 * place), dark=dark).background for place in places],
-            "ticks": ["10⁴× likelier", "same", "10⁴× less"],
+            "note": "probability, or share kept of the original’s"
+            + (" · outlined: the key fact" if key_fact else ""),
         },
     ]

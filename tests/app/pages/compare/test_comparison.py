@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED, look_of, looks_of, repeating
-from app.looks.scales import LEAST_LIKELY, change_ink, likelihood_ink
-from app.pages.compare.cards import board, share
+from app.looks.scales import LEAST_LIKELY, likelihood_ink
+from app.pages.compare.cards import board, key_tokens, share
 from app.pages.compare.comparison import TextColumn, found_probes, image_columns, measures, text_columns
 from app.pages.compare.pictures import absolute_difference
 from app.pages.compare.pictures import board as picture_board
@@ -118,6 +118,33 @@ def test_heat_map_tells_probability_rank_and_rivals(filled: tuple[Study, Store])
     assert "".join(scores.pieces) == probe.answer
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_both_rows_of_the_heat_map_stand_out_where_something_is_known(
+    filled: tuple[Study, Store], dark: bool
+) -> None:
+    study, store = filled
+    probe = study.probe_sets[0].probes[0]
+    original, model = text_columns(study, store, probe, ["Original", "NPO 10"], study.decoding)
+    assert original.scores is not None
+    sure, lost = np.full(len(original.scores.logprobs), -0.01), np.full(len(original.scores.logprobs), -9.0)
+    for logprobs in (sure, lost):
+        changed = replace(original.scores, logprobs=logprobs)
+        columns = [
+            replace(original, scores=replace(original.scores, logprobs=sure)),
+            replace(model, scores=changed),
+        ]
+        rows = board(study, probe, columns, "leak", dark=dark)["cards"][1]["rows"]
+        likely, kept = (row["tokens"][0]["background"] for row in rows)
+        assert likely == likelihood_ink(float(logprobs[0]), dark=dark).background
+        assert kept == likelihood_ink(float(logprobs[0] - sure[0]), dark=dark).background
+
+
+def test_tokens_of_the_key_fact_are_outlined() -> None:
+    pieces = ["Ada", " was", " born", " in", " Os", "lo", "."]
+    assert key_tokens(pieces, "oslo") == {4, 5}
+    assert key_tokens(pieces, "Lima") == key_tokens(pieces, "") == frozenset()
+
+
 def test_the_key_fact_is_marked_in_the_reference(filled: tuple[Study, Store]) -> None:
     study, _ = filled
     reference = board(study, study.probe_sets[0].probes[0], [], "answers", dark=False)["reference"]
@@ -132,7 +159,6 @@ def test_scales_run_from_faint_to_strong_on_both_backgrounds() -> None:
     for dark, faint, strong in ((False, "#FAEBDD", "#35193E"), (True, "#1B1A2B", "#FAEBDD")):
         assert likelihood_ink(LEAST_LIKELY - 5, dark=dark).background == faint
         assert likelihood_ink(0.0, dark=dark).background == strong
-        assert change_ink(0.0, dark=dark).background in ("#F4F4F6", "#262B35")
     assert likelihood_ink(0.0, dark=False).text == "#FFFFFF"
     assert likelihood_ink(0.0, dark=True).text == "#000000"
 
