@@ -1,4 +1,4 @@
-"""The sidebar's list of models: one row per method with its marker, one toggle per checkpoint; a search in long lists."""
+"""The sidebar's list of models: one row per method with its marker, one toggle a checkpoint; a search in long lists."""
 
 from __future__ import annotations
 

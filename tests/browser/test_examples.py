@@ -115,12 +115,21 @@ def test_a_row_opens_in_compare(page: Page, board: Dashboard) -> None:
     expect(page.get_by_text("Forget probe 2 of 6")).to_be_visible()
 
 
-def test_pictures_have_values_and_no_answers(dark_page: Page, board: Dashboard) -> None:
+def test_image_examples_have_pictures_and_values_and_no_answers(dark_page: Page, board: Dashboard) -> None:
     page = dark_page
     open_page(page, board, "?study=random-pictures")
     expect(page.get_by_text("3 of 3 probes")).to_be_visible()
     expect(page.get_by_text("Answers", exact=True)).to_have_count(0)
     assert "Original: answer" not in downloaded(page)[0]
+    # The cells are drawn on a canvas; the rows are high where they hold pictures.
+    grid = page.get_by_test_id("stDataFrame").last.bounding_box()
+    assert grid is not None and grid["height"] > 3 * 90
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("button", name="Pictures").click()
+    page.keyboard.press("Escape")
+    wait_ready(page)
+    grid = page.get_by_test_id("stDataFrame").last.bounding_box()
+    assert grid is not None and grid["height"] < 3 * 90
     screenshot(page, "examples-images")
 
 

@@ -280,7 +280,7 @@ def _forgotten(label: str, unwanted: str) -> tuple[str, str, str]:
         return "still", f"still {label}", f", still {unwanted}, which should be forgotten"
     if label == NONE:
         return "no", label, f", nothing recognised: collapse, which does not count as {unwanted} forgotten"
-    return "yes", label, f", not {unwanted}, as wanted"
+    return "yes", f"{unwanted} gone", f", not {unwanted}, as wanted"
 
 
 def _summary(probe: Probe, unwanted: Mapping[str, str], column: ImageColumn) -> list[str]:

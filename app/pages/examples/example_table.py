@@ -6,7 +6,7 @@ Pure functions over `cache.examples`; the page does the drawing.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +31,13 @@ NOT_WRITTEN = "(not written)"
 """In the place of an answer that no model wrote: of a holdout probe, or of one that is not evaluated."""
 LONGEST_PATTERN = 500
 """Characters of a search; the time it takes grows with this times the text that is searched, and no faster."""
-COLUMNS = {"answer": "Answers", "outcome": "Outcomes", "value": "Values", "change": "Changes"}
+COLUMNS = {
+    "answer": "Answers",
+    "picture": "Pictures",
+    "outcome": "Outcomes",
+    "value": "Values",
+    "change": "Changes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +132,22 @@ def outcome_names(role: Role | str) -> dict[str, str]:
     return {"true": true, "refusal": "refusal", "gibberish": "gibberish", "other": "other"}
 
 
-def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: str) -> pd.DataFrame:
-    """The rows for the screen, with text made safe to look at; columns are (model or "", what) pairs."""
+def table(
+    shown: Examples,
+    rows: Sequence[str],
+    columns: Collection[str],
+    role: str,
+    pictures: Mapping[str, Sequence[str | None]] | None = None,
+) -> pd.DataFrame:
+    """The rows for the screen, with text made safe to look at; columns are (model or "", what) pairs.
+
+    Args:
+        shown: all examples.
+        rows: ids of the probes.
+        columns: some of COLUMNS.
+        role: of the probes.
+        pictures: model -> address of a picture or None, one a row.
+    """
     names = outcome_names(role)
     index = pd.Index(rows, dtype=object)
     places = shown.probes.index.get_indexer(index)
@@ -135,11 +155,13 @@ def table(shown: Examples, rows: Sequence[str], columns: Collection[str], role: 
     def words(frame: pd.DataFrame, name: str) -> list[str]:
         return [visible(text) for text in frame[name].to_numpy(object)[places]]
 
-    parts: dict[tuple[str, str], Sequence[str] | NDArray[np.float64]] = {
+    parts: dict[tuple[str, str], Sequence[str | None] | NDArray[np.float64]] = {
         ("", "prompt"): words(shown.probes, "prompt"),
         ("", "reference"): words(shown.probes, "reference"),
     }
     for model in shown.values.columns:
+        if pictures and model in pictures:
+            parts[model, "picture"] = pictures[model]
         if "answer" in columns and model in shown.answers:
             # An answer that was written has an outcome, even an empty one.
             written = (shown.answers[model].ne("") | shown.outcomes[model].ne("")).to_numpy(bool)[places]

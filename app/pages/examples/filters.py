@@ -21,6 +21,7 @@ from cache.analysis.examples import Examples
 ALL = "all"
 PREFERRED = ("probability", "rouge_l", "key_fact", "unlearn_accuracy", "in_domain_retain")
 """Metrics that are shown first, where the role has them."""
+TEXT_COLUMNS, IMAGE_COLUMNS = ("answer", "outcome", "value", "change"), ("picture", "value", "change")
 GROUP, PREFIX = "examples", "examples_"
 SETTINGS = {
     "role": LinkSetting("", always=True),
@@ -132,12 +133,12 @@ def _more_filters(shown: Examples) -> tuple[str, str, bool]:
 def _columns(study: Study) -> list[str]:
     """Which columns each model has."""
     text = study.modality == "text"
-    offered = [name for name in COLUMNS if text or name in ("value", "change")]
+    offered = [name for name in COLUMNS if name in (TEXT_COLUMNS if text else IMAGE_COLUMNS)]
     with st.popover("Columns", icon=":material/view_column:"):
         columns: list[str] | None = st.pills(
             "Columns",
             offered,
-            default=["answer", "value"] if text else ["value", "change"],
+            default=["answer", "value"] if text else ["picture", "value"],
             format_func=lambda name: COLUMNS[name],
             selection_mode="multi",
             key=f"examples_columns_{study.modality}",

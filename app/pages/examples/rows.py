@@ -9,13 +9,20 @@ import pandas as pd
 import streamlit as st
 
 from app.looks.safe_text import literal, visible
+from app.pages.examples.example_pictures import MOST_ROWS, pictures
 from app.pages.examples.example_table import as_csv, as_jsonl, table
 from app.shared import state
+from app.shared.resources import store
 from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.examples import Examples
 
-ANSWER_HEIGHT, VALUE_HEIGHT, TABLE_HEIGHT = 76, 36, 620  # pixels; an answer has three lines
+ANSWER_HEIGHT, PICTURE_HEIGHT, VALUE_HEIGHT, TABLE_HEIGHT = (
+    76,
+    96,
+    36,
+    620,
+)  # pixels; an answer has three lines
 HOLDOUT_NOT_WRITTEN = (
     "Holdout probes are scored, not answered: membership attacks need nothing else. `holdout_answers = true` in the "
     "study file has answers written, too."
@@ -55,7 +62,16 @@ def rows_panel(
             )
     if role == "holdout" and "answer" in columns and not shown.answers.ne("").any(axis=None):
         st.caption(HOLDOUT_NOT_WRITTEN)
-    shown_rows = table(shown, ids, columns, role)
+    drawn: dict[str, list[str | None]] = {}
+    if "picture" in columns:
+        probes = {probe.id: probe for probe in state.probes()}
+        first = [probes[row] for row in ids[:MOST_ROWS]]
+        rest: list[str | None] = [None] * (len(ids) - len(first))
+        found = pictures(study, store(), list(shown.values.columns), first)
+        drawn = {name: [*uris, *rest] for name, uris in found.items()}
+        if rest:
+            st.caption(f"The first {MOST_ROWS} rows have pictures; filter or sort to see others.")
+    shown_rows = table(shown, ids, columns, role, drawn)
     config: dict[str, Any] = {}
     flat: dict[str, pd.Series[object]] = {}
     for (model, what), column in shown_rows.items():
@@ -65,11 +81,14 @@ def rows_panel(
             "prompt": "Prompt",
             "reference": "Reference",
             "answer": visible(model),
+            "picture": visible(model),
             "outcome": f"{visible(model)} is",
-            "value": visible(model) if "answer" not in columns else "value",
+            "value": visible(model) if not {"answer", "picture"} & set(columns) else "value",
             "change": f"Δ {visible(model)}",
         }[what]
-        if what in ("value", "change"):
+        if what == "picture":
+            config[name] = st.column_config.ImageColumn(label, width=PICTURE_HEIGHT + 24)
+        elif what in ("value", "change"):
             number = "%.3f" if what == "value" else "%+.3f"
             config[name] = st.column_config.NumberColumn(
                 label, format=number, help=f"{literal(model)}: {what}"
@@ -79,7 +98,7 @@ def rows_panel(
             config[name] = st.column_config.TextColumn(label, width=width, pinned=what == "prompt" or None)
     if not shown.probes["reference"].any():
         flat.pop("reference")
-    height = ANSWER_HEIGHT if "answer" in columns else VALUE_HEIGHT
+    height = ANSWER_HEIGHT if "answer" in columns else PICTURE_HEIGHT if drawn else VALUE_HEIGHT
     st.dataframe(
         pd.DataFrame(flat),
         hide_index=True,

@@ -37,7 +37,7 @@ def frontier_panel(frontier_data: Frontier, table: pd.DataFrame, x: Axis, y: Axi
                 "Hypervolumes and distances are given on linear axes only: a logarithmic axis has no finite rectangle."
             )
         return
-    st.subheader("Methods on these axes", anchor=False, help=HELP)
+    st.header("Methods on these axes", anchor=False, help=HELP)
     worst, best = frontier_data.where.worst, frontier_data.where.best
     st.caption(
         f"Reference point: {literal(x.name)} {worst[0]:.3g}, {literal(y.name)} {worst[1]:.3g}; "

@@ -212,7 +212,7 @@ def _caption(marks: Marks, points: pd.DataFrame, *, judged: bool) -> str:
 
 def _table(points: pd.DataFrame, axes: Axes) -> None:
     """What is plotted, as measured, to be sorted and taken along."""
-    st.subheader("Plotted values", anchor=False)
+    st.header("Plotted values", anchor=False)
     table = points_table(points, axes.x, axes.y, axes.size)
     labels = {f"{each.name}, {part}": part for each in (axes.x, axes.y) for part in ("low", "high", "n")}
     config: dict[str, ColumnConfig | str | None] = {

@@ -217,7 +217,7 @@ def _disagreement(shown: ShownRuns) -> None:
     placed = {each.title: ranks(column, way) for each, column, way in zip(rulers, columns, ways, strict=True)}
     spread = np.nanmax(list(placed.values()), axis=0) - np.nanmin(list(placed.values()), axis=0)
     table = table.assign(**placed, Spread=spread).sort_values("Spread", ascending=False, ignore_index=True)
-    st.subheader("Ranks by metric", anchor=False)
+    st.header("Ranks by metric", anchor=False)
     st.caption("1 is best. The runs on which the metrics disagree most come first.")
     show_table(table, f"{state.study_name()}-ranks", "ranks_table", {})
 

@@ -93,7 +93,7 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
     """Probes on which the model moved most from the original; a chosen one opens in Compare."""
     if model == study.original.name:
         return
-    st.subheader("Probes that changed most", anchor=False)
+    st.header("Probes that changed most", anchor=False)
     keys = [
         key
         for key in available(board.frame)

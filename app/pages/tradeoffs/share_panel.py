@@ -16,7 +16,7 @@ from cache.analysis.scoreboard import Scoreboard
 
 def whole_study(study: Study, board: Scoreboard) -> None:
     """The study as one page, for readers without UnlearnBoard."""
-    st.subheader("Share", anchor=False)
+    st.header("Share", anchor=False)
     st.download_button(
         "Whole study as one HTML page",
         lambda: study_page(study, store(), board),

@@ -107,6 +107,14 @@ def test_the_table_shows_what_was_asked_for_and_no_hidden_characters() -> None:
     assert ("Original", "change") not in shown and ("NPO", "value") not in shown
 
 
+def test_pictures_stand_before_their_models_values() -> None:
+    drawn: dict[str, list[str | None]] = {"Original": ["data:a", "data:c"], "NPO": [None, "data:n"]}
+    shown = table(SHOWN, ["a", "c"], ["picture", "value"], "forget", drawn)
+    names = [column for column in shown if column[0]]
+    assert names == [(model, what) for model in ("Original", "NPO") for what in ("picture", "value")]
+    assert shown["NPO", "picture"].tolist()[1] == "data:n"
+
+
 def test_an_answer_that_nobody_wrote_is_told_from_an_empty_one() -> None:
     answers = SHOWN.answers.assign(NPO=["", "", "Lima"])
     outcomes = SHOWN.outcomes.assign(NPO=["", "gibberish", "true"])
