@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from backends.errors import BoardError, Cancelled, CheckpointError, ModelError
 from backends.evidence import Answer, TextEvidence
@@ -21,6 +22,10 @@ OnProblem = Callable[[str, BoardError], None]
 """Called for a model that cannot answer, with the reason; the others do."""
 
 
+OnLoad = Callable[[str, float | None], None]
+"""Called with a model's name and None before it is loaded, and with the seconds that it took after."""
+
+
 def compare_text(
     context: EvaluationContext,
     models: Sequence[str],
@@ -28,8 +33,12 @@ def compare_text(
     decoding: Decoding,
     on_partial: Callable[[str, Answer], None] = lambda _model, _answer: None,
     on_problem: OnProblem = lambda _model, _error: None,
+    on_load: OnLoad = lambda _model, _seconds: None,
 ) -> None:
-    """Answers of all models to one prompt, in one mixed batch; then the reference answers scored, if there are any.
+    """Answers of all models to one prompt; then the reference answers scored, if there are any.
+
+    Models of one base answer in one mixed batch, base after base: the first answers are there before the last base is
+    loaded.
 
     Args:
         context: of the work; answers that are stored are not written again, new ones are stored as each ends.
@@ -39,6 +48,7 @@ def compare_text(
         on_partial: called with model and answer so far (its `seed` and `finish` say which and whether it ended);
             answers that were stored come first.
         on_problem: called for each model that cannot answer, where others can.
+        on_load: called before and after each model is loaded.
 
     Raises:
         Cancelled: stopped; answers that had ended are stored.
@@ -79,8 +89,13 @@ def compare_text(
     def score(specs: Sequence[ModelSpec]) -> None:
         _score(context, specs, probe)
 
-    asked.load([request.model for request in contexts])
-    asked.each_or_all(write)
+    bases: dict[str, list[str]] = {}
+    for spec in asked.usable():
+        bases.setdefault(spec.source, []).append(spec.name)
+    missing = {request.model for request in contexts}
+    for names in bases.values():
+        asked.load(missing.intersection(names), on_load)
+        asked.each_or_all(write, names)
     if score_items(probe):
         asked.each_or_all(score)
     asked.tell(on_problem)
@@ -98,11 +113,14 @@ class _ComparedModels:
         """Models against which nothing is known."""
         return [spec for spec in self._specs if spec.name not in self._wrong]
 
-    def load(self, names: Sequence[str]) -> None:
+    def load(self, names: Collection[str], on_load: OnLoad) -> None:
         """Load those of the language models that can be loaded."""
-        wanted = [spec for spec in self.usable() if spec.name in set(names)]
+        wanted = [spec for spec in self.usable() if spec.name in names]
         for spec in wanted:
+            on_load(spec.name, None)
+            began = time.monotonic()
             self._attempt([spec], self._loaded)
+            on_load(spec.name, time.monotonic() - began)
         good = [spec for spec in wanted if spec.name not in self._wrong]
         if len(good) < len(wanted):  # one that failed may have let go of a base that others share
             self._attempt(good, self._loaded)
@@ -112,11 +130,14 @@ class _ComparedModels:
         for spec in self.usable():
             self._attempt([spec], work)
 
-    def each_or_all(self, work: Callable[[Sequence[ModelSpec]], None]) -> None:
-        """Does the work for all usable models at once; where that fails, for each by itself."""
-        specs = self.usable()
+    def each_or_all(
+        self, work: Callable[[Sequence[ModelSpec]], None], names: Collection[str] | None = None
+    ) -> None:
+        """Does the work for all usable models (of these) at once; where that fails, for each by itself."""
+        specs = [spec for spec in self.usable() if names is None or spec.name in names]
         if len(specs) < 2 or not self._done(specs, work):
-            self.each(work)
+            for spec in specs:
+                self._attempt([spec], work)
 
     def tell(self, on_problem: OnProblem) -> None:
         """Of every model that could not answer, unless that is true of all."""

@@ -30,6 +30,7 @@ class TextColumn:
         scores: the reference answer, teacher-forced; None where there is no reference or no score yet.
         growing: seeds whose answers are still being written.
         awaited: a run that is on will answer or score with it.
+        waits: what it waits for meanwhile, one sentence, or "".
         fresh: answered in this visit rather than read from the cache.
         replay: the weights are not on this machine; only what was recorded can be shown.
         problem: why nothing can be read of this model, one sentence, or "".
@@ -41,6 +42,7 @@ class TextColumn:
     growing: frozenset[int] = frozenset()
     fresh: bool = False
     awaited: bool = False
+    waits: str = ""
     replay: bool = False
     problem: str = ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import cast
 
@@ -13,13 +14,14 @@ from app.looks.theme import is_dark
 from app.pages.compare.cards import VIEW_NAMES, View, board
 from app.pages.compare.comparison import text_columns
 from app.pages.compare.decoding_menu import decoding_menu
-from app.pages.compare.prompt_form import job_about, models_of, prompt_form
+from app.pages.compare.prompt_form import JOB_KIND, job_about, models_of, prompt_form
 from app.pages.compare.view_choice import view_choice
+from app.pages.compare.waiting import LOADED, LOADING, waiting_words
 from app.shared import state
 from app.shared.errors import show_errors
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
-from app.shared.resources import pool, problems, store
+from app.shared.resources import pool, problems, runner, store
 from backends.errors import BoardError
 from backends.evidence import Answer
 from backends.pool import ModelPool
@@ -59,15 +61,22 @@ def panel() -> None:
 def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
     """Progress of the run, and the cards. Redraws the page once when the run has ended."""
     written: dict[tuple[str, int], tuple[Answer, bool]] = {}
+    waits: dict[str, str] = {}
     if job is not None:
         active = job.active  # read before the answers, so that none is missed
         job_line(job)
-        written = {key: (answer, bool(answer.finish) or not active) for key, answer in job.partial().items()}
+        written = {
+            key: (answer, bool(answer.finish) or not active)
+            for key, answer in job.partial().items()
+            if isinstance(answer, Answer)
+        }
+        waits = waiting_words(job, models_of(job), runner().jobs(JOB_KIND)) if active else {}
         if was_active and not active:
             st.rerun()
     chosen, awaited = state.chosen_models(), models_of(job)
     wrong = {**problems(state.study_name()), **(job.problems if job is not None else {})}
     columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited, wrong)
+    columns = [replace(column, waits=waits.get(column.spec.name, "")) for column in columns]
     drawn = board(state.study(), probe, columns, _view(probe), dark=is_dark())
     answer_cards(drawn, key=f"cards_{state.board_name()}")
 
@@ -97,6 +106,13 @@ def _answer_all(
             ended.add((model, answer.seed))
         job.report(len(ended), total, "" if len(ended) < total else "scoring the reference")
 
+    def load(model: str, seconds: float | None) -> None:
+        if seconds is None:
+            job.report(len(ended), total, f"{LOADING}{model}")
+        else:
+            job.publish((LOADED, model), seconds)
+            job.report(len(ended), total, "")
+
     def tell(model: str, error: BoardError) -> None:
         job.problems = {
             **job.problems,
@@ -104,4 +120,6 @@ def _answer_all(
         }  # a new one: pages read it meanwhile
 
     job.report(0, total, "loading models")
-    compare_text(EvaluationContext.of(study, store, pool, job.stopping), names, probe, decoding, show, tell)
+    compare_text(
+        EvaluationContext.of(study, store, pool, job.stopping), names, probe, decoding, show, tell, load
+    )

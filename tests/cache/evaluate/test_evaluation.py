@@ -37,6 +37,7 @@ from cache.evaluate.gather_text import AskedAnswer, TextGatherer
 from cache.evaluate.incomplete import IncompleteEvaluation
 from cache.store import Store, keys, open_store
 from tests.cache.conftest import at_once, person
+from tests.tiny_text import write_tiny_model
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -460,6 +461,28 @@ def test_compare_streams_stores_and_shares_its_evidence_with_evaluations(
     assert dict(said) == last and (len(pool.generated), len(pool.scored)) == (generated, scored)
     evaluate(EvaluationContext.of(tiny_study, store, pool), ["Original"])
     assert len([r for r in pool.generated if r.model == "Original" and r.prompt == probe.prompt]) == 1
+
+
+def test_the_first_base_answers_before_the_second_is_loaded(
+    tiny_study: Study, store: Store, tmp_path: Path
+) -> None:
+    other = ModelSpec("Other", "unlearned", str(write_tiny_model(tmp_path / "other", seed=7)), method="Other")
+    study = replace(tiny_study, models=(*tiny_study.models, other))
+    told: list[str] = []
+    compare_text(
+        EvaluationContext.of(study, store, ModelPool(device="cpu")),
+        ["Original", "Other", "NPO 2"],
+        Probe("mine", "mine", "Who is Ann?"),
+        Decoding(max_new_tokens=3),
+        lambda model, answer: told.append(f"{model} writes"),
+        on_load=lambda model, seconds: told.append(
+            f"{model} loads" if seconds is None else f"{model} is loaded"
+        ),
+    )
+    assert told[:4] == ["Original loads", "Original is loaded", "NPO 2 loads", "NPO 2 is loaded"]
+    loads = told.index("Other loads")
+    assert {"Original writes", "NPO 2 writes"} <= set(told[4:loads])
+    assert told[loads + 1] == "Other is loaded" and "Other writes" in told[loads:]
 
 
 def test_compare_writes_one_answer_for_each_seed(tiny_study: Study, store: Store) -> None:
