@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,10 @@ def fill(page: Page, label: str, value: str) -> None:
     wait_ready(page)
 
 
+def open_settings(page: Page) -> None:
+    page.get_by_text("Settings", exact=True).click()
+
+
 def choose(page: Page, method: str) -> None:
     page.get_by_role("combobox", name="Method").click()
     page.get_by_role("option", name=f"{method}  ·").click()
@@ -46,9 +51,12 @@ def test_a_run_is_paused_gone_on_with_evaluated_compared_and_deleted(
     server = start_dashboard(study)
     page.goto(f"{server.url}/build")
     expect(page.get_by_text("No unlearning runs yet")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Method")).to_have_value(re.compile("NPO  ·"))
+    expect(page.get_by_text("60 steps. No run was timed on this machine yet")).to_be_visible()
     choose(page, "SimNPO")
-    fill(page, "steps", "400")
-    fill(page, "batch", "4")
+    open_settings(page)
+    fill(page, "Steps", "400")
+    fill(page, "Forget rows a step", "4")
     page.get_by_role("button", name="Start").click()
     expect(page.get_by_text("Building SimNPO: step")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
@@ -70,6 +78,7 @@ def test_a_run_is_paused_gone_on_with_evaluated_compared_and_deleted(
     wait_ready(page)
     expect(page.get_by_text("Trade-off", exact=True)).to_be_visible()
     expect(page.get_by_test_id("stSidebar").get_by_text("SimNPO")).to_be_visible()
+    expect(page.get_by_text("s a step as in the run SimNPO")).to_be_visible()
     screenshot(page, "build")
     first_row(page)
     page.get_by_role("button", name="Delete").click()
@@ -94,7 +103,8 @@ def test_a_sweep_makes_a_run_of_every_combination(
     server = start_dashboard(study)
     page.goto(f"{server.url}/build")
     choose(page, "GradAscent")
-    fill(page, "steps", "4")
+    open_settings(page)
+    fill(page, "Steps", "4")
     sweep = page.get_by_role("textbox", name="Sweep")
     sweep.fill("lr=1e-3,1e-2")
     sweep.press("Enter")
@@ -105,6 +115,20 @@ def test_a_sweep_makes_a_run_of_every_combination(
     expect(sidebar.get_by_text("GradAscent lr=1e-3")).to_be_visible()
 
 
+def test_presets_fill_the_settings(start_dashboard: StartDashboard, study: Path, page: Page) -> None:
+    server = start_dashboard(study)
+    page.goto(f"{server.url}/build")
+    open_settings(page)
+    for preset, steps, rank in (
+        ("The papers’", "10", "0"),
+        ("Careful", "240", "16"),
+        ("Two minutes", "60", "16"),
+    ):
+        page.get_by_role("radio", name=preset).click()
+        expect(page.get_by_role("spinbutton", name="Steps", exact=True)).to_have_value(steps)
+        expect(page.get_by_role("spinbutton", name="Rank of the LoRA")).to_have_value(rank)
+
+
 def test_what_cannot_be_built_is_said(start_dashboard: StartDashboard, study: Path, page: Page) -> None:
     server = start_dashboard(study)
     page.goto(f"{server.url}/build")
@@ -113,6 +137,7 @@ def test_what_cannot_be_built_is_said(start_dashboard: StartDashboard, study: Pa
     expect(
         page.get_by_text("AltPO needs an alternate answer for every forget probe, and 4 have none")
     ).to_be_visible()
+    open_settings(page)
     sweep = page.get_by_role("textbox", name="Sweep")
     sweep.fill("speed=1,2")
     sweep.press("Enter")

@@ -9,48 +9,60 @@ from pathlib import Path
 import streamlit as st
 
 from app.looks.safe_text import literal, visible
+from app.pages.build.presets import (
+    HELP,
+    PAPER_HELP,
+    QUICK,
+    USUAL_METHOD,
+    WORDS,
+    estimate,
+    preset,
+    presets_of,
+    step_seconds,
+)
 from app.pages.build.run_jobs import submit
 from app.shared import state
 from app.shared.unlearning import PreparedRun, UnlearningRequest, grid, prepare, settings_for
-from app.shared.unlearning_runs import built_folder
+from app.shared.unlearning_runs import built_folder, built_runs
 from backends.errors import BoardError
 from backends.study import Study
 from backends.unlearning.settings import Setting
 
 COLUMNS = 4
-FIRST = 8
-"""Settings that are shown at once; the others are under More."""
 SWEEP_HELP = "Values of one or more settings, as `lr=1e-4,3e-4 alpha=1,2`: one run for each combination."
 RETAIN_HELP = "A file of retain rows to train on instead, so that the retain probes stay unseen."
 
 
 def build_form(study: Study) -> None:
-    """Choose a method and its settings, and start."""
+    """Choose a method and how thorough to be, and start; every setting is in a fold below."""
     methods = _methods(study)
-    name = st.selectbox(
-        "Method", list(methods), format_func=lambda key: f"{key}  ·  {methods[key]}", key="build_method"
-    )
+    usual = USUAL_METHOD[study.modality]
+    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    with left:
+        name = st.selectbox(
+            "Method",
+            list(methods),
+            index=list(methods).index(usual) if usual in methods else 0,
+            format_func=lambda key: f"{key}  ·  {methods[key]}",
+            key="build_method",
+        )
     known = settings_for(name, study.modality)
-    settings = _settings(name, known)
-    left, middle, right = st.columns([2, 3, 5], vertical_alignment="bottom")
-    checkpoints = left.number_input(
-        "Checkpoints",
-        1,
-        100,
-        5,
-        key="build_checkpoints",
-        help="How many are saved, evenly spaced over the steps.",
-    )
-    with middle:
-        if study.modality == "text":
-            retain = st.text_input(
-                "Retain rows", placeholder="the study's retain probes", key="build_retain",
-                help=RETAIN_HELP,
-            )  # fmt: skip
-            anchor = None
-        else:
-            retain, anchor = "", _anchor(study)
-    sweep = right.text_input("Sweep", placeholder="lr=1e-4,3e-4", key="build_sweep", help=SWEEP_HELP)
+    timed = step_seconds(built_runs(built_folder(state.study_name())), name)
+    with right:
+        chosen = st.segmented_control(
+            "How thorough",
+            presets_of(study.modality),
+            default=QUICK,
+            required=True,
+            key="build_preset",
+            help=HELP + (PAPER_HELP if study.modality == "text" else ""),
+        )
+    _fill(name, str(chosen), known, study, timed)
+    said = st.container()
+    with st.expander("Settings", icon=":material/tune:"):
+        settings, checkpoints, retain, anchor, sweep = _details(study, name, known)
+    steps = float(settings.get("steps", known["steps"].usual))
+    said.caption(literal(estimate(steps, timed)))
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Start", icon=":material/play_arrow:", type="primary", key="build_start")
         judged = st.toggle(
@@ -61,12 +73,54 @@ def build_form(study: Study) -> None:
         asked = UnlearningRequest(
             name,
             settings,
-            int(checkpoints),
+            checkpoints,
             built_folder(state.study_name()),
             Path(retain).expanduser() if retain.strip() else None,
             anchor,
         )
         _start(study, asked, sweep, evaluate=judged)
+
+
+def _fill(
+    name: str, chosen: str, known: dict[str, Setting], study: Study, timed: tuple[float, str] | None
+) -> None:
+    """Put a preset's values into the boxes, once for each choice of method and preset: they can be changed after."""
+    asked = (state.study_name(), name, chosen)
+    if st.session_state.get("build_filled") == asked:
+        return
+    st.session_state["build_filled"] = asked
+    rows = sum(len(each.probes) for each in study.probe_sets if each.role == "forget")
+    values, checkpoints = preset(chosen, known, rows, timed[0] if timed else None)
+    for key, setting in known.items():
+        value = values.get(key, setting.usual)
+        st.session_state[f"build_{name}_{key}"] = int(value) if setting.whole else float(value)
+    st.session_state["build_checkpoints"] = checkpoints
+
+
+def _details(
+    study: Study, name: str, known: dict[str, Setting]
+) -> tuple[dict[str, str], int, str, str | None, str]:
+    """Every setting, the number of checkpoints, other retain rows, the anchor and a sweep."""
+    settings = _settings(name, known)
+    left, middle, right = st.columns([2, 3, 5], vertical_alignment="bottom")
+    checkpoints = left.number_input(
+        "Checkpoints",
+        1,
+        100,
+        key="build_checkpoints",
+        help="How many are saved, evenly spaced over the steps.",
+    )
+    anchor: str | None = None
+    with middle:
+        if study.modality == "text":
+            retain = st.text_input(
+                "Retain rows", placeholder="the study's retain probes", key="build_retain",
+                help=RETAIN_HELP,
+            )  # fmt: skip
+        else:
+            retain, anchor = "", _anchor(study)
+    sweep = right.text_input("Sweep", placeholder="lr=1e-4,3e-4", key="build_sweep", help=SWEEP_HELP)
+    return settings, int(checkpoints), retain, anchor, sweep
 
 
 def _start(study: Study, asked: UnlearningRequest, sweep: str, *, evaluate: bool) -> None:
@@ -87,32 +141,22 @@ def _start(study: Study, asked: UnlearningRequest, sweep: str, *, evaluate: bool
 
 def _settings(name: str, known: dict[str, Setting]) -> dict[str, str]:
     """The settings that differ from the usual ones, as they would be written."""
-    keys = list(known)
-    first, others = keys[:FIRST], keys[FIRST:]
-    values = _inputs(name, {key: known[key] for key in first})
-    if others:
-        with st.expander("More settings"):
-            values |= _inputs(name, {key: known[key] for key in others})
-    return {key: f"{value:.12g}" for key, value in values.items() if value != known[key].usual}
-
-
-def _inputs(name: str, known: dict[str, Setting]) -> dict[str, float]:
     values: dict[str, float] = {}
     columns = st.columns(COLUMNS)
     for place, (key, setting) in enumerate(known.items()):
         where = columns[place % COLUMNS]
         make = partial(
             where.number_input,
-            key,
+            WORDS.get(key, key),
             key=f"build_{name}_{key}",
-            help=f"{setting.help} Usual: {setting.usual:g}.",
+            help=f"{setting.help} Usual: {setting.usual:g}. In a sweep: `{key}`.",
         )
         if setting.whole:
-            values[key] = make(int(setting.low), int(setting.high), int(setting.usual), step=1)
+            values[key] = make(int(setting.low), int(setting.high), step=1)
         else:
             step = 10.0 ** math.floor(math.log10(setting.usual)) if setting.usual > 0 else 0.1
-            values[key] = make(setting.low, setting.high, float(setting.usual), step=step, format="%g")
-    return values
+            values[key] = make(setting.low, setting.high, step=step, format="%g")
+    return {key: f"{value:.12g}" for key, value in values.items() if value != known[key].usual}
 
 
 def _anchor(study: Study) -> str:

@@ -18,6 +18,7 @@ from backends.unlearning.image_prompts import check_family
 def page() -> None:
     """The form, and the runs that were made of this study."""
     st.title("Build", anchor=False)
+    st.caption("Unlearn the original here, and watch what it forgets and what that costs.")
     study = studies()[state.study_name()]
     if not available(study.original):
         sentence = "The original's weights are not on this machine, so it cannot be unlearned here."

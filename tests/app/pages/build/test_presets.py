@@ -1,0 +1,65 @@
+"""Presets stay within a method's limits; the estimate comes from runs that were timed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.pages.build.presets import (
+    CAREFUL,
+    PAPER,
+    QUICK,
+    WORDS,
+    duration,
+    estimate,
+    preset,
+    presets_of,
+    step_seconds,
+)
+from app.shared.unlearning import methods_of, settings_for
+from app.shared.unlearning_runs import BuiltRun
+from backends.study import Modality
+
+
+def run(label: str, method: str, step: int, seconds: float) -> BuiltRun:
+    log = ({"step": step, "forget": 0.1, "utility": 0.9, "seconds": seconds},)
+    return BuiltRun(label, Path(label), {"method": method, "settings": {}}, {}, 60, log, "")
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_presets_of_every_method_are_within_its_limits_and_every_setting_has_words(
+    modality: Modality,
+) -> None:
+    for method in methods_of(modality):
+        known = settings_for(method, modality)
+        assert set(known) <= set(WORDS), method
+        for name in presets_of(modality):
+            values, checkpoints = preset(name, known, 4000, 0.001)
+            assert set(values) <= set(known) and checkpoints >= 5
+            assert all(known[key].low <= value <= known[key].high for key, value in values.items())
+
+
+def test_what_the_presets_are() -> None:
+    known = settings_for("NPO", "text")
+    assert preset(QUICK, known, 400, None) == ({"steps": 60}, 5)
+    assert preset(QUICK, known, 400, 4.0) == ({"steps": 30}, 5)
+    assert preset(QUICK, known, 400, 500.0) == ({"steps": 1}, 5)
+    assert preset(CAREFUL, known, 400, None) == ({"steps": 240, "lr": 5e-5, "stop_below": 0.9}, 10)
+    paper = {"rank": 0, "lr": 1e-5, "steps": 130, "warmup": 13, "batch": 32, "retain_batch": 32}
+    assert preset(PAPER, known, 400, None) == (paper, 5)
+
+
+def test_a_run_of_the_same_method_tells_the_time_else_the_last_of_any() -> None:
+    runs = [run("NPO", "NPO", 60, 30.0), run("RMU", "RMU", 10, 20.0)]
+    assert step_seconds(runs, "NPO") == (0.5, "NPO")
+    assert step_seconds(runs, "WGA") == (2.0, "RMU")
+    assert step_seconds([], "NPO") is None
+    assert "About 30 seconds for 60 steps, at 0.5 s a step as in the run NPO" in estimate(60, (0.5, "NPO"))
+    assert "No run was timed" in estimate(60, None)
+    assert [duration(each) for each in (0.2, 90, 600, 7200)] == [
+        "1 seconds",
+        "90 seconds",
+        "10 minutes",
+        "2.0 hours",
+    ]
