@@ -9,6 +9,9 @@ from app.shared.resources import studies
 from backends.metrics.protocols import PROTOCOLS
 from backends.study import PROTOCOL_NAMES as NAMES
 
+STANDARD = "corrected"
+"""The protocol that people are shown as "standard": ours, with the known faults of the others put right."""
+
 
 def protocol_choice() -> None:
     """A choice in the sidebar, for studies of language models."""
@@ -19,21 +22,28 @@ def protocol_choice() -> None:
         "Protocol",
         NAMES,
         key="protocol_choice",
+        format_func=protocol_words,
         on_change=_take,
         help="How models are prompted and scored. Numbers of two protocols are never mixed.\n\n"
-        + "\n".join(f"- **{name}**: {PROTOCOLS[name].about}" for name in NAMES),
+        + "\n".join(f"- **{protocol_words(name)}**: {PROTOCOLS[name].about}" for name in NAMES),
     )
 
 
+def protocol_words(name: str) -> str:
+    """What a protocol is called for people; addresses, files and commands keep its own name."""
+    return "standard" if name == STANDARD else name
+
+
 def protocol_note() -> str:
-    """A sentence for the line under a page's title."""
-    return f" Protocol: {state.protocol()}." if state.study().modality == "text" else ""
+    """A sentence for the line under a page's title, where numbers are not the standard protocol's."""
+    said = state.study().modality == "text" and state.protocol() != STANDARD
+    return f" Protocol: {state.protocol()}." if said else ""
 
 
 def under_protocol() -> str:
     """Words that follow a verb, as in "evaluated under the protocol muse"; none for the study's own protocol."""
     own = studies()[state.study_name()].protocol
-    return "" if state.protocol() == own else f" under the protocol {state.protocol()}"
+    return "" if state.protocol() == own else f" under the protocol {protocol_words(state.protocol())}"
 
 
 def _take() -> None:

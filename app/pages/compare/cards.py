@@ -85,7 +85,7 @@ def _message(column: TextColumn, probe: Probe, leak: bool) -> tuple[str, str]:
     if column.problem:
         return column.problem, "error"
     if column.awaited and not column.answers:
-        return "Waiting …", "quiet"
+        return visible(column.waits) or "Waiting …", "quiet"
     if leak and column.scores is None:
         if not probe.answer:
             return "Your own prompt has no reference answer to colour.", "quiet"
@@ -248,15 +248,20 @@ def _measures(column: TextColumn, probe: Probe) -> list[dict[str, str]]:
         shown.append({"name": "ROUGE-L", "value": f"{numbers.rouge_l:.2f}", "tone": "", "help": help_text})
     if numbers.probability is not None:
         help_text = (
-            "Probability of the reference answer given the prompt, per token (geometric mean). 1 = certain."
+            "Still knows: probability of the reference answer given the prompt, per token (geometric mean), whether or "
+            "not the model says it. 1 = certain."
         )
-        shown.append({"name": "P(ref.)", "value": share(numbers.probability), "tone": "", "help": help_text})
+        shown.append(
+            {"name": "Still knows", "value": share(numbers.probability), "tone": "", "help": help_text}
+        )
     if numbers.key_fact is not None:
         said = numbers.key_fact > 0
         count = len(column.answers)
         words = ("yes" if said else "no") if count == 1 else f"{round(numbers.key_fact * count)} of {count}"
         help_text = f"Whether the answer says the key fact: {visible(probe.key_fact)}"
-        shown.append({"name": "Key fact", "value": words, "tone": "yes" if said else "no", "help": help_text})
+        shown.append(
+            {"name": "Says the fact", "value": words, "tone": "yes" if said else "no", "help": help_text}
+        )
     return shown
 
 

@@ -32,6 +32,7 @@ def place_of(current: Probe) -> str:
     counted, end = (found, " found") if current.id in found else (ids, "")
     name = ROLE_NAMES[current.role]
     role = "" if name.lower() == current.role else f" (role {current.role})"
+    role += " (never trained on)" if current.role == "holdout" else ""
     subject = f" · {visible(current.subject)}" if current.subject else ""
     return f"{name} probe {counted.index(current.id) + 1} of {len(counted)}{end}{role}{subject}"
 

@@ -24,6 +24,7 @@ from cache.store.runs import RunRecord
 def page() -> None:
     """Evaluate, the table of runs, the cache."""
     st.title("Runs", anchor=False)
+    st.caption("What was measured of each model, from which files, and what is still missing.")
     st.header("Evaluate", anchor=False)
     evaluation_panel()
     st.header("Cached runs", anchor=False)
