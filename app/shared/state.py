@@ -159,8 +159,9 @@ def probe() -> Probe | None:
 
 
 def show_probe(probe_id: str) -> None:
-    """Turn to another probe; a typed prompt is replaced."""
+    """Turn to another probe; a typed prompt is replaced, and kept as the last one."""
     _set("probe", probe_id)
+    _set("last_prompt", own_prompt() or last_prompt())
     _set("prompt", None)
 
 
@@ -168,6 +169,11 @@ def own_prompt() -> str | None:
     """The prompt that was typed, or None while the probe's own is shown."""
     prompt: str | None = _get("prompt")
     return prompt
+
+
+def last_prompt() -> str:
+    """The typed prompt that another probe took the place of, or ""."""
+    return str(_get("last_prompt", ""))
 
 
 def ask(prompt: str) -> None:

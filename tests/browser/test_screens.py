@@ -106,6 +106,15 @@ def test_answers_and_examples_begin_on_a_phones_first_screen(browser: Browser, b
         assert table is not None and table["y"] < 620
 
 
+def test_a_prompt_that_was_asked_comes_back_after_next(page: Page, board: Dashboard) -> None:
+    page.goto(f"{board.url}/?prompt=Who+is+there%3F")
+    wait_ready(page)
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("Forget probe 2 of 6")).to_be_visible()
+    page.get_by_role("button", name="Your prompt: Who is there?").click()
+    expect(page.get_by_role("textbox", name="Your own prompt")).to_have_value("Who is there?")
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, PICTURES, f"examples{PICTURES}"])
 def test_axe_finds_nothing_serious(

@@ -15,6 +15,7 @@ from app.shared.resources import runner
 from backends.checkpoints.identity import available, missing_model_packages
 from backends.study import Probe
 
+LAST_SHOWN = 60  # characters of the typed prompt that a button brings back
 PLACEHOLDER = 240  # characters of a text that stand in the empty box
 JOB_KIND = "compare"
 TOPIC_PARTS = 3
@@ -46,6 +47,16 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
             help="Restore the prompt of the selected probe",
             on_click=state.show_probe,
             args=(current.id,),
+        )
+    if typed is None and (last := state.last_prompt()):
+        short = visible(last) if len(last) <= LAST_SHOWN else f"{visible(last[:LAST_SHOWN])} …"
+        st.button(
+            literal(f"Your prompt: {' '.join(short.split())}"),
+            icon=":material/history:",
+            type="tertiary",
+            key="last_prompt",
+            on_click=state.type_prompt,
+            args=(last,),
         )
     if run:
         asked = st.session_state[box] or ""
