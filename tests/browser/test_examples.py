@@ -124,7 +124,7 @@ def test_image_examples_have_pictures_and_values_and_no_answers(dark_page: Page,
     # The cells are drawn on a canvas; the rows are high where they hold pictures.
     grid = page.get_by_test_id("stDataFrame").last.bounding_box()
     assert grid is not None and grid["height"] > 3 * 90
-    page.get_by_role("button", name="Columns").click()
+    page.get_by_test_id("stPopoverButton").filter(has_text="Columns").click()
     page.get_by_role("button", name="Pictures").click()
     page.keyboard.press("Escape")
     wait_ready(page)
