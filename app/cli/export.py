@@ -19,8 +19,8 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard export`."""
     parser = subparsers.add_parser(
         "export",
-        help="write figures, tables and one self-contained HTML page",
-        description="Export a study's results into a folder: one HTML page that opens without a server, tables "
+        help="write figures, tables and the report",
+        description="Export a study's results into a folder: the report (see `unlearnboard report`), tables "
         "(CSV, JSON, LaTeX, Markdown), figures (HTML, and PNG, SVG, PDF where Chrome or Chromium is on this machine), "
         "and runs in open-unlearning's format. No model is loaded.",
         allow_abbrev=False,

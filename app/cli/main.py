@@ -24,8 +24,10 @@ from app.cli import (
     models,
     prepare,
     probes,
+    report,
     show,
     unlearn,
+    verify,
 )
 from app.cli.options import use_cache
 from app.cli.status import BROKEN_PIPE, INTERRUPTED, USER_ERROR
@@ -60,6 +62,8 @@ COMMANDS: Mapping[str, Command] = {
     "metrics": metrics,
     "probes": probes,
     "import": import_results,
+    "report": report,
+    "verify": verify,
     "export": export,
     "unlearn": unlearn,
     "prepare": prepare,

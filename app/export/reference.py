@@ -28,6 +28,7 @@ from backends.study import (
     Study,
 )
 from backends.study.file import RANGES
+from backends.study.request import Request
 from backends.study.strength import DIALLED
 from backends.study.thresholds import Thresholds
 
@@ -84,7 +85,7 @@ SECTIONS = (
         Study,
         hidden=(
             *("models", "probe_sets", "decoding", "sampling", "judges", "forget_concepts"),
-            *("denoising", "features", "verdict", "contract", "path"),
+            *("denoising", "features", "verdict", "contract", "request", "path"),
         ),
     ),
     Section(
@@ -151,6 +152,12 @@ SECTIONS = (
         'Conditions that every unlearned model must keep to: `ROLE.METRIC = "<= retained + 0.05"`, '
         '`verdict = "forgotten"`, `harm = "not damaged"`. How they are written and checked is in '
         "[Contract](contract.md).",
+    ),
+    Section(
+        "[report]",
+        "What the [report](report.md) says of the request behind the unlearning. All of it is optional.",
+        Request,
+        kinds={"licences": 'table, `{ "name of a probe set" = "CC-BY-4.0" }`'},
     ),
 )
 

@@ -1,4 +1,4 @@
-"""A study's page, tables, figures and runs in other tools' shapes, into one folder."""
+"""A study's report, tables, figures and runs in other tools' shapes, into one folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.charts.frontier import frontier
 from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
 from app.charts.points import chart_points, points_table
 from app.charts.tradeoff import tradeoff_figure
-from app.export.report import study_page
+from app.export.report import study_report
 from app.export.theme import as_on_pages
 from app.looks.model_looks import looks_of
 from backends.errors import StoreError
@@ -39,11 +39,11 @@ def export_study(study: Study, store: Store, folder: Path, *, figures: bool = Tr
         StoreError: nothing is evaluated, or the folder cannot be written.
     """
     board = scoreboard(study, store)
-    page = study_page(study, store, board)
+    page = study_report(study, store, board).page
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "study.html").write_text(page, encoding="utf-8")
-        written = [folder / "study.html", *_tables(board, folder)]
+        (folder / "report.html").write_bytes(page.encode())  # line ends as they are, so that the seal holds
+        written = [folder / "report.html", *_tables(board, folder)]
         written += _target_means(study, board, folder)
         written += _seed_means(study, board, folder)
         written += _figures(study, board, folder, pictures=figures and not why_no_pictures())

@@ -22,6 +22,7 @@ from backends.probes.sources import is_on_hub, probe_file
 from backends.probes.worked_examples import format_with_examples
 from backends.study.contract_keys import read_contract
 from backends.study.inference_keys import ALPHA, read_embeddings, read_inference, read_scheduler, read_size
+from backends.study.request import Request
 from backends.study.strength import DIALLED
 from backends.study.study import (
     KEPT_ROLES,
@@ -69,6 +70,7 @@ TOP = (
     "features",
     "verdict",
     "contract",
+    "report",
 )
 MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
 DECODING = tuple(field.name for field in fields(Decoding))
@@ -77,6 +79,7 @@ FEATURES = tuple(field.name for field in fields(Features))
 READING = tuple(field.name for field in fields(Reading))
 SAMPLING = tuple(field.name for field in fields(Sampling))
 THRESHOLDS = tuple(field.name for field in fields(Thresholds))
+REQUEST = tuple(field.name for field in fields(Request))
 RANGES = {
     "step": Range(int, 0, LARGEST),
     "seed": Range(int, 0, LARGEST),
@@ -136,7 +139,9 @@ def read_study(path: Path) -> Study:
         date=_date(top) if "date" in document else "",
         verdict=_thresholds(top),
         contract=read_contract(top, modality) if "contract" in document else (),
+        request=_request(top),
     )
+    _check_licences(study, top)
     _check_whole(study, top)
     return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
 
@@ -376,6 +381,19 @@ def _thresholds(top: Table) -> Thresholds:
         )
     numbers = {name: table.number(name, RANGES[name], None) for name in table.values if name != "samples"}
     return Thresholds(samples=samples, **numbers)
+
+
+def _request(top: Table) -> Request:
+    table = top.table("report")
+    table.only(REQUEST, "report")
+    licences = table.table("licences")
+    texts = {name: table.need(name) for name in table.values if name != "licences"}
+    return Request(**texts, licences=tuple((name, licences.need(name)) for name in licences.values))
+
+
+def _check_licences(study: Study, top: Table) -> None:
+    """Raises StudyError at a licence of a probe set that the study does not have."""
+    top.table("report").table("licences").only([each.name for each in study.probe_sets], "study")
 
 
 def _names(table: Table, key: str) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Literal, get_args
 
 from backends.study.contract import Condition
 from backends.study.inference import PLAIN, Inference
+from backends.study.request import NOTHING_SAID, Request
 from backends.study.thresholds import USUAL, Thresholds
 
 Modality = Literal["text", "image"]
@@ -418,6 +419,7 @@ class Study:
         holdout_answers: write answers to holdout probes, too; membership attacks need only their scores.
         verdict: where the verdict on a model draws its lines.
         contract: what every unlearned model must keep to.
+        request: who asked for what to be forgotten, for the report.
     """
 
     name: str
@@ -438,6 +440,7 @@ class Study:
     holdout_answers: bool = False
     verdict: Thresholds = USUAL
     contract: tuple[Condition, ...] = ()
+    request: Request = NOTHING_SAID
 
     @property
     def original(self) -> ModelSpec:

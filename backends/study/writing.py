@@ -11,6 +11,7 @@ from typing import Any
 from backends.errors import StudyError
 from backends.study.contract import Condition
 from backends.study.inference import PLAIN
+from backends.study.request import Request
 from backends.study.strength import DIALLED
 from backends.study.study import JudgeSpec, ModelSpec, Reading, Study
 from backends.study.thresholds import USUAL, Thresholds
@@ -48,6 +49,7 @@ def write_study(study: Study, path: Path) -> None:
         lines += [f"real = {_inline(real)}"] if real else []
     lines += _thresholds(study.verdict)
     lines += contract_lines(study.contract)
+    lines += _request(study.request)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -67,6 +69,12 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
     usual = asdict(USUAL)
     values = {name: value for name, value in asdict(thresholds).items() if value != usual[name]}
     return ["", "[verdict]", *(f"{name} = {value!r}" for name, value in values.items())] if values else []
+
+
+def _request(request: Request) -> list[str]:
+    texts = _assignments({name: value for name, value in asdict(request).items() if name != "licences"})
+    licences = [f"licences = {_inline(dict(request.licences))}"] if request.licences else []
+    return ["", "[report]", *texts, *licences] if texts or licences else []
 
 
 def _drawing(model: ModelSpec) -> list[str]:

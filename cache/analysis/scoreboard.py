@@ -135,6 +135,15 @@ class Scoreboard:
         stamps = self._models.stamps
         return first == second or (bool(stamps.get(first)) and stamps.get(first) == stamps.get(second))
 
+    @property
+    def study(self) -> Study:
+        """Whose numbers these are."""
+        return self._study
+
+    def evidence_stamp(self, model: str) -> str:
+        """What tells the evidence of a model's numbers from any other; "" where it has none."""
+        return self._models.stamps.get(model, "")
+
     def _whole(self, model: str, key: str) -> Replicates:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
         if model not in self._drawn:

@@ -209,7 +209,7 @@ def test_figures_and_the_whole_study_are_saved(page: Page, board: Dashboard) -> 
     assert Path(download.value.path()).read_text().startswith("<svg")
     page.keyboard.press("Escape")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Whole study as one HTML page").click()
+        page.get_by_role("button", name="Report as one HTML page").click()
     saved = Path(download.value.path()).read_text()
     assert saved.startswith("<!doctype html>")
     assert "NPO 10" in saved

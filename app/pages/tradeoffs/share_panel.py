@@ -1,10 +1,10 @@
-"""What stands at the foot of the Trade-offs page: sources of published tables, and the study as one page."""
+"""What stands at the foot of the Trade-offs page: sources of published tables, and the study's report."""
 
 from __future__ import annotations
 
 import streamlit as st
 
-from app.export.report import study_page
+from app.export.report import study_report
 from app.looks.safe_text import literal
 from app.pages.tradeoffs.layers import tables
 from app.shared import state
@@ -15,20 +15,26 @@ from cache.analysis.scoreboard import Scoreboard
 
 
 def whole_study(study: Study, board: Scoreboard) -> None:
-    """The study as one page, for readers without UnlearnBoard."""
-    st.header("Share", anchor=False)
+    """The report, for readers without UnlearnBoard."""
+    st.header("Report", anchor=False)
+    redact = st.toggle(
+        "Hide the forgotten content",
+        key="report_redact",
+        help="What was to be forgotten is replaced by blocks, wherever it stands; its numbers stay.",
+    )
     st.download_button(
-        "Whole study as one HTML page",
-        lambda: study_page(study, store(), board),
+        "Report as one HTML page",
+        lambda: study_report(study, store(), board, redact=redact).page,
         file_name=f"{state.study_name()}.html",
         mime="text/html",
-        icon=":material/html:",
-        key="study_page",
+        icon=":material/description:",
+        key="study_report",
         on_click="ignore",
     )
     st.caption(
-        "Figures, tables, examples and provenance in one self-contained file. `unlearnboard export` writes it together "
-        "with all tables, figures and files in open-unlearning's format. In a notebook: `unlearnboard.load()`."
+        "Request, models, data, verdict, curves, examples and how to check it, in one file that prints well and "
+        "holds no script. `unlearnboard report` also writes a PDF, `unlearnboard verify` checks one against the cache, "
+        "`unlearnboard export` adds all tables and figures. In a notebook: `unlearnboard.load()`."
     )
 
 

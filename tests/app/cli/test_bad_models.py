@@ -259,7 +259,7 @@ def test_a_study_with_a_bad_model_is_exported_and_says_who_has_no_numbers(
     assert cli.run(["evaluate", str(text_study)]) == 2
     capsys.readouterr()
     assert cli.run(["export", str(text_study), "--to", str(tmp_path / "paper"), "--no-figures"]) == 0
-    assert "Good" in (tmp_path / "paper" / "study.html").read_text()
+    assert "Good" in (tmp_path / "paper" / "report.html").read_text()
     assert "No numbers, because not evaluated: Bad" in capsys.readouterr().err
 
 

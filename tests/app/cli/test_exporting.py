@@ -1,4 +1,4 @@
-"""Exports: tables say what the numbers say, spreadsheets run nothing, the page is whole, others read it back."""
+"""Exports: tables say what the numbers say, spreadsheets run nothing, others read it back."""
 
 from __future__ import annotations
 
@@ -19,13 +19,11 @@ from app.charts.paper import browser_found, paper_figure, to_html, to_image
 from app.charts.points import Axis, chart_points
 from app.charts.tradeoff import tradeoff_figure
 from app.export import notebook
-from app.export.report import study_page
 from app.export.study_folder import export_study
 from app.export.theme import as_on_pages
 from app.library import load
 from app.looks.model_looks import looks_of
 from backends.errors import StoreError
-from backends.study import Study
 from cache.analysis.board import board_of
 from cache.analysis.scoreboard import scoreboard
 from cache.exporters.tables import to_csv, to_json, to_latex, to_markdown
@@ -84,18 +82,6 @@ def test_markdown_is_a_table_whatever_the_names_are() -> None:
     ).splitlines()
     assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [3, 3, 3, 3]
     assert lines[3] == r"| \<b\> | **2** |"
-
-
-@pytest.mark.parametrize("study", [text_study(), image_study()], ids=["text", "image"])
-def test_the_page_of_a_study_stands_alone(study: Study, filled: Store) -> None:
-    page = study_page(study, filled, scoreboard(study, filled))
-    assert page.count("plotly.js v") == 1
-    outside = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
-    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", outside)
-    for spec in study.models:
-        assert spec.name in outside
-    assert "Provenance" in outside
-    assert ("data:image/png;base64" in outside) == (study.modality == "image")
 
 
 def test_figures_look_as_on_the_pages_whatever_is_imported() -> None:
