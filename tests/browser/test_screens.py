@@ -18,8 +18,8 @@ from tests.browser.steps import wait_ready
 from tests.browser.test_compare import write_image_study
 from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
 
-PAGES = ("", "tradeoffs", "examples", "build", "runs")
-PICTURES = "?study=random-pictures"
+PAGES = ("", "compare", "tradeoffs", "examples", "build", "runs")
+PICTURES = "compare?study=random-pictures"
 AXE = (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 ALWAYS = {"heading-order", "region", "page-has-heading-one"}
 """Rules that axe-core calls moderate and that hold here all the same."""
@@ -96,7 +96,7 @@ def test_the_title_of_every_page_is_whole(browser: Browser, board: Dashboard, wi
 
 def test_answers_and_examples_begin_on_a_phones_first_screen(browser: Browser, board: Dashboard) -> None:
     with window(browser, "light", 390) as page:
-        page.goto(board.url)
+        page.goto(f"{board.url}/compare")
         wait_ready(page)
         first = page.get_by_role("article").first.bounding_box()
         assert first is not None and first["y"] < 520
@@ -107,7 +107,7 @@ def test_answers_and_examples_begin_on_a_phones_first_screen(browser: Browser, b
 
 
 def test_a_prompt_that_was_asked_comes_back_after_next(page: Page, board: Dashboard) -> None:
-    page.goto(f"{board.url}/?prompt=Who+is+there%3F")
+    page.goto(f"{board.url}/compare?prompt=Who+is+there%3F")
     wait_ready(page)
     page.get_by_role("button", name="Next").click()
     expect(page.get_by_text("Forget probe 2 of 6")).to_be_visible()
@@ -116,7 +116,7 @@ def test_a_prompt_that_was_asked_comes_back_after_next(page: Page, board: Dashbo
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*PAGES, PICTURES, f"examples{PICTURES}"])
+@pytest.mark.parametrize("name", [*PAGES, PICTURES, "examples?study=random-pictures"])
 def test_axe_finds_nothing_serious(
     browser: Browser, board: Dashboard, name: str, scheme: Literal["light", "dark"]
 ) -> None:
