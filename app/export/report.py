@@ -21,9 +21,10 @@ from app.export.report_examples import RULE, chosen_examples
 from app.export.report_template import STYLE, TEMPLATE
 from app.export.seal import EMPTY, sealed
 from app.looks.html_page import render
-from app.shared.verdict_words import TITLES, threshold_lines, verdict_sentence
+from app.shared.verdict_words import TITLES, headline, threshold_lines, verdict_sentence
 from backends.errors import StoreError
 from backends.study import Study
+from backends.study.targets import target_name
 from backends.versions import own_version
 from cache.analysis.evidence_record import Record, digest, evidence_record
 from cache.analysis.scoreboard import Scoreboard
@@ -171,20 +172,12 @@ def _without_secrets(value: Any, hide: Redaction) -> Any:
 
 def _summary(study: Study, methods: Sequence[Method]) -> list[str]:
     """The best choice with what it cost, and what became of the others."""
-    if not methods:
-        return ["No unlearned model has numbers."]
-    best = methods[0].best
-    first = {
-        "forgotten": "The best choice is",
-        "damaged": "No method forgot without damage; the least was done by",
-        "undecided": "No method is shown to have forgotten; nearest comes",
-        "not tested": "Whether these models forgot was not tested:",
-    }.get(best.kind, "No method forgot; the first of them is")
-    others: dict[str, list[str]] = {}
-    for method in methods[1:]:
-        others.setdefault(TITLES[method.best.kind], []).append(method.name)
-    lines = [f"{first} {best.model}. {verdict_sentence(best, study.modality)}"]
-    return lines + [f"{title}: {', '.join(names)}." for title, names in others.items()]
+    said = headline(methods, study.modality, _concept(study))
+    return said or ["No unlearned model has numbers."]
+
+
+def _concept(study: Study) -> str:
+    return target_name(dict(study.forget_concepts)) or "the concept"
 
 
 def _verdict_rows(study: Study, methods: Sequence[Method]) -> list[dict[str, str]]:
@@ -194,7 +187,7 @@ def _verdict_rows(study: Study, methods: Sequence[Method]) -> list[dict[str, str
             "more": f"best of {len(method.checkpoints)} checkpoints" if method.others else "",
             "css": method.best.kind.replace(" ", "-"),
             "title": TITLES[method.best.kind],
-            "sentence": verdict_sentence(method.best, study.modality),
+            "sentence": verdict_sentence(method.best, study.modality, _concept(study)),
         }
         for method in methods
     ]
