@@ -15,6 +15,7 @@ from app.charts.points import Axis
 from backends.metrics import METRICS, MetricCard, StudyMetric
 from backends.metrics.foreign import FOREIGN, foreign_card
 from backends.metrics.key import MetricKey
+from backends.metrics.least_kept import LEAST_KEPT
 from backends.study import ROLES, Modality, Study
 from backends.study.targets import concepts_to_forget
 
@@ -24,6 +25,8 @@ ROLE_ORDER: tuple[str, ...] = ("forget", WHOLE_MODEL, *(role for role in ROLES i
 ROLE_TITLES: Mapping[str, str] = MappingProxyType({WHOLE_MODEL: "whole model", "mine": "my own"})
 
 
+FORGETTING = ("forgetting", "memorisation", "knowledge")
+"""Questions of metrics that, on forget probes, say how much was forgotten."""
 USUAL_SCALE = "as usual"
 SCALES = (USUAL_SCALE, "linear", "logarithmic")
 
@@ -136,12 +139,23 @@ def axis(key: str, *, turn: bool, scale: str = USUAL_SCALE) -> Axis:
         p_value=card.p_value,
         bounds=(card.low, card.high),
         by_count=card.by_count,
+        forgets=forgets(key),
     )
 
 
 def judges(key: str) -> bool:
     """Some values of the metric are better than others on this role."""
     return card_of(key).direction(role_of(key)) != "neutral"
+
+
+def forgets(key: str) -> bool:
+    """Whether the metric, on these probes, says how much was forgotten."""
+    return role_of(key) == "forget" and card_of(key).question in FORGETTING
+
+
+def default_cost(keys: Collection[str], other: str) -> str:
+    """What says the cost by default: the least that was kept, where it has values, else another metric."""
+    return next((key for key in keys if MetricKey.parse(key).name in LEAST_KEPT), other)
 
 
 def presets(keys: Collection[str], modality: Modality) -> list[Preset]:

@@ -6,12 +6,13 @@ Pure functions over plotted points; the Trade-offs page and the exports draw wha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from app.charts.points import Axis
+from app.charts.points import Axis, aims, retained_place
+from backends.metrics.card import Direction
 from cache.analysis.frontier import Floats
 from cache.analysis.frontier_statistics import (
     Plane,
@@ -21,6 +22,7 @@ from cache.analysis.frontier_statistics import (
     method_areas,
     plane,
 )
+from cache.analysis.over_forgotten import counted
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.study_board import STUDY
 
@@ -32,13 +34,16 @@ class Frontier:
     Attributes:
         points: rows of `chart_points` with the columns chance, distance, distance_low, distance_high.
         drawn: shape (points, 1 + B, 2), as measured.
-        where: axes and reference point; None where an axis has no width.
+        counted: the same, with values beyond the retained model's (of the same resample) as its own.
+        where: axes and reference point; None where an axis has no width. Its best corner is not beyond the retained
+            model.
         units: shape (points, 2): probes or subjects that each point stands on, by axis; NaN if unknown.
         bounds: smallest and largest possible value on both axes.
     """
 
     points: pd.DataFrame
     drawn: Floats
+    counted: Floats
     where: Plane | None
     units: Floats
     bounds: tuple[tuple[float, float | None], tuple[float, float | None]]
@@ -57,19 +62,45 @@ def frontier(points: pd.DataFrame, board: Scoreboard, x: Axis, y: Axis) -> Front
     drawn, units = _drawn(points, board, x, y)
     directions = x.better, y.better
     values = points[["x_value", "y_value"]].to_numpy(float)
-    where = None if x.log or y.log else plane(values, directions, (x.bounds, y.bounds))
+    retained, aim = retained_place(points), aims(points, x, y)
+    where = None if x.log or y.log else _no_better(plane(values, directions, (x.bounds, y.bounds)), aim)
+    as_counted = _counted(drawn, directions, aim, retained)
     points = points.copy()
     points["chance"] = np.nan
-    unlearned = (points["part"] == "unlearned").to_numpy()
-    if unlearned.any():
-        points.loc[unlearned, "chance"] = front_chances(drawn[unlearned], directions)
-    retained = np.flatnonzero((points["part"] == "retained").to_numpy())
-    if len(retained) == 1 and where is not None:
-        away = distances(drawn, int(retained[0]), where, units)
+    candidates = ((points["part"] == "unlearned") & (points["excluded"] == "")).to_numpy()
+    if candidates.any():
+        points.loc[candidates, "chance"] = front_chances(as_counted[candidates], directions)
+    if retained is not None and where is not None:
+        away = distances(drawn, retained, where, units)
         points["distance"] = [each.value for each in away]
         points["distance_low"] = [each.interval.low for each in away]
         points["distance_high"] = [each.interval.high for each in away]
-    return Frontier(points, drawn, where, units, (x.bounds, y.bounds))
+    return Frontier(points, drawn, as_counted, where, units, (x.bounds, y.bounds))
+
+
+def _no_better(where: Plane | None, aim: tuple[float, float]) -> Plane | None:
+    """The plane with the aim as its best corner, on the axes that have one."""
+    if where is None:
+        return None
+    corner = [
+        best if np.isnan(at) or at == worst else float(counted(best, way, at))
+        for worst, best, way, at in zip(where.worst, where.best, where.directions, aim, strict=True)
+    ]
+    return replace(where, best=(corner[0], corner[1]))
+
+
+def _counted(
+    drawn: Floats, directions: Sequence[Direction], aim: tuple[float, float], retained: int | None
+) -> Floats:
+    """Resamples in which values beyond the retained model's of the same resample count as its own."""
+    found = drawn.copy()
+    if retained is None:
+        return found
+    for column, (way, at) in enumerate(zip(directions, aim, strict=True)):
+        if not np.isnan(at):
+            limits = drawn[retained, :, column]
+            found[..., column] = counted(drawn[..., column], way, np.where(np.isnan(limits), at, limits))
+    return found
 
 
 def methods_table(frontier_data: Frontier) -> pd.DataFrame:
@@ -80,7 +111,10 @@ def methods_table(frontier_data: Frontier) -> pd.DataFrame:
         return pd.DataFrame()
     labels = method_labels(unlearned)
     places = np.flatnonzero((points["part"] == "unlearned").to_numpy())
-    areas = method_areas(frontier_data.drawn[places], list(labels), frontier_data.where)
+    drawn = frontier_data.counted[places]
+    # What has no place on the front reaches no area.
+    drawn[(unlearned["excluded"] != "").to_numpy()] = frontier_data.where.worst
+    areas = method_areas(drawn, list(labels), frontier_data.where)
     rows = []
     for name, area in areas.items():
         held = unlearned[(labels == name).to_numpy()]
@@ -97,7 +131,9 @@ def methods_table(frontier_data: Frontier) -> pd.DataFrame:
                 "Hypervolume, low": area.interval.low,
                 "Hypervolume, high": area.interval.high,
                 "Probability of the largest hypervolume": area.chance,
-                "Knee": "" if area.knee is None else str(unlearned["model"].iloc[area.knee]),
+                "Knee": ""
+                if area.knee is None or not area.hypervolume
+                else str(unlearned["model"].iloc[area.knee]),
                 "Nearest to retained": "" if near is None else str(near["model"]),
                 "Distance": np.nan if near is None else near["distance"],
                 "Distance, low": np.nan if near is None else near["distance_low"],

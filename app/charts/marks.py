@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,9 +10,9 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from app.charts.drawing import Drawing
+from app.charts.drawing import Drawing, Properties
 from app.charts.ink import Ink, faint
-from app.charts.points import Axis
+from app.charts.points import OVER, Axis
 from cache.analysis.frontier import Floats
 
 Intervals = Literal["bars", "ellipses", "none"]
@@ -27,6 +28,7 @@ class Marks:
         grey: points that are beaten on both axes are greyed.
         band: half widths of the original's A/A band on x and y; None where an axis has none.
         ideal: best value of each metric, which the axes then reach; None for not.
+        aim: value on each axis beyond which a model is over-forgotten; NaN for none.
         foreign: layers that are not the study's own.
         faint: layers that are drawn greyed.
     """
@@ -36,6 +38,7 @@ class Marks:
     grey: bool = False
     band: tuple[float | None, float | None] = (None, None)
     ideal: tuple[float, float] | None = None
+    aim: tuple[float, float] = (math.nan, math.nan)
     foreign: Collection[str] = ()
     faint: Collection[str] = ()
 
@@ -118,3 +121,50 @@ def add_ideal(drawing: Drawing, x: Axis, y: Axis, marks: Marks, ink: Ink) -> Non
         hovertemplate="Best value of both metrics<extra></extra>",
         legendrank=1900,
     )
+
+
+def add_over_forgotten(
+    drawing: Drawing, x: Axis, y: Axis, spans: Sequence[tuple[float, float]], marks: Marks, ink: Ink
+) -> None:
+    """The zone beyond the retained model on an axis of forgetting, hatched and named.
+
+    Args:
+        drawing: gets the zone beneath everything else.
+        x: horizontal axis.
+        y: vertical axis.
+        spans: plotted ranges of both axes, in their own units.
+        marks: has the aim.
+        ink: neutral colours.
+    """
+    for place, axis in enumerate((x, y)):
+        if math.isnan(marks.aim[place]) or (axis.log and marks.aim[place] <= 0):
+            continue
+        start = float(axis.plotted(np.array(marks.aim[place])))
+        start = math.log10(start) if axis.log else start
+        upwards = axis.complemented or axis.better == "higher"
+        end = spans[place][1] if upwards else spans[place][0]
+        if (end - start) * (1 if upwards else -1) <= 0:
+            continue
+        corners = [spans[0], spans[1]]
+        corners[place] = (start, end)
+        across, down = (
+            [10.0**at if each.log else at for at in pair] for pair, each in zip(corners, (x, y), strict=True)
+        )
+        zone = {
+            "type": "scatter",
+            "x": [across[0], across[1], across[1], across[0]],
+            "y": [down[0], down[0], down[1], down[1]],
+            "mode": "none",
+            "fill": "toself",
+            "fillpattern": {"shape": "/", "size": 9, "solidity": 0.12, "fgcolor": faint(ink.muted, 0.55)},
+            "hoverinfo": "skip",
+            "showlegend": False,
+            "name": OVER,
+        }
+        drawing.traces.insert(0, zone)
+        middle = (start + end) / 2
+        spot: Properties = {"x": middle, "y": 0.02, "yref": "paper", "yanchor": "bottom", "textangle": -90}
+        if place == 1:
+            spot = {"y": middle, "x": 0.01, "xref": "paper", "xanchor": "left"}
+        font = {"size": 11, "color": ink.muted}
+        drawing.annotations.append({"text": OVER, "showarrow": False, "font": font} | spot)

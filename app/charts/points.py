@@ -6,23 +6,28 @@ turning of an axis, so that up and right are better.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import floor, log10
 
+import numpy as np
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from backends.metrics.card import Direction
 from cache.analysis.frontier import Floats, pareto
+from cache.analysis.over_forgotten import beyond, counted
+from cache.analysis.study_board import STUDY
 
 EXTRAS = {
+    "Not on the front because": "excluded",
     "Probability of being on the front": "chance",
     "Distance to retained": "distance",
     "Distance, low": "distance_low",
     "Distance, high": "distance_high",
 }
 FACTS = ("model", "part", "method", "step", "protocol", "layer", "line")
+OVER, DESTROYED = "over-forgotten", "destroyed"
 LEAST_POWER = -30  # a logarithmic axis goes no lower
 SCIENTIFIC_BELOW = 0.001
 NEITHER = "neither is better"
@@ -46,6 +51,7 @@ class Axis:
         bounds: smallest and largest possible value; None if there is none.
         by_count: the values depend on how many pictures they are of, which then stands on the axis.
         count: how many, in words; see `counted`.
+        forgets: it says how much was forgotten, so that nothing is gained beyond the retained model's value.
     """
 
     key: str
@@ -59,6 +65,7 @@ class Axis:
     bounds: tuple[float, float | None] = (0.0, 1.0)
     by_count: bool = False
     count: str = ""
+    forgets: bool = False
 
     def counted(self, counts: Floats) -> Axis:
         """The axis with `n = 300`, or `n = 12 to 300`, where that is part of what its values mean."""
@@ -136,7 +143,12 @@ def log_floor(values: pd.Series) -> float:
 
 
 def chart_points(
-    frame: pd.DataFrame, models: Sequence[str], x: Axis, y: Axis, size: Axis | None = None
+    frame: pd.DataFrame,
+    models: Sequence[str],
+    x: Axis,
+    y: Axis,
+    size: Axis | None = None,
+    destroyed: Collection[str] = (),
 ) -> pd.DataFrame:
     """One row per model that has a value on both axes, in the order of `models`.
 
@@ -146,12 +158,15 @@ def chart_points(
         x: horizontal axis.
         y: vertical axis.
         size: metric of the marker area, or None.
+        destroyed: names of the study's models that are destroyed, which have no place on the front.
 
     Returns:
         Columns code, model, part, method, step, and protocol, layer, line where the frame has them; for x and y: `x`
         (as plotted), `x_minus` and `x_plus` (lengths of the 95 % interval's arms as plotted, 0 where unknown),
-        `x_value`, `x_low`, `x_high` (as measured), `x_n`; `size` (NaN where unknown or not asked for); `front`, True on
-        the Pareto front of the unlearned models.
+        `x_value`, `x_low`, `x_high` (as measured), `x_n`; `size` (NaN where unknown or not asked for);
+        `excluded`, why a model has no place on the front ("destroyed", "over-forgotten", or ""); `front`, True on the
+        Pareto front of the other unlearned models, on which values beyond the retained model's count as its own
+        (see `aims`).
     """
     names = pd.DataFrame({"code": range(len(models)), "model": list(models)})
     facts = frame[[name for name in FACTS if name in frame]].drop_duplicates("model")
@@ -162,8 +177,33 @@ def chart_points(
         frame.loc[frame["key"] == size.key, ["model", "value"]] if size else frame.loc[[], ["model", "value"]]
     )
     table = table.merge(sizes.rename(columns={"value": "size"}), on="model", how="left")
+    table["excluded"] = _excluded(table, x, y, destroyed)
     table["front"] = _front(table, x, y)
     return table
+
+
+def retained_place(points: pd.DataFrame) -> int | None:
+    """Row of the one retained model of the study's own; None where there is none, or several."""
+    own = points["part"] == "retained"
+    if "layer" in points and (points["layer"] == STUDY).any():
+        own &= points["layer"] == STUDY
+    places = np.flatnonzero(own.to_numpy())
+    return int(places[0]) if len(places) == 1 else None
+
+
+def aims(points: pd.DataFrame, x: Axis, y: Axis) -> tuple[float, float]:
+    """The retained model's value on each axis that says how much was forgotten, beyond which nothing is gained.
+
+    NaN on other axes, and where no one retained model is on the chart.
+    """
+    place = retained_place(points)
+    found = [
+        float(points[f"{letter}_value"].iloc[place])
+        if place is not None and axis.forgets and axis.better in ("lower", "higher")
+        else float("nan")
+        for letter, axis in (("x", x), ("y", y))
+    ]
+    return found[0], found[1]
 
 
 def points_table(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None) -> pd.DataFrame:
@@ -180,7 +220,7 @@ def points_table(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None) -> p
         columns.setdefault(size.name, points["size"])
     columns["On the front"] = points["front"]
     for title, name in EXTRAS.items():
-        if name in points:
+        if name in points and (name != "excluded" or points[name].any()):
             columns[title] = points[name]
     return pd.DataFrame(columns)
 
@@ -213,10 +253,24 @@ def _column(frame: pd.DataFrame, axis: Axis, letter: str) -> pd.DataFrame:
 
 
 def _front(table: pd.DataFrame, x: Axis, y: Axis) -> pd.Series:
-    """Which unlearned models no other unlearned model beats on both axes."""
+    """Which of the unlearned models that have a place on the front no other of them beats on both axes."""
     on_front = pd.Series(False, index=table.index)
-    unlearned = table["part"] == "unlearned"
-    if unlearned.any():
-        values = table.loc[unlearned, ["x_value", "y_value"]].to_numpy(float)
-        on_front[unlearned] = pareto(values, (x.better, y.better))
+    candidates = (table["part"] == "unlearned") & (table["excluded"] == "")
+    if candidates.any():
+        found = [
+            counted(table.loc[candidates, f"{letter}_value"], axis.better, aim)
+            for letter, axis, aim in zip("xy", (x, y), aims(table, x, y), strict=True)
+        ]
+        on_front[candidates] = pareto(np.stack(found, axis=-1), (x.better, y.better))
     return on_front
+
+
+def _excluded(table: pd.DataFrame, x: Axis, y: Axis, destroyed: Collection[str]) -> pd.Series:
+    """Why unlearned models have no place on the front; "" where they have."""
+    why = pd.Series("", index=table.index)
+    unlearned = table["part"] == "unlearned"
+    for letter, axis, aim in zip("xy", (x, y), aims(table, x, y), strict=True):
+        why[unlearned & beyond(table[f"{letter}_low"], table[f"{letter}_high"], axis.better, aim)] = OVER
+    own = table["layer"] == STUDY if "layer" in table else True
+    why[unlearned & own & table["model"].isin(list(destroyed))] = DESTROYED
+    return why

@@ -21,8 +21,8 @@ from app.charts.drawing import Drawing
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
 from app.charts.labels import lines, markers, place
 from app.charts.layout import layout
-from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines
-from app.charts.points import Axis
+from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines, add_over_forgotten
+from app.charts.points import DESTROYED, OVER, Axis
 from app.looks.model_looks import Look
 from cache.analysis.frontier import Floats
 
@@ -30,6 +30,10 @@ NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window 
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
 STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
 MANY = 1000  # points beyond which WebGL draws them, without lines and intervals
+NOT_ON_FRONT = {
+    DESTROYED: "Destroyed, so not on the front",
+    OVER: "Beyond the retained model with its whole interval, so not on the front",
+}
 Span = tuple[float, float]
 
 
@@ -133,6 +137,7 @@ def tradeoff_drawing(
         legend.add(family.entry)
     add_ideal(drawing, x, y, marks, ink)
     spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
+    add_over_forgotten(drawing, x, y, spans, marks, ink)
     if not many and len(points):
         _add_labels(drawing, points, every, spans, brush)
     counted = x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy())
@@ -305,12 +310,12 @@ def _bars(
 def _hovers(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None, marks: Marks) -> list[str]:
     """Who each point is, and its values as measured with intervals and the number of probes."""
     measured = zip(_measured(points, "x", x), _measured(points, "y", y), strict=True)
-    names = ("model", "method", "layer", "protocol", "part")
+    names = ("model", "method", "layer", "protocol", "part", "excluded")
     words = zip(*(_column(points, name).tolist() for name in names), strict=True)
     chances = points["chance"].to_numpy(float) if "chance" in points else np.full(len(points), np.nan)
     numbers = zip(_steps(points), points["size"].to_numpy(float), chances, strict=True)
     told = []
-    for (model, method, layer, protocol, part), values, (step, area, chance) in zip(
+    for (model, method, layer, protocol, part, excluded), values, (step, area, chance) in zip(
         words, measured, numbers, strict=True
     ):
         facts = [str(method)] if method else []
@@ -320,6 +325,8 @@ def _hovers(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None, marks: Ma
         said = [f"<b>{plain(str(model))}</b>", *([plain(", ".join(facts))] if facts else []), *values]
         if size and not np.isnan(area):
             said.append(f"{plain(size.name)}: {size.number(area)}")
+        if excluded:
+            said.append(NOT_ON_FRONT[str(excluded)])
         if part == "unlearned" and not np.isnan(chance):
             said.append(f"On the front in {chance:.0%} of resamples")
         told.append("<br>".join(said))

@@ -179,11 +179,12 @@ def test_names_from_files_are_text_and_nothing_else(page: Page, board: Dashboard
         expect(page.locator("img[src='x']")).to_have_count(0)
 
 
-def test_the_best_of_each_method_meets_the_condition(page: Page, board: Dashboard) -> None:
+def test_best_says_the_condition_and_how_each_method_stands_to_it(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?chart=Best")
     expect(
-        page.get_by_text(re.compile(r"The original's whole model · Model utility is 0\.\d+"))
+        page.get_by_text(re.compile(r"Condition: forget · Probability .* at most 0\.\d+ \(Retained has"))
     ).to_be_visible()
+    expect(page.get_by_text(re.compile("is the best|No run meets the condition"))).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="LaTeX").click()
     assert r"\toprule" in Path(download.value.path()).read_text()

@@ -18,7 +18,7 @@ from app.charts.choices import judges, unavailable
 from app.charts.frontier import Frontier, frontier, methods_table
 from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
-from app.charts.points import chart_points, p_values_shown, points_table
+from app.charts.points import aims, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, tradeoff_drawing, tradeoff_figure
 from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
@@ -57,6 +57,7 @@ class PlottedRuns:
         board: the study's own numbers.
         axes: what is plotted.
         study: the study.
+        destroyed: names of the study's models that are destroyed, by their verdict.
         looks: of the runs by name.
     """
 
@@ -65,6 +66,7 @@ class PlottedRuns:
     board: Scoreboard
     axes: Axes
     study: Study
+    destroyed: tuple[str, ...] = ()
 
     @property
     def looks(self) -> dict[str, Look]:
@@ -119,7 +121,9 @@ def _frontier(key: str, _plotted: PlottedRuns) -> Frontier:
     """The plotted points with what resamples say of them, kept under the key."""
     runs, axes = _plotted.runs, _plotted.axes
     wanted = [each.key for each in axes if each is not None]
-    points = chart_points(runs.frame(wanted), list(runs.heads["model"]), axes.x, axes.y, axes.size)
+    points = chart_points(
+        runs.frame(wanted), list(runs.heads["model"]), axes.x, axes.y, axes.size, _plotted.destroyed
+    )
     return frontier(points, _plotted.board, axes.x, axes.y)
 
 
@@ -155,6 +159,7 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
         grey=options.grey,
         band=band(study, axes.x, axes.y) if options.band and STUDY in layers else (None, None),
         ideal=data.where.best if options.ideal and data.where is not None else None,
+        aim=aims(points, axes.x, axes.y),
         foreign=[layer for layer in layers if layer != STUDY],
         faint=[layer for layer in layers if layer in tables()],
     )

@@ -12,10 +12,10 @@ from app.charts.choices import card_of, in_order, judges, role_of, title
 from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, parallel_many
 from app.charts.points import Axis
 from app.components import chart
-from app.looks.safe_text import literal
 from app.looks.theme import is_dark
+from app.pages.tradeoffs.best_view import best_view
 from app.pages.tradeoffs.settings import RUNS
-from app.pages.tradeoffs.shown_runs import ShownRuns, draw, ruler, run_table, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, draw, run_table, show_table
 from app.pages.tradeoffs.slices import slices_view
 from app.pages.tradeoffs.strength import strength_view
 from app.shared import state
@@ -23,7 +23,7 @@ from app.shared.figure_export import figure_config, figure_export
 from app.shared.scoreboards import current_scoreboard
 from backends.study import Study
 from cache.analysis.board import Board
-from cache.analysis.ranking import agreement, best_of_each, ranks, within
+from cache.analysis.ranking import agreement, ranks
 from cache.analysis.seed_means import over_seeds
 
 MOST_METRICS = 8
@@ -129,59 +129,6 @@ def _seeds(means: pd.DataFrame) -> None:
     show_table(table.dropna(axis=1, how="all"), f"{state.study_name()}-seeds", "seeds_table", {})
 
 
-def _best(shown: ShownRuns) -> None:
-    """Best checkpoint of each method under a condition on another metric."""
-    keys = [key for key in shown.keys if judges(key)]
-    if not keys:
-        st.info("No metric of these runs says which value is better.", icon=":material/rule:")
-        return
-    columns = st.columns([4, 2, 4], gap="small", vertical_alignment="bottom")
-    with columns[0]:
-        kept = st.selectbox("Keep", keys, index=_place(keys, shown.y.key), format_func=title, key="best_kept")
-    with columns[1]:
-        share = st.number_input("within % of the original", 0.0, 100.0, 2.0, 0.5, key="best_share")
-    with columns[2]:
-        aim = st.selectbox(
-            "and optimise", keys, index=_place(keys, shown.x.key), format_func=title, key="best_aim"
-        )
-    heads = shown.runs.heads
-    originals = np.flatnonzero((heads["part"] == "original").to_numpy())
-    values = shown.runs.column(kept)
-    known = [place for place in originals if not np.isnan(values[place])]
-    if not known:
-        st.info("The condition needs the original's value of that metric.", icon=":material/rule:")
-        return
-    way = card_of(kept).direction(role_of(kept))
-    allowed = (
-        within(values, float(values[known[0]]), share / 100, way) & (heads["part"] == "unlearned").to_numpy()
-    )
-    unlearned = np.flatnonzero((heads["part"] == "unlearned").to_numpy())
-    groups = [shown.groups()[place] for place in unlearned]
-    found = best_of_each(
-        groups, shown.runs.column(aim)[unlearned], card_of(aim).direction(role_of(aim)), allowed[unlearned]
-    )
-    rows = [
-        {
-            "Method": group,
-            "Run": "no run meets the condition"
-            if place is None
-            else str(heads["model"].iloc[unlearned[place]]),
-            title(aim): np.nan if place is None else shown.runs.column(aim)[unlearned[place]],
-            title(kept): np.nan if place is None else values[unlearned[place]],
-        }
-        for group, place in found.items()
-    ]
-    lower = card_of(aim).direction(role_of(aim)) == "lower"
-    table = pd.DataFrame(rows).sort_values(title(aim), ascending=lower, na_position="last", ignore_index=True)
-    st.caption(f"The original's {literal(title(kept))} is {values[known[0]]:.3f}.")
-    show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): ruler(aim)})
-
-
-def _place(keys: Sequence[str], key: str) -> int:
-    """Where an axis stands among the metrics; the first where it says nothing of better and worse."""
-    return keys.index(key) if key in keys else 0
-
-
 def _strength(shown: ShownRuns) -> None:
     strength_view(shown.study, shown.x, shown.y)
 
@@ -237,12 +184,12 @@ def _listed(shown: ShownRuns, places: Sequence[int]) -> None:
 
 
 _DRAW: Mapping[str, Callable[[ShownRuns], None]] = {
+    "Best": best_view,
+    "Table": _table,
     "Trajectories": _trajectories,
     "Parallel": _parallel,
     "Matrix": _matrix,
     "Slices": slices_view,
-    "Table": _table,
-    "Best": _best,
     "Strength": _strength,
     "Agreement": _disagreement,
 }

@@ -21,10 +21,12 @@ from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
 from app.shared.protocol_choice import under_protocol
 from app.shared.scoreboards import current_scoreboard
+from app.shared.verdicts import current_verdicts
 from backends.study import Study
 from cache.analysis.lost_utility import lost_utility
 from cache.analysis.scoreboard import MODEL_UTILITY
 from cache.analysis.study_board import OWN_PICTURES, STUDY
+from cache.analysis.verdict.rules import destroyed_models
 
 AIM = (
     "The star is the retained model, which never saw the forget set. It is the aim: forgetting beyond it "
@@ -100,8 +102,9 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
     if view != FRONTIER:
         show_view(view, runs, keys, axes.x, axes.y, study)
         return
-    key = repr((shown.key, st.session_state["method"], st.session_state["tag"], axes))
-    frontier_view(PlottedRuns(key, runs, board, axes, study), shown, keys, layers | others)
+    destroyed = destroyed_models(current_verdicts())
+    key = repr((shown.key, st.session_state["method"], st.session_state["tag"], axes, destroyed))
+    frontier_view(PlottedRuns(key, runs, board, axes, study, destroyed), shown, keys, layers | others)
 
 
 def _row() -> DeltaGenerator:

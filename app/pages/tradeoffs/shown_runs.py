@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isnan
+from types import MappingProxyType
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import card_of, role_of, title
 from app.charts.frontier import method_labels
@@ -133,15 +135,30 @@ def _with_settings(table: pd.DataFrame, heads: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{name: aligned[name].to_numpy() for name in aligned.columns[:12]})
 
 
-def show_table(table: pd.DataFrame, name: str, key: str, rulers: Mapping[str, Ruler]) -> None:
-    """A table with its downloads; `rulers` says of which columns the best is bold in LaTeX and Markdown."""
+def show_table(
+    table: pd.DataFrame,
+    name: str,
+    key: str,
+    rulers: Mapping[str, Ruler],
+    columns: Mapping[str, ColumnConfig] = MappingProxyType({}),
+) -> None:
+    """A table with its downloads.
+
+    Args:
+        table: to be shown.
+        name: of the files.
+        key: of the widgets.
+        rulers: columns of which the best is bold in LaTeX and Markdown.
+        columns: how some columns are written; other numbers have three decimals.
+    """
     number = st.column_config.NumberColumn(format="%.3f")
     powers = [label for label, each in rulers.items() if card_of(each.key).p_value]
-    config = {
+    config: dict[str, ColumnConfig | str | None] = {
         column: number
         for column in table
         if table[column].dtype.kind == "f" and column != "Step" and column not in powers
     }
+    config |= columns
     shown = table.copy()
     for column in shown:
         if not pd.api.types.is_numeric_dtype(shown[column]):

@@ -6,7 +6,7 @@ It is always relative to this original, this retained model and these tests; not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -148,3 +148,8 @@ def order(verdict: Verdict) -> tuple[int, float]:
 def best_first(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Verdicts in order; of equal ones, as given."""
     return sorted(verdicts, key=order)
+
+
+def destroyed_models(found: Mapping[str, Verdict]) -> tuple[str, ...]:
+    """Names of the models that are destroyed."""
+    return tuple(name for name, verdict in found.items() if verdict.kind == "destroyed")

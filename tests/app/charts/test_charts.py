@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from app.charts import choices
 from app.charts.ink import plain
 from app.charts.labels import lines, markers, place
 from app.charts.marks import Marks
-from app.charts.points import Axis, chart_points, points_table
+from app.charts.points import Axis, aims, chart_points, points_table
 from app.charts.tradeoff import describe, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, formatted_changes
@@ -392,3 +393,57 @@ def test_an_axis_of_a_distance_says_how_many_pictures_it_is_of() -> None:
     )
     assert fid.counted(np.array([300.0, 300.0])).count == "n = 300"
     assert FORGET.counted(points["n"].to_numpy()) == FORGET, "a share means the same whatever its number"
+
+
+OVER = Axis("forget/probability", "Probability", "forget", "lower", unit=True, forgets=True)
+
+
+def forgetting(values: dict[str, tuple[float, float, float]]) -> pd.DataFrame:
+    """The frame with other numbers of forgetting."""
+    table = frame()
+    for model, numbers in values.items():
+        at = (table["model"] == model) & (table["key"] == "forget/probability")
+        table.loc[at, ["value", "low", "high"]] = numbers
+    return table
+
+
+def test_beyond_the_star_nothing_is_gained() -> None:
+    table = forgetting({"NPO 2": (0.1, 0.05, 0.2), "GA 2": (0.06, 0.01, 0.15)})
+    front = chart_points(table, MODELS, FORGET, UTILITY).set_index("model")["front"]
+    assert front["GA 2"] and front["NPO 2"]  # on an axis that is not one of forgetting, less is more
+    front = chart_points(table, MODELS, OVER, UTILITY).set_index("model")["front"]
+    assert front["NPO 2"] and not front["GA 2"]
+
+
+def test_a_whole_interval_beyond_the_star_and_a_destroyed_model_have_no_place_on_the_front() -> None:
+    table = forgetting({"NPO 2": (0.06, 0.01, 0.09)})
+    points = chart_points(table, MODELS, OVER, UTILITY, destroyed=["NPO 4"]).set_index("model")
+    assert points["excluded"].to_dict() == {
+        "Original": "",
+        "Retained": "",
+        "NPO 4": "destroyed",
+        "NPO 2": "over-forgotten",
+        "GA 2": "",
+    }
+    assert points.index[points["front"]].tolist() == ["GA 2"]
+
+
+def test_without_a_retained_model_there_is_no_beyond() -> None:
+    table = forgetting({"NPO 2": (0.06, 0.01, 0.09)})
+    points = chart_points(table[table["part"] != "retained"], MODELS, OVER, UTILITY)
+    assert (points["excluded"] == "").all()
+    assert np.isnan(aims(points, OVER, UTILITY)).all()
+
+
+@pytest.mark.parametrize("turn", [True, False])
+def test_the_zone_beyond_the_star_is_hatched_from_the_star_to_the_better_edge(turn: bool) -> None:
+    axis = replace(OVER, turn=turn)
+    points = chart_points(frame(), MODELS, axis, UTILITY)
+    figure = tradeoff_figure(points, axis, UTILITY, LOOKS, marks=Marks(aim=aims(points, axis, UTILITY)))
+    zone = figure.data[0]
+    assert zone.fillpattern.shape == "/" and "over-forgotten" in [
+        note.text for note in figure.layout.annotations
+    ]
+    star = 0.9 if turn else 0.1
+    assert min(zone.x) == pytest.approx(star if turn else min(figure.layout.xaxis.range))
+    assert max(zone.x) == pytest.approx(max(figure.layout.xaxis.range) if turn else star)

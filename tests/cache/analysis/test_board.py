@@ -14,7 +14,7 @@ from cache.analysis.board import Board, board_of, joined
 from cache.analysis.dial import findings
 from cache.analysis.differences import difference, differing
 from cache.analysis.paired_tests import paired_test
-from cache.analysis.ranking import agreement, best_of_each, ranks, within
+from cache.analysis.ranking import agreement, ranks
 from cache.analysis.scoreboard import scoreboard
 from cache.analysis.slices import slice_board
 from cache.store import open_store
@@ -112,16 +112,6 @@ def test_agreement_is_that_of_ranks_with_better_first() -> None:
     assert np.isnan(agreement(first, np.ones(20), ("lower", "lower")).spearman)
     assert ranks(np.array([0.3, np.nan, 0.1]), "lower").tolist() == pytest.approx([2, np.nan, 1], nan_ok=True)
     assert ranks(np.array([-2.0, 1.0, 0.5]), "zero").tolist() == [3, 2, 1]
-
-
-def test_the_best_of_each_group_meets_the_condition() -> None:
-    utility = np.array([0.70, 0.69, 0.50, 0.71, np.nan])
-    leak = np.array([0.5, 0.2, 0.0, 0.3, 0.1])
-    allowed = within(utility, 0.70, 0.02, "higher")
-    assert allowed.tolist() == [True, True, False, True, False]
-    groups = ["A", "A", "A", "B", "C"]
-    assert best_of_each(groups, leak, "lower", allowed) == {"A": 1, "B": 3, "C": None}
-    assert within(np.array([1.01, 1.03, 0.5]), 1.0, 0.02, "lower").tolist() == [True, False, True]
 
 
 def test_a_curve_tells_where_it_bends_and_where_it_passes_the_aim() -> None:

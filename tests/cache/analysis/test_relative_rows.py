@@ -15,9 +15,10 @@ from app.pages.tradeoffs.shown_runs import ShownRuns, run_table
 from backends.metrics.card import Direction
 from backends.metrics.relative import closer
 from backends.study import Study
+from cache.analysis.conditions import Met, best_by_group
 from cache.analysis.frontier import knee, pareto
 from cache.analysis.frontier_statistics import plane
-from cache.analysis.ranking import best_of_each, ranks
+from cache.analysis.ranking import ranks
 from cache.analysis.resampling import RESAMPLES
 from cache.analysis.scoreboard import Scoreboard, scoreboard
 from cache.analysis.study_board import study_board
@@ -130,7 +131,9 @@ def test_nobody_is_on_a_front_or_the_best_where_neither_way_is_better() -> None:
     ways: tuple[Direction, Direction] = ("lower", "neutral")
     assert not pareto(values, ways).any() and knee(values, ways) is None
     assert plane(values, ways, ((0.0, 1.0), (-1.0, 1.0))) is None
-    assert best_of_each(["A"] * 3, values[:, 1], "neutral", np.ones(3, bool)) == {"A": None}
+    assert best_by_group(["A"] * 3, values[:, 1], "neutral", [Met("pass", 1.0)] * 3, [True] * 3) == {
+        "A": None
+    }
     assert np.isnan(ranks(values[:, 1], "neutral")).all()
     assert (
         colour(gain("neutral", 0.1, 0.9), 0.8) == "off" and colour(gain("lower", 0.1, 0.9), 0.8) == "inverse"
