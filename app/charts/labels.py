@@ -2,7 +2,8 @@
 
 Works in pixels of a nominal plot area, y downwards; knows nothing about Plotly. Rectangles are arrays of shape (n, 4):
 left, top, right, bottom. What is drawn is painted into a grid once, so a place is looked at in the same time whatever
-stands on the chart. A label that would cover a point or another label is left out, the legend still names it.
+stands on the chart. A label that would cover a point or another label is left out or, where that is wanted, joined to
+its point by a line.
 """
 
 from __future__ import annotations
@@ -17,12 +18,22 @@ from cache.analysis.frontier import Floats
 CHARACTER = 6.9  # pixels, average advance of the 13 px label font
 HEIGHT = 15.0
 GAP = 4.0  # between marker and label
+BESIDE = 8  # places right at the point
+FURTHER = (20.0, 36.0, 56.0)  # distances of places that a line joins to their point
+LONGEST = 22  # characters of a name on the chart
 CELLS = 2  # of the grid in a pixel: less than half a pixel of a label may be covered
 STROKE, DASH = 2.0, 6.0  # half width of a line, distance of the boxes along it
 
 
 def place(
-    spots: Floats, radii: Floats, texts: Sequence[str], obstacles: Floats, width: float, height: float
+    spots: Floats,
+    radii: Floats,
+    texts: Sequence[str],
+    obstacles: Floats,
+    width: float,
+    height: float,
+    *,
+    with_leaders: int = 0,
 ) -> Floats:
     """A place for each label, in the order given; NaN where there is no room.
 
@@ -33,27 +44,36 @@ def place(
         obstacles: boxes of what is drawn, the labels' own markers included.
         width: of the plot area.
         height: of the plot area.
+        with_leaders: so many of the first labels may stand further away, joined to their point by a line.
 
     Returns:
-        Offset of each label's centre from its point, shape (n, 2).
+        Offset of each label's centre from its point, and 1 where a line must join them, else 0: shape (n, 3).
     """
     lengths = np.array([len(text) for text in texts]) * CHARACTER
-    offsets = _candidates(lengths, radii + GAP)
+    offsets = np.concatenate([_candidates(lengths, radii + gap) for gap in (GAP, *FURTHER)], axis=1)
     boxes = _boxes(spots[:, None] + offsets, lengths[:, None])
     inside = (boxes[..., :2] >= 0).all(axis=-1) & (boxes[..., 2] <= width) & (boxes[..., 3] <= height)
     free = inside & ~_covered(boxes, obstacles, width, height)
+    free[with_leaders:, BESIDE:] = False
     taken = np.empty_like(boxes[:, 0])
     count = 0
-    placed = np.full((len(texts), 2), np.nan)
+    placed = np.full((len(texts), 3), np.nan)
     for label in np.flatnonzero(free.any(axis=1)):
         candidates = np.flatnonzero(free[label])
         apart = ~_overlap(boxes[label, candidates], taken[:count]).any(axis=1)
         if apart.any():
             chosen = candidates[np.argmax(apart)]
-            placed[label] = offsets[label, chosen]
+            placed[label] = *offsets[label, chosen], float(chosen >= BESIDE)
             taken[count] = boxes[label, chosen]
             count += 1
     return placed
+
+
+def shortened(text: str) -> str:
+    """A name as it stands on the chart: its end tells checkpoints apart, so that is kept."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 9]}…{text[-8:]}"
 
 
 def markers(spots: Floats, radii: Floats) -> Floats:

@@ -19,7 +19,7 @@ def layout(x: Axis, y: Axis, spans: Sequence[tuple[float, float]], ink: Ink) -> 
         "xaxis": _axis(x, spans[0], ink),
         "yaxis": _axis(y, spans[1], ink),
         "height": HEIGHT,
-        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "margin": {"l": 8, "r": 12, "t": 36, "b": 8},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "font": {"color": ink.text},

@@ -163,7 +163,10 @@ def add_over_forgotten(
         }
         drawing.traces.insert(0, zone)
         middle = (start + end) / 2
-        spot: Properties = {"x": middle, "y": 0.02, "yref": "paper", "yanchor": "bottom", "textangle": -90}
+        right = upwards != axis.reversed
+        # Above the plot, where no point or name is.
+        spot: Properties = {"x": end, "xanchor": "right" if right else "left", "y": 1, "yref": "paper"}
+        spot["yanchor"] = "bottom"
         if place == 1:
             spot = {"y": middle, "x": 0.01, "xref": "paper", "xanchor": "left"}
         font = {"size": 11, "color": ink.muted}

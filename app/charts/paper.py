@@ -5,6 +5,7 @@ PNG, SVG and PDF are made by Kaleido, Plotly's own way, with the Chrome or Chrom
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Literal
 
 import plotly.graph_objects as go
@@ -15,6 +16,7 @@ ImageFormat = Literal["png", "svg", "pdf"]
 WIDTH, HEIGHT = 700, 480
 """CSS pixels: 7.3 by 5 inches."""
 PNG_SCALE = 3
+NOTE, NOTE_CHARACTERS = "note", 95
 SMALLEST = 13
 """Pixels of the smallest letters; near 9 points when the figure is as wide as a column of text."""
 
@@ -36,8 +38,32 @@ def paper_figure(figure: go.Figure) -> go.Figure:
     paper.update_yaxes(tickfont={"size": SMALLEST})
     paper.update_layout(legend={"font": {"size": SMALLEST}})
     for note in paper.layout.annotations:
+        if note.name == NOTE:
+            lines = note.text.count("<br>") + 1
+            paper.update_layout(margin={"b": 64 + 18 * lines}, height=HEIGHT + 18 * lines)
         note.font.size = max(note.font.size or SMALLEST, SMALLEST)
     return paper
+
+
+def with_note(figure: go.Figure, note: str) -> go.Figure:
+    """The figure with a sentence under its horizontal axis, in lines that fit; `note` must be safe to draw."""
+    lines = wrap(note, NOTE_CHARACTERS)
+    noted = go.Figure(figure)
+    noted.add_annotation(
+        text="<br>".join(lines),
+        name=NOTE,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=0,
+        yshift=-58,
+        xanchor="left",
+        yanchor="top",
+        align="left",
+        showarrow=False,
+        font={"size": SMALLEST},
+    )
+    return noted
 
 
 def to_html(figure: go.Figure, name: str) -> str:
@@ -57,7 +83,10 @@ def to_image(figure: go.Figure, kind: ImageFormat) -> bytes:
         RuntimeError: no browser could be started.
     """
     image: bytes = figure.to_image(
-        format=kind, width=WIDTH, height=HEIGHT, scale=PNG_SCALE if kind == "png" else 1
+        format=kind,
+        width=WIDTH,
+        height=figure.layout.height or HEIGHT,
+        scale=PNG_SCALE if kind == "png" else 1,
     )
     return image
 

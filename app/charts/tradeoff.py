@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from app.charts.drawing import Drawing
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
-from app.charts.labels import lines, markers, place
+from app.charts.labels import lines, markers, place, shortened
 from app.charts.layout import layout
 from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines, add_over_forgotten
 from app.charts.points import DESTROYED, OVER, Axis
@@ -29,6 +29,7 @@ from cache.analysis.frontier import Floats
 NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
 STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
+MOST_ENTRIES = 12  # of the legend: those whose name has no room on the chart
 MANY = 1000  # points beyond which WebGL draws them, without lines and intervals
 NOT_ON_FRONT = {
     DESTROYED: "Destroyed, so not on the front",
@@ -125,7 +126,12 @@ def tradeoff_drawing(
     add_band(drawing, points, x, y, marks, ink)
     # The large star of the retained model first: a point on top of it hides it only in part.
     every = families(points, marks, by_line=not many)
-    legend: set[str] = set()
+    spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
+    named = set() if many or not len(points) else _add_labels(drawing, points, every, spans, brush)
+    legend: set[str] = set(named)
+    unnamed = {family.entry for family in every} - named
+    if len(unnamed) > MOST_ENTRIES:  # more would cover the plot, and their looks repeat
+        legend |= unnamed
     for family in sorted(every, key=lambda family: family.part != "retained"):
         look = looks[models[family.places[0]]]
         if family.part == "unlearned" and not many:
@@ -136,10 +142,7 @@ def tradeoff_drawing(
             _add_legend(drawing, family, look, brush)
         legend.add(family.entry)
     add_ideal(drawing, x, y, marks, ink)
-    spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
     add_over_forgotten(drawing, x, y, spans, marks, ink)
-    if not many and len(points):
-        _add_labels(drawing, points, every, spans, brush)
     counted = x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy())
     drawing.layout.update(layout(*counted, spans, ink))
     return drawing
@@ -191,6 +194,24 @@ def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
         f"Scatter plot of {len(points)} models: {x.label} against {y.label}. "
         f"On the Pareto front of the unlearned models: {front}. The table below has the same values."
     )
+
+
+def figure_note(points: pd.DataFrame, marks: Marks, *, judged: bool) -> str:
+    """What a saved figure must say by itself: number of probes, protocol, meaning of bars and markers."""
+    counts = points[["x_n", "y_n"]].to_numpy(float)
+    known = counts[counts > 0]
+    said = []
+    if len(known):
+        least, most = int(known.min()), int(known.max())
+        said.append(f"n = {least:,}" + (f" to {most:,}" if most > least else ""))
+    protocols = sorted({str(each) for each in _column(points, "protocol")} - {""})
+    said += [f"protocol {', '.join(protocols)}"] if protocols else []
+    shapes = {"bars": "bars: 95 % intervals", "ellipses": "ellipses: 95 % regions of both metrics"}
+    said += [shapes[marks.intervals]] if marks.intervals in shapes else []
+    if judged:
+        said.append("filled: on the Pareto front (grey line); hollow: dominated, over-forgotten or destroyed")
+    said += ["star: retained model"] if (points["part"] == "retained").any() else []
+    return plain("; ".join(said) + ".")
 
 
 def _column(points: pd.DataFrame, name: str) -> pd.Series[Any]:
@@ -381,8 +402,12 @@ def _add_labels(
     every: Sequence[Family],
     spans: tuple[Span, Span],
     brush: _DrawingStyle,
-) -> None:
-    """Names of original, retained and every last checkpoint, then steps on the way, where there is room."""
+) -> set[str]:
+    """Names of original, retained and every last checkpoint, then steps on the way, where there is room.
+
+    Returns:
+        Those of the names that stand on the chart.
+    """
     x, y = _place(points["x"].to_numpy(float), brush.x), _place(points["y"].to_numpy(float), brush.y)
     across = _pixels(x, spans[0], NOMINAL_WIDTH, flip=brush.x.reversed)
     down = _pixels(y, spans[1], NOMINAL_HEIGHT, flip=not brush.y.reversed)
@@ -397,14 +422,23 @@ def _add_labels(
     ends = np.array(strokes, int).reshape(-1, 2)
     drawn = np.concatenate([markers(spots, radii + 1), lines(spots[ends[:, 0]], spots[ends[:, 1]])])
     rows, texts, strong = _names(points, every)
-    offsets = place(spots[rows], radii[rows], texts, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT)
+    written = [shortened(text) for text in texts]
+    offsets = place(
+        spots[rows], radii[rows], written, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT, with_leaders=strong
+    )
+    named = set()
     for rank in np.flatnonzero(~np.isnan(offsets[:, 0])):
         needed = rank < strong
+        if needed:
+            named.add(texts[rank])
+        if float(offsets[rank, 2]):
+            _add_leader(drawing, (x[rows[rank]], y[rows[rank]]), offsets[rank], written[rank], brush.ink)
+            continue
         drawing.annotations.append(
             {
                 "x": x[rows[rank]],  # in the axes' own units
                 "y": y[rows[rank]],
-                "text": plain(texts[rank]),
+                "text": plain(written[rank]),
                 "showarrow": False,
                 "xshift": offsets[rank, 0],
                 "yshift": -offsets[rank, 1],
@@ -414,6 +448,26 @@ def _add_labels(
                 },
             }
         )
+    return named
+
+
+def _add_leader(drawing: Drawing, at: tuple[float, float], offset: Floats, text: str, ink: Ink) -> None:
+    """A name away from its point, joined to it by a thin line."""
+    drawing.annotations.append(
+        {
+            "x": at[0],
+            "y": at[1],
+            "ax": offset[0],
+            "ay": offset[1],
+            "text": plain(text),
+            "showarrow": True,
+            "arrowhead": 0,
+            "arrowwidth": 1,
+            "arrowcolor": ink.muted,
+            "borderpad": 0,
+            "font": {"size": 13, "color": ink.text},
+        }
+    )
 
 
 def _names(points: pd.DataFrame, every: Sequence[Family]) -> tuple[NDArray[np.int64], list[str], int]:

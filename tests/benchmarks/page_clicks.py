@@ -36,6 +36,7 @@ METRICS = tuple(
     f"forget · {name}"
     for name in ("Truth ratio", "Exact memorisation", "ROUGE-L recall", "Extraction strength")
 )
+PRESETS = ("Forgotten vs utility", "Forgotten vs neighbours", "Memorised vs private")
 _WATCH = """
 window.clicks = {start: 0, last: 0, moved: 0, faded: 0, on: false, ran: false, chart: null};
 const clicks = window.clicks;
@@ -147,8 +148,7 @@ def click_through(seen: Watched, times: int) -> None:
         seen.timed("open Trade-offs", page.get_by_role("link", name="Trade-offs").click)
         seen.timed("click a point", partial(_click_point, page, turn))
         seen.timed("change an axis", partial(_choose, page, "Vertical axis", METRICS[turn % len(METRICS)]))
-        presets = page.get_by_role("radiogroup", name="Presets").get_by_role("radio")
-        seen.timed("a preset", presets.nth(turn % 3).click)
+        seen.timed("a preset", partial(_choose, page, "Question", PRESETS[turn % len(PRESETS)]))
         seen.timed("open Examples", page.get_by_role("link", name="Examples").click)
         box = page.get_by_placeholder("Regular expression")
         box.fill("aeiou"[turn % 5])

@@ -115,7 +115,6 @@ def test_confusion_and_judges_of_the_demo(page: Page, dashboard: Dashboard) -> N
     screenshot(page, "confusion")
     page.goto(f"{dashboard.url}/tradeoffs?study=neon-pictures")
     wait_ready(page)
-    page.get_by_role("radio", name="… vs denoising loss").or_(
-        page.get_by_role("button", name="… vs denoising loss")
-    ).first.click()
+    page.get_by_role("combobox", name="Question").click()
+    page.get_by_role("option", name="… vs denoising loss").click()
     expect(page.get_by_text("Denoising loss above the original").first).to_be_visible()

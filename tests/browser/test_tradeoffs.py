@@ -46,6 +46,12 @@ def open_page(page: Page, board: Dashboard, link: str = "") -> None:
     expect(marks(page).first).to_be_visible()
 
 
+def choose_question(page: Page, name: str) -> None:
+    box = page.get_by_role("combobox", name="Question")
+    box.click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
 def expect_axes(page: Page, x: str, y: str) -> None:
     expect(axis_title(page, "x", x)).to_be_visible()
     expect(axis_title(page, "y", y)).to_be_visible()
@@ -142,6 +148,7 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
     wait_ready(page)
+    page.get_by_role("button", name="More", exact=True).click()
     page.get_by_text("Up and right are better").click()
     forget, neighbour = (
         f"Probability of the true answer on {role}  ({way})"
@@ -191,7 +198,7 @@ def test_other_axes_move_the_points_of_the_drawing_that_stands_there(page: Page,
         const chart = document.querySelector(".js-plotly-plot");
         window.kept = [chart, ...chart.querySelectorAll(".main-svg")];
     }""")
-    page.get_by_role("radio", name="Forget vs neighbour").click()
+    choose_question(page, "Forgotten vs neighbours")
     expect(page.get_by_role("figure", name="on neighbour")).to_be_visible()
     expect(before).to_have_count(0)
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
@@ -201,7 +208,7 @@ def test_other_axes_move_the_points_of_the_drawing_that_stands_there(page: Page,
 def test_chosen_runs_are_marked_on_the_chart_and_stay_so_on_other_axes(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?run=NPO+6&run=Original")
     expect_marked(page, {"NPO": [2], "Original": [0]})
-    page.get_by_role("radio", name="Forget vs neighbour").click()
+    choose_question(page, "Forgotten vs neighbours")
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
     expect_marked(page, {"NPO": [2], "Original": [0]})
     click_point(page, "NPO", 4)
@@ -213,7 +220,7 @@ def test_chosen_runs_are_marked_on_the_chart_and_stay_so_on_other_axes(page: Pag
 def test_reset_goes_to_the_ranges_of_what_is_shown_not_of_what_was(page: Page, board: Dashboard) -> None:
     open_page(page, board)
     first = ranges(page)
-    page.get_by_role("radio", name="Forget vs neighbour").click()
+    choose_question(page, "Forgotten vs neighbours")
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
     wait_ready(page)
     second = ranges(page)

@@ -32,16 +32,17 @@ def chosen_axes() -> Axes:
     )
 
 
-def choose_axes(keys: list[str], parts: Sequence[str]) -> None:
+def choose_axes(keys: list[str], parts: Sequence[str], study: Study) -> None:
     """Selectors; their values are in the session already."""
-    columns = st.columns([4, 4, 3, 3.2], gap="small", vertical_alignment="bottom")
+    columns = st.columns([3, 4, 4, 1.2], gap="small", vertical_alignment="bottom")
     with columns[0]:
-        _axis_choice("Horizontal axis", "x", keys, parts)
+        _question(keys, study)
     with columns[1]:
-        _axis_choice("Vertical axis", "y", keys, parts)
+        _axis_choice("Horizontal axis", "x", keys, parts)
     with columns[2]:
+        _axis_choice("Vertical axis", "y", keys, parts)
+    with columns[3], st.popover("More", key="more_axes", width="stretch"):
         _axis_choice("Marker size", "size", [NO_SIZE, *keys], parts)
-    with columns[3], st.container(height=40, border=False, vertical_alignment="center"):
         st.toggle(
             "Up and right are better",
             key="turn",
@@ -50,7 +51,7 @@ def choose_axes(keys: list[str], parts: Sequence[str]) -> None:
         )
 
 
-def preset_choice(keys: list[str], study: Study) -> None:
+def _question(keys: list[str], study: Study) -> None:
     """Well-known pairs of axes; the one that is plotted is marked."""
     ready = {preset.title: preset for preset in presets(keys, study.modality)}
     if not ready:
@@ -64,7 +65,9 @@ def preset_choice(keys: list[str], study: Study) -> None:
         if chosen is not None:
             st.session_state["x"], st.session_state["y"] = chosen.x, chosen.y
 
-    st.segmented_control("Presets", list(ready), key="preset", on_change=take, label_visibility="collapsed")
+    st.selectbox(
+        "Question", list(ready), key="preset", on_change=take, placeholder="axes of your own", index=None
+    )
 
 
 def _axis_choice(label: str, key: str, options: list[str], parts: Sequence[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pandas as pd
 import streamlit as st
 
 from app.charts.choices import SCALES
@@ -32,12 +31,9 @@ class ChartOptions:
     ideal: bool
 
 
-def chart_options(points: pd.DataFrame, x: Axis, y: Axis) -> ChartOptions:
-    """The menu above the chart; its values are in the session already."""
-    with (
-        st.container(horizontal=True, horizontal_alignment="right"),
-        st.popover("Chart", icon=":material/tune:"),
-    ):
+def chart_options() -> ChartOptions:
+    """The menu of the chart; its values are in the session already."""
+    with st.popover("Chart", icon=":material/tune:", width="content"):
         intervals: Intervals | None = st.segmented_control(
             "Intervals",
             list(INTERVALS),

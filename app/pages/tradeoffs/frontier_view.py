@@ -7,10 +7,10 @@ What is drawn is made once for each pair of axes and kept while the numbers are 
 from __future__ import annotations
 
 from dataclasses import astuple, dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
@@ -18,8 +18,9 @@ from app.charts.choices import judges, unavailable
 from app.charts.frontier import Frontier, frontier, methods_table
 from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
+from app.charts.paper import with_note
 from app.charts.points import aims, chart_points, p_values_shown, points_table
-from app.charts.tradeoff import describe, tradeoff_drawing, tradeoff_figure
+from app.charts.tradeoff import describe, figure_note, tradeoff_drawing, tradeoff_figure
 from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
 from app.looks.safe_text import cell_text, literal, visible
@@ -105,8 +106,14 @@ def _chart_and_choice(plotted: PlottedRuns, settings: dict[str, LinkSetting], dr
     runs, board, study, axes = plotted.runs, plotted.board, plotted.study, plotted.axes
     left, right = st.columns([2.15, 1], gap="medium")
     with left:
-        points = _frontier(plotted.key, plotted).points
-        _chart(plotted, chart_options(points, axes.x, axes.y))
+        above, beneath = st.container(), st.container(horizontal=True)
+        with beneath:
+            options = chart_options()
+        with above:
+            marks = _chart(plotted, options)
+        with beneath:
+            _save(plotted, marks)
+        _explained(plotted, marks)
         _lacking(runs, axes)
     with right:
         chosen = chosen_runs(runs, board, study, axes.x, axes.y)
@@ -140,8 +147,8 @@ def _figure(key: str, dark: bool, marks_key: str, _plotted: PlottedRuns, _marks:
     return tradeoff_drawing(points, axes.x, axes.y, looks, dark=dark, size=axes.size, marks=_marks).json()
 
 
-def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
-    """The chart; a click, a box or a lasso chooses the runs of the points."""
+def _chart(plotted: PlottedRuns, options: ChartOptions) -> Marks:
+    """The chart; a click, a box or a lasso chooses the runs of the points. Returns what stands beside the points."""
     axes, runs, study = plotted.axes, plotted.runs, plotted.study
     data = _frontier(plotted.key, plotted)
     points = data.points
@@ -151,7 +158,7 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
             "Choose another axis, or evaluate the models on the Runs page.",
             icon=":material/scatter_plot:",
         )
-        return
+        return Marks()
     layers = list(dict.fromkeys(points["layer"]))
     marks = Marks(
         intervals=options.intervals,
@@ -180,14 +187,40 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> None:
         chosen=[place for place, model in enumerate(models) if model in held],
         on_choose=take,
     )
-    light = partial(tradeoff_figure, points, axes.x, axes.y, plotted.looks, size=axes.size, marks=marks)
-    figure_export(light, name, key="frontier")
-    st.caption(_caption(marks, points, judged=all(judges(each.key) for each in (axes.x, axes.y))))
-    if said := repeating(runs.heads, study):
+    return marks
+
+
+def _save(plotted: PlottedRuns, marks: Marks) -> None:
+    """The figure, with what it means written under it."""
+    points, axes = _frontier(plotted.key, plotted).points, plotted.axes
+    if points.empty:
+        return
+
+    def figure() -> go.Figure:
+        drawn = tradeoff_figure(points, axes.x, axes.y, plotted.looks, size=axes.size, marks=marks)
+        return with_note(drawn, figure_note(points, marks, judged=_judged(axes)))
+
+    figure_export(figure, f"{state.study_name()}-tradeoffs", key="frontier")
+
+
+def _explained(plotted: PlottedRuns, marks: Marks) -> None:
+    """What the marks mean, under the chart."""
+    points = _frontier(plotted.key, plotted).points
+    if points.empty:
+        return
+    st.caption(_caption(marks, points, judged=_judged(plotted.axes)))
+    if said := repeating(plotted.runs.heads, plotted.study):
         st.caption(said)
 
 
-_FRONT = "Filled markers are on the Pareto front of the unlearned models, hollow ones are dominated. "
+def _judged(axes: Axes) -> bool:
+    return all(judges(each.key) for each in (axes.x, axes.y))
+
+
+_FRONT = (
+    "Filled markers are on the Pareto front of the unlearned models (the grey line), hollow ones are dominated, "
+    "over-forgotten with their whole interval, or destroyed. "
+)
 
 
 def _caption(marks: Marks, points: pd.DataFrame, *, judged: bool) -> str:

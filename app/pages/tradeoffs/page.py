@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from app.charts.choices import first_axes, in_order, title, unavailable
 from app.components.verdict_strip import verdict_strip
 from app.looks.safe_text import cell_text, literal
-from app.pages.tradeoffs.axes_choice import choose_axes, chosen_axes, preset_choice
+from app.pages.tradeoffs.axes_choice import choose_axes, chosen_axes
 from app.pages.tradeoffs.frontier_view import PlottedRuns, frontier_view
 from app.pages.tradeoffs.layer_choice import layer_choice, protocol_warning
 from app.pages.tradeoffs.layers import ShownLayers, layer_names
@@ -57,16 +57,15 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
     """
     rerun_unless(drawn.still_shown() and st.session_state["chart"] == drawn_view)
     study = state.study()
-    about = st.container()
     board = current_scoreboard()
     names = layer_names(study)
     layers = layer_settings(names)
     link.settle(GROUP, layers)
-    presets_place, axes_place, views_place = st.container(), st.container(), _row()
+    views_place, axes_place = _row(), st.container()
     with views_place:
         view_place = st.container(width="stretch")
         shown = layer_choice(names)
-    about.caption(
+    explained = (
         "Every checkpoint is a point; lines join the checkpoints of one method."
         + (f" {AIM}" if "retained" in set(shown.board.heads["part"]) else "")
         + _protocols(shown, study)
@@ -89,10 +88,8 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
     with view_place:
         view = _view()
     if view in (FRONTIER, "Slices", "Strength"):
-        with presets_place:
-            preset_choice(keys, study)
         with axes_place:
-            choose_axes(keys, board.utility_parts)
+            choose_axes(keys, board.utility_parts, study)
     axes = chosen_axes()
     with said:
         protocol_warning(shown)
@@ -101,10 +98,12 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
                 st.caption(literal(sentence))
     if view != FRONTIER:
         show_view(view, runs, keys, axes.x, axes.y, study)
+        st.caption(explained)
         return
     destroyed = destroyed_models(current_verdicts())
     key = repr((shown.key, st.session_state["method"], st.session_state["tag"], axes, destroyed))
     frontier_view(PlottedRuns(key, runs, board, axes, study, destroyed), shown, keys, layers | others)
+    st.caption(explained)
 
 
 def _row() -> DeltaGenerator:

@@ -20,8 +20,9 @@ from app.charts import choices
 from app.charts.ink import plain
 from app.charts.labels import lines, markers, place
 from app.charts.marks import Marks
+from app.charts.paper import paper_figure, with_note
 from app.charts.points import Axis, aims, chart_points, points_table
-from app.charts.tradeoff import describe, tradeoff_figure
+from app.charts.tradeoff import describe, figure_note, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, formatted_changes
 from backends.study import Modality, ModelSpec, ProbeSet, Study
@@ -174,7 +175,7 @@ def labelled(
     radii = np.full(len(spots), 6.0)
     placed = []
     offsets = place(np.array(spots, float), radii, texts, drawn, width, height)
-    for (x, y), text, (dx, dy) in zip(spots, texts, offsets, strict=True):
+    for (x, y), text, (dx, dy, _) in zip(spots, texts, offsets, strict=True):
         half = len(text) * 6.9 / 2
         box = (x + dx - half, y + dy - 7.5, x + dx + half, y + dy + 7.5)
         placed.append(None if np.isnan(dx) else box)
@@ -447,3 +448,25 @@ def test_the_zone_beyond_the_star_is_hatched_from_the_star_to_the_better_edge(tu
     star = 0.9 if turn else 0.1
     assert min(zone.x) == pytest.approx(star if turn else min(figure.layout.xaxis.range))
     assert max(zone.x) == pytest.approx(max(figure.layout.xaxis.range) if turn else star)
+
+
+def test_a_name_without_room_at_its_point_stands_further_away_on_a_line() -> None:
+    spots = np.array([[200.0, 200.0]])
+    around = np.array([[150.0, 180.0, 250.0, 220.0]])
+    alone = place(spots, np.array([6.0]), ["NPO"], around, 400, 400)
+    assert np.isnan(alone).all()
+    joined = place(spots, np.array([6.0]), ["NPO"], around, 400, 400, with_leaders=1)
+    assert joined[0, 2] == 1 and abs(joined[0, 1]) > 20
+    free = place(spots, np.array([6.0]), ["NPO"], np.empty((0, 4)), 400, 400, with_leaders=1)
+    assert free[0, 2] == 0
+
+
+def test_a_saved_figure_says_what_it_is_made_of() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY)
+    note = figure_note(points, Marks(), judged=True)
+    assert note.startswith("n = 20; bars: 95 % intervals; filled: ") and note.endswith(
+        "star: retained model."
+    )
+    paper = paper_figure(with_note(tradeoff_figure(points, FORGET, UTILITY, LOOKS), note))
+    assert paper.layout.height > 480 and paper.layout.annotations[-1].text.replace("<br>", " ") == note
+    assert "filled" not in figure_note(points, Marks(intervals="none"), judged=False)
