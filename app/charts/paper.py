@@ -47,7 +47,7 @@ def paper_figure(figure: go.Figure) -> go.Figure:
 
 def with_note(figure: go.Figure, note: str) -> go.Figure:
     """The figure with a sentence under its horizontal axis, in lines that fit; `note` must be safe to draw."""
-    lines = wrap(note, NOTE_CHARACTERS)
+    lines = wrap(note, NOTE_CHARACTERS, break_long_words=False, break_on_hyphens=False)
     noted = go.Figure(figure)
     noted.add_annotation(
         text="<br>".join(lines),
