@@ -116,7 +116,8 @@ def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
 ) -> None:
     open_page(page, board)
     expect(marks(page)).to_have_count(17)
-    expect_axes(page, "1 − Probability of the true answer on forget  (better →)", "Model utility  (better →)")
+    forgotten = "1 − Probability of the true answer on forget  (better →)"
+    expect_axes(page, forgotten, "Least kept (utility, retain, neighbour)  (better →)")
     screenshot(page, "tradeoffs")
 
 
@@ -164,7 +165,7 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
 
 
 def test_the_card_of_a_metric_tells_formula_range_and_source(page: Page, board: Dashboard) -> None:
-    open_page(page, board)
+    open_page(page, board, "?y=all%2Fmodel_utility")
     keyed(page, "card_vertical_axis").get_by_role("button").click()
     card = page.get_by_test_id("stPopoverBody")
     expect(card.get_by_role("heading", name="Model utility")).to_be_visible()
@@ -192,7 +193,7 @@ def test_a_click_redraws_neither_the_chart_nor_the_page_around_it(page: Page, bo
 
 def test_other_axes_move_the_points_of_the_drawing_that_stands_there(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    before = page.get_by_role("figure", name="Model utility")
+    before = page.get_by_role("figure", name="Least kept")
     expect(before).to_be_visible()
     page.evaluate("""() => {
         const chart = document.querySelector(".js-plotly-plot");
@@ -267,8 +268,16 @@ def test_the_plotted_values_can_be_taken_along(page: Page, board: Dashboard) -> 
     assert lines[0].startswith("Model,Protocol,Method,Step,Probability of the true answer on forget,")
 
 
+def test_the_whole_chart_with_its_axis_titles_is_on_the_first_screen(page: Page, board: Dashboard) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    open_page(page, board)
+    expect(axis_title(page, "x", "Probability of the true answer")).to_be_in_viewport(ratio=1)
+    expect(axis_title(page, "y", "Least kept")).to_be_in_viewport(ratio=1)
+    expect(plot(page).get_by_text("over-forgotten")).to_be_visible()
+
+
 def test_the_dark_theme_draws_light_ink(dark_page: Page, board: Dashboard) -> None:
     open_page(dark_page, board)
-    ink = axis_title(dark_page, "y", "utility").evaluate("title => getComputedStyle(title).fill")
+    ink = axis_title(dark_page, "y", "Least kept").evaluate("title => getComputedStyle(title).fill")
     assert min(map(int, re.findall(r"\d+", ink)[:3])) > 200
     screenshot(dark_page, "tradeoffs")
