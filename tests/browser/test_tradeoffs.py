@@ -149,7 +149,7 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
     wait_ready(page)
-    page.get_by_role("button", name="More", exact=True).click()
+    keyed(page, "more_axes").get_by_role("button").click()
     page.get_by_text("Up and right are better").click()
     forget, neighbour = (
         f"Probability of the true answer on {role}  ({way})"
