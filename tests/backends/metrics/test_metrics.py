@@ -309,7 +309,7 @@ def test_every_metric_is_listed_under_its_card_and_says_where_it_comes_from(key:
     assert card.key == key
     assert all([card.title, card.formula, card.reading, card.ideal, card.needs, card.source])
     assert card.reading.endswith(".")
-    assert {card.direction(role) for role in ROLES} <= {"lower", "higher", "zero"}
+    assert {card.direction(role) for role in ROLES} <= {"lower", "higher", "zero", "neutral"}
 
 
 @pytest.mark.parametrize("key", [key for key, metric in METRICS.items() if isinstance(metric, TextMetric)])

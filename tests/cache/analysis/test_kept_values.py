@@ -28,6 +28,7 @@ from backends.metrics import (
     TextMetric,
     protocols,
 )
+from backends.metrics.least_kept import LEAST_KEPT
 from backends.study import Probe, ProbeSet, Study
 from backends.study.file import read_study
 from cache.analysis import derive, kept_values, set_distances
@@ -146,7 +147,7 @@ def test_a_metric_whose_definition_has_another_version_is_computed_again_alone(
     after = rows(study, filled)
     assert set(calls) == {name}
     assert (after[after.metric == name].value == 0.25).all()
-    made_of_it = ["model_utility", "relative_utility", "overall", "closer_to_retained"]
+    made_of_it = ["model_utility", "relative_utility", "overall", "closer_to_retained", *LEAST_KEPT]
     untouched = ~before.metric.isin([name, *made_of_it])
     pd.testing.assert_frame_equal(after[untouched.to_numpy()], before[untouched])
     if name == "rouge_l":  # a part of model utility, which follows
