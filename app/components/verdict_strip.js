@@ -1,4 +1,6 @@
-// One line of verdicts: a mark, a name and a badge a model, and the sentence where there is room for it.
+// Verdicts in two lines at most, the best first: a mark, a name and a badge a model, the sentence where they are few.
+const LINES = 2;
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector(".strip");
   list.replaceChildren(
@@ -18,7 +20,30 @@ export default function ({ data, parentElement, setTriggerValue }) {
     event.preventDefault();
     setTriggerValue("why", true);
   };
+  const rest = el("button");
+  rest.type = "button";
   const last = el("li");
-  last.append(more);
+  last.append(rest, more);
   list.append(last);
+
+  const items = [...list.children].slice(0, -1);
+  let open = data.models.length <= 2;
+  function fit() {
+    items.forEach((item) => (item.hidden = false));
+    rest.hidden = true;
+    const lines = () => new Set([...list.children].filter((item) => !item.hidden).map((item) => item.offsetTop)).size;
+    for (let shown = items.length; !open && shown > 1 && lines() > LINES; ) {
+      items[--shown].hidden = true;
+      rest.hidden = false;
+      rest.textContent = `+${items.length - shown} more`;
+    }
+  }
+  rest.onclick = () => {
+    open = true;
+    fit();
+  };
+  const seen = new ResizeObserver(fit);
+  seen.observe(list.parentElement);
+  fit();
+  return () => seen.disconnect();
 }

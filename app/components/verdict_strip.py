@@ -1,4 +1,4 @@
-"""The verdicts on the chosen models in one line, for pages that show something else: a Streamlit component."""
+"""The verdicts on the chosen models in two lines at most, for pages that show something else: a Streamlit component."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.shared.verdict_words import TITLES, verdict_sentence
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
 from backends.study.targets import target_name
-from cache.analysis.verdict.rules import Verdict
+from cache.analysis.verdict.rules import Verdict, best_first
 
 HERE = Path(__file__).parent
 UNKNOWN = "the concept"
@@ -34,10 +34,10 @@ _strip = st.components.v2.component(
 
 
 def verdict_strip(page: str) -> None:
-    """Draw the line; nothing where no chosen model has a verdict.
+    """Draw them; nothing where no chosen model has a verdict.
 
     Args:
-        page: whose line it is.
+        page: on which they stand.
     """
     study = state.study()
     data = strip_data(study, current_verdicts(), state.chosen_models(), dark=is_dark())
@@ -51,14 +51,13 @@ def verdict_strip(page: str) -> None:
 def strip_data(
     study: Study, verdicts: Mapping[str, Verdict], names: Sequence[str], *, dark: bool
 ) -> dict[str, Any]:
-    """What the line holds: the unlearned models among these that have a verdict."""
+    """What is drawn: the unlearned models among these that have a verdict, the best first."""
     concept = target_name(dict(study.forget_concepts)) or UNKNOWN
+    judged = [verdicts[name] for name in names if name in verdicts and study.model(name).part == "unlearned"]
     shown = []
-    for name in names:
+    for verdict in best_first(judged):
+        name = verdict.model
         spec = study.model(name)
-        verdict = verdicts.get(name)
-        if spec.part != "unlearned" or verdict is None:
-            continue
         look = look_of(spec, study)
         shown.append(
             {

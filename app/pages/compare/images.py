@@ -56,7 +56,8 @@ def panel() -> None:
         return
     job = job_about(probe, _settings())
     active = job is not None and job.active
-    st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
+    with st.container(key="compare_results"):
+        st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
 
 
 def _settings() -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import streamlit as st
 
+from app.components.prompt_watch import prompt_watch
 from app.looks.safe_text import literal, visible
 from app.pages.compare.probe_bar import place_of
 from app.shared import state
@@ -36,9 +37,13 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
     if box not in st.session_state or st.session_state.get(shown) != prompt:
         st.session_state[box] = st.session_state[shown] = prompt
     label = "Your own prompt" if typed is not None or current is None else place_of(current)
-    with st.form("prompt_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+    with (
+        st.form("prompt_form", border=False),
+        st.container(horizontal=True, vertical_alignment="bottom", key="prompt_box"),
+    ):
         st.text_area(literal(label), key=box, height=76, placeholder=_placeholder(current))
         run = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
+    prompt_watch(prompt, typed=typed is not None)
     if typed is not None and current is not None:
         st.button(
             "Back to the probe",

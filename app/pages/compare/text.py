@@ -54,7 +54,8 @@ def panel() -> None:
             )
     job = job_about(probe, state.decoding().key())
     active = job is not None and job.active
-    st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
+    with st.container(key="compare_results"):
+        st.fragment(run_every=POLL_SECONDS if active else None)(_results)(probe, job, active)
 
 
 @show_errors()

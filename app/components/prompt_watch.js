@@ -1,0 +1,18 @@
+// Says so while the box holds another prompt than the one that was answered: a form tells Python nothing before Run.
+export default function ({ data, parentElement }) {
+  const said = parentElement.querySelector(".said");
+  said.textContent = data.sentence;
+  const check = () => {
+    const box = document.querySelector(".st-key-prompt_box textarea");
+    const waits = box !== null && box.value.trim() !== "" && box.value.trim() !== data.answered.trim();
+    document.documentElement.toggleAttribute("data-prompt-waits", waits);
+  };
+  document.addEventListener("input", check);
+  const again = setInterval(check, 300); // a box that Python fills sends no event
+  check();
+  return () => {
+    document.removeEventListener("input", check);
+    clearInterval(again);
+    document.documentElement.removeAttribute("data-prompt-waits");
+  };
+}
