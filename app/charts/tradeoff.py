@@ -24,6 +24,7 @@ from app.charts.layout import layout
 from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines, add_over_forgotten
 from app.charts.points import DESTROYED, OVER, Axis
 from app.looks.model_looks import Look
+from app.looks.names import protocol_words
 from cache.analysis.frontier import Floats
 
 NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
@@ -204,7 +205,7 @@ def figure_note(points: pd.DataFrame, marks: Marks, *, judged: bool) -> str:
     if len(known):
         least, most = int(known.min()), int(known.max())
         said.append(f"n = {least:,}" + (f" to {most:,}" if most > least else ""))
-    protocols = sorted({str(each) for each in _column(points, "protocol")} - {""})
+    protocols = sorted({protocol_words(str(each)) for each in _column(points, "protocol")} - {""})
     said += [f"protocol {', '.join(protocols)}"] if protocols else []
     shapes = {"bars": "bars: 95 % intervals", "ellipses": "ellipses: 95 % regions of both metrics"}
     said += [shapes[marks.intervals]] if marks.intervals in shapes else []
@@ -342,7 +343,7 @@ def _hovers(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None, marks: Ma
         facts = [str(method)] if method else []
         facts += [] if np.isnan(step) else [f"step {int(step)}"]
         facts += [str(layer)] if layer in marks.foreign else []
-        facts += [f"protocol {protocol}"] if protocol else []
+        facts += [f"protocol {protocol_words(protocol)}"] if protocol else []
         said = [f"<b>{plain(str(model))}</b>", *([plain(", ".join(facts))] if facts else []), *values]
         if size and not np.isnan(area):
             said.append(f"{plain(size.name)}: {size.number(area)}")

@@ -43,7 +43,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     parser.add_argument(
         "--protocol",
         choices=PROTOCOL_NAMES,
-        help="how language models are prompted and scored (default: the study's protocol, else corrected)",
+        help="how language models are prompted and scored (default: the study's, else corrected: the standard one)",
     )
     parser.add_argument(
         "--json",

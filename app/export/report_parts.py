@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from app.charts.choices import per_example, role_of, title
-from app.looks.names import PART_NAMES, ROLE_NAMES
+from app.looks.names import PART_NAMES, ROLE_NAMES, protocol_with_key
 from app.shared.verdict_words import finding_sentence
 from backends.metrics.key import MetricKey
 from backends.study import Study
@@ -149,7 +149,7 @@ def protocol(study: Study, board: Scoreboard) -> list[str]:
             f"{len(settings.seeds)} seeds"
         )
         lines = [
-            f"Protocol “{study.protocol}”. {PROTOCOLS[study.protocol]}",
+            f"Protocol: {protocol_with_key(study.protocol)}. {PROTOCOLS[study.protocol]}",
             f"{how}, at most {settings.max_new_tokens} tokens.",
         ]
     else:

@@ -15,6 +15,18 @@ ROLE_NAMES = {
     "holdout": "Holdout",
     "mine": "Mine",
 }
+STANDARD = "corrected"
+"""The protocol that people are shown as "standard": ours, with the known faults of the others put right."""
+
+
+def protocol_words(name: str) -> str:
+    """What a protocol is called for people; addresses, files and commands keep its own name."""
+    return "standard" if name == STANDARD else name
+
+
+def protocol_with_key(name: str) -> str:
+    """The same where its name in files matters too: "standard (corrected)"."""
+    return f"{protocol_words(name)} ({name})" if name == STANDARD else name
 
 
 def detail_of(spec: ModelSpec) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.looks.names import STANDARD, protocol_words
 from app.shared import state
 from app.shared.resources import studies
 from backends.metrics.protocols import PROTOCOLS
 from backends.study import PROTOCOL_NAMES as NAMES
-
-STANDARD = "corrected"
-"""The protocol that people are shown as "standard": ours, with the known faults of the others put right."""
 
 
 def protocol_choice() -> None:
@@ -27,11 +25,6 @@ def protocol_choice() -> None:
         help="How models are prompted and scored. Numbers of two protocols are never mixed.\n\n"
         + "\n".join(f"- **{protocol_words(name)}**: {PROTOCOLS[name].about}" for name in NAMES),
     )
-
-
-def protocol_words(name: str) -> str:
-    """What a protocol is called for people; addresses, files and commands keep its own name."""
-    return "standard" if name == STANDARD else name
 
 
 def protocol_note() -> str:

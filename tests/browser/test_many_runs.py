@@ -106,7 +106,7 @@ def test_a_copied_link_restores_the_view_in_another_browser(
 
 def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashboard) -> None:
     open_page(page, board, f"?layer=this+study&layer={TOFU.replace(' ', '+')}")
-    warning = page.get_by_text("Not shown, because measured under another protocol than corrected")
+    warning = page.get_by_text("Not shown, because measured under another protocol than standard")
     expect(warning).to_be_visible()
     expect_points(page, 17)
     page.get_by_text("Show them together").click()

@@ -78,7 +78,7 @@ def choose(page: Page, label: str, option: str) -> None:
 def test_another_protocol_has_its_own_evidence_and_stands_in_the_link(page: Page, board: Dashboard) -> None:
     open_page(page, board, "tradeoffs")
     expect(page.get_by_role("combobox", name="Protocol")).to_have_value("standard")
-    expect(page.get_by_text("Protocol: corrected.")).to_be_visible()
+    expect(page.get_by_text("Protocol: standard.")).to_be_visible()
     choose(page, "Protocol", "muse")
     expect(page.get_by_text("evaluated yet under the protocol muse")).to_be_visible()
     assert "protocol=muse" in page.url

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
+from app.looks.names import STANDARD, protocol_words
 from backends.study import Study
 from cache.evaluate.cells import cell_of
 from cache.evaluate.evaluation import Progress
@@ -94,9 +95,13 @@ def runs_table(runs: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def protocol(run: RunRecord) -> str:
-    """Named way of asking, of all kinds of evidence of the run."""
+    """Named way of asking and its version, of all kinds of evidence of the run: "standard (corrected/1)"."""
     kinds = [value for value in run.settings.values() if isinstance(value, Mapping)]
-    return ", ".join(dict.fromkeys(str(kind["protocol"]) for kind in kinds if "protocol" in kind))
+    named = dict.fromkeys(str(kind["protocol"]) for kind in kinds if "protocol" in kind)
+    return ", ".join(
+        f"{protocol_words(STANDARD)} ({each})" if each.partition("/")[0] == STANDARD else each
+        for each in named
+    )
 
 
 def _now(item: PlanItem, progress: Mapping[Hashable, Progress]) -> int:

@@ -23,6 +23,7 @@ from app.charts.points import aims, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, figure_note, tradeoff_drawing, tradeoff_figure
 from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
+from app.looks.names import protocol_words
 from app.looks.safe_text import cell_text, literal, visible
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.axes_choice import Axes, chosen_axes
@@ -266,6 +267,8 @@ def _table(points: pd.DataFrame, axes: Axes) -> None:
         table.insert(1, "Protocol", points["protocol"])
     names = [name for name in ("Model", "Method", "Layer", "Protocol") if name in table]
     shown = table.assign(**{name: table[name].map(cell_text) for name in names})
+    if "Protocol" in shown:
+        shown["Protocol"] = shown["Protocol"].map(protocol_words)
     powers = [each.name for each in axes if each is not None and each.p_value]
     for name in powers:
         config.pop(name, None)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import streamlit as st
 
+from app.looks.names import protocol_words
 from app.looks.safe_text import literal, visible
 from app.pages.tradeoffs.layers import ShownLayers, shown_layers
 from cache.analysis.study_board import STUDY
@@ -41,18 +42,21 @@ def protocol_warning(shown: ShownLayers) -> None:
     """Say where protocols differ, and let the person mix them."""
     if not shown.hidden and len(shown.protocols) < 2:
         return
+    names = ", ".join(map(protocol_words, shown.protocols))
     with st.container(horizontal=True, vertical_alignment="center"):
         if shown.hidden:
-            others = ", ".join(f"{layer} ({protocol})" for layer, protocol in shown.hidden.items())
+            others = ", ".join(
+                f"{layer} ({protocol_words(protocol)})" for layer, protocol in shown.hidden.items()
+            )
             st.warning(
-                f"Not shown, because measured under another protocol than {literal(shown.protocols[0])}: "
+                f"Not shown, because measured under another protocol than {literal(names)}: "
                 f"{literal(others)}.",
                 icon=":material/rule:",
                 width="stretch",
             )
         else:
             st.warning(
-                f"These points were measured under different protocols: {literal(', '.join(shown.protocols))}. "
+                f"These points were measured under different protocols: {literal(names)}. "
                 "They are not directly comparable.",
                 icon=":material/rule:",
                 width="stretch",

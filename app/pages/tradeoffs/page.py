@@ -8,6 +8,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.charts.choices import first_axes, in_order, title, unavailable
 from app.components.verdict_strip import verdict_strip
+from app.looks.names import protocol_words
 from app.looks.safe_text import cell_text, literal
 from app.pages.tradeoffs.axes_choice import choose_axes, chosen_axes
 from app.pages.tradeoffs.frontier_view import PlottedRuns, frontier_view
@@ -126,7 +127,7 @@ def _view() -> str:
 def _protocols(shown: ShownLayers, study: Study) -> str:
     """Under which protocol the shown numbers were measured; pictures of a study have none of their own."""
     named = [name for name in shown.protocols if study.modality == "text" or name != OWN_PICTURES]
-    return f" Protocol: {literal(', '.join(named))}." if named else ""
+    return f" Protocol: {literal(', '.join(map(protocol_words, named)))}." if named else ""
 
 
 def _too_few(shown: ShownLayers, keys: list[str]) -> None:

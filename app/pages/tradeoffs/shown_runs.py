@@ -17,6 +17,7 @@ from app.charts.many import Ruler, Scene
 from app.charts.points import Axis, p_values_shown
 from app.components import chart
 from app.looks.model_looks import looks_of
+from app.looks.names import protocol_words
 from app.looks.safe_text import cell_text
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.settings import RUNS
@@ -105,7 +106,8 @@ def run_table(shown: ShownRuns, keys: Sequence[str], places: Sequence[int]) -> p
         ("created", "Created"),
     ):
         if heads[name].nunique(dropna=False) > 1:
-            table[label] = heads[name].to_numpy()
+            words = heads[name].map(protocol_words) if name == "protocol" else heads[name]
+            table[label] = words.to_numpy()
     table = _with_settings(table, heads)
     for key in keys:
         table[title(key)] = shown.runs.column(key)[list(places)]

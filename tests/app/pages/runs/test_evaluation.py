@@ -156,5 +156,5 @@ def test_the_table_of_runs_shows_protocol_and_how_far_each_came(study: Study, tm
     (run,) = store.runs("Tiny")
     row = runs_table([run]).iloc[0]
     assert (row["Model"], row["Step"], row["Probes"], row["Status"]) == ("NPO 2", 2, "30 / 30", "complete")
-    assert protocol(run) == "corrected/1"
+    assert protocol(run) == "standard (corrected/1)"
     assert run.fingerprint.startswith(row["Fingerprint"])
