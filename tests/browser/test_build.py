@@ -130,7 +130,7 @@ def test_presets_fill_the_settings(start_dashboard: StartDashboard, study: Path,
     for preset, steps, rank in (
         ("The papers’", "10", "0"),
         ("Careful", "240", "16"),
-        ("Two minutes", "60", "16"),
+        ("Short", "60", "16"),
     ):
         page.get_by_role("radio", name=preset).click()
         expect(page.get_by_role("spinbutton", name="Steps", exact=True)).to_have_value(steps)

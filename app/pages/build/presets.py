@@ -10,13 +10,14 @@ from app.shared.unlearning_runs import BuiltRun
 from backends.study import Modality
 from backends.unlearning.settings import Setting
 
-QUICK, CAREFUL, PAPER = "Two minutes", "Careful", "The papers’"
+QUICK, CAREFUL, PAPER = "Short", "Careful", "The papers’"
 QUICK_SECONDS = 120.0
 EPOCHS, PAPER_BATCH, PAPER_RATE = 10, 32, 1e-5
 USUAL_METHOD: Mapping[Modality, str] = MappingProxyType({"text": "NPO", "image": "ESD"})
 """Methods that forget without destroying at their usual settings; the form begins with them."""
 HELP = (
-    f"**{QUICK}**: the method's usual settings, with as many steps as fit into two minutes on this machine.\n\n"
+    f"**{QUICK}**: the method's usual settings, with as many steps as fit into two minutes on this machine; all of "
+    "them until a run was timed here.\n\n"
     f"**{CAREFUL}**: four times the steps at half the learning rate, ten checkpoints, and an end when utility falls "
     "below 90 % of the original's."
 )
