@@ -32,22 +32,22 @@ export default function ({ data, parentElement, setTriggerValue }) {
       };
       box.append(search);
     }
-    const all = pick("All", "Show every method: its usual checkpoint", () => {
+    const all = pick("All", "Select all models", "Show every method: its usual checkpoint", () => {
       const off = seen().filter((group) => !group.models.some((model) => chosen.has(model.name)));
       toggle(off.map((group) => group.usual), true);
     });
-    const none = pick("None", "Show only the original", () => {
+    const none = pick("None", "Select no model but the original", "Show only the original", () => {
       toggle(seen().filter((group) => !group.fixed).flatMap((group) => group.models.map((model) => model.name)), false);
     });
     box.append(all, none);
     return box;
   }
 
-  function pick(text, title, act) {
+  function pick(text, label, title, act) {
     const button = el("button", "pick", text);
     button.type = "button";
     button.title = title;
-    button.setAttribute("aria-label", `${text} models`);
+    button.setAttribute("aria-label", label);
     button.onclick = act;
     return button;
   }
