@@ -83,9 +83,11 @@ def counts_panel(
         key="examples_counts",
         placeholder="–",
     )
-    said = remarks(counts)
-    if said:
-        st.caption(said)
+    said = [
+        f"Over all {len(shown.probes):,} probes; filters choose rows of the table below.",
+        remarks(counts),
+    ]
+    st.caption(" ".join(each for each in said if each))
     table_export(counts, f"{state.study_name()}-changes", key="examples_counts")
     band = _noise(state.board_name(), store().version(), key, board, study, store())
     if band is not None:
