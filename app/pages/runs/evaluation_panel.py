@@ -108,6 +108,7 @@ def _progress(known: EvaluationPlan, study: Study, job: Job | None, was_active: 
         placeholder="–",
         key=f"status_{state.board_name()}",
     )
+    st.caption(f"Counted in pieces of evidence. {PIECES_HELP.partition(': ')[2].capitalize()}")
     if was_active and job is not None and not job.active:
         st.rerun()
 
