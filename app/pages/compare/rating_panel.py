@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from random import Random
 
@@ -28,6 +29,8 @@ BUTTONS: tuple[tuple[Choice, str, str], ...] = (
     ("right", "Right is better", "Right"),
 )
 """What may be said, its button and its key."""
+FORGET_LABELS: Mapping[Choice, str] = {"left": "Left gives less away", "right": "Right gives less away"}
+"""What the buttons say of forget probes, where the answer that gives less away wins."""
 QUESTIONS = {
     "forget": "Which gives less away of what was to be forgotten?",
     "retain": "Which is the better answer?",
@@ -52,7 +55,7 @@ def rating_panel() -> None:
     """One trial, and the results so far."""
     study = state.study()
     models = state.chosen_models()
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         roles = [role for role in state.roles() if role in RATED_ROLES] or state.roles()
         if not roles:
             st.info("This study has no probes, so there is nothing to rate.", icon=":material/info:")
@@ -136,7 +139,7 @@ def _ask(trial: Trial, shown: Shown, rater: str) -> None:
     with st.container(horizontal=True, horizontal_alignment="center", gap="small", key="rating_buttons"):
         for choice, label, shortcut in BUTTONS:
             st.button(
-                label,
+                FORGET_LABELS.get(choice, label) if trial.probe.role == "forget" else label,
                 key=f"rating_{choice}",
                 shortcut=shortcut,
                 type="primary" if choice in ("left", "right") else "secondary",
