@@ -9,6 +9,7 @@ import streamlit as st
 
 from app.components.chart import fetch_ahead
 from app.components.model_picker import model_picker
+from app.frame.report_button import report_button
 from app.looks.safe_text import visible
 from app.shared import link, state
 from app.shared.board_link import asks_for_compare, read_link, write_link
@@ -87,6 +88,7 @@ def show() -> None:
             protocol_choice()
             model_picker()
             _unusable()
+            report_button()
             _status()
             fetch_ahead()
         write_link(whole=not first)

@@ -209,6 +209,7 @@ def test_figures_and_the_whole_study_are_saved(page: Page, board: Dashboard) -> 
         page.get_by_role("button", name="SVG", exact=True).click()
     assert Path(download.value.path()).read_text().startswith("<svg")
     page.keyboard.press("Escape")
+    page.get_by_test_id("stSidebar").get_by_role("button", name="Report").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Report as one HTML page").click()
     saved = Path(download.value.path()).read_text()

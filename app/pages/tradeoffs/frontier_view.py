@@ -31,10 +31,10 @@ from app.pages.tradeoffs.chart_options import ChartOptions, band, chart_options
 from app.pages.tradeoffs.chosen_runs import chosen_runs, own_runs
 from app.pages.tradeoffs.frontier_panel import frontier_panel
 from app.pages.tradeoffs.layers import ShownLayers, layer_names, tables
+from app.pages.tradeoffs.published_sources import published_sources
 from app.pages.tradeoffs.retained_choice import retained_choice
 from app.pages.tradeoffs.selected_model import most_changed
 from app.pages.tradeoffs.settings import RUNS
-from app.pages.tradeoffs.share_panel import published_sources, whole_study
 from app.pages.tradeoffs.targets_panel import targets_panel
 from app.shared import link, state
 from app.shared.errors import show_errors
@@ -97,7 +97,6 @@ def frontier_view(
     layers = dict.fromkeys(plotted.runs.heads["layer"])
     layer_notes([layer for layer in layers if layer_names(study).get(layer) == "imported"])
     published_sources(shown.board)
-    whole_study(study, board)
 
 
 @show_errors()
