@@ -42,7 +42,7 @@ def panel() -> None:
             icon=":material/edit:",
         )
         return
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="view_bar"):
         view_choice(VIEW_NAMES)
         sampling_menu()
     view = state.view(list(VIEW_NAMES))
