@@ -37,7 +37,7 @@ def build_form(study: Study) -> None:
     """Choose a method and how thorough to be, and start; every setting is in a fold below."""
     methods = _methods(study)
     usual = USUAL_METHOD[study.modality]
-    left, right = st.columns([3, 2], vertical_alignment="bottom")
+    left, right = st.columns([3, 2])
     with left:
         name = st.selectbox(
             "Method",

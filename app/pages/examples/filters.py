@@ -50,7 +50,7 @@ def _settled(name: str, options: Sequence[str] | None = None, usual: str | None 
 
 def role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
     """The role whose probes are shown, and the metric beside them; the order is chosen with them."""
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         chosen = st.segmented_control(
             "Probes",
             roles,
