@@ -7,6 +7,7 @@ import streamlit as st
 from app.looks.names import STANDARD, protocol_words
 from app.shared import state
 from app.shared.resources import studies
+from backends.checkpoints.identity import available
 from backends.metrics.protocols import PROTOCOLS
 from backends.study import PROTOCOL_NAMES as NAMES
 
@@ -30,13 +31,24 @@ def protocol_choice() -> None:
 def protocol_note() -> str:
     """A sentence for the line under a page's title, where numbers are not the standard protocol's."""
     said = state.study().modality == "text" and state.protocol() != STANDARD
-    return f" Protocol: {state.protocol()}." if said else ""
+    return f" Protocol: {protocol_words(state.protocol())}." if said else ""
 
 
 def under_protocol() -> str:
     """Words that follow a verb, as in "evaluated under the protocol muse"; none for the study's own protocol."""
     own = studies()[state.study_name()].protocol
     return "" if state.protocol() == own else f" under the protocol {protocol_words(state.protocol())}"
+
+
+def weights_note() -> str:
+    """A sentence for where nothing is evaluated: how many models cannot be, for want of weights; "" where all can."""
+    models = state.study().models
+    away = sum(not available(spec) for spec in models)
+    if not away:
+        return ""
+    here = len(models) - away
+    verb = "has" if here == 1 else "have"
+    return f" That needs their weights, which {here or 'none'} of the {len(models)} models {verb} on this machine."
 
 
 def _take() -> None:

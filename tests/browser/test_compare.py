@@ -192,6 +192,23 @@ def test_after_an_empty_prompt_the_next_one_is_run_and_the_probe_comes_back(
     expect(page.get_by_role("button", name="Back to the probe")).to_have_count(0)
 
 
+def test_answers_to_another_prompt_than_the_typed_one_say_so(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    hint = page.get_by_text("These answers are to the probe’s own prompt. Press Run")
+    box = page.get_by_role("textbox", name="probe").last
+    own = box.input_value()
+    expect(hint).to_be_hidden()
+    box.fill("Something else")
+    expect(hint).to_be_visible()
+    expect(page.locator(".st-key-compare_results")).to_have_css("opacity", "0.45")
+    box.fill(own)
+    expect(hint).to_be_hidden()
+    box.fill("Something else")
+    choose(page, "Utility")  # another probe fills the box anew
+    expect(hint).to_be_hidden()
+    expect(page.locator(".st-key-compare_results")).to_have_css("opacity", "1")
+
+
 def test_decoding_settings_live_in_the_address(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?study=tiny&temperature=0.7&top_p=0.9&seeds=1+2&tokens=32")
     named = page.get_by_role("button", name="T 0.7 · top-p 0.9 · 32 tokens · 2 seeds")

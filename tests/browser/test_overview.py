@@ -164,11 +164,28 @@ def test_compare_says_the_verdict_and_leads_back(page: Page, dashboard: Dashboar
     page.goto(f"{dashboard.url}/?study=fictitious-people&probe=forget-001&models=NPO+45&models=IdkNLL+16")
     wait_ready(page)
     strip = page.get_by_role("list", name="Verdicts")
-    expect(strip.get_by_role("listitem").nth(0)).to_contain_text("IdkNLL 16")
+    expect(strip.get_by_role("listitem").nth(0)).to_contain_text("NPO 45")  # the best first
     expect(strip).to_contain_text("Hidden")
     expect(strip).to_contain_text("It says none of the 36 facts; it cost about 32 %")
     strip.get_by_role("link", name="Why").click()
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
+
+
+def test_verdicts_on_a_phone_are_two_lines_until_the_rest_is_asked_for(
+    page: Page, dashboard: Dashboard
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{dashboard.url}/compare?study=fictitious-people")
+    wait_ready(page)
+    items = page.get_by_role("list", name="Verdicts").get_by_role("listitem")
+    expect(items.filter(visible=True).first).to_contain_text("NPO 45")
+    more = page.get_by_role("button", name=re.compile(r"^\+\d more$"))
+    expect(more).to_be_visible()
+    tops = items.filter(visible=True).evaluate_all("items => items.map(item => item.offsetTop)")
+    assert len(set(tops)) <= 2
+    more.click()
+    expect(more).to_be_hidden()
+    expect(items.filter(visible=True)).to_have_count(7)  # six models and the link
 
 
 def test_nothing_evaluated_leads_to_runs(page: Page, board: Dashboard) -> None:

@@ -13,7 +13,7 @@ from app.pages.examples.rows import rows_panel
 from app.shared import state
 from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
-from app.shared.protocol_choice import protocol_note, under_protocol
+from app.shared.protocol_choice import protocol_note, under_protocol, weights_note
 from app.shared.resources import store
 from app.shared.scoreboards import current_scoreboard
 from backends.metrics import METRICS, StudyMetric
@@ -63,7 +63,7 @@ def _body(drawn: Numbers) -> None:
 def _nothing_yet() -> None:
     st.info(
         f"Nothing of this study has been evaluated yet{under_protocol()}, so there are no examples. Evaluate its "
-        "models on the Runs page.",
+        f"models on the Runs page.{weights_note()}",
         icon=":material/list_alt:",
     )
     st.page_link(state.RUNS_PAGE, label="Go to Runs", icon=":material/arrow_forward:")

@@ -18,7 +18,7 @@ from app.pages.overview.missing import gaps
 from app.pages.overview.subject import Subject, of_study
 from app.shared import state
 from app.shared.errors import show_errors
-from app.shared.protocol_choice import under_protocol
+from app.shared.protocol_choice import under_protocol, weights_note
 from app.shared.resources import store
 from app.shared.scoreboards import current_scoreboard
 from app.shared.verdicts import current_verdicts
@@ -129,7 +129,7 @@ def _nothing_yet(study: Study, verdicts: Mapping[str, Verdict]) -> None:
     else:
         st.info(
             f"No unlearned model of “{literal(study.name)}” has been evaluated yet{under_protocol()}, so whether they "
-            "forgot is not known. Evaluate them on the Runs page.",
+            f"forgot is not known. Evaluate them on the Runs page.{weights_note()}",
             icon=":material/fact_check:",
         )
         st.page_link(state.RUNS_PAGE, label="Go to Runs", icon=":material/arrow_forward:")

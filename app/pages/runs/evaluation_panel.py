@@ -6,6 +6,7 @@ from collections.abc import Hashable, Mapping
 
 import streamlit as st
 
+from app.looks.names import protocol_words
 from app.looks.safe_text import visible
 from app.pages.runs.evaluation_status import incomplete, set_totals, status_table, to_do
 from app.shared import state
@@ -49,13 +50,13 @@ def _start_form(known: EvaluationPlan, study: Study) -> None:
         if short:
             count, verb = len(short), "is" if len(short) == 1 else "are"
             st.info(
-                f"{count} of {len(study.models)} models {verb} incomplete and cannot be evaluated on this machine; why "
-                "stands below the table.",
+                f"{count} of {len(study.models)} models {verb} incomplete and cannot be evaluated{_under(study)} on "
+                "this machine; why stands below the table.",
                 icon=":material/cloud_off:",
             )
         elif known.problems:
             st.success(
-                "Every model is complete, from recorded evidence: nothing is left to evaluate.",
+                f"Every model is complete{_under(study)}, from recorded evidence: nothing is left to evaluate.",
                 icon=":material/check_circle:",
             )
         else:
@@ -78,6 +79,10 @@ def _start_form(known: EvaluationPlan, study: Study) -> None:
         title = f"Evaluating {len(names)} model{'s' if len(names) > 1 else ''}"
         submit_evaluation(title, study, names, known)
         st.rerun()
+
+
+def _under(study: Study) -> str:
+    return f" under the protocol {protocol_words(study.protocol)}" if study.modality == "text" else ""
 
 
 def _progress(known: EvaluationPlan, study: Study, job: Job | None, was_active: bool) -> None:

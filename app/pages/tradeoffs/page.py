@@ -20,7 +20,7 @@ from app.pages.tradeoffs.settings import GROUP, layer_settings, settings, view_s
 from app.shared import link, state
 from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
-from app.shared.protocol_choice import under_protocol
+from app.shared.protocol_choice import under_protocol, weights_note
 from app.shared.scoreboards import current_scoreboard
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
@@ -155,7 +155,7 @@ def _nothing_yet(study: Study, keys: list[str], *, evaluated: bool) -> None:
         return
     st.info(
         f"Nothing of “{literal(study.name)}” has been evaluated yet{under_protocol()}, so there is nothing to plot. "
-        "Evaluate its models on the Runs page.",
+        f"Evaluate its models on the Runs page.{weights_note()}",
         icon=":material/scatter_plot:",
     )
     st.page_link(state.RUNS_PAGE, label="Go to Runs", icon=":material/arrow_forward:")
