@@ -1,7 +1,7 @@
 """Probe by probe: every model's answer, what kind of answer it is, and one metric beside the original's.
 
-Where the study has a retained model, values are compared by their distance from that model's: to forget more than a model
-that never saw the data is as far from it as to forget less. Without one, they are compared with the original's.
+Where the study has a retained model, values are compared by their distance from that model's: to forget more than a
+model that never saw the data is as far from it as to forget less. Without one, they are compared with the original's.
 
 From the store and the kept per-probe numbers alone: no weights, no torch, and answers are read only for the role shown.
 """

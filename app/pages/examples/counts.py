@@ -104,7 +104,7 @@ def _yardstick(shown: Examples) -> str:
             f"By distance to {literal(shown.retained)}, which never saw the forget set: is a model’s value closer to "
             "its value than the original’s is? To forget more than it counts as farther, too."
         )
-    return "Against the original: no retained model has this metric. So a model that forgets too much looks better, too."
+    return "Against the original: no retained model has this metric. A model that forgets too much looks better, too."
 
 
 def _side_columns(retained: bool) -> dict[str, ColumnConfig]:
