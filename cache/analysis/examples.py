@@ -168,13 +168,14 @@ def compare(shown: Examples) -> pd.DataFrame:
 
     Returns:
         Columns model, closer, same, farther (counts; better, same, worse without a retained model), value (mean of the
-        metric over the role's probes), mean (of the differences: the model's distance from the retained model minus the
-        original's, so negative is closer; without one, the change), low, high (95 %, of the same test as p; infinite
-        where too few probes were compared to tell), effect (Cohen's d_z; infinite where all differences are equal), p
-        (see `paired_tests`; exact McNemar where all values are 0 or 1 and no probes share a subject), holm (p corrected
-        for the models), n, groups (subjects that were taken together, 0 for none), alone (all probes are of one
-        subject), and each of OUTCOMES (counts). The original is left out; the retained model has a row for its answers,
-        without comparison. NaN where nothing can be compared.
+        metric over the role's probes), distance (mean distance from the retained model, only with one), mean (of the
+        differences: the model's distance from the retained model minus the original's, so negative is closer; without
+        one, the change), low, high (95 %, of the same test as p; infinite where too few probes were compared to tell),
+        effect (Cohen's d_z; infinite where all differences are equal), p (see `paired_tests`; exact McNemar where all
+        values are 0 or 1 and no probes share a subject), holm (p corrected for the models), n, groups (subjects that
+        were taken together, 0 for none), alone (all probes are of one subject), and each of OUTCOMES (counts). The
+        original is left out; the retained model has a row for its answers, without comparison. NaN where nothing can be
+        compared.
     """
     names = list(shown.values.columns.drop(shown.original, errors="ignore"))
     if shown.outcomes.empty:
@@ -199,6 +200,7 @@ def compare(shown: Examples) -> pd.DataFrame:
                     for each, side in zip(counted, sides, strict=True)
                 },
                 "value": shown.values[name].mean(),
+                **({"distance": shown.distances[name].mean()} if shown.retained else {}),
                 "mean": test.mean,
                 "low": test.low,
                 "high": test.high,

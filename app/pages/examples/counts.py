@@ -15,7 +15,7 @@ from app.shared import state
 from app.shared.difference_words import effect_text, remarks, told
 from app.shared.resources import store
 from app.shared.table_export import table_export
-from app.shared.verdict_badges import SHORTEST, badges
+from app.shared.verdict_badges import SHORTEST, behaviour
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
 from cache.analysis.examples import Examples, compare
@@ -101,8 +101,9 @@ def _yardstick(shown: Examples) -> str:
     """What the models of the table are held against."""
     if shown.retained:
         return (
-            f"By distance to {literal(shown.retained)}, which never saw the forget set: is a model’s value closer to "
-            "its value than the original’s is? To forget more than it counts as farther, too."
+            f"Compared by distance to {literal(shown.retained)}, which never saw the forget set: does a model’s value "
+            "lie closer to its value than the original’s does, or farther? Forgetting more than it does is distance, "
+            "too."
         )
     return "Against the original: no retained model has this metric. A model that forgets too much looks better, too."
 
@@ -128,10 +129,15 @@ def _side_columns(retained: bool) -> dict[str, ColumnConfig]:
             "Farther",
             help="Probes on which it is farther from the retained model’s value than the original’s is, on either side",
         ),
+        "distance": count(
+            "Distance",
+            format="%.3f",
+            help="Mean distance from the retained model’s value, on either side: 0 where every value is the same",
+        ),
         "mean": mean(
-            "Distance gained",
-            help="Mean distance from the retained model’s value minus the original’s distance, on the same probes: "
-            "below 0 the model is closer than the original",
+            "Δ distance",
+            help="The mean distance minus the original’s, on the same probes: below 0 the model is closer to the "
+            "retained model than the original is",
         ),
     }
 
@@ -140,7 +146,7 @@ def _with_verdicts(counts: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The table with the verdict on every unlearned model beside its name."""
     verdicts = current_verdicts()
     said = {
-        name: ", ".join([SHORTEST[verdict.kind], *badges(verdict, study.modality)])
+        name: ", ".join([SHORTEST[verdict.kind], *behaviour(verdict, study.modality)])
         for name, verdict in verdicts.items()
         if study.model(name).part == "unlearned"
     }

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from backends.metrics.outcome import outcome
 from backends.study import Study
-from cache.analysis.examples import Examples, compare, examples, outcomes_of
+from cache.analysis.examples import Examples, compare, examples, outcomes_of, retained_with
 from cache.analysis.paired_tests import holm, paired_test
 from cache.analysis.scoreboard import Scoreboard, scoreboard
 from cache.store import Store, open_store
@@ -57,7 +57,11 @@ def test_answers_values_and_changes_stand_beside_each_other(
         board.per_probe(name, "forget/probability")[row] for name in ("GradAscent 10", "Original")
     )
     assert shown.changes.loc[row, "GradAscent 10"] == pytest.approx(value - original)
-    assert shown.gains.loc[row, "GradAscent 10"] == pytest.approx(original - value)
+    aim = board.per_probe("Retained", "forget/probability")[row]
+    assert shown.retained == "Retained"
+    assert shown.distances.loc[row, "GradAscent 10"] == pytest.approx(abs(value - aim))
+    assert shown.gains.loc[row, "GradAscent 10"] == pytest.approx(abs(original - aim) - abs(value - aim))
+    assert shown.compared == ["GradAscent 10", "IdkDPO 10"]
     probe = study.probe_sets[0].probes[2]
     written = evidence_for(study, store, "Retained", [probe])[probe.id].answers[0].text
     assert shown.answers.loc[row, "Retained"] == written
@@ -75,6 +79,69 @@ def made(values: dict[str, list[float]], *, higher: bool = True) -> Examples:
     )
     probes.insert(0, "id", list(frame.index))
     return Examples(first, probes, texts, texts, frame, changes, changes if higher else -changes)
+
+
+def test_without_a_retained_model_the_original_is_the_yardstick(
+    filled: tuple[Study, Store, Scoreboard],
+) -> None:
+    study, store, _ = filled
+    study = replace(study, models=tuple(each for each in study.models if each.part != "retained"))
+    board = scoreboard(study, store)
+    names = [name for name in MODELS if name != "Retained"]
+    shown = examples(study, store, board, names, "forget/probability", higher=False)
+    assert (retained_with(study, board, "forget/probability"), shown.retained) == ("", "")
+    assert shown.distances.columns.empty
+    assert shown.gains.equals(-shown.changes)
+    assert {"better", "worse"} <= set(compare(shown)) and "closer" not in compare(shown)
+
+
+def beside_retained(values: dict[str, list[float]]) -> Examples:
+    """Examples with these values; the first model is the original, the second the retained one."""
+    shown = replace(made(values), outcomes=pd.DataFrame())
+    original, retained = list(values)[:2]
+    frame = shown.values
+    distances = frame.sub(frame[retained], axis=0).abs()
+    before = pd.DataFrame({name: distances[original] for name in values})
+    return replace(
+        shown, retained=retained, distances=distances, distances_before=before, gains=before - distances
+    )
+
+
+def test_forgetting_more_than_the_retained_model_is_farther() -> None:
+    shown = beside_retained(
+        {
+            "Original": [0.9, 0.6, 0.5, 0.4, 0.6, 0.7],
+            "Retained": [0.5, 0.5, 0.5, 0.3, 0.5, 0.5],
+            "Same as retained": [0.5, 0.5, 0.5, 0.3, 0.5, 0.5],
+            "Destroyed": [0.0, 0.0, 0.0, 0.0, 0.0, 0.0],
+        }
+    )
+    table = compare(shown).set_index("model")
+    assert list(table.index) == ["Same as retained", "Destroyed"]  # nothing is known of Retained's answers
+    sides = table[["closer", "same", "farther"]]
+    assert sides.loc["Same as retained"].tolist() == [5, 1, 0]
+    assert sides.loc["Destroyed"].tolist() == [0, 0, 6]
+    assert table["distance"].tolist() == pytest.approx([0.0, 2.8 / 6])
+    assert table["value"].tolist() == pytest.approx([2.8 / 6, 0.0])
+    before = np.array([0.4, 0.1, 0.0, 0.1, 0.1, 0.2])
+    for name in table.index:
+        expected = paired_test(shown.distances[name], before)
+        found = table.loc[name, ["mean", "low", "high", "p"]].tolist()
+        assert found == pytest.approx([expected.mean, expected.low, expected.high, expected.p])
+    assert table["holm"].tolist() == pytest.approx(holm(table["p"].tolist()))
+
+
+def test_the_retained_model_has_its_answers_counted_and_is_no_test(
+    filled: tuple[Study, Store, Scoreboard],
+) -> None:
+    study, store, board = filled
+    shown = examples(study, store, board, MODELS, "forget/probability", higher=False)
+    table = compare(shown).set_index("model")
+    assert list(table.index) == MODELS[1:]
+    row = table.loc["Retained"]
+    assert row[["closer", "same", "farther", "p", "mean"]].isna().all()
+    assert row[["true", "refusal", "gibberish", "other"]].sum() == len(shown.probes)
+    assert table["holm"].dropna().tolist() == pytest.approx(holm(table["p"].dropna().tolist()))
 
 
 def test_counts_by_hand() -> None:
