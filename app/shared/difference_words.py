@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 
 from app.charts.points import p_value_text
 from cache.analysis.differences import RunDifference
 from cache.analysis.paired_tests import LEAST_GROUPS
 
+ALL_EQUAL = "all equal"
+"""In the place of an effect size where all differences are equal, so that they have no spread to divide by."""
+
 
 def effect_text(effect: float) -> str:
     """Cohen's d_z; without a number where all differences are equal."""
     if math.isinf(effect):
-        return "all equal"
+        return ALL_EQUAL
     return "–" if math.isnan(effect) else f"{effect:+.2f}"
+
+
+def told(counts: pd.DataFrame) -> pd.DataFrame:
+    """A table of differences for files: words for an effect without spread, nothing for ends that cannot be told.
+
+    Args:
+        counts: as `compare` gives it.
+    """
+    ends = ["low", "high"]
+    found = counts.assign(**counts[ends].where(np.isfinite(counts[ends].to_numpy(float))).to_dict("series"))
+    spreadless = np.isinf(counts["effect"].to_numpy(float))
+    if spreadless.any():
+        found["effect"] = counts["effect"].astype(object).mask(spreadless, ALL_EQUAL)
+    return found
 
 
 def difference_text(comparison: RunDifference) -> str:
@@ -40,7 +58,7 @@ def remarks(counts: pd.DataFrame) -> str:
     """What a reader of the table of changes must know of its intervals; "" where there is nothing.
 
     Args:
-        counts: as `against_original` gives it.
+        counts: as `compare` gives it.
     """
     said = []
     groups = int(counts["groups"].max())

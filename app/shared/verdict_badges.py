@@ -29,6 +29,15 @@ def badges(verdict: Verdict, modality: Modality) -> list[str]:
         found.append(f"lost: {', '.join(UNTESTED_NOUNS[each.question] for each in verdict.damage)}")
     elif verdict.kind == "forgotten" and verdict.harm == "undecided":
         found.append("damage undecided")
+    found += behaviour(verdict, modality)
+    if verdict.gives_itself_away == "yes":
+        found.append("gives itself away")
+    return found
+
+
+def behaviour(verdict: Verdict, modality: Modality) -> list[str]:
+    """What good numbers of forgetting may come from, other than forgetting: hidden, refusals, gibberish."""
+    found = []
     if verdict.kind != "hidden" and verdict.forgetting == "hidden":
         found.append("hidden")
     refuses = verdict.finding("refuses")
@@ -37,6 +46,4 @@ def badges(verdict: Verdict, modality: Modality) -> list[str]:
         found.append(words[modality][0 if refuses.measured.value > 0.995 else 1])
     if any(each.outcome == "yes" for each in verdict.findings if each.question == "gibberish"):
         found.append("gibberish" if modality == "text" else "nothing recognisable")
-    if verdict.gives_itself_away == "yes":
-        found.append("gives itself away")
     return found

@@ -1,12 +1,15 @@
 """Probe by probe: every model's answer, what kind of answer it is, and one metric beside the original's.
 
+Where the study has a retained model, values are compared by their distance from that model's: to forget more than a
+model that never saw the data is as far from it as to forget less. Without one, they are compared with the original's.
+
 From the store and the kept per-probe numbers alone: no weights, no torch, and answers are read only for the role shown.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -23,7 +26,7 @@ from cache.store import Store
 from cache.store.reading import answers_for
 
 LEAST_CHANGE = 0.0005
-"""A smaller change is 0.000 to the reader, and neither better nor worse."""
+"""A smaller change is 0.000 to the reader, and neither better nor worse, neither closer nor farther."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +40,13 @@ class Examples:
         outcomes: model -> one of OUTCOMES, "" where nothing is stored. Empty for images.
         values: model -> value of the metric; NaN if there is none.
         changes: model -> value minus the original's.
-        gains: model -> change, positive where the model is better on this role.
+        gains: model -> by how much it is closer to the retained model than the original is, negative where it is
+            farther; without a retained model, the change, positive where the model is better on this role.
         reach: largest change that the metric can have; None if there is none.
+        retained: name of the retained model that the values are compared with; "" if none has this metric.
+        distances: model -> distance of its value from the retained model's, the original's under the same target as
+            the model's in `distances_before`. Both without columns where there is no retained model.
+        distances_before: model -> distance of the original's value from the retained model's.
     """
 
     original: str
@@ -49,6 +57,20 @@ class Examples:
     changes: pd.DataFrame
     gains: pd.DataFrame
     reach: float | None = None
+    retained: str = ""
+    distances: pd.DataFrame = field(default_factory=pd.DataFrame)
+    distances_before: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def compared(self) -> list[str]:
+        """Models that are neither the original nor the retained one that they are held against."""
+        return [name for name in self.values.columns if name not in (self.original, self.retained)]
+
+
+def retained_with(study: Study, board: Scoreboard, key: str) -> str:
+    """Name of the retained model if it has values of this metric on single probes, else ""."""
+    spec = study.retained
+    return spec.name if spec is not None and board.per_probe(spec.name, key).notna().any() else ""
 
 
 def examples(
@@ -69,7 +91,16 @@ def examples(
     ids = [probe.id for probe in probes]
     values = pd.DataFrame({name: board.per_probe(name, key).reindex(ids) for name in models}, index=ids)
     before = {name: board.per_probe(study.original.name, key, under=name).reindex(ids) for name in models}
-    changes = values - pd.DataFrame(before, index=ids)
+    originals = pd.DataFrame(before, index=ids)
+    changes = values - originals
+    retained = retained_with(study, board, key)
+    gains = changes if higher else -changes
+    distances, distances_before = pd.DataFrame(index=ids), pd.DataFrame(index=ids)
+    if retained:
+        aims = {name: board.per_probe(retained, key, under=name).reindex(ids) for name in models}
+        aim = pd.DataFrame(aims, index=ids)
+        distances, distances_before = (values - aim).abs(), (originals - aim).abs()
+        gains = distances_before - distances
     text = study.modality == "text"
     return Examples(
         original=study.original.name,
@@ -92,8 +123,11 @@ def examples(
         ).fillna(""),
         values=values,
         changes=changes,
-        gains=changes if higher else -changes,
+        gains=gains,
         reach=METRICS[MetricKey.parse(key).name].card.reach,
+        retained=retained,
+        distances=distances,
+        distances_before=distances_before,
     )
 
 
@@ -128,42 +162,59 @@ def outcomes_of(board: Scoreboard, model: str, role: str) -> pd.Series[str]:
     return named.where(refusal.notna(), "")
 
 
-def against_original(shown: Examples) -> pd.DataFrame:
-    """For every model how many probes are better, the same or worse than with the original, and whether by chance.
+def compare(shown: Examples) -> pd.DataFrame:
+    """For every model on how many probes it is closer to the retained model than the original is, or farther, and
+    whether by chance; without a retained model, on how many its values are better or worse than the original's.
 
     Returns:
-        Columns model, n, mean (of the change), low, high (95 %, of the same test as p; infinite where too few probes
-        were compared to tell), effect (Cohen's d_z; infinite where all changes are equal), p (see `paired_tests`; exact
-        McNemar where all values are 0 or 1 and no probes share a subject), holm (p corrected for the models), groups
-        (subjects that were taken together, 0 for none), alone (all probes are of one subject), better, same, worse,
-        and each of OUTCOMES (counts). The original is left out. NaN where nothing can be compared.
+        Columns model, closer, same, farther (counts; better, same, worse without a retained model), value (mean of the
+        metric over the role's probes), distance (mean distance from the retained model, only with one), mean (of the
+        differences: the model's distance from the retained model minus the original's, so negative is closer; without
+        one, the change), low, high (95 %, of the same test as p; infinite where too few probes were compared to tell),
+        effect (Cohen's d_z; infinite where all differences are equal), p (see `paired_tests`; exact McNemar where all
+        values are 0 or 1 and no probes share a subject), holm (p corrected for the models), n, groups (subjects that
+        were taken together, 0 for none), alone (all probes are of one subject), and each of OUTCOMES (counts). The
+        original is left out; the retained model has a row for its answers, without comparison. NaN where nothing can be
+        compared.
     """
-    names = list(shown.changes.columns.drop(shown.original, errors="ignore"))
-    changes, values = (each[names].to_numpy(float) for each in (shown.changes, shown.values))
-    tests = paired_tests(values, values - changes, groups=list(shown.probes["subject"]), reach=shown.reach)
+    names = list(shown.values.columns.drop(shown.original, errors="ignore"))
+    if shown.outcomes.empty:
+        names = [name for name in names if name != shown.retained]
+    ours = (shown.distances if shown.retained else shown.values)[names].to_numpy(float, copy=True)
+    changes = shown.changes[names].to_numpy(float)
+    theirs = shown.distances_before[names].to_numpy(float) if shown.retained else ours - changes
+    # Its distance from itself says nothing, and must not count among the tests that Holm corrects for.
+    ours[:, [name == shown.retained for name in names]] = np.nan
+    tests = paired_tests(ours, theirs, groups=list(shown.probes["subject"]), reach=shown.reach)
+    counted = ("closer", "same", "farther") if shown.retained else ("better", "same", "worse")
     rows: list[dict[str, object]] = []
-    for name, test, change in zip(names, tests, changes.T, strict=True):
+    for name, test, difference in zip(names, tests, (ours - theirs).T, strict=True):
         gain = shown.gains[name].to_numpy(float)
         kinds = shown.outcomes[name].value_counts() if name in shown.outcomes else pd.Series(dtype=int)
+        sides = (gain >= LEAST_CHANGE, np.abs(gain) < LEAST_CHANGE, gain <= -LEAST_CHANGE)
         rows.append(
             {
                 "model": name,
-                "n": test.n,
+                **{
+                    each: int(side.sum()) if test.n else pd.NA
+                    for each, side in zip(counted, sides, strict=True)
+                },
+                "value": shown.values[name].mean(),
+                **({"distance": shown.distances[name].mean()} if shown.retained else {}),
                 "mean": test.mean,
                 "low": test.low,
                 "high": test.high,
-                "effect": standardised_change(change),
+                "effect": standardised_change(difference),
                 "p": test.p if test.n > 1 else np.nan,
+                "n": test.n,
                 "groups": test.groups,
                 "alone": test.alone,
-                "better": int((gain >= LEAST_CHANGE).sum()),
-                "same": int((np.abs(gain) < LEAST_CHANGE).sum()),
-                "worse": int((gain <= -LEAST_CHANGE).sum()),
                 **{kind: int(kinds.get(kind, 0)) for kind in OUTCOMES},
             }
         )
     table = pd.DataFrame(rows)
     if len(table):
+        table = table.astype(dict.fromkeys(counted, "Int64"))
         table.insert(list(table).index("p") + 1, "holm", holm(table["p"].tolist()))
     return table
 

@@ -1,37 +1,39 @@
-"""What the ticked models changed, counted over all probes of a role: better, same, worse, kinds of answers."""
+"""On how many probes of a role the ticked models are closer to the retained model, or farther; kinds of answers."""
 
 from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
+from streamlit.elements.lib.column_types import ColumnConfig
 
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.pages.examples.example_table import outcome_names
 from app.shared import state
-from app.shared.difference_words import effect_text, remarks
+from app.shared.difference_words import effect_text, remarks, told
 from app.shared.resources import store
 from app.shared.table_export import table_export
+from app.shared.verdict_badges import SHORTEST, behaviour
+from app.shared.verdicts import current_verdicts
 from backends.study import Study
-from cache.analysis.examples import Examples, against_original
+from cache.analysis.examples import Examples, compare
 from cache.analysis.noise import NoiseBand, noise_band
 from cache.analysis.scoreboard import Scoreboard
 from cache.store import Store
 
 INTERVAL_HELP = (
-    "95 % interval of the mean change, by the test that also gives p. Empty where fewer than 6 probes were compared: "
-    "then it cannot be told. Of strongly skewed changes of 12 probes it holds the true mean in about 92 of 100 studies "
-    "instead of 95; 20 probes are enough for 93"
+    "95 % interval of the mean beside it, by the test that gives p. Empty where fewer than 6 probes were compared: "
+    "then it cannot be told. Of strongly skewed differences of 12 probes it holds the true mean in about 92 of 100 "
+    "studies instead of 95; 20 probes are enough for 93"
 )
 
 
 def counts_panel(
     shown: Examples, models: tuple[str, ...], study: Study, role: str, key: str, board: Scoreboard
 ) -> None:
-    """Improved, same, worse and kinds of answers by model, over all probes of the role.
+    """Verdict, closer, same, farther and kinds of answers by model, over all probes of the role.
 
     Args:
         shown: examples of these models and this metric.
@@ -45,28 +47,27 @@ def counts_panel(
     if counts.empty:
         st.caption("Select another model to see what changed.")
         return
+    st.caption(_yardstick(shown))
+    judged = _with_verdicts(counts, study)
     names = outcome_names(role)
     number = partial(st.column_config.NumberColumn, format="%.3f")
     config = {
         "model": st.column_config.TextColumn("Model", pinned=True),
-        "better": st.column_config.NumberColumn(
-            "Better", help="Probes on which the metric is better than the original’s"
-        ),
-        "same": st.column_config.NumberColumn("Same", help="Equal to three decimals"),
-        "worse": st.column_config.NumberColumn("Worse"),
-        "mean": number("Mean change", format="%+.3f", help="Against the original, on the same probes"),
+        "verdict": st.column_config.TextColumn("Verdict", help="On the whole model, as Overview explains it"),
+        **_side_columns(bool(shown.retained)),
+        "value": number("Mean", help="Of the metric, over these probes"),
         "low": number("low", format="%+.3f", help=INTERVAL_HELP),
         "high": number("high", format="%+.3f", help=INTERVAL_HELP),
         "effect": st.column_config.NumberColumn(
             "Effect",
-            help="Mean change over the standard deviation of the changes (Cohen’s d_z): 0.2 is called small, 0.8 "
-            "large. “all equal”: every probe changed by the same amount, so there is no such ratio",
+            help="Mean difference over the standard deviation of the differences (Cohen’s d_z): 0.2 is called small, "
+            "0.8 large. “all equal”: the difference is the same on every probe, so there is no such ratio",
         ),
         "p": number(
             "p",
             format="%.2g",
-            help="p-value of the mean change, by the test that also gives the interval: paired sign-flip test (exact "
-            "McNemar for yes/no metrics), and bootstrap-t where values are skewed. Below 0.05 exactly where the "
+            help="p-value of the mean difference, by the test that also gives the interval: paired sign-flip test "
+            "(exact McNemar for yes/no metrics), and bootstrap-t where values are skewed. Below 0.05 exactly where the "
             "interval leaves out 0",
         ),
         "holm": number(
@@ -74,9 +75,9 @@ def counts_panel(
         ),
         **{kind: st.column_config.NumberColumn(words.capitalize()) for kind, words in names.items()},
     }
-    order = ["model", "better", "same", "worse", "mean", "low", "high", "effect", "p", "holm"]
+    order = [name for name in judged if name not in ("n", "groups", "alone", *names)]
     st.dataframe(
-        _readable(counts),
+        _readable(judged),
         hide_index=True,
         column_order=[*order, *names] if study.modality == "text" else order,
         column_config=config,
@@ -88,26 +89,85 @@ def counts_panel(
         remarks(counts),
     ]
     st.caption(" ".join(each for each in said if each))
-    table_export(counts, f"{state.study_name()}-changes", key="examples_counts")
+    table_export(told(judged), f"{state.study_name()}-changes", key="examples_counts")
     band = _noise(state.board_name(), store().version(), key, board, study, store())
     if band is not None:
         st.caption(
-            f"Seed variance: between two seeds of the original this mean moves by at most ±{band.half:.3f} (95 %, "
-            f"{band.pairs} pairs of seeds). A smaller change is within the noise."
+            f"Seed variance: between two seeds of the original the mean of this metric moves by at most "
+            f"±{band.half:.3f} (95 %, {band.pairs} pairs of seeds)."
+            + ("" if shown.retained else " A smaller change is within the noise.")
         )
+
+
+def _yardstick(shown: Examples) -> str:
+    """What the models of the table are held against."""
+    if shown.retained:
+        return (
+            f"Compared by distance to {literal(shown.retained)}, which never saw the forget set: does a model’s value "
+            "lie closer to its value than the original’s does, or farther? Forgetting more than it does is distance, "
+            "too."
+        )
+    return "Against the original: no retained model has this metric. A model that forgets too much looks better, too."
+
+
+def _side_columns(retained: bool) -> dict[str, ColumnConfig]:
+    """The counts and the mean that they belong to."""
+    count, mean = st.column_config.NumberColumn, partial(st.column_config.NumberColumn, format="%+.3f")
+    same = count("Same", help="Equal to three decimals")
+    if not retained:
+        return {
+            "better": count("Better", help="Probes on which the metric is better than the original’s"),
+            "same": same,
+            "worse": count("Worse", help="Probes on which it is worse than the original’s"),
+            "mean": mean("Mean change", help="Against the original, on the same probes"),
+        }
+    return {
+        "closer": count(
+            "Closer to retained",
+            help="Probes on which the metric is closer to the retained model’s value than the original’s is",
+        ),
+        "same": same,
+        "farther": count(
+            "Farther",
+            help="Probes on which it is farther from the retained model’s value than the original’s is, on either side",
+        ),
+        "distance": count(
+            "Distance",
+            format="%.3f",
+            help="Mean distance from the retained model’s value, on either side: 0 where every value is the same",
+        ),
+        "mean": mean(
+            "Δ distance",
+            help="The mean distance minus the original’s, on the same probes: below 0 the model is closer to the "
+            "retained model than the original is",
+        ),
+    }
+
+
+def _with_verdicts(counts: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """The table with the verdict on every unlearned model beside its name."""
+    verdicts = current_verdicts()
+    said = {
+        name: ", ".join([SHORTEST[verdict.kind], *behaviour(verdict, study.modality)])
+        for name, verdict in verdicts.items()
+        if study.model(name).part == "unlearned"
+    }
+    if not any(name in said for name in counts["model"]):
+        return counts
+    judged = counts.copy()
+    judged.insert(1, "verdict", counts["model"].map(said).fillna(""))
+    return judged
 
 
 def _readable(counts: pd.DataFrame) -> Styler:
     """The table with “all equal” for an effect that has no spread, and no ends where they cannot be told."""
-    shown = counts.assign(model=counts["model"].map(visible))
-    ends = ["low", "high"]
-    shown[ends] = shown[ends].where(np.isfinite(shown[ends].to_numpy(float)))
+    shown = told(counts).assign(model=counts["model"].map(visible), effect=counts["effect"])
     return shown.style.format({"effect": effect_text})
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _counts(name: str, version: int, models: tuple[str, ...], key: str, _shown: Examples) -> pd.DataFrame:
-    return against_original(_shown)
+    return compare(_shown)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)

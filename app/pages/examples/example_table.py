@@ -21,12 +21,7 @@ from backends.study import Role
 from cache.analysis.examples import LEAST_CHANGE, Examples
 from cache.exporters.tables import to_csv
 
-ORDERS = {
-    "change": "Largest change first",
-    "worst": "Most worsened first",
-    "best": "Most improved first",
-    "file": "As in the study",
-}
+ORDERS = ("change", "worst", "best", "file")
 NOT_WRITTEN = "(not written)"
 """In the place of an answer that no model wrote: of a holdout probe, or of one that is not evaluated."""
 LONGEST_PATTERN = 500
@@ -37,7 +32,19 @@ COLUMNS = {
     "outcome": "Outcomes",
     "value": "Values",
     "change": "Changes",
+    "distance": "Distances to retained",
 }
+
+
+def order_names(retained: str) -> dict[str, str]:
+    """What each of ORDERS is called where models are compared by their distance to a retained model, or without one."""
+    worst, best = (
+        ("Farther from retained first", "Closer to retained first")
+        if retained
+        else ("Most worsened first", "Most improved first")
+    )
+    names = ("Largest change first", worst, best, "As in the study")
+    return dict(zip(ORDERS, names, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +91,8 @@ def chosen_rows(shown: Examples, choice: ExampleFilter) -> pd.Index[str]:
     moved = shown.changes[others]
     ranks = {
         "change": -moved.abs().max(axis=1),
-        "worst": shown.gains[others].min(axis=1),
-        "best": -shown.gains[others].max(axis=1),
+        "worst": shown.gains[shown.compared].min(axis=1),
+        "best": -shown.gains[shown.compared].max(axis=1),
     }
     rank = ranks.get(choice.order, pd.Series(0.0, index=probes.index))
     return rank[keep].sort_values(kind="stable", na_position="last").index
@@ -174,6 +181,8 @@ def table(
             parts[model, "value"] = shown.values[model].to_numpy(float)[places]
         if "change" in columns and model != shown.original:
             parts[model, "change"] = shown.changes[model].to_numpy(float)[places]
+        if "distance" in columns and shown.retained not in ("", model):
+            parts[model, "distance"] = shown.distances[model].to_numpy(float)[places]
     return pd.DataFrame(parts, index=index)
 
 
@@ -204,4 +213,6 @@ def _records(shown: Examples, rows: Sequence[str], metric: str, protocol: str) -
             flat[f"{model}: answer"] = shown.answers.loc[rows, model]
             flat[f"{model}: outcome"] = shown.outcomes.loc[rows, model]
         flat[f"{model}: {metric}"] = shown.values.loc[rows, model]
+        if shown.retained not in ("", model):
+            flat[f"{model}: distance to {shown.retained}"] = shown.distances.loc[rows, model]
     return [{str(name): value for name, value in row.items()} for row in flat.to_dict("records")]

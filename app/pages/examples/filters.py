@@ -10,18 +10,20 @@ import streamlit as st
 from app.charts.choices import role_of, title
 from app.looks.names import ROLE_NAMES
 from app.looks.safe_text import visible
-from app.pages.examples.example_table import COLUMNS, ORDERS, ExampleFilter, outcome_names
+from app.pages.examples.example_table import COLUMNS, ORDERS, ExampleFilter, order_names, outcome_names
 from app.shared import link
 from app.shared.link import LinkSetting
 from app.shared.metric_card import metric_card
 from backends.metrics.key import MetricKey
 from backends.study import Study
-from cache.analysis.examples import Examples
+from cache.analysis.examples import Examples, retained_with
+from cache.analysis.scoreboard import Scoreboard
 
 ALL = "all"
 PREFERRED = ("probability", "rouge_l", "key_fact", "unlearn_accuracy", "in_domain_retain")
 """Metrics that are shown first, where the role has them."""
-TEXT_COLUMNS, IMAGE_COLUMNS = ("answer", "outcome", "value", "change"), ("picture", "value", "change")
+TEXT_COLUMNS = ("answer", "outcome", "value", "change", "distance")
+IMAGE_COLUMNS = ("picture", "value", "change", "distance")
 GROUP, PREFIX = "examples", "examples_"
 SETTINGS = {
     "role": LinkSetting("", always=True),
@@ -48,7 +50,7 @@ def _settled(name: str, options: Sequence[str] | None = None, usual: str | None 
     return f"{PREFIX}{name}"
 
 
-def role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
+def role_and_metric(roles: list[str], keys: list[str], study: Study, board: Scoreboard) -> tuple[str, str]:
     """The role whose probes are shown, and the metric beside them; the order is chosen with them."""
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         chosen = st.segmented_control(
@@ -72,13 +74,14 @@ def role_and_metric(roles: list[str], keys: list[str]) -> tuple[str, str]:
                 persist_state="session",
             )
             metric_card("examples metric", metric, ())
+        named = order_names(retained_with(study, board, metric))
         st.selectbox(
             "Order",
-            list(ORDERS),
-            format_func=lambda order: ORDERS[order],
-            key=_settled("order", list(ORDERS)),
+            ORDERS,
+            format_func=lambda order: named[order],
+            key=_settled("order", ORDERS),
             persist_state="session",
-            width=190,
+            width=210,
         )
     return role, metric
 
@@ -111,7 +114,7 @@ def filters(shown: Examples, study: Study, role: str) -> tuple[ExampleFilter, li
                 "The original is not counted.",
             )
         subject, tag, different = _more_filters(shown)
-        columns = _columns(study)
+        columns = _columns(study, shown.retained)
     order = str(st.session_state["examples_order"])
     return ExampleFilter(find or "", frozenset(outcomes or ()), subject, tag, different, order), columns
 
@@ -125,15 +128,17 @@ def _more_filters(shown: Examples) -> tuple[str, str, bool]:
         subject = _slice(shown, "Subject", "subject")
         tag = _slice(shown, "Tag", "tag")
         different = st.toggle(
-            "Only where a model differs", key=_settled("different"), persist_state="session"
+            "Only where a model differs from the original", key=_settled("different"), persist_state="session"
         )
     return subject, tag, different
 
 
-def _columns(study: Study) -> list[str]:
+def _columns(study: Study, retained: str) -> list[str]:
     """Which columns each model has."""
     text = study.modality == "text"
     offered = [name for name in COLUMNS if name in (TEXT_COLUMNS if text else IMAGE_COLUMNS)]
+    if not retained:
+        offered.remove("distance")
     with st.popover("Columns", icon=":material/view_column:"):
         columns: list[str] | None = st.pills(
             "Columns",
@@ -141,7 +146,7 @@ def _columns(study: Study) -> list[str]:
             default=["answer", "value"] if text else ["picture", "value"],
             format_func=lambda name: COLUMNS[name],
             selection_mode="multi",
-            key=f"examples_columns_{study.modality}",
+            key=f"examples_columns_{study.modality}{'' if retained else '_original'}",
             persist_state="session",
             label_visibility="collapsed",
             width="content",

@@ -50,7 +50,7 @@ def _body(drawn: Numbers) -> None:
         return
     if study.modality == "image":
         confusion_panel()
-    role, key = role_and_metric(roles, keys)
+    role, key = role_and_metric(roles, keys, study, board)
     models = tuple(state.chosen_models())
     shown = _examples(drawn.board, drawn.version, models, key, study, board, store())
     choice, columns = filters(shown, study, role)

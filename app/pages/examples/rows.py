@@ -85,13 +85,15 @@ def rows_panel(
             "outcome": f"{visible(model)} is",
             "value": visible(model) if not {"answer", "picture"} & set(columns) else "value",
             "change": f"Δ {visible(model)}",
+            "distance": f"{visible(model)} from retained",
         }[what]
         if what == "picture":
             config[name] = st.column_config.ImageColumn(label, width=PICTURE_HEIGHT + 24)
-        elif what in ("value", "change"):
-            number = "%.3f" if what == "value" else "%+.3f"
+        elif what in ("value", "change", "distance"):
+            number = "%+.3f" if what == "change" else "%.3f"
+            of = {"change": " against the original", "distance": f" from {literal(shown.retained)}"}
             config[name] = st.column_config.NumberColumn(
-                label, format=number, help=f"{literal(model)}: {what}"
+                label, format=number, help=f"{literal(model)}: {what}{of.get(what, '')}"
             )
         else:
             width = WIDTHS[what]

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 
 from app.shared.difference_words import difference_text, effect_text, remarks
+from app.shared.difference_words import told as told_table
 from cache.analysis.differences import difference
+from cache.exporters.tables import to_csv, to_json, to_latex, to_markdown
 
 
 def told(values: list[float], subjects: dict[str, str] | None = None) -> str:
@@ -44,6 +46,15 @@ def test_an_effect_without_spread_reads_properly() -> None:
         "all equal",
         "–",
     ]
+
+
+def test_a_table_for_files_has_words_and_gaps_and_nothing_infinite() -> None:
+    table = pd.DataFrame({"low": [-np.inf, -0.2], "high": [np.inf, 0.1], "effect": [-np.inf, 0.25]})
+    for text in (each(told_table(table)) for each in (to_csv, to_json)):
+        assert "inf" not in text.lower() and "all equal" in text and "0.25" in text
+    for text in (each(told_table(table), {}) for each in (to_latex, to_markdown)):
+        assert "inf" not in text.lower() and "all equal" in text and "0.25" in text
+    assert told_table(table.iloc[1:]).equals(table.iloc[1:])
 
 
 def test_remarks_of_a_table() -> None:

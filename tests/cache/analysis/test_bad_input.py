@@ -18,8 +18,7 @@ from app.pages.tradeoffs.selected_model import against_original, retained_or_ori
 from app.pages.tradeoffs.shown_runs import ShownRuns, run_table
 from backends.metrics.distributions import drawn_kernel_distance
 from backends.study import Study
-from cache.analysis.examples import against_original as compared_with_original
-from cache.analysis.examples import examples
+from cache.analysis.examples import compare, examples
 from cache.analysis.paired_tests import paired_test
 from cache.analysis.relative_test import Distances, closeness_interval, drawn_closeness
 from cache.analysis.resampling import Groups, bootstrap_areas, bootstrap_interval, interval_of
@@ -122,5 +121,5 @@ def test_pages_say_a_number_or_nothing(tmp_path: Path, count: int, subject: str,
     table = run_table(ShownRuns(runs, runs.known(), x, y, study), runs.known(), range(len(runs)))
     assert len(table) == min(models, len(study.models))
     assert over_seeds(study, board).empty
-    compared_with_original(examples(study, store, board, names, "forget/probability", higher=False))
+    compare(examples(study, store, board, names, "forget/probability", higher=False))
     store.close()

@@ -17,6 +17,7 @@ from app.pages.examples.example_table import (
     as_csv,
     as_jsonl,
     chosen_rows,
+    order_names,
     outcome_names,
     table,
 )
@@ -142,3 +143,18 @@ def test_a_csv_runs_nothing_and_jsonl_is_exact() -> None:
         "Original", SHOWN.probes, SHOWN.answers, SHOWN.outcomes, VALUES * float("nan"), CHANGES, CHANGES
     )
     assert json.loads(as_jsonl(gap, ["a"], "probability"))["NPO: probability"] is None
+
+
+def test_beside_a_retained_model_rows_are_ordered_and_told_by_distance() -> None:
+    values = VALUES.assign(Retained=[0.0, 0.0, 0.5])  # NPO: closer by 0.8, as far, closer by 0.4
+    values.loc["c", "NPO"] = 0.0  # farther by 0.1
+    distances = values.sub(values["Retained"], axis=0).abs()
+    gains = distances.mul(-1).add(distances["Original"], axis=0)
+    shown = replace(SHOWN, values=values, gains=gains, retained="Retained", distances=distances)
+    assert list(chosen_rows(shown, ExampleFilter(order="worst"))) == ["c", "b", "a"]
+    assert list(chosen_rows(shown, ExampleFilter(order="best"))) == ["a", "b", "c"]
+    told = table(shown, ["c"], ["distance"], "forget")
+    assert told["NPO", "distance"].tolist() == [0.5] and ("Retained", "distance") not in told
+    row = next(csv.DictReader(io.StringIO(as_csv(shown, ["c"], "probability"))))
+    assert row["NPO: distance to Retained"] == "0.5" and "Retained: distance to Retained" not in row
+    assert "retained" in order_names("Retained")["worst"] and "retained" not in order_names("")["worst"]
