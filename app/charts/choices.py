@@ -5,7 +5,7 @@ Pure functions over a scoreboard's frame and the metrics' cards. Knows nothing a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -156,6 +156,28 @@ def forgets(key: str) -> bool:
 def default_cost(keys: Collection[str], other: str) -> str:
     """What says the cost by default: the least that was kept, where it has values, else another metric."""
     return next((key for key in keys if MetricKey.parse(key).name in LEAST_KEPT), other)
+
+
+def one_of_each_kind(keys: Sequence[str]) -> list[str]:
+    """The first key of each kind of question: forgetting, least kept, utility, neighbours, refusal, membership.
+
+    Args:
+        keys: those that are preferred first.
+    """
+
+    def asks(question: str) -> Callable[[str], bool]:
+        return lambda key: role_of(key) == "forget" and card_of(key).question == question
+
+    kinds: Sequence[Callable[[str], bool]] = (
+        forgets,
+        lambda key: MetricKey.parse(key).name in LEAST_KEPT,
+        lambda key: card_of(key).question == "utility" and role_of(key) != "forget",
+        lambda key: role_of(key) == "neighbour",
+        asks("collapse"),
+        asks("privacy"),
+    )
+    found = [next((key for key in keys if judges(key) and kind(key)), None) for kind in kinds]
+    return list(dict.fromkeys(key for key in found if key is not None))
 
 
 def presets(keys: Collection[str], modality: Modality) -> list[Preset]:

@@ -25,7 +25,7 @@ PANELS_ACROSS = 3
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """One metric on an axis: key, words, and whether lower is better (then the axis is turned)."""
+    """One metric on an axis: key, words, and whether the axis runs from high to low."""
 
     key: str
     title: str
@@ -158,9 +158,11 @@ def matrix(scene: Scene, rulers: Sequence[Ruler]) -> go.Figure:
             showupperhalf=False,
         )
     _dress(figure, scene.ink, height=max(420, 190 * len(rulers)))
-    for place in range(1, len(rulers) + 1):
+    for place, ruler in enumerate(rulers, start=1):
         name = "" if place == 1 else str(place)
         grid = {"gridcolor": scene.ink.grid, "zeroline": False, "tickfont": {"color": scene.ink.muted}}
+        if ruler.turned:
+            grid["autorange"] = "reversed"
         figure.update_layout({f"xaxis{name}": grid, f"yaxis{name}": grid})
     return figure
 
@@ -193,10 +195,14 @@ def panels(
                 figure, scene, (number // across + 1, number % across + 1), x, ruler, group, places
             )
         _add_levels(figure, scene, (number // across + 1, number % across + 1), ruler, steps=against is None)
+        if ruler.turned:
+            figure.update_yaxes(autorange="reversed", row=number // across + 1, col=number % across + 1)
     _dress(figure, scene.ink, height=60 + 300 * rows)
     figure.update_xaxes(
         gridcolor=scene.ink.grid, zeroline=False, title="step" if against is None else plain(against.title)
     )
+    if against is not None and against.turned:
+        figure.update_xaxes(autorange="reversed")
     figure.update_yaxes(gridcolor=scene.ink.grid, zeroline=False)
     figure.update_annotations(font={"size": 13, "color": scene.ink.text})
     figure.update_layout(margin={"t": 84}, legend={"y": 1.0, "yref": "container", "yanchor": "top"})

@@ -116,8 +116,8 @@ def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
 ) -> None:
     open_page(page, board)
     expect(marks(page)).to_have_count(17)
-    forgotten = "1 − Probability of the true answer on forget  (better →)"
-    expect_axes(page, forgotten, "Least kept (utility, retain, neighbour)  (better →)")
+    forgotten = "Probability of the true answer on forget  (lower is better →)"
+    expect_axes(page, forgotten, "Least kept (utility, retain, neighbour)  (higher is better →)")
     screenshot(page, "tradeoffs")
 
 
@@ -144,7 +144,7 @@ def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, boar
 
 def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    page.get_by_role("radio", name="Forgotten vs neighbours").click()
+    choose_question(page, "Forgotten vs neighbours")
     # As a person does: see the preset answer before the next click. A click in between overtakes it.
     expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
@@ -153,7 +153,7 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     page.get_by_text("Up and right are better").click()
     forget, neighbour = (
         f"Probability of the true answer on {role}  ({way})"
-        for role, way in (("forget", "← better"), ("neighbour", "better →"))
+        for role, way in (("forget", "← lower is better"), ("neighbour", "higher is better →"))
     )
     expect_axes(page, forget, neighbour)
     expect(page).to_have_url(re.compile("y=neighbour%2Fprobability.*turn=no"))
