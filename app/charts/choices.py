@@ -161,22 +161,29 @@ def default_cost(keys: Collection[str], other: str) -> str:
 def one_of_each_kind(keys: Sequence[str]) -> list[str]:
     """The first key of each kind of question: forgetting, least kept, utility, neighbours, refusal, membership.
 
+    Neighbours are asked by the metric of forgetting, where it has values on them.
+
     Args:
         keys: those that are preferred first.
     """
 
-    def asks(question: str) -> Callable[[str], bool]:
-        return lambda key: role_of(key) == "forget" and card_of(key).question == question
+    def first(fits: Callable[[str], bool]) -> str | None:
+        return next((key for key in keys if judges(key) and fits(key)), None)
 
-    kinds: Sequence[Callable[[str], bool]] = (
-        forgets,
-        lambda key: MetricKey.parse(key).name in LEAST_KEPT,
-        lambda key: card_of(key).question == "utility" and role_of(key) != "forget",
-        lambda key: role_of(key) == "neighbour",
-        asks("collapse"),
-        asks("privacy"),
+    def on_forget(key: str, question: str) -> bool:
+        return role_of(key) == "forget" and card_of(key).question == question
+
+    forgetting = first(forgets)
+    alike = f"neighbour/{MetricKey.parse(forgetting).name}" if forgetting else ""
+    found = (
+        forgetting,
+        first(lambda key: MetricKey.parse(key).name in LEAST_KEPT),
+        first(lambda key: card_of(key).question == "utility" and role_of(key) != "forget"),
+        first(lambda key: key == alike) or first(lambda key: role_of(key) == "neighbour"),
+        first(lambda key: on_forget(key, "collapse")),
+        # Leaks within k samples are of the same question, but say nothing of membership.
+        first(lambda key: on_forget(key, "privacy") and not MetricKey.parse(key).name.startswith("leak_")),
     )
-    found = [next((key for key in keys if judges(key) and kind(key)), None) for kind in kinds]
     return list(dict.fromkeys(key for key in found if key is not None))
 
 

@@ -91,4 +91,4 @@ def _by_kind(shown: ShownRuns) -> None:
     rulers = [shown.ruler(key) for key in several[metric]]
     figure = panels(shown.scene(), rulers, against=shown.ruler(shown.y.key), lines=shown.lines())
     draw(figure, "slices", shown)
-    st.caption(f"{shown.way}Each panel is one probe role; horizontal axis: {literal(title(shown.y.key))}.")
+    st.caption(f"{shown.way}Each panel is one probe role; vertical axis: {literal(title(shown.y.key))}.")

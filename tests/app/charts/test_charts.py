@@ -17,8 +17,10 @@ import plotly.graph_objects as go
 import pytest
 
 from app.charts import choices
+from app.charts.choices import in_order, one_of_each_kind
 from app.charts.ink import plain
 from app.charts.labels import lines, markers, place
+from app.charts.many import Ruler, Scene, panels
 from app.charts.marks import Marks
 from app.charts.paper import paper_figure, with_note
 from app.charts.points import Axis, aims, chart_points, points_table
@@ -26,6 +28,7 @@ from app.charts.tradeoff import describe, figure_note, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, formatted_changes
 from backends.study import Modality, ModelSpec, ProbeSet, Study
+from cache.analysis.board import Board
 from cache.analysis.frontier import Floats
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study, write_study
@@ -471,3 +474,51 @@ def test_a_saved_figure_says_what_it_is_made_of() -> None:
     paper = paper_figure(with_note(tradeoff_figure(points, FORGET, UTILITY, LOOKS), note))
     assert paper.layout.height > 480 and paper.layout.annotations[-1].text.replace("<br>", " ") == note
     assert "filled" not in figure_note(points, Marks(intervals="none"), judged=False)
+
+
+def test_views_over_metrics_begin_with_one_of_each_kind_and_ask_neighbours_as_the_forget_set() -> None:
+    keys = in_order(
+        [
+            "forget/probability",
+            "forget/extraction_strength",
+            "forget/leak_1",
+            "forget/mia_min_k",
+            "forget/refusal_rate",
+            "all/least_kept",
+            "all/model_utility",
+            "neighbour/extraction_strength",
+            "neighbour/probability",
+        ]
+    )
+    assert one_of_each_kind(["forget/probability", *keys]) == [
+        "forget/probability",
+        "all/least_kept",
+        "all/model_utility",
+        "neighbour/probability",
+        "forget/refusal_rate",
+        "forget/mia_min_k",
+    ]
+    assert one_of_each_kind(["neighbour/extraction_strength", "forget/leak_1"]) == [
+        "neighbour/extraction_strength"
+    ]
+
+
+def test_panels_against_a_metric_have_it_upwards_and_run_as_the_tradeoff_chart_does() -> None:
+    heads = pd.DataFrame(
+        {"model": ["A 1", "A 2"], "part": "unlearned", "method": "A", "step": pd.array([1, 2], "Int64")}
+    )
+    numbers = np.full((4, 2, 2), np.nan)
+    numbers[0] = [[0.2, 0.9], [0.6, 0.8]]  # forgetting, cost
+    board = Board(heads, ("forget/probability", "all/model_utility"), numbers)
+    looks = {name: LOOKS["NPO 2"] for name in heads["model"]}
+    forgetting, cost = (
+        Ruler("forget/probability", "P", turned=True),
+        Ruler("all/model_utility", "U", turned=False),
+    )
+    scene = Scene(board, looks, ["A", "A"], dark=False)
+    figure = panels(scene, [forgetting], against=cost, lines=["A", "A"])
+    (line,) = [trace for trace in figure.data if trace.customdata is not None]
+    assert list(line.x) == [0.2, 0.6] and list(line.y) == [0.9, 0.8]
+    assert figure.layout.xaxis.autorange == "reversed" and figure.layout.yaxis.autorange is None
+    over_steps = panels(scene, [forgetting], against=None, lines=["A", "A"])
+    assert over_steps.layout.yaxis.autorange == "reversed" and over_steps.layout.xaxis.autorange is None
