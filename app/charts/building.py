@@ -26,6 +26,7 @@ class MeasureNames(NamedTuple):
 
     forget: str
     utility: str
+    forget_falls: bool  # lower is better: its axis runs backwards, so that up is better
 
 
 def building_figure(traces: Sequence[Trace], words: MeasureNames, *, dark: bool) -> go.Figure:
@@ -37,7 +38,7 @@ def building_figure(traces: Sequence[Trace], words: MeasureNames, *, dark: bool)
         dark: theme.
     """
     ink = DARK if dark else LIGHT
-    titles = ["Loss of each step", "Measured at checkpoints", "Trade-off"]
+    titles = ["Loss of each step", "Measured at checkpoints", "Trade-off (up and right are better)"]
     figure = make_subplots(rows=1, cols=3, subplot_titles=titles, horizontal_spacing=0.1)
     for trace in traces:
         colour, name = trace.look.on(dark), plain(trace.label)
@@ -54,11 +55,11 @@ def building_figure(traces: Sequence[Trace], words: MeasureNames, *, dark: bool)
                 hovertemplate=f"{name}, {plain(word)}<br>step %{{x}}: %{{y:.3f}}<extra></extra>",
             )  # fmt: skip
         figure.add_scatter(
-            row=1, col=3, x=[m[2] for m in trace.measured], y=[m[1] for m in trace.measured],
+            row=1, col=3, x=[m[1] for m in trace.measured], y=[m[2] for m in trace.measured],
             text=[f"step {m[0]}" if m[0] else "original" for m in trace.measured], mode="lines+markers", line=line,
             marker={"size": [9 if m[0] else 12 for m in trace.measured], "symbol": trace.look.symbol},
             legendgroup=name, showlegend=False,
-            hovertemplate=f"{name}, %{{text}}<br>utility %{{x:.3f}}, forget %{{y:.3f}}<extra></extra>",
+            hovertemplate=f"{name}, %{{text}}<br>forget %{{x:.3f}}, utility %{{y:.3f}}<extra></extra>",
         )  # fmt: skip
     figure.update_layout(
         height=330, margin={"l": 8, "r": 8, "t": 56, "b": 8}, paper_bgcolor="rgba(0,0,0,0)",
@@ -70,6 +71,8 @@ def building_figure(traces: Sequence[Trace], words: MeasureNames, *, dark: bool)
     for column in (1, 2):
         figure.update_xaxes(title={"text": "Step", "standoff": 4}, row=1, col=column)
     figure.update_yaxes(title={"text": "solid: forget, dotted: utility", "standoff": 14}, row=1, col=2)
-    figure.update_xaxes(title={"text": plain(words.utility), "standoff": 4}, row=1, col=3)
-    figure.update_yaxes(title={"text": plain(words.forget), "standoff": 14}, row=1, col=3)
+    figure.update_xaxes(title={"text": plain(words.forget), "standoff": 4}, row=1, col=3)
+    figure.update_yaxes(title={"text": plain(words.utility), "standoff": 14}, row=1, col=3)
+    if words.forget_falls:
+        figure.update_xaxes(autorange="reversed", row=1, col=3)
     return figure

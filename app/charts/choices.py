@@ -5,7 +5,7 @@ Pure functions over a scoreboard's frame and the metrics' cards. Knows nothing a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -156,6 +156,35 @@ def forgets(key: str) -> bool:
 def default_cost(keys: Collection[str], other: str) -> str:
     """What says the cost by default: the least that was kept, where it has values, else another metric."""
     return next((key for key in keys if MetricKey.parse(key).name in LEAST_KEPT), other)
+
+
+def one_of_each_kind(keys: Sequence[str]) -> list[str]:
+    """The first key of each kind of question: forgetting, least kept, utility, neighbours, refusal, membership.
+
+    Neighbours are asked by the metric of forgetting, where it has values on them.
+
+    Args:
+        keys: those that are preferred first.
+    """
+
+    def first(fits: Callable[[str], bool]) -> str | None:
+        return next((key for key in keys if judges(key) and fits(key)), None)
+
+    def on_forget(key: str, question: str) -> bool:
+        return role_of(key) == "forget" and card_of(key).question == question
+
+    forgetting = first(forgets)
+    alike = f"neighbour/{MetricKey.parse(forgetting).name}" if forgetting else ""
+    found = (
+        forgetting,
+        first(lambda key: MetricKey.parse(key).name in LEAST_KEPT),
+        first(lambda key: card_of(key).question == "utility" and role_of(key) != "forget"),
+        first(lambda key: key == alike) or first(lambda key: role_of(key) == "neighbour"),
+        first(lambda key: on_forget(key, "collapse")),
+        # Leaks within k samples are of the same question, but say nothing of membership.
+        first(lambda key: on_forget(key, "privacy") and not MetricKey.parse(key).name.startswith("leak_")),
+    )
+    return list(dict.fromkeys(key for key in found if key is not None))
 
 
 def presets(keys: Collection[str], modality: Modality) -> list[Preset]:

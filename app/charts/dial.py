@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, faint, plain
-from app.charts.points import NEITHER, Axis
+from app.charts.points import Axis
 from app.looks.model_looks import Look
 from cache.analysis.frontier import Floats
 
@@ -47,7 +47,7 @@ def dial_figure(
         dark: theme.
     """
     ink, colour = (DARK if dark else LIGHT), look.on(dark)
-    titles = [f"{plain(axis.name)}  ({_way(axis)})" for axis in axes]
+    titles = [f"{plain(axis.name)}  ({axis.way})" for axis in axes]
     figure = make_subplots(rows=1, cols=2, subplot_titles=titles, horizontal_spacing=0.08)
     for panel, axis in enumerate(axes, start=1):
         column, band = values[:, panel - 1], intervals[:, panel - 1]
@@ -96,6 +96,8 @@ def dial_figure(
                 )
         if axis.log:
             figure.update_yaxes(type="log", row=1, col=panel)
+        if axis.reversed:
+            figure.update_yaxes(autorange="reversed", row=1, col=panel)
     figure.update_xaxes(title="strength a", gridcolor=ink.grid, zeroline=False, tickfont={"color": ink.muted})
     figure.update_yaxes(gridcolor=ink.grid, zeroline=False, tickfont={"color": ink.muted})
     figure.update_layout(
@@ -108,12 +110,3 @@ def dial_figure(
     for title in figure.layout.annotations[:2]:
         title.font.size = 13
     return figure
-
-
-def _way(axis: Axis) -> str:
-    return {
-        "lower": "lower is better",
-        "higher": "higher is better",
-        "zero": "0 is best",
-        "neutral": NEITHER,
-    }[axis.better]

@@ -25,7 +25,7 @@ PANELS_ACROSS = 3
 
 @dataclass(frozen=True, slots=True)
 class Ruler:
-    """One metric on an axis: key, words, and whether lower is better (then the axis is turned)."""
+    """One metric on an axis: key, words, and whether the axis runs from high to low."""
 
     key: str
     title: str
@@ -158,9 +158,11 @@ def matrix(scene: Scene, rulers: Sequence[Ruler]) -> go.Figure:
             showupperhalf=False,
         )
     _dress(figure, scene.ink, height=max(420, 190 * len(rulers)))
-    for place in range(1, len(rulers) + 1):
+    for place, ruler in enumerate(rulers, start=1):
         name = "" if place == 1 else str(place)
         grid = {"gridcolor": scene.ink.grid, "zeroline": False, "tickfont": {"color": scene.ink.muted}}
+        if ruler.turned:
+            grid["autorange"] = "reversed"
         figure.update_layout({f"xaxis{name}": grid, f"yaxis{name}": grid})
     return figure
 
@@ -168,12 +170,13 @@ def matrix(scene: Scene, rulers: Sequence[Ruler]) -> go.Figure:
 def panels(
     scene: Scene, rulers: Sequence[Ruler], *, against: Ruler | None, lines: Sequence[str]
 ) -> go.Figure:
-    """Small multiples: one panel per metric, over the step of the trajectory or over another metric.
+    """Small multiples: one panel per metric, over the step of the trajectory, or along with another metric.
 
     Args:
         scene: the runs.
         rulers: one panel each.
-        against: metric of the horizontal axis; None for the step.
+        against: metric of the vertical axis, the panels' own being horizontal, as on the trade-off chart; None for
+            the step horizontally and the panels' own vertically.
         lines: what joins the runs of one trajectory, by run; "" for none.
     """
     across = min(PANELS_ACROSS, len(rulers))
@@ -186,17 +189,22 @@ def panels(
         vertical_spacing=0.3 / rows,
     )
     steps = scene.board.heads["step"].astype("Float64").to_numpy(float, na_value=np.nan)
-    x = steps if against is None else scene.board.column(against.key)
+    other = steps if against is None else scene.board.column(against.key)
     for number, ruler in enumerate(rulers):
         for group, places in _trajectories(scene, lines).items():
-            _add_trajectory(
-                figure, scene, (number // across + 1, number % across + 1), x, ruler, group, places
-            )
+            own = scene.board.column(ruler.key)
+            ends = (other, own) if against is None else (own, other)
+            _add_trajectory(figure, scene, (number // across + 1, number % across + 1), ends, group, places)
         _add_levels(figure, scene, (number // across + 1, number % across + 1), ruler, steps=against is None)
+        turn = figure.update_yaxes if against is None else figure.update_xaxes
+        if ruler.turned:
+            turn(autorange="reversed", row=number // across + 1, col=number % across + 1)
     _dress(figure, scene.ink, height=60 + 300 * rows)
-    figure.update_xaxes(
-        gridcolor=scene.ink.grid, zeroline=False, title="step" if against is None else plain(against.title)
-    )
+    figure.update_xaxes(gridcolor=scene.ink.grid, zeroline=False, title="step" if against is None else None)
+    if against is not None:
+        figure.update_yaxes(title=_wrapped(against.title), col=1)
+        if against.turned:
+            figure.update_yaxes(autorange="reversed")
     figure.update_yaxes(gridcolor=scene.ink.grid, zeroline=False)
     figure.update_annotations(font={"size": 13, "color": scene.ink.text})
     figure.update_layout(margin={"t": 84}, legend={"y": 1.0, "yref": "container", "yanchor": "top"})
@@ -241,12 +249,11 @@ def _add_trajectory(
     figure: go.Figure,
     scene: Scene,
     cell: tuple[int, int],
-    x: Floats,
-    ruler: Ruler,
+    ends: tuple[Floats, Floats],
     name: str,
     places: Sequence[int],
 ) -> None:
-    values = scene.board.column(ruler.key)
+    x, values = ends
     places = [place for place in places if not np.isnan(values[place]) and not np.isnan(x[place])]
     if not places:
         return

@@ -96,8 +96,8 @@ def add_outlines(
     gap = np.full((1, 2), np.nan)
     corners = np.concatenate([piece for outline in result for piece in (outline, gap)])
     drawing.scatter(
-        x=x.plotted(corners[:, 0]),
-        y=y.plotted(corners[:, 1]),
+        x=corners[:, 0],
+        y=corners[:, 1],
         mode="lines",
         fill="toself",
         fillcolor=faint(colour, 0.1),
@@ -111,10 +111,9 @@ def add_ideal(drawing: Drawing, x: Axis, y: Axis, marks: Marks, ink: Ink) -> Non
     """The corner where both metrics are best."""
     if marks.ideal is None or x.log or y.log:
         return
-    corner = np.array(marks.ideal)
     drawing.scatter(
-        x=[float(x.plotted(corner[0]))],
-        y=[float(y.plotted(corner[1]))],
+        x=[float(marks.ideal[0])],
+        y=[float(marks.ideal[1])],
         mode="markers",
         marker={"symbol": "circle-cross-open", "size": 14, "color": ink.muted, "line": {"width": 1.5}},
         name="Ideal corner",
@@ -139,9 +138,9 @@ def add_over_forgotten(
     for place, axis in enumerate((x, y)):
         if math.isnan(marks.aim[place]) or (axis.log and marks.aim[place] <= 0):
             continue
-        start = float(axis.plotted(np.array(marks.aim[place])))
+        start = float(marks.aim[place])
         start = math.log10(start) if axis.log else start
-        upwards = axis.complemented or axis.better == "higher"
+        upwards = axis.better == "higher"
         end = spans[place][1] if upwards else spans[place][0]
         if (end - start) * (1 if upwards else -1) <= 0:
             continue

@@ -1,7 +1,7 @@
 """What the trade-off chart draws: one row per model, out of a scoreboard and the chosen axes.
 
-Pure functions from data frame to data frame. Knows nothing about Plotly, pages or stores; the only arithmetic is the
-turning of an axis, so that up and right are better.
+Pure functions from data frame to data frame. Knows nothing about Plotly, pages or stores. Values are drawn as measured;
+an axis whose lower values are better runs backwards, so that up and right are better.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Axis:
         title: the metric's name for people.
         role: which probes it was measured on; "" where it belongs to no role.
         better: which way is better on this role.
-        unit: True where the values are shares in [0, 1], so that 1 - value is the turned axis.
+        unit: True where the values are shares in [0, 1].
         turn: the person wants "better" up and right.
         log: the axis is logarithmic.
         p_value: the values are p-values, which differ by powers of ten.
@@ -75,14 +75,14 @@ class Axis:
         return replace(self, count=f"n = {least:,}" + (f" to {most:,}" if most > least else ""))
 
     @property
-    def complemented(self) -> bool:
-        """The axis plots 1 - value."""
-        return self.turn and self.better == "lower" and self.unit and not self.log
+    def reversed(self) -> bool:
+        """The axis runs from high to low, so that better is right or up."""
+        return self.turn and self.better == "lower"
 
     @property
-    def reversed(self) -> bool:
-        """The axis runs from high to low (turned, but not a share, or logarithmic)."""
-        return self.turn and self.better == "lower" and not self.complemented
+    def way(self) -> str:
+        """Which way is better, in words."""
+        return {"zero": "0 is best", "neutral": NEITHER}.get(self.better, f"{self.better} is better")
 
     @property
     def name(self) -> str:
@@ -91,20 +91,16 @@ class Axis:
 
     @property
     def label(self) -> str:
-        """The axis title, with its direction in words: `1 − Answer probability on forget  (better →)`."""
-        arrow = "better →" if self.turn or self.better == "higher" else "← better"
-        arrow = {"zero": "0 is best", "neutral": NEITHER}.get(self.better, arrow)
+        """The axis title, with its direction in words: `Answer probability on forget  (lower is better →)`."""
+        arrow = f"{self.way} →" if self.turn or self.better == "higher" else f"← {self.way}"
+        arrow = arrow if self.better in ("lower", "higher") else self.way
         scale = "log scale, " if self.log else ""
         count = f", {self.count}" if self.count else ""
-        return f"{'1 − ' if self.complemented else ''}{self.name}{count}  ({scale}{arrow})"
+        return f"{self.name}{count}  ({scale}{arrow})"
 
     def number(self, value: float) -> str:
         """A value as people read it: `0.684`, and `3.1e-12` where that is a small p-value."""
         return p_value(value) if self.p_value else f"{value:.3f}"
-
-    def plotted(self, values: Floats) -> Floats:
-        """Measured values as they are drawn."""
-        return 1 - values if self.complemented else values
 
 
 def p_value(value: float) -> str:
@@ -207,7 +203,7 @@ def aims(points: pd.DataFrame, x: Axis, y: Axis) -> tuple[float, float]:
 
 
 def points_table(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None) -> pd.DataFrame:
-    """What is plotted, as measured (never turned), with columns for people."""
+    """What is plotted, as measured with columns for people."""
     columns = {"Model": points["model"], "Method": points["method"], "Step": points["step"].astype("Int64")}
     for letter, axis in (("x", x), ("y", y)):
         columns |= {
@@ -236,12 +232,10 @@ def _column(frame: pd.DataFrame, axis: Axis, letter: str) -> pd.DataFrame:
         edge = log_floor(value)
         plotted, low, high = value.clip(lower=edge), low.clip(lower=edge), high.clip(lower=edge)
     below, above = (plotted - low).clip(lower=0).fillna(0), (high - plotted).clip(lower=0).fillna(0)
-    if axis.complemented:
-        below, above = above, below
     return pd.DataFrame(
         {
             "model": rows["model"],
-            letter: 1 - plotted if axis.complemented else plotted,
+            letter: plotted,
             f"{letter}_minus": below,
             f"{letter}_plus": above,
             f"{letter}_value": value,

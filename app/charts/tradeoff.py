@@ -391,7 +391,7 @@ def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> Span:
     at, minus, plus = (points[letter + arm].to_numpy(float) for arm in ("", "_minus", "_plus"))
     low, high = float(_place(at - minus, axis).min()), float(_place(at + plus, axis).max())
     if marks.ideal is not None and not axis.log:
-        corner = float(axis.plotted(np.array(marks.ideal[letter == "y"])))
+        corner = float(marks.ideal[letter == "y"])
         low, high = min(low, corner), max(high, corner)
     margin = 0.06 * max(high - low, 0.1)
     return low - margin, high + margin

@@ -92,7 +92,9 @@ def test_a_copied_link_restores_the_view_in_another_browser(
     )
     open_page(page, board, link)
     expect_axes(
-        page, "Truth ratio on forget  (better →)", "Probability of the true answer on retain  (better →)"
+        page,
+        "Truth ratio on forget  (higher is better →)",
+        "Probability of the true answer on retain  (higher is better →)",
     )
     with window(browser, "light") as other:
         other.goto(page.url)

@@ -116,8 +116,8 @@ def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
 ) -> None:
     open_page(page, board)
     expect(marks(page)).to_have_count(17)
-    forgotten = "1 − Probability of the true answer on forget  (better →)"
-    expect_axes(page, forgotten, "Least kept (utility, retain, neighbour)  (better →)")
+    forgotten = "Probability of the true answer on forget  (lower is better →)"
+    expect_axes(page, forgotten, "Least kept (utility, retain, neighbour)  (higher is better →)")
     screenshot(page, "tradeoffs")
 
 
@@ -132,6 +132,44 @@ def test_clicking_a_point_names_the_model_and_shows_what_it_changed(page: Page, 
     screenshot(page, "tradeoffs-chosen")
 
 
+def test_the_panel_tells_the_number_at_which_the_point_lies(page: Page, board: Dashboard) -> None:
+    open_page(page, board, "?run=NPO+10")
+    at = plot(page).evaluate(
+        """plot => {
+            const trace = plot.data.find(one => one.name === "NPO" && one.customdata);
+            return [trace.x, trace.y].map(list => (list._inputArray ?? list)[4].toFixed(3));
+        }"""
+    )
+    told = page.get_by_test_id("stMetricValue")
+    expect(told).to_have_text(at)
+    expect(page.get_by_text(re.compile("^Lower is better. 95 % interval"))).to_be_visible()
+    expect(page.get_by_text(re.compile("^Higher is better. 95 % interval"))).to_be_visible()
+
+
+def test_a_view_of_the_menu_stands_in_the_bar_once_it_is_chosen(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    bar = keyed(page, "views_bar").get_by_role("radio")
+    expect(bar).to_have_text(["Frontier", "Best", "Table"])
+    page.get_by_role("button", name="More views").click()
+    page.get_by_role("menuitem", name="Parallel").click()
+    expect(page.get_by_text("Draw a box on an axis")).to_be_visible()
+    expect(bar).to_have_text(["Frontier", "Best", "Table", "Parallel"])
+    expect(page).to_have_url(re.compile("chart=Parallel"))
+    page.get_by_role("radio", name="Frontier").click()
+    expect(bar).to_have_text(["Frontier", "Best", "Table"])
+    expect(axis_title(page, "y", "Least kept")).to_be_visible()
+
+
+def test_on_a_phone_the_chart_begins_on_the_upper_half_of_the_screen(page: Page, board: Dashboard) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_page(page, board)
+    box = plot(page).bounding_box()
+    assert box is not None and box["y"] < 844 / 2
+    title = page.get_by_role("heading", name="Trade-offs").bounding_box()
+    header = page.get_by_test_id("stHeader").bounding_box()
+    assert title is not None and header is not None and title["y"] >= header["y"] + header["height"]
+
+
 def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?run=NPO+6")
     page.get_by_role("button", name="Open the chosen probe in Compare").click()
@@ -144,7 +182,7 @@ def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, boar
 
 def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    page.get_by_role("radio", name="Forgotten vs neighbours").click()
+    choose_question(page, "Forgotten vs neighbours")
     # As a person does: see the preset answer before the next click. A click in between overtakes it.
     expect(page.get_by_role("combobox", name="Vertical axis")).to_have_value(re.compile("neighbour"))
     expect(axis_title(page, "y", "neighbour")).to_be_visible()
@@ -153,7 +191,7 @@ def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:
     page.get_by_text("Up and right are better").click()
     forget, neighbour = (
         f"Probability of the true answer on {role}  ({way})"
-        for role, way in (("forget", "← better"), ("neighbour", "better →"))
+        for role, way in (("forget", "← lower is better"), ("neighbour", "higher is better →"))
     )
     expect_axes(page, forget, neighbour)
     expect(page).to_have_url(re.compile("y=neighbour%2Fprobability.*turn=no"))
@@ -221,8 +259,8 @@ def test_chosen_runs_are_marked_on_the_chart_and_stay_so_on_other_axes(page: Pag
 def test_reset_goes_to_the_ranges_of_what_is_shown_not_of_what_was(page: Page, board: Dashboard) -> None:
     open_page(page, board)
     first = ranges(page)
-    choose_question(page, "Forgotten vs neighbours")
-    expect(axis_title(page, "y", "neighbour")).to_be_visible()
+    choose_question(page, "Memorised vs truth ratio")
+    expect(axis_title(page, "y", "Truth ratio")).to_be_visible()
     wait_ready(page)
     second = ranges(page)
     assert second != first

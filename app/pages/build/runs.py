@@ -29,10 +29,14 @@ SHOWN = 4
 """Runs that are drawn until somebody chooses others: the last ones."""
 WORDS = {
     "text": MeasureNames(
-        "P(answer), forget probes (lower is better)", "P(answer), utility probes (higher is better)"
+        "P(answer), forget probes (lower is better)",
+        "P(answer), utility probes (higher is better)",
+        forget_falls=True,
     ),
     "image": MeasureNames(
-        "forget loss / original's (higher is better)", "original's retain loss / now (higher is better)"
+        "forget loss / original's (higher is better)",
+        "original's retain loss / now (higher is better)",
+        forget_falls=False,
     ),
 }
 SAID = {

@@ -47,7 +47,7 @@ def choose_axes(keys: list[str], parts: Sequence[str], study: Study) -> None:
             "Up and right are better",
             key="turn",
             persist_state="session",
-            help="Flips an axis whose lower values are better: shares are plotted as 1 − value, others are reversed.",
+            help="An axis whose lower values are better runs backwards. Values stay as measured.",
         )
 
 

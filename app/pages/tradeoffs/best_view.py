@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.charts.choices import card_of, default_cost, forgets, role_of, title
 from app.looks.safe_text import literal
-from app.pages.tradeoffs.shown_runs import ShownRuns, ruler, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, show_table
 from app.shared import state
 from app.shared.scoreboards import current_scoreboard
 from app.shared.verdicts import current_verdicts
@@ -93,7 +93,7 @@ def best_view(shown: ShownRuns) -> None:
     _say(table, title(aim))
     _limit(drawn, condition, heads)
     percent = {"Chance that it holds": st.column_config.NumberColumn(format="percent")}
-    show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): ruler(aim)}, percent)
+    show_table(table, f"{state.study_name()}-best", "best_table", {title(aim): shown.ruler(aim)}, percent)
 
 
 def _choice(

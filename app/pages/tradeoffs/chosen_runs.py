@@ -8,11 +8,10 @@ from functools import partial
 
 import pandas as pd
 import streamlit as st
-from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import card_of, in_order, per_example, role_of, title
-from app.charts.points import Axis, p_values_shown, short_p_value
-from app.looks.safe_text import cell_text, visible
+from app.charts.points import Axis, p_values_shown
+from app.looks.safe_text import cell_text, literal, visible
 from app.pages.tradeoffs.imported_run import imported_examples, imported_run_panel
 from app.pages.tradeoffs.selected_model import selected_model
 from app.pages.tradeoffs.settings import RUNS
@@ -110,14 +109,11 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
             "Difference": table["difference"].to_numpy(),
         }
     )
-    number = st.column_config.NumberColumn(format="%.3f")
-    config: dict[str, ColumnConfig | str | None] = {name: number for name in shown.columns[1:]}
-    st.dataframe(
-        shown,
-        hide_index=True,
-        column_config=config | {"Probe": st.column_config.TextColumn(width="medium")},
-        key=f"pair_probes_{key}",
-    )
+    worded = shown.astype(object)
+    for name in shown.columns[1:]:
+        form = "{:+.3f}" if name == "Difference" else "{:.3f}"
+        worded[name] = [form.format(value) for value in shown[name]]
+    _whole(worded.set_index("Probe"))
     shared = [name for name in chosen if name in own_runs(runs)]
     if len(shared) == 2:
         st.button(
@@ -166,11 +162,13 @@ def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:
         table = table.drop(columns="Layer")
     number = st.column_config.NumberColumn(format="%.3f")
     if len(names) <= FEW:  # the names of metrics are long, so they stand in rows
-        turned = table.set_index("Run").drop(columns="Layer", errors="ignore").T
-        styled = turned.style.format("{:.3f}", na_rep="–")
-        powers = [each.name for each in (x, y) if each.p_value]
-        styled = styled.format(short_p_value, subset=(powers, list(turned.columns)), na_rep="–")
-        st.dataframe(styled if turned.columns.is_unique else turned, key="chosen_few")
+        worded = {
+            f"{axis.name} ({axis.way})": [
+                "–" if pd.isna(value) else axis.number(value) for value in table[axis.name]
+            ]
+            for axis in (x, y)
+        }
+        _whole(pd.DataFrame(worded, index=table["Run"]).T)
     else:
         powers = [each.name for each in (x, y) if each.p_value]
         config = {each.name: number for each in (x, y) if not each.p_value}
@@ -178,6 +176,17 @@ def _several(runs: Board, chosen: Sequence[str], x: Axis, y: Axis) -> None:
         st.dataframe(shown, hide_index=True, column_config=config, key="chosen_values")
     if len(chosen) > MOST_LISTED:
         st.caption(f"And {len(chosen) - MOST_LISTED} more.")
+
+
+def _whole(table: pd.DataFrame) -> None:
+    """A small table of words whose cells wrap, so that nothing of it is cut."""
+    st.table(
+        pd.DataFrame(
+            [[literal(str(value)) for value in row] for row in table.to_numpy()],
+            index=[literal(str(name)) for name in table.index],
+            columns=[literal(str(name)) for name in table.columns],
+        )
+    )
 
 
 def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
@@ -190,9 +199,7 @@ def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
         st.caption("Their recorded settings are the same.")
         return
     with st.expander("Settings that differ", expanded=True):
-        shown = table.map(cell_text)
-        small = st.column_config.TextColumn(width="small")
-        st.dataframe(shown, column_config=dict.fromkeys(shown.columns, small), key="differing_settings")
+        _whole(table.map(visible))
 
 
 def _described(runs: Board, study: Study, name: str) -> dict[str, object]:

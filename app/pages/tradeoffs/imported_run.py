@@ -41,6 +41,7 @@ def imported_run_panel(runs: Board, name: str, x: Axis, y: Axis) -> None:
             delta=None if math.isnan(change) else f"{change:+.3f}",
             delta_color=colour(gain(axis.better, theirs, value), change),
             border=True,
+            help=f"{axis.way.capitalize()}.",
         )
     keys = in_order(key for key in runs.keys if pd.notna(runs.column(key)[place]))
     with st.expander(f"All {len(keys)} metrics"):

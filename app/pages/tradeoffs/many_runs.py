@@ -50,7 +50,7 @@ def _trajectories(shown: ShownRuns) -> None:
     if rulers:
         figure = panels(shown.scene(), rulers, against=None, lines=shown.lines())
         draw(figure, "trajectories", shown)
-        st.caption("Horizontal lines are the original (solid) and the retained model (dotted).")
+        st.caption(f"{shown.way}Horizontal lines are the original (solid) and the retained model (dotted).")
 
 
 def _parallel(shown: ShownRuns) -> None:
@@ -58,19 +58,20 @@ def _parallel(shown: ShownRuns) -> None:
     if len(rulers) < 2:
         st.caption("Choose at least two metrics.")
         return
+    up = "; better is up" if shown.way else ""
     if len(shown.runs) > MOST_LINES:
         many = parallel_many(shown.scene(), rulers)
         alt = f"Parallel coordinates of {len(shown.runs)} runs."
         chart.draw(many, "parallel_many", alt=alt, config=figure_config("parallel"))
         figure_export(lambda: many, f"{state.study_name()}-parallel", key="parallel_many")
-        st.caption("Drag along an axis to filter runs; better is up.")
+        st.caption(f"Drag along an axis to filter runs{up}.")
         return
     chosen = _chosen_places(shown)
     figure = parallel(shown.scene(), rulers, chosen or None)
     draw(figure, "parallel", shown)
     st.caption(
-        "Better is up. Draw a box on an axis to select the runs that cross it, for all views; the others "
-        "stay grey. Click outside a line to clear the box."
+        "Draw a box on an axis to select the runs that cross it, for all views; the others "
+        f"stay grey. Click outside a line to clear the box{up}."
     )
     if chosen:
         st.button("Show all runs again", icon=":material/filter_alt_off:", on_click=_clear)
@@ -86,6 +87,8 @@ def _matrix(shown: ShownRuns) -> None:
     alt = f"Every chosen metric against every other, for {len(shown.runs)} runs."
     chart.draw(figure, "matrix", alt=alt, config=figure_config("matrix"))
     figure_export(lambda: figure, f"{state.study_name()}-matrix", key="matrix")
+    if shown.way:
+        st.caption(shown.way)
 
 
 def _table(shown: ShownRuns) -> None:

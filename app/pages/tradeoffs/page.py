@@ -35,6 +35,7 @@ AIM = (
 )
 FRONTIER = "Frontier"
 ALL_VIEWS = (FRONTIER, *VIEWS)
+IN_BAR = (FRONTIER, "Best", "Table")  # the other views are in a menu beside the bar
 
 
 def page() -> None:
@@ -62,7 +63,7 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
     names = layer_names(study)
     layers = layer_settings(names)
     link.settle(GROUP, layers)
-    views_place, axes_place = _row(), st.container()
+    views_place, axes_place = _row(), st.container(key="axes_bar")
     with views_place:
         view_place = st.container(width="stretch")
         shown = layer_choice(names)
@@ -109,18 +110,27 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
 
 def _row() -> DeltaGenerator:
     """A row of the page: views on the left, layers and filters on the right."""
-    return st.container(horizontal=True, vertical_alignment="center", gap="small")
+    return st.container(horizontal=True, vertical_alignment="center", gap="small", key="views_bar")
 
 
 def _view() -> str:
-    chosen: str | None = st.segmented_control(
-        "View",
-        list(ALL_VIEWS),
-        key="chart",
-        required=True,
-        persist_state="session",
-        label_visibility="collapsed",
-    )
+    """The views, and the menu of those that few need; one that was chosen there stands in the bar, too."""
+    others = [view for view in ALL_VIEWS if view not in IN_BAR]
+    held = str(st.session_state["chart"])
+
+    def take() -> None:
+        st.session_state["chart"] = st.session_state["more_views"]
+
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+        chosen: str | None = st.segmented_control(
+            "View",
+            [*IN_BAR, *(view for view in others if view == held)],
+            key="chart",
+            required=True,
+            persist_state="session",
+            label_visibility="collapsed",
+        )
+        st.menu_button("More views", others, key="more_views", type="tertiary", on_click=take)
     return chosen or FRONTIER
 
 

@@ -168,10 +168,12 @@ def headline(changes: pd.DataFrame, axis: Axis) -> None:
             delta_arrow="auto" if moved else "off",
             delta_description="" if pd.isna(row["original"]) else f"original {axis.number(row['original'])}",
         )
-        if pd.notna(row["low"]):
-            st.caption(f"95 % interval: {axis.number(row['low'])} to {axis.number(row['high'])}")
-        else:
-            st.caption(no_interval(card_of(axis.key)))
+        interval = (
+            f"95 % interval: {axis.number(row['low'])} to {axis.number(row['high'])}"
+            if pd.notna(row["low"])
+            else no_interval(card_of(axis.key))
+        )
+        st.caption(f"{axis.way.capitalize()}. {interval}")
 
 
 def formatted_changes(changes: pd.DataFrame) -> Styler:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from app.charts.choices import card_of, role_of, title
+from app.charts.choices import card_of, one_of_each_kind, role_of, title
 from app.charts.frontier import method_labels
 from app.charts.many import Ruler, Scene
 from app.charts.points import Axis, p_values_shown
@@ -67,20 +67,23 @@ class ShownRuns:
             max_selections=most,
             persist_state="session",
         )
-        return [ruler(key) for key in chosen]
+        return [self.ruler(key) for key in chosen]
 
     def usual(self) -> list[str]:
-        """Axes first, then one metric of each role."""
-        first = [self.x.key, self.y.key]
-        roles: dict[str, str] = {}
-        for key in self.keys:
-            roles.setdefault(role_of(key), key)
-        return list(dict.fromkeys([*first, *roles.values(), *self.keys[:6]]))
+        """One metric of each kind of question, an axis where one asks it; the axes where there are fewer than two."""
+        axes = [key for key in (self.x.key, self.y.key) if key in self.keys]
+        kinds = one_of_each_kind([*axes, *self.keys])
+        return kinds if len(kinds) > 1 else list(dict.fromkeys([*kinds, *axes]))
 
+    def ruler(self, key: str) -> Ruler:
+        """The metric as a figure's axis: it runs as on the scatter plot, so that up and right are better."""
+        lower = card_of(key).direction(role_of(key)) == "lower"
+        return Ruler(key, title(key), turned=self.x.turn and lower)
 
-def ruler(key: str) -> Ruler:
-    """The metric as a figure's axis: turned where lower values are better."""
-    return Ruler(key, title(key), turned=card_of(key).direction(role_of(key)) == "lower")
+    @property
+    def way(self) -> str:
+        """Which way is better on figures, as a sentence before others; "" where axes are not turned."""
+        return "Up and right are better. " if self.x.turn else ""
 
 
 def draw(figure: go.Figure, name: str, shown: ShownRuns) -> None:

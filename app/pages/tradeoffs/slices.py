@@ -10,7 +10,7 @@ import streamlit as st
 from app.charts.choices import card_of, per_example, role_of, title
 from app.charts.many import Ruler, panels
 from app.looks.safe_text import literal
-from app.pages.tradeoffs.shown_runs import ShownRuns, draw, ruler, run_table, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, draw, run_table, show_table
 from app.shared import state
 from app.shared.scoreboards import current_scoreboard
 from backends.metrics.key import MetricKey
@@ -50,13 +50,13 @@ def slices_view(shown: ShownRuns) -> None:
         st.info(f"No {way} has two of these probes.", icon=":material/grid_view:")
         return
     narrowed = ShownRuns(board, board.keys, shown.x, shown.y, shown.study)
-    rulers = [Ruler(each, MetricKey.parse(each).part, ruler(key).turned) for each in board.keys]
+    rulers = [Ruler(each, MetricKey.parse(each).part, shown.ruler(key).turned) for each in board.keys]
     steps = board.heads["step"].notna().any()
     figure = panels(narrowed.scene(), rulers, against=None if steps else rulers[0], lines=narrowed.lines())
     draw(figure, "slices", narrowed)
     st.caption(
-        f"{literal(title(key))} by {way}, over the step; at most {MOST_SLICES} with the most probes. Horizontal lines "
-        "are the original (solid) and the retained model (dotted)."
+        f"{shown.way}{literal(title(key))} by {way}, over the step; at most {MOST_SLICES} with the most probes. "
+        "Horizontal lines are the original (solid) and the retained model (dotted)."
     )
     show_table(
         run_table(narrowed, board.keys, range(len(board))),
@@ -88,7 +88,7 @@ def _by_kind(shown: ShownRuns) -> None:
         format_func=lambda name: card_of(several[name][0]).title,
         key="slices_metric",
     )
-    rulers = [ruler(key) for key in several[metric]]
-    figure = panels(shown.scene(), rulers, against=ruler(shown.y.key), lines=shown.lines())
+    rulers = [shown.ruler(key) for key in several[metric]]
+    figure = panels(shown.scene(), rulers, against=shown.ruler(shown.y.key), lines=shown.lines())
     draw(figure, "slices", shown)
-    st.caption(f"Each panel is one probe role; horizontal axis: {literal(title(shown.y.key))}.")
+    st.caption(f"{shown.way}Each panel is one probe role; vertical axis: {literal(title(shown.y.key))}.")

@@ -17,8 +17,10 @@ import plotly.graph_objects as go
 import pytest
 
 from app.charts import choices
+from app.charts.choices import in_order, one_of_each_kind
 from app.charts.ink import plain
 from app.charts.labels import lines, markers, place
+from app.charts.many import Ruler, Scene, panels
 from app.charts.marks import Marks
 from app.charts.paper import paper_figure, with_note
 from app.charts.points import Axis, aims, chart_points, points_table
@@ -26,6 +28,7 @@ from app.charts.tradeoff import describe, figure_note, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, formatted_changes
 from backends.study import Modality, ModelSpec, ProbeSet, Study
+from cache.analysis.board import Board
 from cache.analysis.frontier import Floats
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study, write_study
@@ -70,25 +73,27 @@ def traces(figure: go.Figure) -> dict[str, Any]:
     return {one.name: one for one in figure.data if one.customdata is not None}
 
 
-def test_a_lower_is_better_share_is_plotted_as_its_complement_with_its_arms_swapped() -> None:
+def test_a_lower_is_better_axis_runs_backwards_and_values_stay_as_measured() -> None:
     points = chart_points(frame(), MODELS, FORGET, UTILITY).set_index("model")
     original = points.loc["Original"]
-    assert original["x"] == pytest.approx(0.1)
-    assert (original["x_minus"], original["x_plus"]) == (pytest.approx(0.05), pytest.approx(0.1))
-    assert (original["x_value"], original["x_low"], original["x_high"]) == (0.9, 0.8, 0.95)
-    assert FORGET.label == "1 − Probability on forget  (better →)"
+    assert original["x"] == original["x_value"] == 0.9
+    assert (original["x_minus"], original["x_plus"]) == (pytest.approx(0.1), pytest.approx(0.05))
+    assert (original["x_low"], original["x_high"]) == (0.8, 0.95)
+    assert FORGET.label == "Probability on forget  (lower is better →)"
+    left, right = tradeoff_figure(points.reset_index(), FORGET, UTILITY, LOOKS).layout.xaxis.range
+    assert left > 0.95 and right < 0.3
 
 
 def test_without_turning_values_stay_and_the_title_says_where_better_is() -> None:
     axis = Axis("forget/probability", "Probability", "forget", "lower", unit=True, turn=False)
     points = chart_points(frame(), MODELS, axis, UTILITY).set_index("model")
     assert points.loc["Original", "x"] == 0.9
-    assert axis.label == "Probability on forget  (← better)"
+    assert axis.label == "Probability on forget  (← lower is better)"
 
 
 def test_an_open_ended_metric_is_turned_by_running_the_axis_backwards() -> None:
-    assert DISTANCE.reversed and not DISTANCE.complemented
-    assert DISTANCE.label == "Distance on forget  (better →)"
+    assert DISTANCE.reversed
+    assert DISTANCE.label == "Distance on forget  (lower is better →)"
     table = frame().replace({"key": {"forget/probability": DISTANCE.key}})
     figure = tradeoff_figure(chart_points(table, MODELS, DISTANCE, UTILITY), DISTANCE, UTILITY, LOOKS)
     left, right = figure.layout.xaxis.range
@@ -115,9 +120,9 @@ def test_checkpoints_are_joined_in_step_order_and_carry_their_models_code() -> N
     npo = traces(figure)["NPO"]
     assert list(npo["customdata"]) == [MODELS.index("NPO 2"), MODELS.index("NPO 4")]
     assert npo["mode"] == "lines+markers"
-    assert np.allclose(npo["x"], [0.4, 0.7])
-    assert np.allclose(npo["error_x"]["array"], [0.1, 0.1]) and np.allclose(
-        npo["error_x"]["arrayminus"], [0.2, 0.1]
+    assert np.allclose(npo["x"], [0.6, 0.3])
+    assert np.allclose(npo["error_x"]["array"], [0.2, 0.1]) and np.allclose(
+        npo["error_x"]["arrayminus"], [0.1, 0.1]
     )
     assert set(traces(figure)) == {"NPO", "GA", "Original", "Retained"}
     assert npo["line"]["color"] == LOOKS["NPO 2"].light
@@ -312,7 +317,7 @@ def test_p_values_have_a_logarithmic_axis_on_which_a_zero_lies_at_the_edge_and_s
     assert figure.layout.xaxis.type == "log"
     low, high = figure.layout.xaxis.range
     assert low < -12 < 0 < high
-    assert P_VALUE.label == "Forget quality on forget  (log scale, better →)"
+    assert P_VALUE.label == "Forget quality on forget  (log scale, higher is better →)"
     drawn = traces(figure)
     assert 0 < drawn["Original"].x[0] < 3.1e-12
     assert "0 (smaller than the axis shows)" in drawn["Original"].text[0]
@@ -367,14 +372,14 @@ def test_marks_are_drawn_where_the_axes_are_turned_and_beaten_points_step_back()
     marks = Marks("ellipses", {"NPO 4": outline}, grey=True, band=(0.05, None), ideal=(0.0, 1.0))
     figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, marks=marks)
     filled = [trace for trace in figure.data if trace.fill == "toself"]
-    assert [trace.x[:2].tolist() for trace in filled] == [[pytest.approx(0.8), pytest.approx(0.6)]]
+    assert [trace.x[:2].tolist() for trace in filled] == [[pytest.approx(0.2), pytest.approx(0.4)]]
     assert filled[0].y[:2].tolist() == [0.5, 0.7]
     (band,) = figure.layout.shapes
-    assert (band.x0, band.x1) == (pytest.approx(0.05), pytest.approx(0.15))  # around 1 - 0.9
+    assert (band.x0, band.x1) == (pytest.approx(0.85), pytest.approx(0.95))  # around 0.9
     assert (band.yref, band.y0, band.y1) == ("y domain", 0, 1)
     (best,) = [trace for trace in figure.data if trace.name == "Ideal corner"]
-    assert (best.x, best.y) == ((1.0,), (1.0,))
-    assert figure.layout.xaxis.range[1] > 1 < figure.layout.yaxis.range[1]
+    assert (best.x, best.y) == ((0.0,), (1.0,))
+    assert figure.layout.xaxis.range[1] < 0 and figure.layout.yaxis.range[1] > 1
     drawn = traces(figure)
     assert drawn["NPO"].error_x.array is None
     assert list(drawn["GA"].marker.opacity) == [0.3]  # beaten by NPO 2 on utility at equal forgetting
@@ -390,7 +395,7 @@ def test_an_axis_of_a_distance_says_how_many_pictures_it_is_of() -> None:
     points = frame().assign(n=[300, 300, 40, 40, 300, 300, 300, 300, 300, 300])
     fid = choices.axis("retain/fid_real_inception", turn=False)
     assert fid.counted(points["n"].to_numpy()).label == (
-        "FID to real pictures, Inception features on retain, n = 40 to 300  (← better)"
+        "FID to real pictures, Inception features on retain, n = 40 to 300  (← lower is better)"
     )
     assert fid.counted(np.array([300.0, 300.0])).count == "n = 300"
     assert FORGET.counted(points["n"].to_numpy()) == FORGET, "a share means the same whatever its number"
@@ -445,9 +450,8 @@ def test_the_zone_beyond_the_star_is_hatched_from_the_star_to_the_better_edge(tu
     assert zone.fillpattern.shape == "/" and "over-forgotten" in [
         note.text for note in figure.layout.annotations
     ]
-    star = 0.9 if turn else 0.1
-    assert min(zone.x) == pytest.approx(star if turn else min(figure.layout.xaxis.range))
-    assert max(zone.x) == pytest.approx(max(figure.layout.xaxis.range) if turn else star)
+    assert min(zone.x) == pytest.approx(min(figure.layout.xaxis.range))
+    assert max(zone.x) == pytest.approx(0.1)  # the star, beyond which is lower
 
 
 def test_a_name_without_room_at_its_point_stands_further_away_on_a_line() -> None:
@@ -470,3 +474,51 @@ def test_a_saved_figure_says_what_it_is_made_of() -> None:
     paper = paper_figure(with_note(tradeoff_figure(points, FORGET, UTILITY, LOOKS), note))
     assert paper.layout.height > 480 and paper.layout.annotations[-1].text.replace("<br>", " ") == note
     assert "filled" not in figure_note(points, Marks(intervals="none"), judged=False)
+
+
+def test_views_over_metrics_begin_with_one_of_each_kind_and_ask_neighbours_as_the_forget_set() -> None:
+    keys = in_order(
+        [
+            "forget/probability",
+            "forget/extraction_strength",
+            "forget/leak_1",
+            "forget/mia_min_k",
+            "forget/refusal_rate",
+            "all/least_kept",
+            "all/model_utility",
+            "neighbour/extraction_strength",
+            "neighbour/probability",
+        ]
+    )
+    assert one_of_each_kind(["forget/probability", *keys]) == [
+        "forget/probability",
+        "all/least_kept",
+        "all/model_utility",
+        "neighbour/probability",
+        "forget/refusal_rate",
+        "forget/mia_min_k",
+    ]
+    assert one_of_each_kind(["neighbour/extraction_strength", "forget/leak_1"]) == [
+        "neighbour/extraction_strength"
+    ]
+
+
+def test_panels_against_a_metric_have_it_upwards_and_run_as_the_tradeoff_chart_does() -> None:
+    heads = pd.DataFrame(
+        {"model": ["A 1", "A 2"], "part": "unlearned", "method": "A", "step": pd.array([1, 2], "Int64")}
+    )
+    numbers = np.full((4, 2, 2), np.nan)
+    numbers[0] = [[0.2, 0.9], [0.6, 0.8]]  # forgetting, cost
+    board = Board(heads, ("forget/probability", "all/model_utility"), numbers)
+    looks = {name: LOOKS["NPO 2"] for name in heads["model"]}
+    forgetting, cost = (
+        Ruler("forget/probability", "P", turned=True),
+        Ruler("all/model_utility", "U", turned=False),
+    )
+    scene = Scene(board, looks, ["A", "A"], dark=False)
+    figure = panels(scene, [forgetting], against=cost, lines=["A", "A"])
+    (line,) = [trace for trace in figure.data if trace.customdata is not None]
+    assert list(line.x) == [0.2, 0.6] and list(line.y) == [0.9, 0.8]
+    assert figure.layout.xaxis.autorange == "reversed" and figure.layout.yaxis.autorange is None
+    over_steps = panels(scene, [forgetting], against=None, lines=["A", "A"])
+    assert over_steps.layout.yaxis.autorange == "reversed" and over_steps.layout.xaxis.autorange is None

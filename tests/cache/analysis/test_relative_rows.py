@@ -123,7 +123,7 @@ def test_neither_answer_is_better_off_the_forget_set(filled: Store) -> None:
         assert not judges(f"{role}/{KEY}")
         keys = [f"forget/{KEY}", f"{role}/{KEY}", "retain/probability"]
         assert first_axes(keys, "text") == (f"forget/{KEY}", "retain/probability")
-    assert judges(f"forget/{KEY}") and "better →" in axis(f"forget/{KEY}", turn=True).label
+    assert judges(f"forget/{KEY}") and "is better →" in axis(f"forget/{KEY}", turn=True).label
 
 
 def test_nobody_is_on_a_front_or_the_best_where_neither_way_is_better() -> None:
