@@ -128,8 +128,8 @@ tests. Not said by a model is not the same as gone from it; section 8 names what
 <nav class="screen" aria-label="Sections"><ol>
 {% for id, name in sections %}<li><a href="#{{ id }}">{{ name }}</a></li>{% endfor %}
 </ol></nav>
-<div class="scroll"><table class="wide"><caption>The verdict on each method, the best first. A method stands for its \
-best checkpoint.</caption>
+<div class="scroll"><table class="wide"><caption>The verdict on each method, the best first. Shown of each method: its \
+best checkpoint that no longer says it.</caption>
 <thead><tr><th scope="col">Model</th><th scope="col">Verdict</th><th scope="col">In words</th></tr></thead><tbody>
 {% for row in verdict_rows %}<tr><th scope="row" dir="auto">{{ row.model }}{% if row.more %}\
 <br><small>{{ row.more }}</small>{% endif %}</th>

@@ -6,6 +6,7 @@ Relative paths in a study file are relative to its folder. Whether a named model
 
 from __future__ import annotations
 
+import difflib
 import re
 import tomllib
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from backends.image.judges.classes import with_classes
 from backends.probes.reading import read_probes
 from backends.probes.sources import is_on_hub, probe_file
 from backends.probes.worked_examples import format_with_examples
-from backends.study.contract_keys import read_contract
+from backends.study.contract_keys import check_slices, read_contract
 from backends.study.inference_keys import ALPHA, read_embeddings, read_inference, read_scheduler, read_size
 from backends.study.request import Request
 from backends.study.strength import DIALLED
@@ -142,6 +143,7 @@ def read_study(path: Path) -> Study:
         request=_request(top),
     )
     _check_licences(study, top)
+    check_slices(study, top)
     _check_whole(study, top)
     return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
 
@@ -393,7 +395,12 @@ def _request(top: Table) -> Request:
 
 def _check_licences(study: Study, top: Table) -> None:
     """Raises StudyError at a licence of a probe set that the study does not have."""
-    top.table("report").table("licences").only([each.name for each in study.probe_sets], "study")
+    table, known = top.table("report").table("licences"), [each.name for each in study.probe_sets]
+    for name in table.values:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            how = f"Did you mean `{close[0]}`?" if close else f"Probe sets are: {', '.join(known)}"
+            raise StudyError(f"no probe set is called {shown(name)}", where=table.where(name), how=how)
 
 
 def _names(table: Table, key: str) -> tuple[str, ...]:

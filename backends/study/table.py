@@ -156,12 +156,24 @@ def _absolute(value: str, folder: Path) -> Path:
 
 
 def shown(value: object) -> str:
-    """A value as it stands in a message, cut where it is long."""
+    """A value as TOML writes it, on one line, cut where it is long."""
     try:
-        text = repr(value).replace("'", '"') if isinstance(value, str) else str(value)
+        text = _toml(value)
     except ValueError:  # hexadecimal numbers may be of any length, but are not written out in decimal
         return "a number of thousands of digits"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return repr(value).replace("'", '"')
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}" if value else "{}"
+    return str(value)
 
 
 def _either(choices: Sequence[str]) -> str:

@@ -13,12 +13,15 @@ from typing import Literal
 
 from backends.study import Study
 from backends.study.contract import Condition
+from cache.analysis.paired_tests import LEAST_GROUPS
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.comparisons import StudyNumbers
 from cache.analysis.verdict.findings import ROUNDING, Comparison, Question, units_needed
 from cache.analysis.verdict.rules import COST, DESTROYED, HIDDEN, Verdict
 from cache.analysis.verdict.verdicts import verdicts
 
+EVALUATE = "run `unlearnboard evaluate`"
+NOT_MEASURED = f"not evaluated: {EVALUATE}"
 Kept = Literal["holds", "broken", "undecided"]
 Things = Literal["probes", "subjects"]
 
@@ -102,7 +105,7 @@ def _on_number(model: str, condition: Condition, numbers: StudyNumbers) -> Check
         return Checked(model, condition, "broken", why="the study has no retained model")
     found = numbers.read(model, condition.key, against, condition.factor)
     if found is None:
-        return Checked(model, condition, "broken", why="not measured")
+        return Checked(model, condition, "broken", why=NOT_MEASURED)
     if against and math.isnan(found.difference):
         return Checked(model, condition, "broken", found.value, why=f"not measured on the {against} model")
     return _measured(model, condition, found)
@@ -117,22 +120,33 @@ def _measured(model: str, condition: Condition, found: Comparison) -> Checked:
         else (found.value, found.low, found.high)
     )
     each = held(condition, model, difference - offset, low - offset, high - offset, found.units)
-    unknown = math.isnan(each.low) or math.isnan(each.high)
-    return replace(
-        each,
-        value=found.value,
-        line=line,
-        things="subjects" if found.groups else "probes",
-        why="its interval is not known" if unknown and each.outcome == "undecided" else "",
-    )
+    things: Things = "subjects" if found.groups else "probes"
+    why = ""
+    if each.outcome == "undecided" and not (math.isfinite(each.low) and math.isfinite(each.high)):
+        few = f" (fewer than {LEAST_GROUPS} {things})" if math.isinf(each.low) else ""
+        why = f"interval not known{few}"
+    each = replace(each, value=found.value, line=line, things=things, why=why)
+    return _answered(each, found) if found.incomplete else each
+
+
+def _answered(each: Checked, found: Comparison) -> Checked:
+    """What is missing might be what breaks the condition, so it does not hold yet."""
+    said = f"{found.n} of {found.complete} probes answered; {EVALUATE}"
+    outcome: Kept = "broken" if each.outcome == "broken" else "undecided"
+    return replace(each, outcome=outcome, needed=0, why="; ".join(text for text in (each.why, said) if text))
 
 
 def on_verdict(model: str, condition: Condition, judged: Mapping[str, Verdict]) -> Checked:
     """Hold a model's verdict, of those by name, against a condition on it."""
     verdict = judged.get(model)
     if verdict is None:
-        return Checked(model, condition, "broken", why="not measured")
+        return Checked(model, condition, "broken", why=NOT_MEASURED)
     said, outcome, asked = _said(verdict, condition)
+    lacking = [
+        each.measured for each in verdict.incomplete if each.question in asked and each.measured is not None
+    ]
+    if lacking:
+        return _answered(Checked(model, condition, outcome, why=said), min(lacking, key=_share_answered))
     if outcome != "undecided":
         return Checked(model, condition, outcome, why=said)
     # All of them must be decided: the one that takes the most probes is the last.
@@ -145,6 +159,10 @@ def on_verdict(model: str, condition: Condition, judged: Mapping[str, Verdict]) 
     return Checked(
         model, condition, outcome, units=measured.units, things=things, needed=last.needed, why=said
     )
+
+
+def _share_answered(found: Comparison) -> float:
+    return found.n / found.complete
 
 
 def _said(verdict: Verdict, condition: Condition) -> tuple[str, Kept, tuple[Question, ...]]:

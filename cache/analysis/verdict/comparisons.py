@@ -20,6 +20,8 @@ from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.findings import Comparison
 from cache.analysis.verdict.questions import Yardstick
 
+OF_WRITTEN, TEXTS = ("fluency",), "rouge_l"
+"""Metrics without a value where a model writes nothing, and the one that every text has."""
 Numbers = Mapping[tuple[str, str], tuple[float, float, float, int]]
 """(model, key) -> value, low, high, n."""
 
@@ -38,6 +40,10 @@ class StudyNumbers:
 
     def read(self, model: str, key: str, against: Yardstick, factor: float = 1.0) -> Comparison | None:
         """A model's number beside `factor` times the retained model's or the original's; None where it has none."""
+        found = self._read(model, key, against, factor)
+        return None if found is None else found._replace(complete=self._complete(model, key))
+
+    def _read(self, model: str, key: str, against: Yardstick, factor: float) -> Comparison | None:
         own = self._all().get((model, key))
         if own is None or math.isnan(own[0]):
             return None
@@ -61,13 +67,38 @@ class StudyNumbers:
             least, most = _percentiles(drawn[0, 1:] - factor * drawn[1, 1:])
             return Comparison(key, value, low, high, there, base.name, value - there, least, most, n)
         mean, test = tests[model]
+        least, most = test.low, test.high
+        reach = _reach(MetricKey.parse(key).metric.partition("@")[0], factor)
+        if test.bounded and reach is not None and least <= -reach and most >= reach:
+            # Nearly equal differences are too skewed for the test, which then leaves open all that can be. The two
+            # models' own intervals say more.
+            theirs = self._all()[base.name, key]
+            scaled = (factor * theirs[0], factor * theirs[1], factor * theirs[2])
+            _, under, over = mover((value, low, high), scaled)
+            least, most = np.fmax(least, under).item(), np.fmin(most, over).item()
         return Comparison(
-            key, value, low, high, mean, base.name, test.mean, test.low, test.high, test.n, test.groups
+            key, value, low, high, mean, base.name, test.mean, least, most, test.n, test.groups
         )
 
     def number(self, model: str, key: str) -> float:
         """A model's number, NaN where it has none."""
         return self._all().get((model, key), (math.nan,))[0]
+
+    def _complete(self, model: str, key: str) -> int:
+        """How many probes an evaluated model has a value on: as many as the original or the retained model has.
+
+        Some metrics have no value on some probes, whoever answers. One also has none where the model writes nothing;
+        it is complete where the texts are.
+        """
+        read = MetricKey.parse(key)
+        texts = f"{read.role}/{TEXTS}"
+        own = self._all().get((model, texts))
+        if read.metric in OF_WRITTEN and own is not None and own[3] >= self._complete(model, texts):
+            return 0
+        bases = [spec.name for spec in (self.study.original, self.study.retained) if spec is not None]
+        if has_targets(self.study):  # the same prompts have other roles to other models
+            return max(int(self.board.per_probe(name, key, under=model).count()) for name in bases)
+        return max(self._all().get((name, key), (0.0, 0.0, 0.0, 0))[3] for name in bases)
 
     def _all(self) -> Numbers:
         if "" not in self._numbers:

@@ -39,6 +39,7 @@ class Comparison(NamedTuple):
         difference, least, most: value - base and its 95 % interval, by the test that fits; NaN where unknown.
         n: probes.
         groups: subjects that the probes are of, 0 where each stands for itself.
+        complete: probes that would be answered if none were left out, 0 where that is not known.
     """
 
     key: str
@@ -52,6 +53,12 @@ class Comparison(NamedTuple):
     most: float
     n: int
     groups: int = 0
+    complete: int = 0
+
+    @property
+    def incomplete(self) -> bool:
+        """Probes were left out: the model was not evaluated to the end."""
+        return self.n < self.complete
 
     @property
     def units(self) -> int:

@@ -1,11 +1,14 @@
-"""Checkpoints of a method as one: it stands for the checkpoint that did best. Pure functions over verdicts."""
+"""Checkpoints of a method as one: it stands for its best one that no longer says it. Pure functions over verdicts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cache.analysis.verdict.rules import Verdict, best_first, order
+from cache.analysis.verdict.rules import SEVEREST_FIRST, Verdict, best_first, order, share_lost
+
+SAME_COST = 0.02
+"""Shares lost that differ by less are the same cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +17,7 @@ class Method:
 
     Attributes:
         name: of the method, or of the model where it has none.
-        best: the checkpoint that stands for it.
+        best: the checkpoint that stands for it, see `by_method`.
         others: its other checkpoints, the best first.
     """
 
@@ -31,9 +34,13 @@ class Method:
 def by_method(verdicts: Iterable[Verdict], method_of: Mapping[str, str]) -> list[Method]:
     """Methods, the best first.
 
-    A checkpoint that has not forgotten is a stage on the way. So a method stands for the best of those that do not say
-    it any longer, as far as their numbers go, even where an earlier one did less harm; one that never got so far stands
-    for its best.
+    A checkpoint that still says it, by its value, is a stage on the way: it is no candidate while another one no longer
+    does. So a method stands for the best of those that do not say it any longer, even where an earlier one did less
+    harm, and is "destroyed" where all of those are. One that never got so far stands for its best.
+
+    Of candidates of one kind that cost the same (their worst losses differ by less than `SAME_COST`, or each is within
+    the other's interval) it is the one of which more questions were answered, then the one that refuses or draws
+    nothing recognisable less clearly, then the cheapest: a model that was tested more is the safer claim.
 
     Args:
         verdicts: on unlearned models.
@@ -47,9 +54,30 @@ def by_method(verdicts: Iterable[Verdict], method_of: Mapping[str, str]) -> list
 
 def _folded(name: str, checkpoints: list[Verdict]) -> Method:
     inorder = best_first(checkpoints)
-    best = next((each for each in inorder if _no_longer_says_it(each)), inorder[0])
+    candidates = [each for each in inorder if _no_longer_says_it(each)] or inorder
+    equals = [each for each in candidates if _equal(each, candidates[0])]
+    best = min(equals, key=lambda each: (len(each.untested), -_refuses(each)))  # of equal ones the cheapest
     return Method(name, best, tuple(each for each in inorder if each is not best))
 
 
 def _no_longer_says_it(verdict: Verdict) -> bool:
     return verdict.forgetting not in ("not forgotten", "not tested") and not verdict.finding("says").leans
+
+
+def _equal(one: Verdict, best: Verdict) -> bool:
+    """Of one kind, at the same cost."""
+    if one is best or one.kind != best.kind:
+        return one is best
+    ours, theirs = one.worst, best.worst
+    if ours is None or theirs is None:
+        return ours is theirs
+    if abs(share_lost(ours) - share_lost(theirs)) < SAME_COST:
+        return True
+    return ours.question == theirs.question and (
+        theirs.low <= ours.excess <= theirs.high and ours.low <= theirs.excess <= ours.high
+    )
+
+
+def _refuses(verdict: Verdict) -> int:
+    """How clearly it does not refuse: a place in `SEVEREST_FIRST`, the larger the better."""
+    return SEVEREST_FIRST.index(verdict.finding("refuses").outcome)

@@ -66,7 +66,8 @@ class Verdict:
             return "not forgotten"
         if "yes" in outcomes:  # it has it, whether or not it says it
             return "not forgotten" if says.leans else "hidden"
-        return "undecided" if "undecided" in outcomes | {says.outcome} else "forgotten"
+        open_yet = "undecided" in outcomes | {says.outcome} or self._lacks(("says", *HIDDEN))
+        return "undecided" if open_yet else "forgotten"
 
     @property
     def harm(self) -> Harm:
@@ -79,7 +80,7 @@ class Verdict:
             return "damaged"
         if cost <= {"missing"}:
             return "not tested"
-        return "undecided" if "undecided" in cost else "none found"
+        return "undecided" if "undecided" in cost or self._lacks(COST) else "none found"
 
     @property
     def gives_itself_away(self) -> Outcome:
@@ -112,6 +113,14 @@ class Verdict:
     def worst(self) -> Finding | None:
         """What was lost most, as a share of what there was."""
         return next(iter(self.costs), None)
+
+    @property
+    def incomplete(self) -> tuple[Finding, ...]:
+        """Findings that stand on fewer probes than would be answered, so that their "no" shows nothing yet."""
+        return tuple(each for each in self.findings if each.measured is not None and each.measured.incomplete)
+
+    def _lacks(self, questions: Sequence[Question]) -> bool:
+        return any(each.question in questions for each in self.incomplete)
 
     @property
     def untested(self) -> tuple[Question, ...]:

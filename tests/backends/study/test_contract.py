@@ -118,7 +118,14 @@ def test_no_contract_is_none(tmp_path: Path) -> None:
         ('[contract]\nforgot.probability = "<= 1"', 1, "forgot", "Did you mean `forget`?"),
         ('[contract]\nforget.key_fact = "<= 1"\nforget.probabilty = "<= 1"', 2, "probabilty", "`probability`?"),
         ('[contract]\nforget.fid = "<= 1"', 1, "fid", "language models have no such metric"),
-        ('[contract]\nretain.leak_16 = "<= 1"', 1, "leak_16", "Its roles are: forget"),
+        ('[contract]\nretain.leak_16 = "<= 1"', 1, "leak_16", "Write forget.leak_16"),
+        ('[contract]\nall.probability = "<= 1"', 1, "probability", "Its roles are: forget, "),
+        ('[contract]\nforget.model_utility = "<= 1"', 1, "model_utility", "Write all.model_utility"),
+        ('[contract]\nforget.training_seconds = "<= 1"', 1, "training_seconds", "Write all.training_seconds"),
+        ('[contract]\nforget."probability@nosuch" = "<= 1"', 1, "probability@nosuch", "Write forget.probability"),
+        ('[contract]\nverdict = true', 1, "verdict", "this cannot be asked of the verdict: true"),
+        ('[[contract.forget]]\nsays = true', 0, "forget", "not [{ says = true }]"),
+        ('[report]\nlicences = { nosuch = "CC0" }', 1, "nosuch", 'no probe set is called "nosuch"'),
         ('[contract]\nforget.probability = "< 1"', 1, "probability", 'Write it as "<= 0.1"'),
         ('[contract]\nforget.key_fact = "<= 1"\n\nforget.loss = 0.1', 3, "loss", "not a condition: 0.1"),
         ('[contract]\nforget = "<= 1"', 1, "forget", 'Write it as forget.METRIC = "<= 0.1"'),
@@ -158,7 +165,9 @@ def test_image_models_have_their_own_metrics_and_two_more(tmp_path: Path) -> Non
 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     added = (
-        '[contract]\nforget.probability = "<= retained + 0.05"\nforget."key_fact@a \\"b\\"" = "<= 0.1"\n'
+        '[[probes]]\nfile = "forget.jsonl"\nrole = "utility"\nname = "a \\"b\\""\n'
+        '[[probes]]\nfile = "forget.jsonl"\nrole = "utility"\nname = "world facts"\n'
+        '[contract]\nforget.probability = "<= retained + 0.05"\nutility."rouge_l@a \\"b\\"" = ">= 0.1"\n'
         'verdict = "forgotten"\nharm = "not damaged"\n[verdict]\nsays = 0.2\nsamples = 16\nreach = 0\n'
     )
     study = read_study(study_file(tmp_path, added))
@@ -168,3 +177,14 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert again.verdict == study.verdict == Thresholds(says=0.2, samples=16, reach=0.0)
     write_study(replace(study, verdict=Thresholds(), contract=()), tmp_path / "plain.toml")
     assert not {"[verdict]", "[contract]"} & set((tmp_path / "plain.toml").read_text().splitlines())
+
+
+def test_a_misspelt_slice_gets_the_nearest_name(tmp_path: Path) -> None:
+    sets = "".join(
+        f'[[probes]]\nfile = "forget.jsonl"\nrole = "utility"\nname = "{name}"\n'
+        for name in ("real authors", "world facts")
+    )
+    added = f'{sets}[contract]\nutility."rouge_l@world facts" = ">= 0.5"\n'
+    assert len(read_study(study_file(tmp_path, added)).contract) == 1
+    with pytest.raises(StudyError, match="Did you mean `rouge_l@world facts`"):
+        read_study(study_file(tmp_path, added.replace("world facts\" =", "world fact\" =")))

@@ -163,7 +163,7 @@ def test_ids_that_two_files_share_are_told_apart(folder: Path) -> None:
         ("step = 6", 'step = "6"', 'line 27, key `step`: a whole number was expected, not "6"'),
         ("step = 6", "seed = -1", "line 27, key `seed`: a whole number from 0 to 2^63 - 1 was expected"),
         ("step = 6", 'seed = "1"', 'line 27, key `seed`: a whole number was expected, not "1"'),
-        ("step = 6", "step = true", "line 27, key `step`: a whole number was expected, not True"),
+        ("step = 6", "step = true", "line 27, key `step`: a whole number was expected, not true"),
         ("step = 6", "step = -6", "line 27, key `step`: a whole number from 0 to 2^63 - 1 was expected"),
         ('method = "NPO"', "method = 1", "line 26, key `method`: text in quotes was expected, not 1"),
         (

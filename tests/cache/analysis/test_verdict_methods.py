@@ -160,3 +160,37 @@ def test_a_study_on_which_nothing_was_lost_has_no_example_of_loss(tmp_path: Path
     study, board = read_study(PACK / "text" / "study.toml"), numbers(store, "text")
     same = Verdict("Retained", verdicts(study, board)["Retained"].findings)
     assert {each.rule for each in telling(study, board, by_method([same], {"Retained": "R"}))} <= {"kept"}
+
+
+def with_refusals(found: Verdict, outcome: Outcome) -> Verdict:
+    """The same verdict with an answer to whether it refuses."""
+    said = finding("refuses", outcome, 0.94 if outcome == "yes" else 0.0)
+    return replace(
+        found, findings=tuple(said if each.question == "refuses" else each for each in found.findings)
+    )
+
+
+def test_of_equal_checkpoints_the_one_that_was_tested_more_stands_for_the_method() -> None:
+    of = {"A 1": "A", "A 2": "A"}
+    less, more = verdict("A 1", "no", lost=0.03), verdict("A 2", "no", lost=0.04, rates="no")
+    assert by_method([less, more], of)[0].best is more
+    dearer = verdict("A 2", "no", lost=0.06, rates="no")
+    assert by_method([less, dearer], of)[0].best is less
+    worse = verdict("A 2", "no", "yes", lost=0.03, rates="no")
+    assert by_method([less, worse], of)[0].best is less
+
+
+def test_of_equal_checkpoints_the_one_that_does_not_refuse_stands_for_the_method() -> None:
+    refusing = with_refusals(verdict("A 1", "no", lost=0.03), "yes")
+    answering = with_refusals(verdict("A 2", "no", lost=0.04), "no")
+    (method,) = by_method([refusing, answering], {"A 1": "A", "A 2": "A"})
+    assert (method.best, method.others) == (answering, (refusing,))
+
+
+def test_the_demos_methods_are_shown_by_what_was_tested_most(store: Store) -> None:
+    study = read_study(PACK / "image" / "study.toml")
+    found = verdicts(study, numbers(store, "image"))
+    unlearned = {spec.name: spec.method for spec in study.models if spec.part == "unlearned"}
+    shown = {each.name: each.best for each in by_method([found[name] for name in unlearned], unlearned)}
+    assert (shown["SalUn"].model, shown["UCE"].model) == ("SalUn 160", "UCE 100")
+    assert shown["GradAscent"].kind == "destroyed" and found["GradAscent 5"].kind == "not forgotten"
