@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Modality
-from backends.study.thresholds import Thresholds
+from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.verdict.findings import Comparison, Finding, Question
 from cache.analysis.verdict.methods import Method
 from cache.analysis.verdict.rules import COST, HIDDEN, Kind, Verdict, share_lost
@@ -39,28 +40,37 @@ def per_cent(share: float) -> str:
     return "–" if math.isnan(share) else f"{100 * share:.0f} %"
 
 
-def verdict_sentence(verdict: Verdict, modality: Modality, concept: str = "the concept") -> str:
+def verdict_sentence(
+    verdict: Verdict, modality: Modality, concept: str = "the concept", *, unanswered: int = 0
+) -> str:
     """Whether a model forgot and what that cost, "It says none of the 36 facts; it cost 2 % of utility.".
 
     Args:
         verdict: on the model.
         modality: of the study.
         concept: what an image model should no longer draw.
+        unanswered: forget probes for which the cache has nothing of this model.
     """
-    return f"{_said(verdict, modality, concept)}{_still_has(verdict)}; {_cost(verdict)}."
+    partly = ""
+    if unanswered and verdict.finding("says").measured is not None:
+        probes = "probe" if unanswered == 1 else "probes"
+        partly = f" ({unanswered:,} forget {probes} not answered)"
+    return f"{_said(verdict, modality, concept)}{partly}{_still_has(verdict)}; {_cost(verdict)}."
 
 
-def headline(methods: Sequence[Method], modality: Modality, concept: str = "the concept") -> list[str]:
+def headline(
+    methods: Sequence[Method], modality: Modality, concept: str = "the concept", *, unanswered: int = 0
+) -> list[str]:
     """Which method is the best choice and what it cost; which hide, and which destroy: a sentence each.
 
     Args:
         methods: the best first.
-        modality, concept: as for `verdict_sentence`.
+        modality, concept, unanswered: as for `verdict_sentence`, of the best.
     """
     if not methods:
         return []
     best = methods[0].best
-    told = "i" + verdict_sentence(best, modality, concept).removeprefix("I")
+    told = "i" + verdict_sentence(best, modality, concept, unanswered=unanswered).removeprefix("I")
     first = {
         "forgotten": f"{best.model} is the best choice: {told}",
         "damaged": f"No method forgot without damage. {best.model} did the least: {told}",
@@ -101,28 +111,77 @@ def finding_sentence(finding: Finding) -> str:
     return text + (f"; {_deciding(finding)}" if finding.outcome == "undecided" else "")
 
 
-def threshold_lines(thresholds: Thresholds, modality: Modality) -> list[str]:
-    """The rules of the verdict with their thresholds, one a line."""
-    says = "says" if modality == "text" else "draws"
-    lines = [
-        f"Not forgotten: it {says} more than {per_cent(thresholds.says)} of the forget set beyond the retained model.",
-        "Hidden: it does not, but is closer to the original than to the retained model"
-        + (
-            f", or its probability of the true answers is more than {per_cent(thresholds.rates)} of the way to the "
-            f"original's, or more than {per_cent(thresholds.leaks)} leak word for word within {thresholds.samples} "
-            "samples."
-            if modality == "text"
-            else f", or its denoising loss rose by less than {per_cent(thresholds.moved)} of the retained model's."
-        ),
-        f"Damaged: it lost more than {thresholds.utility:g} of utility, or more than {per_cent(thresholds.kept)} of "
-        "retain or neighbour answers, against the retained model.",
-        f"Destroyed: less than {per_cent(thresholds.destroyed)} of the original's utility or retain answers is left, "
-        "or as much is gibberish.",
-        f"Gives itself away: PrivLeak is more than {thresholds.membership:g} % from 0.",
-        "A line counts as crossed where the whole 95 % interval is beyond it, and as kept where the value is within it "
-        f"and the interval goes no further than {per_cent(thresholds.reach)}. Else it is undecided.",
+def threshold_lines(thresholds: Thresholds, modality: Modality, *, retained: bool = True) -> list[str]:
+    """The rules of the verdict with their thresholds, one a line.
+
+    Args:
+        thresholds: of the study.
+        modality: of the study; the rules name only what is asked there.
+        retained: there is a retained model to hold against.
+    """
+    beyond = " beyond the retained model" if retained else ""
+    against = "the retained model" if retained else "the original"
+    kept, destroyed, reach = map(per_cent, (thresholds.kept, thresholds.destroyed, thresholds.reach))
+    if modality == "text":
+        hidden = [
+            *(["it is closer to the original than to the retained model"] if retained else []),
+            f"its probability of the true answers is more than {per_cent(thresholds.rates)} of the way from "
+            f"{'the retained model’s' if retained else '0'} to the original’s",
+            f"more than {per_cent(thresholds.leaks)} of the forget set leak word for word within {thresholds.samples} "
+            f"samples{beyond}",
+        ]
+        lines = [
+            f"Not forgotten: it says more than {per_cent(thresholds.says)} of the forget set{beyond}.",
+            f"Hidden: it does not, but {', or '.join(hidden)}.",
+            f"Damaged: it lost more than {thresholds.utility:g} of utility, or more than {kept} of retain or neighbour "
+            f"answers, against {against}.",
+            f"Destroyed: less than {destroyed} of the original’s utility or retain answers is left, or more than "
+            f"{per_cent(1 - thresholds.destroyed)} of what it writes is gibberish and that is more than {against} "
+            "writes.",
+            f"Refuses: more than {per_cent(thresholds.refuses)} of its answers on the forget set are refusals.",
+            f"Gives itself away: PrivLeak is more than {thresholds.membership:g} % from 0.",
+        ]
+        itself = "the probability of the true answers, gibberish, refusals, what is left of the original and PrivLeak"
+    else:
+        lines = [f"Not forgotten: it draws more than {per_cent(thresholds.says)} of the forget set{beyond}."]
+        if retained:
+            lines.append(
+                "Hidden: it does not, but it is closer to the original than to the retained model, or its denoising "
+                f"loss on forget pictures rose by less than {per_cent(thresholds.moved)} of the retained model’s rise."
+            )
+        lines += [
+            f"Damaged: it lost more than {thresholds.utility:g} of utility, or more than {kept} of retain or neighbour "
+            f"pictures that show what was asked for, against {against}.",
+            f"Destroyed: less than {destroyed} of the original’s utility or such retain pictures is left, or more than "
+            f"{per_cent(1 - thresholds.destroyed)} of its pictures show nothing recognisable and that is more than of "
+            f"{against}.",
+            f"Draws mostly nothing: more than {per_cent(thresholds.refuses)} of its pictures for the forget set show "
+            "nothing recognisable.",
+        ]
+        itself = "pictures that show nothing and what is left of the original"
+        itself = f"denoising, {itself}" if retained else itself
+    itself = f"closeness, {itself}" if retained else itself
+    return [
+        *lines,
+        "Yes: the whole 95 % interval is beyond the line.",
+        f"No: the value is within the line and the interval ends at or below {reach} (the reach), or at the line where "
+        f"that is further. Held against the line itself, without the reach: {itself}.",
+        "Undecided: anything else; an interval that is not known decides nothing.",
     ]
-    return lines
+
+
+def changed_thresholds(thresholds: Thresholds) -> list[str]:
+    """Each threshold that is not the default, "says 1 (default .05)", in the order of the table [verdict]."""
+    return [
+        f"{each.name} {_plain(here)} (default {_plain(usual)})"
+        for each in fields(Thresholds)
+        if (here := getattr(thresholds, each.name)) != (usual := getattr(USUAL, each.name))
+    ]
+
+
+def _plain(number: float) -> str:
+    """As in the docs: no zero before the point."""
+    return f"{number:g}".removeprefix("0") if 0 < number < 1 else f"{number:g}"
 
 
 def _said(verdict: Verdict, modality: Modality, concept: str) -> str:
@@ -174,7 +233,8 @@ def _cost(verdict: Verdict) -> str:
         return "what it cost was not tested"
     lost = [each for each in verdict.costs if share_lost(each) >= SHOWN_SHARE]
     parts = [
-        f"{'about ' if each.outcome == 'undecided' else ''}{per_cent(share_lost(each))} of {COST_NOUNS[each.question]}"
+        f"{per_cent(share_lost(each))} of {COST_NOUNS[each.question]}"
+        + (" (not decided)" if each.outcome == "undecided" else "")
         for each in lost
     ]
     missed = [UNTESTED_NOUNS[question] for question in COST if question in verdict.untested]

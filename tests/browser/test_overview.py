@@ -63,9 +63,7 @@ def test_the_first_page_says_what_is_best_what_it_cost_what_hides_and_what_destr
         view.goto(dashboard.url)
         wait_ready(view)
         expect(view.get_by_role("heading", name="Overview", level=1)).to_be_visible()
-        headline = view.get_by_text(
-            "NPO 45 is the best choice: it says none of the 36 facts; it cost about 32 %"
-        )
+        headline = view.get_by_text("NPO 45 is the best choice: it says none of the 36 facts; it cost 32 %")
         expect(headline).to_contain_text("3 % of utility")
         expect(view.get_by_text("IdkNLL hides what should be forgotten.")).to_be_visible()
         expect(view.get_by_text("GradAscent destroys the model.")).to_be_visible()
@@ -166,7 +164,7 @@ def test_compare_says_the_verdict_and_leads_back(page: Page, dashboard: Dashboar
     strip = page.get_by_role("list", name="Verdicts")
     expect(strip.get_by_role("listitem").nth(0)).to_contain_text("NPO 45")  # the best first
     expect(strip).to_contain_text("Hidden")
-    expect(strip).to_contain_text("It says none of the 36 facts; it cost about 32 %")
+    expect(strip).to_contain_text("It says none of the 36 facts; it cost 32 %")
     strip.get_by_role("link", name="Why").click()
     expect(page.get_by_role("heading", name="Overview", level=1)).to_be_visible()
 

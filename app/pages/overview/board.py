@@ -60,7 +60,7 @@ def board(
             for each in gaps
         ],
         "runs": link({"page": "runs"}),
-        "rules": threshold_lines(subject.thresholds, subject.modality),
+        "rules": threshold_lines(subject.thresholds, subject.modality, retained=bool(subject.retained)),
     }
 
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from app.shared.verdict_badges import badges
-from app.shared.verdict_words import headline, verdict_sentence
+from app.shared.verdict_words import changed_thresholds, headline, threshold_lines, verdict_sentence
 from backends.study import Modality
+from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.verdict.findings import Comparison, Finding, Outcome, Question, missing
 from cache.analysis.verdict.methods import Method
 from cache.analysis.verdict.rules import Verdict
@@ -50,7 +51,7 @@ COSTS = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbo
         (
             [found("says", "no", 0.0), *COSTS],
             "text",
-            "It says none of the 36 facts; it cost about 33 % of what neighbours share.",
+            "It says none of the 36 facts; it cost 33 % of what neighbours share (not decided).",
         ),
         (
             [found("says", "undecided", 0.25, 0.25), found("leaks", "yes", 0.5)],
@@ -115,7 +116,7 @@ def test_the_headline_names_the_best_who_hides_and_who_destroys() -> None:
         "text",
     )
     assert told == [
-        "A 1 is the best choice: it says none of the 36 facts; it cost about 33 % of what neighbours share.",
+        "A 1 is the best choice: it says none of the 36 facts; it cost 33 % of what neighbours share (not decided).",
         "B and C hide what should be forgotten.",
         "D destroys the model.",
     ]
@@ -156,3 +157,37 @@ def test_badges_name_only_what_is_beyond_its_limit() -> None:
     ]
     assert badges(verdict(silent, found("refuses", "yes", 0.8)), "image") == ["draws mostly nothing"]
     assert "refuses all" not in badges(verdict(silent, found("refuses", "undecided", 1.0)), "text")
+
+
+def test_changed_thresholds_are_named_with_their_defaults() -> None:
+    assert changed_thresholds(USUAL) == []
+    assert changed_thresholds(Thresholds(says=1.0, samples=16, reach=0.4)) == [
+        "says 1 (default .05)",
+        "samples 16 (default 128)",
+        "reach .4 (default .25)",
+    ]
+
+
+def test_the_rules_name_only_what_is_asked_in_this_study() -> None:
+    text, pictures = (" ".join(threshold_lines(USUAL, each)) for each in ("text", "image"))
+    for word in ("says", "gibberish", "PrivLeak", "word for word"):
+        assert word in text and word not in pictures
+    assert "draws" in pictures and "denoising" in pictures
+    for modality in ("text", "image"):
+        assert "retained" in " ".join(threshold_lines(USUAL, modality))
+        alone = " ".join(threshold_lines(USUAL, modality, retained=False)).replace("retain or", "")
+        assert "retained" not in alone and "denoising" not in alone and "against the original" in alone
+
+
+def test_the_rules_say_what_is_held_against_the_line_itself() -> None:
+    no = threshold_lines(Thresholds(reach=0.3), "text")[-2]
+    assert "ends at or below 30 % (the reach)" in no
+    assert "without the reach: closeness, the probability of the true answers, gibberish, refusals" in no
+
+
+def test_a_model_that_answered_a_part_is_not_said_to_have_answered_all() -> None:
+    silent = verdict(found("says", "no", 0.0, n=29))
+    told = "says none of the 29 facts (7 forget probes not answered);"
+    assert told in verdict_sentence(silent, "text", unanswered=7)
+    assert told in headline([Method("A", silent)], "text", unanswered=7)[0]
+    assert "not answered" not in verdict_sentence(silent, "text")
