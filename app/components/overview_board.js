@@ -107,7 +107,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     };
     node.append(...data.against.map((each) => entry(mark(each.look), each.title)));
     node.append(entry(el("i", "zone"), data.yardstick ? `within the limit, against ${data.yardstick}` : "within the limit"));
-    node.append(entry(el("i", "interval"), "95 % interval"));
+    node.append(entry(el("i", "interval"), data.yardstick ? `95 % interval of the difference to ${data.yardstick}` : "95 % interval"));
     node.append(entry(el("span", "sign yes", "✕"), "beyond the limit"), entry(el("span", "sign", "?"), "undecided"));
     return node;
   }

@@ -100,7 +100,7 @@ def test_checkpoints_unfold_by_keyboard_and_say_their_numbers(page: Page, dashbo
     expect(folding).to_have_attribute("aria-expanded", "true")
     row = table(page).get_by_role("row").filter(has_text="NPO 45")
     expect(row.get_by_role("cell").nth(2)).to_contain_text(
-        "Neighbours: 62 %, 95 % interval 41 % to 76 %; Original 100 %; Retained 92 %; undecided, about 14 subjects"
+        "Neighbours: 62 %, 95 % interval of the difference to Retained 17 % to 92 %; Original 100 %; Retained 92 %; undecided, about 14 subjects"
     )
 
 
