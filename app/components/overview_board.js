@@ -196,7 +196,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function draw() {
     const lead = el("div", "lead");
     const [first, ...others] = data.headline;
-    lead.append(el("p", "first", first ?? ""), ...(others.length ? [el("p", "", others.join(" "))] : []));
+    lead.append(el("p", "first", first ?? ""));
+    if (data.sure) lead.append(el("p", "sure", data.sure));
+    if (others.length) lead.append(el("p", "", others.join(" ")));
+    if (data.about) {
+      const about = el("p", "about", data.about);
+      about.dir = "auto";
+      lead.append(about);
+    }
     const lower = el("div", "lower");
     if (data.curve) {
       lower.append(section("curve", "Trade-off", curvePlot(data.curve, follow, narrow()), el("p", "note", "The aim is the top right corner, no further right than the star. A click opens the point on Trade-offs.")));

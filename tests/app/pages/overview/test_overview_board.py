@@ -101,7 +101,7 @@ def test_the_drawn_interval_is_the_one_that_was_judged(demo: tuple[Study, Scoreb
             outside = each["high"] < start - 1e-3 or each["low"] > end + 1e-3
             if each["outcome"] in ("no", "undecided"):
                 assert not outside, (verdict.model, each)
-            elif 0 < start or end < 1:
+            elif start > 0 or end < 1:
                 assert each["high"] <= start + 1e-3 or each["low"] >= end - 1e-3, (verdict.model, each)
             seen.add(each["outcome"])
     assert {"yes", "no", "undecided"} <= seen
@@ -119,6 +119,9 @@ def test_rows_are_methods_and_their_checkpoints(demo: tuple[Study, Scoreboard, S
     rows = drawn(subject)["rows"]
     shown = [row["key"] for row in rows] + [other["key"] for row in rows for other in row["others"]]
     assert sorted(shown) == sorted(spec.name for spec in study.models if spec.part == "unlearned")
+    for row in rows:
+        steps = [subject.steps[other["key"]] for other in row["others"]]
+        assert steps == sorted(steps)
     assert len(rows) == len({spec.method for spec in study.models if spec.part == "unlearned"})
 
 
