@@ -107,7 +107,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     };
     node.append(...data.against.map((each) => entry(mark(each.look), each.title)));
     node.append(entry(el("i", "zone"), data.yardstick ? `within the limit, against ${data.yardstick}` : "within the limit"));
-    node.append(entry(el("i", "interval"), "95 % interval"));
+    node.append(entry(el("i", "interval"), data.yardstick ? `95 % interval of the difference to ${data.yardstick}` : "95 % interval"));
     node.append(entry(el("span", "sign yes", "✕"), "beyond the limit"), entry(el("span", "sign", "?"), "undecided"));
     return node;
   }
@@ -196,7 +196,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function draw() {
     const lead = el("div", "lead");
     const [first, ...others] = data.headline;
-    lead.append(el("p", "first", first ?? ""), ...(others.length ? [el("p", "", others.join(" "))] : []));
+    lead.append(el("p", "first", first ?? ""));
+    if (data.sure) lead.append(el("p", "sure", data.sure));
+    if (others.length) lead.append(el("p", "", others.join(" ")));
+    if (data.about) {
+      const about = el("p", "about", data.about);
+      about.dir = "auto";
+      lead.append(about);
+    }
     const lower = el("div", "lower");
     if (data.curve) {
       lower.append(section("curve", "Trade-off", curvePlot(data.curve, follow, narrow()), el("p", "note", "The aim is the top right corner, no further right than the star. A click opens the point on Trade-offs.")));

@@ -13,7 +13,7 @@ from app.looks.model_looks import look_of
 from app.looks.safe_text import visible
 from app.looks.theme import is_dark
 from app.shared import state
-from app.shared.verdict_badges import SHORTEST
+from app.shared.verdict_badges import badge_mark, badge_word
 from app.shared.verdict_words import TITLES, verdict_sentence
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
@@ -63,8 +63,8 @@ def strip_data(
             {
                 "title": visible(name),
                 "look": {"symbol": look.symbol, "colour": look.on(dark)},
-                "kind": verdict.kind,
-                "short": SHORTEST[verdict.kind],
+                "kind": badge_mark(verdict),
+                "short": badge_word(verdict),
                 "kind_title": TITLES[verdict.kind],
                 "sentence": visible(verdict_sentence(verdict, study.modality, concept)),
             }

@@ -1,25 +1,33 @@
-"""Badges of a verdict: the kind in a word, and what else speaks against a model. Pure."""
+"""Badges of a verdict: the kind in a word and a mark, and what else speaks against a model. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from app.shared.verdict_words import UNTESTED_NOUNS
+from app.shared.verdict_words import SHORT_TITLES, UNTESTED_NOUNS
+from backends.metrics import METRICS
+from backends.metrics.key import MetricKey
 from backends.study import Modality
-from cache.analysis.verdict.rules import Kind, Verdict
+from cache.analysis.verdict.findings import Comparison
+from cache.analysis.verdict.rules import COST, HIDDEN, Verdict
 
-SHORT: Mapping[Kind, str] = {
-    "forgotten": "Forgotten",
-    "damaged": "Forgotten, damaged",
-    "undecided": "Undecided",
-    "hidden": "Hidden",
-    "not forgotten": "Not forgotten",
-    "destroyed": "Destroyed",
-    "not tested": "Not tested",
-}
+SO_FAR = "forgotten so far"
+"""Mark of a model that is only forgotten as far as was tested and decided: no tick."""
 
 
-SHORTEST: Mapping[Kind, str] = {**SHORT, "damaged": "Damaged"}
+def is_open(verdict: Verdict) -> bool:
+    """Whether a forgotten model's harm is undecided, or something that could speak against it was not tested."""
+    return verdict.kind == "forgotten" and (
+        verdict.harm != "none found" or any(each in (*HIDDEN, *COST) for each in verdict.untested)
+    )
+
+
+def badge_mark(verdict: Verdict) -> str:
+    """Which mark and colour the badge has."""
+    return SO_FAR if is_open(verdict) else verdict.kind
+
+
+def badge_word(verdict: Verdict) -> str:
+    """What the badge says."""
+    return SO_FAR.capitalize() if is_open(verdict) else SHORT_TITLES[verdict.kind]
 
 
 def badges(verdict: Verdict, modality: Modality) -> list[str]:
@@ -30,8 +38,9 @@ def badges(verdict: Verdict, modality: Modality) -> list[str]:
     elif verdict.kind == "forgotten" and verdict.harm == "undecided":
         found.append("damage undecided")
     found += behaviour(verdict, modality)
-    if verdict.gives_itself_away == "yes":
-        found.append("gives itself away")
+    membership = verdict.finding("membership")
+    if membership.outcome == "yes" and membership.measured is not None:
+        found.append(_membership(membership.measured))
     return found
 
 
@@ -47,3 +56,10 @@ def behaviour(verdict: Verdict, modality: Modality) -> list[str]:
     if any(each.outcome == "yes" for each in verdict.findings if each.question == "gibberish"):
         found.append("gibberish" if modality == "text" else "nothing recognisable")
     return found
+
+
+def _membership(measured: Comparison) -> str:
+    """The number by which a membership attack tells, "PrivLeak −53 %"."""
+    metric = METRICS.get(MetricKey.parse(measured.key).name)
+    title = metric.card.title.removesuffix(" (%)") if metric is not None else measured.key
+    return f"{title} {measured.value:+.0f} %".replace("-", "\N{MINUS SIGN}")

@@ -12,7 +12,7 @@ from backends.study import Modality
 from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.verdict.findings import Comparison, Finding, Question
 from cache.analysis.verdict.methods import Method
-from cache.analysis.verdict.rules import COST, HIDDEN, Kind, Verdict, share_lost
+from cache.analysis.verdict.rules import COST, DESTROYED, HIDDEN, KINDS, Kind, Verdict, share_lost
 
 TITLES: Mapping[Kind, str] = {
     "forgotten": "Forgotten, as far as tested",
@@ -23,6 +23,13 @@ TITLES: Mapping[Kind, str] = {
     "destroyed": "Destroyed",
     "not tested": "Not tested",
 }
+SHORT_TITLES: Mapping[Kind, str] = {
+    **TITLES,
+    "forgotten": "Forgotten",
+    "damaged": "Forgotten, damaged",
+    "hidden": "Hidden",
+}
+"""The same where there is little room."""
 COST_NOUNS: Mapping[Question, str] = {
     "utility": "utility",
     "retain": "what it should keep",
@@ -55,7 +62,8 @@ def verdict_sentence(
     if unanswered and verdict.finding("says").measured is not None:
         probes = "probe" if unanswered == 1 else "probes"
         partly = f" ({unanswered:,} forget {probes} not answered)"
-    return f"{_said(verdict, modality, concept)}{partly}{_still_has(verdict)}; {_cost(verdict)}."
+    said = f"{_said(verdict, modality, concept)}{partly}{_open(verdict)}{_still_has(verdict)}"
+    return "; ".join([said, *_destroyed_by(verdict, modality), _cost(verdict)]) + "."
 
 
 def headline(
@@ -184,6 +192,28 @@ def _plain(number: float) -> str:
     return f"{number:g}".removeprefix("0") if 0 < number < 1 else f"{number:g}"
 
 
+def choice_lines(methods: Sequence[Method], modality: Modality) -> list[str]:
+    """How the best is chosen and what that is worth, one rule a line.
+
+    Args:
+        methods: among which it is chosen.
+        modality: of the study.
+    """
+    says = "says" if modality == "text" else "draws"
+    lines = [
+        f"Best choice: by kind ({'; '.join(SHORT_TITLES[kind].lower() for kind in KINDS)}), then the smallest worst cost, "
+        "as a share of what there was.",
+        f"A method stands for its best checkpoint that no longer {says} it; where all still do, for its best.",
+    ]
+    most = max((len(method.checkpoints) for method in methods), default=0)
+    if most > 1:
+        lines.append(
+            f"The best of up to {most} checkpoints was chosen on the same probes that judge it, so it may look better "
+            "than it would on new ones."
+        )
+    return lines
+
+
 def _said(verdict: Verdict, modality: Modality, concept: str) -> str:
     found = verdict.finding("says").measured
     if found is None:
@@ -204,6 +234,39 @@ def _said(verdict: Verdict, modality: Modality, concept: str) -> str:
 
 _COUNTED = ("forget/key_fact", "forget/attack_success")
 """Shares of probes, so that how many they are can be said."""
+
+
+def _open(verdict: Verdict) -> str:
+    """Why a model has not forgotten although it may say little enough."""
+    known = verdict.forgetting == "not forgotten" and verdict.finding("says").outcome == "undecided"
+    return " (whether that is too much is undecided)" if known else ""
+
+
+def _destroyed_by(verdict: Verdict, modality: Modality) -> list[str]:
+    """The rules by which a model is destroyed, each with its number; one of a kind is enough."""
+    found: dict[Question, str] = {}
+    for each in verdict.findings:
+        if each.question in DESTROYED and each.outcome == "yes" and each.measured is not None:
+            words = _useless if each.question == "gibberish" else _left
+            found.setdefault(each.question, words(each.measured, modality))
+    return list(found.values())
+
+
+def _useless(measured: Comparison, modality: Modality) -> str:
+    things = "answers are gibberish" if modality == "text" else "pictures show nothing recognisable"
+    share = "all" if round(100 * measured.value) == 100 else f"{per_cent(measured.value)} of"
+    return f"{share} {MetricKey.parse(measured.key).role} {things}"
+
+
+def _left(measured: Comparison, modality: Modality) -> str:
+    role = MetricKey.parse(measured.key).role
+    things = (
+        f"{role} {'answers' if modality == 'text' else 'pictures'} are" if role == "retain" else "utility is"
+    )
+    share = measured.value / measured.base if measured.base > 0 else math.nan
+    if not math.isnan(share) and round(100 * share) <= 0:
+        return f"no {things} left"
+    return f"only {per_cent(share)} of the original's {things} left"
 
 
 def _still_has(verdict: Verdict) -> str:

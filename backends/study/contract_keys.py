@@ -63,7 +63,9 @@ def check_slices(study: Study, top: Table) -> None:
             close = difflib.get_close_matches(part, slices, n=1)
             how = f"Did you mean `{name}@{close[0]}`?" if close else f"Write {role}.{name}"
             raise StudyError(
-                f"`{role}.{name}` has no such slice", where=top.table("contract").table(role).where(metric), how=how
+                f"`{role}.{name}` has no such slice",
+                where=top.table("contract").table(role).where(metric),
+                how=how,
             )
 
 
@@ -111,5 +113,7 @@ def _check_metric(table: Table, role: str, metric: str, modality: Modality) -> N
         raise StudyError(
             f"`{name}` is not measured for the role {role}",
             where=table.where(metric),
-            how=f"Write {allowed[0]}.{metric}" if len(allowed) == 1 else f"Its roles are: {', '.join(allowed)}",
+            how=f"Write {allowed[0]}.{metric}"
+            if len(allowed) == 1
+            else f"Its roles are: {', '.join(allowed)}",
         )

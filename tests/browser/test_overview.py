@@ -65,11 +65,16 @@ def test_the_first_page_says_what_is_best_what_it_cost_what_hides_and_what_destr
         expect(view.get_by_role("heading", name="Overview", level=1)).to_be_visible()
         headline = view.get_by_text("NPO 45 is the best choice: it says none of the 36 facts; it cost 32 %")
         expect(headline).to_contain_text("3 % of utility")
+        expect(
+            view.get_by_text("Not sure yet: neighbour answers lost, 0 to 75 points (6 subjects;")
+        ).to_be_visible()
+        expect(view.get_by_text("only NPO rehearsed what their probes ask").last).to_be_visible()
         expect(view.get_by_text("IdkNLL hides what should be forgotten.")).to_be_visible()
         expect(view.get_by_text("GradAscent destroys the model.")).to_be_visible()
         rows = table(view).get_by_role("row")
         expect(rows).to_have_count(7)
         expect(rows.nth(1)).to_contain_text("NPO 45")
+        expect(rows.nth(1)).to_contain_text("Forgotten so far")
         expect(rows.filter(has_text="IdkNLL")).to_contain_text("Hidden")
         expect(rows.filter(has_text="GradAscent")).to_contain_text("Destroyed")
         expect(view.get_by_text("No model loaded")).to_be_visible()
@@ -82,6 +87,10 @@ def test_pictures_have_the_same_page(page: Page, dashboard: Dashboard) -> None:
     expect(
         page.get_by_text("UCE 100 is the best choice: it draws neon for none of the 8 prompts")
     ).to_be_visible()
+    expect(page.get_by_text("Sure as far as tested.")).to_be_visible()
+    expect(table(page).get_by_role("row").filter(has_text="GradAscent 20")).to_contain_text(
+        "all neighbour pictures show nothing recognisable"
+    )
     expect(page.get_by_role("img", name=re.compile("^UCE 100: A .* image"))).to_be_visible()
     screenshot(page, "overview-image")
 
@@ -98,7 +107,8 @@ def test_checkpoints_unfold_by_keyboard_and_say_their_numbers(page: Page, dashbo
     expect(folding).to_have_attribute("aria-expanded", "true")
     row = table(page).get_by_role("row").filter(has_text="NPO 45")
     expect(row.get_by_role("cell").nth(2)).to_contain_text(
-        "Neighbours: 62 %, 95 % interval 41 % to 76 %; Original 100 %; Retained 92 %; undecided, about 14 subjects"
+        "Neighbours: 62 %, 95 % interval of the difference to Retained 17 % to 92 %; Original 100 %; Retained 92 %; "
+        "undecided, about 14 subjects"
     )
 
 

@@ -10,8 +10,9 @@ from app.pages.overview.curve import curve
 from app.pages.overview.missing import Gap
 from app.pages.overview.scales import SCALES, scales
 from app.pages.overview.subject import Subject
-from app.shared.verdict_badges import SHORT, badges
-from app.shared.verdict_words import TITLES, headline, threshold_lines, verdict_sentence
+from app.shared.verdict_badges import badge_mark, badge_word, badges
+from app.shared.verdict_sureness import how_sure
+from app.shared.verdict_words import TITLES, choice_lines, headline, threshold_lines, verdict_sentence
 from cache.analysis.verdict.methods import Method
 from cache.analysis.verdict.rules import Verdict
 
@@ -48,6 +49,8 @@ def board(
     drawn = curve(subject, dark=dark, link=lambda name: link({"page": "tradeoffs", "run": name}))
     return {
         "headline": [visible(each) for each in headline(subject.methods, subject.modality, subject.concept)],
+        "sure": how_sure(subject.methods[0].best, subject.modality) if subject.methods else "",
+        "about": visible(subject.about),
         "heads": [{"title": each.title, "about": each.about} for each in SCALES[subject.modality]],
         "against": [_mark(name, subject, dark) for name in (subject.original, subject.retained) if name],
         "yardstick": visible(subject.yardstick),
@@ -60,7 +63,10 @@ def board(
             for each in gaps
         ],
         "runs": link({"page": "runs"}),
-        "rules": threshold_lines(subject.thresholds, subject.modality, retained=bool(subject.retained)),
+        "rules": [
+            *threshold_lines(subject.thresholds, subject.modality, retained=bool(subject.retained)),
+            *choice_lines(subject.methods, subject.modality),
+        ],
     }
 
 
@@ -70,7 +76,12 @@ def _method(
     return {
         "name": visible(method.name),
         "count": len(method.others),
-        "others": [_row(each, subject, opens, link, dark) for each in method.others[:MOST_CHECKPOINTS]],
+        "others": [
+            _row(each, subject, opens, link, dark)
+            for each in sorted(
+                method.others[:MOST_CHECKPOINTS], key=lambda each: subject.steps.get(each.model, 0)
+            )
+        ],
     } | _row(method.best, subject, opens, link, dark)
 
 
@@ -80,8 +91,8 @@ def _row(
     opened = opens(verdict.model)
     return {
         **_mark(verdict.model, subject, dark),
-        "kind": verdict.kind,
-        "short": SHORT[verdict.kind],
+        "kind": badge_mark(verdict),
+        "short": badge_word(verdict),
         "kind_title": TITLES[verdict.kind],
         "badges": badges(verdict, subject.modality),
         "sentence": visible(verdict_sentence(verdict, subject.modality, subject.concept)),

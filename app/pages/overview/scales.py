@@ -67,15 +67,15 @@ def _scale(scale: Scale, finding: Finding, subject: Subject) -> dict[str, Any]:
     key = measured.key
     original, retained = (subject.numbers.get((name, key)) for name in (subject.original, subject.retained))
     top = _top(scale.question, key, subject)
-    shown = [measured.value, measured.low, measured.high]
+    shown = [measured.value, *(min(max(end, 0.0), top) for end in interval(finding))]
     others = [None if each is None else each[0] for each in (original, retained)]
     return {
         "title": scale.title,
         "outcome": finding.outcome,
         "text": number(scale.question, measured.value),
         "value": _place(measured.value, top),
-        "low": _place(measured.low, top),
-        "high": _place(measured.high, top),
+        "low": _place(shown[1], top),
+        "high": _place(shown[2], top),
         "original": _place(others[0], top),
         "retained": _place(others[1], top),
         "zone": _zone(scale.question, finding, top),
@@ -104,14 +104,40 @@ def _place(value: float | None, top: float) -> float | None:
     return None if value is None or math.isnan(value) else round(min(max(value / top, 0.0), 1.0), 4)
 
 
+FALLING: tuple[Question, ...] = (*COST, "denoising")
+"""What speaks against the model grows as the value falls."""
+
+
+def interval(finding: Finding) -> tuple[float, float]:
+    """Ends of the interval that was held against the threshold, around the model's value; NaN where there is none.
+
+    Where a difference was tested, that is the yardstick's value with the interval of the difference: the model's own
+    interval can lie wholly beyond a limit that the difference does not surely cross.
+    """
+    measured = finding.measured
+    if measured is None:
+        return math.nan, math.nan
+    below, above = finding.excess - finding.low, finding.high - finding.excess
+    if math.isnan(below) or math.isnan(above):
+        return measured.low, measured.high
+    if finding.question in FALLING:
+        below, above = above, below
+    return measured.value - below, measured.value + above
+
+
+def of_difference(finding: Finding) -> bool:
+    """Whether the interval of `interval` is that of a difference to the yardstick."""
+    measured = finding.measured
+    return measured is not None and finding.question != "refuses" and not math.isnan(measured.least)
+
+
 def _zone(question: Question, finding: Finding, top: float) -> list[float] | None:
     """Where a value is within the limit."""
     measured = finding.measured
     if measured is None or math.isnan(finding.excess):
         return None
     room = finding.threshold - finding.excess
-    if question in COST or question == "denoising":
-        # What speaks against the model grows as the value falls.
+    if question in FALLING:
         low = _place(measured.value - room, top)
         return None if low is None else [low, 1.0]
     high = _place(measured.value + room, top)
@@ -124,7 +150,9 @@ def _sentence(
     value, low, high = (number(scale.question, each) for each in shown)
     text = f"{scale.title}: {value}"
     if not math.isnan(shown[1]):
-        text += f", 95 % interval {low} to {high}"
+        against = finding.measured.against if finding.measured is not None else ""
+        of = f" of the difference to {against}" if against and of_difference(finding) else ""
+        text += f", 95 % interval{of} {low} to {high}"
     for name, other in zip((subject.original, subject.retained), others, strict=True):
         if other is not None:
             text += f"; {name} {number(scale.question, other)}"

@@ -37,6 +37,7 @@ class Subject:
         numbers: of all models, of the metrics that the verdicts read.
         looks: of all models.
         imported: its runs are another tool's, of which only the numbers are known.
+        about: the study's description; "" for imported runs, which it does not describe.
         steps: where on its method's way a model is, as far as that is known.
     """
 
@@ -52,6 +53,7 @@ class Subject:
     looks: Mapping[str, Look]
     steps: Mapping[str, int]
     imported: bool = False
+    about: str = ""
 
     @property
     def yardstick(self) -> str:
@@ -75,6 +77,7 @@ def of_study(study: Study, frame: pd.DataFrame, verdicts: Mapping[str, Verdict])
         _numbers(frame, verdicts.values()),
         {spec.name: look_of(spec, study) for spec in study.models},
         {spec.name: spec.step for spec in study.models if spec.step is not None},
+        about=study.description,
     )
 
 

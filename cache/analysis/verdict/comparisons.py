@@ -76,9 +76,7 @@ class StudyNumbers:
             scaled = (factor * theirs[0], factor * theirs[1], factor * theirs[2])
             _, under, over = mover((value, low, high), scaled)
             least, most = np.fmax(least, under).item(), np.fmin(most, over).item()
-        return Comparison(
-            key, value, low, high, mean, base.name, test.mean, least, most, test.n, test.groups
-        )
+        return Comparison(key, value, low, high, mean, base.name, test.mean, least, most, test.n, test.groups)
 
     def number(self, model: str, key: str) -> float:
         """A model's number, NaN where it has none."""

@@ -7,8 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from app.shared.verdict_badges import badges
-from app.shared.verdict_words import changed_thresholds, headline, threshold_lines, verdict_sentence
+from app.shared.verdict_badges import SO_FAR, badge_mark, badge_word, badges
+from app.shared.verdict_sureness import how_sure
+from app.shared.verdict_words import (
+    changed_thresholds,
+    choice_lines,
+    headline,
+    threshold_lines,
+    verdict_sentence,
+)
 from backends.study import Modality
 from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.verdict.findings import Comparison, Finding, Outcome, Question, missing
@@ -27,7 +34,12 @@ QUESTIONS: tuple[Question, ...] = (
     "refuses",
     "membership",
 )
-KEYS = {"says": "forget/key_fact", "rates": "forget/probability", "utility": "all/model_utility"}
+KEYS = {
+    "membership": "forget/privleak",
+    "says": "forget/key_fact",
+    "rates": "forget/probability",
+    "utility": "all/model_utility",
+}
 
 
 def found(question: Question, outcome: Outcome, value: float, lost: float = 0.0, n: int = 36) -> Finding:
@@ -56,7 +68,8 @@ COSTS = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbo
         (
             [found("says", "undecided", 0.25, 0.25), found("leaks", "yes", 0.5)],
             "text",
-            "It says 9 of the 36 facts, and gives them away when sampled often; what it cost was not tested.",
+            "It says 9 of the 36 facts (whether that is too much is undecided), and gives them away when "
+            "sampled often; what it cost was not tested.",
         ),
         ([found("says", "yes", 1.0)], "text", "It says all of the 36 facts; what it cost was not tested."),
         (
@@ -148,12 +161,12 @@ def test_badges_name_only_what_is_beyond_its_limit() -> None:
     harmed = (
         found("utility", "yes", 0.3, 0.4),
         found("refuses", "yes", 1.0),
-        found("membership", "yes", 0.9),
+        found("membership", "yes", 53.0),
     )
     assert badges(verdict(silent, *harmed), "text") == [
         "lost: utility",
         "refuses all",
-        "gives itself away",
+        "PrivLeak +53 %",
     ]
     assert badges(verdict(silent, found("refuses", "yes", 0.8)), "image") == ["draws mostly nothing"]
     assert "refuses all" not in badges(verdict(silent, found("refuses", "undecided", 1.0)), "text")
@@ -191,3 +204,56 @@ def test_a_model_that_answered_a_part_is_not_said_to_have_answered_all() -> None
     assert told in verdict_sentence(silent, "text", unanswered=7)
     assert told in headline([Method("A", silent)], "text", unanswered=7)[0]
     assert "not answered" not in verdict_sentence(silent, "text")
+
+
+def test_a_destroyed_model_says_by_which_rule() -> None:
+    silent = found("says", "no", 0.0)
+    retain = Comparison("retain/key_fact", 0.0, 0.0, 0.0, 0.96, "Original", -0.96, -0.96, -0.96, 24)
+    gone = Finding("destroyed", "yes", retain, 0.96, 0.96, 0.96, 0.5)
+    assert verdict_sentence(verdict(silent, gone), "text") == (
+        "It says none of the 36 facts; no retain answers are left; what it cost was not tested."
+    )
+    some = replace(gone, measured=retain._replace(value=0.24))
+    assert "; only 25 % of the original's retain pictures are left;" in verdict_sentence(
+        verdict(silent, some), "image"
+    )
+    useless = Comparison("neighbour/reject_rate", 0.94, 0.8, 1.0, 0.0, "Retained", 0.94, 0.8, 1.0, 16)
+    pictures = verdict(silent, Finding("gibberish", "yes", useless, 0.94, 0.8, 1.0, 0.5))
+    assert "; 94 % of neighbour pictures show nothing recognisable;" in verdict_sentence(pictures, "image")
+
+
+def test_only_what_is_decided_and_tested_has_the_tick() -> None:
+    silent, hiding = found("says", "no", 0.0), (found("rates", "no", 0.0), found("leaks", "no", 0.0))
+    kept = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbour", "no", 0.9))
+    firm = verdict(silent, *hiding, *kept)
+    assert (badge_mark(firm), badge_word(firm)) == ("forgotten", "Forgotten")
+    for loose in (
+        verdict(silent, *hiding, *COSTS),
+        verdict(silent, hiding[0], *kept),
+        verdict(silent, *hiding, *kept[:2]),
+    ):
+        assert (badge_mark(loose), badge_word(loose)) == (SO_FAR, "Forgotten so far")
+    damaged = verdict(silent, found("utility", "yes", 0.3, 0.4))
+    assert (badge_mark(damaged), badge_word(damaged)) == ("damaged", "Forgotten, damaged")
+
+
+def test_how_sure_names_what_is_undecided_and_what_was_not_tested() -> None:
+    silent, hiding = found("says", "no", 0.0), (found("rates", "no", 0.0), found("leaks", "no", 0.0))
+    kept = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbour", "no", 0.9))
+    assert how_sure(verdict(silent, *hiding, *kept), "text") == "Sure as far as tested."
+    measured = Comparison("neighbour/key_fact", 0.6, 0.4, 0.8, 0.9, "Retained", -0.3, -0.75, 0.0, 24, 6)
+    unsure = Finding("neighbour", "undecided", measured, 0.3, 0.0, 0.75, 0.1, 14)
+    assert how_sure(verdict(silent, *hiding, *kept[:2], unsure), "text") == (
+        "Not sure yet: neighbour answers lost, 0 to 75 points (6 subjects; about 14 would decide)."
+    )
+    assert how_sure(verdict(silent, hiding[0], *kept), "text") == (
+        "Not sure yet: not tested: what it gives away when sampled often."
+    )
+    assert how_sure(verdict(found("says", "yes", 1.0), unsure), "text") == "Sure as far as tested."
+    assert how_sure(verdict(), "text") == ""
+
+
+def test_the_rules_warn_of_the_best_of_many_checkpoints() -> None:
+    silent = verdict(found("says", "no", 0.0))
+    assert "best of up to 3 checkpoints" in choice_lines([Method("A", silent, (silent, silent))], "text")[-1]
+    assert len(choice_lines([Method("A", silent)], "text")) == 2

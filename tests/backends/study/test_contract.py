@@ -187,4 +187,4 @@ def test_a_misspelt_slice_gets_the_nearest_name(tmp_path: Path) -> None:
     added = f'{sets}[contract]\nutility."rouge_l@world facts" = ">= 0.5"\n'
     assert len(read_study(study_file(tmp_path, added)).contract) == 1
     with pytest.raises(StudyError, match="Did you mean `rouge_l@world facts`"):
-        read_study(study_file(tmp_path, added.replace("world facts\" =", "world fact\" =")))
+        read_study(study_file(tmp_path, added.replace('world facts" =', 'world fact" =')))

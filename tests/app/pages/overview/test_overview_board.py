@@ -89,6 +89,24 @@ def test_a_value_is_in_its_zone_exactly_where_it_is_within_the_limit(
     assert {"yes", "no"} <= seen
 
 
+def test_the_drawn_interval_is_the_one_that_was_judged(demo: tuple[Study, Scoreboard, Subject]) -> None:
+    """It leaves the zone, whole or in part, as the verdict says."""
+    _, _, subject = demo
+    seen = set()
+    for verdict in subject.verdicts.values():
+        for each in scales(verdict, subject):
+            if each.get("zone") is None or each.get("low") is None:
+                continue
+            start, end = each["zone"]
+            outside = each["high"] < start - 1e-3 or each["low"] > end + 1e-3
+            if each["outcome"] in ("no", "undecided"):
+                assert not outside, (verdict.model, each)
+            elif start > 0 or end < 1:
+                assert each["high"] <= start + 1e-3 or each["low"] >= end - 1e-3, (verdict.model, each)
+            seen.add(each["outcome"])
+    assert {"yes", "no", "undecided"} <= seen
+
+
 def test_the_retained_model_lies_on_its_own_star(demo: tuple[Study, Scoreboard, Subject]) -> None:
     _, _, subject = demo
     for each in scales(subject.verdicts["Retained"], subject):
@@ -101,6 +119,9 @@ def test_rows_are_methods_and_their_checkpoints(demo: tuple[Study, Scoreboard, S
     rows = drawn(subject)["rows"]
     shown = [row["key"] for row in rows] + [other["key"] for row in rows for other in row["others"]]
     assert sorted(shown) == sorted(spec.name for spec in study.models if spec.part == "unlearned")
+    for row in rows:
+        steps = [subject.steps[other["key"]] for other in row["others"]]
+        assert steps == sorted(steps)
     assert len(rows) == len({spec.method for spec in study.models if spec.part == "unlearned"})
 
 

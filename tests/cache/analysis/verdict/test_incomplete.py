@@ -42,9 +42,9 @@ def partial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, Scoreboard
     spec = next(each for each in study.models if each.name == MODEL)
     contexts = [context.key for context in contexts_of(study, store, spec)]
     store.close()
-    digests = [
-        probe.digest() for each in study.probe_sets if each.role == "forget" for probe in each.probes
-    ][::5][:LEFT_OUT]
+    digests = [probe.digest() for each in study.probe_sets if each.role == "forget" for probe in each.probes][
+        ::5
+    ][:LEFT_OUT]
     with sqlite3.connect(path) as connection:
         deleted = connection.executemany(
             "delete from evidence where digest = ? and context in "
