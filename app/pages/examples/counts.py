@@ -15,7 +15,7 @@ from app.shared import state
 from app.shared.difference_words import effect_text, remarks, told
 from app.shared.resources import store
 from app.shared.table_export import table_export
-from app.shared.verdict_badges import SHORTEST, behaviour
+from app.shared.verdict_badges import badge_word, behaviour
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
 from cache.analysis.examples import Examples, compare
@@ -148,7 +148,7 @@ def _with_verdicts(counts: pd.DataFrame, study: Study) -> pd.DataFrame:
     """The table with the verdict on every unlearned model beside its name."""
     verdicts = current_verdicts()
     said = {
-        name: ", ".join([SHORTEST[verdict.kind], *behaviour(verdict, study.modality)])
+        name: ", ".join([badge_word(verdict), *behaviour(verdict, study.modality)])
         for name, verdict in verdicts.items()
         if study.model(name).part == "unlearned"
     }
