@@ -104,8 +104,8 @@ def _yardstick(shown: Examples) -> str:
     if shown.retained:
         return (
             f"Compared by distance to {literal(shown.retained)}, which never saw the forget set: does a model’s value "
-            "lie closer to its value than the original’s does, or farther? Forgetting more than it does is distance, "
-            "too."
+            "lie closer to its value than the original’s does, or farther? To go past it, as by forgetting more, is "
+            "distance, too."
         )
     return "Against the original: no retained model has this metric. A model that forgets too much looks better, too."
 
