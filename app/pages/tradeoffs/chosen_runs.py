@@ -199,7 +199,7 @@ def _settings(runs: Board, study: Study, chosen: Sequence[str]) -> None:
         st.caption("Their recorded settings are the same.")
         return
     with st.expander("Settings that differ", expanded=True):
-        _whole(table.map(visible))
+        _whole(table)
 
 
 def _described(runs: Board, study: Study, name: str) -> dict[str, object]:
