@@ -145,8 +145,8 @@ def test_an_interval_that_is_not_known_is_not_printed() -> None:
 
 
 def test_thousands_of_probes_are_no_advice() -> None:
-    assert held(Condition("k", "<= 1"), "m", -0.001, -0.2, 0.2, 36).needed > 1000
-    said = formats.said(held(Condition("k", "<= 1"), "m", -0.001, -0.2, 0.2, 36))
+    assert held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36).needed > 1000
+    said = formats.said(held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36))
     assert said == "more than 1,000 probes would decide (36 now)"
 
 
