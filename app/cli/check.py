@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import add_cache, add_study
+from app.cli.options import add_cache, add_study, check_cache
 from app.cli.status import DAMAGED, OK, UNDECIDED
 from app.cli.terminal import printable
-from backends.errors import StudyError
+from backends.errors import StoreError, StudyError
 
 if TYPE_CHECKING:
     from app.cli.options import Subparsers
@@ -39,7 +39,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="check this model alone; may be given several times",
+        help="check this model, unlearned or not, instead of all unlearned ones; may be given several times",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
@@ -58,11 +58,18 @@ def run(options: argparse.Namespace) -> int:
     from cache.analysis.contract import check_contract, outcome_of
     from cache.analysis.scoreboard import scoreboard
 
+    check_cache(options.cache)
     study = read_study(options.study)
     if not study.contract:
         raise StudyError("this study has no contract", where=str(study.path), how=EXAMPLE)
     names = _models(study, options.model)
-    checked = check_contract(study, scoreboard(study, open_cache()), names)
+    board = scoreboard(study, open_cache())
+    if board.frame.empty:
+        raise StoreError(
+            f"nothing of {study.name!r} is evaluated, so there is nothing to check",
+            how=f"Run `unlearnboard evaluate {study.path}`",
+        )
+    checked = check_contract(study, board, names)
     if options.json:
         print(json.dumps(formats.as_json(study, checked), indent=1, allow_nan=False))
     elif options.markdown:
@@ -83,7 +90,8 @@ def _models(study: Study, named: Sequence[str]) -> list[str]:
     known = [spec.name for spec in study.models]
     for name in named:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
+            folded = {each.casefold(): each for each in reversed(known)}
+            close = [folded[each] for each in difflib.get_close_matches(name.casefold(), folded, n=1)]
             how = f"Did you mean {close[0]!r}?" if close else f"Known are: {', '.join(known)}"
             raise StudyError(f"the study has no model {name!r}", where="--model", how=how)
     names = list(dict.fromkeys(named)) or [spec.name for spec in study.models if spec.part == "unlearned"]

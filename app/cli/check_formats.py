@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 WIDEST = 40
 """Characters of a model's name in the terminal."""
+MOST_TOLD = 1000
+"""Beyond so many, how many probes would decide is no advice."""
 
 
 def as_table(study: Study, checked: Sequence[Checked]) -> Iterator[str]:
     """A line for each condition and model, then one for all; no line begins with a name."""
-    names = {each.model: _cut(printable(each.model)) for each in checked}
+    names = _short({each.model: printable(each.model) for each in checked})
     name_width = max(len(name) for name in names.values())
     texts = {each.condition: condition_text(each.condition) for each in checked}
     text_width = max(len(text) for text in texts.values())
@@ -119,11 +121,12 @@ def said(each: Checked) -> str:
         text = _number(each.value)
         if not math.isnan(each.line):
             text += f", line {_number(each.line)}, difference {_signed(each.difference)}"
-        if not (math.isnan(each.low) or math.isnan(each.high)):
+        if math.isfinite(each.low) and math.isfinite(each.high):
             text += f" [{_signed(each.low)}, {_signed(each.high)}]"
         parts.append(text)
     if each.outcome == "undecided" and each.needed:
-        parts.append(f"about {each.needed:,} {each.things} would decide ({each.units:,} now)")
+        needed = f"about {each.needed:,}" if each.needed <= MOST_TOLD else f"more than {MOST_TOLD:,}"
+        parts.append(f"{needed} {each.things} would decide ({each.units:,} now)")
     return "; ".join(parts)
 
 
@@ -171,8 +174,16 @@ def _from_here(path: Path | None) -> str:
     return path.relative_to(top).as_posix() if path.is_relative_to(top) else str(path)
 
 
+def _short(names: Mapping[str, str]) -> dict[str, str]:
+    """Names cut in the middle, where they end differently; in full where two would look alike."""
+    cut = {name: _cut(text) for name, text in names.items()}
+    counts = Counter(cut.values())
+    return {name: text if counts[text] == 1 else names[name] for name, text in cut.items()}
+
+
 def _cut(name: str) -> str:
-    return name if len(name) <= WIDEST else name[: WIDEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    half = (WIDEST - 1) // 2
+    return name if len(name) <= WIDEST else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[half + 1 - WIDEST :]}"
 
 
 def _plain(number: float) -> float | None:

@@ -43,6 +43,20 @@ def add_cache(options: Options) -> None:
     )
 
 
+def check_cache(folder: Path | None) -> None:
+    """For commands that only read: a new folder would have nothing to read, so that a name without one is a mistake.
+
+    Raises:
+        StudyError: there is no such folder.
+    """
+    if folder is not None and not folder.expanduser().is_dir():
+        raise StudyError(
+            f"there is no folder {str(folder)!r}",
+            where="--cache",
+            how="Name the one that `unlearnboard evaluate` wrote to, or leave it out",
+        )
+
+
 def use_cache(folder: Path | None) -> None:
     """Makes this folder the cache of this process and of the dashboard that it starts; None changes nothing."""
     if folder is not None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import add_cache, add_study
+from app.cli.options import add_cache, add_study, check_cache
 from app.cli.status import OK
 from app.cli.terminal import printable
 from backends.errors import StoreError, StudyError
@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from backends.study.file import read_study
     from cache.analysis.scoreboard import scoreboard
 
+    check_cache(options.cache)
     to = options.to.expanduser()
     if to.suffix.lower() not in (".html", ".pdf"):
         raise StudyError("a report is an .html or a .pdf file", where=str(to), how="Name it so")

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.cli.options import add_cache
+from app.cli.options import add_cache, check_cache
 from app.cli.status import DAMAGED, OK
 from app.cli.terminal import printable
 from backends.errors import StudyError
@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     from cache.analysis.evidence_record import differences
     from cache.analysis.scoreboard import scoreboard
 
+    check_cache(options.cache)
     report = read_report(options.report.expanduser())
     study = _study(options, str(report.record["study"]), redacted=report.redacted)
     if study.modality == "text":  # a report may have been made under another protocol than the file names

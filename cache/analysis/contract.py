@@ -155,6 +155,11 @@ def on_verdict(model: str, condition: Condition, judged: Mapping[str, Verdict]) 
     if last is None or last.measured is None:
         return Checked(model, condition, outcome, why=said)
     measured = last.measured
+    if not last.needed:
+        key = measured.key.replace("/", ".", 1)
+        finite = math.isfinite(last.low) and math.isfinite(last.high)
+        why = "its value is at or near the line" if finite else "its interval is not known"
+        said = f"{said}: no number of probes is known to decide {key}, {why}"
     things: Things = "subjects" if measured.groups else "probes"
     return Checked(
         model, condition, outcome, units=measured.units, things=things, needed=last.needed, why=said
@@ -175,7 +180,10 @@ def _said(verdict: Verdict, condition: Condition) -> tuple[str, Kept, tuple[Ques
         return verdict.harm, harm.get(verdict.harm, "broken"), COST
     found = {each.outcome for each in verdict.findings if each.question in DESTROYED}
     if "yes" in found:
-        return "destroyed", "broken", DESTROYED
+        return verdict.harm, "broken", DESTROYED
     if "undecided" in found:
-        return "undecided", "undecided", DESTROYED
-    return ("not destroyed", "holds", DESTROYED) if "no" in found else ("not tested", "broken", DESTROYED)
+        said = (
+            "undecided" if verdict.harm == "undecided" else f"{verdict.harm}; destroyed or not is undecided"
+        )
+        return said, "undecided", DESTROYED
+    return (verdict.harm, "holds", DESTROYED) if "no" in found else ("not tested", "broken", DESTROYED)

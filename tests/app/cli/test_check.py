@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -134,6 +135,54 @@ def test_what_is_not_finite_is_null() -> None:
     found = [held(Condition("forget/loss", "<= 1"), "m", 0.1, float("-inf"), float("nan"))]
     (row,) = formats.as_json(text_study(), found)["conditions"]
     assert row["low"] is None and row["high"] is None and row["needed"] is None
+
+
+def test_an_interval_that_is_not_known_is_not_printed() -> None:
+    each = replace(
+        held(Condition("forget/loss", "<= 1"), "m", 0.1, -math.inf, math.inf, 5), value=1.1, line=1.0
+    )
+    assert "inf" not in formats.said(each)
+
+
+def test_thousands_of_probes_are_no_advice() -> None:
+    assert held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36).needed > 1000
+    said = formats.said(held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36))
+    assert said == "more than 1,000 probes would decide (36 now)"
+
+
+def test_long_names_stay_apart() -> None:
+    start = "a model of a very long name that goes on and on "
+    names = [f"{start}10", f"{start}20", "x" * 19 + "1" + "x" * 30, "x" * 19 + "2" + "x" * 30]
+    found = [held(Condition("forget/loss", "<= 1"), name, 0.1, 0.05, 0.2, 6) for name in names]
+    rows = list(formats.as_table(text_study(), found))[:4]
+    assert len({row.split("forget.loss")[0] for row in rows}) == 4
+    assert formats._cut(names[0]).endswith("on 10") and len(formats._cut(names[0])) == formats.WIDEST
+
+
+def test_a_mistyped_cache_is_refused_and_not_made(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(study, 'forget.probability = "<= 1"')
+    for command in (["check", str(study)], ["report", str(study)], ["verify", "report.html", str(study)]):
+        assert run([*command, "--cache", str(tmp_path / "cahce")]) == 2
+        assert "--cache: there is no folder" in capsys.readouterr().err
+    assert not (tmp_path / "cahce").exists()
+
+
+def test_a_study_of_which_nothing_is_evaluated_is_told_so(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(study, 'forget.probability = "<= 1"')
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "fresh"))
+    assert run(["check", str(study)]) == 2
+    error = capsys.readouterr().err
+    assert "is evaluated" in error and "unlearnboard evaluate" in error
+
+
+def test_a_name_in_other_case_gets_the_right_one(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    add(study, 'forget.probability = "<= 1"')
+    assert run(["check", str(study), "--model", "npo 10"]) == 2
+    assert "Did you mean 'NPO 10'" in capsys.readouterr().err
 
 
 @pytest.mark.demo

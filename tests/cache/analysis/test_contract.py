@@ -11,10 +11,10 @@ import pytest
 
 from backends.study import Study
 from backends.study.contract import Condition, parsed
-from cache.analysis.contract import Checked, check_contract, held, on_verdict, outcome_of
+from cache.analysis.contract import Checked, _measured, check_contract, held, on_verdict, outcome_of
 from cache.analysis.paired_tests import paired_test
 from cache.analysis.scoreboard import Scoreboard, scoreboard
-from cache.analysis.verdict.findings import Finding, Outcome, Question
+from cache.analysis.verdict.findings import Comparison, Finding, Outcome, Question
 from cache.analysis.verdict.rules import Verdict
 from cache.store import open_store
 from tests.filled_store import fill_text, text_study
@@ -144,8 +144,12 @@ def test_a_condition_may_be_on_the_verdict(board: tuple[Study, Scoreboard]) -> N
         ("not damaged", {"utility": "no"}, ("none found", "holds")),
         ("not damaged", {}, ("not tested", "broken")),
         ("not destroyed", {"destroyed": "yes", "gibberish": "no"}, ("destroyed", "broken")),
-        ("not destroyed", {"destroyed": "no", "gibberish": "undecided"}, ("undecided", "undecided")),
-        ("not destroyed", {"destroyed": "no", "utility": "yes"}, ("not destroyed", "holds")),
+        (
+            "not destroyed",
+            {"destroyed": "no", "gibberish": "undecided"},
+            ("not tested; destroyed or not is undecided", "undecided"),
+        ),
+        ("not destroyed", {"destroyed": "no", "utility": "yes"}, ("damaged", "holds")),
         ("not destroyed", {"utility": "no"}, ("not tested", "broken")),
     ],
 )
@@ -164,3 +168,9 @@ def test_one_broken_breaks_all_and_one_undecided_leaves_all_undecided() -> None:
     assert outcome_of([holds, holds]) == "holds"
     assert outcome_of([holds, open_one]) == "undecided"
     assert outcome_of([open_one, broken, holds]) == "broken"
+
+
+def test_few_subjects_have_no_interval_and_that_is_said() -> None:
+    few = Comparison("forget/key_fact", 0.2, 0.1, 0.3, 0.1, "Retained", 0.1, -math.inf, math.inf, 20, 5)
+    found = _measured("m", condition("forget/key_fact", "<= retained"), few)
+    assert (found.outcome, found.why) == ("undecided", "interval not known (fewer than 6 subjects)")
