@@ -201,8 +201,8 @@ def choice_lines(methods: Sequence[Method], modality: Modality) -> list[str]:
     """
     says = "says" if modality == "text" else "draws"
     lines = [
-        f"Best choice: by kind ({'; '.join(SHORT_TITLES[kind].lower() for kind in KINDS)}), then the smallest worst cost, "
-        "as a share of what there was.",
+        f"Best choice: by kind ({'; '.join(SHORT_TITLES[kind].lower() for kind in KINDS)}), then the smallest worst "
+        "cost, as a share of what there was.",
         f"A method stands for its best checkpoint that no longer {says} it; where all still do, for its best.",
     ]
     most = max((len(method.checkpoints) for method in methods), default=0)
