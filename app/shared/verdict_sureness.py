@@ -56,7 +56,7 @@ def _could_change(verdict: Verdict) -> tuple[Question, ...]:
 def _open(finding: Finding, modality: Modality) -> str:
     measured = finding.measured
     text = _thing(finding.question, modality)
-    low, high = max(finding.low, 0.0), finding.high
+    low, high = max(finding.low, 0.0) + 0.0, finding.high  # no -0
     if finding.question in ("says", "leaks", "rates", *COST) and not (math.isnan(low) or math.isnan(high)):
         text += f", {100 * low:.0f} to {100 * high:.0f} points"
     if measured is None:

@@ -27,8 +27,7 @@ from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.rules import Verdict
 from cache.analysis.verdict.telling import Telling, telling, telling_of
 
-MOST_TOLD = 100
-"""Models whose example is looked for: about a hundredth of a second each."""
+MOST_TOLD = 100  # models whose example is looked for; Streamlit would draw a string below it
 
 
 @show_errors()
