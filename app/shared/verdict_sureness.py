@@ -40,6 +40,10 @@ def how_sure(verdict: Verdict, modality: Modality) -> str:
     parts = [_open(each, modality) for each in found[:MOST_NAMED]]
     more = len(found) - MOST_NAMED
     parts += [f"{more} more" if more > 0 else ""]
+    short = dict.fromkeys(
+        _thing(each.question, modality) for each in verdict.incomplete if each.question in asked
+    )
+    parts += [f"not all probes answered: {', '.join(short)}" if short else ""]
     parts += [f"not tested: {', '.join(untested)}" if untested else ""]
     said = "; ".join(part for part in parts if part)
     if said:

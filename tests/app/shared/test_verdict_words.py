@@ -249,6 +249,10 @@ def test_how_sure_names_what_is_undecided_and_what_was_not_tested() -> None:
     assert how_sure(verdict(silent, hiding[0], *kept), "text") == (
         "Not sure yet: not tested: what it gives away when sampled often."
     )
+    cut = replace(kept[2], measured=measured._replace(complete=36))
+    assert how_sure(verdict(silent, *hiding, *kept[:2], cut), "text") == (
+        "Not sure yet: not all probes answered: neighbour answers lost."
+    )
     assert how_sure(verdict(found("says", "yes", 1.0), unsure), "text") == "Sure as far as tested."
     assert how_sure(verdict(), "text") == ""
 
