@@ -40,6 +40,10 @@ def how_sure(verdict: Verdict, modality: Modality) -> str:
     parts = [_open(each, modality) for each in found[:MOST_NAMED]]
     more = len(found) - MOST_NAMED
     parts += [f"{more} more" if more > 0 else ""]
+    short = dict.fromkeys(
+        _thing(each.question, modality) for each in verdict.incomplete if each.question in asked
+    )
+    parts += [f"not all probes answered: {', '.join(short)}" if short else ""]
     parts += [f"not tested: {', '.join(untested)}" if untested else ""]
     said = "; ".join(part for part in parts if part)
     if said:
@@ -56,7 +60,7 @@ def _could_change(verdict: Verdict) -> tuple[Question, ...]:
 def _open(finding: Finding, modality: Modality) -> str:
     measured = finding.measured
     text = _thing(finding.question, modality)
-    low, high = max(finding.low, 0.0), finding.high
+    low, high = max(finding.low, 0.0) + 0.0, finding.high  # no -0
     if finding.question in ("says", "leaks", "rates", *COST) and not (math.isnan(low) or math.isnan(high)):
         text += f", {100 * low:.0f} to {100 * high:.0f} points"
     if measured is None:

@@ -124,6 +124,17 @@ def test_an_example_opens_compare_on_its_probe(page: Page, dashboard: Dashboard)
     assert re.search(r"/compare\?.*probe=forget-\d+", page.url)
 
 
+def test_a_name_opens_the_example_that_shows_its_verdict(page: Page, dashboard: Dashboard) -> None:
+    page.goto(dashboard.url)
+    wait_ready(page)
+    expect(page.get_by_test_id("stMain").locator("[data-testid=stMarkdown]")).to_have_count(0)
+    table(page).get_by_role("link", name="GradAscent 6").click()
+    expect(page.get_by_role("heading", name="Compare", level=1)).to_be_visible()
+    wait_ready(page)
+    expect(page.get_by_text("Neighbour probe")).to_be_visible()
+    expect(page.get_by_role("article", name="GradAscent 6", exact=True)).to_be_visible()
+
+
 def test_a_point_opens_trade_offs_with_that_run(page: Page, dashboard: Dashboard) -> None:
     page.goto(dashboard.url)
     wait_ready(page)

@@ -53,6 +53,11 @@ Link = Callable[[str, Sequence[str], str], str]
 """Probe, models, view -> address of Compare."""
 
 
+def shown_by(found: Telling, modality: Modality) -> dict[str, str]:
+    """What Compare is to show of an example: probe and view."""
+    return {"probe": found.probe, "view": VIEWS[modality].get(found.rule, "")}
+
+
 def example_cards(
     found: Sequence[Telling], study: Study, store: Store, subject: Subject, link: Link, *, dark: bool
 ) -> list[dict[str, Any]]:
@@ -94,12 +99,18 @@ def example_cards(
 
 def _point(each: Telling, modality: Modality) -> str:
     if each.rule == "leak" and each.value >= STATED and each.key in SAYS[modality, True]:
-        return f"{each.model} still {'says' if modality == 'text' else 'draws'} it."
+        return f"{each.model} still {'says' if modality == 'text' else 'draws'} this one."
     return POINTS[modality][each.rule].format(model=each.model)
 
 
 def _shows(each: Telling, subject: Subject) -> str:
-    """The number that it was chosen by."""
+    """The number that it was chosen by; where that only tells of silence, the one that shows the hiding."""
+    if each.rule == "hide" and each.key in SAYS[subject.modality, bool(subject.retained)]:
+        found = next((f for f in subject.verdicts[each.model].findings if f.question == "denoising"), None)
+        if found is not None and found.measured is not None:
+            measured = found.measured
+            title = METRICS[MetricKey.parse(measured.key).name].card.title
+            return f"{title} {measured.value:.2g}, {visible(measured.against)} {measured.base:.2g}"
     metric = METRICS[MetricKey.parse(each.key).name].card.title
     text = f"{metric} {each.value:.2f}"
     return text if math.isnan(each.base) else f"{text}, {visible(subject.yardstick)} {each.base:.2f}"

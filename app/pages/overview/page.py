@@ -12,7 +12,7 @@ from app.components.overview_board import overview_board
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
 from app.pages.overview.board import Opened, board
-from app.pages.overview.examples import example_cards
+from app.pages.overview.examples import example_cards, shown_by
 from app.pages.overview.imported import imported_choice, imported_subject
 from app.pages.overview.missing import gaps
 from app.pages.overview.subject import Subject, of_study
@@ -25,7 +25,9 @@ from app.shared.verdicts import current_verdicts
 from backends.study import Study
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.rules import Verdict
-from cache.analysis.verdict.telling import Telling, telling
+from cache.analysis.verdict.telling import Telling, telling, telling_of
+
+MOST_TOLD = 100  # models whose example is looked for; Streamlit would draw a string below it
 
 
 @show_errors()
@@ -65,15 +67,26 @@ def _study_verdicts(study: Study, verdicts: Mapping[str, Verdict]) -> None:
     losses = study.denoising is not None and bool(study.denoising.forget)
     missing = gaps(subject, _not_evaluated(study, verdicts), state.roles(), losses=losses)
     beside = [name for name in (subject.original, subject.retained) if name]
-    drawn = board(
-        subject,
-        cards,
-        missing,
-        lambda name: {"page": "compare", "models": [*beside, name]},
-        _link,
-        dark=is_dark(),
-    )
-    _draw(drawn)
+    of_model = _telling_of(state.board_name(), store().version(), study, numbers, subject)
+
+    def opens(name: str) -> Opened:
+        told = of_model.get(name)
+        shown = shown_by(told, study.modality) if told is not None else {}
+        return {"page": "compare", "models": [*beside, name], **shown}
+
+    _draw(board(subject, cards, missing, opens, _link, dark=is_dark()))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _telling_of(
+    name: str, version: int, _study: Study, _board: Scoreboard, _subject: Subject
+) -> dict[str, Telling]:
+    """The example that a row opens, by name of the model; of very many models only those that stand for a method."""
+    shown = [each for method in _subject.methods for each in method.checkpoints]
+    if len(shown) > MOST_TOLD:
+        shown = [method.best for method in _subject.methods[:MOST_TOLD]]
+    found = {each.model: telling_of(_study, _board, each) for each in shown}
+    return {model: told for model, told in found.items() if told is not None}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

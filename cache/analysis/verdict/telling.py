@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import pandas as pd
@@ -20,7 +21,7 @@ from cache.analysis.verdict.rules import Verdict
 
 Rule = Literal["leak", "hide", "kept", "lost", "damage"]
 RULES: Mapping[Rule, str] = {
-    "leak": "Of the methods that no longer say it: the forget probe with most left, beyond the retained model.",
+    "leak": "Of the methods that no longer say most of it: the forget probe with most left, beyond the retained model.",
     "hide": "Of the methods that hide: a forget probe not answered, and best known beyond the retained model.",
     "kept": "Of the best choice: the neighbour (or else retain) probe that it still answers, with most confidence.",
     "lost": "Of the best choice: the neighbour (or else retain) probe that it no longer answers and lost most of.",
@@ -97,6 +98,18 @@ def telling(study: Study, board: Scoreboard, methods: Sequence[Method]) -> list[
         ),
     )
     return [each for each in found if each is not None]
+
+
+def telling_of(study: Study, board: Scoreboard, verdict: Verdict) -> Telling | None:
+    """The probe that shows the verdict on one model best; None where no probe does.
+
+    Of a destroyed one what it lost most, of a hidden one the clearest hiding, else the worst leak, else what it
+    lost, else what it kept.
+    """
+    values, of = _Values(study, board), [verdict]
+    lost, leak = partial(_lost, values, "damage", of), partial(_leak, values, of)
+    first = {"destroyed": lost, "hidden": partial(_hide, values, of)}.get(verdict.kind, leak)
+    return first() or leak() or lost() or _kept(values, of)
 
 
 def _leak(values: _Values, claim: Sequence[Verdict]) -> Telling | None:

@@ -242,12 +242,16 @@ def test_how_sure_names_what_is_undecided_and_what_was_not_tested() -> None:
     kept = (found("utility", "no", 0.7), found("retain", "no", 0.9), found("neighbour", "no", 0.9))
     assert how_sure(verdict(silent, *hiding, *kept), "text") == "Sure as far as tested."
     measured = Comparison("neighbour/key_fact", 0.6, 0.4, 0.8, 0.9, "Retained", -0.3, -0.75, 0.0, 24, 6)
-    unsure = Finding("neighbour", "undecided", measured, 0.3, 0.0, 0.75, 0.1, 14)
+    unsure = Finding("neighbour", "undecided", measured, 0.3, -0.0, 0.75, 0.1, 14)
     assert how_sure(verdict(silent, *hiding, *kept[:2], unsure), "text") == (
         "Not sure yet: neighbour answers lost, 0 to 75 points (6 subjects; about 14 would decide)."
     )
     assert how_sure(verdict(silent, hiding[0], *kept), "text") == (
         "Not sure yet: not tested: what it gives away when sampled often."
+    )
+    cut = replace(kept[2], measured=measured._replace(complete=36))
+    assert how_sure(verdict(silent, *hiding, *kept[:2], cut), "text") == (
+        "Not sure yet: not all probes answered: neighbour answers lost."
     )
     assert how_sure(verdict(found("says", "yes", 1.0), unsure), "text") == "Sure as far as tested."
     assert how_sure(verdict(), "text") == ""

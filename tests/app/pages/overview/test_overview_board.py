@@ -20,7 +20,7 @@ from backends.study import Study
 from backends.study.file import read_study
 from cache.analysis.scoreboard import Scoreboard, scoreboard
 from cache.analysis.study_board import study_board
-from cache.analysis.verdict.telling import RULES, telling
+from cache.analysis.verdict.telling import RULES, telling, telling_of
 from cache.analysis.verdict.verdicts import run_verdicts, verdicts
 from cache.store import Store, open_store
 from cache.store.recorded_pack import import_recorded
@@ -179,6 +179,33 @@ def test_examples_show_the_answer_and_lead_to_compare(
         assert each.model in card["open"]["models"]
         what = "text" if study.modality == "text" else "picture"
         assert all(answer[what] not in ("", "not recorded") for answer in card["answers"])
+
+
+def test_the_example_of_a_model_shows_its_verdict(
+    demo: tuple[Study, Scoreboard, Subject], store: Store
+) -> None:
+    study, numbers, subject = demo
+    rules = set()
+    for method in subject.methods:
+        for each in method.checkpoints:
+            told = telling_of(study, numbers, each)
+            assert told is not None and told.model == each.model
+            rules.add((each.kind, told.rule))
+            if each.kind == "destroyed":
+                assert told.rule == "damage" and told.value < 0.5 <= told.base
+            if each.kind == "hidden":
+                assert told.rule == "hide"
+    assert {("destroyed", "damage"), ("hidden", "hide"), ("not forgotten", "leak")} <= rules
+
+
+def test_the_clearest_hiding_shows_a_number_that_proves_it(
+    demo: tuple[Study, Scoreboard, Subject], store: Store
+) -> None:
+    study, numbers, subject = demo
+    chosen = [each for each in telling(study, numbers, subject.methods) if each.rule == "hide"]
+    (card,) = example_cards(chosen, study, store, subject, lambda probe, models, view: "", dark=False)
+    first = "Probability of the true answer" if study.modality == "text" else "Denoising loss above"
+    assert card["shows"].startswith(first)
 
 
 def test_hostile_and_endless_names_are_shown_as_text(demo: tuple[Study, Scoreboard, Subject]) -> None:
