@@ -57,7 +57,8 @@ def test_a_report_is_one_small_file_without_script_that_loads_nothing(study: Stu
     assert ("data:image/png;base64" in page) == (study.modality == "image")
     for spec in study.models:
         assert spec.name in page
-    assert all(f'<section id="{each}">' in page for each, _ in SECTIONS)
+    assert all(f'<section id="{each}">' in page for each, _ in SECTIONS if each != "contract")
+    assert '<section id="contract">' not in page and "Thresholds differ" not in page
 
 
 def test_the_policy_lets_through_this_style_sheet_and_no_script(filled: Store) -> None:
@@ -76,8 +77,9 @@ def test_who_asked_and_the_licences_are_said_and_what_is_not_said_is_named(fille
     page = page_of(replace(text_study(), request=request), filled)
     for text in ("Six people", "The data subject", "GDPR, article 17", "CC0"):
         assert text in page
-    assert "Not stated in the study file" not in page
-    assert "who requested it, the reason" in page_of(text_study(), filled)
+    assert "Not stated in the study file: when, the reference, who prepared the report." in page
+    unsaid = "who requested it, when, the reason, the reference, who prepared the report."
+    assert f"what was to be forgotten, {unsaid}" in page_of(text_study(), filled)
 
 
 @pytest.mark.parametrize("study", [text_study(), image_study()], ids=["text", "image"])
