@@ -18,7 +18,7 @@ p, ul, dl { margin: .5rem 0; max-width: 74ch; } li { margin: .15rem 0; }
 small { font-size: .9em; font-weight: 400; }
 .lead { border-left: 4px solid #0072b2; padding: .2rem 0 .2rem 1rem; font-size: 1.05rem; }
 .lead p { margin: .35rem 0; }
-nav ol { columns: 2; font-size: 13px; padding-left: 1.3rem; margin: .4rem 0; } nav a { color: #00558a; }
+nav ol { columns: 2; font-size: 13px; padding-left: 1.7rem; margin: .4rem 0; } nav a { color: #00558a; }
 dl { display: grid; grid-template-columns: minmax(8rem, 12rem) 1fr; gap: .2rem 1rem; }
 dt { color: #5a6473; } dd { margin: 0; white-space: pre-wrap; }
 .scroll { overflow-x: auto; }
@@ -61,7 +61,7 @@ details { margin: .5rem 0; } summary { cursor: pointer; }
   h1 { font-size: 20pt; } h2 { font-size: 13.5pt; margin-top: 18pt; } h3 { font-size: 11pt; }
   table, .note, figcaption, caption { font-size: 8.8pt; } code, pre { font-size: 8pt; }
   h1, h2, h3, h2 + p, caption, thead, article > .note, .prompt { break-after: avoid; }
-  tr, figure, .lead, dl { break-inside: avoid; } p { orphans: 3; widows: 3; }
+  tr, figure, .lead, dl, h2 + p, li { break-inside: avoid; } p { orphans: 3; widows: 3; }
   thead { display: table-header-group; } .scroll { overflow: visible; } a { color: inherit; text-decoration: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
