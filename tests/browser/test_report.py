@@ -123,8 +123,9 @@ def test_a_report_reads_well_on_a_phone_and_a_desk(
         assert len(set(tops)) == (
             3 if width == 390 else 1
         )  # on a phone the cells of a model stand below one another
-        heads = page.locator("#data thead th")
-        assert len(set(heads.evaluate_all("all => all.map(each => each.firstChild.offsetHeight < 24)"))) == 1
+        short = page.locator("#data thead th.short bdi")
+        heights = [box["height"] for each in short.all() if (box := each.bounding_box())]
+        assert heights and max(heights) < 24  # "Probes" is not broken
         screenshot(page, f"report-{kind}")
 
 
