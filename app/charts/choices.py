@@ -114,6 +114,13 @@ def unavailable(keys: Collection[str], study: Study) -> list[str]:
     ]
 
 
+def without_value(keys: Collection[str], modality: str) -> list[str]:
+    """Titles of the metrics of a modality that have no value here."""
+    have = {MetricKey.parse(key).name for key in keys}
+    cards = [metric.card for metric in METRICS.values() if metric.card.modality == modality]
+    return [card.title for card in cards if card.key not in have]
+
+
 def title(key: str) -> str:
     """`forget · Probability of the true answer`, with `@set` also the probe set's name.
 

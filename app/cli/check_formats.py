@@ -12,23 +12,21 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from app.cli.terminal import printable
+from app.shared.contract_words import condition_text, said
 from cache.analysis.contract import Checked, outcome_of
 
 if TYPE_CHECKING:
     from backends.study import Study
-    from backends.study.contract import Condition
 
 WIDEST = 40
 """Characters of a model's name in the terminal."""
-MOST_TOLD = 1000
-"""Beyond so many, how many probes would decide is no advice."""
 
 
 def as_table(study: Study, checked: Sequence[Checked]) -> Iterator[str]:
     """A line for each condition and model, then one for all; no line begins with a name."""
     names = _short({each.model: printable(each.model) for each in checked})
     name_width = max(len(name) for name in names.values())
-    texts = {each.condition: condition_text(each.condition) for each in checked}
+    texts = {each.condition: printable(condition_text(each.condition)) for each in checked}
     text_width = max(len(text) for text in texts.values())
     for each in checked:
         name, text = names[each.model], texts[each.condition]
@@ -108,28 +106,6 @@ def as_annotations(study: Study, checked: Sequence[Checked]) -> Iterator[str]:
             yield f"::{command} file={file},line={each.condition.line},title={title}::{_message(message)}"
 
 
-def condition_text(condition: Condition) -> str:
-    """As it stands in the study file, on one line."""
-    text = f"{condition.key.replace('/', '.', 1)} {condition.text}"
-    return printable(text if not condition.word else f"{condition.key} {condition.word}")
-
-
-def said(each: Checked) -> str:
-    """What was found, in words: the number, the line, their difference with its interval, and what would decide."""
-    parts = [each.why] if each.why else []
-    if not math.isnan(each.value):
-        text = _number(each.value)
-        if not math.isnan(each.line):
-            text += f", line {_number(each.line)}, difference {_signed(each.difference)}"
-        if math.isfinite(each.low) and math.isfinite(each.high):
-            text += f" [{_signed(each.low)}, {_signed(each.high)}]"
-        parts.append(text)
-    if each.outcome == "undecided" and each.needed:
-        needed = f"about {each.needed:,}" if each.needed <= MOST_TOLD else f"more than {MOST_TOLD:,}"
-        parts.append(f"{needed} {each.things} would decide ({each.units:,} now)")
-    return "; ".join(parts)
-
-
 def summary(study: Study, checked: Sequence[Checked]) -> str:
     """One sentence on all of it."""
     counts = Counter(each.outcome for each in checked)
@@ -188,11 +164,3 @@ def _cut(name: str) -> str:
 
 def _plain(number: float) -> float | None:
     return number if math.isfinite(number) else None
-
-
-def _number(number: float) -> str:
-    return f"{number:.3f}" if abs(number) < 100 else f"{number:,.0f}"
-
-
-def _signed(number: float) -> str:
-    return f"{number:+.3f}" if abs(number) < 100 else f"{number:+,.0f}"

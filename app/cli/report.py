@@ -71,8 +71,9 @@ def run(options: argparse.Namespace) -> int:
         print_pdf(page, to)
         print(printable(str(to)))
     if options.attest:
+        told = statement(study, report.record, page, to if to != page else None)
         attested = to.with_name(f"{to.name}.intoto.json")
-        _write(attested, json.dumps(statement(study, report.record, to), indent=2, ensure_ascii=False) + "\n")
+        _write(attested, json.dumps(told, indent=2, ensure_ascii=False) + "\n")
         print(printable(str(attested)))
     measured = set(board.frame["model"])
     if absent := [spec.name for spec in study.models if spec.name not in measured]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from app.cli.options import Subparsers
     from backends.study import Study
 
+KINDS = {"text": "language models", "image": "image models"}
 SAME = "Same evidence, same numbers."
 
 
@@ -52,6 +53,13 @@ def run(options: argparse.Namespace) -> int:
     check_cache(options.cache)
     report = read_report(options.report.expanduser())
     study = _study(options, str(report.record["study"]), redacted=report.redacted)
+    if study.modality != report.record["modality"]:
+        raise StudyError(
+            f"the report is on {KINDS.get(report.record['modality'], 'another kind')} and this study on "
+            f"{KINDS[study.modality]}",
+            where=str(study.path),
+            how="Name the study file that the report was made from",
+        )
     if study.modality == "text":  # a report may have been made under another protocol than the file names
         study = replace(study, protocol=report.record["protocol"])
     found = study_record(study, scoreboard(study, open_cache()), redact=report.redacted)

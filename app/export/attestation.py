@@ -25,18 +25,18 @@ FINGERPRINT = "unlearnboardTensors"
 WEIGHTS = frozenset({".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf"})
 
 
-def statement(study: Study, record: Record, report: Path) -> dict[str, Any]:
+def statement(study: Study, record: Record, report: Path, printed: Path | None = None) -> dict[str, Any]:
     """The statement on all models of a study that were unlearned.
 
     Args:
         study: the study.
         record: the evidence record, as it stands in the report.
-        report: the file that was written.
+        report: the HTML file that was written, which `unlearnboard verify` takes.
+        printed: the PDF that was printed from it.
 
     Raises:
         StoreError: no unlearned model can be named by a digest.
     """
-    content = report.read_bytes()
     unlearned = [
         (spec, told)
         for spec, told in zip(study.models, record["models"], strict=True)
@@ -57,16 +57,17 @@ def statement(study: Study, record: Record, report: Path) -> dict[str, Any]:
             "verdicts": {told["name"]: told["verdict"] for _, told in unlearned},
             "thresholds": record["thresholds"],
             "evidence": {"blake3": digest(record)},
-            "report": {
-                "name": report.name,
-                "digest": {
-                    "sha256": hashlib.sha256(content).hexdigest(),
-                    "blake3": blake3(content).hexdigest(),
-                },
-            },
+            "report": _named(report),
+            **({"printed": _named(printed)} if printed else {}),
             "generator": {"name": "unlearnboard", "version": own_version()},
         },
     }
+
+
+def _named(file: Path) -> dict[str, Any]:
+    content = file.read_bytes()
+    digests = {"sha256": hashlib.sha256(content).hexdigest(), "blake3": blake3(content).hexdigest()}
+    return {"name": file.name, "digest": digests}
 
 
 def _subjects(spec: ModelSpec, name: str, study: Study) -> list[dict[str, Any]]:

@@ -13,19 +13,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from app.charts.choices import in_order, unavailable
+from app.charts.choices import in_order, without_value
 from app.export import report_parts as parts
 from app.export.redaction import Redaction
+from app.export.report_contract import contract_result, contract_tables
 from app.export.report_curves import curves
 from app.export.report_examples import RULE, chosen_examples
+from app.export.report_gaps import Gap, gaps, unanswered, untested
 from app.export.report_template import STYLE, TEMPLATE
 from app.export.seal import EMPTY, sealed
 from app.looks.html_page import render
-from app.shared.verdict_words import TITLES, headline, threshold_lines, verdict_sentence
+from app.shared.verdict_badges import badges
+from app.shared.verdict_words import TITLES, changed_thresholds, headline, threshold_lines, verdict_sentence
 from backends.errors import StoreError
 from backends.study import Study
 from backends.study.targets import target_name
 from backends.versions import own_version
+from cache.analysis.contract import check_contract
 from cache.analysis.evidence_record import Record, digest, evidence_record
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.study_board import study_board
@@ -40,6 +44,7 @@ SECTIONS = (
     ("data", "Data"),
     ("protocol", "How it was measured"),
     ("findings", "Findings"),
+    ("contract", "Contract"),
     ("curves", "Forgetting against what it cost"),
     ("examples", "Examples"),
     ("untested", "What was not tested"),
@@ -93,27 +98,37 @@ def study_report(study: Study, store: Store, board: Scoreboard, *, redact: bool 
     )
     shown = parts.shown_models(study, told, methods)
     destroyed = {name for name, each in told.items() if each.kind == "destroyed"}
+    first = [method.best.model for method in methods]
+    partly = gaps(study, store, shown)
+    checked = check_contract(study, board, [name for name in shown if name in first])
     record = study_record(study, board, redact=redact)
     evidence = digest(record)
     hide = Redaction(study) if redact else None
     told_of = {
         "study": {"name": study.name, "description": study.description},
-        "summary": _summary(study, methods),
-        "verdict_rows": _verdict_rows(study, methods),
+        "summary": _summary(study, methods, partly),
+        "verdict_rows": _verdict_rows(study, methods, partly),
+        "loosened": changed_thresholds(study.verdict),
         "request": parts.request(study),
         "unsaid": parts.unsaid(study),
         "models": parts.models(study, record),
         "data": parts.data(study, record),
-        "protocol": parts.protocol(study, board),
-        "rules": threshold_lines(study.verdict, study.modality),
+        "protocol": parts.protocol(study, board, complete=not partly),
+        "rules": threshold_lines(study.verdict, study.modality, retained=study.retained is not None),
         "findings": [
-            {"model": m.best.model, "title": TITLES[m.best.kind], "table": parts.findings(m.best)}
+            {
+                "model": m.best.model,
+                "title": TITLES[m.best.kind],
+                "table": parts.findings(m.best, study.modality),
+            }
             for m in methods[: parts.MOST_MODELS]
         ],
+        "contract": contract_tables(checked, first),
+        "contract_result": contract_result(checked, first),
         "plots": curves(study, runs, keys, shown, destroyed),
         "slices": parts.slices(study, board, runs, keys, shown, redact=redact),
         "examples": chosen_examples(study, store, board, keys, shown, redact=redact),
-        "untested": parts.untested(study, told, unavailable(keys, study)),
+        "untested": untested(study, told, first, partly, without_value(keys, study.modality)),
         "numbers": parts.numbers(runs, keys, shown),
         "provenance": parts.provenance(study, store),
         "commands": parts.commands(study, redact=redact),
@@ -129,6 +144,7 @@ def study_report(study: Study, store: Store, board: Scoreboard, *, redact: bool 
 def _page(
     told: dict[str, Any], record: Record, evidence: str, study: Study, more_models: int, *, redact: bool
 ) -> str:
+    sections = [each for each in SECTIONS if each[0] != "contract" or study.contract]
     style_hash = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     page = render(
         TEMPLATE,
@@ -141,7 +157,8 @@ def _page(
         redacted=redact,
         retained=study.retained is not None,
         text=study.modality == "text",
-        sections=SECTIONS,
+        sections=sections,
+        number={name: place for place, (name, _) in enumerate(sections, 1)},
         evidence_digest=evidence,
         example_rule=RULE,
         more_models=more_models,
@@ -170,24 +187,36 @@ def _without_secrets(value: Any, hide: Redaction) -> Any:
     return hide.text(value) if isinstance(value, str) and not value.startswith("data:image/") else value
 
 
-def _summary(study: Study, methods: Sequence[Method]) -> list[str]:
-    """The best choice with what it cost, and what became of the others."""
-    said = headline(methods, study.modality, _concept(study))
-    return said or ["No unlearned model has numbers."]
+def _summary(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> list[str]:
+    """The best choice with what it cost and what else is known of it, and what became of the others."""
+    if not methods:
+        return ["No unlearned model has numbers."]
+    best = methods[0].best
+    missed = unanswered(partly, best.model)
+    said = headline(methods, study.modality, _concept(study), unanswered=missed)
+    if beside := badges(best, study.modality):
+        said.insert(1, f"Beside that, of {best.model}: {'; '.join(beside)}.")
+    return said
 
 
 def _concept(study: Study) -> str:
     return target_name(dict(study.forget_concepts)) or "the concept"
 
 
-def _verdict_rows(study: Study, methods: Sequence[Method]) -> list[dict[str, str]]:
+def _verdict_rows(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> list[dict[str, Any]]:
     return [
         {
             "model": method.best.model,
             "more": f"best of {len(method.checkpoints)} checkpoints" if method.others else "",
             "css": method.best.kind.replace(" ", "-"),
             "title": TITLES[method.best.kind],
-            "sentence": verdict_sentence(method.best, study.modality, _concept(study)),
+            "badges": badges(method.best, study.modality),
+            "sentence": verdict_sentence(
+                method.best,
+                study.modality,
+                _concept(study),
+                unanswered=unanswered(partly, method.best.model),
+            ),
         }
         for method in methods
     ]

@@ -10,7 +10,7 @@ from app.charts.choices import per_example, role_of, title
 from app.looks.names import PART_NAMES, ROLE_NAMES, protocol_with_key
 from app.shared.verdict_words import finding_sentence
 from backends.metrics.key import MetricKey
-from backends.study import Study
+from backends.study import Modality, Study
 from backends.versions import versions
 from cache.analysis.board import Board
 from cache.analysis.evidence_record import Record
@@ -42,6 +42,11 @@ QUESTIONS: Mapping[Question, str] = {
     "gibberish": "Says gibberish",
     "refuses": "Refuses",
     "membership": "Gives itself away",
+}
+OF_PICTURES: Mapping[Question, str] = {
+    "says": "Draws it when asked",
+    "gibberish": "Draws nothing recognisable",
+    "refuses": "Draws nothing recognisable for forget prompts",
 }
 ANSWERS = {"yes": "yes", "no": "no", "undecided": "undecided", "missing": "not tested"}
 PROTOCOLS = {
@@ -102,7 +107,10 @@ def unsaid(study: Study) -> list[str]:
     told = {
         "what was to be forgotten": asked.forgotten or study.forget_concepts,
         "who requested it": asked.requested_by,
+        "when": asked.requested_on,
         "the reason": asked.reason,
+        "the reference": asked.reference,
+        "who prepared the report": asked.prepared_by,
     }
     return [name for name, text in told.items() if not text]
 
@@ -138,8 +146,8 @@ def data(study: Study, record: Record) -> Table:
     return Table(["Probe set", "Role", "Probes", "Digest (BLAKE3)", "Licence"], rows, numbers=[2])
 
 
-def protocol(study: Study, board: Scoreboard) -> list[str]:
-    """How models were asked, in words."""
+def protocol(study: Study, board: Scoreboard, *, complete: bool) -> list[str]:
+    """How models were asked, in words; complete: all of the models shown answered all probes."""
     if study.modality == "text":
         settings = study.decoding
         how = (
@@ -162,24 +170,36 @@ def protocol(study: Study, board: Scoreboard) -> list[str]:
         lines += [f"Judges look at the pictures and say which {judges} they show."] if judges else []
     return [
         *lines,
-        "Every model was asked the same probes. Intervals are of 95 %; probes of one subject are drawn together, and a "
-        "difference of two models is tested on the probes that both answered.",
+        (
+            "Every model was asked the same probes. "
+            if complete
+            else "Not every model has answered every probe. "
+        )
+        + "Intervals are of 95 %; probes of one subject are drawn together, and a difference of two models is tested "
+        "on the probes that both answered.",
         f"Arithmetic: {board.numerics or 'unknown'}.",
     ]
 
 
-def findings(verdict: Verdict) -> Table:
+def question_name(question: Question, modality: Modality) -> str:
+    """What was asked, in the words of the modality."""
+    return (OF_PICTURES.get(question) if modality == "image" else None) or QUESTIONS[question]
+
+
+def findings(verdict: Verdict, modality: Modality) -> Table:
     """Every question to one model."""
+    gone = iter(("utility", "retain answers" if modality == "text" else "retain pictures"))
     rows = [
         [
-            QUESTIONS[each.question],
+            question_name(each.question, modality)
+            + (f" ({next(gone)})" if each.question == "destroyed" else ""),
             finding_sentence(each) if each.measured else "–",
             _held(each),
             ANSWERS[each.outcome],
         ]
         for each in verdict.findings
     ]
-    return Table(["Question", "Measured", "Excess and line", "Answer"], rows, numbers=[2])
+    return Table(["Question", "Measured", "Held against the line", "Answer"], rows, numbers=[2])
 
 
 def _held(finding: Finding) -> str:
@@ -262,33 +282,6 @@ def _short(value: float) -> str:
 def _number(value: float) -> str:
     """Three places; few digits where it is large or tiny."""
     return f"{value:.3f}" if value == 0 or 0.001 <= abs(value) < 100 else f"{value:.3g}"
-
-
-def untested(study: Study, told: Mapping[str, Verdict], lacking: Sequence[str]) -> list[str]:
-    """What a reader must not take for shown."""
-    lines: dict[tuple[Question, ...], list[str]] = {}
-    for spec in study.models:
-        if spec.part == "unlearned" and spec.name in told and told[spec.name].untested:
-            lines.setdefault(told[spec.name].untested, []).append(spec.name)
-    absent = [spec.name for spec in study.models if spec.name not in told]
-    every = sum(spec.part == "unlearned" for spec in study.models)
-    found = [
-        f"{'All unlearned models' if len(names) == every else ', '.join(names)}: no answer to "
-        + "; ".join(f"“{QUESTIONS[question].lower()}”" for question in questions)
-        + "."
-        for questions, names in lines.items()
-    ]
-    found += [f"Not evaluated at all: {', '.join(absent)}."] if absent else []
-    found += (
-        []
-        if study.retained
-        else ["There is no retained model, so what a model that never saw the data says is unknown."]
-    )
-    found.append(
-        "Other ways of asking (paraphrased by an attacker, in other languages, after further training, from inside the "
-        "network) than those of the probes and questions above."
-    )
-    return found + [f"Not measured: {sentence}" for sentence in lacking]
 
 
 def provenance(study: Study, store: Store) -> list[tuple[str, str]]:

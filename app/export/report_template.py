@@ -18,7 +18,7 @@ p, ul, dl { margin: .5rem 0; max-width: 74ch; } li { margin: .15rem 0; }
 small { font-size: .9em; font-weight: 400; }
 .lead { border-left: 4px solid #0072b2; padding: .2rem 0 .2rem 1rem; font-size: 1.05rem; }
 .lead p { margin: .35rem 0; }
-nav ol { columns: 2; font-size: 13px; padding-left: 1.3rem; margin: .4rem 0; } nav a { color: #00558a; }
+nav ol { columns: 2; font-size: 13px; padding-left: 1.7rem; margin: .4rem 0; } nav a { color: #00558a; }
 dl { display: grid; grid-template-columns: minmax(8rem, 12rem) 1fr; gap: .2rem 1rem; }
 dt { color: #5a6473; } dd { margin: 0; white-space: pre-wrap; }
 .scroll { overflow-x: auto; }
@@ -31,6 +31,8 @@ tbody th { font-weight: 600; }
 th[scope=row] { min-width: 8rem; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; min-width: 3.9rem; }
 td.number { white-space: pre; padding-right: .9rem; } th.number { padding-right: .9rem; }
+th.short { overflow-wrap: normal; }
+.changed { border-left: 4px solid #b98500; padding-left: 1rem; font-weight: 600; }
 td.said { white-space: pre-wrap; width: 62%; }
 .verdict { font-weight: 650; white-space: nowrap; padding-left: .5rem; border-left: 4px solid #8b95a3; }
 .forgotten { border-color: #007a5a; } .damaged { border-color: #b98500; } .undecided { border-color: #8b95a3; }
@@ -48,6 +50,9 @@ details { margin: .5rem 0; } summary { cursor: pointer; }
 @media (max-width: 560px) {
   body { padding: 1.2rem 1rem 3rem; } nav ol { columns: 1; } dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .4rem; } table.wide { min-width: 560px; }
+  .verdicts thead { display: none; } .verdicts, .verdicts tbody, .verdicts tr, .verdicts th, .verdicts td,
+  .verdicts caption { display: block; width: 100%; padding-right: 0; }
+  .verdicts th, .verdicts td { border-bottom: 0; } .verdicts tr { border-bottom: 1px solid #e3e6eb; }
 }
 @page { size: A4; margin: 16mm 15mm 18mm; @bottom-right { content: counter(page) " / " counter(pages);
   font: 9px sans-serif; color: #5a6473; } }
@@ -55,7 +60,8 @@ details { margin: .5rem 0; } summary { cursor: pointer; }
   body { font-size: 10.5pt; max-width: none; padding: 0; } nav, .screen { display: none; }
   h1 { font-size: 20pt; } h2 { font-size: 13.5pt; margin-top: 18pt; } h3 { font-size: 11pt; }
   table, .note, figcaption, caption { font-size: 8.8pt; } code, pre { font-size: 8pt; }
-  h2, h3, caption { break-after: avoid; } tr, figure, article, .lead, dl { break-inside: avoid; }
+  h1, h2, h3, h2 + p, caption, thead, article > .note, .prompt { break-after: avoid; }
+  tr, figure, .lead, dl, h2 + p, li { break-inside: avoid; } p { orphans: 3; widows: 3; }
   thead { display: table-header-group; } .scroll { overflow: visible; } a { color: inherit; text-decoration: none; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
@@ -65,11 +71,11 @@ TEMPLATE = """
 {%- macro table(told) -%}
 <div class="scroll"><table class="wide">
 {% if told.caption %}<caption>{{ told.caption }}</caption>{% endif %}
-<thead><tr>{% for name in told.head %}<th scope="col"{% if loop.index0 in told.numbers %} class="number"\
-{% endif %}>{{ name }}</th>{% endfor %}</tr></thead>
+<thead><tr>{% for name in told.head %}<th scope="col" class="{{ 'number' if loop.index0 in told.numbers }}\
+{{ ' short' if name | length < 12 }}"><bdi>{{ name }}</bdi></th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in told.rows %}
-<tr>{% for cell in row %}{% if loop.first %}<th scope="row">{{ cell }}</th>{% else -%}
+<tr>{% for cell in row %}{% if loop.first %}<th scope="row"><bdi>{{ cell }}</bdi></th>{% else -%}
 <td{% if loop.index0 in told.numbers %} class="number"{% endif %}>{{ cell }}</td>{% endif %}{% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
@@ -123,45 +129,55 @@ style-src 'sha256-{{ style_hash }}'; base-uri 'none'; form-action 'none'">
 <main>
 <section id="verdict">
 <div class="lead">{% for sentence in summary %}<p>{{ sentence }}</p>{% endfor %}</div>
+{% if loosened %}<p class="changed">Thresholds differ from the defaults: {{ loosened | join(', ') }}.</p>{% endif %}
+{% for sentence in contract_result %}{% if loop.first %}<p>Contract (section {{ number.contract }}): {% endif %}\
+{{ sentence }}{% if loop.last %}</p>{% else %} {% endif %}{% endfor %}
 <p class="note">Relative to this original, {{ 'this retained model' if retained else 'no retained model' }} and these \
-tests. Not said by a model is not the same as gone from it; section 8 names what was not tested.</p>
+tests. Not said by a model is not the same as gone from it; section {{ number.untested }} names what was not tested.</p>
 <nav class="screen" aria-label="Sections"><ol>
 {% for id, name in sections %}<li><a href="#{{ id }}">{{ name }}</a></li>{% endfor %}
 </ol></nav>
-<div class="scroll"><table class="wide"><caption>The verdict on each method, the best first. Shown of each method: its \
-best checkpoint that no longer says it.</caption>
+<div class="scroll"><table class="verdicts"><caption>The verdict on each method, the best first. Shown of each method: \
+its best checkpoint that no longer says it.</caption>
 <thead><tr><th scope="col">Model</th><th scope="col">Verdict</th><th scope="col">In words</th></tr></thead><tbody>
 {% for row in verdict_rows %}<tr><th scope="row" dir="auto">{{ row.model }}{% if row.more %}\
 <br><small>{{ row.more }}</small>{% endif %}</th>
-<td><span class="verdict {{ row.css }}">{{ row.title }}</span></td><td>{{ row.sentence }}</td></tr>
+<td><span class="verdict {{ row.css }}">{{ row.title }}</span>\
+{% if row.badges %}<br><small class="badges">{{ row.badges | join('; ') }}</small>{% endif %}</td>
+<td>{{ row.sentence }}</td></tr>
 {% endfor %}</tbody></table></div>
 </section>
-<section id="request"><h2>1. What was to be forgotten, and at whose request</h2>
+<section id="request"><h2>{{ number.request }}. What was to be forgotten, and at whose request</h2>
 <dl>{% for name, text in request %}<dt>{{ name }}</dt><dd dir="auto">{{ text }}</dd>{% endfor %}</dl>
 {% if unsaid %}<p class="note">Not stated in the study file: {{ unsaid | join(', ') }}.</p>{% endif %}
 </section>
-<section id="models"><h2>2. Models</h2>{{ table(models) }}
+<section id="models"><h2>{{ number.models }}. Models</h2>{{ table(models) }}
 <p class="note">The fingerprint is BLAKE3 over the content of every tensor, so that it names the weights wherever they \
 lie.</p></section>
-<section id="data"><h2>3. Data</h2>{{ table(data) }}
+<section id="data"><h2>{{ number.data }}. Data</h2>{{ table(data) }}
 {% if no_licence %}<p class="note">A licence that the study file does not state is unknown here.</p>{% endif %}
 </section>
-<section id="protocol"><h2>4. How it was measured</h2>
+<section id="protocol"><h2>{{ number.protocol }}. How it was measured</h2>
 {% for sentence in protocol %}<p>{{ sentence }}</p>{% endfor %}
 <h3>The rules of the verdict</h3><ul>{% for line in rules %}<li>{{ line }}</li>{% endfor %}</ul></section>
-<section id="findings"><h2>5. Findings</h2>
+<section id="findings"><h2>{{ number.findings }}. Findings</h2>
 <p>Every question to a method's best checkpoint: what was measured, what it is held against, and the answer. “Yes” \
 speaks against the model.</p>
-{% for each in findings %}<h3 dir="auto">{{ each.model }}: {{ each.title }}</h3>{{ table(each.table) }}{% endfor %}
+{% for each in findings %}<h3><bdi>{{ each.model }}</bdi>: {{ each.title }}</h3>{{ table(each.table) }}{% endfor %}
 </section>
-<section id="curves"><h2>6. Forgetting against what it cost</h2>
+{% if 'contract' in number %}<section id="contract"><h2>{{ number.contract }}. Contract</h2>
+<p>What the study file promises of its unlearned models. A condition holds where the whole 95 % interval of the \
+difference to its line is on the right side, is broken where all of it is on the wrong side or nothing was measured, \
+and is undecided otherwise.{% for sentence in contract_result %} {{ sentence }}{% endfor %}</p>
+{% for told in contract %}{{ table(told) }}{% endfor %}</section>
+{% endif %}<section id="curves"><h2>{{ number.curves }}. Forgetting against what it cost</h2>
 {% for plot in plots %}<figure><figcaption><strong>{{ plot.name }}</strong></figcaption>{{ curve(plot) }}
 <figcaption>{{ plot.caption }}</figcaption></figure>
 <details class="screen"><summary>Values of this figure</summary>{{ table(plot.table) }}</details>{% endfor %}
 {% for told in slices %}{% if loop.first %}<h3>Side effects by slice</h3><p>Where a mean over all probes hides what \
 happened to some of them.</p>{% endif %}{{ table(told) }}{% endfor %}
 </section>
-<section id="examples"><h2>7. Examples</h2>
+<section id="examples"><h2>{{ number.examples }}. Examples</h2>
 <p>{{ example_rule }}{% if redacted %} What models made of forget probes is hidden; the numbers are \
 theirs.{% endif %}</p>
 {% for each in examples %}<article><p class="note">{{ each.metric }}</p>
@@ -176,13 +192,13 @@ theirs.{% endif %}</p>
 {% for said in each.said %}<tr><th scope="row" dir="auto">{{ said.model }}</th><td class="said" dir="auto">\
 {{ said.text }}</td><td class="number">{{ said.value }}</td></tr>{% endfor %}
 </tbody></table>{% endif %}</article>{% endfor %}</section>
-<section id="untested"><h2>8. What was not tested</h2>
+<section id="untested"><h2>{{ number.untested }}. What was not tested</h2>
 <ul>{% for line in untested %}<li>{{ line }}</li>{% endfor %}</ul></section>
-<section id="numbers"><h2>9. All numbers</h2>
+<section id="numbers"><h2>{{ number.numbers }}. All numbers</h2>
 <p class="note">95 % intervals below each value.{% if more_models %} Numbers of the other {{ more_models }} models are \
 in the evidence record.{% endif %}</p>
 {% for told in numbers %}{{ table(told) }}{% endfor %}</section>
-<section id="reproduce"><h2>10. How to check and reproduce this</h2>
+<section id="reproduce"><h2>{{ number.reproduce }}. How to check and reproduce this</h2>
 <p>With the study file and its cache (or a packed study), from the folder of the study:</p>
 <pre>{{ commands | join('\n') }}</pre>
 <p>“Same evidence, same numbers” means that the cache gives this report’s evidence and numbers now; else what differs \

@@ -16,6 +16,7 @@ from blake3 import blake3
 from backends.checkpoints.identity import ModelIdentity
 from backends.errors import CheckpointError
 from backends.study import ModelSpec, ProbeSet, Study
+from cache.analysis.contract import check_contract, outcome_of
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.study_board import study_protocol
 from cache.analysis.verdict.rules import Verdict
@@ -48,6 +49,30 @@ def evidence_record(study: Study, board: Scoreboard, verdicts: Mapping[str, Verd
         "thresholds": asdict(study.verdict),
         "models": [_model(spec, board, verdicts.get(spec.name)) for spec in study.models],
         "probe_sets": [_probe_set(each) for each in study.probe_sets],
+        **_contract(study, board),
+    }
+
+
+def _contract(study: Study, board: Scoreboard) -> Record:
+    """Every condition with its outcome for every unlearned model; nothing in a study without a contract."""
+    if not study.contract:
+        return {}
+    known = set(board.frame["model"])
+    names = [spec.name for spec in study.models if spec.part == "unlearned" and spec.name in known]
+    checked = check_contract(study, board, names)
+    return {
+        "contract": [
+            {
+                "name": name,
+                "outcome": outcome_of([each for each in checked if each.model == name]),
+                "conditions": [
+                    [each.condition.key, each.condition.text, each.outcome]
+                    for each in checked
+                    if each.model == name
+                ],
+            }
+            for name in names
+        ]
     }
 
 
@@ -58,13 +83,37 @@ def digest(record: Record) -> str:
 
 def differences(reported: Record, found: Record) -> list[str]:
     """A sentence for each thing that differs between a report's record and the one that the cache gives now."""
+    called = _now_called(reported["models"], found["models"])
+    renamed = [f"model {name!r} is now called {now!r}" for name, now in called.items()]
+    reported = reported | {"models": _under(called, reported["models"])}
+    promised = _under(called, reported.get("contract", ()))
     return [
         *_changed("the study", reported, found, ("form", "study", "modality", "protocol", "numerics")),
         *_changed("the settings", reported["settings"], found["settings"]),
         *_changed("the thresholds", reported["thresholds"], found["thresholds"]),
         *_compared("probe set", reported["probe_sets"], found["probe_sets"], _other_probes),
+        *renamed,
         *_compared("model", reported["models"], found["models"], _other_model),
+        *_compared("contract of", promised, found.get("contract", ()), _other_contract),
     ]
+
+
+def _now_called(reported: Sequence[Record], found: Sequence[Record]) -> dict[str, str]:
+    """Models of the report that the study has under another name: by their fingerprints, where only one has each."""
+    ours, theirs = ({each["name"]: each["fingerprint"] for each in several} for several in (reported, found))
+    gone = {name: mark for name, mark in ours.items() if name not in theirs and mark}
+    come = {name: mark for name, mark in theirs.items() if name not in ours and mark}
+    called = {}
+    for name, mark in gone.items():
+        before = [each for each, other in gone.items() if other == mark]
+        after = [each for each, other in come.items() if other == mark]
+        if len(before) == len(after) == 1:
+            called[name] = after[0]
+    return called
+
+
+def _under(called: Mapping[str, str], several: Sequence[Record]) -> list[Record]:
+    return [each | {"name": called.get(each["name"], each["name"])} for each in several]
 
 
 def model_identity(spec: ModelSpec, study: Study) -> ModelIdentity:
@@ -157,6 +206,16 @@ def _other_model(name: str, reported: Record, found: Record) -> Iterator[str]:
     yield from numbers
     if reported["verdict"] != found["verdict"]:
         yield f"model {name!r}: the verdict was {reported['verdict']!r} and is {found['verdict']!r}"
+
+
+def _other_contract(name: str, reported: Record, found: Record) -> Iterator[str]:
+    ours, theirs = (
+        {(key, text): outcome for key, text, outcome in each["conditions"]} for each in (reported, found)
+    )
+    for key, text in dict.fromkeys([*ours, *theirs]):
+        before, now = ours.get((key, text), "not there"), theirs.get((key, text), "not there")
+        if before != now:
+            yield f"contract of {name!r}: {key} {text} was {before} and is {now}"
 
 
 def _other_numbers(name: str, reported: Record, found: Record) -> Iterator[str]:

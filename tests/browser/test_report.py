@@ -116,6 +116,16 @@ def test_a_report_reads_well_on_a_phone_and_a_desk(
         assert levels[0] == 1 and levels.count(1) == 1
         assert all(after - before <= 1 for before, after in pairwise(levels))
         expect(page.get_by_role("img").first).to_be_visible()
+        rows = page.locator(".verdicts tbody tr").first.locator("th, td")
+        boxes = [each.bounding_box() for each in rows.all()]
+        assert len(boxes) == 3 and all(boxes)
+        tops = [round(box["y"]) for box in boxes if box]
+        assert len(set(tops)) == (
+            3 if width == 390 else 1
+        )  # on a phone the cells of a model stand below one another
+        short = page.locator("#data thead th.short bdi")
+        heights = [box["height"] for each in short.all() if (box := each.bounding_box())]
+        assert heights and max(heights) < 24  # "Probes" is not broken
         screenshot(page, f"report-{kind}")
 
 

@@ -23,8 +23,10 @@ from app.export.report import MOST_BYTES, SECTIONS, study_record, study_report
 from app.export.seal import read_report
 from backends.errors import StoreError
 from backends.study import Study
+from backends.study.contract import parsed
 from backends.study.file import read_study
 from backends.study.request import Request
+from backends.study.thresholds import Thresholds
 from cache.analysis.evidence_record import differences, digest
 from cache.analysis.scoreboard import scoreboard
 from cache.store import Store, open_store
@@ -57,7 +59,8 @@ def test_a_report_is_one_small_file_without_script_that_loads_nothing(study: Stu
     assert ("data:image/png;base64" in page) == (study.modality == "image")
     for spec in study.models:
         assert spec.name in page
-    assert all(f'<section id="{each}">' in page for each, _ in SECTIONS)
+    assert all(f'<section id="{each}">' in page for each, _ in SECTIONS if each != "contract")
+    assert '<section id="contract">' not in page and "Thresholds differ" not in page
 
 
 def test_the_policy_lets_through_this_style_sheet_and_no_script(filled: Store) -> None:
@@ -76,8 +79,58 @@ def test_who_asked_and_the_licences_are_said_and_what_is_not_said_is_named(fille
     page = page_of(replace(text_study(), request=request), filled)
     for text in ("Six people", "The data subject", "GDPR, article 17", "CC0"):
         assert text in page
-    assert "Not stated in the study file" not in page
-    assert "who requested it, the reason" in page_of(text_study(), filled)
+    assert "Not stated in the study file: when, the reference, who prepared the report." in page
+    unsaid = "who requested it, when, the reason, the reference, who prepared the report."
+    assert f"what was to be forgotten, {unsaid}" in page_of(text_study(), filled)
+
+
+def test_the_first_page_names_contract_badges_and_changed_thresholds(filled: Store) -> None:
+    conditions = ("forget/probability", "<= retained + 0.05"), ("harm", "not destroyed")
+    contract = tuple(read for key, text in conditions if (read := parsed(key, text)))
+    study = replace(text_study(), contract=contract, verdict=Thresholds(says=1.0))
+    told = study_report(study, filled, scoreboard(study, filled))
+    page = html.unescape(told.page)
+    first = page.partition('<section id="request">')[0]
+    assert "Thresholds differ from the defaults: says 1 (default .05)." in first
+    assert "Contract (section 6): " in first and '<small class="badges">' in first
+    section = page.partition('<section id="contract">')[2].partition("</section>")[0]
+    assert "<bdi>forget.probability <= retained + 0.05</bdi>" in section and "harm not destroyed" in section
+    promised = told.record["contract"]
+    assert [each["name"] for each in promised] == [m.name for m in study.models if m.part == "unlearned"]
+    outcomes = {each["name"]: each["outcome"] for each in promised}
+    for model, outcome in re.findall(r"<caption>(.+): (holds|broken|undecided)</caption>", section):
+        assert outcomes.pop(model) == outcome
+    assert len(outcomes) == len(promised) - 3  # a table for the best of each of three methods
+    found = json.loads(json.dumps(told.record))
+    found["contract"][0]["conditions"][0][2] = "other"
+    assert len(differences(told.record, found)) == 1
+    assert "forget/probability <= retained + 0.05 was " in differences(told.record, found)[0]
+
+
+def test_what_was_not_answered_is_said_first_and_nothing_is_said_of_all_probes(tmp_path: Path) -> None:
+    study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
+    forget = study.probe_sets[0]
+    fill_text(
+        replace(study, probe_sets=(replace(forget, probes=forget.probes[:4]), *study.probe_sets[1:])),
+        store,
+    )
+    page = html.unescape(page_of(study, store))
+    section = page.partition('<section id="untested">')[2]
+    assert re.search(r"<li>(.*?)</li>", section)[1] == "Original: 4 of 6 forget probes answered."  # type: ignore[index]
+    assert "Every model was asked the same probes" not in page
+    first = page.partition('<section id="request">')[0]
+    assert "(2 forget probes not answered)" in first.partition("</div>")[0]
+    assert "Optional metrics without a value: " in section and "Runs page" not in section
+
+
+def test_an_image_report_speaks_of_pictures(filled: Store) -> None:
+    page = page_of(image_study(), filled)
+    rules = page.partition('<section id="protocol">')[2].partition('<section id="curves">')[0]
+    for word in ("PrivLeak", "gibberish", "Gibberish", "Says", " says "):
+        assert word not in rules
+    assert "Draws it when asked" in rules and "Every model was asked the same probes" in rules
+    assert "Is destroyed (utility)" in rules and "Is destroyed (retain pictures)" in rules
+    assert "Held against the line" in rules
 
 
 @pytest.mark.parametrize("study", [text_study(), image_study()], ids=["text", "image"])
@@ -129,6 +182,7 @@ def test_hostile_names_and_answers_are_text(tmp_path: Path) -> None:
     page = page_of(study, store)
     assert "<script" not in page and "{{ 7 * 7 }}" in page and "\u202e" not in page
     assert page.count("</style>") == 1 and "<img" not in page
+    assert len(re.findall(r"<h3><bdi>[^<]*</bdi>: ", page)) > 0
     (tmp_path / "report.html").write_bytes(page.encode())
     assert read_report(tmp_path / "report.html").faults == []
 
@@ -189,6 +243,32 @@ def test_verify_finds_an_edited_report(
     capsys.readouterr()
     assert written("verify", "report.html", "study.toml") == 1
     assert capsys.readouterr().out == "The report was changed after it was written.\n"
+
+
+def test_verify_says_that_a_report_is_on_the_other_kind_of_model(
+    written: Callable[..., int], filled: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pictures.html").write_bytes(page_of(image_study(), filled).encode())
+    assert written("verify", "pictures.html", "study.toml") == 2
+    said = capsys.readouterr().err
+    assert "report is on image models and this study on language models" in said.lower()
+    assert "Traceback" not in said and len(said.strip().splitlines()) == 1
+
+
+def test_a_report_on_a_study_with_a_contract_is_verified(
+    written: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(path.read_text() + '[contract]\nforget.probability = "<= retained + 0.05"\n')
+    assert written("report", "study.toml") == 0
+    capsys.readouterr()
+    assert written("verify", "report.html") == 0
+    name = read_study(path).models[4].name
+    path.write_text(path.read_text().replace(f'name = "{name}"', 'name = "Renamed"'))
+    assert written("verify", "report.html") == 1
+    said = capsys.readouterr().out
+    assert f"Model '{name}' is now called 'Renamed'." in said
+    assert "is in the study and not in the report" not in said
 
 
 @pytest.mark.parametrize(
@@ -272,7 +352,13 @@ def test_weights_that_are_here_are_subjects_by_sha256(filled: Store, tmp_path: P
     models = (*study.models[:2], replace(study.models[2], adapter=str(adapter)), *study.models[3:])
     study = replace(study, models=models)
     record = study_record(study, scoreboard(text_study(), filled))
-    subjects = statement(study, record, tmp_path / "report.html")["subject"]
+    (tmp_path / "report.pdf").write_bytes(b"print")
+    told = statement(study, record, tmp_path / "report.html", tmp_path / "report.pdf")
+    for name, file, content in (("report", "report.html", b"page"), ("printed", "report.pdf", b"print")):
+        assert told["predicate"][name]["name"] == file
+        assert told["predicate"][name]["digest"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert "printed" not in statement(study, record, tmp_path / "report.html")["predicate"]
+    subjects = told["subject"]
     assert {
         "name": f"{models[2].name}/adapter_model.safetensors",
         "digest": {"sha256": hashlib.sha256(b"weights").hexdigest()},
