@@ -15,6 +15,7 @@ import pytest
 
 from app.cli import check_formats as formats
 from app.cli.main import run
+from app.shared import contract_words
 from app.shared.settings import PACK
 from backends.study.contract import Condition, parsed
 from cache.analysis.contract import Checked, held
@@ -141,12 +142,12 @@ def test_an_interval_that_is_not_known_is_not_printed() -> None:
     each = replace(
         held(Condition("forget/loss", "<= 1"), "m", 0.1, -math.inf, math.inf, 5), value=1.1, line=1.0
     )
-    assert "inf" not in formats.said(each)
+    assert "inf" not in contract_words.said(each)
 
 
 def test_thousands_of_probes_are_no_advice() -> None:
     assert held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36).needed > 1000
-    said = formats.said(held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36))
+    said = contract_words.said(held(Condition("k", "<= 1"), "m", -0.01, -0.2, 0.2, 36))
     assert said == "more than 1,000 probes would decide (36 now)"
 
 
