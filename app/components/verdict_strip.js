@@ -1,5 +1,5 @@
-// Verdicts in two lines at most, the best first: a mark, a name and a badge a model, the sentence where they are few.
-const LINES = 2;
+// Verdicts in two lines at most, in one on a phone, the best first: a mark, a name and a badge a model, the sentence where they are few.
+const NARROW = 480; // pixels
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const list = parentElement.querySelector(".strip");
@@ -29,10 +29,11 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const items = [...list.children].slice(0, -1);
   let open = data.models.length <= 2;
   function fit() {
+    const most = list.clientWidth < NARROW ? 1 : 2;
     items.forEach((item) => (item.hidden = false));
     rest.hidden = true;
     const lines = () => new Set([...list.children].filter((item) => !item.hidden).map((item) => item.offsetTop)).size;
-    for (let shown = items.length; !open && shown > 1 && lines() > LINES; ) {
+    for (let shown = items.length; !open && shown > 1 && lines() > most; ) {
       items[--shown].hidden = true;
       rest.hidden = false;
       rest.textContent = `+${items.length - shown} more`;

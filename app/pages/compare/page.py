@@ -21,9 +21,10 @@ def page() -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.title("Compare", anchor=False)
         rating_button()
-    st.caption(
-        "One prompt, every model's answer: what does the original say, and what is left of it after unlearning?"
-    )
+    with st.container(key="compare_aim"):
+        st.caption(
+            "One prompt, every model's answer: what does the original say, and what is left of it after unlearning?"
+        )
     busy = bool(runner().active())
     # Results that refresh themselves are a fragment of their own, which must not stand in another one.
     body = _body if busy else st.fragment(_body)

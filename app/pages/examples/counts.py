@@ -47,7 +47,6 @@ def counts_panel(
     if counts.empty:
         st.caption("Select another model to see what changed.")
         return
-    st.caption(_yardstick(shown))
     judged = _with_verdicts(counts, study)
     names = outcome_names(role)
     number = partial(st.column_config.NumberColumn, format="%.3f")
@@ -85,6 +84,7 @@ def counts_panel(
         placeholder="–",
     )
     said = [
+        _yardstick(shown),
         f"Over all {len(shown.probes):,} probes; filters choose rows of the table below.",
         remarks(counts),
     ]
