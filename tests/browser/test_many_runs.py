@@ -107,7 +107,9 @@ def test_a_copied_link_restores_the_view_in_another_browser(
 
 
 def test_another_protocol_is_drawn_only_when_asked_for(page: Page, board: Dashboard) -> None:
-    open_page(page, board, f"?layer=this+study&layer={TOFU.replace(' ', '+')}")
+    # Imported runs have no least kept, the usual vertical axis.
+    axes = "x=forget%2Fprobability&y=all%2Fmodel_utility"
+    open_page(page, board, f"?layer=this+study&layer={TOFU.replace(' ', '+')}&{axes}")
     warning = page.get_by_text("Not shown, because measured under another protocol than standard")
     expect(warning).to_be_visible()
     expect_points(page, 17)
