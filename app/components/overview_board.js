@@ -66,6 +66,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
 
   function row(each, group) {
     const line = role(el("div", group ? "row" : "row other"), "row");
+    line.dataset.model = each.key;
     const head = role(el("div", "head"), "rowheader");
     const names = el("div", "names");
     names.append(mark(each.look), link("name", each.title, each.href, each.open), badge(each.kind, each.short, each.kind_title));
@@ -223,7 +224,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
     parts.push(rules());
     root.replaceChildren(...parts);
   }
+  const asked = data.show !== root.shown && data.rows.find((each) => [each, ...each.others].some((one) => one.key === data.show));
+  root.shown = data.show;
+  if (asked && asked.key !== data.show) root.opened.add(asked.name);
+  if (asked && data.rows.indexOf(asked) >= MOST) root.opened.add("\n");
   draw();
+  if (asked) [...root.querySelectorAll(".row")].find((row) => row.dataset.model === data.show)?.scrollIntoView({ block: "center" });
   let drawn = narrow();
   const watch = new ResizeObserver(() => {
     if (narrow() === drawn) return;

@@ -43,9 +43,11 @@ def verdict_strip(page: str) -> None:
     data = strip_data(study, current_verdicts(), state.chosen_models(), dark=is_dark())
     if not data["models"]:
         return
-    data["href"] = f"./?{urlencode({'study': state.study_name()})}"
+    first = data["models"][0]["name"]
+    link = {"study": state.study_name(), "models": state.chosen_models(), "row": first}
+    data["href"] = f"./?{urlencode(link, doseq=True)}"
     if _strip(key=f"verdicts_{page}_{state.board_name()}", data=data, on_why_change=lambda: None).why:
-        st.switch_page(state.OVERVIEW_PAGE)
+        state.open_in_overview(first)
 
 
 def strip_data(
@@ -61,6 +63,7 @@ def strip_data(
         look = look_of(spec, study)
         shown.append(
             {
+                "name": name,
                 "title": visible(name),
                 "look": {"symbol": look.symbol, "colour": look.on(dark)},
                 "kind": badge_mark(verdict),

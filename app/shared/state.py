@@ -252,3 +252,14 @@ def open_in_tradeoffs(run: str, layer: str = "") -> None:
     if layer:
         st.session_state["layer"] = [layer]
     st.switch_page(TRADEOFFS_PAGE)
+
+
+def open_in_overview(model: str) -> None:
+    """Turn to Overview, at the row of a model. Ends the running script."""
+    st.session_state["overview_row"] = model
+    st.switch_page(OVERVIEW_PAGE)
+
+
+def overview_row() -> str:
+    """The model whose row Overview is to show: of a click, once, or of a link; "" for none."""
+    return str(st.session_state.pop("overview_row", "") or st.query_params.get("row", ""))

@@ -99,6 +99,7 @@ def _not_evaluated(study: Study, verdicts: Mapping[str, Verdict]) -> list[str]:
 
 
 def _draw(drawn: dict[str, Any]) -> None:
+    drawn["show"] = state.overview_row()
     opened = overview_board(drawn, key=f"overview_{state.board_name()}")
     if opened:
         _open(opened)
