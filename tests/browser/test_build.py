@@ -84,7 +84,7 @@ def test_a_run_is_paused_gone_on_with_evaluated_compared_and_deleted(
     steps = [json.loads(line)["step"] for line in (folder / "log.jsonl").read_text().splitlines()]
     assert steps == list(range(401))
     wait_ready(page)
-    expect(page.get_by_text("Trade-off", exact=True)).to_be_visible()
+    expect(page.get_by_text("Trade-off (up and right are better)")).to_be_visible()
     expect(page.get_by_test_id("stSidebar").get_by_text("SimNPO")).to_be_visible()
     expect(page.get_by_text("s a step as in the run SimNPO")).to_be_visible()
     screenshot(page, "build")

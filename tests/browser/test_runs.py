@@ -98,7 +98,7 @@ def test_an_evaluation_is_watched_left_cancelled_killed_and_finished(
         open_runs(last, server)
         last.get_by_role("button", name="Start").click()
         expect(last.get_by_text(re.compile(rf"\d+ of {PIECES - killed}")).first).to_be_visible(timeout=60_000)
-        expect(last.get_by_text("Everything that can be evaluated on this machine")).to_be_visible(
+        expect(last.get_by_text("1 of 4 models is incomplete and cannot be evaluated")).to_be_visible(
             timeout=400_000
         )
     assert stored(study, cache) == PIECES
@@ -121,7 +121,7 @@ def test_a_prompt_does_not_wait_for_an_evaluation(page: Page, study: Path, tmp_p
             expect(card).to_contain_text("fresh", timeout=60_000)
         assert 0 < stored(study, server.cache) < PIECES
         open_runs(page, server)
-        expect(page.get_by_text("Everything that can be evaluated on this machine")).to_be_visible(
+        expect(page.get_by_text("1 of 4 models is incomplete and cannot be evaluated")).to_be_visible(
             timeout=400_000
         )
         assert stored(study, server.cache) == PIECES

@@ -80,6 +80,7 @@ def _body(drawn: Numbers, drawn_view: str) -> None:
             _nothing_yet(study, keys, evaluated=bool(board.numerics))
         else:
             _too_few(shown, keys)
+            st.caption(explained)
         return
     usual = first_axes(keys, study.modality)
     others = settings(usual, keys, set(shown.board.heads["model"]), ALL_VIEWS)
