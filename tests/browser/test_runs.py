@@ -141,7 +141,7 @@ def test_recorded_runs_are_there_with_their_provenance(page: Page, tmp_path: Pat
     store.close()
     with running(cache, str(write_study(text_study(), tmp_path))) as server:
         open_runs(page, server)
-        expect(page.get_by_text("Every model is complete, from recorded evidence")).to_be_visible()
+        expect(page.get_by_text("from recorded evidence: nothing is left to evaluate")).to_be_visible()
         expect(page.get_by_role("button", name="Start")).to_have_count(0)
         expect(page.get_by_text("17 models of recorded evidence only")).to_be_visible()
         screenshot(page, "runs")
