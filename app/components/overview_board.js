@@ -231,11 +231,12 @@ export default function ({ data, parentElement, setTriggerValue }) {
   draw();
   if (asked) [...root.querySelectorAll(".row")].find((row) => row.dataset.model === data.show)?.scrollIntoView({ block: "center" });
   let drawn = narrow();
-  const watch = new ResizeObserver(() => {
+  root.watch?.disconnect(); // Streamlit calls this again for other data without ending what was before
+  root.watch = new ResizeObserver(() => {
     if (narrow() === drawn) return;
     drawn = narrow();
     draw();
   });
-  watch.observe(root);
-  return () => watch.disconnect();
+  root.watch.observe(root);
+  return () => root.watch.disconnect();
 }

@@ -7,12 +7,14 @@ export default function ({ data, parentElement }) {
     const waits = box !== null && box.value.trim() !== "" && box.value.trim() !== data.answered.trim();
     document.documentElement.toggleAttribute("data-prompt-waits", waits);
   };
-  document.addEventListener("input", check);
+  said.life?.abort(); // Streamlit calls this again for other data without ending what was before
+  const life = (said.life = new AbortController());
+  document.addEventListener("input", check, { signal: life.signal });
   const again = setInterval(check, 300); // a box that Python fills sends no event
+  life.signal.addEventListener("abort", () => clearInterval(again));
   check();
   return () => {
-    document.removeEventListener("input", check);
-    clearInterval(again);
+    said.life.abort();
     document.documentElement.removeAttribute("data-prompt-waits");
   };
 }

@@ -43,8 +43,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
     open = true;
     fit();
   };
-  const seen = new ResizeObserver(fit);
-  seen.observe(list.parentElement);
+  list.seen?.disconnect(); // Streamlit calls this again for other data without ending what was before
+  list.seen = new ResizeObserver(fit);
+  list.seen.observe(list.parentElement);
   fit();
-  return () => seen.disconnect();
+  return () => list.seen.disconnect();
 }

@@ -333,3 +333,21 @@ def test_slider_blink_and_difference(dark_page: Page, board: Dashboard) -> None:
     expect(shown).not_to_have_text(first)
     choose(page, "Difference")
     screenshot(page, "compare-difference")
+
+
+def test_answers_stay_as_they_are_after_other_probes_were_shown(board: Dashboard, page: Page) -> None:
+    """What watches the prompt box of an earlier probe must have ended: it would pale the answers again and again."""
+    page.goto(f"{board.url}/?probe=forget-0-born&study=random-people")
+    wait_ready(page)
+    for _ in range(2):
+        page.get_by_role("button", name="Next").click()
+        wait_ready(page)
+    paled = page.evaluate(
+        """() => new Promise(resolve => {
+            let changes = 0;
+            const seen = new MutationObserver(list => changes += list.length);
+            seen.observe(document.documentElement, {attributeFilter: ["data-prompt-waits"]});
+            setTimeout(() => resolve([changes, document.documentElement.hasAttribute("data-prompt-waits")]), 1500);
+        })"""
+    )
+    assert paled == [0, False]
