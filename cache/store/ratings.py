@@ -70,6 +70,8 @@ def keep_rating(study: Study, store: Store, rating: Rating, shown: str) -> None:
 
 def ratings_of(study: Study, store: Store) -> list[Rating]:
     """All ratings of two models of the study on its probes, oldest first, whatever the answers' settings."""
+    if not any(context.kind == "ratings" for context in store.contexts()):
+        return []  # as nearly always: no model needs to be looked up
     names: dict[str, str] = {}
     for spec in study.models:
         try:
@@ -77,8 +79,6 @@ def ratings_of(study: Study, store: Store) -> list[Rating]:
         except CheckpointError:
             continue
     contexts = [context.key for each in names for context in store.contexts("ratings", each)]
-    if not contexts:
-        return []
     kept = store.values(contexts)
     probes = {probe.digest() for probe_set in study.probe_sets for probe in probe_set.probes}
     found = [rating for said in kept.values() for value in said.values() if (rating := _rating(value, names))]

@@ -70,11 +70,14 @@ def example_cards(
         link: to Compare.
         dark: the theme.
     """
-    probes = {(each.role, probe.id): probe for each in study.probe_sets for probe in each.probes}
+    probes: dict[tuple[str, str], Probe] = {
+        (each.role, probe.id): probe for each in study.probe_sets for probe in each.probes
+    }
+    # To a model with a target of its own a probe may have another role than its set says.
     asked = {probe.id: probe for probe in probes.values()}
     cards = []
     for each in found:
-        probe = probes.get((MetricKey.parse(each.key).role, each.probe), asked.get(each.probe))  # type: ignore[arg-type]
+        probe = probes.get((MetricKey.parse(each.key).role, each.probe), asked.get(each.probe))
         if probe is None:
             continue
         beside = [study.original.name, *([subject.retained] if subject.retained else [])]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +22,8 @@ from cache.analysis.verdict.questions import Yardstick
 
 OF_WRITTEN, TEXTS = ("fluency",), "rouge_l"
 """Metrics without a value where a model writes nothing, and the one that every text has."""
-Numbers = Mapping[tuple[str, str], tuple[float, float, float, int]]
-"""(model, key) -> value, low, high, n."""
+Number = tuple[float, float, float, int]
+"""Value, low, high, n."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,15 @@ class StudyNumbers:
 
     study: Study
     board: Scoreboard
-    _numbers: dict[str, Numbers] = field(default_factory=dict)
+    _numbers: dict[tuple[str, str], Number] = field(default_factory=dict)
     _tests: dict[tuple[str, str, float], dict[str, tuple[float, PairedTest]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Numbers by model and key: looked up for every question."""
+        frame = self.board.frame
+        columns = (frame[name] for name in ("model", "key", "value", "low", "high", "n"))
+        for model, key, value, low, high, n in zip(*columns, strict=True):
+            self._numbers[model, key] = (value, low, high, int(n))
 
     def read(self, model: str, key: str, against: Yardstick, factor: float = 1.0) -> Comparison | None:
         """A model's number beside `factor` times the retained model's or the original's; None where it has none."""
@@ -44,7 +51,7 @@ class StudyNumbers:
         return None if found is None else found._replace(complete=self._complete(model, key))
 
     def _read(self, model: str, key: str, against: Yardstick, factor: float) -> Comparison | None:
-        own = self._all().get((model, key))
+        own = self._numbers.get((model, key))
         if own is None or math.isnan(own[0]):
             return None
         base = {"": None, "original": self.study.original, "retained": self.study.retained}[against]
@@ -53,9 +60,7 @@ class StudyNumbers:
             units = self.board.units([model], key)[0]
             groups = int(units) if units < n else 0
             return Comparison(key, value, low, high, math.nan, "", math.nan, math.nan, math.nan, n, groups)
-        if self.board.same_evidence(
-            model, base.name
-        ):  # the same weights under another name: no test is needed
+        if self.board.same_evidence(model, base.name):  # the same weights under another name need no test
             rest = tuple((1 - factor) * number for number in (value, low, high))
             return Comparison(
                 key, value, low, high, factor * value, base.name, rest[0], min(rest), max(rest), n
@@ -72,7 +77,7 @@ class StudyNumbers:
         if test.bounded and reach is not None and least <= -reach and most >= reach:
             # Nearly equal differences are too skewed for the test, which then leaves open all that can be. The two
             # models' own intervals say more.
-            theirs = self._all()[base.name, key]
+            theirs = self._numbers[base.name, key]
             scaled = (factor * theirs[0], factor * theirs[1], factor * theirs[2])
             _, under, over = mover((value, low, high), scaled)
             least, most = np.fmax(least, under).item(), np.fmin(most, over).item()
@@ -80,7 +85,7 @@ class StudyNumbers:
 
     def number(self, model: str, key: str) -> float:
         """A model's number, NaN where it has none."""
-        return self._all().get((model, key), (math.nan,))[0]
+        return self._numbers.get((model, key), (math.nan,))[0]
 
     def _complete(self, model: str, key: str) -> int:
         """How many probes an evaluated model has a value on: as many as the original or the retained model has.
@@ -90,24 +95,13 @@ class StudyNumbers:
         """
         read = MetricKey.parse(key)
         texts = f"{read.role}/{TEXTS}"
-        own = self._all().get((model, texts))
+        own = self._numbers.get((model, texts))
         if read.metric in OF_WRITTEN and own is not None and own[3] >= self._complete(model, texts):
             return 0
         bases = [spec.name for spec in (self.study.original, self.study.retained) if spec is not None]
         if has_targets(self.study):  # the same prompts have other roles to other models
             return max(int(self.board.per_probe(name, key, under=model).count()) for name in bases)
-        return max(self._all().get((name, key), (0.0, 0.0, 0.0, 0))[3] for name in bases)
-
-    def _all(self) -> Numbers:
-        if "" not in self._numbers:
-            frame = self.board.frame
-            self._numbers[""] = {
-                (model, key): (value, low, high, int(n))
-                for model, key, value, low, high, n in zip(
-                    *(frame[name] for name in ("model", "key", "value", "low", "high", "n")), strict=True
-                )
-            }
-        return self._numbers[""]
+        return max(self._numbers.get((name, key), (0.0, 0.0, 0.0, 0))[3] for name in bases)
 
     def _compared(self, key: str, base: str, factor: float) -> dict[str, tuple[float, PairedTest]]:
         """For each model with values of single probes: the yardstick's mean on them, times the factor, and the test."""

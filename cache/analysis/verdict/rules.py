@@ -83,11 +83,6 @@ class Verdict:
         return "undecided" if "undecided" in cost or self._lacks(COST) else "none found"
 
     @property
-    def gives_itself_away(self) -> Outcome:
-        """Whether membership attacks tell that it was trained on the forget set, or that it was unlearned."""
-        return next(each.outcome for each in self.findings if each.question == "membership")
-
-    @property
     def kind(self) -> Kind:
         """Forgetting and harm in one word: a destroyed model has forgotten nothing worth having."""
         if self.forgetting == "not tested":

@@ -184,11 +184,16 @@ def test_gibberish_destroys_where_it_is_more_than_the_yardsticks() -> None:
 def test_membership_is_told_on_either_side_of_0(value: float) -> None:
     key = "forget/privleak"
     width = {key: 2.0}
-    assert verdict({key: (value, 0, 90)}, width=width).gives_itself_away == "yes"
-    assert verdict({key: (math.copysign(12.0, value), 0, 90)}, width=width).gives_itself_away == "undecided"
-    assert verdict({key: (math.copysign(8.0, value), 0, 90)}, width=width).gives_itself_away == "no"
+    assert verdict({key: (value, 0, 90)}, width=width).finding("membership").outcome == "yes"
+    assert (
+        verdict({key: (math.copysign(12.0, value), 0, 90)}, width=width).finding("membership").outcome
+        == "undecided"
+    )
+    assert (
+        verdict({key: (math.copysign(8.0, value), 0, 90)}, width=width).finding("membership").outcome == "no"
+    )
     assert verdict({key: (value, 0, 90)}, width=width).kind == "forgotten"  # it stands beside the verdict
-    assert verdict({key: None}).gives_itself_away == "missing"
+    assert verdict({key: None}).finding("membership").outcome == "missing"
 
 
 def test_nothing_is_told_of_what_was_not_measured() -> None:
