@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,16 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from app.charts.drawing import Drawing
+from app.charts.families import Family, column_of, families, steps_of
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
-from app.charts.labels import lines, markers, place, shortened
 from app.charts.layout import layout
 from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines, add_over_forgotten
+from app.charts.point_names import Span, add_names, on_axis
 from app.charts.points import DESTROYED, OVER, Axis
 from app.looks.model_looks import Look
 from app.looks.names import protocol_words
 from cache.analysis.frontier import Floats
 
-NOMINAL_WIDTH, NOMINAL_HEIGHT = 560.0, 430.0  # plot area in pixels at a window of 1280, for placing labels
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
 STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
 MOST_ENTRIES = 12  # of the legend: those whose name has no room on the chart
@@ -36,28 +35,6 @@ NOT_ON_FRONT = {
     DESTROYED: "Destroyed, so not on the front",
     OVER: "Beyond the retained model with its whole interval, so not on the front",
 }
-Span = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Points that are drawn together.
-
-    Attributes:
-        places: rows of the points, in step order.
-        part: of the models.
-        entry: the legend's words.
-        origin: row of the original that they started from; None where there is none.
-        joined: they are a trajectory, several checkpoints at known steps.
-        dated: at least one of them has a step.
-    """
-
-    places: NDArray[np.int64]
-    part: str
-    entry: str
-    origin: int | None
-    joined: bool
-    dated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +96,7 @@ def tradeoff_drawing(
         marks,
         solid=front | ~unlearned,
         greyed=unlearned & ~front & marks.grey,
-        faint=_column(points, "layer").isin(marks.faint).to_numpy(),
+        faint=column_of(points, "layer").isin(marks.faint).to_numpy(),
         hover=points["model"].map(plain).tolist() if many else _hovers(points, x, y, size, marks),
     )
     drawing = Drawing()
@@ -128,7 +105,8 @@ def tradeoff_drawing(
     # The large star of the retained model first: a point on top of it hides it only in part.
     every = families(points, marks, by_line=not many)
     spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
-    named = set() if many or not len(points) else _add_labels(drawing, points, every, spans, brush)
+    radii = brush.diameters / 2 * np.where(points["part"] == "retained", STAR, 1.0)
+    named = set() if many or not len(points) else add_names(drawing, points, every, (x, y), spans, radii, ink)
     legend: set[str] = set(named)
     unnamed = {family.entry for family in every} - named
     if len(unnamed) > MOST_ENTRIES:  # more would cover the plot, and their looks repeat
@@ -149,45 +127,6 @@ def tradeoff_drawing(
     return drawing
 
 
-def families(points: pd.DataFrame, marks: Marks = PLAIN, *, by_line: bool = True) -> list[Family]:
-    """What is drawn together, in the order of the points, original and retained last.
-
-    Args:
-        points: rows of `chart_points`.
-        marks: which layers are not the study's own.
-        by_line: one family for each line (trajectory) of a method, where the points say which they belong to; else one
-            for each method of each layer.
-    """
-    part, model = points["part"], points["model"].astype(str)
-    method, layer = _column(points, "method").astype(str), _column(points, "layer").astype(str)
-    group = method.where(method != "", model)
-    if by_line and "line" in points:
-        group = points["line"].where(points["line"] != "", group)
-    if layer.nunique() > 1:
-        group = group + " · " + layer
-    steps = _steps(points)
-    originals = {str(layer[row]): int(row) for row in reversed(np.flatnonzero(part == "original"))}
-
-    def family(places: NDArray[np.int64]) -> Family:
-        first, known = int(places[0]), ~np.isnan(steps[places])
-        of = str(part[first])
-        words = str(model[first])
-        if of == "unlearned":
-            words = method[first] or words
-        elif points["layer"][first] in marks.foreign if "layer" in points else False:
-            words = of.capitalize()
-        joined = len(places) > 1 and bool(known.all())
-        return Family(places, of, words, originals.get(str(layer[first])), joined, bool(known.any()))
-
-    rows = np.flatnonzero(part == "unlearned")
-    order = rows[np.argsort(steps[rows], kind="stable")]  # unknown steps come last
-    codes, names = pd.factorize(group[rows])
-    placed = pd.Series(codes, index=rows)[order].to_numpy()
-    held = [family(order[placed == number]) for number in range(len(names))]
-    alone = [row for name in ("original", "retained") for row in np.flatnonzero(part == name)]
-    return held + [family(np.array([row])) for row in alone]
-
-
 def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
     """The chart in words, for people who do not see it."""
     front = ", ".join(points.loc[points["front"], "model"]) or "none"
@@ -205,7 +144,7 @@ def figure_note(points: pd.DataFrame, marks: Marks, *, judged: bool) -> str:
     if len(known):
         least, most = int(known.min()), int(known.max())
         said.append(f"n = {least:,}" + (f" to {most:,}" if most > least else ""))
-    protocols = sorted({protocol_words(str(each)) for each in _column(points, "protocol")} - {""})
+    protocols = sorted({protocol_words(str(each)) for each in column_of(points, "protocol")} - {""})
     said += [f"protocol {', '.join(protocols)}"] if protocols else []
     shapes = {"bars": "bars: 95 % intervals", "ellipses": "ellipses: 95 % regions of both metrics"}
     said += [shapes[marks.intervals]] if marks.intervals in shapes else []
@@ -213,20 +152,6 @@ def figure_note(points: pd.DataFrame, marks: Marks, *, judged: bool) -> str:
         said.append("filled: on the Pareto front (grey line); hollow: dominated, over-forgotten or destroyed")
     said += ["star: retained model"] if (points["part"] == "retained").any() else []
     return plain("; ".join(said) + ".")
-
-
-def _column(points: pd.DataFrame, name: str) -> pd.Series[Any]:
-    """A column of words, "" where there is none."""
-    if name not in points:
-        return pd.Series("", index=points.index)
-    return points[name].fillna("")
-
-
-def _steps(points: pd.DataFrame) -> Floats:
-    """Steps as numbers, NaN where unknown."""
-    numbers = pd.to_numeric(points["step"], errors="coerce").astype("Float64")
-    steps: Floats = numbers.to_numpy(float, na_value=np.nan)
-    return steps
 
 
 def _add_start(drawing: Drawing, family: Family, points: pd.DataFrame, colour: str, dash: str) -> None:
@@ -333,9 +258,9 @@ def _hovers(points: pd.DataFrame, x: Axis, y: Axis, size: Axis | None, marks: Ma
     """Who each point is, and its values as measured with intervals and the number of probes."""
     measured = zip(_measured(points, "x", x), _measured(points, "y", y), strict=True)
     names = ("model", "method", "layer", "protocol", "part", "excluded")
-    words = zip(*(_column(points, name).tolist() for name in names), strict=True)
+    words = zip(*(column_of(points, name).tolist() for name in names), strict=True)
     chances = points["chance"].to_numpy(float) if "chance" in points else np.full(len(points), np.nan)
-    numbers = zip(_steps(points), points["size"].to_numpy(float), chances, strict=True)
+    numbers = zip(steps_of(points), points["size"].to_numpy(float), chances, strict=True)
     told = []
     for (model, method, layer, protocol, part, excluded), values, (step, area, chance) in zip(
         words, measured, numbers, strict=True
@@ -379,113 +304,14 @@ def _diameters(sizes: pd.Series[float]) -> Floats:
     return np.sqrt(areas)
 
 
-def _place(values: Floats, axis: Axis) -> Floats:
-    """Where values lie along an axis, in its own unit: powers of ten on a logarithmic one."""
-    return np.log10(values) if axis.log else values
-
-
 def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> Span:
     """Plotted range in the axis's own unit: every point, the arms of its interval and the ideal, with a margin."""
     if not len(points):
         return 0.0, 1.0
     at, minus, plus = (points[letter + arm].to_numpy(float) for arm in ("", "_minus", "_plus"))
-    low, high = float(_place(at - minus, axis).min()), float(_place(at + plus, axis).max())
+    low, high = float(on_axis(at - minus, axis).min()), float(on_axis(at + plus, axis).max())
     if marks.ideal is not None and not axis.log:
         corner = float(marks.ideal[letter == "y"])
         low, high = min(low, corner), max(high, corner)
     margin = 0.06 * max(high - low, 0.1)
     return low - margin, high + margin
-
-
-def _add_labels(
-    drawing: Drawing,
-    points: pd.DataFrame,
-    every: Sequence[Family],
-    spans: tuple[Span, Span],
-    brush: _DrawingStyle,
-) -> set[str]:
-    """Names of original, retained and every last checkpoint, then steps on the way, where there is room.
-
-    Returns:
-        Those of the names that stand on the chart.
-    """
-    x, y = _place(points["x"].to_numpy(float), brush.x), _place(points["y"].to_numpy(float), brush.y)
-    across = _pixels(x, spans[0], NOMINAL_WIDTH, flip=brush.x.reversed)
-    down = _pixels(y, spans[1], NOMINAL_HEIGHT, flip=not brush.y.reversed)
-    spots = np.column_stack([across, down])
-    radii = brush.diameters / 2 * np.where(points["part"] == "retained", STAR, 1.0)
-    strokes = [
-        (family.origin, int(family.places[0]))
-        for family in every
-        if family.origin is not None and family.part == "unlearned" and family.dated
-    ]
-    strokes += [pair for each in every if each.joined for pair in pairwise(each.places)]
-    ends = np.array(strokes, int).reshape(-1, 2)
-    drawn = np.concatenate([markers(spots, radii + 1), lines(spots[ends[:, 0]], spots[ends[:, 1]])])
-    rows, texts, strong = _names(points, every)
-    written = [shortened(text) for text in texts]
-    offsets = place(
-        spots[rows], radii[rows], written, drawn, NOMINAL_WIDTH, NOMINAL_HEIGHT, with_leaders=strong
-    )
-    named = set()
-    for rank in np.flatnonzero(~np.isnan(offsets[:, 0])):
-        needed = rank < strong
-        if needed:
-            named.add(texts[rank])
-        if float(offsets[rank, 2]):
-            _add_leader(drawing, (x[rows[rank]], y[rows[rank]]), offsets[rank], written[rank], brush.ink)
-            continue
-        drawing.annotations.append(
-            {
-                "x": x[rows[rank]],  # in the axes' own units
-                "y": y[rows[rank]],
-                "text": plain(written[rank]),
-                "showarrow": False,
-                "xshift": offsets[rank, 0],
-                "yshift": -offsets[rank, 1],
-                "font": {
-                    "size": 13 if needed else 11,
-                    "color": brush.ink.text if needed else brush.ink.muted,
-                },
-            }
-        )
-    return named
-
-
-def _add_leader(drawing: Drawing, at: tuple[float, float], offset: Floats, text: str, ink: Ink) -> None:
-    """A name away from its point, joined to it by a thin line."""
-    drawing.annotations.append(
-        {
-            "x": at[0],
-            "y": at[1],
-            "ax": offset[0],
-            "ay": offset[1],
-            "text": plain(text),
-            "showarrow": True,
-            "arrowhead": 0,
-            "arrowwidth": 1,
-            "arrowcolor": ink.muted,
-            "borderpad": 0,
-            "font": {"size": 13, "color": ink.text},
-        }
-    )
-
-
-def _names(points: pd.DataFrame, every: Sequence[Family]) -> tuple[NDArray[np.int64], list[str], int]:
-    """Rows and texts of labels: who is who, which everybody needs, then steps along the way; how many are needed."""
-    steps = _steps(points)
-    last = [(int(family.places[-1]), family.entry) for family in reversed(every)]
-    along = [
-        (int(row), f"{steps[row]:g}")
-        for family in reversed(every)
-        for row in family.places[:-1]
-        if not np.isnan(steps[row])
-    ]
-    rows = np.array([row for row, _ in last + along], int)
-    return rows, [text for _, text in last + along], len(last)
-
-
-def _pixels(values: Floats, span: Span, length: float, *, flip: bool) -> Floats:
-    """Positions along an axis of `length` pixels."""
-    share = (values - span[0]) / (span[1] - span[0])
-    return (1 - share if flip else share) * length
