@@ -24,6 +24,7 @@ from app.export.report_template import STYLE, TEMPLATE
 from app.export.seal import EMPTY, sealed
 from app.looks.html_page import render
 from app.shared.verdict_badges import badges
+from app.shared.verdict_sureness import how_sure
 from app.shared.verdict_words import TITLES, changed_thresholds, headline, threshold_lines, verdict_sentence
 from backends.errors import StoreError
 from backends.study import Study
@@ -194,9 +195,10 @@ def _summary(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> 
     best = methods[0].best
     missed = unanswered(partly, best.model)
     said = headline(methods, study.modality, _concept(study), unanswered=missed)
-    if beside := badges(best, study.modality):
-        said.insert(1, f"Beside that, of {best.model}: {'; '.join(beside)}.")
-    return said
+    beside = badges(best, study.modality)
+    more = [f"Beside that, of {best.model}: {'; '.join(beside)}."] if beside else []
+    more += [sure] if (sure := how_sure(best, study.modality)) else []
+    return [*said[:1], *more, *said[1:]]
 
 
 def _concept(study: Study) -> str:

@@ -93,6 +93,7 @@ def test_the_first_page_names_contract_badges_and_changed_thresholds(filled: Sto
     first = page.partition('<section id="request">')[0]
     assert "Thresholds differ from the defaults: says 1 (default .05)." in first
     assert "Contract (section 6): " in first and '<small class="badges">' in first
+    assert re.search(r"Not sure yet: .+ about \d+ would decide", first.partition("</div>")[0])
     section = page.partition('<section id="contract">')[2].partition("</section>")[0]
     assert "<bdi>forget.probability <= retained + 0.05</bdi>" in section and "harm not destroyed" in section
     promised = told.record["contract"]
