@@ -120,6 +120,8 @@ class Probe(_Digested):
         seed, guidance: that its picture is drawn with instead of the study's seeds and guidance; None for the study's.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
+        answer_prefix: what the model's answer is made to begin with; `answer` is what follows it.
+        rewordings: further questions for the same answer, (kind, text); see `backends/attacks/asking.py`.
     """
 
     id: str
@@ -139,6 +141,8 @@ class Probe(_Digested):
     guidance: float | None = None
     turns: Turns = ()
     accepted: tuple[str, ...] = ()
+    answer_prefix: str = ""
+    rewordings: tuple[tuple[str, str], ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -175,6 +179,7 @@ class Probe(_Digested):
                 *(["one beginning"] if self.format.startswith(BEGINNINGS) else []),
                 *([{name: getattr(self, name) for name in self.own}] if self.own else []),
                 *([{"turns": [list(turn) for turn in self.turns]}] if self.turns else []),
+                *([{"answer_prefix": self.answer_prefix}] if self.answer_prefix else []),
             ]
         )
 

@@ -1,0 +1,126 @@
+"""How much of what was to be forgotten an attack recovers, between a floor and a ceiling under the same attack. Pure.
+
+recovered = mean(u - f) / mean(c - f), with u, f, c the scores of the unlearned model, the floor (the retained model) and
+the ceiling (the original) on each probe, all under the attack. 0: no more than a model that never saw the facts gives.
+1: as much as the original gives.
+
+Its interval holds every r for which the paired test (`paired_tests`) does not reject that u - f - r (c - f) is 0 on
+average (Fieller's construction with that test): it leaves out 0 exactly where the test says that u and f differ.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cache.analysis.paired_tests import PairedTest, paired_tests
+
+Floats = NDArray[np.float64]
+
+LEAST, MOST = -1.0, 2.0
+"""Where the interval is looked for."""
+HALVINGS = 10
+"""How often the stretch in which an end lies is halved: ends are right to .003."""
+LEVEL = 0.05
+REACH = 1.0
+"""Largest difference of two scores: all of them are shares."""
+SMALL = 1e-9
+
+
+class Recovered(NamedTuple):
+    """What an attack recovers of a model.
+
+    Attributes:
+        share: 0 as the floor, 1 as the ceiling; NaN where the two are not apart.
+        low, high: its 95 % interval; infinite ends where it reaches beyond `LEAST` or `MOST` or cannot be told.
+        p: that the model gives no more than the floor, two-sided; NaN without probes.
+        unlearned, floor, ceiling: mean scores on the probes that all three have.
+        n: such probes.
+        groups: subjects that they are of; 0 where each stands for itself.
+        apart: floor and ceiling differ significantly under the attack.
+    """
+
+    share: float
+    low: float
+    high: float
+    p: float
+    unlearned: float
+    floor: float
+    ceiling: float
+    n: int
+    groups: int
+    apart: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """Scores under one attack on the same probes, shape (n,) each, NaN where there is none.
+
+    Attributes:
+        unlearned, floor, ceiling: of the three models.
+        groups: subject of each probe, "" for one that stands alone.
+    """
+
+    unlearned: Floats
+    floor: Floats
+    ceiling: Floats
+    groups: Sequence[Hashable]
+
+    def known(self) -> Scores:
+        """Of the probes that all three have a score on."""
+        held = ~(np.isnan(self.unlearned) | np.isnan(self.floor) | np.isnan(self.ceiling))
+        groups = [group for group, keep in zip(self.groups, held, strict=True) if keep]
+        return Scores(self.unlearned[held], self.floor[held], self.ceiling[held], groups)
+
+
+def recovered(scores: Scores) -> Recovered:
+    """What the attack recovers, with its interval; see the module."""
+    held = scores.known()
+    n = len(held.unlearned)
+    if not n:
+        return Recovered(*[math.nan] * 7, 0, 0, False)
+    over, room = held.unlearned - held.floor, held.ceiling - held.floor
+    tests = _tests(np.stack([over, room], axis=1), held.groups)
+    mine, both = tests
+    means = [float(each.mean()) for each in (held.unlearned, held.floor, held.ceiling)]
+    apart = both.p < LEVEL and both.mean > 0
+    if not apart:
+        return Recovered(math.nan, math.nan, math.nan, mine.p, *means, n, mine.groups, False)
+    share = mine.mean / both.mean
+    low, high = _interval(over, room, held.groups, share)
+    for base, at in ((held.floor, 0.0), (held.ceiling, 1.0)):
+        equal = held.unlearned - base
+        if np.ptp(equal) < SMALL:  # no difference was seen: the test tells how many may still be there
+            (test,) = _tests(equal[:, None], held.groups)
+            low, high = min(low, at + test.low / both.mean), max(high, at + test.high / both.mean)
+    if not mine.bounded:
+        low, high = -math.inf, math.inf
+    elif mine.p < LEVEL:  # halving and the test agree, but for what halving leaves open
+        low, high = (max(low, SMALL), high) if share > 0 else (low, min(high, -SMALL))
+    return Recovered(share, low, high, mine.p, *means, n, mine.groups, True)
+
+
+def _interval(over: Floats, room: Floats, groups: Sequence[Hashable], share: float) -> tuple[float, float]:
+    """Ends of what is not rejected: both are looked for by halving the stretch from the share outwards."""
+    inner, outer = np.full(2, share), np.array([min(LEAST, share - 1), max(MOST, share + 1)])
+    beyond = ~_rejected(over, room, groups, outer)
+    for _ in range(HALVINGS):
+        middle = (inner + outer) / 2
+        rejected = _rejected(over, room, groups, middle)
+        inner, outer = np.where(rejected, inner, middle), np.where(rejected, middle, outer)
+    low, high = np.where(beyond, [-math.inf, math.inf], inner)
+    return float(low), float(high)
+
+
+def _rejected(over: Floats, room: Floats, groups: Sequence[Hashable], shares: Floats) -> NDArray[np.bool_]:
+    tests = _tests(over[:, None] - shares * room[:, None], groups)
+    return np.array([test.p < LEVEL for test in tests])
+
+
+def _tests(differences: Floats, groups: Sequence[Hashable]) -> list[PairedTest]:
+    return paired_tests(differences, np.zeros_like(differences), groups=groups, reach=REACH)
