@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from backends.study import Study
     from cache.analysis.robustness.ladder import Ladder, Rung
 
+TITLES = {"": "asked plainly", "strongest": "strongest (picked on other facts)"}
+
 
 def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     """Adds the options of `unlearnboard attack`."""
@@ -32,11 +34,18 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_study(parser)
-    parser.add_argument("--attacks", metavar="KEY", nargs="+", help="only these (default: all that are possible)")
     parser.add_argument(
-        "--models", metavar="NAME", nargs="+", help="these unlearned models (default: the last of every method)"
+        "--attacks", metavar="KEY", nargs="+", help="only these (default: all that are possible)"
     )
-    parser.add_argument("--list", action="store_true", help="print the attacks and what each needs, and try none")
+    parser.add_argument(
+        "--models",
+        metavar="NAME",
+        nargs="+",
+        help="these unlearned models (default: the last of every method)",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="print the attacks and what each needs, and try none"
+    )
     parser.add_argument("--no-run", action="store_true", help="only print what the cache knows")
     parser.add_argument("--json", action="store_true", help="print JSON")
     add_device(parser)
@@ -69,8 +78,12 @@ def run(options: argparse.Namespace) -> int:
         try:
             with ctrl_c_flag() as stop:
                 context = EvaluationContext.of(study, store, ModelPool(options.device), stop)
-                wanted = [spec.name for spec in study.models if spec.part != "unlearned" or spec.name in models]
-                evaluate(context, [name for name in wanted if context.models[name].can_be_evaluated], lines.show)
+                wanted = [
+                    spec.name for spec in study.models if spec.part != "unlearned" or spec.name in models
+                ]
+                evaluate(
+                    context, [name for name in wanted if context.models[name].can_be_evaluated], lines.show
+                )
                 found = trials(study, store, models, attacks)
                 left_out = try_attacks(found, context, lambda _, progress: lines.show(progress))
         finally:
@@ -126,12 +139,16 @@ def _table(study: Study, found: Ladder) -> list[str]:
     for name in names:
         if study.model(name).part != "unlearned":
             continue
-        lines += ["", name, f"  {'':<34}{'says':>6}  {'recovered':<24}{'rates':>6}  recovered"]
+        lines += ["", name, f"  {'':<36}{'says':>6}  {'recovered':<36}{'rates':>6}  recovered"]
         keys = dict.fromkeys(each.attack for each in found.rungs if each.model == name)
         for key in keys:
-            title = {"": "asked plainly", "strongest": "strongest (cross-fitted)"}.get(key) or found.attacks[key].title
+            title = {"": "asked plainly", "strongest": "strongest (cross-fitted)"}.get(key) or found.attacks[
+                key
+            ].title
             says, rates = found.rung(name, "says", key), found.rung(name, "rates", key)
-            lines.append(f"  {title:<34}{_score(says):>6}  {_recovered(says):<24}{_score(rates):>6}  {_recovered(rates)}")
+            lines.append(
+                f"  {title:<34}{_score(says):>6}  {_recovered(says):<24}{_score(rates):>6}  {_recovered(rates)}"
+            )
     return lines
 
 
@@ -144,7 +161,7 @@ def _recovered(rung: Rung | None) -> str:
         return ""
     if math.isnan(rung.found.share):
         return rung.told
-    return f"{rung.found.share:.2f} [{rung.found.low:.2f}, {rung.found.high:.2f}] {rung.told[:9]}"
+    return f"{rung.found.share:.2f} [{rung.found.low:.2f}, {rung.found.high:.2f}] {rung.told}"
 
 
 def _json(rung: Rung) -> dict[str, object]:

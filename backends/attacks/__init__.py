@@ -19,9 +19,8 @@ from backends.attacks.attack import (
 from backends.attacks.sampling import SAMPLING
 from backends.study import Modality
 
-ATTACKS: Mapping[str, Attack] = MappingProxyType(
-    {each.card.key: each for each in (*ASKING, *SAMPLING)}
-)
+_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING)
+ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 
 

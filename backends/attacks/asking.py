@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from backends.attacks.attack import AskingAttack, AttackCard, Surroundings
 from backends.study import Probe, Turns
@@ -28,12 +29,12 @@ AGAIN = "Are you sure? Please think again and answer my question: {prompt}"
 MOST_OPTIONS = 6
 
 
-def plain_of(probe: Probe, **changes: object) -> Probe:
+def plain_of(probe: Probe, **changes: Any) -> Probe:
     """A probe that asks for the one true answer, without what only other metrics need."""
     bare = replace(
         probe, paraphrased_prompt="", paraphrased_answer="", perturbed_answers=(), options=(), rewordings=()
     )
-    return replace(bare, **changes)  # type: ignore[arg-type]
+    return replace(bare, **changes)
 
 
 def _paraphrase(probe: Probe, _: Surroundings) -> Sequence[Probe]:
@@ -169,9 +170,9 @@ def _asking(
     ask: Callable[[Probe, Surroundings], Sequence[Probe]],
     reading: str,
     source: str,
-    **more: object,
+    **more: Any,
 ) -> AskingAttack:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "access": ("prompt box",),
         "injects": "nothing",
         "cost": "one answer for each probe",
@@ -179,7 +180,7 @@ def _asking(
     return AskingAttack(
         AttackCard(
             key=key, title=title, family="asking", modality="text", reading=reading, source=source, **fields
-        ),  # type: ignore[arg-type]
+        ),
         ask,
     )
 
@@ -277,6 +278,7 @@ ASKING = (
         needs="perturbed answers",
         says=("choice_accuracy",),
         rates=("choice_probability",),
+        answered=False,
         chance="one in the number of options",
     ),
     _asking(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from backends.study import ModelSpec, Modality, Probe, Study
+from backends.study import Modality, ModelSpec, Probe, Study
 
 Family = Literal["asking", "sampling", "noise", "touching", "training"]
 FAMILIES: Mapping[Family, str] = {
@@ -33,7 +33,9 @@ Access = Literal[
     "fine-tuning",
 ]
 """What an attacker must have."""
-Injects = Literal["nothing", "form", "other forget facts", "retain facts", "unrelated text", "the answer's start"]
+Injects = Literal[
+    "nothing", "form", "other forget facts", "retain facts", "unrelated text", "the answer's start"
+]
 """What an attack puts in: a floor under the same attack tells what of the result comes from that."""
 
 
@@ -54,6 +56,7 @@ class AttackCard:
         needs: what of a study it cannot do without, in words; "" where it always can.
         says: per-probe metrics of what came out, the first that a study has is taken.
         rates: the same of how probable the true answer is; none where the attack has no such number.
+        answered: answers are written; else the scores of given answers tell all.
         chance: what guessing scores, where that is not 0.
     """
 
@@ -69,6 +72,7 @@ class AttackCard:
     needs: str = ""
     says: tuple[str, ...] = ("key_fact", "rouge_l")
     rates: tuple[str, ...] = ("probability",)
+    answered: bool = True
     chance: str = ""
 
 

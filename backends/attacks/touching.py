@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from backends.attacks.attack import AttackCard, TouchingAttack
 from backends.study import ModelSpec, Study
@@ -29,9 +30,9 @@ def _touching(
     touch: Callable[[ModelSpec, Study], ModelSpec],
     reading: str,
     source: str,
-    **more: object,
+    **more: Any,
 ) -> TouchingAttack:
-    fields: dict[str, object] = {
+    fields: dict[str, Any] = {
         "access": ("weights",),
         "injects": "nothing",
         "cost": "one load and one answer for each probe",
@@ -40,12 +41,12 @@ def _touching(
     return TouchingAttack(
         AttackCard(
             key=key, title=title, family="touching", modality="text", reading=reading, source=source, **fields
-        ),  # type: ignore[arg-type]
+        ),
         touch,
     )
 
 
-_WITH_ORIGINAL = {
+_WITH_ORIGINAL: dict[str, Any] = {
     "access": ("the original model", "weights"),
     "needs": "the models' weights, not quantised, and the original's",
 }

@@ -241,6 +241,7 @@ class ProbeSet:
         reading: how the file was to be read.
         left_out: of every row that is not among the probes: where it is, and why.
         how: how the file was read.
+        answered: answers are written to them; else only their given answers are scored.
     """
 
     name: str
@@ -250,6 +251,7 @@ class ProbeSet:
     reading: Reading = DEFAULT_READING
     left_out: tuple[str, ...] = ()
     how: ReadingReport = field(default=ReadingReport(), compare=False)
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,4 +83,3 @@ def _told(on_progress: OnTrial, of: AttackPlan) -> OnProgress:
 
 def _keys(trials: Trials, study: Study) -> tuple[str, ...]:
     return tuple(each.attack.card.key for each in trials.trials if each.study is study)
-

@@ -327,7 +327,7 @@ class _Evaluation:
         return contexts(self._study, self._identity, self._context.numerics, probe_set.probes)
 
     def _asked(self, kind: Kind, probe_set: ProbeSet, way: SeedSetting) -> list[Probe]:
-        return probes_for_kind(kind, probe_set.probes, way, self._study)
+        return probes_for_kind(kind, probe_set, way, self._study)
 
     def _answers_to_write(self, probe_set: ProbeSet) -> bool:
         ways = self._contexts(probe_set).get("answers", {})

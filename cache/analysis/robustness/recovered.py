@@ -1,8 +1,8 @@
-"""How much of what was to be forgotten an attack recovers, between a floor and a ceiling under the same attack. Pure.
+"""How much of what was to be forgotten an attack recovers, between floor and ceiling under the same attack. Pure.
 
-recovered = mean(u - f) / mean(c - f), with u, f, c the scores of the unlearned model, the floor (the retained model) and
-the ceiling (the original) on each probe, all under the attack. 0: no more than a model that never saw the facts gives.
-1: as much as the original gives.
+recovered = mean(u - f) / mean(c - f), with u, f, c the scores of the unlearned model, the floor (the retained model)
+and the ceiling (the original) on each probe, all under the attack. 0: no more than a model that never saw the facts
+gives. 1: as much as the original gives.
 
 Its interval holds every r for which the paired test (`paired_tests`) does not reject that u - f - r (c - f) is 0 on
 average (Fieller's construction with that test): it leaves out 0 exactly where the test says that u and f differ.
@@ -18,18 +18,23 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from cache.analysis.paired_tests import PairedTest, paired_tests
+from cache.analysis.paired_tests import LEAST_GROUPS, PairedTest, paired_tests
+from cache.analysis.resampling import bootstrap_interval
 
 Floats = NDArray[np.float64]
 
 LEAST, MOST = -1.0, 2.0
 """Where the interval is looked for."""
-HALVINGS = 10
-"""How often the stretch in which an end lies is halved: ends are right to .003."""
+STEPS = 16
+"""Steps outwards on each side until the test rejects; beyond, it may accept again, where differences are all alike."""
+HALVINGS = 6
+"""How often the step in which an end lies is halved then: ends are right to .003."""
 LEVEL = 0.05
 REACH = 1.0
 """Largest difference of two scores: all of them are shares."""
 SMALL = 1e-9
+DECIMALS = 6
+"""Scores that differ by less are equal: probabilities of 1e-12 are none."""
 
 
 class Recovered(NamedTuple):
@@ -75,7 +80,8 @@ class Scores:
         """Of the probes that all three have a score on."""
         held = ~(np.isnan(self.unlearned) | np.isnan(self.floor) | np.isnan(self.ceiling))
         groups = [group for group, keep in zip(self.groups, held, strict=True) if keep]
-        return Scores(self.unlearned[held], self.floor[held], self.ceiling[held], groups)
+        scores = (each[held].round(DECIMALS) for each in (self.unlearned, self.floor, self.ceiling))
+        return Scores(*scores, groups)
 
 
 def recovered(scores: Scores) -> Recovered:
@@ -83,12 +89,13 @@ def recovered(scores: Scores) -> Recovered:
     held = scores.known()
     n = len(held.unlearned)
     if not n:
-        return Recovered(*[math.nan] * 7, 0, 0, False)
+        unknown = math.nan
+        return Recovered(unknown, unknown, unknown, unknown, unknown, unknown, unknown, 0, 0, False)
     over, room = held.unlearned - held.floor, held.ceiling - held.floor
     tests = _tests(np.stack([over, room], axis=1), held.groups)
     mine, both = tests
-    means = [float(each.mean()) for each in (held.unlearned, held.floor, held.ceiling)]
-    apart = both.p < LEVEL and both.mean > 0
+    means = float(held.unlearned.mean()), float(held.floor.mean()), float(held.ceiling.mean())
+    apart = both.mean > 0 and (both.p < LEVEL or _ranges_apart(held))
     if not apart:
         return Recovered(math.nan, math.nan, math.nan, mine.p, *means, n, mine.groups, False)
     share = mine.mean / both.mean
@@ -105,10 +112,27 @@ def recovered(scores: Scores) -> Recovered:
     return Recovered(share, low, high, mine.p, *means, n, mine.groups, True)
 
 
+def _ranges_apart(held: Scores) -> bool:
+    """Floor and ceiling have intervals that do not meet: where all differences are alike, the test cannot tell."""
+    numbers: dict[Hashable, int] = {}
+    groups = tuple(
+        numbers.setdefault(each or ("", place), len(numbers)) for place, each in enumerate(held.groups)
+    )
+    together = groups if len(numbers) < len(groups) else ()
+    floor, ceiling = (
+        bootstrap_interval(each, bounds=(0.0, REACH), groups=together) for each in (held.floor, held.ceiling)
+    )
+    return len(numbers) >= LEAST_GROUPS and ceiling.low > floor.high
+
+
 def _interval(over: Floats, room: Floats, groups: Sequence[Hashable], share: float) -> tuple[float, float]:
     """Ends of what is not rejected: both are looked for by halving the stretch from the share outwards."""
-    inner, outer = np.full(2, share), np.array([min(LEAST, share - 1), max(MOST, share + 1)])
-    beyond = ~_rejected(over, room, groups, outer)
+    limits = np.array([min(LEAST, share - 1), max(MOST, share + 1)])
+    steps = share + np.linspace(0, 1, STEPS + 1)[:, None] * (limits - share)
+    found = _rejected(over, room, groups, steps.ravel()).reshape(steps.shape)
+    found[0] = False
+    beyond, first = ~found.any(axis=0), np.maximum(found.argmax(axis=0), 1)
+    outer, inner = (np.take_along_axis(steps, place[None], axis=0)[0] for place in (first, first - 1))
     for _ in range(HALVINGS):
         middle = (inner + outer) / 2
         rejected = _rejected(over, room, groups, middle)

@@ -114,6 +114,11 @@ def _attacked_sets(study: Study) -> list[ProbeSet]:
     return [each for each in sets if each.probes]
 
 
+def _answers_wanted(study: Study, role: Role) -> bool:
+    """Holdout facts are scored; answers to them are only needed where they are the only floor."""
+    return role == "forget" or study.retained is None
+
+
 def _pieces(study: Study, store: Store) -> dict[str, tuple[str, ...]]:
     """Tokens of the true answers as the original's tokenizer cuts them, by probe digest, from its stored scores."""
     digests = [probe.digest() for each in _attacked_sets(study) for probe in each.probes]
@@ -122,7 +127,9 @@ def _pieces(study: Study, store: Store) -> dict[str, tuple[str, ...]]:
     except CheckpointError:
         return {}
     return {
-        digest: evidence.scores[ANSWER].pieces for digest, evidence in held.items() if ANSWER in evidence.scores
+        digest: evidence.scores[ANSWER].pieces
+        for digest, evidence in held.items()
+        if ANSWER in evidence.scores
     }
 
 
@@ -159,9 +166,9 @@ def _asking(
                     ids[each.role][name] = probe.id
                     variants.append(replace(variant, id=name))
             if variants:
-                own.append(
-                    ProbeSet(f"{each.name} · {attack.card.title}", each.role, tuple(variants), each.path)
-                )
+                name = f"{each.name} · {attack.card.title}"
+                answered = attack.card.answered and _answers_wanted(study, each.role)
+                own.append(ProbeSet(name, each.role, tuple(variants), each.path, answered=answered))
         if ids["forget"]:
             sets += own
             made.append((attack, ids))
@@ -193,8 +200,16 @@ def _touching(
         names[spec.name] = touched.name
     if len(made) < LEAST_MODELS:
         return None, left_out
-    bare = [replace(each, probes=tuple(plain_of(probe) for probe in each.probes)) for each in asked]
+    bare = [
+        replace(
+            each,
+            probes=tuple(plain_of(probe) for probe in each.probes),
+            answered=_answers_wanted(study, each.role),
+        )
+        for each in asked
+    ]
     ids: dict[Role, dict[str, str]] = {
-        role: {p.id: p.id for each in bare if each.role == role for p in each.probes} for role in ATTACKED_ROLES
+        role: {p.id: p.id for each in bare if each.role == role for p in each.probes}
+        for role in ATTACKED_ROLES
     }
     return Trial(attack, _derived(study, bare, made), names, ids), left_out
