@@ -274,7 +274,9 @@ def _rungs(study: Study, scored: Mapping[str, Mapping[str, ProbeScores]], measur
         corrected = holm([own[place].p for place in tested])
         for place, p in zip(tested, corrected, strict=True):
             own[place] = replace(own[place], p=p)
-        strongest = _strongest(scored, model, original, retained, subjects, groups, measure)
+        tell = {each.attack for each in own if each.attack != PLAIN and each.found.apart}
+        tellers = {attack: found for attack, found in scored.items() if attack in tell}
+        strongest = _strongest(scored[PLAIN], tellers, model, original, retained, subjects, groups, measure)
         rungs += [*own, *([strongest] if strongest is not None else [])]
     return rungs
 
@@ -287,7 +289,7 @@ class _Triple:
 
 
 def _triple(found: Mapping[str, ProbeScores], model: str, original: str, retained: str) -> _Triple:
-    """Floor and ceiling under the same attack; without a retained model the floor is what comes out of holdout facts."""
+    """Floor and ceiling under the attack; without a retained model, holdout facts are the floor."""
     ceiling = found[original].mean
     if retained and retained in found:
         return _Triple(found[retained].mean, ceiling, "retained")
@@ -327,6 +329,7 @@ def _rung(
 
 
 def _strongest(
+    asked_plainly: Mapping[str, ProbeScores],
     scored: Mapping[str, Mapping[str, ProbeScores]],
     model: str,
     original: str,
@@ -338,6 +341,10 @@ def _strongest(
     """The attack that recovers most on one half of the subjects, counted on the other half, both ways round.
 
     Picking and counting on the same probes would call a maximum over noise a finding.
+
+    Args:
+        asked_plainly: scores of the plain question.
+        scored: of the attacks under which floor and ceiling are apart; others tell nothing.
     """
     halves = _halves(subjects)
     if halves is None:
@@ -345,7 +352,6 @@ def _strongest(
     triples = {
         attack: (found[model].mean, _triple(found, model, original, retained))
         for attack, found in scored.items()
-        if attack != PLAIN and model in found and original in found
     }
     if not triples:
         return None

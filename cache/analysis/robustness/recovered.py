@@ -80,8 +80,10 @@ class Scores:
         """Of the probes that all three have a score on."""
         held = ~(np.isnan(self.unlearned) | np.isnan(self.floor) | np.isnan(self.ceiling))
         groups = [group for group, keep in zip(self.groups, held, strict=True) if keep]
-        scores = (each[held].round(DECIMALS) for each in (self.unlearned, self.floor, self.ceiling))
-        return Scores(*scores, groups)
+        unlearned, floor, ceiling = (
+            each[held].round(DECIMALS) for each in (self.unlearned, self.floor, self.ceiling)
+        )
+        return Scores(unlearned, floor, ceiling, groups)
 
 
 def recovered(scores: Scores) -> Recovered:
@@ -95,11 +97,17 @@ def recovered(scores: Scores) -> Recovered:
     tests = _tests(np.stack([over, room], axis=1), held.groups)
     mine, both = tests
     means = float(held.unlearned.mean()), float(held.floor.mean()), float(held.ceiling.mean())
-    apart = both.mean > 0 and (both.p < LEVEL or _ranges_apart(held))
+    least = _least_room(held)
+    apart = both.mean > 0 and (both.p < LEVEL or least > 0)
     if not apart:
         return Recovered(math.nan, math.nan, math.nan, mine.p, *means, n, mine.groups, False)
     share = mine.mean / both.mean
     low, high = _interval(over, room, held.groups, share)
+    if (
+        least > 0
+    ):  # where nearly all scores are alike the test rejects nothing: the difference by the least room
+        low = low if math.isfinite(low) else min(mine.low, mine.low * both.mean / least) / both.mean
+        high = high if math.isfinite(high) else max(mine.high, mine.high * both.mean / least) / both.mean
     for base, at in ((held.floor, 0.0), (held.ceiling, 1.0)):
         equal = held.unlearned - base
         if np.ptp(equal) < SMALL:  # no difference was seen: the test tells how many may still be there
@@ -112,17 +120,19 @@ def recovered(scores: Scores) -> Recovered:
     return Recovered(share, low, high, mine.p, *means, n, mine.groups, True)
 
 
-def _ranges_apart(held: Scores) -> bool:
-    """Floor and ceiling have intervals that do not meet: where all differences are alike, the test cannot tell."""
+def _least_room(held: Scores) -> float:
+    """How far the intervals of floor and ceiling are apart, below 0 where they meet; NaN with too few subjects."""
     numbers: dict[Hashable, int] = {}
     groups = tuple(
         numbers.setdefault(each or ("", place), len(numbers)) for place, each in enumerate(held.groups)
     )
+    if len(numbers) < LEAST_GROUPS:
+        return math.nan
     together = groups if len(numbers) < len(groups) else ()
     floor, ceiling = (
         bootstrap_interval(each, bounds=(0.0, REACH), groups=together) for each in (held.floor, held.ceiling)
     )
-    return len(numbers) >= LEAST_GROUPS and ceiling.low > floor.high
+    return ceiling.low - floor.high
 
 
 def _interval(over: Floats, room: Floats, groups: Sequence[Hashable], share: float) -> tuple[float, float]:
