@@ -175,7 +175,7 @@ def ladder(study: Study, store: Store, trials: Trials, plain: ModelValues | None
                 waiting[key] = max(waiting.get(key, 0), lacking)
             if found:
                 scored[key] = found
-        rungs += _rungs(study, scored, measure)
+        rungs += rungs_of(study, scored, measure)
     order = {key: place for place, key in enumerate([PLAIN, *cards, STRONGEST])}
     rungs.sort(key=lambda each: (order[each.attack],))
     return Ladder(tuple(rungs), cards, trials.left_out, waiting)
@@ -255,7 +255,14 @@ def _per_probe(
     return mean, worst
 
 
-def _rungs(study: Study, scored: Mapping[str, Mapping[str, ProbeScores]], measure: Measure) -> list[Rung]:
+def rungs_of(study: Study, scored: Mapping[str, Mapping[str, ProbeScores]], measure: Measure) -> list[Rung]:
+    """Rungs of all models.
+
+    Args:
+        study: the study.
+        scored: attack -> model -> its scores, the plain question under `PLAIN`.
+        measure: what the scores are of.
+    """
     original = study.original.name
     retained = study.retained.name if study.retained is not None else ""
     subjects: list[Hashable] = [probe.subject for probe in role_probes(study).get("forget", [])]
@@ -365,16 +372,21 @@ def _strongest(
         known = {attack: share for attack, share in shares.items() if not math.isnan(share)}
         if not known:
             return None
-        best = max(known, key=lambda attack: known[attack])
+        # Of those that recover the same, often nothing, the one that could have shown most.
+        best = max(known, key=lambda attack: (round(known[attack], 3), _room(triples[attack][1])))
         picked.append(best)
         own, of = triples[best]
         mine[~half], floor[~half], ceiling[~half] = own[~half], of.floor[~half], of.ceiling[~half]
     scores = ProbeScores("", mine, mine, np.empty(0))
-    plain = scored[PLAIN][model]
+    plain = asked_plainly[model]
     floor_is = next(iter(triples.values()))[1].floor_is
     triple = _Triple(floor, ceiling, floor_is)
     rung = _rung(STRONGEST, model, measure, scores, plain, triple, subjects, groups)
     return replace(rung, picked=tuple(dict.fromkeys(picked)))
+
+
+def _room(of: _Triple) -> float:
+    return float(np.nanmean(of.ceiling - of.floor))
 
 
 def _share(own: Floats, floor: Floats, ceiling: Floats) -> float:

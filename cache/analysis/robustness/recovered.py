@@ -117,6 +117,8 @@ def recovered(scores: Scores) -> Recovered:
         low, high = -math.inf, math.inf
     elif mine.p < LEVEL:  # halving and the test agree, but for what halving leaves open
         low, high = (max(low, SMALL), high) if share > 0 else (low, min(high, -SMALL))
+    else:
+        low, high = min(low, 0.0), max(high, 0.0)
     return Recovered(share, low, high, mine.p, *means, n, mine.groups, True)
 
 
