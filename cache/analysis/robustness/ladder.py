@@ -7,7 +7,7 @@ attack with several variants of a probe the mean counts; the worst stands beside
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -111,13 +111,13 @@ class Ladder:
         rungs: the plain question first, then the attacks in their order, then the strongest.
         attacks: cards by key, in order.
         left_out: what could not be tried.
-        waiting: attacks of which evidence is missing, by key, with how many models lack it.
+        waiting: attacks of which evidence is missing, by key, with the models that have none.
     """
 
     rungs: tuple[Rung, ...]
     attacks: Mapping[str, AttackCard]
     left_out: tuple[LeftOut, ...]
-    waiting: Mapping[str, int]
+    waiting: Mapping[str, tuple[str, ...]]
 
     def of(self, model: str, measure: Measure) -> list[Rung]:
         """A model's rungs by one measure."""
@@ -158,27 +158,30 @@ def ladder(study: Study, store: Store, trials: Trials, plain: ModelValues | None
     for derived in trials.studies():
         values.setdefault(id(derived), values_of(derived, store))
     rungs: list[Rung] = []
-    waiting: dict[str, int] = {}
+    waiting: dict[str, list[str]] = {}
     cards = {each.attack.card.key: each.attack.card for each in trials.trials}
-    names = next(iter(trials.trials)).models if trials.trials else {}
+    names = trials.models()
     for measure in MEASURES:
         scored: dict[str, dict[str, ProbeScores]] = {}
-        card = next(iter(cards.values()), None)
-        if card is None:
-            break
-        scored[PLAIN] = _plain_scores(study, base, list(names), measure)
+        scored[PLAIN] = _plain_scores(study, base, names, measure)
         for trial in trials.trials:
             found = trial_scores(study, trial, values[id(trial.study)], measure)
             key = trial.attack.card.key
-            lacking = len(trial.models) - len(found)
-            if lacking and _metrics(trial.attack, measure):
-                waiting[key] = max(waiting.get(key, 0), lacking)
+            if _metrics(trial.attack, measure):
+                lacking = waiting.setdefault(key, [])
+                lacking += [name for name in trial.models if name not in found and name not in lacking]
             if found:
                 scored[key] = found
         rungs += rungs_of(study, scored, measure)
-    order = {key: place for place, key in enumerate([PLAIN, *cards, STRONGEST])}
-    rungs.sort(key=lambda each: (order[each.attack],))
-    return Ladder(tuple(rungs), cards, trials.left_out, waiting)
+    order = order_of(cards)
+    rungs.sort(key=lambda each: order[each.attack])
+    lacked = {key: tuple(lacking) for key, lacking in waiting.items() if lacking}
+    return Ladder(tuple(rungs), cards, trials.left_out, lacked)
+
+
+def order_of(attacks: Iterable[str]) -> dict[str, int]:
+    """Place of each rung by key: the plain question, the attacks, the strongest of them."""
+    return {key: place for place, key in enumerate([PLAIN, *attacks, STRONGEST])}
 
 
 def trial_scores(study: Study, trial: Trial, values: ModelValues, measure: Measure) -> dict[str, ProbeScores]:

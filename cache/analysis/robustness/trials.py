@@ -6,7 +6,7 @@ other models is a derived study of its own. Evidence of both is ordinary evidenc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from backends.attacks import AskingAttack, Attack, SamplingAttack, Surroundings, TouchingAttack, attacks_for
@@ -59,6 +59,18 @@ class Trials:
     def studies(self) -> list[Study]:
         """The derived studies, each once."""
         return list({id(each.study): each.study for each in self.trials}.values())
+
+    def models(self) -> list[str]:
+        """Names in the study of the models that some attack is tried on, each once."""
+        return list(dict.fromkeys(name for each in self.trials for name in each.models))
+
+    def of(self, names: Collection[str]) -> Trials:
+        """The same for some of the models; the derived studies stay."""
+        trials = (
+            replace(each, models={name: own for name, own in each.models.items() if name in names})
+            for each in self.trials
+        )
+        return Trials(tuple(trials), self.left_out)
 
 
 def trials(
