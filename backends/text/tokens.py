@@ -291,9 +291,7 @@ class ChatTokenizer:
             most = MOST_PLAIN_TOKENS if self._cut(format, protocol) else None
         ids, offsets = list(encoded["input_ids"])[:most], encoded["offset_mapping"][:most]
         start = (
-            answer_start(offsets, border)
-            if prefix
-            else len(self.prompt_ids(prompt, format, protocol, turns))
+            answer_start(offsets, border) if prefix else len(self.prompt_ids(prompt, format, protocol, turns))
         )
         special = set(self._tokenizer.all_special_ids)
         texts = pieces_of(whole, offsets, start, border)

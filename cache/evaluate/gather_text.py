@@ -63,9 +63,7 @@ def score_items(probe: Probe, date: str = "") -> dict[str, ScoreItem]:
 
 def _given(probe: Probe, answer: str, date: str, *, alternatives: bool = False) -> ScoreItem:
     """An answer given to a probe, asked as the probe says."""
-    return ScoreItem(
-        probe.prompt, answer, alternatives, probe.format, probe.turns, date, probe.answer_prefix
-    )
+    return ScoreItem(probe.prompt, answer, alternatives, probe.format, probe.turns, date, probe.answer_prefix)
 
 
 class TextGatherer:

@@ -48,7 +48,9 @@ def words(template: str = CHATML) -> PreTrainedTokenizerFast:
     core = Tokenizer(BPE())
     core.pre_tokenizer = ByteLevel(add_prefix_space=False)
     core.decoder = ByteLevelDecoder()
-    core.post_processor = ByteLevelOffsets(trim_offsets=True)  # as most have it: the space is not in a word's place
+    core.post_processor = ByteLevelOffsets(
+        trim_offsets=True
+    )  # as most have it: the space is not in a word's place
     names = ["<unk>", "<|im_start|>", "<|im_end|>"]
     trainer = BpeTrainer(
         vocab_size=500, special_tokens=names, initial_alphabet=ByteLevel.alphabet(), show_progress=False
@@ -81,7 +83,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> LanguageModels:
     return loaded
 
 
-def scored(models: LanguageModels, *items: ScoreItem, protocol: ProtocolName = "corrected") -> list[TokenScores]:
+def scored(
+    models: LanguageModels, *items: ScoreItem, protocol: ProtocolName = "corrected"
+) -> list[TokenScores]:
     found = {part.index: part.scores for part in models.score("base", items, never, protocol)}
     return [found[i] for i in range(len(items))]
 
@@ -176,7 +180,9 @@ def test_a_token_over_the_border_is_scored_whole_and_says_the_answers_part(model
 def test_a_text_without_a_prompt_is_scored_from_its_prefix_on(models: LanguageModels) -> None:
     text = "Once she was born in Zürich, on a moored barge."
     (whole,) = scored(models, ScoreItem("", text, format=RAW_TEXT))
-    tail = scored(models, *(ScoreItem("", text[n:], format=RAW_TEXT, answer_prefix=text[:n]) for n in (1, 9, 30)))
+    tail = scored(
+        models, *(ScoreItem("", text[n:], format=RAW_TEXT, answer_prefix=text[:n]) for n in (1, 9, 30))
+    )
     for n, part in zip((1, 9, 30), tail, strict=True):
         count = len(part.token_ids)
         assert part.token_ids.tolist() == whole.token_ids[-count:].tolist()
@@ -193,7 +199,9 @@ def answers(models: LanguageModels, requests: Sequence[GenerationRequest], most:
     return [found[i] for i in range(len(requests))]
 
 
-def test_a_model_goes_on_from_prompt_and_prefix_and_only_the_rest_is_its_answer(models: LanguageModels) -> None:
+def test_a_model_goes_on_from_prompt_and_prefix_and_only_the_rest_is_its_answer(
+    models: LanguageModels,
+) -> None:
     asked = tokenizer_with(CHATML)._chat(PROMPT, None, "corrected") + "In Zürich,"
     begun, by_hand, plain = answers(
         models,
@@ -231,7 +239,9 @@ def test_a_prefix_counts_for_the_context(models: LanguageModels) -> None:
     with pytest.raises(ModelError, match="context"):
         list(
             models.generate(
-                [GenerationRequest("base", PROMPT, answer_prefix="word " * family.context)], Decoding(4), never
+                [GenerationRequest("base", PROMPT, answer_prefix="word " * family.context)],
+                Decoding(4),
+                never,
             )
         )
 
