@@ -108,12 +108,17 @@ class LanguageModels:
 
     def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
         """Whether a given answer's scores tell how a greedy one begins. See `interfaces.TextModels`."""
-        if protocol != "open-unlearning":
+        if protocol != "open-unlearning" and not item.answer_prefix:
             return True  # prompts are tokenised apart, and nothing is hidden
         tokenizer = self._families[self._family_of[model]].tokenizer
-        prompt = tokenizer.prompt_ids(item.prompt, item.format, protocol, item.turns, item.date)
+        prompt = tokenizer.begun_ids(
+            *(item.prompt, item.answer_prefix, item.format, protocol, item.turns, item.date)
+        )
         scored = tokenizer.encode(
-            *(item.prompt, item.answer, item.format, protocol), turns=item.turns, date=item.date
+            *(item.prompt, item.answer, item.format, protocol),
+            turns=item.turns,
+            date=item.date,
+            prefix=item.answer_prefix,
         )
         hidden = tokenizer.unseen(protocol)
         inside = hidden - tokenizer.ends(protocol)  # what ends an answer has nothing after it
@@ -294,7 +299,9 @@ class LanguageModels:
         prompt = request.prompt
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
-        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol, request.turns, request.date)
+        ids = family.tokenizer.begun_ids(
+            *(prompt, request.answer_prefix, request.format, protocol, request.turns, request.date)
+        )
         if len(ids) + room > family.context:
             raise ModelError(
                 f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "
@@ -315,7 +322,8 @@ class LanguageModels:
             ModelError: it is too long, makes no token, or has one that the model does not know.
         """
         row = family.tokenizer.encode(
-            *(item.prompt, item.answer, item.format, protocol), family.context, item.turns, item.date
+            *(item.prompt, item.answer, item.format, protocol),
+            *(family.context, item.turns, item.date, item.answer_prefix),
         )
         ids = [*row.prompt_ids, *row.answer_ids, *row.end_ids]
         self._check_length(family, len(ids), item.prompt or item.answer)
