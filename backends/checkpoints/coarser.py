@@ -1,4 +1,4 @@
-"""Weights made coarser without training: rounded to a few bits, the smallest set to 0. Tensors only, no names of models."""
+"""Weights made coarser without training: rounded to a few bits, the smallest set to 0. Tensors only."""
 
 from __future__ import annotations
 

@@ -203,8 +203,8 @@ def _refuse_touch(spec: ModelSpec, modality: Modality) -> None:
 def _identity(spec: ModelSpec) -> ModelIdentity:
     if spec.touch:
         plain = _identity(untouched(spec))
-        origin = _identity(origin_of(spec)).fingerprint if parsed(spec.touch).needs_original else ""
-        return ModelIdentity(touched_fingerprint(plain.fingerprint, spec.touch, origin), plain.tokenizer)
+        of = _identity(origin_of(spec)).fingerprint if parsed(spec.touch).needs_original else ""
+        return ModelIdentity(touched_fingerprint(plain.fingerprint, spec.touch, of), plain.tokenizer)
     base = kind_of(spec.source).digests(spec.source, spec.revision, spec.subfolder)
     parts = list(base.parts)
     if spec.adapter:

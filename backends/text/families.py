@@ -69,7 +69,8 @@ class Family:
     like: tuple[Family, str] | None = None
 
     def __post_init__(self) -> None:
-        use_onednn(self.module)
+        if self.like is None:  # else its layers are those of a family that was laid out before
+            use_onednn(self.module)
 
 
 def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:

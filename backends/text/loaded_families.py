@@ -13,7 +13,7 @@ from backends.checkpoints.vocabularies import unused_template
 from backends.errors import CheckpointError
 from backends.study import ModelSpec
 from backends.study.study import spec_digest
-from backends.study.touch import origin_of, parsed, untouched
+from backends.study.touch import Touch, origin_of, parsed, prompts_of, untouched
 from backends.text.adapter_copies import with_own_adapter
 from backends.text.families import Family, attach, load_family, plain_base
 from backends.text.interpolation import attach_between, between, with_tensors
@@ -130,7 +130,13 @@ class LoadedFamilies:
         plain, *origin = (LoadedModel(self.families[self.family_of[name]], name) for name in names)
         key = f"{spec.name} {spec_digest(spec)}"
         try:
-            self.families[key] = touched_family(plain, origin[0] if origin else None, touch, spec.name)
+            self.families[key] = touched_family(
+                plain,
+                origin[0] if origin else None,
+                touch,
+                spec.name,
+                _prompts(plain.family, touch, spec.name),
+            )
         except CheckpointError:
             self._let_go_of_helpers(spec.name)
             raise
@@ -168,6 +174,14 @@ class LoadedFamilies:
         del self.families[key]
         for name in [name for name, of in self.family_of.items() if of == key]:
             del self.family_of[name]
+
+
+def _prompts(family: Family, touch: Touch, where: str) -> list[list[int]]:
+    """Token ids of the prompts that a direction is measured on, as this tool's own protocol asks them."""
+    if touch.kind != "project":
+        return []
+    asked = prompts_of(touch.prompts, where)
+    return [family.tokenizer.prompt_ids(prompt, form, "corrected", turns) for prompt, form, turns in asked]
 
 
 def _content(spec: ModelSpec) -> ModelSpec:

@@ -1,13 +1,14 @@
 """Language models that are made of a loaded one without training: what is not changed is shared with it.
 
-`touched_family` does what `ModelSpec.touch` says. Touches that change no weight (early exit, projection, contrast) leave
-adapters as they are, so that one of strength 0 says bit for bit what the model says; rounding, pruning and random
+`touched_family` does what `ModelSpec.touch` says. Touches that change no weight (early exit, projection, contrast)
+leave adapters as they are, so that one of strength 0 says bit for bit what the model says; rounding, pruning and random
 changes are of the weights that the model computes with, adapters merged. Knows nothing of files and studies.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -22,8 +23,10 @@ from backends.checkpoints.mixing import put, with_changes
 from backends.errors import CheckpointError
 from backends.study.touch import Touch
 from backends.text.decoder_layers import decoder_layers
+from backends.text.difference_direction import mean_state, project_out
 from backends.text.families import Family
 from backends.text.merged_weights import NotMerged, merged_weights
+from backends.text.two_models import TwoModels, amplified, contrasted
 
 
 class LoadedModel(NamedTuple):
@@ -41,7 +44,9 @@ class Matrix(NamedTuple):
 
 
 @one_load_at_a_time
-def touched_family(plain: LoadedModel, origin: LoadedModel | None, touch: Touch, name: str) -> Family:
+def touched_family(
+    plain: LoadedModel, origin: LoadedModel | None, touch: Touch, name: str, prompts: Sequence[list[int]] = ()
+) -> Family:
     """The touched model as a family of its own.
 
     Args:
@@ -49,6 +54,7 @@ def touched_family(plain: LoadedModel, origin: LoadedModel | None, touch: Touch,
         origin: the original, where the touch needs it.
         touch: what is done.
         name: of the touched model.
+        prompts: token ids, on which a direction is measured.
 
     Raises:
         CheckpointError: it has no such layer, is quantised, or does not fit the original.
@@ -57,9 +63,8 @@ def touched_family(plain: LoadedModel, origin: LoadedModel | None, touch: Touch,
     if touch.kind == "exit":
         return _read_off_early(plain, touch, name)
     try:
-        if touch.kind == "sham":
-            assert origin is not None
-            return _moved(plain, origin, touch, name)
+        if origin is not None:
+            return _with_original(plain, origin, touch, name, prompts)
         if touch.changes_weights:
             return _coarser(plain, touch, name)
     except NotMerged as error:
@@ -68,8 +73,6 @@ def touched_family(plain: LoadedModel, origin: LoadedModel | None, touch: Touch,
             where=name,
             how="Merge it into its base with merge_and_unload, save that, and name the folder in `source`",
         ) from error
-    if touch.kind != "prune":
-        raise CheckpointError(f"this way to touch a model is not made yet ({touch.title()})", where=name)
     return _made(plain, alone(plain), name, f"{touch.title()}: nothing is changed")
 
 
@@ -129,6 +132,40 @@ def layer_of(touch: Touch, count: int, where: str) -> int:
             f"there is no layer {layer}: the model has {count}, counted from 1", where=f"{where}: touch"
         )
     return layer
+
+
+def _with_original(
+    plain: LoadedModel, origin: LoadedModel, touch: Touch, name: str, prompts: Sequence[list[int]]
+) -> Family:
+    if touch.kind == "sham":
+        return _moved(plain, origin, touch, name)
+    if touch.kind == "project":
+        return _without_direction(plain, origin, touch, name, prompts)
+    combine = contrasted if touch.kind == "contrast" else amplified
+    module = TwoModels(
+        alone(plain), alone(origin), lambda after, before: combine(after, before, touch.value), name
+    )
+    made = _made(plain, module, name, touch.title())
+    made.context = min(made.context, origin.family.context)
+    return made
+
+
+def _without_direction(
+    plain: LoadedModel, origin: LoadedModel, touch: Touch, name: str, prompts: Sequence[list[int]]
+) -> Family:
+    modules = alone(plain), alone(origin)
+    count = len(decoder_layers(modules[0], name)[1])
+    layer = layer_of(touch, count, name)
+    pad_id = plain.family.tokenizer.pad_id
+    after, before = (mean_state(module, prompts, layer, pad_id) for module in modules)
+    if after.shape != before.shape:
+        raise CheckpointError("its hidden states are not as wide as the original's", where=name)
+    length = float((after - before).norm())
+    if length:
+        project_out(modules[0], after - before, layer)
+    share = length / float(before.norm())
+    said = f"{touch.title(count)}: {share:.1%} of the original's mean state, over {len(prompts)} prompts"
+    return _made(plain, modules[0], name, said)
 
 
 def _coarser(plain: LoadedModel, touch: Touch, name: str) -> Family:

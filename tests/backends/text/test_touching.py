@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -131,7 +132,7 @@ def test_a_random_move_has_the_distance_asked_for() -> None:
 
 
 @pytest.mark.parametrize("kind", ["original", "adapter", "whole", "bare"])
-@pytest.mark.parametrize("touch", ["prune:0", f"exit:{LAYERS}", "exit:100%"])
+@pytest.mark.parametrize("touch", ["prune:0", f"exit:{LAYERS}", "exit:100%", "contrast:0", "amplify:0"])
 def test_a_touch_of_strength_0_is_the_model_bit_for_bit(
     models_of: dict[str, ModelSpec], kind: str, touch: str
 ) -> None:
@@ -187,6 +188,135 @@ def test_a_sham_update_is_as_long_as_the_real_one_in_every_tensor(models_of: dic
     same = touched(original, original, "sham:0")
     models.add(same)
     assert scores(models, same.name)[0] == pytest.approx(scores(models, "O")[0], abs=2e-5)
+
+
+def logits(model: LlamaForCausalLM, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        result: torch.Tensor = model(input_ids=torch.tensor([ids])).logits[0].double()
+    return result
+
+
+def written_by_hand(
+    ids: list[int], following: Callable[[list[int]], torch.Tensor], count: int = 9
+) -> list[int]:
+    """Greedy, each token through everything anew; without a cache."""
+    written: list[int] = []
+    for _ in range(count):
+        token = int(following(ids + written)[-1].argmax())
+        if token == 2:
+            break
+        written.append(token)
+    return written
+
+
+@pytest.mark.parametrize("kind", ["adapter", "whole"])
+@pytest.mark.parametrize(
+    ("touch", "value"), [("contrast", 2.0), ("contrast", 0.5), ("amplify", 1.0), ("amplify", -0.5)]
+)
+def test_two_models_score_and_write_as_their_logits_combined_by_hand(
+    models_of: dict[str, ModelSpec], kind: str, touch: str, value: float
+) -> None:
+    original, spec = models_of["original"], models_of[kind]
+    made = touched(spec, original, f"{touch}:{value}")
+    models = loaded(original, made)
+    after, before = merged(spec), merged(original)
+
+    def both(ids: list[int]) -> torch.Tensor:
+        u, o = logits(after, ids), logits(before, ids)
+        if touch == "amplify":
+            return (u + value * (u - o)).log_softmax(-1)
+        u, o = u.log_softmax(-1), o.log_softmax(-1)
+        found = (1 - value) * u + value * o
+        for row, ours in zip(found, o, strict=True):
+            row[ours < ours.max() - 5] = -torch.inf
+        return found.log_softmax(-1)
+
+    tokenizer = models._families[models._family_of[made.name]].tokenizer
+    outside = 0
+    for item, got in zip(ITEMS, scores(models, made.name), strict=True):
+        encoded = tokenizer.encode(item.prompt, item.answer)
+        rows = both([*encoded.prompt_ids, *encoded.answer_ids])
+        for place, token in enumerate(encoded.answer_ids):
+            hand = float(rows[len(encoded.prompt_ids) - 1 + place, token])
+            outside += hand == -np.inf
+            assert got[place] == pytest.approx(hand, abs=1e-3) if np.isfinite(hand) else got[place] < -90
+    assert (outside > 0) == (touch == "contrast")
+    for item, text in zip(ITEMS, answers(models, made.name), strict=True):
+        ids = tokenizer.prompt_ids(item.prompt)
+        assert text == tokenizer.text(written_by_hand(ids, both))
+    assert answers(models, "O") == answers(loaded(original), "O")
+
+
+def test_amplified_by_minus_1_is_the_original(models_of: dict[str, ModelSpec]) -> None:
+    original, spec = models_of["original"], models_of["adapter"]
+    made = touched(spec, original, "amplify:-1")
+    models = loaded(original, made)
+    for ours, theirs in zip(scores(models, made.name), scores(models, "O"), strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+    itself = touched(original, original, "amplify:3")
+    models.add(itself)
+    assert scores(models, itself.name) == scores(models, "O")
+
+
+@pytest.mark.parametrize("kind", ["adapter", "whole"])
+def test_the_difference_direction_is_projected_out_of_all_layers_from_its_own_on(
+    models_of: dict[str, ModelSpec], kind: str
+) -> None:
+    original, spec = models_of["original"], models_of[kind]
+    probes = _probes("Who is it?", "Where does the other one live?", "When?")
+    made = touched(spec, original, "project:2", probes)
+    models = loaded(original, made)
+    tokenizer = models._families[models._family_of["O"]].tokenizer
+    after, before = merged(spec), merged(original)
+
+    def state(model: LlamaForCausalLM, prompt: str) -> torch.Tensor:
+        ids = torch.tensor([tokenizer.prompt_ids(prompt)])
+        with torch.no_grad():
+            result: torch.Tensor = model(input_ids=ids, output_hidden_states=True).hidden_states[2][0, -1]
+        return result
+
+    d = torch.stack([state(after, p.prompt) - state(before, p.prompt) for p in probes]).mean(0)
+    d /= d.norm()
+    for layer in after.model.layers[1:]:
+        layer.register_forward_hook(lambda _, __, h: h - (h @ d)[..., None] * d)
+    for item, got in zip(ITEMS, scores(models, made.name), strict=True):
+        encoded = tokenizer.encode(item.prompt, item.answer)
+        rows = logits(after, [*encoded.prompt_ids, *encoded.answer_ids]).log_softmax(-1)
+        for place, token in enumerate(encoded.answer_ids):
+            assert got[place] == pytest.approx(
+                float(rows[len(encoded.prompt_ids) - 1 + place, token]), abs=1e-3
+            )
+    assert "over 3 prompts" in models.loads(made.name)[-1].notes[-1]
+    other = touched(spec, original, "project:2", probes[:2])
+    assert identity(other) != identity(made)
+    nothing = touched(original, original, "project:2", probes)
+    models.add(nothing)
+    assert scores(models, nothing.name) == scores(models, "O")
+
+
+def test_prompts_that_are_not_here_are_missed_before_anything_is_loaded(
+    models_of: dict[str, ModelSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = touched(models_of["adapter"], models_of["original"], "project:2", _probes("Who?"))
+    inspect(made, "text")
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "other"))
+    with pytest.raises(CheckpointError, match="not in this cache"):
+        inspect(made, "text")
+
+
+def test_another_vocabulary_than_the_originals_is_refused(
+    models_of: dict[str, ModelSpec], tmp_path: Path
+) -> None:
+    original = models_of["bare"]
+    model = LlamaForCausalLM.from_pretrained(original.source)
+    model.resize_token_embeddings(300, mean_resizing=False)
+    model.save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(original.source).save_pretrained(tmp_path)
+    wider = ModelSpec("V", "unlearned", str(tmp_path))
+    models = loaded(original, wider)
+    with pytest.raises(CheckpointError, match="300 tokens and the original's 259"):
+        models.add(touched(wider, original, "contrast:2"))
+    assert models.names == ["B", "V"]
 
 
 def storages(models: LanguageModels) -> int:
