@@ -68,12 +68,15 @@ class ModelSpec:
         quantization: "nf4" (4 bits) or "int8" (8 bits) loads a language model quantised by bitsandbytes, or "".
         ema: take the averaged copy of the weights where `weights` holds two.
         strength: how far to go from the origin to this model: origin + strength (model - origin); 1 is the model.
-        origin: source of the origin, where strength is not 1; made by `backends.strength.dialled`.
+        origin: source of the origin, where strength is not 1 or the touch needs the original; set by
+            `backends.study.strength` and `backends.study.touch`.
         origin_adapter: PEFT folder on top of the origin, or "".
         forget: domain and concept that an image model was made to forget, where it is not the study's target.
         inference: how an image model draws apart from its weights: negative prompt, SLD, SAFREE.
         embeddings: learned tokens that an image model's prompts may use: token ("" for the file's own) and file or
             folder (or `hf://owner/name/path`).
+        touch: how a language model is changed without training: "round:4" (bits), "prune:30" (% of each matrix),
+            "exit:12" (layer) or "exit:50%", "project:12", "contrast:2", "amplify:1", "sham:0" (seed).
     """
 
     name: str
@@ -96,6 +99,7 @@ class ModelSpec:
     inference: Inference = PLAIN
     embeddings: tuple[tuple[str, str], ...] = ()
     seed: int | None = None
+    touch: str = ""
 
     @property
     def samples_differently(self) -> bool:
@@ -477,6 +481,7 @@ def spec_digest(spec: ModelSpec) -> str:
         "inference": spec.inference.said,
         "embeddings": spec.embeddings,
         "seed": spec.seed is not None,
+        "touch": spec.touch,
     }
     unset = {name for name, value in later.items() if not value}
     return _digest({name: value for name, value in asdict(spec).items() if name not in unset})

@@ -24,7 +24,7 @@ from backends.text.comparison import loader_report, loads_of
 from backends.text.decoding import BatchLimits, PrefixedPrompt, decode
 from backends.text.families import Family
 from backends.text.gradients import gradient_norm, weights_of, without_last_label
-from backends.text.loaded_families import LoadedFamilies
+from backends.text.loaded_families import HIDDEN, LoadedFamilies
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, prompt_groups
 from backends.text.teacher_forcing import SEGMENT, score_answers
@@ -62,7 +62,7 @@ class LanguageModels:
     @property
     def names(self) -> list[str]:
         """Names of the loaded models."""
-        return list(self._family_of)
+        return [name for name in self._family_of if not name.startswith(HIDDEN)]
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
