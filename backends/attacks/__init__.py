@@ -17,9 +17,10 @@ from backends.attacks.attack import (
     TouchingAttack,
 )
 from backends.attacks.sampling import SAMPLING
+from backends.attacks.touching import TOUCHING
 from backends.study import Modality
 
-_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING)
+_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *TOUCHING)
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 
