@@ -13,6 +13,7 @@ from app.looks.model_looks import look_of
 from app.looks.safe_text import visible
 from app.looks.theme import is_dark
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.verdict_badges import badge_mark, badge_word
 from app.shared.verdict_words import TITLES, verdict_sentence
 from app.shared.verdicts import current_verdicts
@@ -40,11 +41,11 @@ def verdict_strip(page: str) -> None:
         page: on which they stand.
     """
     study = state.study()
-    data = strip_data(study, current_verdicts(), state.chosen_models(), dark=is_dark())
+    data = strip_data(study, current_verdicts(), chosen_models(), dark=is_dark())
     if not data["models"]:
         return
     first = data["models"][0]["name"]
-    link = {"study": state.study_name(), "models": state.chosen_models(), "row": first}
+    link = {"study": state.study_name(), "models": chosen_models(), "row": first}
     data["href"] = f"./?{urlencode(link, doseq=True)}"
     if _strip(key=f"verdicts_{page}_{state.board_name()}", data=data, on_why_change=lambda: None).why:
         state.open_in_overview(first)

@@ -34,7 +34,7 @@ from cache.analysis.contract import check_contract
 from cache.analysis.evidence_record import Record, digest, evidence_record
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.study_board import study_board
-from cache.analysis.verdict.methods import Method, by_method
+from cache.analysis.verdict.methods import Method, study_methods
 from cache.analysis.verdict.verdicts import verdicts
 from cache.store import Store
 
@@ -93,10 +93,7 @@ def study_report(study: Study, store: Store, board: Scoreboard, *, redact: bool 
     if len(keys) < 2:
         raise StoreError(f"nothing of {study.name!r} is evaluated, so there is nothing to report")
     told = verdicts(study, board)
-    methods = by_method(
-        (told[spec.name] for spec in study.models if spec.part == "unlearned" and spec.name in told),
-        {spec.name: spec.method or spec.name for spec in study.models},
-    )
+    methods = study_methods(study, told)
     shown = parts.shown_models(study, told, methods)
     destroyed = {name for name, each in told.items() if each.kind == "destroyed"}
     first = [method.best.model for method in methods]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from app.looks.model_looks import Look, family, look_of, looks_of
+from app.looks.model_looks import Look, look_of, looks_of
 from backends.study import Modality, Study
 from backends.study.targets import target_name
 from backends.study.thresholds import Thresholds
 from cache.analysis.board import Board
-from cache.analysis.verdict.methods import Method, by_method
+from cache.analysis.verdict.methods import Method, by_method, study_methods
 from cache.analysis.verdict.rules import Verdict
 
 Numbers = Mapping[tuple[str, str], tuple[float, float, float]]
@@ -63,7 +63,6 @@ class Subject:
 
 def of_study(study: Study, frame: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> Subject:
     """The models of a study; `frame` is its scoreboard's."""
-    unlearned = {spec.name: family(spec) for spec in study.models if spec.part == "unlearned"}
     retained = study.retained
     return Subject(
         study.name,
@@ -73,7 +72,7 @@ def of_study(study: Study, frame: pd.DataFrame, verdicts: Mapping[str, Verdict])
         study.original.name if study.original.name in verdicts else "",
         retained.name if retained is not None and retained.name in verdicts else "",
         verdicts,
-        by_method([v for name, v in verdicts.items() if name in unlearned], unlearned),
+        study_methods(study, verdicts),
         _numbers(frame, verdicts.values()),
         {spec.name: look_of(spec, study) for spec in study.models},
         {spec.name: spec.step for spec in study.models if spec.step is not None},
