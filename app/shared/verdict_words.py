@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from app.shared.deciding_words import would_decide_finding
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Modality
@@ -310,10 +311,8 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _deciding(finding: Finding) -> str:
-    if not finding.needed or finding.measured is None:
-        return "undecided"
-    things = "subjects" if finding.measured.groups else "probes"
-    return f"undecided, about {finding.needed:,} {things} would decide ({finding.measured.units} now)"
+    deciding = would_decide_finding(finding)
+    return f"undecided, {deciding}" if deciding else "undecided"
 
 
 def _number(measured: Comparison) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.pages.overview.subject import Subject
+from app.shared.deciding_words import would_decide_finding
 from cache.analysis.verdict.findings import Finding, Question
 from cache.analysis.verdict.rules import Verdict
 
@@ -161,11 +162,8 @@ def _add_probes(text: str, role: str) -> Gap:
 
 
 def _needed(name: str, finding: Finding) -> str:
-    measured = finding.measured
-    if not finding.needed or measured is None:
-        return name
-    things = "subjects" if measured.groups else "probes"
-    return f"{name} (about {finding.needed:,} {things} would decide, {measured.units:,} now)"
+    deciding = would_decide_finding(finding, aside=True)
+    return f"{name} ({deciding})" if deciding else name
 
 
 def _names(names: Sequence[str]) -> str:
