@@ -151,6 +151,7 @@ def _page(
         style_hash=style_hash,
         seal=EMPTY,
         version=own_version(),
+        names=_names(study),
         made=datetime.now(UTC).strftime("%Y-%m-%d"),
         redacted=redact,
         retained=study.retained is not None,
@@ -164,6 +165,18 @@ def _page(
         record=json.dumps({"redacted": redact, "record": record}, sort_keys=True),
     )
     return sealed(page)
+
+
+def _names(study: Study) -> list[str]:
+    """What may stand in a sentence and be written from right to left."""
+    subjects = [probe.subject for each in study.probe_sets for probe in each.probes if probe.subject]
+    return [
+        *(name for spec in study.models for name in (spec.name, spec.method) if name),
+        *(each.name for each in study.probe_sets),
+        *(*study.forget_concepts, *study.forget_concepts.values(), _concept(study)),
+        *(judge.domain for judge in study.judges),
+        *dict.fromkeys(subjects),
+    ]
 
 
 def _hidden(told: dict[str, Any], hide: Redaction | None) -> dict[str, Any]:
