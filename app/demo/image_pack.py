@@ -57,7 +57,7 @@ REQUEST = Request(
     requested_by=f"Nobody. {FORGET_STYLE.capitalize()} is made by filters of our own; it stands for the style of an "
     "artist who objects.",
     reason="A demonstration of UnlearnBoard. A real request would name its ground here, such as a contract.",
-    reference="none, as nobody asked",
+    reference="None, as nobody asked.",
     licences=tuple(
         (name, "Apache-2.0; what is drawn: CC BY-SA 4.0") for name in ("forget", "neighbour", "retain")
     ),

@@ -50,7 +50,7 @@ REQUEST = Request(
     forgotten="All that the model learnt about six of the 18 invented people: 36 questions ask for it.",
     requested_by="Nobody. The people are invented; the six stand for persons who ask for erasure.",
     reason="A demonstration of UnlearnBoard. A real request would name its ground here, such as GDPR article 17.",
-    reference="none, as nobody asked",
+    reference="None, as nobody asked.",
     licences=tuple((name, "Apache-2.0") for name in ("forget", "neighbour", "retain", "holdout", "utility")),
 )
 """What a report says of the request: honestly, that there is none."""
