@@ -18,11 +18,10 @@ from app.shared.verdict_badges import badge_mark, badge_word
 from app.shared.verdict_words import TITLES, verdict_sentence
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
-from backends.study.targets import target_name
+from backends.study.targets import concept_of
 from cache.analysis.verdict.rules import Verdict, best_first
 
 HERE = Path(__file__).parent
-UNKNOWN = "the concept"
 
 _strip = st.components.v2.component(
     "unlearnboard_verdict_strip",
@@ -55,7 +54,6 @@ def strip_data(
     study: Study, verdicts: Mapping[str, Verdict], names: Sequence[str], *, dark: bool
 ) -> dict[str, Any]:
     """What is drawn: the unlearned models among these that have a verdict, the best first."""
-    concept = target_name(dict(study.forget_concepts)) or UNKNOWN
     judged = [verdicts[name] for name in names if name in verdicts and study.model(name).part == "unlearned"]
     shown = []
     for verdict in best_first(judged):
@@ -70,7 +68,7 @@ def strip_data(
                 "kind": badge_mark(verdict),
                 "short": badge_word(verdict),
                 "kind_title": TITLES[verdict.kind],
-                "sentence": visible(verdict_sentence(verdict, study.modality, concept)),
+                "sentence": visible(verdict_sentence(verdict, study.modality, concept_of(study, name))),
             }
         )
     return {"models": shown}

@@ -28,7 +28,7 @@ from app.shared.verdict_sureness import how_sure
 from app.shared.verdict_words import TITLES, changed_thresholds, headline, threshold_lines, verdict_sentence
 from backends.errors import StoreError
 from backends.study import Study
-from backends.study.targets import target_name
+from backends.study.targets import concept_of
 from backends.versions import own_version
 from cache.analysis.contract import check_contract
 from cache.analysis.evidence_record import Record, digest, evidence_record
@@ -173,7 +173,8 @@ def _names(study: Study) -> list[str]:
     return [
         *(name for spec in study.models for name in (spec.name, spec.method) if name),
         *(each.name for each in study.probe_sets),
-        *(*study.forget_concepts, *study.forget_concepts.values(), _concept(study)),
+        *study.forget_concepts,
+        *(concept_of(study, spec.name) for spec in study.models),
         *(judge.domain for judge in study.judges),
         *dict.fromkeys(subjects),
     ]
@@ -204,15 +205,11 @@ def _summary(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> 
         return ["No unlearned model has numbers."]
     best = methods[0].best
     missed = unanswered(partly, best.model)
-    said = headline(methods, study.modality, _concept(study), unanswered=missed)
+    said = headline(methods, study.modality, concept_of(study, best.model), unanswered=missed)
     beside = badges(best, study.modality)
     more = [f"Beside that, of {best.model}: {'; '.join(beside)}."] if beside else []
     more += [sure] if (sure := how_sure(best, study.modality)) else []
     return [*said[:1], *more, *said[1:]]
-
-
-def _concept(study: Study) -> str:
-    return target_name(dict(study.forget_concepts)) or "the concept"
 
 
 def _verdict_rows(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> list[dict[str, Any]]:
@@ -226,7 +223,7 @@ def _verdict_rows(study: Study, methods: Sequence[Method], partly: Sequence[Gap]
             "sentence": verdict_sentence(
                 method.best,
                 study.modality,
-                _concept(study),
+                concept_of(study, method.best.model),
                 unanswered=unanswered(partly, method.best.model),
             ),
         }

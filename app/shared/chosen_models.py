@@ -36,6 +36,8 @@ def default_models() -> list[str]:
 def standing(study: Study, verdicts: Mapping[str, Verdict]) -> dict[str, str]:
     """The checkpoint that stands for each method: its best by verdict, or the last where none has a verdict.
 
+    Of a method with several targets it is the best of all of them: one a row of the list of models.
+
     Args:
         study: the study; models between the original and another one stand for no method.
         verdicts: by name of the model.
@@ -46,8 +48,10 @@ def standing(study: Study, verdicts: Mapping[str, Verdict]) -> dict[str, str]:
         if _is_checkpoint(spec) and (known is None or (spec.step or 0) >= (known.step or 0)):
             last[family(spec)] = spec
     judged = {spec.name: verdicts[spec.name] for spec in study.models if _is_checkpoint(spec, verdicts)}
-    best = {method.name: method.best.model for method in study_methods(study, judged)}
-    return {name: spec.name for name, spec in last.items()} | best
+    found = {name: spec.name for name, spec in last.items()}
+    for method in reversed(study_methods(study, judged)):  # the best comes last
+        found[family(study.model(method.best.model))] = method.best.model
+    return found
 
 
 def _is_checkpoint(spec: ModelSpec, among: Mapping[str, Verdict] | None = None) -> bool:

@@ -109,6 +109,15 @@ def _names(names: Sequence[str]) -> str:
     return _listed([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
 
 
+def apart_sentence(names: Sequence[str]) -> str:
+    """That models are judged without the retained model, which saw what they were to forget."""
+    was, them = ("was", "it") if len(names) == 1 else ("were", "them")
+    return (
+        f"The retained model saw what {_names(names)} {was} to forget, so what is known of {them} is held against the "
+        "original."
+    )
+
+
 def finding_sentence(finding: Finding) -> str:
     """One finding with its number, its yardstick and, where it is undecided, what would decide."""
     measured = finding.measured

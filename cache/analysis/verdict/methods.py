@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from backends.study import Study
+from backends.study.targets import target_names
 from cache.analysis.verdict.rules import SEVEREST_FIRST, Verdict, best_first, order, share_lost
 
 SAME_COST = 0.02
@@ -35,11 +36,18 @@ class Method:
 def study_methods(study: Study, verdicts: Mapping[str, Verdict]) -> list[Method]:
     """A study's methods that have verdicts, the best first; a model without a method stands for itself.
 
+    Where models have targets of their own, a method is another one for each target: "ESD · neon".
+
     Args:
         study: the study.
         verdicts: by name of the model.
     """
-    method_of = {spec.name: spec.method or spec.name for spec in study.models if spec.part == "unlearned"}
+    targets = target_names(study)
+    method_of = {
+        spec.name: " · ".join(part for part in (spec.method or spec.name, targets.get(spec.name)) if part)
+        for spec in study.models
+        if spec.part == "unlearned"
+    }
     return by_method([verdict for name, verdict in verdicts.items() if name in method_of], method_of)
 
 

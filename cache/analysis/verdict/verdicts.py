@@ -6,6 +6,7 @@ import math
 from functools import partial
 
 from backends.study import Modality, Study
+from backends.study.targets import retained_for
 from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.board import Board
 from cache.analysis.scoreboard import Scoreboard
@@ -15,26 +16,22 @@ from cache.analysis.verdict.rules import Verdict
 
 
 def verdicts(study: Study, board: Scoreboard) -> dict[str, Verdict]:
-    """The verdict on every model of a study that has numbers, by name, in the study's order."""
+    """The verdict on every model of a study that has numbers, by name, in the study's order.
+
+    A model with a target of its own is held against the original: the retained model saw that target.
+    """
     numbers = StudyNumbers(study, board)
     known = set(board.frame["model"])
-    retained = study.retained.name if study.retained and study.retained.name in known else ""
-    return {
-        spec.name: Verdict(
-            spec.name,
-            findings(
-                Asked(
-                    study.modality,
-                    bool(retained),
-                    study.verdict,
-                    partial(numbers.read, spec.name),
-                    numbers.number(retained, DENOISING) if retained else math.nan,
-                )
-            ),
+    found = {}
+    for name in (spec.name for spec in study.models if spec.name in known):
+        fit = retained_for(study, name)
+        retained = fit.name if fit is not None and fit.name in known else ""
+        denoising = numbers.number(retained, DENOISING) if retained else math.nan
+        read = partial(numbers.read, name)
+        found[name] = Verdict(
+            name, findings(Asked(study.modality, bool(retained), study.verdict, read, denoising))
         )
-        for spec in study.models
-        if spec.name in known
-    }
+    return found
 
 
 def run_verdicts(
