@@ -128,8 +128,8 @@ def _take_models(texts: list[str]) -> str:
 
 
 def _give_models() -> list[str]:
-    models = state.chosen_models()
-    return [] if models == state.default_models(state.study()) else models
+    """Models that somebody ticked, also where the default is the same today: it can be another one tomorrow."""
+    return state.ticked_models() or []
 
 
 def _take_prompt(texts: list[str]) -> str:

@@ -12,7 +12,6 @@ from typing import Any
 
 import streamlit as st
 
-from app.looks.model_looks import family
 from app.shared.resources import studies
 from app.shared.unlearning_runs import built_names
 from backends.metrics.key import MetricKey
@@ -107,21 +106,6 @@ def _set(name: str, value: Any) -> None:
     st.session_state[f"board.{study_name()}.{name}"] = value
 
 
-def default_models(of: Study) -> list[str]:
-    """The original, the retained model, and the last checkpoint of every method."""
-    last: dict[str, str] = {}
-    steps: dict[str, int] = {}
-    for spec in of.models:
-        if (
-            spec.part == "unlearned"
-            and not is_dialled(spec)
-            and (spec.step or 0) >= steps.get(family(spec), -1)
-        ):
-            last[family(spec)], steps[family(spec)] = spec.name, spec.step or 0
-    names = {spec.name for spec in of.models if spec.part != "unlearned"} | set(last.values())
-    return in_order(of, names)
-
-
 def in_order(of: Study, names: Iterable[str]) -> list[str]:
     """Those of the names that the study has: original first, then retained, then the others as the file has them."""
     wanted = set(names)
@@ -129,10 +113,10 @@ def in_order(of: Study, names: Iterable[str]) -> list[str]:
     return [spec.name for spec in sorted(of.models, key=lambda spec: rank[spec.part]) if spec.name in wanted]
 
 
-def chosen_models() -> list[str]:
-    """Names of the ticked models, original first. One set for all pages."""
+def ticked_models() -> list[str] | None:
+    """Names of the models that were ticked, original first; None until somebody did. One set for all pages."""
     chosen = _get("models")
-    return default_models(study()) if chosen is None else in_order(study(), chosen)
+    return None if chosen is None else in_order(study(), chosen)
 
 
 def choose_models(names: Iterable[str]) -> None:

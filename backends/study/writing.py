@@ -49,7 +49,7 @@ def write_study(study: Study, path: Path) -> None:
         lines += [f"real = {_inline(real)}"] if real else []
     lines += _thresholds(study.verdict)
     lines += contract_lines(study.contract)
-    lines += _request(study.request)
+    lines += request_lines(study.request)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -71,7 +71,8 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
     return ["", "[verdict]", *(f"{name} = {value!r}" for name, value in values.items())] if values else []
 
 
-def _request(request: Request) -> list[str]:
+def request_lines(request: Request) -> list[str]:
+    """The table [report]; nothing where nothing is said."""
     texts = _assignments({name: value for name, value in asdict(request).items() if name != "licences"})
     licences = [f"licences = {_inline(dict(request.licences))}"] if request.licences else []
     return ["", "[report]", *texts, *licences] if texts or licences else []

@@ -177,7 +177,7 @@ def test_a_changed_probe_opens_in_compare_with_the_model_ticked(page: Page, boar
     wait_ready(page)
     expect(page).to_have_url(re.compile(r"probe=forget-"))
     expect(page).to_have_url(re.compile(r"models=NPO\+6|models=NPO%206"))
-    expect_cards(page, "Original", "Retained", "GradAscent 10", "NPO 6", "NPO 10", "IdkDPO 10")
+    expect_cards(page, "Original", "Retained", "GradAscent 10", "NPO 2", "NPO 6", "IdkDPO 2")
 
 
 def test_axes_live_in_the_address(page: Page, board: Dashboard) -> None:

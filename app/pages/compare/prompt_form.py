@@ -10,6 +10,7 @@ from app.components.prompt_watch import prompt_watch
 from app.looks.safe_text import literal, visible
 from app.pages.compare.probe_bar import place_of
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.job_line import latest, started_here
 from app.shared.jobs import Job, Work
 from app.shared.resources import runner
@@ -85,7 +86,7 @@ def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
         st.warning("The prompt is empty. Type one and press Run.", icon=":material/edit:")
         return
     state.ask(prompt)
-    probe, chosen = state.asked(), state.chosen_models()
+    probe, chosen = state.asked(), chosen_models()
     here = [name for name in chosen if available(state.study().model(name))]
     if probe is None or not here:
         sentence = "The weights of the selected models are not on this machine, so only recorded results can be shown."

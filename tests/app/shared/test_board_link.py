@@ -18,6 +18,7 @@ def page() -> None:
 
     from app.shared import link, state
     from app.shared.board_link import read_link, write_link
+    from app.shared.chosen_models import chosen_models
 
     link.say(read_link())
     write_link()
@@ -26,7 +27,7 @@ def page() -> None:
         "study": state.study_name(),
         "protocol": state.protocol(),
         "probe": probe.id if probe else "",
-        "models": state.chosen_models(),
+        "models": chosen_models(),
         "prompt": state.own_prompt(),
         "view": state.chosen_view(),
         "dials": state.dials(),
@@ -125,3 +126,11 @@ def test_a_link_to_a_study_that_is_not_open_changes_nothing() -> None:
     ]
     assert told["study"] == next(iter(studies()))
     assert app.query_params["study"] == told["study"]
+
+
+def test_a_link_without_models_shows_the_default_and_one_with_them_keeps_them() -> None:
+    name, _ = names()
+    app, told = opened({"study": name})
+    assert "models" not in app.query_params
+    again, kept = opened({"study": name, "models": told["models"]})
+    assert again.query_params["models"] == told["models"] == kept["models"]
