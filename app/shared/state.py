@@ -140,6 +140,11 @@ def choose_models(names: Iterable[str]) -> None:
     _set("models", in_order(study(), {*names, study().original.name}))
 
 
+def choose_default_models() -> None:
+    """Tick the models that are ticked until somebody chooses."""
+    _set("models", None)
+
+
 def probes(role: Role | None = None) -> list[Probe]:
     """Probes of the study, of one role or all."""
     sets = [probe_set for probe_set in study().probe_sets if role in (None, probe_set.role)]
