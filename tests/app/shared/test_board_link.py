@@ -19,8 +19,9 @@ def page() -> None:
     from app.shared import link, state
     from app.shared.board_link import read_link, write_link
 
-    link.say(read_link())
-    write_link()
+    with link.whole_page("compare"):
+        link.say(read_link())
+        write_link()
     probe = state.probe()
     st.session_state["told"] = {
         "study": state.study_name(),
