@@ -32,9 +32,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const filled = () => {
     differs() || root.removeAttribute("data-prompt-waits");
     const text = typedTexts.getItem(slot);
-    if (text === null) return;
+    if (text === null || !box()) return;
     if (text.trim() === data.answered.trim() || data.kept.includes(text)) typedTexts.removeItem(slot);
-    else if (box() && box().value !== text && said.told !== text) setTriggerValue("replaced", (said.told = text));
+    else if (box().value === text) root.setAttribute("data-prompt-waits", ""); // Back leaves it where it is
+    else if (said.told !== text) setTriggerValue("replaced", (said.told = text));
   };
   document.addEventListener("beforeinput", filled, { signal: life.signal }); // before a new text takes the slot
   document.addEventListener("input", typed, { signal: life.signal });

@@ -33,9 +33,7 @@ def page() -> None:
             lambda: None,
             decisive=True,
         ),
-        Parameter(
-            "size", take, lambda: list(pixels), pixels.clear, foreign=lambda texts: "/" in texts[0]
-        ),
+        Parameter("size", take, lambda: list(pixels), pixels.clear, foreign=lambda texts: "/" in texts[0]),
     )
     settings = {
         "size": LinkSetting("none", {"none", "forget/rouge_l"}, shared=True),
