@@ -1,4 +1,4 @@
-"""The page's address: the one module that reads and writes it, so that a reload, a link, Back and Forward show the same.
+"""The page's address: the one module that reads and writes it, for links, reloads, Back and Forward.
 
 What is shown lives in Streamlit's session. The frame (`app/shared/board_link.py`) and the pages say which names they
 have in the address; here they are encoded and decoded. An address is taken over when the browser brings it: with the
@@ -252,7 +252,7 @@ def _put(wanted: Link) -> None:
 
 
 def _send(held: _Held, *, again: bool = False) -> None:
-    """Give the browser the address as the session has it; in a part that runs alone the browser may still have another."""
+    """Give the browser the address as the session has it; it may still have that of a step before."""
     stands = address()
     if again or stands != held.address:
         st.query_params.from_dict(stands if stands == held.address else held.address)
