@@ -21,6 +21,8 @@ from app.looks.safe_text import literal
 
 _HELD = "link.held"
 _ON, _OFF = "yes", "no"
+_WHOLE: ContextVar[_Held | None] = ContextVar("link.whole", default=None)  # set while a whole page runs
+
 Value = str | bool | list[str] | None
 Link = dict[str, list[str]]
 
@@ -119,9 +121,6 @@ class _Held:
         return new
 
 
-_WHOLE: ContextVar[_Held | None] = ContextVar("link.whole", default=None)
-
-
 @contextmanager
 def whole_page(page: str) -> Iterator[None]:
     """Around a run of a whole page: what is written meanwhile goes to the browser at its end, as one step of history.
@@ -146,7 +145,7 @@ def whole_page(page: str) -> Iterator[None]:
 
 
 def by_history() -> bool:
-    """Whether this run was asked for by Back or Forward."""
+    """Whether this run was asked for by Back or Forward; Streamlit says so on the context of the run only."""
     return bool(getattr(get_script_run_ctx(suppress_warning=True), "is_history_navigation", False))
 
 
