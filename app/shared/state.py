@@ -26,6 +26,8 @@ BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, RUNS_PAGE, TRADEOFFS_PAG
 )
 """Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"
+MOST_EARLIER = 9
+"""Typed prompts that are kept."""
 
 
 def study_name() -> str:
@@ -125,6 +127,11 @@ def choose_models(names: Iterable[str]) -> None:
     _set("models", in_order(study(), {*names, study().original.name}))
 
 
+def choose_default_models() -> None:
+    """Tick the models that are ticked until somebody chooses."""
+    _set("models", None)
+
+
 def probes(role: Role | None = None) -> list[Probe]:
     """Probes of the study, of one role or all."""
     sets = [probe_set for probe_set in study().probe_sets if role in (None, probe_set.role)]
@@ -144,10 +151,9 @@ def probe() -> Probe | None:
 
 
 def show_probe(probe_id: str) -> None:
-    """Turn to another probe; a typed prompt is replaced, and kept as the last one."""
+    """Turn to another probe, and to its own prompt."""
     _set("probe", probe_id)
-    _set("last_prompt", own_prompt() or last_prompt())
-    _set("prompt", None)
+    _show_prompt(None)
     _set("conversation", None)
 
 
@@ -157,19 +163,34 @@ def own_prompt() -> str | None:
     return prompt
 
 
-def last_prompt() -> str:
-    """The typed prompt that another probe took the place of, or ""."""
-    return str(_get("last_prompt", ""))
+def earlier_prompts() -> tuple[str, ...]:
+    """Prompts that were typed and that something else took the place of, the latest first."""
+    kept: tuple[str, ...] = _get("earlier_prompts", ())
+    return kept
+
+
+def keep_prompt(prompt: str) -> None:
+    """Have a typed prompt among the earlier ones."""
+    if prompt.strip():
+        others = [each for each in earlier_prompts() if each != prompt]
+        _set("earlier_prompts", (prompt, *others)[:MOST_EARLIER])
 
 
 def ask(prompt: str) -> None:
     """Ask a prompt: the probe's own, or another."""
     current = probe()
-    _set("prompt", None if current and prompt == current.prompt else prompt)
+    _show_prompt(None if current and prompt == current.prompt else prompt)
 
 
 def type_prompt(prompt: str) -> None:
     """Ask this prompt, also where it is the probe's own."""
+    _show_prompt(prompt)
+
+
+def _show_prompt(prompt: str | None) -> None:
+    typed = own_prompt()
+    if typed is not None and typed != prompt:
+        keep_prompt(typed)
     _set("prompt", prompt)
 
 

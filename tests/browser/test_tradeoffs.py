@@ -17,6 +17,7 @@ from tests.browser.steps import (
     axis_title,
     chosen_run,
     expect_cards,
+    expect_marked,
     keyed,
     marks,
     plot,
@@ -95,20 +96,6 @@ def zoom(page: Page) -> None:
     page.mouse.down()
     page.mouse.move(*at[1], steps=8)
     page.mouse.up()
-
-
-def expect_marked(page: Page, places: dict[str, list[int]]) -> None:
-    """Wait until exactly these points are marked: places by the name of their trace."""
-    page.wait_for_function(
-        """wanted => {
-            const traces = document.querySelector(".js-plotly-plot").data.filter(trace => trace.customdata);
-            const some = Object.keys(wanted).length > 0;
-            return traces.every(({name, selectedpoints}) => some
-                ? JSON.stringify(selectedpoints) === JSON.stringify(wanted[name] ?? [])
-                : selectedpoints === null || selectedpoints === undefined);
-        }""",
-        arg=places,
-    )
 
 
 def test_every_checkpoint_is_a_point_and_the_axes_say_which_way_is_better(
