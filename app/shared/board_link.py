@@ -154,8 +154,10 @@ def _take_conversation(name: str, texts: list[str]) -> str:
         state.set_conversation(replace(asked, turns=turns))
     elif name == "raw":
         state.set_conversation(replace(asked, raw=texts[0] == "yes"))
+    elif name == "system":
+        state.set_conversation(replace(asked, system=texts[0]))
     else:
-        state.set_conversation(replace(asked, **{name: texts[0]}))
+        state.set_conversation(replace(asked, begun=texts[0]))
     return ""
 
 
