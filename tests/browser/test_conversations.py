@@ -17,7 +17,9 @@ from tests.browser.test_compare import LOADING_MS, write_tiny_study
 @pytest.fixture(scope="module")
 def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     folder: Path = tmp_path_factory.mktemp("conversations")
-    with running(folder / "cache", str(write_tiny_study(folder / "tiny"))) as server:
+    study = write_tiny_study(folder / "tiny")
+    study.write_text(study.read_text().replace("max_new_tokens = 120", "max_new_tokens = 12"))
+    with running(folder / "cache", str(study)) as server:
         yield server
 
 
@@ -31,6 +33,7 @@ def test_a_begun_answer_is_asked_and_marked_and_its_link_shows_it_again(page: Pa
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_text("Begin each earlier turn with")).to_be_visible()
     page.get_by_role("textbox", name="Earlier turns").fill("user: Who is Ada?\nassistant: A poet.")
+    screenshot(page, "compare-conversation-typed")
     page.get_by_role("button", name="Run").click()
     card = page.get_by_role("article").first
     expect(card.locator(".given")).to_have_text("Sure, <b>here</b> is", timeout=LOADING_MS)
