@@ -122,7 +122,7 @@ def _models(study: Study, named: Sequence[str] | None) -> list[str]:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}"
             raise StudyError(f"this study has no model {name!r}", where="--models", how=hint)
-    return list(named) if named else default_models(study)
+    return list(named) if named else list(study.attacks.models) or default_models(study)
 
 
 def _list(attacks: Sequence[Attack]) -> None:

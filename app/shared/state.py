@@ -20,9 +20,9 @@ from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampl
 from backends.study.strength import dialled, is_dialled
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
-BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
+BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, ROBUSTNESS_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
     str(_PAGES / name / "page.py")
-    for name in ("build", "compare", "examples", "overview", "runs", "tradeoffs")
+    for name in ("build", "compare", "examples", "overview", "robustness", "runs", "tradeoffs")
 )
 """Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"

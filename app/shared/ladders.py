@@ -1,0 +1,39 @@
+"""The ladder of attacks on the ticked models of the study that is shown, once for every state of the cache."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import streamlit as st
+
+from app.shared import state
+from app.shared.resources import store
+from backends.attacks import attacks_for
+from backends.study import Study
+from cache.analysis.robustness.kept import kept_ladder
+from cache.analysis.robustness.ladder import Ladder
+from cache.analysis.robustness.trials import Trials, trials
+from cache.store import Store
+
+
+class Found(NamedTuple):
+    """What the attacks are on this study, and what they tell."""
+
+    trials: Trials
+    ladder: Ladder
+
+
+def current_ladder() -> Found:
+    """Of all attacks that the study can be asked, on the ticked models.
+
+    Raises:
+        StoreError: the cache cannot be read.
+    """
+    names = tuple(state.chosen_models())
+    return _found(state.board_name(), store().version(), names, state.study(), store())
+
+
+@st.cache_resource(max_entries=6, show_spinner="Weighing the attacks …")
+def _found(board: str, version: int, names: tuple[str, ...], _study: Study, _store: Store) -> Found:
+    made = trials(_study, _store, names, list(attacks_for(_study.modality).values()))
+    return Found(made, kept_ladder(_study, _store, made))
