@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 
 from app.charts.drawing import Drawing, Properties
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
@@ -15,9 +16,11 @@ from app.looks.model_looks import Look
 
 LEFT, RIGHT = -0.25, 1.25
 """Where the axis ends; what lies beyond is drawn at its edge."""
-HEADING, LABEL, PITCH, BELOW = 34, 19, 11, 8
-"""Pixels: of a group's name, of an attack's, from one mark to the next, under the last."""
-TOP, BOTTOM = 58, 44
+HEADING, LABEL, PITCH, NOTE, BELOW = 34, 22, 11, 15, 8
+"""Pixels: of a group's name, of an attack's, from one mark to the next, of a line of a note, under the last."""
+NOTE_CHARACTERS = 62
+"""What fits on a phone."""
+TOP, BOTTOM, LEGEND = 30, 44, 28
 MARK = 9
 
 
@@ -27,10 +30,9 @@ class Mark:
 
     Attributes:
         model: its name.
-        share, low, high: what is recovered, with its interval; NaN where it cannot be told.
+        share, low, high: what is recovered, with its interval; NaN for an end that cannot be told.
         sure: it recovers something.
         said: what hovering tells, lines.
-        why: why it cannot be told, or "".
         code: what a click hands over.
     """
 
@@ -40,17 +42,16 @@ class Mark:
     high: float
     sure: bool
     said: tuple[str, ...]
-    why: str
     code: int
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One attack; `note` stands in place of marks where none can be told for the same reason."""
+    """One attack: its marks, and below them why the models without one have none."""
 
     title: str
     marks: tuple[Mark, ...]
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,9 @@ def ladder_drawing(
     placed: dict[str, list[tuple[Mark, float]]] = {name: [] for name in looks}
     for group in groups:
         if group.title:
-            drawing.annotations.append(_text(group.title, height + HEADING / 2 + 4, ink.text, 13, bold=True))
+            drawing.annotations.append(
+                _text(group.title, height + HEADING / 2 + 4, ink.text, 13, ink.paper, bold=True)
+            )
             height += HEADING
         for row in group.rows:
             height = _row(drawing, row, height, placed, ink)
@@ -110,24 +113,22 @@ def _row(
     drawing: Drawing, row: Row, top: float, placed: dict[str, list[tuple[Mark, float]]], ink: Ink
 ) -> float:
     """Draws the row's name and notes, places its marks; returns where it ends."""
-    drawing.annotations.append(_text(row.title, top + LABEL / 2 + 3, ink.text, 12))
-    at = top + LABEL + PITCH / 2
-    if row.note:
-        drawing.annotations.append(_text(row.note, at + 2, ink.muted, 11))
-        at += PITCH + 4
-    for mark in () if row.note else row.marks:
-        if mark.why:
-            drawing.annotations.append(_text(f"{mark.model}: {mark.why}", at + 1, ink.muted, 10))
-        else:
-            placed[mark.model].append((mark, at))
-        at += PITCH + (2 if mark.why else 0)
-    end = at - PITCH / 2 + BELOW
-    line = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": end, "y1": end}
-    drawing.shapes.append({**line, "line": {"color": ink.grid, "width": 1}, "layer": "below"})
+    drawing.annotations.append(_text(row.title, top + LABEL / 2 + 3, ink.text, 12, ink.paper))
+    at = top + LABEL
+    for mark in row.marks:
+        placed[mark.model].append((mark, at + PITCH / 2))
+        at += PITCH
+    for note in row.notes:
+        for line in wrap(note, NOTE_CHARACTERS):
+            drawing.annotations.append(_text(line, at + NOTE / 2, ink.muted, 11, ink.paper))
+            at += NOTE
+    end = at + BELOW
+    below = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "y0": end, "y1": end}
+    drawing.shapes.append({**below, "line": {"color": ink.grid, "width": 1}, "layer": "below"})
     return end
 
 
-def _text(text: str, at: float, colour: str, size: int, *, bold: bool = False) -> Properties:
+def _text(text: str, at: float, colour: str, size: int, paper: str, *, bold: bool = False) -> Properties:
     shown = plain(text)
     return {
         "text": f"<b>{shown}</b>" if bold else shown,
@@ -139,6 +140,8 @@ def _text(text: str, at: float, colour: str, size: int, *, bold: bool = False) -
         "yanchor": "middle",
         "showarrow": False,
         "align": "left",
+        "bgcolor": paper,
+        "borderpad": 0,
         "font": {"size": size, "color": colour},
     }
 
@@ -232,9 +235,10 @@ def _ends(drawing: Drawing, floor: End, ceiling: End, ink: Ink, *, dark: bool) -
 
 
 def _layout(height: float, ink: Ink, *, legend: bool) -> Properties:
+    top = TOP + (LEGEND if legend else 0)
     return {
-        "height": round(height) + TOP + BOTTOM,
-        "margin": {"l": 8, "r": 12, "t": TOP, "b": BOTTOM},
+        "height": round(height) + top + BOTTOM,
+        "margin": {"l": 8, "r": 12, "t": top, "b": BOTTOM},
         "xaxis": {
             "range": [LEFT, RIGHT],
             "fixedrange": True,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import streamlit as st
 
 from app.shared import state
 from app.shared.resources import store
-from backends.attacks import attacks_for
-from backends.study import Study
+from app.shared.settings import own_attack_files
+from backends.attacks import Attack, attacks_for
+from backends.attacks.own_attack import own_attacks
+from backends.study import Modality, Study
 from cache.analysis.robustness.kept import kept_ladder
 from cache.analysis.robustness.ladder import Ladder
 from cache.analysis.robustness.trials import Trials, trials
@@ -35,5 +38,15 @@ def current_ladder() -> Found:
 
 @st.cache_resource(max_entries=6, show_spinner="Weighing the attacks …")
 def _found(board: str, version: int, names: tuple[str, ...], _study: Study, _store: Store) -> Found:
-    made = trials(_study, _store, names, list(attacks_for(_study.modality).values()))
+    made = trials(_study, _store, names, shown_attacks(_study.modality))
     return Found(made, kept_ladder(_study, _store, made))
+
+
+def shown_attacks(modality: Modality) -> list[Attack]:
+    """All of ours for such studies, and those of files that the dashboard was started with."""
+    return [*attacks_for(modality).values(), *(each for each in _own() if each.card.modality == modality)]
+
+
+@st.cache_resource(show_spinner=False)
+def _own() -> list[Attack]:
+    return own_attacks([Path(file) for file in own_attack_files()])

@@ -9,7 +9,7 @@ from typing import Literal
 
 from app.shared.verdict_words import per_cent
 from backends.study import Modality
-from cache.analysis.robustness.ladder import MARGIN, MEASURES, PLAIN, STRONGEST, Ladder, Measure, Rung
+from cache.analysis.robustness.ladder import MARGIN, PLAIN, STRONGEST, Ladder, Measure, Rung
 
 Kind = Literal["not forgotten", "hidden", "forgotten so far", "undecided", "not tested"]
 """Names of marks that badges have, too: see `app/components/verdict_badge.js`."""
@@ -26,7 +26,7 @@ MEASURE_WORDS: dict[Modality, dict[Measure, str]] = {
 }
 FLOORS = {"retained": "the retained model", "holdout": "facts that nobody was taught"}
 PLAINLY = "Asked plainly"
-STRONGEST_TITLE = "Strongest attack"
+STRONGEST_TITLE = "Strongest attack, picked on other subjects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,6 @@ def robustness_sentence(found: Ladder, model: str, modality: Modality) -> Said:
     """
     says, rates = found.of(model, "says"), found.of(model, "rates")
     attacks = [each for each in (*says, *rates) if each.attack not in (PLAIN, STRONGEST)]
-    if not attacks:
-        return Said(model, "not tested", "No attack has been tried on it yet.")
     verb = "draws" if modality == "image" else "says"
     plain = next((each for each in says if each.attack == PLAIN), None)
     if plain is not None and plain.told == "recovers":
@@ -78,6 +76,8 @@ def robustness_sentence(found: Ladder, model: str, modality: Modality) -> Said:
             f"Under {titles_of(best, found)} it rates the true answers at {per_cent(best.found.share)} of the way from "
             f"{FLOORS[best.floor_is]} to the original{_interval(best)}.",
         )
+    if all(found.attacks[each.attack].family == "sampling" for each in attacks):
+        return Said(model, "not tested", "No attack has been tried on it yet.")
     return _nothing(model, attacks, [*says, *rates], found)
 
 
@@ -86,7 +86,9 @@ def _nothing(model: str, attacks: Sequence[Rung], rungs: Sequence[Rung], found: 
     counted = [each for each in attacks if each.told != "cannot tell"]
     names = {each.attack for each in counted}
     silent = len({each.attack for each in attacks} - names)
+    untried = sum(model in lacking for lacking in found.waiting.values())
     more = f" {silent} more cannot tell." if silent else ""
+    more += f" {untried} more {'were' if untried > 1 else 'was'} not tried on it." if untried else ""
     if not names:
         why = why_not(attacks[0], found, attacks[0].attack, model)
         return Said(model, "undecided", f"No attack can tell: {why}.")
@@ -94,14 +96,17 @@ def _nothing(model: str, attacks: Sequence[Rung], rungs: Sequence[Rung], found: 
         return Said(
             model,
             "forgotten so far",
-            f"No attack of {len(names)} brings back more than {per_cent(MARGIN)} of what the original gives "
+            f"None of {len(names)} attacks brings back more than {per_cent(MARGIN)} of what the original gives "
             f"beyond {FLOORS[counted[0].floor_is]}.{more}",
         )
-    top = max((each for each in counted if each.told == "undecided"), key=lambda each: each.found.share)
+    top = max((each for each in rungs if each.told == "undecided"), key=lambda each: each.found.high)
+    what = "what the original says" if top.measure == "says" else "how the original rates the answers"
+    reach = f"up to {per_cent(top.found.high)}" if math.isfinite(top.found.high) else "any share"
     return Said(
         model,
         "undecided",
-        f"Nothing is certain: {titles_of(top, found)} brings back {_share(top)}{_interval(top)}.{more}",
+        f"Nothing is proven, but {titles_of(top, found)} may bring back {reach} of {what}, as far as "
+        f"{top.found.n} facts tell ({_share(top)} measured).{more}",
     )
 
 
@@ -130,16 +135,14 @@ def title_of(attack: str, found: Ladder) -> str:
     return {PLAIN: PLAINLY, STRONGEST: STRONGEST_TITLE}.get(attack) or found.attacks[attack].title
 
 
-def why_not(rung: Rung | None, found: Ladder, attack: str, model: str, measure: Measure = MEASURES[0]) -> str:
+def why_not(rung: Rung | None, found: Ladder, attack: str, model: str) -> str:
     """Why a cell of the ladder tells nothing, in a few words; "" where it does."""
     if rung is None:
         if attack == STRONGEST:
-            return "too few subjects to pick on one half and count on the other, or no attack that tells"
-        card = found.attacks.get(attack)
-        if card is not None and not (card.says if measure == "says" else card.rates):
-            return "this attack has no such number"
-        lacking = found.waiting.get(attack, ())
-        return "not tried yet" if model in lacking or lacking else "no number"
+            return "no attack that tells, or too few subjects to pick on one half and count on the other"
+        if model in found.waiting.get(attack, ()):
+            return "not tried yet"
+        return "not tried on the original yet" if found.waiting.get(attack) else "nothing is evaluated yet"
     if rung.told != "cannot tell":
         return ""
     if not rung.floor_is:
@@ -149,7 +152,7 @@ def why_not(rung: Rung | None, found: Ladder, attack: str, model: str, measure: 
     floor, ceiling = rung.found.floor, rung.found.ceiling
     if ceiling <= floor:
         return f"the original gives {ceiling:.2f} under it, no more than the floor’s {floor:.2f}"
-    return f"floor {floor:.2f} and original {ceiling:.2f} are not apart under it"
+    return f"floor {floor:.2f} and original {ceiling:.2f} are not apart"
 
 
 def _known(rung: Rung) -> bool:

@@ -8,7 +8,7 @@ SAMPLING = tuple(
     SamplingAttack(
         AttackCard(
             key=f"samples_{count}",
-            title=f"{count} sampled answers",
+            title=f"{count} sampled answer{'s' if count > 1 else ''}",
             family="sampling",
             modality="text",
             access=("sampling",),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app.looks.safe_text import literal, visible
@@ -15,7 +17,7 @@ from app.shared.job_line import JobWords, job_line
 from app.shared.jobs import Job
 from app.shared.ladders import current_ladder
 from app.shared.resources import store
-from backends.attacks import ATTACKS
+from backends.attacks import Attack
 from backends.study import Study
 from cache.store import Store
 
@@ -73,15 +75,15 @@ def _line(job: Job | None, was_active: bool) -> None:
 def _form(study: Study) -> None:
     st.header("Try attacks", anchor=False)
     found = current_ladder().trials
-    possible = [each.attack.card.key for each in found.trials]
+    possible = {each.attack.card.key: each.attack for each in found.trials}
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
     ticked = [name for name in state.chosen_models() if name in unlearned]
-    usual = [key for key in study.attacks.use if key in possible] or possible
+    usual = [key for key in study.attacks.use if key in possible] or list(possible)
     attacks = st.multiselect(
         "Attacks",
-        possible,
+        list(possible),
         default=usual,
-        format_func=lambda key: visible(ATTACKS[key].card.title),
+        format_func=lambda key: visible(possible[key].card.title),
         key=f"attacks_{state.board_name()}_{len(possible)}",
         placeholder="Choose attacks",
     )
@@ -103,6 +105,7 @@ def _form(study: Study) -> None:
             tuple(attacks),
             study,
             store(),
+            [possible[key] for key in attacks],
         )
         if attacks and models
         else None
@@ -121,7 +124,7 @@ def _form(study: Study) -> None:
         with st.expander(literal(f"{len(missing)} are left out"), icon=":material/rule:"):
             st.text(visible("\n".join(missing)))
     if pressed:
-        submit_attacks(study, models, [ATTACKS[key] for key in attacks])
+        submit_attacks(study, models, [possible[key] for key in attacks])
         st.session_state[OPEN] = False
         st.rerun()
 
@@ -135,8 +138,9 @@ def _outlook(
     attacks: tuple[str, ...],
     _study: Study,
     _store: Store,
+    _attacks: Sequence[Attack],
 ) -> Outlook:
-    return outlook(_study, _store, numerics, models, [ATTACKS[key] for key in attacks])
+    return outlook(_study, _store, numerics, models, _attacks)
 
 
 def outlook_words(known: Outlook | None) -> str:

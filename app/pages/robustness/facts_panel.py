@@ -15,7 +15,6 @@ from app.shared import state
 from app.shared.ladders import Found
 from app.shared.resources import store
 from app.shared.robustness_words import FLOORS, title_of
-from backends.attacks import ATTACKS
 from backends.errors import StoreError
 from backends.metrics import METRICS
 from backends.study import Study
@@ -117,7 +116,7 @@ def _numbers(fact: Fact, rung: Rung, found: Found) -> str:
     if fact.attack != PLAIN and not math.isnan(fact.plain):
         parts.append(f"asked plainly {fact.plain:.2f}")
     if fact.attack not in (PLAIN, rung.attack):
-        parts.append(ATTACKS[fact.attack].card.title if fact.attack in ATTACKS else fact.attack)
+        parts.append(title_of(fact.attack, found.ladder))
     return visible(" · ".join([*parts, *([fact.probe.subject] if fact.probe.subject else [])]))
 
 

@@ -18,13 +18,14 @@ from app.shared import link, state
 from app.shared.figure_export import figure_config, figure_export
 from app.shared.ladders import Found
 from app.shared.link import LinkSetting
-from app.shared.robustness_words import MEASURE_WORDS, STRONGEST_TITLE, title_of, why_not
+from app.shared.robustness_words import MEASURE_WORDS, title_of, why_not
 from backends.attacks import Access
 from backends.metrics import METRICS
 from backends.study import Modality, Study
 from cache.analysis.robustness.ladder import MEASURES, PLAIN, STRONGEST, Ladder, Measure, Rung
 
 GROUP, PREFIX = "robustness", "robustness_"
+MOST_NAMES = 3
 PLAIN_IN_LINK = "plain"
 SETTINGS = {
     "measure": LinkSetting(MEASURES[0], MEASURES),
@@ -113,9 +114,8 @@ def ladder_groups(
         codes: (attack, model) -> what a click on the mark hands over.
     """
     by_access: dict[str, list[str]] = {}
-    for key, card in found.attacks.items():
-        if card.says if measure == "says" else card.rates:
-            by_access.setdefault(card.most, []).append(key)
+    for key in tried(found, names, measure):
+        by_access.setdefault(found.attacks[key].most, []).append(key)
     row = partial(_row, found, names, measure, codes)
     order = sorted(by_access, key=get_args(Access).index)
     return [
@@ -125,26 +125,39 @@ def ladder_groups(
     ]
 
 
+def tried(found: Ladder, names: Sequence[str], measure: Measure) -> list[str]:
+    """Keys of the attacks that have a number of some of these models."""
+    return [key for key in found.attacks if any(found.rung(name, measure, key) for name in names)]
+
+
 def _row(
     found: Ladder, names: Sequence[str], measure: Measure, codes: dict[tuple[str, str], int], attack: str
 ) -> Row:
-    rungs = {name: found.rung(name, measure, attack) for name in names}
-    marks = tuple(
-        _mark(found, name, rung, attack, measure, codes[attack, name]) for name, rung in rungs.items()
-    )
-    reasons = {mark.why for mark in marks}
-    title = title_of(attack, found)
-    if attack == STRONGEST:
-        title = f"{STRONGEST_TITLE}, picked on one half of the subjects and counted on the other"
-    return Row(title, marks, reasons.pop() if len(reasons) == 1 and all(mark.why for mark in marks) else "")
+    marks: list[Mark] = []
+    reasons: dict[str, list[str]] = {}
+    for name in names:
+        rung = found.rung(name, measure, attack)
+        why = why_not(rung, found, attack, name)
+        if rung is None or why:
+            reasons.setdefault(why, []).append(name)
+        else:
+            marks.append(_mark(found, rung, codes[attack, name]))
+    notes = (f"{'' if len(of) == len(names) else f'{listed(of)}: '}{why}" for why, of in reasons.items())
+    return Row(title_of(attack, found), tuple(marks), tuple(notes))
 
 
-def _mark(found: Ladder, name: str, rung: Rung | None, attack: str, measure: Measure, code: int) -> Mark:
-    why = why_not(rung, found, attack, name, measure)
-    if rung is None or why:
-        return Mark(name, math.nan, math.nan, math.nan, False, (), why or "no number", code)
+def listed(names: Sequence[str]) -> str:
+    """Some names and how many more there are."""
+    more = len(names) - MOST_NAMES if len(names) > MOST_NAMES + 1 else 0
+    names = names if not more else names[:MOST_NAMES]
+    return ", ".join([*names, *([f"{more} more"] if more > 0 else [])])
+
+
+def _mark(found: Ladder, rung: Rung, code: int) -> Mark:
     held = rung.found
-    return Mark(name, held.share, held.low, held.high, rung.told == "recovers", _said(found, rung), "", code)
+    return Mark(
+        rung.model, held.share, held.low, held.high, rung.told == "recovers", _said(found, rung), code
+    )
 
 
 def _said(found: Ladder, rung: Rung) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from app.looks.theme import is_dark
 from app.pages.robustness.attack_panel import attack_panel
 from app.pages.robustness.facts_panel import facts_panel
 from app.pages.robustness.ladder_view import chosen_rung, ladder_view, measure_choice
-from app.pages.robustness.untold import left_out_list
+from app.pages.robustness.untold import left_out_list, waiting_line
 from app.shared import state
 from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
@@ -49,6 +49,7 @@ def _body(drawn: Numbers) -> None:
     _verdicts(study, found, names)
     measure = measure_choice(study.modality, found.ladder)
     ladder_view(study, found, names, measure)
+    waiting_line(found, names)
     rung = chosen_rung(found.ladder, measure)
     if rung is not None:
         facts_panel(study, found, rung)

@@ -12,6 +12,17 @@ from backends.attacks import ATTACKS
 from cache.analysis.robustness.trials import LeftOut
 
 
+def waiting_line(found: Found, names: Sequence[str]) -> None:
+    """Attacks that can be tried and that nobody tried yet, by name."""
+    titles = [
+        found.ladder.attacks[key].title
+        for key, lacking in found.ladder.waiting.items()
+        if set(names) <= set(lacking)
+    ]
+    if titles:
+        st.caption(literal(f"Not tried yet on these models: {', '.join(titles)}."))
+
+
 def left_out_list(found: Found, names: Sequence[str]) -> None:
     """Attacks by name with what they need."""
     missing = [each for each in found.trials.left_out if not each.model or each.model in names]
@@ -24,6 +35,6 @@ def left_out_list(found: Found, names: Sequence[str]) -> None:
 
 
 def left_out_line(each: LeftOut) -> str:
-    """One of them in a line."""
+    """One of them in a line, an attack of the user's own by its key."""
     title = ATTACKS[each.attack].card.title if each.attack in ATTACKS else each.attack
     return f"{title}{f' of {each.model}' if each.model else ''}: {each.why}."
