@@ -11,7 +11,7 @@ import numpy as np
 from backends.metrics.key import MetricKey
 from backends.study import Probe, Study
 from cache.analysis.derive import role_probes
-from cache.analysis.model_values import ModelValues
+from cache.analysis.model_values import ModelValues, values_of
 from cache.analysis.robustness.ladder import (
     PLAIN,
     STRONGEST,
@@ -23,7 +23,6 @@ from cache.analysis.robustness.ladder import (
     trial_scores,
 )
 from cache.analysis.robustness.trials import Trial, Trials
-from cache.analysis.scoreboard import values_of
 from cache.store import Store
 
 CAME_BACK = 0.1
