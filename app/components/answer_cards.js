@@ -15,6 +15,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const box = written("div", "text");
     if (answer.segments) box.append(...answer.segments.map(([kind, text]) => el(DIFF_TAGS[kind], kind, text)));
     else box.textContent = answer.text;
+    if (answer.given) box.prepend(el("span", "given", answer.given), " "); // not the model's words
     if (answer.growing) box.append(el("span", "caret"));
     return box;
   }

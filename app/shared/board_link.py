@@ -12,6 +12,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app.shared import link, state
+from app.shared.conversation import turns_as_text, turns_in
 from app.shared.link import Parameter
 from app.shared.resources import studies
 from app.shared.typed_settings import setting_in, size_name
@@ -20,6 +21,8 @@ from backends.study import PROTOCOL_NAMES
 from backends.study.strength import LIMIT, dialled
 
 GROUP = "board"
+CONVERSATION = ("system", "turns", "begun", "raw")
+"""Names in the address of what surrounds a typed prompt: fields of `Conversation`."""
 _FOLLOWED = "board.followed"
 MOST_LINK_PROMPT = 2000
 """Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
@@ -142,6 +145,33 @@ def _give_prompt() -> list[str]:
     return [typed] if typed is not None and len(quote(typed)) <= MOST_LINK_PROMPT else []
 
 
+def _take_conversation(name: str, texts: list[str]) -> str:
+    asked = state.conversation()
+    if name == "turns":
+        turns = turns_in(texts[0])
+        if turns is None:
+            return "The link has earlier turns in a form that cannot be read."
+        state.set_conversation(replace(asked, turns=turns))
+    elif name == "raw":
+        state.set_conversation(replace(asked, raw=texts[0] == "yes"))
+    else:
+        state.set_conversation(replace(asked, **{name: texts[0]}))
+    return ""
+
+
+def _give_conversation(name: str) -> list[str]:
+    """What was typed around the prompt, empty where the probe has something; not what is too long for an address."""
+    typed = state.typed_conversation()
+    if typed is None:
+        return []
+    value = getattr(typed, name)
+    own = getattr(state.brought_conversation(), name)
+    if value == own:
+        return []
+    text = turns_as_text(value) if name == "turns" else ("yes" if value else "no") if name == "raw" else value
+    return [text] if len(quote(text)) <= MOST_LINK_PROMPT else []
+
+
 def _take_view(texts: list[str]) -> str:
     state.show_view(texts[0])
     return ""
@@ -196,8 +226,12 @@ PARAMETERS = (
     Parameter("probe", _take_probe, _give_probe),
     Parameter("models", _take_models, _give_models),
     Parameter("prompt", _take_prompt, _give_prompt),
+    *(
+        Parameter(name, partial(_take_conversation, name), partial(_give_conversation, name))
+        for name in CONVERSATION
+    ),
     Parameter("view", _take_view, lambda: [name] if (name := state.chosen_view()) else []),
     *(_setting(name) for name in dict.fromkeys([*SETTINGS["text"], *SETTINGS["image"]])),
 )
-OF_COMPARE = ("probe", "prompt", "view", *(each for of in SETTINGS.values() for each in of))
+OF_COMPARE = ("probe", "prompt", *CONVERSATION, "view", *(each for of in SETTINGS.values() for each in of))
 """Names in the address of what a prompt is, and how it is asked and looked at."""

@@ -13,10 +13,11 @@ from typing import Any
 import streamlit as st
 
 from app.looks.model_looks import family
+from app.shared.conversation import NOTHING_MORE, Conversation
 from app.shared.resources import studies
 from app.shared.unlearning_runs import built_names
 from backends.metrics.key import MetricKey
-from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
+from backends.study import RAW_TEXT, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import dialled, is_dialled
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
@@ -163,6 +164,7 @@ def show_probe(probe_id: str) -> None:
     _set("probe", probe_id)
     _set("last_prompt", own_prompt() or last_prompt())
     _set("prompt", None)
+    _set("conversation", None)
 
 
 def own_prompt() -> str | None:
@@ -187,10 +189,43 @@ def type_prompt(prompt: str) -> None:
     _set("prompt", prompt)
 
 
+def conversation() -> Conversation:
+    """What surrounds the prompt: as it was typed, or as the probe brings it; nothing around a typed prompt."""
+    return typed_conversation() or brought_conversation()
+
+
+def typed_conversation() -> Conversation | None:
+    """What was typed around the prompt, or None while nothing was."""
+    typed: Conversation | None = _get("conversation")
+    return typed
+
+
+def set_conversation(value: Conversation | None) -> None:
+    """Ask with this around the prompt; None, and what would be there anyway, is as the probe says."""
+    _set("conversation", None if value == brought_conversation() else value)
+
+
+def brought_conversation() -> Conversation:
+    """What surrounds the prompt without anything typed: what the probe brings, nothing around a typed prompt."""
+    return Conversation.of(probe()) if own_prompt() is None else NOTHING_MORE
+
+
 def asked() -> Probe | None:
-    """What is put to the models: the probe, or the typed prompt as a probe without a reference answer."""
-    typed = own_prompt()
-    return probe() if typed is None else Probe(id=MINE, role="mine", prompt=typed)
+    """What is put to the models: the probe, or what was typed as a probe without a reference answer."""
+    typed, current = own_prompt(), probe()
+    if typed is None and typed_conversation() is None:
+        return current
+    prompt = typed if typed is not None else (current.prompt if current else "")
+    own_format = current.format if typed is None and current and current.format != RAW_TEXT else ""
+    more = conversation()
+    return Probe(
+        id=MINE,
+        role="mine",
+        prompt=prompt,
+        format=RAW_TEXT if more.raw else own_format,
+        turns=more.all_turns,
+        answer_prefix=more.begun,
+    )
 
 
 def view(options: Sequence[str]) -> str:

@@ -125,8 +125,8 @@ class Probe(_Digested):
         seed, guidance: that its picture is drawn with instead of the study's seeds and guidance; None for the study's.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
-        answer_prefix: text that the model's answer is made to begin with. `answer` and every other answer that is scored
-            are what follows it, and prefix and answer are one text with nothing added between them.
+        answer_prefix: text that the model's answer is made to begin with. `answer` and every other answer that is
+            scored are what follows it, and prefix and answer are one text with nothing added between them.
         rewordings: further questions for the same answer, (kind, text). Kinds are "alias", "hop" (the question takes
             another step to the same fact), "misspelled" and "translated:" with the language behind it. No evidence
             of this probe depends on them: they are not part of its digest.
@@ -168,7 +168,7 @@ class Probe(_Digested):
         return self.prompt or self.answer
 
     def digest(self) -> str:
-        """Identity of everything in the row that can change evidence (not its id, tags, role, accepted answers, rewordings).
+        """Identity of all in the row that can change evidence (not its id, tags, role, accepted answers, rewordings).
 
         Made once for each probe: thousands of probes are looked up for every model, by every page.
         """

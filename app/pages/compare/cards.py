@@ -115,6 +115,7 @@ def _answer(
     return {
         "text": visible(answer.text) or ("" if growing else "(an empty answer)"),
         "segments": segments,
+        "given": visible(probe.answer_prefix),
         "growing": growing,
         "label": f"seed {answer.seed}" if len(column.answers) > 1 else "",
     }

@@ -8,8 +8,10 @@ import streamlit as st
 
 from app.components.prompt_watch import prompt_watch
 from app.looks.safe_text import literal, visible
+from app.pages.compare.conversation_fields import conversation_fields, typed_conversation
 from app.pages.compare.probe_bar import place_of
 from app.shared import state
+from app.shared.conversation import Conversation
 from app.shared.job_line import latest, started_here
 from app.shared.jobs import Job, Work
 from app.shared.resources import runner
@@ -37,14 +39,17 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
     if box not in st.session_state or st.session_state.get(shown) != prompt:
         st.session_state[box] = st.session_state[shown] = prompt
     label = "Your own prompt" if typed is not None or current is None else place_of(current)
-    with (
-        st.form("prompt_form", border=False),
-        st.container(horizontal=True, vertical_alignment="bottom", key="prompt_box"),
-    ):
-        st.text_area(literal(label), key=box, height=76, placeholder=_placeholder(current))
-        run = st.form_submit_button("Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter")
+    with st.form("prompt_form", border=False):
+        with st.container(horizontal=True, vertical_alignment="bottom", key="prompt_box"):
+            st.text_area(literal(label), key=box, height=76, placeholder=_placeholder(current))
+            run = st.form_submit_button(
+                "Run", type="primary", icon=":material/play_arrow:", help="Ctrl+Enter"
+            )
+        if talks := state.study().modality == "text":
+            conversation_fields()
     prompt_watch(prompt, typed=typed is not None)
-    if typed is not None and current is not None:
+    changed = typed is not None or state.typed_conversation() is not None
+    if changed and current is not None:
         st.button(
             "Back to the probe",
             icon=":material/undo:",
@@ -63,11 +68,12 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
             on_click=state.type_prompt,
             args=(last,),
         )
-    if run:
+    more = typed_conversation() if run and talks else None
+    if run and (more is not None or not talks):
         asked = st.session_state[box] or ""
         if asked.strip():
             st.session_state[shown] = asked  # the box holds it already, and must not be filled again
-        _run(asked, work_for, title, settings)
+        _run(asked, work_for, title, settings, more)
 
 
 def _placeholder(current: Probe | None) -> str:
@@ -78,13 +84,15 @@ def _placeholder(current: Probe | None) -> str:
     return "Type a prompt, then Ctrl+Enter"
 
 
-def _run(prompt: str, work_for: WorkFor, title: str, settings: str) -> None:
+def _run(prompt: str, work_for: WorkFor, title: str, settings: str, more: Conversation | None = None) -> None:
     current = state.probe()
     alone = current is not None and not current.prompt and state.own_prompt() is None
     if not prompt.strip() and not alone:
         st.warning("The prompt is empty. Type one and press Run.", icon=":material/edit:")
         return
     state.ask(prompt)
+    if more is not None:
+        state.set_conversation(more)
     probe, chosen = state.asked(), state.chosen_models()
     here = [name for name in chosen if available(state.study().model(name))]
     if probe is None or not here:

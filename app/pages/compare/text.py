@@ -9,7 +9,7 @@ from typing import cast
 import streamlit as st
 
 from app.components.answer_cards import answer_cards
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
 from app.pages.compare.cards import VIEW_NAMES, View, board
 from app.pages.compare.comparison import text_columns
@@ -44,6 +44,12 @@ def panel() -> None:
         with st.expander(f"Earlier turns ({len(probe.turns)}), which every model is given before the prompt"):
             for role, text in probe.turns:
                 st.text(visible(f"{role}: {text}"))
+    if probe.answer_prefix:
+        st.caption(
+            literal(
+                f"Every model's answer is made to begin with “{probe.answer_prefix}”; what it wrote itself follows."
+            )
+        )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="view_bar"):
         if probe.prompt:
             view_choice(VIEW_NAMES)
