@@ -9,6 +9,7 @@ from typing import Literal
 
 from app.shared.verdict_words import per_cent
 from backends.study import Modality
+from cache.analysis.paired_tests import LEAST_GROUPS
 from cache.analysis.robustness.ladder import MARGIN, PLAIN, STRONGEST, Ladder, Measure, Rung
 
 Kind = Literal["not forgotten", "hidden", "forgotten so far", "undecided", "not tested"]
@@ -96,12 +97,13 @@ def _nothing(model: str, attacks: Sequence[Rung], rungs: Sequence[Rung], found: 
         return Said(
             model,
             "forgotten so far",
-            f"None of {len(names)} attacks brings back more than {per_cent(MARGIN)} of what the original gives "
+            f"{_none_of(len(names))} more than {per_cent(MARGIN)} of what the original gives "
             f"beyond {FLOORS[counted[0].floor_is]}.{more}",
         )
-    top = max((each for each in rungs if each.told == "undecided"), key=lambda each: each.found.high)
+    open_yet = (each for each in rungs if each.told in ("undecided", "recovers"))  # alone, of many that were tried
+    top = max(open_yet, key=lambda each: (min(each.found.high, 1.0), each.found.share))
     what = "what the original says" if top.measure == "says" else "how the original rates the answers"
-    reach = f"up to {per_cent(top.found.high)}" if math.isfinite(top.found.high) else "any share"
+    reach = f"up to {per_cent(top.found.high)}" if top.found.high < 1 else "all"
     return Said(
         model,
         "undecided",
@@ -149,6 +151,9 @@ def why_not(rung: Rung | None, found: Ladder, attack: str, model: str) -> str:
         return "there is no floor: neither a retained model nor holdout facts"
     if not rung.found.n:
         return "no fact that it, the floor and the original were all asked"
+    units = rung.found.groups or rung.found.n
+    if units < LEAST_GROUPS:
+        return f"{units} {'subjects' if rung.found.groups else 'facts'} are too few to tell"
     floor, ceiling = rung.found.floor, rung.found.ceiling
     if ceiling <= floor:
         return f"the original gives {ceiling:.2f} under it, no more than the floor’s {floor:.2f}"
@@ -176,3 +181,11 @@ def _interval(rung: Rung) -> str:
 
 def _signed(share: float) -> str:
     return per_cent(share).replace("-0 %", "0 %").replace("-", "\N{MINUS SIGN}")
+
+
+def _none_of(count: int) -> str:
+    return (
+        f"None of {count} attacks brings back"
+        if count > 1
+        else "The one attack that tells does not bring back"
+    )

@@ -266,9 +266,18 @@ def set_sampling(value: Sampling) -> None:
     _set("sampling", value)
 
 
-def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
-    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script."""
+def open_in_compare(probe_id: str, models: Iterable[str] | None = None, asked: Probe | None = None) -> None:
+    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script.
+
+    Args:
+        probe_id: the probe.
+        models: None leaves the ticked ones.
+        asked: the same probe asked in another way, which is typed in: prompt, system text, turns, begun answer.
+    """
     show_probe(probe_id)
+    if asked is not None:
+        ask(asked.prompt)
+        set_conversation(Conversation.of(asked))
     if models is not None:
         choose_models(models)
     st.switch_page(COMPARE_PAGE)

@@ -96,6 +96,7 @@ def _card(
             {
                 "text": visible(each.text) or "(an empty answer)",
                 "segments": None,
+                "given": visible(probe.answer_prefix),
                 "growing": False,
                 "label": "",
             }

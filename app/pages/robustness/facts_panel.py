@@ -121,9 +121,9 @@ def _numbers(fact: Fact, rung: Rung, found: Found) -> str:
 
 
 def _open(study: Study, fact: Fact, rung: Rung) -> None:
-    """Turn to Compare. Ends the running script."""
+    """Turn to Compare with everything typed in as the attack asks it. Ends the running script."""
     retained = [study.retained.name] if study.retained else []
-    state.open_in_compare(fact.probe.id, [study.original.name, *retained, rung.model])
+    state.open_in_compare(fact.probe.id, [study.original.name, *retained, rung.model], fact.asked)
 
 
 def _pictures(study: Study, asked: Study, names: dict[str, str], fact: Fact) -> None:
