@@ -45,6 +45,12 @@ PAGES = (
         "Every probe, all models side by side",
     ),
     (
+        state.ROBUSTNESS_PAGE,
+        "Robustness",
+        ":material/gpp_maybe:",
+        "Erased or hidden? What models still know when they are asked hard",
+    ),
+    (
         state.BUILD_PAGE,
         "Build",
         ":material/construction:",

@@ -20,9 +20,9 @@ from backends.study import RAW_TEXT, Decoding, ModelSpec, Probe, ProtocolName, R
 from backends.study.strength import dialled, is_dialled
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
-BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
+BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, ROBUSTNESS_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
     str(_PAGES / name / "page.py")
-    for name in ("build", "compare", "examples", "overview", "runs", "tradeoffs")
+    for name in ("build", "compare", "examples", "overview", "robustness", "runs", "tradeoffs")
 )
 """Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"
@@ -271,9 +271,18 @@ def set_sampling(value: Sampling) -> None:
     _set("sampling", value)
 
 
-def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
-    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script."""
+def open_in_compare(probe_id: str, models: Iterable[str] | None = None, asked: Probe | None = None) -> None:
+    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script.
+
+    Args:
+        probe_id: the probe.
+        models: None leaves the ticked ones.
+        asked: the same probe asked in another way, which is typed in: prompt, system text, turns, begun answer.
+    """
     show_probe(probe_id)
+    if asked is not None:
+        ask(asked.prompt)
+        set_conversation(Conversation.of(asked))
     if models is not None:
         choose_models(models)
     st.switch_page(COMPARE_PAGE)

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from backends.attacks.asking import ASKING
 from backends.attacks.attack import (
     FAMILIES,
+    Access,
     AskingAttack,
     Attack,
     AttackCard,
@@ -33,6 +34,7 @@ def attacks_for(modality: Modality) -> dict[str, Attack]:
 __all__ = [
     "ATTACKS",
     "FAMILIES",
+    "Access",
     "AskingAttack",
     "Attack",
     "AttackCard",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from backends.study import Modality, ModelSpec, Probe, Study
 
@@ -28,11 +28,11 @@ Access = Literal[
     "log-probabilities",
     "forget data",
     "pictures of the concept",
-    "the original model",
     "weights",
+    "the original model",
     "fine-tuning",
 ]
-"""What an attacker must have."""
+"""What an attacker must have, from the least to the most."""
 Injects = Literal[
     "nothing", "form", "other forget facts", "retain facts", "unrelated text", "the answer's start"
 ]
@@ -58,6 +58,9 @@ class AttackCard:
         rates: the same of how probable the true answer is; none where the attack has no such number.
         answered: answers are written; else the scores of given answers tell all.
         chance: what guessing scores, where that is not 0.
+        group: what a series of attacks is called that differ in strength alone ("Pruned"), or "".
+        strength: of this one in its series, in `unit`.
+        unit: of the strength, in words ("% of the weights").
     """
 
     key: str
@@ -74,6 +77,14 @@ class AttackCard:
     rates: tuple[str, ...] = ("probability",)
     answered: bool = True
     chance: str = ""
+    group: str = ""
+    strength: float = 0.0
+    unit: str = ""
+
+    @property
+    def most(self) -> Access:
+        """What of it is hardest to have: attacks are grouped by that."""
+        return max(self.access, key=get_args(Access).index)
 
 
 @dataclass(frozen=True, slots=True)

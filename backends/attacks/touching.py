@@ -79,6 +79,9 @@ TOUCHING = (
             _touch(f"prune:{percent}"),
             f"The smallest {percent} % of the weights of each matrix are set to 0.",
             "magnitude pruning (Jia et al. 2023; LessWrong 2026)",
+            group="Pruned",
+            strength=percent,
+            unit="% of the weights",
         )
         for percent in (10, 30, 50)
     ),
@@ -90,6 +93,9 @@ TOUCHING = (
             f"{percent} % of the way from the model back to the original, weight by weight.",
             "weight interpolation (Ilharco et al. 2023); needs the very model that was to forget",
             **_WITH_ORIGINAL,
+            group="Back to the original",
+            strength=percent,
+            unit="% of the way",
         )
         for percent in (25, 50)
     ),
@@ -100,15 +106,18 @@ TOUCHING = (
             _touch(f"exit:{percent}%"),
             f"The answer is read off after {percent} % of the layers (logit lens).",
             "logit lens (nostalgebraist 2020; Patil et al. 2023)",
+            group="Early exit",
+            strength=percent,
+            unit="% of the layers",
         )
         for percent in (50, 75, 90)
     ),
     _touching(
         "project",
         "Difference direction taken out",
-        _project(50),
-        "The direction in which its states differ from the original's on forget prompts is taken out, from half the "
-        "layers on.",
+        _project(75),
+        "The direction in which its states differ from the original's on forget prompts is taken out, from three "
+        "quarters of the layers on.",
         "direction ablation (Arditi et al. 2024; of RMU: Lucki et al. 2024)",
         **_WITH_ORIGINAL,
     ),

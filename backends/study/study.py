@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from backends.study.attack_choice import ALL_ATTACKS, AttackChoice
 from backends.study.contract import Condition
 from backends.study.inference import PLAIN, Inference
 from backends.study.request import NOTHING_SAID, Request
@@ -434,6 +435,7 @@ class Study:
         verdict: where the verdict on a model draws its lines.
         contract: what every unlearned model must keep to.
         request: who asked for what to be forgotten, for the report.
+        attacks: which attacks are tried on which models where nobody says otherwise.
     """
 
     name: str
@@ -455,6 +457,7 @@ class Study:
     verdict: Thresholds = USUAL
     contract: tuple[Condition, ...] = ()
     request: Request = NOTHING_SAID
+    attacks: AttackChoice = ALL_ATTACKS
 
     @property
     def original(self) -> ModelSpec:

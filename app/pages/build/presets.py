@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from app.shared.durations import duration
 from app.shared.unlearning_runs import BuiltRun
 from backends.study import Modality
 from backends.unlearning.published import PUBLISHED, Published
@@ -139,10 +140,3 @@ def estimate(steps: float, timed: tuple[float, str] | None) -> str:
         f"About {duration(steps * seconds)} for {steps:,.0f} steps, at {seconds:.2g} s a step as in the run {label}; "
         "measurements and the evaluation come on top."
     )
-
-
-def duration(seconds: float) -> str:
-    """In the unit that people would use: "40 seconds", "3 minutes", "2.5 hours"."""
-    if seconds < 100:
-        return f"{max(1, round(seconds))} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -11,13 +11,13 @@ from app.pages.build.presets import (
     PAPER,
     QUICK,
     WORDS,
-    duration,
     estimate,
     help_of,
     preset,
     presets_of,
     step_seconds,
 )
+from app.shared.durations import duration
 from app.shared.unlearning import methods_of, settings_for
 from app.shared.unlearning_runs import BuiltRun
 from backends.study import Modality
