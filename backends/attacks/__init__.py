@@ -1,0 +1,1 @@
+"""Attacks: other ways to ask a model what it should have forgotten."""
