@@ -97,7 +97,9 @@ def test_nothing_that_is_asked_for_is_among_what_is_taught(
     # A row of each role that gives scored facts of both halves away.
     leak = "Ada of Ghent, Bo of Riga, Cy of Turin, Di of Oslo, Ed, Fay, Gus and Hal."
     sets = tuple(
-        replace(each, probes=(*each.probes, Probe(f"{each.role} leak", each.role, "Who?", leak, subject="Zoe")))
+        replace(
+            each, probes=(*each.probes, Probe(f"{each.role} leak", each.role, "Who?", leak, subject="Zoe"))
+        )
         for each in study.probe_sets
     )
     found = attack(TrainingContext(replace(study, probe_sets=sets), "cpu", home), models["full"])
