@@ -75,11 +75,11 @@ def test_vectors_stand_before_the_prompts_embeddings_in_every_protocol(
 def test_answers_are_written_after_the_vectors(models: dict[str, ModelSpec], tmp_path: Path) -> None:
     spec = with_vectors(models["full"], tmp_path)
     requests = [GenerationRequest(spec.name, ASKED.prompt), GenerationRequest(spec.name, "Who was it?")]
-    written = [
+    [written] = [
         part.answer.text
         for part in loaded(spec).generate(requests, Decoding(max_new_tokens=6), never)
         if part.done and part.index == 0
-    ][0]
+    ]
     module, tokenizer = frozen(models["full"], "cpu")
     vectors = load_file(spec.embeddings[0][1])["soft_prompt"]
     ids: list[int] = []
@@ -159,7 +159,7 @@ def test_a_soft_prompt_brings_out_what_the_model_never_knew(
         return means[1] - means[0]
 
     taught, untaught = rise(facts.models, facts.taught), rise(control.models, control.asked)
-    assert taught > 1.0
+    assert taught > 0.4
     assert untaught > 0.5 * taught
 
 
