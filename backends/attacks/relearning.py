@@ -19,20 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from backends.attacks.halves import halves, scored, without_scored
-from backends.attacks.training import Form, Task, Trained, TrainingContext, trained
+from backends.attacks.training import Form, Steps, Task, Trained, TrainingContext, trained
 from backends.checkpoints.adapters import shares_base
 from backends.checkpoints.identity import available, resolve
 from backends.errors import StudyError
 from backends.study import ModelSpec, Probe
-from backends.unlearning.recipes import Objective, Recipe, Schedule
 
-STEPS = (1, 2, 4, 8, 16)
-RECIPE = Recipe(
-    "Relearning",
-    Objective("FineTune"),
-    Schedule(STEPS[-1], 1e-3, batch=4, warmup=0, checkpoints=STEPS, seed=0),
-    rank=8,
-)
+STEPS = Steps(kept=(1, 2, 4, 8, 16), learning_rate=1e-3, batch=4, size=8)
+CHANGED = "changed.safetensors"
 LEAST_ROWS = 4
 """Rows of data without which there is nothing to learn from: one step's batch."""
 
@@ -99,34 +93,33 @@ def _relearned(
         )
     if left_out:
         notes += (f"{left_out} rows of the data name what is asked for and were left out.",)
-    task = Task(key, f"relearned {way}", RECIPE, taught)
+    task = Task(key, f"relearned {way}", STEPS, taught)
     return Trained(way, trained(context, spec, task, _form(spec)), asked, taught, notes)
 
 
 def _form(spec: ModelSpec) -> Form:
     """A LoRA joined with the model's own where both are plain LoRA on one base; else the tensors that changed."""
-    from backends.unlearning.text_runs import WEIGHTS
-
     plain = spec.strength == 1.0 and not spec.weights
     if plain and spec.adapter and available(spec):  # of one that is not here only the name is needed
         plain = shares_base(resolve(spec.adapter))
 
-    def begin(device: str, seed: int) -> tuple[Any, Any]:
+    def begin(device: str, steps: Steps) -> tuple[Any, Any]:
         import torch
 
         from backends.attacks.frozen import frozen
         from backends.unlearning.text_runs import with_fresh_adapter
 
         module, tokenizer = frozen(spec, device)
-        torch.manual_seed(seed)  # the same first weights for every model of one architecture
-        return with_fresh_adapter(module, RECIPE.rank), tokenizer
+        torch.manual_seed(steps.seed)  # the same first weights for every model of one architecture
+        return with_fresh_adapter(module, steps.size), tokenizer
 
     def write(model: Any, folder: Path) -> None:
         from backends.attacks.joined_adapters import join
         from backends.unlearning.text_runs import save_adapter, save_merged
 
         if not plain:
-            save_merged(model, resolve(spec.source, revision=spec.revision) / spec.subfolder, folder)
+            base = resolve(spec.source, revision=spec.revision) / spec.subfolder
+            save_merged(model, base, folder / CHANGED)
             return
         save_adapter(model, folder)
         if spec.adapter:
@@ -136,6 +129,6 @@ def _form(spec: ModelSpec) -> Form:
         if plain:
             return {"adapter": str(folder)}
         undone = {"strength": 1.0, "origin": "", "origin_adapter": "", "adapter": None}
-        return {"weights": str(folder / WEIGHTS), **undone}
+        return {"weights": str(folder / CHANGED), **undone}
 
     return Form(begin, write, changes)

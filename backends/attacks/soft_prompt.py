@@ -21,25 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from backends.attacks.halves import halves, scored, without_scored
-from backends.attacks.training import Form, Task, Trained, TrainingContext, trained
+from backends.attacks.training import Form, Steps, Task, Trained, TrainingContext, trained
 from backends.errors import StudyError
 from backends.study import ModelSpec, Probe
-from backends.unlearning.recipes import Objective, Recipe, Schedule
 
-STEPS = (16, 32, 64)
-VECTORS, MOST_VECTORS = 5, 10
-RECIPE = Recipe(
-    "SoftPrompt",
-    Objective("FineTune"),
-    Schedule(STEPS[-1], 1e-2, batch=4, warmup=0, checkpoints=STEPS, seed=0),
-    rank=0,
-)
+STEPS = Steps(kept=(16, 32, 64), learning_rate=5e-2, batch=4, size=5)
+MOST_VECTORS = 10
 FILE = "soft_prompt.safetensors"
 CONTROL = "#control"
 """End of a control probe's id."""
 
 
-def soft_prompt(context: TrainingContext, spec: ModelSpec, vectors: int = VECTORS) -> tuple[Trained, ...]:
+def soft_prompt(context: TrainingContext, spec: ModelSpec, vectors: int = STEPS.size) -> tuple[Trained, ...]:
     """Learnt on half of the forget subjects and judged on the other half, both ways round.
 
     Raises:
@@ -56,7 +49,9 @@ def soft_prompt(context: TrainingContext, spec: ModelSpec, vectors: int = VECTOR
     return tuple(result)
 
 
-def control_strings(context: TrainingContext, spec: ModelSpec, vectors: int = VECTORS) -> tuple[Trained, ...]:
+def control_strings(
+    context: TrainingContext, spec: ModelSpec, vectors: int = STEPS.size
+) -> tuple[Trained, ...]:
     """The same attack on strings that no model was taught: learnt on those of half A, and judged on the very same.
 
     What comes out is what a soft prompt of this size can make any model say.
@@ -117,12 +112,12 @@ def _learnt(
         raise StudyError("no row is left to learn from", where=f"{context.study.name}, {title}")
     if spec.embeddings or spec.strength != 1.0:
         raise StudyError("only a model itself takes a soft prompt", where=spec.name)
-    task = Task("soft_prompt", title, RECIPE, taught, {"vectors": vectors})
-    return Trained(title, trained(context, spec, task, _form(spec, vectors)), asked, taught, notes)
+    task = Task("soft_prompt", title, replace(STEPS, size=vectors), taught)
+    return Trained(title, trained(context, spec, task, _form(spec)), asked, taught, notes)
 
 
-def _form(spec: ModelSpec, vectors: int) -> Form:
-    def begin(device: str, seed: int) -> tuple[Any, Any]:
+def _form(spec: ModelSpec) -> Form:
+    def begin(device: str, steps: Steps) -> tuple[Any, Any]:
         import torch
 
         from backends.attacks.frozen import frozen
@@ -130,8 +125,8 @@ def _form(spec: ModelSpec, vectors: int) -> Form:
 
         module, tokenizer = frozen(spec, device)
         table = module.get_input_embeddings().weight.detach()
-        drawn = torch.Generator().manual_seed(seed)
-        words = torch.randint(len(table), (vectors,), generator=drawn)
+        drawn = torch.Generator().manual_seed(steps.seed)
+        words = torch.randint(len(table), (steps.size,), generator=drawn)
         return module, tokenizer.after(put_before(module, table[words.to(table.device)].float()))
 
     def write(model: Any, folder: Path) -> None:

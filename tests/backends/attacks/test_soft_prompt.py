@@ -143,8 +143,7 @@ def test_a_soft_prompt_brings_out_what_the_model_never_knew(
 ) -> None:
     """Of a model with random weights, facts come out after a soft prompt: without the control it would be called
     hidden knowledge. The control strings come out as well, and the other half does not."""
-    schedule = replace(attack.RECIPE.schedule, steps=120, learning_rate=0.1, checkpoints=(120,))
-    monkeypatch.setattr(attack, "RECIPE", replace(attack.RECIPE, schedule=schedule))
+    monkeypatch.setattr(attack, "STEPS", replace(attack.STEPS, kept=(120,), learning_rate=0.1))
     sets = (replace(study.probe_sets[0], probes=study.probe_sets[0].probes[::2]),)
     context = TrainingContext(replace(study, probe_sets=sets), "cpu", tmp_path)
     facts = soft_prompt(context, models["full"], 10)[0]
@@ -174,8 +173,7 @@ def test_nothing_that_is_asked_for_is_among_what_is_learnt(
         begin(self, *given, **named)
 
     monkeypatch.setattr(Training, "__init__", watched)
-    schedule = replace(attack.RECIPE.schedule, steps=1, checkpoints=(1,))
-    monkeypatch.setattr(attack, "RECIPE", replace(attack.RECIPE, schedule=schedule))
+    monkeypatch.setattr(attack, "STEPS", replace(attack.STEPS, kept=(1,)))
     found = soft_prompt(TrainingContext(study, "cpu", tmp_path), models["adapter"])
     assert len(seen) == len(found) == 2
     for text, each in zip(seen, found, strict=True):
