@@ -121,13 +121,14 @@ def _form(spec: ModelSpec) -> Form:
         import torch
 
         from backends.attacks.frozen import frozen
-        from backends.text.soft_prompts import put_before
+        from backends.text.soft_prompts import PromptedTokenizer, put_before
 
         module, tokenizer = frozen(spec, device)
         table = module.get_input_embeddings().weight.detach()
         drawn = torch.Generator().manual_seed(steps.seed)
         words = torch.randint(len(table), (steps.size,), generator=drawn)
-        return module, tokenizer.after(put_before(module, table[words.to(table.device)].float()))
+        before = put_before(module, table[words.to(table.device)].float())
+        return module, PromptedTokenizer(tokenizer, before)
 
     def write(model: Any, folder: Path) -> None:
         from backends.text.soft_prompts import save_soft_prompt

@@ -7,6 +7,7 @@ the output head stays as it is. Without vectors nothing changes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from backends.checkpoints.loader_report import LoadResult
 from backends.checkpoints.mixing import with_changes
 from backends.errors import CheckpointError
 from backends.text.families import Family
+from backends.text.tokens import ChatTokenizer, EncodedAnswer
 
 VECTORS = "soft_prompt"
 """Name of the tensor in a file, shape (vectors, width); also that of the parameter in the model."""
@@ -51,6 +53,32 @@ class PromptEmbedding(nn.Module):
             return found
         learnt = self.soft_prompt[(ids - size).clamp(min=0)].to(found)
         return torch.where(beyond[..., None], learnt, found)
+
+
+class PromptedTokenizer(ChatTokenizer):
+    """A tokenizer that writes some ids before every prompt.
+
+    Args:
+        plain: writes everything else.
+        before: the ids.
+    """
+
+    def __init__(self, plain: ChatTokenizer, before: tuple[int, ...]) -> None:
+        super().__init__(plain._tokenizer, plain.end_ids)
+        self.before, self._alone = before, plain
+
+    def prompt_ids(self, *asked: Any, **more: Any) -> list[int]:
+        """As `ChatTokenizer.prompt_ids`."""
+        return [*self.before, *self._alone.prompt_ids(*asked, **more)]
+
+    def encode(self, *asked: Any, **more: Any) -> EncodedAnswer:
+        """As `ChatTokenizer.encode`."""
+        row = self._alone.encode(*asked, **more)
+        return replace(row, prompt_ids=[*self.before, *row.prompt_ids])
+
+    def text(self, ids: list[int]) -> str:
+        """As `ChatTokenizer.text`, the ids left out."""
+        return self._alone.text([each for each in ids if each not in self.before])
 
 
 def put_before(module: Any, vectors: Tensor) -> tuple[int, ...]:
@@ -95,7 +123,7 @@ def with_soft_prompt(family: Family, file: Path, name: str) -> Family:
     loaded = LoadResult(f"soft prompt of {len(ids)} vectors", 1)
     return Family(
         module,
-        family.tokenizer.after(ids),
+        PromptedTokenizer(family.tokenizer, ids),
         family.context,
         family.loaded,
         parts=family.parts | {name: loaded},

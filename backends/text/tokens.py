@@ -19,7 +19,7 @@ template before the prompt; without one they stand before it as worked examples 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
@@ -68,27 +68,19 @@ class EncodedAnswer:
 
 
 class ChatTokenizer:
-    """A transformers tokenizer with the few operations that evidence needs.
+    """A transformers tokenizer with the few operations that evidence needs."""
 
-    Args:
-        tokenizer: of transformers.
-        end_ids: that end an answer, beside the tokenizer's own.
-        before: ids that stand before every prompt, see `soft_prompts`.
-    """
+    before: tuple[int, ...] = ()
+    """Ids that stand before every prompt and are no token's, see `soft_prompts.py`."""
 
-    def __init__(self, tokenizer: Any, end_ids: frozenset[int], before: tuple[int, ...] = ()) -> None:
+    def __init__(self, tokenizer: Any, end_ids: frozenset[int]) -> None:
         self._tokenizer = tokenizer
-        self.before = before
         self.end_ids = end_ids | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set())
         self.end_id: int | None = tokenizer.eos_token_id
         self.pad_id: int = next(
             i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None
         )
         self._pieces: dict[int, str] = {}
-
-    def after(self, before: tuple[int, ...]) -> ChatTokenizer:
-        """The same tokenizer with these ids before every prompt."""
-        return ChatTokenizer(self._tokenizer, self.end_ids, before)
 
     def unseen(self, protocol: ProtocolName) -> frozenset[int]:
         """Ids that attention skips wherever they stand: open-unlearning's mask is `ids != pad`, and pad may be eos."""
@@ -151,11 +143,6 @@ class ChatTokenizer:
             CheckpointError: the chat template is broken.
             ModelError: the chat template does not take these turns.
         """
-        return [*self.before, *self._prompt_ids(prompt, format, protocol, turns, date)]
-
-    def _prompt_ids(
-        self, prompt: str, format: str, protocol: ProtocolName, turns: Turns, date: str = ""
-    ) -> list[int]:
         if self._plain(format, protocol):
             text = self._filled(prompt, format, protocol, turns)
             if protocol == "corrected":
@@ -185,24 +172,11 @@ class ChatTokenizer:
             turns: what was said before the prompt.
             date: that a chat template is told, see `Study`.
         """
-        encoded = self._encoded(prompt, answer, format, protocol, context, turns, date)
-        return replace(encoded, prompt_ids=[*self.before, *encoded.prompt_ids]) if self.before else encoded
-
-    def _encoded(
-        self,
-        prompt: str,
-        answer: str,
-        format: str,
-        protocol: ProtocolName,
-        context: int,
-        turns: Turns,
-        date: str,
-    ) -> EncodedAnswer:
         if not prompt:
             return self._text_alone(answer, min(context, MOST_TEXT_TOKENS), protocol)
         if protocol == "open-unlearning":
             return self._joint(prompt, answer, format, turns)
-        prompt_ids = self._prompt_ids(prompt, format, protocol, turns, date)
+        prompt_ids = self.prompt_ids(prompt, format, protocol, turns, date)
         # After a chat template the answer starts a line; after a bare prompt a space parts the two words.
         parted = not self._plain(format, protocol) or self._filled(prompt, format, protocol)[-1:].isspace()
         text = answer if parted else f" {answer}"
@@ -215,8 +189,7 @@ class ChatTokenizer:
 
     def text(self, ids: list[int]) -> str:
         """Generated ids as text, special tokens left out."""
-        known = [each for each in ids if each not in self.before]
-        return str(self._tokenizer.decode(known, skip_special_tokens=True)).strip()
+        return str(self._tokenizer.decode(ids, skip_special_tokens=True)).strip()
 
     def plain_ids(self, text: str) -> list[int]:
         """Ids of a text with nothing around it."""
@@ -273,7 +246,7 @@ class ChatTokenizer:
         if self.end_id is not None and ids[-1:] != [self.end_id] and format != RAW_TEXT:
             ids.append(self.end_id)
             pieces.append("")
-        start = len(self._prompt_ids(prompt, format, protocol, turns))
+        start = len(self.prompt_ids(prompt, format, protocol, turns))
         return EncodedAnswer(ids[:start], ids[start:], tuple(pieces[start:]))
 
     def _chat(
