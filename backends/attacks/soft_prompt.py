@@ -45,7 +45,7 @@ def soft_prompt(context: TrainingContext, spec: ModelSpec, vectors: int = STEPS.
         notes = split.notes
         if left_out:
             notes += (f"{left_out} rows of the data name what is asked for and were left out.",)
-        result.append(_learnt(context, spec, f"soft prompt {way}", taught, asked, vectors, notes))
+        result.append(_learnt(context, spec, way, f"soft prompt {way}", taught, asked, vectors, notes))
     return tuple(result)
 
 
@@ -63,7 +63,7 @@ def control_strings(
     split = halves(probes)
     controls = {probe.id: control for probe, control in zip(probes, control_probes(probes), strict=True)}
     taught = tuple(controls[f"{probe.id}"] for probe in split.a)
-    return (_learnt(context, spec, "control strings", taught, taught, vectors, split.notes),)
+    return (_learnt(context, spec, "control", "control strings", taught, taught, vectors, split.notes),)
 
 
 def control_probes(probes: Sequence[Probe]) -> list[Probe]:
@@ -100,6 +100,7 @@ def control_probes(probes: Sequence[Probe]) -> list[Probe]:
 def _learnt(
     context: TrainingContext,
     spec: ModelSpec,
+    way: str,
     title: str,
     taught: tuple[Probe, ...],
     asked: tuple[Probe, ...],
@@ -113,7 +114,7 @@ def _learnt(
     if spec.embeddings or spec.strength != 1.0:
         raise StudyError("only a model itself takes a soft prompt", where=spec.name)
     task = Task("soft_prompt", title, replace(STEPS, size=vectors), taught)
-    return Trained(title, trained(context, spec, task, _form(spec)), asked, taught, notes)
+    return Trained(way, trained(context, spec, task, _form(spec)), asked, taught, notes)
 
 
 def _form(spec: ModelSpec) -> Form:

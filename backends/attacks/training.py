@@ -64,7 +64,7 @@ class Trained:
     Attributes:
         way: what was taught, in short ("A to B").
         models: after 0, 1, 2, ... steps, which is their `step`; the first is the model itself under another name.
-        asked: probes on which they are judged; nothing of them was in the data.
+        asked: probes on which they are judged; nothing of them was in the data, but that of a control is all of it.
         taught: probes that were the data.
         notes: what a person should know, in sentences.
     """
