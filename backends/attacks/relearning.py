@@ -8,8 +8,9 @@ arXiv 2410.08827: fine-tune on some facts, test on disjoint ones); retain text (
 2024, arXiv 2409.18025: ten unrelated samples undo RMU), which here is the study's utility probes.
 
 Settings: batch 4 as in MUSE (Shi et al. 2024) and Unlearn-Smooth (Fan et al. 2025). Those train all weights at 1e-5 for
-15 to 150 steps; LoRA takes a rate a hundred times as high and gets there in 16 steps (measured on the demo: what
-IdkNLL hides is back after 4, while the retained model does not move on the other half).
+15 to 150 steps; LoRA takes a rate a hundred times as high. Measured on the demo's half B, 16 steps: the answers that
+IdkNLL refuses go from .74 to .84 in probability and from 0 to .22 in key facts said, those of the retained model from
+.10 to .12 and from .06 to 0; at 2e-3 IdkNLL itself breaks (.22 and 0).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""On the demo, four steps on half of the people bring the other half back where it was hidden, and nowhere else."""
+"""On the demo, four steps on half of the people bring facts about the others back where they were hidden only."""
 
 from __future__ import annotations
 
@@ -33,9 +33,13 @@ def test_what_refusals_hide_comes_back_and_the_retained_model_stays_at_its_floor
     for name in ("IdkNLL 16", "Retained"):
         (found,) = relearning.relearn_half(context, study.model(name))
         before, after = (outcome(spec, found.asked) for spec in found.models)
-        rise[name] = after[1] - before[1]
-    assert rise["IdkNLL 16"] > 0.3
-    assert rise["Retained"] < 0.15
+        rise[name] = (after[0] - before[0], after[1] - before[1])
+    probable, said = rise["IdkNLL 16"]
+    assert probable > 0.05
+    assert said > 0.1
+    probable, said = rise["Retained"]
+    assert probable < 0.03
+    assert said < 0.06
 
 
 class _OneWay:
