@@ -10,7 +10,7 @@ arXiv 2410.08827: fine-tune on some facts, test on disjoint ones); retain text (
 Settings: batch 4 as in MUSE (Shi et al. 2024) and Unlearn-Smooth (Fan et al. 2025). Those train all weights at 1e-5 for
 15 to 150 steps; LoRA takes a rate a hundred times as high. Measured on the demo's half B, 16 steps: the answers that
 IdkNLL refuses go from .74 to .84 in probability and from 0 to .22 in key facts said, those of the retained model from
-.10 to .12 and from .06 to 0; at 2e-3 IdkNLL itself breaks (.22 and 0).
+.10 to .12 and from .06 to 0; at 2e-3 IdkNLL itself breaks (.22 and 0), at 5e-4 it gives away more (.85 and .33).
 """
 
 from __future__ import annotations
