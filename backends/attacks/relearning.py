@@ -26,7 +26,7 @@ from backends.checkpoints.identity import available, resolve
 from backends.errors import StudyError
 from backends.study import ModelSpec, Probe
 
-STEPS = Steps(kept=(1, 2, 4, 8, 16), learning_rate=1e-3, batch=4, size=8)
+STEPS = Steps(kept=(1, 2, 4, 8, 16), learning_rate=5e-4, batch=4, size=8)
 CHANGED = "changed.safetensors"
 LEAST_ROWS = 4
 """Rows of data without which there is nothing to learn from: one step's batch."""
