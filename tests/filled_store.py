@@ -289,7 +289,7 @@ def _random(*parts: object) -> np.random.Generator:
 def _level(spec: ModelSpec, probe: Probe) -> float:
     """How much a model still says of a probe: methods lose forget and the rest at different rates, one only hides."""
     role = probe.role
-    if HIDES == spec.method and "#" in probe.id:
+    if spec.method == HIDES and "#" in probe.id:
         return 0.93
     if spec.part != "unlearned":
         return 0.2 if spec.part == "retained" and role == "forget" else 0.96
