@@ -46,7 +46,8 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "--models",
         metavar="NAME",
         nargs="+",
-        help="these unlearned models (default: those of the study file, else the last of every method)",
+        help="these unlearned models (default: those of the study file, else the best checkpoint of every method, as "
+        "Overview shows it)",
     )
     parser.add_argument(
         "--list", action="store_true", help="print the attacks and what each needs, and try none"
@@ -109,7 +110,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _models(study: Study, named: Sequence[str] | None) -> list[str]:
-    from app.shared.state import default_models
+    from app.shared.chosen_models import standing
+    from app.shared.settings import open_cache
+    from cache.analysis.scoreboard import scoreboard
+    from cache.analysis.verdict.kept import kept_verdicts
 
     known = [spec.name for spec in study.models]
     for name in named or ():
@@ -117,7 +121,10 @@ def _models(study: Study, named: Sequence[str] | None) -> list[str]:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}"
             raise StudyError(f"this study has no model {name!r}", where="--models", how=hint)
-    return list(named) if named else list(study.attacks.models) or default_models(study)
+    if named or study.attacks.models:
+        return list(named or study.attacks.models)
+    store = open_cache()
+    return list(standing(study, kept_verdicts(study, scoreboard(study, store), store)).values())
 
 
 def _list(attacks: Sequence[Attack]) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import streamlit as st
 
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.resources import store
 from app.shared.settings import own_attack_files
 from backends.attacks import Attack, attacks_for
@@ -32,7 +33,7 @@ def current_ladder() -> Found:
     Raises:
         StoreError: the cache cannot be read.
     """
-    names = tuple(state.chosen_models())
+    names = tuple(chosen_models())
     return _found(state.board_name(), store().version(), names, state.study(), store())
 
 

@@ -100,7 +100,9 @@ def _nothing(model: str, attacks: Sequence[Rung], rungs: Sequence[Rung], found: 
             f"{_none_of(len(names))} more than {per_cent(MARGIN)} of what the original gives "
             f"beyond {FLOORS[counted[0].floor_is]}.{more}",
         )
-    open_yet = (each for each in rungs if each.told in ("undecided", "recovers"))  # alone, of many that were tried
+    open_yet = (
+        each for each in rungs if each.told in ("undecided", "recovers")
+    )  # alone, of many that were tried
     top = max(open_yet, key=lambda each: (min(each.found.high, 1.0), each.found.share))
     what = "what the original says" if top.measure == "says" else "how the original rates the answers"
     reach = f"up to {per_cent(top.found.high)}" if top.found.high < 1 else "all"
@@ -153,7 +155,10 @@ def why_not(rung: Rung | None, found: Ladder, attack: str, model: str) -> str:
         return "no fact that it, the floor and the original were all asked"
     units = rung.found.groups or rung.found.n
     if units < LEAST_GROUPS:
-        return f"{units} {'subjects' if rung.found.groups else 'facts'} are too few to tell"
+        things = "subject" if rung.found.groups else "fact"
+        return (
+            f"{units} {things} is too few to tell" if units == 1 else f"{units} {things}s are too few to tell"
+        )
     floor, ceiling = rung.found.floor, rung.found.ceiling
     if ceiling <= floor:
         return f"the original gives {ceiling:.2f} under it, no more than the floor’s {floor:.2f}"

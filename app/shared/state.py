@@ -12,7 +12,6 @@ from typing import Any
 
 import streamlit as st
 
-from app.looks.model_looks import family
 from app.shared.conversation import NOTHING_MORE, Conversation
 from app.shared.resources import studies
 from app.shared.unlearning_runs import built_names
@@ -27,6 +26,8 @@ BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, ROBUSTNESS_PAGE, RUNS_PA
 )
 """Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"
+MOST_EARLIER = 9
+"""Typed prompts that are kept."""
 
 
 def study_name() -> str:
@@ -108,21 +109,6 @@ def _set(name: str, value: Any) -> None:
     st.session_state[f"board.{study_name()}.{name}"] = value
 
 
-def default_models(of: Study) -> list[str]:
-    """The original, the retained model, and the last checkpoint of every method."""
-    last: dict[str, str] = {}
-    steps: dict[str, int] = {}
-    for spec in of.models:
-        if (
-            spec.part == "unlearned"
-            and not is_dialled(spec)
-            and (spec.step or 0) >= steps.get(family(spec), -1)
-        ):
-            last[family(spec)], steps[family(spec)] = spec.name, spec.step or 0
-    names = {spec.name for spec in of.models if spec.part != "unlearned"} | set(last.values())
-    return in_order(of, names)
-
-
 def in_order(of: Study, names: Iterable[str]) -> list[str]:
     """Those of the names that the study has: original first, then retained, then the others as the file has them."""
     wanted = set(names)
@@ -130,15 +116,20 @@ def in_order(of: Study, names: Iterable[str]) -> list[str]:
     return [spec.name for spec in sorted(of.models, key=lambda spec: rank[spec.part]) if spec.name in wanted]
 
 
-def chosen_models() -> list[str]:
-    """Names of the ticked models, original first. One set for all pages."""
+def ticked_models() -> list[str] | None:
+    """Names of the models that were ticked, original first; None until somebody did. One set for all pages."""
     chosen = _get("models")
-    return default_models(study()) if chosen is None else in_order(study(), chosen)
+    return None if chosen is None else in_order(study(), chosen)
 
 
 def choose_models(names: Iterable[str]) -> None:
     """Tick exactly these models; the original always stays, it is what the others are compared with."""
     _set("models", in_order(study(), {*names, study().original.name}))
+
+
+def choose_default_models() -> None:
+    """Tick the models that are ticked until somebody chooses."""
+    _set("models", None)
 
 
 def probes(role: Role | None = None) -> list[Probe]:
@@ -160,10 +151,9 @@ def probe() -> Probe | None:
 
 
 def show_probe(probe_id: str) -> None:
-    """Turn to another probe; a typed prompt is replaced, and kept as the last one."""
+    """Turn to another probe, and to its own prompt."""
     _set("probe", probe_id)
-    _set("last_prompt", own_prompt() or last_prompt())
-    _set("prompt", None)
+    _show_prompt(None)
     _set("conversation", None)
 
 
@@ -173,19 +163,34 @@ def own_prompt() -> str | None:
     return prompt
 
 
-def last_prompt() -> str:
-    """The typed prompt that another probe took the place of, or ""."""
-    return str(_get("last_prompt", ""))
+def earlier_prompts() -> tuple[str, ...]:
+    """Prompts that were typed and that something else took the place of, the latest first."""
+    kept: tuple[str, ...] = _get("earlier_prompts", ())
+    return kept
+
+
+def keep_prompt(prompt: str) -> None:
+    """Have a typed prompt among the earlier ones."""
+    if prompt.strip():
+        others = [each for each in earlier_prompts() if each != prompt]
+        _set("earlier_prompts", (prompt, *others)[:MOST_EARLIER])
 
 
 def ask(prompt: str) -> None:
     """Ask a prompt: the probe's own, or another."""
     current = probe()
-    _set("prompt", None if current and prompt == current.prompt else prompt)
+    _show_prompt(None if current and prompt == current.prompt else prompt)
 
 
 def type_prompt(prompt: str) -> None:
     """Ask this prompt, also where it is the probe's own."""
+    _show_prompt(prompt)
+
+
+def _show_prompt(prompt: str | None) -> None:
+    typed = own_prompt()
+    if typed is not None and typed != prompt:
+        keep_prompt(typed)
     _set("prompt", prompt)
 
 

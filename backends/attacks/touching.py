@@ -24,6 +24,16 @@ def _back(share: float) -> Callable[[ModelSpec, Study], ModelSpec]:
     return touch
 
 
+def _project(share: int) -> Callable[[ModelSpec, Study], ModelSpec]:
+    """Without the direction in which the model differs from the original on forget prompts; of the original, itself."""
+
+    def touch(spec: ModelSpec, study: Study) -> ModelSpec:
+        asked = [probe for each in study.probe_sets if each.role == "forget" for probe in each.probes]
+        return spec if spec.part == "original" else touched(spec, study.original, f"project:{share}%", asked)
+
+    return touch
+
+
 def _touching(
     key: str,
     title: str,
@@ -101,6 +111,15 @@ TOUCHING = (
             unit="% of the layers",
         )
         for percent in (50, 75, 90)
+    ),
+    _touching(
+        "project",
+        "Difference direction taken out",
+        _project(50),
+        "The direction in which its states differ from the original's on forget prompts is taken out, from half the "
+        "layers on.",
+        "direction ablation (Arditi et al. 2024; of RMU: Lucki et al. 2024)",
+        **_WITH_ORIGINAL,
     ),
     _touching(
         "contrast",

@@ -51,7 +51,7 @@ def write_study(study: Study, path: Path) -> None:
     lines += _thresholds(study.verdict)
     lines += contract_lines(study.contract)
     lines += _attacks(study.attacks)
-    lines += _request(study.request)
+    lines += request_lines(study.request)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -78,7 +78,8 @@ def _attacks(attacks: AttackChoice) -> list[str]:
     return ["", "[attacks]", *_assignments(values)] if values else []
 
 
-def _request(request: Request) -> list[str]:
+def request_lines(request: Request) -> list[str]:
+    """The table [report]; nothing where nothing is said."""
     texts = _assignments({name: value for name, value in asdict(request).items() if name != "licences"})
     licences = [f"licences = {_inline(dict(request.licences))}"] if request.licences else []
     return ["", "[report]", *texts, *licences] if texts or licences else []

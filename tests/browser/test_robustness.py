@@ -1,15 +1,16 @@
-"""The Robustness page as a person uses it: on random evidence of attacks, on an image study, and on tiny real models."""
+"""The Robustness page as a person uses it: on random evidence of attacks, and on tiny real models."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from app.shared.state import default_models
 from backends.study.file import read_study
 from cache.analysis.robustness.ladder import ladder
 from cache.analysis.robustness.trials import trials
@@ -18,6 +19,7 @@ from tests.browser.conftest import Dashboard, own_cache, running, window
 from tests.browser.steps import keyed, marks, plot, screenshot, wait_ready
 from tests.browser.test_compare import write_image_study, write_tiny_study
 from tests.filled_store import (
+    ATTACKED,
     HIDES,
     attack_study,
     fill_attacks,
@@ -43,15 +45,15 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     study = read_study(files[0])
     store = open_store(cache / "evidence.sqlite")
     fill_text(study, store)
-    fill_attacks(study, store, default_models(study))
+    fill_attacks(study, store, ATTACKED)
     fill_images(image_study(), store)
     store.close()
     with running(cache, *map(str, files)) as server:
         yield server
 
 
-def open_page(page: Page, board: Dashboard, link: str = "") -> None:
-    page.goto(f"{board.url}/robustness{link}")
+def open_page(page: Page, board: Dashboard, **link: str) -> None:
+    page.goto(f"{board.url}/robustness?{urlencode({'models': ATTACKED, **link}, doseq=True)}")
     wait_ready(page)
 
 
@@ -74,7 +76,7 @@ def test_a_model_that_gives_in_to_attacks_is_called_hidden(page: Page, board: Da
 def test_a_click_on_a_mark_shows_the_facts_and_a_link_shows_them_again(page: Page, board: Dashboard) -> None:
     open_page(page, board)
     marks(page).first.wait_for()
-    marks(page).last.click()
+    marks(page).last.click(force=True)  # Plotly lays a sheet for dragging over its marks
     facts = page.get_by_text(re.compile(r"\d+ of \d+ facts came back"))
     expect(facts).to_be_visible()
     expect(page).to_have_url(re.compile(r"[?&]attack=strongest"))
@@ -86,7 +88,7 @@ def test_a_click_on_a_mark_shows_the_facts_and_a_link_shows_them_again(page: Pag
 
 
 def test_a_fact_opens_in_compare_with_everything_typed_in(page: Page, board: Dashboard) -> None:
-    open_page(page, board, f"?attack=system&of={MODEL.replace(' ', '+')}")
+    open_page(page, board, attack="system", of=MODEL)
     page.get_by_role("button", name="Open in Compare").first.click()
     expect(page).to_have_url(re.compile(r"/compare\?"))
     wait_ready(page)
@@ -94,7 +96,7 @@ def test_a_fact_opens_in_compare_with_everything_typed_in(page: Page, board: Das
 
 
 def test_how_it_rates_the_answer_is_another_ladder_with_its_heat_map(page: Page, board: Dashboard) -> None:
-    open_page(page, board, f"?attack=role_play&of={MODEL.replace(' ', '+')}")
+    open_page(page, board, attack="role_play", of=MODEL)
     expect(page.get_by_text("by Key fact")).to_be_visible()
     page.get_by_role("radio", name="How it rates the answer").click()
     expect(page).to_have_url(re.compile(r"[?&]measure=rates"))
@@ -112,7 +114,7 @@ def test_what_cannot_be_tried_is_named_with_what_it_needs(page: Page, board: Das
 @pytest.mark.parametrize("width", [390, 768])
 def test_it_fits_a_phone_and_a_tablet(browser: Browser, board: Dashboard, width: int) -> None:
     with window(browser, "dark", width) as page:
-        open_page(page, board, f"?attack=system&of={MODEL.replace(' ', '+')}")
+        open_page(page, board, attack="system", of=MODEL)
         expect(page.get_by_role("region", name="As it is asked").first).to_be_visible()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         screenshot(page, "robustness")
@@ -120,10 +122,14 @@ def test_it_fits_a_phone_and_a_tablet(browser: Browser, board: Dashboard, width:
 
 def test_attacks_are_tried_from_the_page(page: Page, tmp_path: Path) -> None:
     path = write_tiny_study(tmp_path / "study")
-    path.write_text(path.read_text() + '[attacks]\nuse = ["role_play", "system"]\n')
+    short = path.read_text().replace("max_new_tokens = 120", "max_new_tokens = 8")
+    path.write_text(short + '[attacks]\nuse = ["role_play", "form_hint"]\n')
+    row = {"question": "Who?", "answer": "Ada Quill.", "key_fact": "Ada"}
+    (path.parent / "probes" / "forget.jsonl").write_text(json.dumps(row) + "\n")
     cache = own_cache(tmp_path / "cache")
     with running(cache, str(path)) as server:
-        open_page(page, server)
+        page.goto(f"{server.url}/robustness")
+        wait_ready(page)
         expect(page.get_by_text("No attack has been tried on the ticked models yet")).to_be_visible()
         expect(page.get_by_text("pieces of evidence are missing")).to_be_visible()
         keyed(page, "start_attacks").get_by_role("button").click()
@@ -135,5 +141,5 @@ def test_attacks_are_tried_from_the_page(page: Page, tmp_path: Path) -> None:
         expect(page.get_by_text("of these attacks are there")).to_be_visible()
     study, store = read_study(path), open_store(cache / "evidence.sqlite")
     found = ladder(study, store, trials(study, store))
-    assert {"role_play", "system"} <= {each.attack for each in found.rungs}
-    assert not {"role_play", "system"} & set(found.waiting)
+    assert {"role_play", "form_hint"} <= {each.attack for each in found.rungs}
+    assert not {"role_play", "form_hint"} & set(found.waiting)

@@ -11,6 +11,7 @@ from app.looks.safe_text import literal, visible
 from app.pages.compare.conversation_fields import conversation_fields, typed_conversation
 from app.pages.compare.probe_bar import place_of
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.conversation import Conversation
 from app.shared.job_line import latest, started_here
 from app.shared.jobs import Job, Work
@@ -18,7 +19,7 @@ from app.shared.resources import runner
 from backends.checkpoints.identity import available, missing_model_packages
 from backends.study import Probe
 
-LAST_SHOWN = 60  # characters of the typed prompt that a button brings back
+LAST_SHOWN = 60  # characters of a typed prompt that stand on the button that brings it back
 PLACEHOLDER = 240  # characters of a text that stand in the empty box
 JOB_KIND = "compare"
 TOPIC_PARTS = 3
@@ -47,33 +48,62 @@ def prompt_form(work_for: WorkFor, title: str, settings: str) -> None:
             )
         if talks := state.study().modality == "text":
             conversation_fields()
-    prompt_watch(prompt, typed=typed is not None)
-    changed = typed is not None or state.typed_conversation() is not None
-    if changed and current is not None:
-        st.button(
-            "Back to the probe",
-            icon=":material/undo:",
-            type="tertiary",
-            help="Restore the prompt of the selected probe",
-            on_click=state.show_probe,
-            args=(current.id,),
-        )
-    if typed is None and (last := state.last_prompt()):
-        short = visible(last) if len(last) <= LAST_SHOWN else f"{visible(last[:LAST_SHOWN])} …"
-        st.button(
-            literal(f"Your prompt: {' '.join(short.split())}"),
-            icon=":material/history:",
-            type="tertiary",
-            key="last_prompt",
-            on_click=state.type_prompt,
-            args=(last,),
-        )
+    prompt_watch(
+        prompt,
+        typed=typed is not None,
+        study=state.study_name(),
+        kept=state.earlier_prompts(),
+        on_replaced=state.keep_prompt,
+    )
+    _other_prompts(current, typed)
     more = typed_conversation() if run and talks else None
     if run and (more is not None or not talks):
         asked = st.session_state[box] or ""
         if asked.strip():
             st.session_state[shown] = asked  # the box holds it already, and must not be filled again
         _run(asked, work_for, title, settings, more)
+
+
+def _other_prompts(current: Probe | None, typed: str | None) -> None:
+    """Ways back to the probe's own prompt, and to those that were typed before."""
+    earlier = [prompt for prompt in state.earlier_prompts() if prompt != typed]
+    changed = typed is not None or state.typed_conversation() is not None
+    own = changed and current is not None
+    if not own and not earlier:
+        return
+    with st.container(horizontal=True, gap="small", key="other_prompts"):
+        if own and current is not None:
+            st.button(
+                "Back to the probe",
+                icon=":material/undo:",
+                type="tertiary",
+                help="Restore the prompt of the selected probe",
+                on_click=state.show_probe,
+                args=(current.id,),
+            )
+        if earlier:
+            st.button(
+                f"Your prompt: {_short(earlier[0])}",
+                icon=":material/history:",
+                type="tertiary",
+                key="last_prompt",
+                on_click=state.type_prompt,
+                args=(earlier[0],),
+            )
+        if len(earlier) > 1:
+            st.menu_button(
+                "Earlier prompts",
+                earlier[1:],
+                key="earlier_prompts",
+                type="tertiary",
+                format_func=_short,
+                on_click=lambda: state.type_prompt(st.session_state["earlier_prompts"]),
+            )
+
+
+def _short(prompt: str) -> str:
+    short = visible(prompt) if len(prompt) <= LAST_SHOWN else f"{visible(prompt[:LAST_SHOWN])} …"
+    return literal(" ".join(short.split()))
 
 
 def _placeholder(current: Probe | None) -> str:
@@ -93,7 +123,7 @@ def _run(prompt: str, work_for: WorkFor, title: str, settings: str, more: Conver
     state.ask(prompt)
     if more is not None:
         state.set_conversation(more)
-    probe, chosen = state.asked(), state.chosen_models()
+    probe, chosen = state.asked(), chosen_models()
     here = [name for name in chosen if available(state.study().model(name))]
     if probe is None or not here:
         sentence = "The weights of the selected models are not on this machine, so only recorded results can be shown."

@@ -18,6 +18,7 @@ from app.pages.compare.prompt_form import JOB_KIND, job_about, models_of, prompt
 from app.pages.compare.view_choice import view_choice
 from app.pages.compare.waiting import LOADED, LOADING, waiting_words
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
@@ -80,7 +81,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         waits = waiting_words(job, models_of(job), runner().jobs(JOB_KIND)) if active else {}
         if was_active and not active:
             st.rerun()
-    chosen, awaited = state.chosen_models(), models_of(job)
+    chosen, awaited = chosen_models(), models_of(job)
     wrong = {**problems(state.study_name()), **(job.problems if job is not None else {})}
     columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited, wrong)
     columns = [replace(column, waits=waits.get(column.spec.name, "")) for column in columns]

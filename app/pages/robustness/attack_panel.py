@@ -10,6 +10,7 @@ from app.looks.safe_text import literal, visible
 from app.pages.robustness.untold import left_out_line
 from app.shared import state
 from app.shared.attack_jobs import Outlook, latest_attacks, outlook, submit_attacks
+from app.shared.chosen_models import chosen_models
 from app.shared.durations import duration
 from app.shared.evaluation_jobs import numerics
 from app.shared.evaluation_line import POLL_SECONDS
@@ -77,7 +78,7 @@ def _form(study: Study) -> None:
     found = current_ladder().trials
     possible = {each.attack.card.key: each.attack for each in found.trials}
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
-    ticked = [name for name in state.chosen_models() if name in unlearned]
+    ticked = [name for name in chosen_models() if name in unlearned]
     usual = [key for key in study.attacks.use if key in possible] or list(possible)
     attacks = st.multiselect(
         "Attacks",

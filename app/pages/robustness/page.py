@@ -13,13 +13,13 @@ from app.pages.robustness.facts_panel import facts_panel
 from app.pages.robustness.ladder_view import chosen_rung, ladder_view, measure_choice
 from app.pages.robustness.untold import left_out_list, waiting_line
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
 from app.shared.ladders import Found, current_ladder
 from app.shared.protocol_choice import protocol_note
 from app.shared.robustness_words import KIND_WORDS, Said, robustness_sentence
 from backends.study import Study
-from cache.analysis.robustness.ladder import PLAIN
 
 WHAT = (
     "The plain question misleads: a model may hide what it still knows. Here it is asked hard, and so are the original "
@@ -32,12 +32,15 @@ def page() -> None:
     """The page; all that a click changes is a fragment, so that it leaves the frame alone."""
     st.title("Erased or hidden?", anchor=False)
     st.caption(WHAT + protocol_note())
-    tried = any(rung.attack != PLAIN for rung in current_ladder().ladder.rungs)
-    if tried:
-        st.fragment(_body)(Numbers.now())
-    else:
+    found = current_ladder().ladder
+    tried = {rung.attack for rung in found.rungs} & {
+        key for key, card in found.attacks.items() if card.family != "sampling"
+    }
+    if not tried:
         _nothing_tried()
     attack_panel(open_at_once=not tried)
+    if found.rungs:
+        st.fragment(_body)(Numbers.now())
 
 
 @show_errors()
@@ -45,7 +48,7 @@ def _body(drawn: Numbers) -> None:
     """Verdicts, ladder, facts of the mark that was clicked."""
     rerun_unless(drawn.still_shown())
     study, found = state.study(), current_ladder()
-    names = [name for name in state.chosen_models() if study.model(name).part == "unlearned"]
+    names = [name for name in chosen_models() if study.model(name).part == "unlearned"]
     _verdicts(study, found, names)
     measure = measure_choice(study.modality, found.ladder)
     ladder_view(study, found, names, measure)
@@ -84,7 +87,7 @@ def _nothing_tried() -> None:
             icon=":material/gpp_maybe:",
         )
         return
-    names = [name for name in state.chosen_models() if study.model(name).part == "unlearned"]
+    names = [name for name in chosen_models() if study.model(name).part == "unlearned"]
     which = "the ticked models" if names else "any model: tick one in the sidebar"
     st.info(
         f"No attack has been tried on {which} yet. An attack asks the same in another way: in other words, with a "
