@@ -9,6 +9,7 @@ from app.looks.model_looks import look_of
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
 from app.pages.robustness.attack_panel import attack_panel
+from app.pages.robustness.curves_panel import curves_panel
 from app.pages.robustness.facts_panel import facts_panel
 from app.pages.robustness.ladder_view import chosen_rung, ladder_view, measure_choice
 from app.pages.robustness.untold import left_out_list, waiting_line
@@ -53,6 +54,7 @@ def _body(drawn: Numbers) -> None:
     measure = measure_choice(study.modality, found.ladder)
     ladder_view(study, found, names, measure)
     waiting_line(found, names)
+    curves_panel(study, found.ladder, names, measure)
     rung = chosen_rung(found.ladder, measure)
     if rung is not None:
         facts_panel(study, found, rung)
