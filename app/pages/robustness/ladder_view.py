@@ -90,7 +90,7 @@ def ladder_view(study: Study, found: Found, names: Sequence[str], measure: Measu
         drawn.json(),
         f"ladder_{state.study_name()}",
         height=int(drawn.layout["height"]),
-        alt=f"What every attack recovers of {len(names)} models, from the floor at 0 to the original at 1.",
+        alt=f"What every attack recovers of {', '.join(names)}, from the floor at 0 to the original at 1.",
         config=figure_config(name) | {"displayModeBar": False},
         chosen=[codes[chosen.attack, chosen.model]]
         if chosen is not None and (chosen.attack, chosen.model) in codes
