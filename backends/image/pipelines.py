@@ -37,9 +37,17 @@ from backends.image.checkpoints.weights import narrower, part_of_the_way, read_v
 from backends.image.comparison import differences, loader_report
 from backends.image.guidance import check_inference, guided, report_line, without_effect
 from backends.image.parts import LoadedParts, bytes_of, modules_of, size_of, weights_of, with_components
-from backends.image.pipeline_calls import arguments_for, as_uint8, pixels_so_far, takes_generators
+from backends.image.pipeline_calls import (
+    CallSettings,
+    arguments_for,
+    as_uint8,
+    in_calls,
+    pixels_so_far,
+    takes_generators,
+)
 from backends.image.prompts import truncated_part
 from backends.image.schedulers import with_scheduler
+from backends.image.starting import given_pictures, idle_at_first
 from backends.image.steps import run_in_steps
 from backends.image.version_swap import SHARE, StoredVersion, changes_between, inside, keep, tensors_of
 from backends.interfaces import ImageRequest, PartialImage, Stop
@@ -216,12 +224,7 @@ class DiffusionModels:
             note = truncated_part(self._pipes[request.model], request.prompt)
             if note and note not in self.notes:
                 self.notes.append(note)
-        # A pipeline takes one guidance scale for all pictures of a call.
-        by_model: dict[str, dict[float, list[int]]] = {}
-        for index, request in enumerate(requests):
-            guidance = sampling.guidance if request.guidance is None else request.guidance
-            by_model.setdefault(request.model, {}).setdefault(guidance, []).append(index)
-        for model, groups in by_model.items():
+        for model, groups in in_calls(requests, sampling).items():
             if stop():
                 return
             self._end_what_is_under_way()
@@ -230,23 +233,23 @@ class DiffusionModels:
                 self._under_way = own[0] if kept is not None else None
                 try:
                     pipe = with_scheduler(self._pipes[model], sampling.scheduler)
-                    for guidance, indices in groups.items():
-                        settings = self._settings(model, sampling, guidance)
+                    for way, indices in groups.items():
+                        settings = self._settings(model, sampling, way)
                         size = BATCH if takes_generators(pipe) else 1
                         for start in range(0, len(indices), size):
                             if stop():
                                 return
                             batch = indices[start : start + size]
                             prompts = [requests[index].prompt for index in batch]
-                            steered = guided(pipe, self._ways[model], prompts, guidance)
+                            steered = guided(pipe, self._ways[model], prompts, way.guidance)
                             yield from self._batch(steered, requests, batch, settings, stop)
                 finally:
                     self._under_way = None
 
-    def _settings(self, model: str, sampling: Sampling, guidance: float) -> Sampling:
+    def _settings(self, model: str, sampling: Sampling, asked: CallSettings) -> Sampling:
         """Settings of one call; what of them changes no picture is noted."""
         way = self._ways[model]
-        negative = way.negative_prompt or sampling.negative_prompt
+        negative, guidance = way.negative_prompt or asked.negative_prompt, asked.guidance
         note = without_effect(self._pipes[model], way, negative, guidance, sampling.steps)
         if note and f"{model}: {note}" not in self.notes:
             self.notes.append(f"{model}: {note}")
@@ -273,7 +276,13 @@ class DiffusionModels:
         arguments = arguments_for(pipe, chosen, sampling)
         started = time.perf_counter()
         every = 1 if hasattr(pipe, "pictures") else max(1, sampling.steps // 5)  # a VAE's preview is dear
-        for step in run_in_steps(pipe, arguments, stop):
+        starts = [request.start for request in chosen if request.start is not None]
+        given = (
+            given_pictures(pipe, starts, sampling.width_height) if starts and starts[0].share < 1 else None
+        )
+        if given is not None:
+            pipe = idle_at_first(pipe, given)
+        for step in run_in_steps(pipe, arguments, stop, given):
             if not step.done and step.number % every:
                 continue
             pictures = (
