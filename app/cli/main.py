@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from app.cli import (
+    attack,
     cache,
     check,
     evaluate,
@@ -58,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     "show": show,
     "evaluate": evaluate,
     "models": models,
+    "attack": attack,
     "check": check,
     "metrics": metrics,
     "probes": probes,

@@ -125,6 +125,8 @@ class Probe(_Digested):
         start: real picture that its picture begins from, or None for noise alone.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
+        answer_prefix: what the model's answer is made to begin with; `answer` is what follows it.
+        rewordings: further questions for the same answer, (kind, text); see `backends/attacks/asking.py`.
     """
 
     id: str
@@ -146,6 +148,8 @@ class Probe(_Digested):
     start: Start | None = None
     turns: Turns = ()
     accepted: tuple[str, ...] = ()
+    answer_prefix: str = ""
+    rewordings: tuple[tuple[str, str], ...] = ()
 
     @property
     def own(self) -> tuple[str, ...]:
@@ -183,6 +187,7 @@ class Probe(_Digested):
                 *([{name: getattr(self, name) for name in self.own}] if self.own else []),
                 *([{"start": self.start.identity()}] if self.start is not None else []),
                 *([{"turns": [list(turn) for turn in self.turns]}] if self.turns else []),
+                *([{"answer_prefix": self.answer_prefix}] if self.answer_prefix else []),
             ]
         )
 
@@ -244,6 +249,7 @@ class ProbeSet:
         reading: how the file was to be read.
         left_out: of every row that is not among the probes: where it is, and why.
         how: how the file was read.
+        answered: answers are written to them; else only their given answers are scored.
     """
 
     name: str
@@ -253,6 +259,7 @@ class ProbeSet:
     reading: Reading = DEFAULT_READING
     left_out: tuple[str, ...] = ()
     how: ReadingReport = field(default=ReadingReport(), compare=False)
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)

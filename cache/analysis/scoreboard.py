@@ -204,7 +204,7 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
         store: the cache.
         models: the study's, where they were looked at for the work that asks; None looks at them now.
     """
-    of_models = _values(study, store, models)
+    of_models = values_of(study, store, models)
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
     rated = ratings.ratings_of(study, store)
@@ -236,7 +236,7 @@ def keep_numbers(study: Study, store: Store, name: str, models: ResolvedModels |
     Raises:
         StoreError: the store cannot be written.
     """
-    model_rows(study, store, _values(study, store, models), utility_parts(with_some_target(study)), [name])
+    model_rows(study, store, values_of(study, store, models), utility_parts(with_some_target(study)), [name])
 
 
 def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
@@ -245,7 +245,8 @@ def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
     return None if kept is None else _unpack(kept)[0]
 
 
-def _values(study: Study, store: Store, models: ResolvedModels | None) -> ModelValues:
+def values_of(study: Study, store: Store, models: ResolvedModels | None = None) -> ModelValues:
+    """Values of single probes alone, of evidence of one arithmetic; arguments as for `scoreboard`."""
     numerics, stamps = _evidence(study, store, models)
     return ModelValues(study, store, numerics, MappingProxyType(stamps))
 

@@ -49,6 +49,8 @@ def evaluate(
     models: Sequence[str] | None = None,
     on_progress: OnProgress = lambda _: None,
     on_note: Callable[[str], None] = lambda _: None,
+    *,
+    numbers: bool = True,
 ) -> None:
     """Gather all evidence that is missing of these models (None: all whose weights are here), then derive the metrics.
 
@@ -57,6 +59,7 @@ def evaluate(
         models: names in the study.
         on_progress: called at the start of every model x probe set x kind, and after every cell.
         on_note: called with what loading judges and networks did and left out, in sentences.
+        numbers: derive the metrics at the end; False leaves that to who asks for them.
 
     Raises:
         Cancelled: stopped. What was done is stored, the run at hand as "partial".
@@ -104,7 +107,7 @@ def evaluate(
         losses.extend(evaluation.losses())
         for sentence in evaluation.judged_by:
             on_note(sentence)
-        if not study.features.named():  # with them, numbers follow when all pictures are there
+        if numbers and not study.features.named():  # with them, numbers follow when all pictures are there
             keep_numbers(study, store, spec.name, context.models)
 
     def follow(spec: ModelSpec) -> None:
@@ -128,7 +131,8 @@ def evaluate(
         lambda model, title, done, total: on_progress(Progress(model, title, "images", done, total)),
         on_note,
     )
-    scoreboard(study, store, context.models)
+    if numbers:
+        scoreboard(study, store, context.models)
     if refused or losses or unusable:
         order = [spec.name for spec in study.models]
         raise left_out(refused, losses, sorted(unusable, key=lambda each: order.index(each.model)))
@@ -323,7 +327,7 @@ class _Evaluation:
         return contexts(self._study, self._identity, self._context.numerics, probe_set.probes)
 
     def _asked(self, kind: Kind, probe_set: ProbeSet, way: SeedSetting) -> list[Probe]:
-        return probes_for_kind(kind, probe_set.probes, way, self._study)
+        return probes_for_kind(kind, probe_set, way, self._study)
 
     def _answers_to_write(self, probe_set: ProbeSet) -> bool:
         ways = self._contexts(probe_set).get("answers", {})

@@ -135,17 +135,20 @@ def chosen(study: Study, models: Sequence[str] | None) -> list[ModelSpec]:
     return [spec for spec in study.models if wanted is None or spec.name in wanted]
 
 
-def probes_for_kind(kind: Kind, probes: Sequence[Probe], way: SeedSetting, study: Study) -> list[Probe]:
+def probes_for_kind(kind: Kind, probe_set: ProbeSet, way: SeedSetting, study: Study) -> list[Probe]:
     """Probes of which a study needs evidence of a kind asked for in that way, equal ones once.
 
     A text without a prompt is scored, not answered; so is a holdout probe, of which membership attacks need nothing
-    else, unless the study asks for answers to it. Gradients are of the true answers that those attacks look at.
+    else, unless the study asks for answers to it, and a set to
+    which no answers are wanted. Gradients are of the true answers that those attacks look at.
     """
-    unique = {probe.digest(): probe for probe in probes}.values()
+    unique = {probe.digest(): probe for probe in probe_set.probes}.values()
     if kind == "gradients":
         return [probe for probe in unique if probe.role in FORGOTTEN_ROLES and probe.answer.strip()]
     if kind == "images":
         return [probe for probe in unique if probe.own == way.own]
+    if kind == "answers" and not probe_set.answered:
+        return []
     if kind == "answers":
         return [p for p in unique if p.prompt and (p.role != "holdout" or study.holdout_answers)]
     return list(unique)
@@ -193,7 +196,7 @@ def _items(
     for kind, ways in wanted.items():
         total = missing = 0
         for way, context in ways.items():
-            digests = [probe.digest() for probe in probes_for_kind(kind, probe_set.probes, way, study)]
+            digests = [probe.digest() for probe in probes_for_kind(kind, probe_set, way, study)]
             missing += len(store.missing(context.key, digests))
             total += len(digests)
         items.append(PlanItem(spec.name, probe_set.name, probe_set.role, kind, total, missing))

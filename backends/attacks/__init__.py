@@ -1,0 +1,43 @@
+"""Attacks: other ways to ask a model what it should have forgotten. Listed here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from backends.attacks.asking import ASKING
+from backends.attacks.attack import (
+    FAMILIES,
+    AskingAttack,
+    Attack,
+    AttackCard,
+    Family,
+    SamplingAttack,
+    Surroundings,
+    TouchingAttack,
+)
+from backends.attacks.sampling import SAMPLING
+from backends.study import Modality
+
+_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING)
+ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
+"""All attacks by key, from what takes a prompt box to what takes the weights."""
+
+
+def attacks_for(modality: Modality) -> dict[str, Attack]:
+    """Those that are for studies of this kind."""
+    return {key: each for key, each in ATTACKS.items() if each.card.modality == modality}
+
+
+__all__ = [
+    "ATTACKS",
+    "FAMILIES",
+    "AskingAttack",
+    "Attack",
+    "AttackCard",
+    "Family",
+    "SamplingAttack",
+    "Surroundings",
+    "TouchingAttack",
+    "attacks_for",
+]
