@@ -16,10 +16,12 @@ from backends.attacks.attack import (
     Surroundings,
     TouchingAttack,
 )
+from backends.attacks.pictures_asking import PICTURES_ASKING
+from backends.attacks.pictures_noise import PICTURES_NOISE
 from backends.attacks.sampling import SAMPLING
 from backends.study import Modality
 
-_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING)
+_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *PICTURES_ASKING, *PICTURES_NOISE)
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 

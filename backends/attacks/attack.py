@@ -34,7 +34,13 @@ Access = Literal[
 ]
 """What an attacker must have."""
 Injects = Literal[
-    "nothing", "form", "other forget facts", "retain facts", "unrelated text", "the answer's start"
+    "nothing",
+    "form",
+    "other forget facts",
+    "retain facts",
+    "unrelated text",
+    "the answer's start",
+    "a picture of the concept",
 ]
 """What an attack puts in: a floor under the same attack tells what of the result comes from that."""
 
@@ -58,6 +64,7 @@ class AttackCard:
         rates: the same of how probable the true answer is; none where the attack has no such number.
         answered: answers are written; else the scores of given answers tell all.
         chance: what guessing scores, where that is not 0.
+        best: of the variants of a probe the best counts instead of the mean, for floor and ceiling, too.
     """
 
     key: str
@@ -74,6 +81,7 @@ class AttackCard:
     rates: tuple[str, ...] = ("probability",)
     answered: bool = True
     chance: str = ""
+    best: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ def kept_ladder(study: Study, store: Store, trials: Trials, plain: ModelValues |
     names = [name for name in trials.models() if name not in fixed]
     definitions = keys.digest([VERSION, kept_values.definitions(), _cards(trials), _subjects(study)])
     found: dict[str, _OfModel] = {}
-    stored = {} if drafts() else {name: _key(name, fixed, study, trials, values, definitions) for name in names}
+    stored = (
+        {} if drafts() else {name: _key(name, fixed, study, trials, values, definitions) for name in names}
+    )
     for name, key in stored.items():
         if (payload := store.memo(key)) is not None:
             found[name] = _unpack(payload)
@@ -111,7 +113,10 @@ def _cards(trials: Trials) -> list[object]:
 
 def _subjects(study: Study) -> list[object]:
     return [
-        [probe.id, probe.subject] for each in study.probe_sets if each.role == "forget" for probe in each.probes
+        [probe.id, probe.subject]
+        for each in study.probe_sets
+        if each.role == "forget"
+        for probe in each.probes
     ]
 
 
@@ -126,6 +131,4 @@ def _fields(rung: Rung) -> dict[str, Any]:
 def _unpack(payload: bytes) -> _OfModel:
     kept = json.loads(payload)
     rungs = (Rung(**{**each, "found": Recovered(*each["found"])}) for each in kept["rungs"])
-    return _OfModel(
-        tuple(replace(each, picked=tuple(each.picked)) for each in rungs), kept["waiting"]
-    )
+    return _OfModel(tuple(replace(each, picked=tuple(each.picked)) for each in rungs), kept["waiting"])
