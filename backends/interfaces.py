@@ -24,9 +24,9 @@ Stop = Callable[[], bool]
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """One answer to be written: by which model, to which prompt, with which seed. `format`, `turns`: see `Probe`.
+    """One answer to be written: by which model, to which prompt, with which seed.
 
-    `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
+    `format`, `turns`, `answer_prefix`: see `Probe`; the prefix is not part of what is written. `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
     scores of a given answer tell about greedy decoding need not be computed again. `guess` is what may come next:
     greedy decoding checks it in one pass and writes what is right of it. `date`: see `Study`.
     """
@@ -40,6 +40,7 @@ class GenerationRequest:
     turns: Turns = ()
     date: str = ""
     guess: tuple[int, ...] = ()
+    answer_prefix: str = ""
 
 
 Refuse = Callable[[int, ModelError], None]
@@ -59,7 +60,8 @@ class PartialAnswer:
 class ScoreItem:
     """One given answer to be teacher-forced after a prompt.
 
-    `alternatives`: keep the first choices of every token. `date`: see `Study`.
+    `alternatives`: keep the first choices of every token. `date`: see `Study`. `answer_prefix`: stands before the answer
+    and is not scored, see `Probe` and `ChatTokenizer.encode`.
     """
 
     prompt: str
@@ -68,6 +70,7 @@ class ScoreItem:
     format: str = ""
     turns: Turns = ()
     date: str = ""
+    answer_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +124,9 @@ class TextModels(Protocol):
     def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
         """Whether a given answer's scores are after the very ids that generation sees, so that they tell its beginning.
 
-        Not so where a protocol tokenises prompt and answer as one text and that moves their border, nor where attention
-        skips tokens, which take a position when an answer is scored and none when it is written.
+        Not so where a protocol tokenises prompt and answer as one text and that moves their border, where one token
+        holds the end of the answer's prefix and the beginning of what is scored, nor where attention skips tokens,
+        which take a position when an answer is scored and none when it is written.
         """
         ...
 

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     from app.shared.settings import open_cache
     from backends.pool import ModelPool
     from backends.study.file import read_study
-    from cache.analysis.robustness.ladder import ladder
+    from cache.analysis.robustness.kept import kept_ladder
     from cache.analysis.robustness.trials import trials
     from cache.evaluate.attacks import try_attacks
     from cache.evaluate.context import EvaluationContext
@@ -89,14 +89,15 @@ def run(options: argparse.Namespace) -> int:
         finally:
             lines.close()
         print(f"Attacks tried in {time.monotonic() - started:.0f} s.", file=sys.stderr)
-    found = trials(study, store, models, attacks)
-    result = ladder(study, store, found)
+    found = trials(study, store, models)
+    result = kept_ladder(study, store, found)
     if options.json:
         print(json.dumps([_json(each) for each in result.rungs], indent=1, allow_nan=False))
     else:
         for line in _table(study, result):
             print(printable(line))
-    for each in [*found.left_out, *left_out]:
+    wanted_keys = {each.card.key for each in attacks}
+    for each in [each for each in (*found.left_out, *left_out) if each.attack in wanted_keys]:
         of = f" of {each.model}" if each.model else ""
         print(printable(f"left out: {each.attack}{of}: {each.why}"), file=sys.stderr)
     return 0

@@ -17,8 +17,8 @@ LEAST_LETTERS = 3
 class Redaction:
     """Replaces what the forget probes are about by blocks, wherever it stands.
 
-    Hidden are prompts, true, paraphrased, wrong and accepted answers, key facts, subjects and the words of their names,
-    earlier turns, and the concepts that an image model was to forget: whole, in any case, as words of their own.
+    Hidden are prompts and their rewordings, true, paraphrased, wrong and accepted answers and what they begin with, key
+    facts, subjects and the words of their names, earlier turns, and the concepts that an image model was to forget: whole, in any case, as words of their own.
     """
 
     def __init__(self, study: Study) -> None:
@@ -64,4 +64,5 @@ def _of_probe(probe: Probe) -> Iterable[str]:
     yield from (probe.prompt, probe.answer, probe.paraphrased_prompt, probe.paraphrased_answer)
     yield from (*probe.perturbed_answers, *probe.options, *probe.accepted)
     yield from (probe.key_fact, probe.subject, *probe.subject.split())
-    yield from (text for _, text in probe.turns)
+    yield from (text for _, text in (*probe.turns, *probe.rewordings))
+    yield from (probe.answer_prefix, f"{probe.answer_prefix}{probe.answer}")

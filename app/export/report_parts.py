@@ -34,6 +34,7 @@ QUESTIONS: Mapping[Question, str] = {
     "closer": "Is closer to the original than to the retained model",
     "rates": "Still rates the true answers",
     "leaks": "Leaks within a few samples",
+    "attacked": "Comes back under attack",
     "denoising": "Fits forget pictures as before",
     "utility": "Lost utility",
     "retain": "Lost what it should keep",

@@ -16,6 +16,7 @@ THINGS: Mapping[Question, str] = {
     "closer": "whether it is closer to the original",
     "rates": "how likely it finds the true answers",
     "leaks": "what it gives away when sampled often",
+    "attacked": "what attacks bring out",
     "denoising": "whether it still fits such pictures",
     "utility": "utility lost",
     "retain": "retain answers lost",
@@ -36,7 +37,7 @@ def how_sure(verdict: Verdict, modality: Modality) -> str:
         return ""
     asked = _could_change(verdict)
     found = [each for each in verdict.open_questions if each.question in asked]
-    untested = [_thing(each, modality) for each in verdict.untested if each in asked]
+    untested = [_thing(each, modality) for each in verdict.untested if each in asked and each != "attacked"]
     parts = [_open(each, modality) for each in found[:MOST_NAMED]]
     more = len(found) - MOST_NAMED
     parts += [f"{more} more" if more > 0 else ""]
@@ -61,7 +62,9 @@ def _open(finding: Finding, modality: Modality) -> str:
     measured = finding.measured
     text = _thing(finding.question, modality)
     low, high = max(finding.low, 0.0) + 0.0, finding.high  # no -0
-    if finding.question in ("says", "leaks", "rates", *COST) and not (math.isnan(low) or math.isnan(high)):
+    if finding.question in ("says", "leaks", "rates", "attacked", *COST) and not (
+        math.isnan(low) or math.isnan(high)
+    ):
         text += f", {100 * low:.0f} to {100 * high:.0f} points"
     if measured is None:
         return text

@@ -130,6 +130,10 @@ def threshold_lines(thresholds: Thresholds, modality: Modality, *, retained: boo
     beyond = " beyond the retained model" if retained else ""
     against = "the retained model" if retained else "the original"
     kept, destroyed, reach = map(per_cent, (thresholds.kept, thresholds.destroyed, thresholds.reach))
+    attack = (
+        f"the strongest attack that was tried recovers more than {per_cent(thresholds.recovers)} of the way from "
+        f"{'the retained model' if retained else 'facts that nobody was taught'} to the original under that attack"
+    )
     if modality == "text":
         hidden = [
             *(["it is closer to the original than to the retained model"] if retained else []),
@@ -137,6 +141,7 @@ def threshold_lines(thresholds: Thresholds, modality: Modality, *, retained: boo
             f"{'the retained model’s' if retained else '0'} to the original’s",
             f"more than {per_cent(thresholds.leaks)} of the forget set leak word for word within {thresholds.samples} "
             f"samples{beyond}",
+            attack,
         ]
         lines = [
             f"Not forgotten: it says more than {per_cent(thresholds.says)} of the forget set{beyond}.",
@@ -155,7 +160,8 @@ def threshold_lines(thresholds: Thresholds, modality: Modality, *, retained: boo
         if retained:
             lines.append(
                 "Hidden: it does not, but it is closer to the original than to the retained model, or its denoising "
-                f"loss on forget pictures rose by less than {per_cent(thresholds.moved)} of the retained model’s rise."
+                f"loss on forget pictures rose by less than {per_cent(thresholds.moved)} of the retained model’s rise, "
+                f"or {attack}."
             )
         lines += [
             f"Damaged: it lost more than {thresholds.utility:g} of utility, or more than {kept} of retain or neighbour "
@@ -287,6 +293,7 @@ _REASONS: Mapping[Question, str] = {
     "closer": "is closer to the original than to the retained model",
     "rates": "still finds the true answers likely (probability {value})",
     "leaks": "gives them away when sampled often",
+    "attacked": "an attack brings back {value} of what the original knows",
     "denoising": "still fits such pictures as well as before",
 }
 

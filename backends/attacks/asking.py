@@ -271,7 +271,7 @@ ASKING = (
         "choice",
         "Multiple choice",
         _choice,
-        "The true answer stands among the perturbed ones; how probable is it beside them?",
+        "The true answer stands among the perturbed ones, and is held against them.",
         f"{_RWKU} (multiple choice); options are scored as answers, without letters",
         access=("prompt box", "log-probabilities"),
         injects="form",

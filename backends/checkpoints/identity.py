@@ -19,9 +19,17 @@ from backends.checkpoints.model_folders import short_digest, version_digest, wei
 from backends.checkpoints.packages import no_package, package_file
 from backends.checkpoints.sources import PACKAGE, kind_of, parts_of
 from backends.checkpoints.tensors import adapter_file, read_header
-from backends.errors import CheckpointError
+from backends.errors import CheckpointError, StudyError
 from backends.extras import install_command
 from backends.study import Modality, ModelSpec
+from backends.study.touch import (
+    check_touch,
+    origin_of,
+    parsed,
+    prompts_of,
+    touched_fingerprint,
+    untouched,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,8 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
             where=f"{spec.name}: quantization",
             how=f"Run `{install_command('quantized')}`, or leave the key out",
         )
+    if spec.touch:
+        _refuse_touch(spec, modality)
     if spec.adapter and modality == "image":
         raise CheckpointError(
             "PEFT adapters are for language models, and this is an image model",
@@ -172,7 +182,29 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
         )
 
 
+def _refuse_touch(spec: ModelSpec, modality: Modality) -> None:
+    if modality == "image":
+        raise CheckpointError(
+            "only language models are touched, and this is an image model",
+            where=f"{spec.name}: touch",
+            how="Leave the key out",
+        )
+    try:
+        touch = parsed(spec.touch, spec.name)
+        check_touch(untouched(spec), touch)
+    except StudyError as error:
+        raise CheckpointError(error.what, where=error.where, how=error.how) from error
+    if touch.needs_original and not spec.origin:
+        raise CheckpointError(f"this touch needs the original ({touch.title()})", where=spec.name)
+    if touch.kind == "project" and not spec.fingerprint:
+        prompts_of(touch.prompts, spec.name)
+
+
 def _identity(spec: ModelSpec) -> ModelIdentity:
+    if spec.touch:
+        plain = _identity(untouched(spec))
+        of = _identity(origin_of(spec)).fingerprint if parsed(spec.touch).needs_original else ""
+        return ModelIdentity(touched_fingerprint(plain.fingerprint, spec.touch, of), plain.tokenizer)
     base = kind_of(spec.source).digests(spec.source, spec.revision, spec.subfolder)
     parts = list(base.parts)
     if spec.adapter:

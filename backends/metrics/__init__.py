@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from backends.metrics.attacked import ATTACKED
 from backends.metrics.card import (
     DRAFT,
     Direction,
@@ -128,6 +129,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "denoising_auc": DENOISING_AUC,
         **TRAINING_COSTS,
         **WIN_RATES,
+        **ATTACKED,
     }
 )
 """All metrics by key, the most trusted first."""

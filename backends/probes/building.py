@@ -14,6 +14,7 @@ from backends.probes.benchmarks import WRITTEN
 from backends.probes.choices import as_letters, as_texts, in_columns, lettered_prompt, of_list, of_targets
 from backends.probes.columns import CHOICE, CONVERSATION, INPUT, LABEL, ColumnPlan
 from backends.probes.conversations import conversation, history, is_conversation
+from backends.probes.rewordings import rewordings_of
 from backends.probes.rows import EmptyPrompt, RepeatedKeys, Row, RowProblem, shown
 from backends.probes.settings import OwnSettings, own_settings
 from backends.probes.values import Answers, answers_of, list_of, plain_text, text_of, texts_of
@@ -147,6 +148,8 @@ def build(row: Row, default_id: str, way: RowLayout, seen: ReadingLog) -> Probe:
         guidance=own.guidance,
         turns=turns,
         accepted=accepted,
+        answer_prefix=_text("answer_prefix", ours, theirs),
+        rewordings=rewordings_of(ours, theirs, table=way.table),
     )
 
 

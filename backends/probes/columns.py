@@ -20,9 +20,11 @@ from backends.probes.names import (
     ANSWERS,
     CAPTIONS,
     LABELS,
+    LANGUAGES,
     OTHER_PROMPTS,
     OURS,
     PROMPTS,
+    REWORDINGS,
     SAME,
     SYSTEMS,
     canonical,
@@ -44,6 +46,12 @@ MEANINGS: Mapping[str, str] = MappingProxyType(
         "#worked": "worked examples before the question",
         "#targets": "answer and options",
         "accepted_answers": "accepted answers",
+        "answer_prefix": "answer_prefix: the given beginning of every answer",
+        "#translated": "question in another language, which attacks ask",
+        "#alias": "question by another name, which attacks ask",
+        "#hop": "question with another step, which attacks ask",
+        "#misspelled": "question with misspellings, which attacks ask",
+        "#language": "language of the translated question",
     }
 )
 """How a table says what a column becomes, where our own name does not."""
@@ -260,6 +268,10 @@ class _Draft:
                 self._take(name, None, "left out: row numbers")
             elif name in OURS:
                 self._take(name, ours)
+            elif name in REWORDINGS:
+                self._take(name, REWORDINGS[name])
+            elif name and name == self._language():
+                self._take(name, "#language")
             elif name in SYSTEMS and not facts.pictures:
                 self._take(name, "#system")
             elif name == "history" and not facts.pictures and column in facts.lists:
@@ -292,6 +304,11 @@ class _Draft:
     def _choices_here(self) -> bool:
         return bool(self._facts.choices) and set(self._facts.choices) <= set(self._here.values())
 
+    def _language(self) -> str:
+        """The column that names the language of translated questions; "" where there are none."""
+        translated = any(REWORDINGS.get(name) == "#translated" for name in self._here)
+        return next((name for name in LANGUAGES if translated and name in self._here), "")
+
     def _talks(self) -> list[str]:
         """Columns that hold conversations and are not called prompt."""
         held = self._facts.conversations
@@ -318,5 +335,9 @@ def _meant(column: str) -> str:
         return canonical(column)
     # Two swapped letters of a short word give 0.83, and so does a known word with another behind it (`prompt_id`).
     cutoff = 0.85 if "_" in plain else 0.8
-    known = [name for name in OURS if name not in (*SPELT_BY_CHANCE, "accepted_answers")]
+    known = [
+        name
+        for name in (*OURS, "translated_question", "misspelled_question")
+        if name not in (*SPELT_BY_CHANCE, "accepted_answers")
+    ]
     return next(iter(difflib.get_close_matches(plain, known, n=1, cutoff=cutoff)), "")

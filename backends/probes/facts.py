@@ -23,6 +23,7 @@ _OF_TEXT = frozenset(
         "options",
         "key_fact",
         "accepted_answers",
+        "answer_prefix",
     ]
 )
 _CLASSES = frozenset(("0", "1", "-1", "0.0", "1.0", "true", "false"))

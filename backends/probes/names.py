@@ -19,7 +19,10 @@ SAME: Mapping[str, str] = MappingProxyType(
 )
 """TOFU's column names and ours."""
 
-TEXTS = ("prompt", "answer", "paraphrased_prompt", "paraphrased_answer", "key_fact", "subject")
+TEXTS = (
+    *("prompt", "answer", "paraphrased_prompt", "paraphrased_answer", "key_fact", "subject"),
+    "answer_prefix",
+)
 LISTS = ("perturbed_answers", "options", "tags", "accepted_answers")
 OURS = (*TEXTS, *LISTS, *SAME, "id")
 
@@ -63,6 +66,16 @@ ANSWER_KEYS = (
     "target",
 )
 """Where choices are: which of them is true."""
+REWORDINGS: Mapping[str, str] = MappingProxyType(
+    {
+        f"{kind}_{name}": f"#{kind}"
+        for kind in ("translated", "alias", "hop", "misspelled")
+        for name in ("question", "prompt")
+    }
+)
+"""Further questions for the same answer, and what they become."""
+LANGUAGES = ("translated_language", "language")
+"""Beside a translated question: its language."""
 INDEX = re.compile(r"|index|level_\d+|unnamed: ?\d+|__index_level_\d+__")
 """What pandas calls the numbers of rows that it writes along."""
 
@@ -78,6 +91,8 @@ _VOCABULARY = frozenset(
         *SYSTEMS,
         *CHOICES,
         *ANSWER_KEYS,
+        *REWORDINGS,
+        *LANGUAGES,
         "history",
         "mc1_targets",
         "incorrect_answers",

@@ -10,6 +10,7 @@ from backends.probes.benchmarks import RAW
 from backends.probes.building import ReadingLog
 from backends.probes.columns import ColumnFacts, ColumnPlan
 from backends.probes.names import LABELS
+from backends.probes.rewordings import rewordings_note
 from backends.study import Probe
 
 _LETTER = re.compile(r"\(?[A-Ja-j][).]?")
@@ -81,6 +82,7 @@ def notes(probes: Sequence[Probe], plan: ColumnPlan, facts: ColumnFacts, seen: R
     ]
     if not facts.pictures:
         result += _of_answers(probes)
+    result += [said] if (said := rewordings_note(probes)) else []
     return tuple(map(storable, result))
 
 
@@ -105,7 +107,20 @@ def _of_answers(probes: Sequence[Probe]) -> list[str]:
         )
     if talks := sum(1 for probe in probes if probe.turns):
         result.append(f"{_rows(talks)} with earlier turns, which precede the prompt")
+    begun = [probe for probe in probes if probe.answer_prefix]
+    if begun:
+        result.append(f"{_rows(len(begun))} whose answer is begun with a given text, which is not scored")
+    if joined := [probe for probe in begun if _one_word(probe.answer_prefix, probe.answer)]:
+        result.append(
+            f"{_rows(len(joined))} without a space between the given beginning and the answer, which are one text, "
+            f"first {joined[0].id}: end the beginning or begin the answer with a space, if words part there"
+        )
     return result
+
+
+def _one_word(prefix: str, answer: str) -> bool:
+    """Letters or digits meet where the answer goes on."""
+    return prefix[-1:].isalnum() and answer[:1].isalnum()
 
 
 def _rows(count: int) -> str:

@@ -50,6 +50,7 @@ from backends.study.study import (
 )
 from backends.study.table import LARGEST, Range, Table, shown
 from backends.study.thresholds import LEAK_SAMPLES, SHARES, Thresholds
+from backends.study.touch import completed, parsed
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -123,7 +124,7 @@ def read_study(path: Path) -> Study:
         name=top.need("name"),
         modality=modality,
         description=top.get("description", str, ""),
-        models=_models(top),
+        models=_models(top, modality),
         probe_sets=_probe_sets(top, pictures=modality == "image"),
         decoding=_decoding(top),
         sampling=_sampling(top),
@@ -145,6 +146,7 @@ def read_study(path: Path) -> Study:
     _check_licences(study, top)
     check_slices(study, top)
     _check_whole(study, top)
+    study = replace(study, models=_touched(study))
     return replace(study, judges=with_classes(study.judges, study.probe_sets, study.forget_concepts))
 
 
@@ -179,7 +181,19 @@ def _read_text(path: Path) -> str:
         raise StudyError(f"the file cannot be read ({error.strerror})", where=str(path)) from error
 
 
-def _models(top: Table) -> tuple[ModelSpec, ...]:
+def _touch(table: Table, modality: Modality) -> str:
+    if modality == "image":
+        raise StudyError("only language models are touched", where=table.where("touch"), how="Remove it")
+    return parsed(table.need("touch"), table.where("touch")).text
+
+
+def _touched(study: Study) -> tuple[ModelSpec, ...]:
+    """The models, those that are touched with what that needs: the original's place, the forget prompts."""
+    prompts = [probe for each in study.probe_sets if each.role == "forget" for probe in each.probes]
+    return tuple(completed(spec, study.original, prompts) if spec.touch else spec for spec in study.models)
+
+
+def _models(top: Table, modality: Modality) -> tuple[ModelSpec, ...]:
     models = []
     for table in top.tables("models"):
         table.only(MODEL, "model")
@@ -205,6 +219,7 @@ def _models(top: Table) -> tuple[ModelSpec, ...]:
                 forget=tuple(_concepts(table).items()),
                 inference=read_inference(table),
                 embeddings=read_embeddings(table),
+                touch=_touch(table, modality) if "touch" in table.values else "",
             )
         )
         _unique([model.name for model in models], table, "name")

@@ -72,12 +72,15 @@ class ModelSpec:
         quantization: "nf4" (4 bits) or "int8" (8 bits) loads a language model quantised by bitsandbytes, or "".
         ema: take the averaged copy of the weights where `weights` holds two.
         strength: how far to go from the origin to this model: origin + strength (model - origin); 1 is the model.
-        origin: source of the origin, where strength is not 1; made by `backends.strength.dialled`.
+        origin: source of the origin, where strength is not 1 or the touch needs the original; set by
+            `backends.study.strength` and `backends.study.touch`.
         origin_adapter: PEFT folder on top of the origin, or "".
         forget: domain and concept that an image model was made to forget, where it is not the study's target.
         inference: how an image model draws apart from its weights: negative prompt, SLD, SAFREE.
         embeddings: learned tokens that an image model's prompts may use: token ("" for the file's own) and file or
             folder (or `hf://owner/name/path`).
+        touch: how a language model is changed without training: "round:4" (bits), "prune:30" (% of each matrix),
+            "exit:12" (layer) or "exit:50%", "project:12", "contrast:2", "amplify:1", "sham:0" (seed).
     """
 
     name: str
@@ -100,6 +103,7 @@ class ModelSpec:
     inference: Inference = PLAIN
     embeddings: tuple[tuple[str, str], ...] = ()
     seed: int | None = None
+    touch: str = ""
 
     @property
     def samples_differently(self) -> bool:
@@ -125,8 +129,11 @@ class Probe(_Digested):
         start: real picture that its picture begins from, or None for noise alone.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
-        answer_prefix: what the model's answer is made to begin with; `answer` is what follows it.
-        rewordings: further questions for the same answer, (kind, text); see `backends/attacks/asking.py`.
+        answer_prefix: text that the model's answer is made to begin with. `answer` and every other answer that is scored
+            are what follows it, and prefix and answer are one text with nothing added between them.
+        rewordings: further questions for the same answer, (kind, text). Kinds are "alias", "hop" (the question takes
+            another step to the same fact), "misspelled" and "translated:" with the language behind it. No evidence
+            of this probe depends on them: they are not part of its digest.
     """
 
     id: str
@@ -167,7 +174,7 @@ class Probe(_Digested):
         return self.prompt or self.answer
 
     def digest(self) -> str:
-        """Identity of everything in the row that can change evidence (not its id, tags, role or accepted answers).
+        """Identity of everything in the row that can change evidence (not its id, tags, role, accepted answers, rewordings).
 
         Made once for each probe: thousands of probes are looked up for every model, by every page.
         """
@@ -485,6 +492,7 @@ def spec_digest(spec: ModelSpec) -> str:
         "inference": spec.inference.said,
         "embeddings": spec.embeddings,
         "seed": spec.seed is not None,
+        "touch": spec.touch,
     }
     unset = {name for name, value in later.items() if not value}
     return _digest({name: value for name, value in asdict(spec).items() if name not in unset})

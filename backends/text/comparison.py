@@ -6,22 +6,17 @@ a copy of it. Knows nothing of files.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from backends.checkpoints.loader_report import BlockChange, LoaderReport, LoadResult
-from backends.text.adapter_copies import ONLY
 from backends.text.families import Family
-
-if TYPE_CHECKING:
-    from peft.tuners.tuners_utils import BaseTunerLayer
+from backends.text.merged_weights import NotMerged, merged_weights
 
 COMPONENT = "model"
 _SIZES: WeakIdKeyDictionary = WeakIdKeyDictionary()
@@ -38,10 +33,6 @@ class _Sums:
     size: float = 0.0
 
 
-class _NotMerged(Exception):
-    """PEFT cannot say what a layer's weights are with the adapter in them."""
-
-
 def loader_report(base: Family, original: str, family: Family, name: str) -> LoaderReport:
     """What of a loaded model differs from the original; where that is not available, what loading it did.
 
@@ -52,6 +43,10 @@ def loader_report(base: Family, original: str, family: Family, name: str) -> Loa
         name: of the model.
     """
     loads = loads_of(family, name)
+    if base.like is not None:
+        base, original = base.like
+    if family.like is not None:
+        family, name = family.like
     notes = [f"its base: {said}" for loaded in loads[:-1] for said in loaded.sentences[1:]]
     notes += loads[-1].sentences[1:]
     quantized = any(not weight.is_floating_point() for each in (base, family) for weight in _plain(each))
@@ -59,7 +54,7 @@ def loader_report(base: Family, original: str, family: Family, name: str) -> Loa
         return _uncompared(loads, (*notes, "quantised weights are not compared tensor by tensor"))
     try:
         return _compared(base, original, family, name, loads, notes)
-    except _NotMerged as error:
+    except NotMerged as error:
         return _uncompared(loads, (*notes, f"not compared tensor by tensor: {error}"))
 
 
@@ -71,7 +66,9 @@ def _compared(
     seen: set[int] = set()
     tied: set[tuple[int, int]] = set()
     lasting = {id(weight) for weight in _plain(family)}  # others are made for the moment
-    for (key, ours), (other, theirs) in zip(_weights(base, original), _weights(family, name), strict=False):
+    for (key, ours), (other, theirs) in zip(
+        merged_weights(base, original), merged_weights(family, name), strict=False
+    ):
         if key != other or (ours.shape != theirs.shape and ours.shape[1:] != theirs.shape[1:]):
             why = f"another architecture than the original's ({other}), so its tensors are not compared"
             return _uncompared(loads, notes, (why,))
@@ -129,45 +126,6 @@ def _uncompared(
 
 def _plain(family: Family) -> Iterator[Tensor]:
     yield from family.module.parameters()
-
-
-def _weights(family: Family, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Names and values of all weights as the model computes with them; a changed layer's is made as it is asked for."""
-    if not hasattr(family.module, "get_base_model"):  # no PEFT around it, which is slow to import
-        yield from family.module.named_parameters(remove_duplicate=False)
-        return
-    own = name in family.parts and not family.adapters
-    yield from _inside("", family.module.get_base_model(), ONLY if own else family.adapters.get(name, ""))
-
-
-def _inside(path: str, part: nn.Module, adapter: str) -> Iterator[tuple[str, Tensor]]:
-    from peft.tuners.tuners_utils import BaseTunerLayer
-    from peft.utils.other import ModulesToSaveWrapper, TrainableTokensWrapper
-
-    if isinstance(part, ModulesToSaveWrapper):
-        retrained = dict(part.modules_to_save.items())
-        yield from _inside(path, retrained.get(adapter, part.original_module), adapter)
-    elif isinstance(part, TrainableTokensWrapper):
-        yield from _inside(path, part.token_adapter, adapter)
-    elif isinstance(part, BaseTunerLayer):
-        yield from _inside(path, _merged(part, adapter).get_base_layer(), "")
-    else:
-        for key, tensor in part.named_parameters(recurse=False):
-            yield f"{path}{key}", tensor
-        for key, child in part.named_children():
-            yield from _inside(f"{path}{key}.", child, adapter)
-
-
-def _merged(layer: BaseTunerLayer, adapter: str) -> BaseTunerLayer:
-    """The layer, or where the adapter is on it a copy in which the base's tensors are those that it makes of them."""
-    if adapter not in layer._get_available_adapters():
-        return layer
-    mine = copy.deepcopy(layer)
-    try:
-        mine.merge(adapter_names=[adapter])
-    except (RuntimeError, ValueError, NotImplementedError, AttributeError, TypeError) as error:
-        raise _NotMerged(str(error).partition("\n")[0][:160] or type(error).__name__) from error
-    return mine
 
 
 def _size(tensor: Tensor) -> float:

@@ -56,6 +56,8 @@ class Family:
         loaded: what reading the base did.
         adapters: model name -> PEFT's name of its adapter, where several share the base.
         parts: model name -> what putting its adapter or changed tensors on the base did.
+        like: family and name of the model that has the same weights, where the module is not laid out as the
+            original's (early exit, contrast); None where it is.
     """
 
     module: Any
@@ -64,9 +66,11 @@ class Family:
     loaded: LoadResult
     adapters: dict[str, str] = field(default_factory=dict)
     parts: dict[str, LoadResult] = field(default_factory=dict)
+    like: tuple[Family, str] | None = None
 
     def __post_init__(self) -> None:
-        use_onednn(self.module)
+        if self.like is None:  # else its layers are those of a family that was laid out before
+            use_onednn(self.module)
 
 
 def load_family(folder: Path, device: str, dtype: torch.dtype, quantization: Quantization = "") -> Family:

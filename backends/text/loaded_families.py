@@ -12,9 +12,15 @@ from backends.checkpoints.identity import resolve
 from backends.checkpoints.vocabularies import unused_template
 from backends.errors import CheckpointError
 from backends.study import ModelSpec
+from backends.study.study import spec_digest
+from backends.study.touch import Touch, origin_of, parsed, prompts_of, untouched
 from backends.text.adapter_copies import with_own_adapter
 from backends.text.families import Family, attach, load_family, plain_base
 from backends.text.interpolation import attach_between, between, with_tensors
+from backends.text.touching import LoadedModel, touched_family
+
+HIDDEN = "\0"
+"""Begins the names of models that are in memory only because others are made of them."""
 
 
 class LoadedFamilies:
@@ -34,6 +40,8 @@ class LoadedFamilies:
         self._dtype = dtype
         self.families: dict[str, Family] = {}
         self.family_of: dict[str, str] = {}
+        self._made_of: dict[str, ModelSpec] = {}
+        self._helpers: dict[str, set[str]] = {}
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
@@ -49,6 +57,13 @@ class LoadedFamilies:
             CheckpointError: the folder does not load. Models on the same base are let go of, and can be added again.
         """
         if spec.name in self.family_of:
+            return
+        self._add(spec)
+        self._made_of[spec.name] = _content(spec)
+
+    def _add(self, spec: ModelSpec) -> None:
+        if spec.touch:
+            self._add_touched(spec)
             return
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
         key = f"{folder.resolve()} {spec.quantization}".rstrip()
@@ -106,14 +121,71 @@ class LoadedFamilies:
         self.families[key] = between(self.families[base], end, spec.strength, where=spec.name)
         self.family_of[spec.name] = key
 
+    def _add_touched(self, spec: ModelSpec) -> None:
+        """A model that is made of another one, which is loaded for that unless it is there already."""
+        touch = parsed(spec.touch, spec.name)
+        needed = [untouched(spec), *([origin_of(spec)] if touch.needs_original else [])]
+        names = [self._ready(each) for each in needed]
+        self._helpers[spec.name] = {name for name in names if name.startswith(HIDDEN)}
+        plain, *origin = (LoadedModel(self.families[self.family_of[name]], name) for name in names)
+        key = f"{spec.name} {spec_digest(spec)}"
+        try:
+            self.families[key] = touched_family(
+                plain,
+                origin[0] if origin else None,
+                touch,
+                spec.name,
+                _prompts(plain.family, touch, spec.name),
+            )
+        except CheckpointError:
+            self._let_go_of_helpers(spec.name)
+            raise
+        self.family_of[spec.name] = key
+
+    def _ready(self, spec: ModelSpec) -> str:
+        """Name of a loaded model with the same weights; a hidden one is loaded where there is none."""
+        content = _content(spec)
+        for name, made_of in self._made_of.items():
+            if made_of == content and name in self.family_of:
+                return name
+        hidden = f"{HIDDEN}{spec_digest(content)}"
+        try:
+            self.add(replace(content, name=hidden))
+        except CheckpointError as error:
+            where = error.where.replace(hidden, spec.name)
+            raise CheckpointError(error.what, where=where, how=error.how) from error
+        return hidden
+
     def remove(self, name: str) -> None:
         """Lets go of a model, and of its weights where no other loaded model is on them."""
         key = self.family_of.pop(name)
+        self._made_of.pop(name, None)
         if key not in self.family_of.values():
             del self.families[key]
+        self._let_go_of_helpers(name)
+
+    def _let_go_of_helpers(self, name: str) -> None:
+        for helper in self._helpers.pop(name, set()):
+            if helper in self.family_of and not any(helper in used for used in self._helpers.values()):
+                self.remove(helper)
 
     def _drop(self, key: str) -> None:
         # PEFT changes the base in place: with half an adapter in it, it would no longer answer as the original.
         del self.families[key]
         for name in [name for name, of in self.family_of.items() if of == key]:
             del self.family_of[name]
+
+
+def _prompts(family: Family, touch: Touch, where: str) -> list[list[int]]:
+    """Token ids of the prompts that a direction is measured on, as this tool's own protocol asks them."""
+    if touch.kind != "project":
+        return []
+    asked = prompts_of(touch.prompts, where)
+    return [family.tokenizer.prompt_ids(prompt, form, "corrected", turns) for prompt, form, turns in asked]
+
+
+def _content(spec: ModelSpec) -> ModelSpec:
+    """What a model's weights are made of, whatever it is called."""
+    return replace(
+        spec, name="", part="unlearned", method="", step=None, seed=None, note="", fingerprint="", forget=()
+    )

@@ -24,7 +24,7 @@ from backends.text.comparison import loader_report, loads_of
 from backends.text.decoding import BatchLimits, PrefixedPrompt, decode
 from backends.text.families import Family
 from backends.text.gradients import gradient_norm, weights_of, without_last_label
-from backends.text.loaded_families import LoadedFamilies
+from backends.text.loaded_families import HIDDEN, LoadedFamilies
 from backends.text.memory import halves, out_of_memory
 from backends.text.scoring import TokenStatistics, prompt_groups
 from backends.text.teacher_forcing import SEGMENT, score_answers
@@ -62,7 +62,7 @@ class LanguageModels:
     @property
     def names(self) -> list[str]:
         """Names of the loaded models."""
-        return list(self._family_of)
+        return [name for name in self._family_of if not name.startswith(HIDDEN)]
 
     def bytes(self) -> int:
         """Memory of all loaded parameters; shared ones count once."""
@@ -108,12 +108,17 @@ class LanguageModels:
 
     def knows_beginning(self, model: str, item: ScoreItem, protocol: ProtocolName = "corrected") -> bool:
         """Whether a given answer's scores tell how a greedy one begins. See `interfaces.TextModels`."""
-        if protocol != "open-unlearning":
+        if protocol != "open-unlearning" and not item.answer_prefix:
             return True  # prompts are tokenised apart, and nothing is hidden
         tokenizer = self._families[self._family_of[model]].tokenizer
-        prompt = tokenizer.prompt_ids(item.prompt, item.format, protocol, item.turns, item.date)
+        prompt = tokenizer.begun_ids(
+            *(item.prompt, item.answer_prefix, item.format, protocol, item.turns, item.date)
+        )
         scored = tokenizer.encode(
-            *(item.prompt, item.answer, item.format, protocol), turns=item.turns, date=item.date
+            *(item.prompt, item.answer, item.format, protocol),
+            turns=item.turns,
+            date=item.date,
+            prefix=item.answer_prefix,
         )
         hidden = tokenizer.unseen(protocol)
         inside = hidden - tokenizer.ends(protocol)  # what ends an answer has nothing after it
@@ -294,7 +299,9 @@ class LanguageModels:
         prompt = request.prompt
         if not prompt.strip():
             raise ModelError("the prompt is empty", how="Write a question or pick a probe")
-        ids = family.tokenizer.prompt_ids(prompt, request.format, protocol, request.turns, request.date)
+        ids = family.tokenizer.begun_ids(
+            *(prompt, request.answer_prefix, request.format, protocol, request.turns, request.date)
+        )
         if len(ids) + room > family.context:
             raise ModelError(
                 f"the prompt's {len(ids):,} tokens and max_new_tokens = {room:,} for the answer are more than the "
@@ -315,7 +322,8 @@ class LanguageModels:
             ModelError: it is too long, makes no token, or has one that the model does not know.
         """
         row = family.tokenizer.encode(
-            *(item.prompt, item.answer, item.format, protocol), family.context, item.turns, item.date
+            *(item.prompt, item.answer, item.format, protocol),
+            *(family.context, item.turns, item.date, item.answer_prefix),
         )
         ids = [*row.prompt_ids, *row.answer_ids, *row.end_ids]
         self._check_length(family, len(ids), item.prompt or item.answer)

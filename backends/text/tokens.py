@@ -12,8 +12,8 @@ How a model is asked is the protocol's:
 - muse: never a chat template; "Question: ...", then "Answer: ", as MUSE's `knowmem.py`.
 
 A probe's own format takes the place of the template in all of them. Earlier turns of a conversation go into the
-template before the prompt; without one they stand before it as worked examples do. The date is pinned, see
-`chat_template.py`. Knows nothing about models.
+template before the prompt; without one they stand before it as worked examples do. What an answer is made to begin with
+is tokenised as the answer is. The date is pinned, see `chat_template.py`. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from jinja2 import TemplateError
 
 from backends.errors import CheckpointError, ModelError
 from backends.study import RAW_TEXT, ProtocolName, Turns
+from backends.text.answer_border import answer_border, answer_start, pieces_of
 from backends.text.chat_template import AnswerPlacement, ChatTemplate, Clock, turn_end
 from backends.text.earlier_turns import as_plain_text, left_out
 
@@ -148,6 +149,36 @@ class ChatTokenizer:
             return ids[:MOST_PLAIN_TOKENS] if self._cut(format, protocol) else ids
         return self._ids(self._chat(prompt, None, protocol, turns, date))
 
+    def begun_ids(
+        self,
+        prompt: str,
+        prefix: str,
+        format: str = "",
+        protocol: ProtocolName = "corrected",
+        turns: Turns = (),
+        date: str = "",
+    ) -> list[int]:
+        """The prompt and the beginning of the model's answer, ready for the rest; `prompt_ids` where it is empty.
+
+        They are the ids that are seen before a word that goes on from there is scored. So white space at the end of the
+        beginning is left to the model where a token of a word begins with it.
+
+        Args:
+            prompt: what is asked.
+            prefix: what the answer begins with.
+            format: see `Probe`.
+            protocol: how it is asked.
+            turns: what was said before it.
+            date: that a chat template is told, see `Study`.
+
+        Raises:
+            ModelError: as for `encode`.
+        """
+        if not prefix:
+            return self.prompt_ids(prompt, format, protocol, turns, date)
+        word = "a" if prefix[-1].isspace() else " a"
+        return self.encode(prompt, word, format, protocol, turns=turns, date=date, prefix=prefix).prompt_ids
+
     def encode(
         self,
         prompt: str,
@@ -157,8 +188,13 @@ class ChatTokenizer:
         context: int = MOST_TEXT_TOKENS,
         turns: Turns = (),
         date: str = "",
+        prefix: str = "",
     ) -> EncodedAnswer:
         """Prompt and answer under a protocol.
+
+        With a prefix, prefix and answer are tokenised as one text, as the answer that they are together would be
+        without one, and what is scored starts with the first token that has some of the answer in it. Where that token
+        begins in the prefix, its log-probability is that of the whole token, and its piece has the answer's part alone.
 
         Args:
             prompt: what is asked; "" for a text without a prompt, whose first token is then what the model has seen.
@@ -168,21 +204,26 @@ class ChatTokenizer:
             context: most tokens of a text without a prompt.
             turns: what was said before the prompt.
             date: that a chat template is told, see `Study`.
+            prefix: what the answer begins with, which is seen and not scored.
+
+        Raises:
+            ModelError: the chat template changes an answer, so that nobody can say where its prefix ends.
         """
         if not prompt:
-            return self._text_alone(answer, min(context, MOST_TEXT_TOKENS), protocol)
+            return self._text_alone(answer, min(context, MOST_TEXT_TOKENS), protocol, prefix)
         if protocol == "open-unlearning":
-            return self._joint(prompt, answer, format, turns)
+            return self._joint(prompt, answer, format, turns, prefix)
         prompt_ids = self.prompt_ids(prompt, format, protocol, turns, date)
-        # After a chat template the answer starts a line; after a bare prompt a space parts the two words.
-        parted = not self._plain(format, protocol) or self._filled(prompt, format, protocol)[-1:].isspace()
-        text = answer if parted else f" {answer}"
+        before = self._between(prompt, format, protocol, turns) + prefix
+        text = before + answer
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        pieces = self._cut_at(text, encoded["offset_mapping"])
+        ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
+        first = answer_start(offsets, len(before)) if prefix else 0
+        pieces = pieces_of(text, offsets, first, len(before) if prefix else 0)
         end_ids: tuple[int, ...] = () if self.end_id is None else (self.end_id,)
         if not self._plain(format, protocol):
             end_ids = self._turn_end or end_ids
-        return EncodedAnswer(prompt_ids, list(encoded["input_ids"]), pieces, end_ids)
+        return EncodedAnswer([*prompt_ids, *ids[:first]], ids[first:], pieces, end_ids)
 
     def text(self, ids: list[int]) -> str:
         """Generated ids as text, special tokens left out."""
@@ -214,37 +255,67 @@ class ChatTokenizer:
         form = format or PLAIN_FORMAT[protocol]
         return as_plain_text(turns, form) + form.replace(RAW_TEXT, prompt)
 
-    def _text_alone(self, text: str, most: int, protocol: ProtocolName) -> EncodedAnswer:
-        encoded = self._tokenizer(text, return_offsets_mapping=True)
-        pieces = self._cut_at(text, encoded["offset_mapping"])
-        ids = list(encoded["input_ids"])
+    def _between(self, prompt: str, format: str, protocol: ProtocolName, turns: Turns) -> str:
+        """What stands between a prompt and its answer: after a chat template the answer starts a line; after a bare
+        prompt a space parts the two words.
+        """
+        if not self._plain(format, protocol) or (protocol == "open-unlearning" and format != RAW_TEXT):
+            return ""
+        return "" if self._filled(prompt, format, protocol, turns)[-1:].isspace() else " "
+
+    def _text_alone(self, text: str, most: int, protocol: ProtocolName, prefix: str) -> EncodedAnswer:
+        """A text without a prompt: its first token is only seen, and with it all others of the prefix."""
+        whole = prefix + text
+        encoded = self._tokenizer(whole, return_offsets_mapping=True)
+        ids, offsets = list(encoded["input_ids"]), encoded["offset_mapping"]
         ends = len(self._frame[1])
         if ends and protocol == "corrected":
-            ids, pieces = ids[:-ends], pieces[:-ends]
-        return EncodedAnswer(ids[:1], ids[1:most], pieces[1:most])
+            ids, offsets = ids[:-ends], offsets[:-ends]
+        first = max(1, answer_start(offsets, len(prefix))) if prefix else 1
+        pieces = pieces_of(whole, offsets[:most], first, len(prefix))
+        return EncodedAnswer(ids[:first], ids[first:most], pieces)
 
-    def _joint(self, prompt: str, answer: str, format: str, turns: Turns) -> EncodedAnswer:
+    def _joint(self, prompt: str, answer: str, format: str, turns: Turns, prefix: str) -> EncodedAnswer:
         """Prompt and answer as one text, as open-unlearning tokenises them."""
         protocol: ProtocolName = "open-unlearning"
         if not self._plain(format, protocol):
-            whole = self._chat(prompt, answer, protocol, turns)
+            whole = self._chat(prompt, prefix + answer, protocol, turns)
             encoded = self._tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+            border = self._border(whole, prefix, answer) if prefix else 0
             most = None
         else:
             before = self._filled(prompt, format, protocol, turns)
-            parted = before[-1:].isspace() or format != RAW_TEXT
-            whole = before + ("" if parted else " ") + answer
+            before += self._between(prompt, format, protocol, turns) + prefix
+            whole, border = before + answer, len(before) if prefix else 0
             encoded = self._tokenizer(whole, return_offsets_mapping=True)
             most = MOST_PLAIN_TOKENS if self._cut(format, protocol) else None
-        ids = list(encoded["input_ids"])[:most]
-        pieces = list(self._cut_at(whole, encoded["offset_mapping"]))[:most]
+        ids, offsets = list(encoded["input_ids"])[:most], encoded["offset_mapping"][:most]
+        start = (
+            answer_start(offsets, border) if prefix else len(self.prompt_ids(prompt, format, protocol, turns))
+        )
         special = set(self._tokenizer.all_special_ids)
-        pieces = ["" if token in special else piece for token, piece in zip(ids, pieces, strict=True)]
+        texts = pieces_of(whole, offsets, start, border)
+        pieces = ["" if token in special else text for token, text in zip(ids[start:], texts, strict=True)]
         if self.end_id is not None and ids[-1:] != [self.end_id] and format != RAW_TEXT:
             ids.append(self.end_id)
             pieces.append("")
-        start = len(self.prompt_ids(prompt, format, protocol, turns))
-        return EncodedAnswer(ids[:start], ids[start:], tuple(pieces[start:]))
+        return EncodedAnswer(ids[:start], ids[start:], tuple(pieces))
+
+    @staticmethod
+    def _border(whole: str, prefix: str, answer: str) -> int:
+        """Where the answer goes on behind its prefix in a filled-in chat template.
+
+        Raises:
+            ModelError: the template writes another answer.
+        """
+        border = answer_border(whole, prefix, answer)
+        if border is None:
+            raise ModelError(
+                "the chat template changes this answer, so where its given beginning ends cannot be told",
+                where=f"“{(prefix + answer)[:40]}…”",
+                how="Give these probes their own format",
+            )
+        return border
 
     def _chat(
         self, prompt: str, answer: str | None, protocol: ProtocolName, earlier: Turns = (), date: str = ""
@@ -349,13 +420,3 @@ class ChatTokenizer:
 
     def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    @staticmethod
-    def _cut_at(text: str, offsets: list[tuple[int, int]]) -> tuple[str, ...]:
-        """The text of each token; one inside a multi-byte character adds no text of its own."""
-        pieces: list[str] = []
-        done = 0
-        for _, end in offsets:
-            pieces.append(text[done:end])
-            done = max(done, end)
-        return tuple(pieces)

@@ -49,8 +49,8 @@ def rows_of(
             where=study.name,
             how="Add retain probes, name a file with --retain, or choose GradAscent, UNDIAL or CEU",
         )
-    both = {(probe.prompt, probe.answer) for probe in asked} & {
-        (probe.prompt, probe.answer) for probe in kept
+    both = {(probe.prompt, _whole(probe)) for probe in asked} & {
+        (probe.prompt, _whole(probe)) for probe in kept
     }
     if both and needs_retain:
         named = "; ".join(prompt or answer for prompt, answer in sorted(both)[:_NAMED])
@@ -67,7 +67,9 @@ def rows_of(
         forget=_questions(asked),
         retain=_questions(kept),
         refusals=REFUSALS,
-        alternates=[probe.perturbed_answers[0] for probe in asked if probe.perturbed_answers],
+        alternates=[
+            probe.answer_prefix + probe.perturbed_answers[0] for probe in asked if probe.perturbed_answers
+        ],
     )
 
 
@@ -93,7 +95,12 @@ def _answered(study: Study, role: str) -> list[Probe]:
 
 
 def _questions(probes: Sequence[Probe]) -> list[QuestionAnswer]:
-    return [QuestionAnswer(probe.prompt, probe.answer, probe.turns) for probe in probes]
+    return [QuestionAnswer(probe.prompt, _whole(probe), probe.turns) for probe in probes]
+
+
+def _whole(probe: Probe) -> str:
+    """The answer with what it begins with."""
+    return probe.answer_prefix + probe.answer
 
 
 def _some(rows: list[QuestionAnswer]) -> list[QuestionAnswer]:

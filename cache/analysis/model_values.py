@@ -5,8 +5,11 @@ A page asks for the same values of all models at every click, so what was read o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Mapping
+from types import MappingProxyType
 
+from backends.checkpoints.resolved import ResolvedModels
 from backends.metrics import DRAFT, METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Study
@@ -17,7 +20,7 @@ from cache.analysis.in_memory import InMemory, in_memory
 from cache.analysis.probe_draws import bounds_of, subject_groups
 from cache.analysis.resampling import Groups
 from cache.analysis.study_rows import Replicates, mean_replicates
-from cache.store import Store
+from cache.store import Store, features, keys
 
 
 class ModelValues:
@@ -89,6 +92,29 @@ class ModelValues:
     def _read(self, model: str, under: str) -> Values:
         asked, stamp = self.asked(under or model), self.stamps[model]
         return derive.model_values(asked, self._store, self._study.model(model), self.numerics, stamp)
+
+
+def values_of(study: Study, store: Store, models: ResolvedModels | None = None) -> ModelValues:
+    """Values of single probes alone, of evidence of one arithmetic; arguments as for `scoreboard`."""
+    numerics, stamps = _evidence(study, store, models)
+    return ModelValues(study, store, numerics, MappingProxyType(stamps))
+
+
+def _evidence(study: Study, store: Store, models: ResolvedModels | None) -> tuple[str, dict[str, str]]:
+    """The arithmetic with the most contexts (float32 where equal), and each model's stamp under it."""
+    contexts = {spec.name: derive.contexts_of(study, store, spec, models) for spec in study.models}
+    made = Counter(context.numerics for several in contexts.values() for context in several)
+    numerics = max(made, key=lambda name: (made[name], name == "float32"), default="")
+    chosen = {name: [c for c in several if c.numerics == numerics] for name, several in contexts.items()}
+    digests = {probe.digest() for probe_set in study.probe_sets for probe in probe_set.probes}
+    stamps = derive.stamps(store, chosen, digests)
+    if study.modality == "image":
+        # Distances are to the original's images, so a model's numbers change when those do.
+        base = stamps[study.original.name]
+        seen = features.stamp(study, store)
+        also = [seen] if seen else []
+        stamps = {name: keys.digest([base, stamp, *also]) if stamp else "" for name, stamp in stamps.items()}
+    return numerics, stamps
 
 
 def drafts() -> bool:

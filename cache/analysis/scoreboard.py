@@ -6,11 +6,9 @@ the kept numbers back in milliseconds.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -26,9 +24,12 @@ from cache.analysis.denoising_rows import denoising_rows
 from cache.analysis.derive import Values
 from cache.analysis.known_studies import KnownStudy, note_newest
 from cache.analysis.model_rows import baselines_of, is_metric, model_rows, rows_of
-from cache.analysis.model_values import ModelValues, drafts
+from cache.analysis.model_values import ModelValues, drafts, values_of
 from cache.analysis.rating_rows import rating_rows
 from cache.analysis.resampling import RESAMPLES, Groups
+from cache.analysis.robustness.ladder import Rung
+from cache.analysis.robustness.newest import attacked
+from cache.analysis.robustness.rows import attack_rows, reference_rows
 from cache.analysis.study_rows import (
     FORGET_QUALITY,
     MODEL_UTILITY,
@@ -39,7 +40,7 @@ from cache.analysis.study_rows import (
     lost_parts,
     utility_parts,
 )
-from cache.store import Store, denoising, features, keys, ratings
+from cache.store import Store, denoising, keys, ratings
 from cache.store.arrow import packed, unpacked
 from cache.store.costs import costs
 from cache.store.model_checks import model_checks
@@ -60,6 +61,7 @@ class Scoreboard:
         utility_parts: keys that model utility is the harmonic mean of (see `study_rows.utility_parts`).
         stamp: changes with everything that the numbers come from; "" while metrics are tried out, whose numbers follow
             every edit.
+        attacked: rungs of every model that was attacked (see `robustness.ladder`).
     """
 
     frame: pd.DataFrame
@@ -70,6 +72,7 @@ class Scoreboard:
     stamp: str = ""
     _drawn: dict[str, _Drawn] = field(default_factory=dict)
     _against: list[Baselines] = field(default_factory=list)
+    attacked: Mapping[str, tuple[Rung, ...]] = field(default_factory=dict)
 
     def per_probe(self, model: str, key: str, under: str = "") -> pd.Series[float]:
         """Values of one metric ("forget/probability") by probe id; empty where the model has none.
@@ -208,16 +211,26 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
     shares = _whole(study, store)
     losses = denoising.stamp(study, store)
     rated = ratings.ratings_of(study, store)
+    under_attack, attack_stamp = attacked(study, store, of_models.made_of)
     held = sorted((name, sorted(of.items())) for name, of in shares.items())
     parts = utility_parts(with_some_target(study))
     stamps = dict(of_models.stamps)
     described = ["frame", kept_values.definitions(), _described(study), stamps, held, losses, parts]
-    key = keys.digest([*described, *([ratings.stamp(rated)] if rated else [])])
+    also = [
+        *([ratings.stamp(rated)] if rated else []),
+        *([["attacks", attack_stamp]] if attack_stamp else []),
+    ]
+    key = keys.digest([*described, *also])
     kept = store.memo(key)
     if kept is None:
         rows = model_rows(study, store, of_models, parts, [spec.name for spec in study.models])
         more = {
-            s.name: [*denoising_rows(study, store, s.name), *rating_rows(study, rated, s.name)]
+            s.name: [
+                *denoising_rows(study, store, s.name),
+                *rating_rows(study, rated, s.name),
+                *attack_rows(study, under_attack.get(s.name, ())),
+                *(reference_rows(s.part, under_attack) if s.part != "unlearned" else []),
+            ]
             for s in study.models
         }
         frame = _frame(study, rows, shares, more)
@@ -227,7 +240,8 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
         frame, parts = _unpack(kept)
     if not drafts():
         note_newest(study, store, key)
-    return Scoreboard(frame, of_models.numerics, parts, study, of_models, "" if drafts() else key)
+    stamp = "" if drafts() else key
+    return Scoreboard(frame, of_models.numerics, parts, study, of_models, stamp, attacked=under_attack)
 
 
 def keep_numbers(study: Study, store: Store, name: str, models: ResolvedModels | None = None) -> None:
@@ -243,29 +257,6 @@ def kept_frame(store: Store, known: KnownStudy) -> pd.DataFrame | None:
     """The newest numbers of a study whose file is not at hand, or None where they are damaged."""
     kept = store.memo(known.memo)
     return None if kept is None else _unpack(kept)[0]
-
-
-def values_of(study: Study, store: Store, models: ResolvedModels | None = None) -> ModelValues:
-    """Values of single probes alone, of evidence of one arithmetic; arguments as for `scoreboard`."""
-    numerics, stamps = _evidence(study, store, models)
-    return ModelValues(study, store, numerics, MappingProxyType(stamps))
-
-
-def _evidence(study: Study, store: Store, models: ResolvedModels | None) -> tuple[str, dict[str, str]]:
-    """The arithmetic with the most contexts (float32 where equal), and each model's stamp under it."""
-    contexts = {spec.name: derive.contexts_of(study, store, spec, models) for spec in study.models}
-    made = Counter(context.numerics for several in contexts.values() for context in several)
-    numerics = max(made, key=lambda name: (made[name], name == "float32"), default="")
-    chosen = {name: [c for c in several if c.numerics == numerics] for name, several in contexts.items()}
-    digests = {probe.digest() for probe_set in study.probe_sets for probe in probe_set.probes}
-    stamps = derive.stamps(store, chosen, digests)
-    if study.modality == "image":
-        # Distances are to the original's images, so a model's numbers change when those do.
-        base = stamps[study.original.name]
-        seen = features.stamp(study, store)
-        also = [seen] if seen else []
-        stamps = {name: keys.digest([base, stamp, *also]) if stamp else "" for name, stamp in stamps.items()}
-    return numerics, stamps
 
 
 def _described(study: Study) -> list[object]:

@@ -76,7 +76,10 @@ def compare_text(
                     on_partial(spec.name, answer)
             if not stored:
                 request = GenerationRequest(
-                    spec.name, probe.prompt, seed, probe.format, turns=probe.turns, date=study.date
+                    *(spec.name, probe.prompt, seed, probe.format),
+                    turns=probe.turns,
+                    date=study.date,
+                    answer_prefix=probe.answer_prefix,
                 )
                 contexts[request] = row.key
 

@@ -28,6 +28,8 @@ OnAnswer = Callable[[int], None]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Rows = list[tuple[str, TextEvidence]]
+Asked = tuple[str, str, str, Turns, str]
+"""What tells two items apart: prompt, answer, format, earlier turns, beginning of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +55,15 @@ def score_items(probe: Probe, date: str = "") -> dict[str, ScoreItem]:
     answers |= {perturbed(i): text for i, text in enumerate(probe.perturbed_answers)}
     answers |= {option(i): text for i, text in enumerate(probe.options)}
     return {
-        name: ScoreItem(probe.prompt, text, name == ANSWER, probe.format, probe.turns, date)
+        name: _given(probe, text, date, alternatives=name == ANSWER)
         for name, text in answers.items()
         if text.strip()
     }
+
+
+def _given(probe: Probe, answer: str, date: str, *, alternatives: bool = False) -> ScoreItem:
+    """An answer given to a probe, asked as the probe says."""
+    return ScoreItem(probe.prompt, answer, alternatives, probe.format, probe.turns, date, probe.answer_prefix)
 
 
 class TextGatherer:
@@ -89,7 +96,7 @@ class TextGatherer:
         self._stop = stop
         self._protocol = protocol
         self._date = date
-        self._scored: dict[tuple[str, str, str, Turns], TokenScores] = {}
+        self._scored: dict[Asked, TokenScores] = {}
         self.refused: list[tuple[Probe, ModelError]] = []
 
     @property
@@ -120,10 +127,7 @@ class TextGatherer:
         """
 
         def work(part: Sequence[Probe]) -> Rows:
-            items = [
-                ScoreItem(probe.prompt, probe.answer, False, probe.format, probe.turns, self._date)
-                for probe in part
-            ]
+            items = [_given(probe, probe.answer, self._date) for probe in part]
             norms = dict(self._models.gradient_norms(self._model, items, self._stop, self._protocol))
             if len(norms) < len(part):
                 raise Cancelled
@@ -174,6 +178,7 @@ class TextGatherer:
                 format=each.probe.format,
                 turns=each.probe.turns,
                 date=self._date,
+                answer_prefix=each.probe.answer_prefix,
             )
             for each in left
         ]
@@ -295,8 +300,8 @@ def greedy_beginning(scores: TokenScores, ends: frozenset[int]) -> tuple[tuple[i
     return ids, not len(misses) and scores.end_logprob > MORE_LIKELY_THAN_NOT
 
 
-def _asked(item: ScoreItem) -> tuple[str, str, str, Turns]:
-    return item.prompt, item.answer, item.format, item.turns
+def _asked(item: ScoreItem) -> Asked:
+    return item.prompt, item.answer, item.format, item.turns, item.answer_prefix
 
 
 def _both(first: OnAnswer, second: OnAnswer) -> OnAnswer:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from backends.study import Study
 from cache.analysis import kept_values
-from cache.analysis.model_values import ModelValues, drafts
-from cache.analysis.robustness.ladder import MEASURES, Ladder, Rung, ladder, order_of
-from cache.analysis.robustness.recovered import Recovered
+from cache.analysis.model_values import ModelValues, drafts, values_of
+from cache.analysis.robustness.ladder import MEASURES, PLAIN, Ladder, Rung, ladder, order_of
+from cache.analysis.robustness.newest import note_newest, packed, unpacked
 from cache.analysis.robustness.trials import Trial, Trials
-from cache.analysis.scoreboard import values_of
 from cache.store import Store, keys
 
 VERSION = 1
@@ -64,6 +62,13 @@ def kept_ladder(study: Study, store: Store, trials: Trials, plain: ModelValues |
             found[name] = _OfModel(own, {key: of for key, of in lacking.items() if of})
             if name in stored:
                 store.put_memo(stored[name], _pack(found[name]))
+    told = {
+        name: (key, tuple(dict.fromkeys(each.attack for each in found[name].rungs if each.attack != PLAIN)))
+        for name, key in stored.items()
+    }
+    told = {name: entry for name, entry in told.items() if entry[1]}
+    if told:
+        note_newest(study, store, told, values[id(study)].made_of)
     cards = {each.attack.card.key: each.attack.card for each in trials.trials}
     place = order_of(cards)
     rungs = sorted(
@@ -121,14 +126,9 @@ def _subjects(study: Study) -> list[object]:
 
 
 def _pack(of: _OfModel) -> bytes:
-    return json.dumps({"rungs": [_fields(each) for each in of.rungs], "waiting": of.waiting}).encode()
-
-
-def _fields(rung: Rung) -> dict[str, Any]:
-    return {name: getattr(rung, name) for name in Rung.__dataclass_fields__}
+    return json.dumps({"rungs": packed(of.rungs), "waiting": of.waiting}).encode()
 
 
 def _unpack(payload: bytes) -> _OfModel:
     kept = json.loads(payload)
-    rungs = (Rung(**{**each, "found": Recovered(*each["found"])}) for each in kept["rungs"])
-    return _OfModel(tuple(replace(each, picked=tuple(each.picked)) for each in rungs), kept["waiting"])
+    return _OfModel(unpacked(kept["rungs"]), kept["waiting"])

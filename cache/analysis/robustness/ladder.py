@@ -18,12 +18,11 @@ from backends.attacks import Attack, AttackCard
 from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.derive import role_probes
-from cache.analysis.model_values import ModelValues
+from cache.analysis.model_values import ModelValues, values_of
 from cache.analysis.paired_tests import holm
 from cache.analysis.resampling import Interval, bootstrap_interval
 from cache.analysis.robustness.recovered import LEVEL, Recovered, Scores, recovered
 from cache.analysis.robustness.trials import LeftOut, Trial, Trials
-from cache.analysis.scoreboard import values_of
 from cache.store import Store
 
 Floats = NDArray[np.float64]

@@ -11,6 +11,7 @@ Question = Literal[
     "rates",
     "closer",
     "leaks",
+    "attacked",
     "denoising",
     "utility",
     "retain",

@@ -14,7 +14,7 @@ from cache.analysis.verdict.rules import Verdict
 from cache.analysis.verdict.verdicts import verdicts
 from cache.store import Store, keys
 
-VERSION = 2
+VERSION = 3
 """Grows with every change of the findings themselves: of what is asked, by which test, and how it is decided."""
 
 

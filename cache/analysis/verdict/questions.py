@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from backends.metrics.least_kept import KEPT_BY
 from backends.study import Modality
@@ -34,6 +34,25 @@ UTILITY = "all/model_utility"
 MEMBERSHIP = ("forget/privleak", "forget/rel_diff")
 
 
+class Attacked(NamedTuple):
+    """What the strongest attack recovers of a model, by one measure: a share, 0 as the floor and 1 as the original.
+
+    Attributes:
+        key: role/metric of the share.
+        share, low, high: with its 95 % interval; NaN where floor and ceiling are not apart.
+        floor: name of the model that is the floor, "" for holdout facts.
+        n, groups: probes, and subjects that they are of (0 where each stands for itself).
+    """
+
+    key: str
+    share: float
+    low: float
+    high: float
+    floor: str
+    n: int
+    groups: int
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What the questions are asked of.
@@ -43,6 +62,7 @@ class Asked:
         retained: there is a retained model with numbers.
         thresholds: of the study.
         read: the model's numbers.
+        strongest: what the strongest attack recovers, by each measure: key, share, low, high, probes, subjects.
         retained_denoising: how far the retained model's denoising loss on forget pictures rose; NaN where unknown.
     """
 
@@ -51,6 +71,7 @@ class Asked:
     thresholds: Thresholds
     read: Read
     retained_denoising: float = math.nan
+    strongest: tuple[Attacked, ...] = ()
 
     @property
     def yardstick(self) -> Yardstick:
@@ -71,9 +92,9 @@ class Asked:
 def findings(asked: Asked) -> tuple[Finding, ...]:
     """The answers to all questions of a modality."""
     hidden = (
-        (_closer(asked), _rates(asked), _leaks(asked))
+        (_closer(asked), _rates(asked), _leaks(asked), *_attacked(asked))
         if asked.modality == "text"
-        else (_closer(asked), _denoising(asked))
+        else (_closer(asked), *_attacked(asked), _denoising(asked))
     )
     return (
         _says(asked),
@@ -116,6 +137,23 @@ def _rates(asked: Asked) -> Finding:
 def _leaks(asked: Asked) -> Finding:
     found = asked.read(f"forget/leak_{asked.thresholds.samples}", asked.yardstick)
     return missing("leaks") if found is None else _beyond("leaks", found, asked.thresholds.leaks, asked)
+
+
+def _attacked(asked: Asked) -> tuple[Finding, ...]:
+    """Whether the strongest of the attacks that were tried recovers more than the floor under the same attack."""
+    line = asked.thresholds.recovers
+    return tuple(
+        decided(
+            "attacked",
+            Comparison(
+                *(each.key, each.share, each.low, each.high, 0.0, each.floor),
+                *(each.share, each.low, each.high, each.n, each.groups),
+            ),
+            *(each.share, each.low, each.high, line, asked.thresholds.reach),
+        )
+        for each in asked.strongest
+        if not math.isnan(each.share)
+    ) or (missing("attacked"),)
 
 
 def _floor(found: Comparison, asked: Asked) -> float:

@@ -18,7 +18,7 @@ Harm = Literal["none found", "undecided", "damaged", "destroyed", "not tested"]
 Kind = Literal["forgotten", "damaged", "undecided", "hidden", "not forgotten", "destroyed", "not tested"]
 """Both in one word, for badges and for order."""
 
-HIDDEN: tuple[Question, ...] = ("closer", "rates", "leaks", "denoising")
+HIDDEN: tuple[Question, ...] = ("closer", "rates", "leaks", "attacked", "denoising")
 """Questions whose "yes" means that the model still has what it does not say."""
 COST: tuple[Question, ...] = ("utility", "retain", "neighbour")
 DESTROYED: tuple[Question, ...] = ("destroyed", "gibberish")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from functools import partial
 
+from backends.metrics.attacked import recovered_key
+from backends.metrics.key import MetricKey
 from backends.study import Modality, Study
 from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.board import Board
+from cache.analysis.robustness.ladder import STRONGEST
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.comparisons import BoardNumbers, StudyNumbers
-from cache.analysis.verdict.questions import DENOISING, Asked, findings
+from cache.analysis.verdict.questions import DENOISING, Asked, Attacked, findings
 from cache.analysis.verdict.rules import Verdict
 
 
@@ -29,12 +32,26 @@ def verdicts(study: Study, board: Scoreboard) -> dict[str, Verdict]:
                     study.verdict,
                     partial(numbers.read, spec.name),
                     numbers.number(retained, DENOISING) if retained else math.nan,
+                    _strongest(study, board, spec.name),
                 )
             ),
         )
         for spec in study.models
         if spec.name in known
     }
+
+
+def _strongest(study: Study, board: Scoreboard, model: str) -> tuple[Attacked, ...]:
+    retained = study.retained.name if study.retained is not None else ""
+    return tuple(
+        Attacked(
+            str(MetricKey("forget", recovered_key(rung.measure, study.modality))),
+            *(rung.found.share, rung.found.low, rung.found.high),
+            *(retained if rung.floor_is == "retained" else "", rung.found.n, rung.found.groups),
+        )
+        for rung in board.attacked.get(model, ())
+        if rung.attack == STRONGEST
+    )
 
 
 def run_verdicts(

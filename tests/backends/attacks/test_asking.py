@@ -11,7 +11,17 @@ from backends.attacks.asking import begun
 from backends.study import ModelSpec, Probe, ProbeSet, Study
 
 PIECES = ("She", " was", " born", " in", " Bran", "nock", " Quay", ".")
-PEOPLE = ("Ada Quill", "Bo Trent", "Cy Marsh", "Dora Vane", "Eli Frost", "Fay Rook", "Gil Stern", "Hal Moor", "Ida Peck")
+PEOPLE = (
+    "Ada Quill",
+    "Bo Trent",
+    "Cy Marsh",
+    "Dora Vane",
+    "Eli Frost",
+    "Fay Rook",
+    "Gil Stern",
+    "Hal Moor",
+    "Ida Peck",
+)
 
 
 def people() -> tuple[Probe, ...]:

@@ -63,13 +63,13 @@ def test_the_best_of_many_useless_attacks_is_counted_on_other_facts() -> None:
             "Hidden": scores(0.15, 100 + place),
             "Retained": scores(0.15, 200 + place),
         }
-        for place in range(25)
+        for place in range(20)
     }
     told = found({PLAIN: planted(), **noise})
     largest = max(
         each.found.share for (model, key), each in told.items() if model == "Hidden" and key in noise
     )
-    assert largest > 0.15 and told["Hidden", STRONGEST].found.share < largest / 2
+    assert largest > 0.12 and told["Hidden", STRONGEST].found.share < largest / 2
     assert not any(each.sure for (model, _), each in told.items() if model == "Hidden")
 
 
