@@ -18,10 +18,11 @@ from backends.attacks.attack import (
 )
 from backends.attacks.pictures_asking import PICTURES_ASKING
 from backends.attacks.pictures_noise import PICTURES_NOISE
+from backends.attacks.pictures_touching import PICTURES_TOUCHING
 from backends.attacks.sampling import SAMPLING
 from backends.study import Modality
 
-_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *PICTURES_ASKING, *PICTURES_NOISE)
+_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *PICTURES_ASKING, *PICTURES_NOISE, *PICTURES_TOUCHING)
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 

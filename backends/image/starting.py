@@ -1,4 +1,4 @@
-"""Pictures that begin from a real one: its first steps, or a part of it at every step, are given instead of drawn.
+"""Pictures of which some is given: they begin from a real one, or from what another model drew in its first steps.
 
 A model that knew the real picture x_0 would say, at a step, what leads there from x_t. That is what the scheduler is
 given in the place of the model's output: for the first steps, which leaves x_t = alpha x_0 + sigma e with the seed's
@@ -10,7 +10,7 @@ where nothing is given the drawing is the plain one, bit for bit.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,8 @@ from backends.errors import ModelError
 from backends.image.clean_prediction import StepInput, said_for
 from backends.image.denoiser_calls import packed, vae_factor
 from backends.image.denoising import pixel_latents
+from backends.image.steps import run_in_steps
+from backends.interfaces import Stop
 from backends.study import Start
 
 
@@ -125,7 +127,7 @@ def _latents(pipe: Any, start: Start, size: tuple[int, int] | None) -> Tensor:
     return pixel_latents(pipe, pixels).cpu()
 
 
-def idle_at_first(pipe: Any, given: GivenPictures) -> Any:
+def idle_at_first(pipe: Any, given: GivenPictures | BegunPictures) -> Any:
     """The pipeline for one call, its denoiser not asked at the steps whose output is given anyway.
 
     Its weights are the pipeline's.
@@ -148,3 +150,60 @@ def idle_at_first(pipe: Any, given: GivenPictures) -> Any:
     idle.forward = forward
     setattr(other, name, idle)
     return other
+
+
+class BegunPictures:
+    """What the first steps of one call are given: what another model said there.
+
+    Args:
+        said: one for each step, shape as that model's latents.
+    """
+
+    def __init__(self, said: Sequence[Tensor]) -> None:
+        self._said = said
+        self._done = 0
+
+    def whole(self, _: Any) -> bool:
+        """Whether the step that is next is given."""
+        return self._done < len(self._said)
+
+    def __call__(self, scheduler: Any, before: StepInput | None) -> Tensor | None:
+        """What the step is given in the place of the model's output; None leaves it."""
+        if not self.whole(scheduler):
+            return None
+        said = self._said[self._done]
+        self._done += 1
+        if before is None or before.said.shape != said.shape:
+            raise ModelError("the original draws in other latents, so it cannot begin this model's pictures")
+        return said.to(before.said)
+
+
+def first_steps(
+    pipe: Any, arguments: Mapping[str, Any], steps: int, of: int, stop: Stop
+) -> BegunPictures | None:
+    """What a pipeline says in its first steps, guidance and all; None where there are none.
+
+    With the same noise another pipeline that is given this is where this one was: same latents, same scheduler.
+
+    Args:
+        pipe: that begins.
+        arguments: of its call.
+        steps: that it draws.
+        of: so many in all.
+        stop: asked after every step.
+    """
+    said: list[Tensor] = []
+
+    def keep(scheduler: Any, before: StepInput | None) -> Tensor | None:
+        if before is None:
+            raise ModelError(f"with a {type(scheduler).__name__} the original cannot begin pictures")
+        said.append(before.said)
+        return None
+
+    def enough() -> bool:
+        return stop() or len(said) >= round(steps * len(pipe.scheduler.timesteps) / of)
+
+    if steps:
+        for _ in run_in_steps(pipe, arguments, enough, keep):
+            pass
+    return BegunPictures(said) if said else None
