@@ -288,11 +288,11 @@ def _prompt_file(digest: str) -> Path:
 
 def _declared(spec: ModelSpec, original: ModelSpec, touch: str) -> str:
     """The touched model's identity where those that it follows from are declared, else ""."""
-    plain, _, tokenizer = spec.fingerprint.partition(":")
+    plain, colon, tokenizer = spec.fingerprint.partition(":")  # image models have no tokenizer of their own
     origin = original.fingerprint.partition(":")[0] if parsed(touch).needs_original else ""
     if not plain or (parsed(touch).needs_original and not origin):
         return ""
-    return f"{touched_fingerprint(plain, touch, origin)}:{tokenizer}"
+    return f"{touched_fingerprint(plain, touch, origin)}{colon}{tokenizer}"
 
 
 def _check_original(spec: ModelSpec, original: ModelSpec, touch: Touch) -> None:

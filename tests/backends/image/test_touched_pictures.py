@@ -165,6 +165,9 @@ def test_a_touched_model_has_an_identity_of_its_own(specs: tuple[ModelSpec, Mode
     for each in made:
         inspect(each, "image")
     assert len({fingerprint(each) for each in [spec, *made]}) == 5
+    declared = [replace(each, fingerprint=fingerprint(each)) for each in (spec, original)]
+    for each in made[1:]:
+        assert touched(declared[0], declared[1], each.touch).fingerprint == fingerprint(each)
     other = replace(spec, inference=Inference(negative_prompt="neon"))
     assert fingerprint(touched(other, original, "round:4")) != fingerprint(made[0])
 
