@@ -136,7 +136,7 @@ def first_vectors(pipe: Any, word: str, count: int, seed: int) -> Tensor:
     table: Tensor = pipe.text_encoder.get_input_embeddings().weight
     mean = table[ids or [0]].float().mean(0).cpu()
     noise = torch.randn((count, len(mean)), generator=torch.Generator().manual_seed(seed))
-    return mean + (noise * float(table.float().std()) if count > 1 else 0.0)
+    return mean.expand(count, -1) + (noise * float(table.float().std()) if count > 1 else 0.0)
 
 
 def _trained(

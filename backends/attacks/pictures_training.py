@@ -152,7 +152,7 @@ def relearn_pictures(context: TrainingContext, spec: ModelSpec) -> tuple[Trained
     """
     from backends.attacks.learned_pictures import PictureSteps, relearned_weights
 
-    steps = PictureSteps(kept=(5, 10, 20, 40), learning_rate=1e-4, batch=4)
+    steps = PictureSteps(kept=(10, 20, 40, 80), learning_rate=1e-4, batch=4)
     split = picture_halves(context.study)
     found = []
     for way, taught, asked in split.ways():
