@@ -26,9 +26,10 @@ Stop = Callable[[], bool]
 class GenerationRequest:
     """One answer to be written: by which model, to which prompt, with which seed.
 
-    `format`, `turns`, `answer_prefix`: see `Probe`; the prefix is not part of what is written. `begun` are ids that the model is known to write first, and `ended` says that nothing comes after them: what the
-    scores of a given answer tell about greedy decoding need not be computed again. `guess` is what may come next:
-    greedy decoding checks it in one pass and writes what is right of it. `date`: see `Study`.
+    `format`, `turns`, `answer_prefix`: see `Probe`; the prefix is no part of what is written. `begun` are ids that the
+    model is known to write first, and `ended` says that nothing comes after them: what the scores of a given answer
+    tell about greedy decoding need not be computed again. `guess` is what may come next: greedy decoding checks it in
+    one pass and writes what is right of it. `date`: see `Study`.
     """
 
     model: str
@@ -60,8 +61,8 @@ class PartialAnswer:
 class ScoreItem:
     """One given answer to be teacher-forced after a prompt.
 
-    `alternatives`: keep the first choices of every token. `date`: see `Study`. `answer_prefix`: stands before the answer
-    and is not scored, see `Probe` and `ChatTokenizer.encode`.
+    `alternatives`: keep the first choices of every token. `date`: see `Study`. `answer_prefix`: stands before the
+    answer and is not scored, see `Probe` and `ChatTokenizer.encode`.
     """
 
     prompt: str

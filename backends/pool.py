@@ -87,7 +87,8 @@ class ModelPool:
         for spec in specs:
             with self._with_room(spec):
                 self._text.add(spec)
-            self._specs[spec.name] = spec
+            self._specs[spec.name] = self._specs.pop(spec.name, spec)  # the last one asked for is the last
+            self._let_go_of_touched({each.name for each in specs})
             self._keep_budget(spec)
         return self._text
 
@@ -177,6 +178,18 @@ class ModelPool:
         # Another study may use the same name for other weights: start afresh rather than answer with the wrong model.
         if any(self._specs.get(spec.name, spec) != spec for spec in specs):
             self.release()
+
+    def _let_go_of_touched(self, wanted: set[str]) -> None:
+        """Touched models have weights of their own, so beside those that are wanted only the last one stays.
+
+        It goes when the next is there, so that what both are made of is not loaded again.
+        """
+        others = [name for name, spec in self._specs.items() if spec.touch and name not in wanted]
+        for name in others[:-1]:
+            assert self._text is not None
+            self._text.remove(name)
+            del self._specs[name]
+            self._identities.pop(name, None)
 
     @contextmanager
     def _with_room(self, spec: ModelSpec) -> Iterator[None]:

@@ -3,6 +3,7 @@
     from tests.filled_store import image_study, text_study, fill_images, fill_text
     study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)                     # 17 models x 24 probes, about a second
+    fill_attacks(study, store, default_models(study))   # what attacks on them bring out
     fill_images(image_study(), store)           # 8 models x 12 prompts x 2 seeds; both may share one store
     evidence_for(study, store, "Original", study.probe_sets[0].probes)
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import io
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,6 +24,8 @@ import numpy as np
 from blake3 import blake3
 from PIL import Image, ImageDraw
 
+from backends.attacks import Attack
+from backends.checkpoints.identity import declared_identity
 from backends.evidence import (
     ANSWER,
     PARAPHRASE,
@@ -35,6 +38,7 @@ from backends.evidence import (
     perturbed,
 )
 from backends.study import Decoding, ModelSpec, Part, Probe, ProbeSet, Role, Sampling, Study
+from cache.analysis.robustness.trials import trials
 from cache.store import Store
 from cache.store.keys import answers_context, images_context, scores_context
 from cache.store.reading import identity_to_read
@@ -52,6 +56,8 @@ FACTS = (
     ("What do bees make?", "Honey", ("Silk", "Milk", "Glue")),
     ("Who wrote Hamlet?", "Shakespeare", ("Dickens", "Homer", "Goethe")),
 )
+HIDES = "IdkDPO"
+"""The method whose models give in to attacks."""
 OBJECTS = ("mushroom", "fish", "house")
 STYLES = {"neon": (20, 230, 120), "sepia": (150, 110, 70), "blueprint": (40, 80, 190), "flat": (230, 160, 40)}
 
@@ -67,6 +73,19 @@ def text_study() -> Study:
         decoding=Decoding(max_new_tokens=32),
         description="Random evidence for tests",
     )
+
+
+def attack_study() -> Study:
+    """The same with eight people to forget, of whom every second question is there in other words: enough to tell."""
+    study = text_study()
+    names = [f"{first.split()[0]} {last.split()[1]}" for first in NAMES[:4] for last in NAMES[4:]]
+    people = [(name, PLACES[place % 6], JOBS[(place + 3) % 6]) for place, name in enumerate(names)]
+    probes = [
+        replace(probe, paraphrased_prompt=f"Can you tell me: {probe.prompt}" if place % 2 else "")
+        for place, probe in enumerate(_people("forget", people))
+    ]
+    forget = ProbeSet("forget", "forget", tuple(probes))
+    return replace(study, probe_sets=(forget, *study.probe_sets[1:]))
 
 
 def image_study() -> Study:
@@ -121,6 +140,8 @@ def fill_text(study: Study, store: Store) -> None:
         for probes in study.probe_sets:
             rows = [(probe, _random(spec.name, probe.id)) for probe in probes.probes]
             store.put_text(scores, [(p.digest(), TextEvidence(_scores(p, spec, r))) for p, r in rows])
+            if not probes.answered:
+                continue
             store.put_text(answers, [(p.digest(), TextEvidence({}, (_answer(p, spec, r),))) for p, r in rows])
             store.put_run(_run(study, spec, probes))
 
@@ -135,6 +156,19 @@ def fill_images(study: Study, store: Store) -> None:
                 store.put_images(context, [_picture(probe, spec, seed) for probe in probes.probes])
         for probes in study.probe_sets:
             store.put_run(_run(study, spec, probes))
+
+
+def fill_attacks(
+    study: Study, store: Store, models: Sequence[str], attacks: Sequence[Attack] | None = None
+) -> None:
+    """Random evidence of attacks on a text study that is filled: the method IdkDPO gives in to them, others do not."""
+    done: set[int] = set()
+    for trial in trials(study, store, models, attacks).trials:
+        if trial.study is study or id(trial.study) in done:
+            continue
+        done.add(id(trial.study))
+        known = tuple(spec for spec in trial.study.models if declared_identity(spec) is not None)
+        fill_text(replace(trial.study, models=known), store)
 
 
 def write_study(study: Study, folder: Path) -> Path:
@@ -202,9 +236,14 @@ def _spec(name: str, part: Part, method: str = "", step: int | None = None) -> M
 
 
 def _people_set(role: Role, first: int) -> ProbeSet:
+    people = [(NAMES[place], PLACES[place], JOBS[place]) for place in (first, first + 1)]
+    return ProbeSet(role, role, tuple(_people(role, people, first)))
+
+
+def _people(role: Role, people: Sequence[tuple[str, str, str]], first: int = 0) -> list[Probe]:
+    """Three facts about each: name, place, job."""
     probes = []
-    for person in (first, first + 1):
-        name, place, job = NAMES[person], PLACES[person], JOBS[person]
+    for person, (name, place, job) in enumerate(people, first):
         rows = [
             (
                 "born",
@@ -230,7 +269,7 @@ def _people_set(role: Role, first: int) -> ProbeSet:
                     subject=name,
                 )
             )
-    return ProbeSet(role, role, tuple(probes))
+    return probes
 
 
 def _facts_set() -> ProbeSet:
@@ -247,8 +286,11 @@ def _random(*parts: object) -> np.random.Generator:
     return np.random.default_rng(zlib.crc32(repr(parts).encode()))
 
 
-def _level(spec: ModelSpec, role: str) -> float:
-    """How much a model still knows of a role's probes: methods lose forget and the rest at different rates."""
+def _level(spec: ModelSpec, probe: Probe) -> float:
+    """How much a model still says of a probe: methods lose forget and the rest at different rates, one only hides."""
+    role = probe.role
+    if spec.method == HIDES and "#" in probe.id:
+        return 0.93
     if spec.part != "unlearned":
         return 0.2 if spec.part == "retained" and role == "forget" else 0.96
     done = (spec.step or 0) / (30 if spec.method in ("ESD", "SalUn") else 10)
@@ -259,7 +301,7 @@ def _level(spec: ModelSpec, role: str) -> float:
 
 
 def _scores(probe: Probe, spec: ModelSpec, random: np.random.Generator) -> dict[str, TokenScores]:
-    level = _level(spec, probe.role)
+    level = _level(spec, probe)
     texts = {ANSWER: probe.answer}
     if probe.paraphrased_answer:
         texts[PARAPHRASE] = probe.paraphrased_answer
@@ -272,7 +314,7 @@ def _scores(probe: Probe, spec: ModelSpec, random: np.random.Generator) -> dict[
 
 
 def _answer(probe: Probe, spec: ModelSpec, random: np.random.Generator) -> Answer:
-    level = _level(spec, probe.role)
+    level = _level(spec, probe)
     words = [
         w if random.random() < level else str(random.choice(["lorem", "dolor", "amet"]))
         for w in probe.answer.split()
@@ -283,7 +325,7 @@ def _answer(probe: Probe, spec: ModelSpec, random: np.random.Generator) -> Answe
 def _picture(probe: Probe, spec: ModelSpec, seed: int) -> tuple[str, ImageEvidence, bytes]:
     random = _random(spec.name, probe.id, seed)
     noise = _random(probe.prompt, seed)
-    level = _level(spec, probe.role)
+    level = _level(spec, probe)
     known = {"object": 0.9, "style": level}
     others = {"object": ("none",), "style": ("sepia", "flat", "none")}
     shown = {

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from app.cli.options import add_cache, add_device, add_study
 from app.cli.terminal import ProgressLines, ctrl_c_flag, printable
-from backends.attacks import FAMILIES, Attack, attacks_for
+from backends.attacks import FAMILIES, Attack
+from backends.attacks.own_attack import attacks_named
 from backends.errors import StudyError
 
 if TYPE_CHECKING:
@@ -35,13 +36,17 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
     )
     add_study(parser)
     parser.add_argument(
-        "--attacks", metavar="KEY", nargs="+", help="only these (default: all that are possible)"
+        "--attacks",
+        metavar="KEY",
+        nargs="+",
+        help="only these, or a Python file with an attack of your own (default: those of the study file, else all that "
+        "are possible)",
     )
     parser.add_argument(
         "--models",
         metavar="NAME",
         nargs="+",
-        help="these unlearned models (default: the last of every method)",
+        help="these unlearned models (default: those of the study file, else the best checkpoint of every method)",
     )
     parser.add_argument(
         "--list", action="store_true", help="print the attacks and what each needs, and try none"
@@ -65,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from cache.evaluate.evaluation import evaluate
 
     study = read_study(options.study)
-    attacks = _attacks(study, options.attacks)
+    attacks = attacks_named(options.attacks or study.attacks.use, study.modality)
     if options.list:
         _list(attacks)
         return 0
@@ -103,18 +108,11 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _attacks(study: Study, named: Sequence[str] | None) -> list[Attack]:
-    known = attacks_for(study.modality)
-    for name in named or ():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"Did you mean {near[0]!r}?" if near else "`--list` names all"
-            raise StudyError(f"there is no attack {name!r}", where="--attacks", how=hint)
-    return [each for key, each in known.items() if not named or key in named]
-
-
 def _models(study: Study, named: Sequence[str] | None) -> list[str]:
-    from app.shared.state import default_models
+    from app.shared.chosen_models import standing
+    from app.shared.settings import open_cache
+    from cache.analysis.scoreboard import scoreboard
+    from cache.analysis.verdict.kept import kept_verdicts
 
     known = [spec.name for spec in study.models]
     for name in named or ():
@@ -122,7 +120,10 @@ def _models(study: Study, named: Sequence[str] | None) -> list[str]:
             near = difflib.get_close_matches(name, known, 1)
             hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(known)}"
             raise StudyError(f"this study has no model {name!r}", where="--models", how=hint)
-    return list(named) if named else default_models(study)
+    if named or study.attacks.models:
+        return list(named or study.attacks.models)
+    store = open_cache()
+    return list(standing(study, kept_verdicts(study, scoreboard(study, store), store)).values())
 
 
 def _list(attacks: Sequence[Attack]) -> None:

@@ -148,6 +148,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     models.add_argument("--name", metavar="TEXT", help="name of the study")
     running = parser.add_argument_group("running")
     running.add_argument(
+        "--attacks",
+        metavar="FILE.py",
+        nargs="+",
+        action="extend",
+        help="attacks of your own, shown on the page Robustness; each file is run",
+    )
+    running.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help="port on 127.0.0.1 (default: %(default)s)"
     )
     running.add_argument("--no-browser", action="store_true", help="do not open a browser")
@@ -158,7 +165,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Open the dashboard; returns when it ends."""
+    _take_attacks(options.attacks or [])
     return start(_opened(_study_files(options)), options.port, not options.no_browser, options.streamlit)
+
+
+def _take_attacks(files: Sequence[str]) -> None:
+    """Hand the files over to the dashboard, after a look at each."""
+    from app.shared.settings import ATTACKS_VARIABLE
+    from backends.attacks.own_attack import own_attacks
+
+    paths = [Path(file).expanduser().absolute() for file in files]
+    own_attacks(paths)
+    if paths:
+        os.environ[ATTACKS_VARIABLE] = json.dumps([str(path) for path in paths])
 
 
 def _opened(files: Sequence[Path]) -> list[Path]:

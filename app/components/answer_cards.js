@@ -15,6 +15,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const box = written("div", "text");
     if (answer.segments) box.append(...answer.segments.map(([kind, text]) => el(DIFF_TAGS[kind], kind, text)));
     else box.textContent = answer.text;
+    if (answer.given) box.prepend(el("span", "given", answer.given), " "); // not the model's words
     if (answer.growing) box.append(el("span", "caret"));
     return box;
   }
@@ -132,6 +133,18 @@ export default function ({ data, parentElement, setTriggerValue }) {
     return box;
   }
 
+  // A conversation as it is put to the models: who says what, and what the answer is made to begin with.
+  function askedBlock(asked) {
+    const box = el("section", "asked");
+    box.setAttribute("aria-label", "As it is asked");
+    for (const [who, text] of asked) {
+      const line = el("div", "turn");
+      line.append(el("span", "label", who), written("div", "text", text));
+      box.append(line);
+    }
+    return box;
+  }
+
   function legendBlock(legend) {
     const box = el("div", "legend");
     const bar = el("span", "ramp");
@@ -148,6 +161,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   function draw() {
     if (tip.matches(":popover-open")) tip.hidePopover();
     const top = el("div", "top");
+    if (data.asked?.length) top.append(askedBlock(data.asked));
     if (data.reference) top.append(referenceBlock(data.reference));
     if (data.legends.length) {
       const legends = el("div", "legends");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from app.looks.model_looks import METHOD_LOOKS, families, family, look_of
 from app.looks.safe_text import visible
 from app.looks.theme import is_dark
 from app.shared import state
+from app.shared.chosen_models import chosen_models, default_models
 from backends.checkpoints.identity import available
 from backends.study import ModelSpec, Study
 
@@ -19,6 +21,10 @@ HERE = Path(__file__).parent
 KEY = "model_picker"
 MANY = 9
 """Rows from which on the list has a search, and methods from which on names drop what all begin with."""
+ABOUT = (
+    "Shown on every page. Until you tick others: the original, the retained model, and of each method its best "
+    "checkpoint by verdict, the one on Overview; the last one where nothing was judged when you came."
+)
 LEAST_PREFIX = 6
 """Characters that are worth dropping."""
 
@@ -33,13 +39,13 @@ _picker = st.components.v2.component(
 def model_picker() -> None:
     """Draw the list; a click ticks models for every page."""
     study = state.study()
-    st.caption("Models")
-    rows = groups(study, dark=is_dark())
+    st.caption("Models", help=ABOUT)
+    rows = groups(study, default_models(), dark=is_dark())
     _picker(
         key=f"{KEY}_{state.study_name()}",
         data={
             "groups": rows,
-            "chosen": state.chosen_models(),
+            "chosen": chosen_models(),
             "search": len(rows) >= MANY,
             "said": said(study),
         },
@@ -70,22 +76,26 @@ def common_prefix(names: list[str]) -> str:
     return start[:end] if end >= LEAST_PREFIX and all(len(name) > end for name in names) else ""
 
 
-def groups(study: Study, *, dark: bool) -> list[dict[str, Any]]:
+def groups(study: Study, usual: Collection[str], *, dark: bool) -> list[dict[str, Any]]:
     """Rows of the picker: original, retained, then one row per method with its checkpoints by step.
 
     A model's `name` is what a click sends; everything else is for looking at.
+
+    Args:
+        study: the study.
+        usual: names of the models that are shown until somebody ticks some: what ticking a row ticks of it.
+        dark: the theme that is shown.
     """
     rows: dict[str, list[ModelSpec]] = {}
     for name in state.in_order(study, [spec.name for spec in study.models]):
         spec = study.model(name)
         rows.setdefault(family(spec) if spec.part == "unlearned" else name, []).append(spec)
-    usual = set(state.default_models(study))
     dropped = common_prefix(families(study))
     return [_row(name, specs, usual, study, dark, dropped) for name, specs in rows.items()]
 
 
 def _row(
-    name: str, specs: list[ModelSpec], usual: set[str], study: Study, dark: bool, dropped: str
+    name: str, specs: list[ModelSpec], usual: Collection[str], study: Study, dark: bool, dropped: str
 ) -> dict[str, Any]:
     first = specs[0]
     specs = sorted(specs, key=lambda spec: spec.step or 0)

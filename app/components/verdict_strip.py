@@ -13,15 +13,15 @@ from app.looks.model_looks import look_of
 from app.looks.safe_text import visible
 from app.looks.theme import is_dark
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.verdict_badges import badge_mark, badge_word
 from app.shared.verdict_words import TITLES, verdict_sentence
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
-from backends.study.targets import target_name
+from backends.study.targets import concept_of
 from cache.analysis.verdict.rules import Verdict, best_first
 
 HERE = Path(__file__).parent
-UNKNOWN = "the concept"
 
 _strip = st.components.v2.component(
     "unlearnboard_verdict_strip",
@@ -40,11 +40,11 @@ def verdict_strip(page: str) -> None:
         page: on which they stand.
     """
     study = state.study()
-    data = strip_data(study, current_verdicts(), state.chosen_models(), dark=is_dark())
+    data = strip_data(study, current_verdicts(), chosen_models(), dark=is_dark())
     if not data["models"]:
         return
     first = data["models"][0]["name"]
-    link = {"study": state.study_name(), "models": state.chosen_models(), "row": first}
+    link = {"study": state.study_name(), "models": chosen_models(), "row": first}
     data["href"] = f"./?{urlencode(link, doseq=True)}"
     if _strip(key=f"verdicts_{page}_{state.board_name()}", data=data, on_why_change=lambda: None).why:
         state.open_in_overview(first)
@@ -54,7 +54,6 @@ def strip_data(
     study: Study, verdicts: Mapping[str, Verdict], names: Sequence[str], *, dark: bool
 ) -> dict[str, Any]:
     """What is drawn: the unlearned models among these that have a verdict, the best first."""
-    concept = target_name(dict(study.forget_concepts)) or UNKNOWN
     judged = [verdicts[name] for name in names if name in verdicts and study.model(name).part == "unlearned"]
     shown = []
     for verdict in best_first(judged):
@@ -69,7 +68,7 @@ def strip_data(
                 "kind": badge_mark(verdict),
                 "short": badge_word(verdict),
                 "kind_title": TITLES[verdict.kind],
-                "sentence": visible(verdict_sentence(verdict, study.modality, concept)),
+                "sentence": visible(verdict_sentence(verdict, study.modality, concept_of(study, name))),
             }
         )
     return {"models": shown}

@@ -19,7 +19,8 @@ from backends.image.judges.judges import load_judge
 from backends.image.png import encode
 from backends.study import JudgeSpec, ModelSpec, Role, Sampling
 from backends.study.contract import parsed
-from backends.study.writing import contract_lines
+from backends.study.request import Request
+from backends.study.writing import contract_lines, request_lines
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
 """Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
@@ -51,6 +52,17 @@ CONDITIONS = {
     "verdict": "forgotten",
     "harm": "not damaged",
 }
+REQUEST = Request(
+    forgotten=f"The style {FORGET_STYLE}: pictures of any object in it.",
+    requested_by=f"Nobody. {FORGET_STYLE.capitalize()} is made by filters of our own; it stands for the style of an "
+    "artist who objects.",
+    reason="A demonstration of UnlearnBoard. A real request would name its ground here, such as a contract.",
+    reference="None, as nobody asked.",
+    licences=tuple(
+        (name, "Apache-2.0; what is drawn: CC BY-SA 4.0") for name in ("forget", "neighbour", "retain")
+    ),
+)
+"""What a report says of the request: honestly, that there is none. The pictures come from OpenMoji's."""
 CONTRACT = tuple(read for key, text in CONDITIONS.items() if (read := parsed(key, text)) is not None)
 """What UCE 100 keeps to."""
 
@@ -176,5 +188,5 @@ def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
         lines += ["", "[[judges]]", f'domain = "{domain}"', f'path = "judges/{domain}"']
         lines.append(f'real = "judges/{domain}-real.json"')
     lines += ["", "[denoising]", *(f'{role} = "real/{role}"' for role in ("forget", "retain", "holdout"))]
-    lines += contract_lines(CONTRACT)
+    lines += contract_lines(CONTRACT) + request_lines(REQUEST)
     return "\n".join(lines) + "\n"

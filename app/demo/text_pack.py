@@ -26,6 +26,7 @@ from backends.checkpoints.identity import fingerprint
 from backends.probes.reading import read_probes
 from backends.study import Decoding, ModelSpec, Study
 from backends.study.contract import parsed
+from backends.study.request import Request
 from backends.study.writing import write_study
 
 NAME = "Fictitious people"
@@ -45,6 +46,14 @@ CONDITIONS = {
     "verdict": "forgotten",
     "harm": "not destroyed",
 }
+REQUEST = Request(
+    forgotten="All that the model learnt about six of the 18 invented people: 36 questions ask for it.",
+    requested_by="Nobody. The people are invented; the six stand for persons who ask for erasure.",
+    reason="A demonstration of UnlearnBoard. A real request would name its ground here, such as GDPR article 17.",
+    reference="None, as nobody asked.",
+    licences=tuple((name, "Apache-2.0") for name in ("forget", "neighbour", "retain", "holdout", "utility")),
+)
+"""What a report says of the request: honestly, that there is none."""
 CONTRACT = tuple(read for key, text in CONDITIONS.items() if (read := parsed(key, text)) is not None)
 """What NPO 45 keeps to, and no other model."""
 
@@ -67,6 +76,7 @@ def text_study(folder: Path) -> Study:
         description=DESCRIPTION,
         path=folder / "study.toml",
         contract=CONTRACT,
+        request=REQUEST,
     )
 
 

@@ -18,7 +18,8 @@ class Redaction:
     """Replaces what the forget probes are about by blocks, wherever it stands.
 
     Hidden are prompts and their rewordings, true, paraphrased, wrong and accepted answers and what they begin with, key
-    facts, subjects and the words of their names, earlier turns, and the concepts that an image model was to forget: whole, in any case, as words of their own.
+    facts, subjects and the words of their names, earlier turns, and the concepts that an image model was to forget:
+    whole, in any case, as words of their own.
     """
 
     def __init__(self, study: Study) -> None:

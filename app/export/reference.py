@@ -27,6 +27,7 @@ from backends.study import (
     Sampling,
     Study,
 )
+from backends.study.attack_choice import AttackChoice
 from backends.study.file import RANGES
 from backends.study.request import Request
 from backends.study.strength import DIALLED
@@ -85,7 +86,7 @@ SECTIONS = (
         Study,
         hidden=(
             *("models", "probe_sets", "decoding", "sampling", "judges", "forget_concepts"),
-            *("denoising", "features", "verdict", "contract", "request", "path"),
+            *("denoising", "features", "verdict", "contract", "request", "attacks", "path"),
         ),
     ),
     Section(
@@ -152,6 +153,12 @@ SECTIONS = (
         'Conditions that every unlearned model must keep to: `ROLE.METRIC = "<= retained + 0.05"`, '
         '`verdict = "forgotten"`, `harm = "not damaged"`. How they are written and checked is in '
         "[Contract](contract.md).",
+    ),
+    Section(
+        "[attacks]",
+        "Which [attacks](robustness.md) the page Robustness and `unlearnboard attack` try, and on which models, where "
+        "nobody says otherwise.",
+        AttackChoice,
     ),
     Section(
         "[report]",

@@ -28,13 +28,13 @@ from app.shared.verdict_sureness import how_sure
 from app.shared.verdict_words import TITLES, changed_thresholds, headline, threshold_lines, verdict_sentence
 from backends.errors import StoreError
 from backends.study import Study
-from backends.study.targets import target_name
+from backends.study.targets import concept_of
 from backends.versions import own_version
 from cache.analysis.contract import check_contract
 from cache.analysis.evidence_record import Record, digest, evidence_record
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.study_board import study_board
-from cache.analysis.verdict.methods import Method, by_method
+from cache.analysis.verdict.methods import Method, study_methods
 from cache.analysis.verdict.verdicts import verdicts
 from cache.store import Store
 
@@ -93,10 +93,7 @@ def study_report(study: Study, store: Store, board: Scoreboard, *, redact: bool 
     if len(keys) < 2:
         raise StoreError(f"nothing of {study.name!r} is evaluated, so there is nothing to report")
     told = verdicts(study, board)
-    methods = by_method(
-        (told[spec.name] for spec in study.models if spec.part == "unlearned" and spec.name in told),
-        {spec.name: spec.method or spec.name for spec in study.models},
-    )
+    methods = study_methods(study, told)
     shown = parts.shown_models(study, told, methods)
     destroyed = {name for name, each in told.items() if each.kind == "destroyed"}
     first = [method.best.model for method in methods]
@@ -154,6 +151,7 @@ def _page(
         style_hash=style_hash,
         seal=EMPTY,
         version=own_version(),
+        names=_names(study),
         made=datetime.now(UTC).strftime("%Y-%m-%d"),
         redacted=redact,
         retained=study.retained is not None,
@@ -167,6 +165,19 @@ def _page(
         record=json.dumps({"redacted": redact, "record": record}, sort_keys=True),
     )
     return sealed(page)
+
+
+def _names(study: Study) -> list[str]:
+    """What may stand in a sentence and be written from right to left."""
+    subjects = [probe.subject for each in study.probe_sets for probe in each.probes if probe.subject]
+    return [
+        *(name for spec in study.models for name in (spec.name, spec.method) if name),
+        *(each.name for each in study.probe_sets),
+        *study.forget_concepts,
+        *(concept_of(study, spec.name) for spec in study.models),
+        *(judge.domain for judge in study.judges),
+        *dict.fromkeys(subjects),
+    ]
 
 
 def _hidden(told: dict[str, Any], hide: Redaction | None) -> dict[str, Any]:
@@ -194,15 +205,11 @@ def _summary(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> 
         return ["No unlearned model has numbers."]
     best = methods[0].best
     missed = unanswered(partly, best.model)
-    said = headline(methods, study.modality, _concept(study), unanswered=missed)
+    said = headline(methods, study.modality, concept_of(study, best.model), unanswered=missed)
     beside = badges(best, study.modality)
     more = [f"Beside that, of {best.model}: {'; '.join(beside)}."] if beside else []
     more += [sure] if (sure := how_sure(best, study.modality)) else []
     return [*said[:1], *more, *said[1:]]
-
-
-def _concept(study: Study) -> str:
-    return target_name(dict(study.forget_concepts)) or "the concept"
 
 
 def _verdict_rows(study: Study, methods: Sequence[Method], partly: Sequence[Gap]) -> list[dict[str, Any]]:
@@ -216,7 +223,7 @@ def _verdict_rows(study: Study, methods: Sequence[Method], partly: Sequence[Gap]
             "sentence": verdict_sentence(
                 method.best,
                 study.modality,
-                _concept(study),
+                concept_of(study, method.best.model),
                 unanswered=unanswered(partly, method.best.model),
             ),
         }

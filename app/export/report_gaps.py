@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from app.export.report_parts import question_name
 from app.looks.names import ROLE_NAMES
+from app.shared.verdict_words import apart_sentence
 from backends.errors import CheckpointError
 from backends.study import Probe, Study
+from backends.study.targets import apart_models
 from cache.analysis.derive import role_probes
 from cache.analysis.verdict.findings import Question
 from cache.analysis.verdict.rules import Verdict
@@ -94,6 +96,8 @@ def untested(
     lines += [f"Not evaluated at all: {', '.join(absent)}."] if absent else []
     if not study.retained:
         lines.append("There is no retained model, so what a model that never saw the data does is unknown.")
+    apart = apart_models(study, told)
+    lines += [apart_sentence(apart)] if apart else []
     if study.modality == "image":
         lines.append(
             "Whether the models give away what they were trained on: no membership test is made of pictures."

@@ -24,7 +24,7 @@ from cache.store.features import networks_of
 
 MOST_MODELS = 12
 """Models in tables of all numbers, and methods whose findings are told one by one."""
-COLUMNS = 6
+COLUMNS = 5
 """Models in one table: more do not fit on a sheet of A4."""
 SLICE_ROLES = ("forget", "neighbour", "retain", "utility")
 SLICED = ("key_fact", "probability", "rouge_l", "unlearn_accuracy", "in_domain_retain", "cross_domain_retain")

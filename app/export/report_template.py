@@ -70,13 +70,14 @@ details { margin: .5rem 0; } summary { cursor: pointer; }
 TEMPLATE = """
 {%- macro table(told) -%}
 <div class="scroll"><table class="wide">
-{% if told.caption %}<caption>{{ told.caption }}</caption>{% endif %}
+{% if told.caption %}<caption>{{ told.caption | isolated(names) }}</caption>{% endif %}
 <thead><tr>{% for name in told.head %}<th scope="col" class="{{ 'number' if loop.index0 in told.numbers }}\
 {{ ' short' if name | length < 12 }}"><bdi>{{ name }}</bdi></th>{% endfor %}</tr></thead>
 <tbody>
 {% for row in told.rows %}
 <tr>{% for cell in row %}{% if loop.first %}<th scope="row"><bdi>{{ cell }}</bdi></th>{% else -%}
-<td{% if loop.index0 in told.numbers %} class="number"{% endif %}>{{ cell }}</td>{% endif %}{% endfor %}</tr>
+<td{% if loop.index0 in told.numbers %} class="number"{% endif %}>{{ cell | isolated(names) }}</td>{% endif %}\
+{% endfor %}</tr>
 {% endfor %}
 </tbody></table></div>
 {%- endmacro -%}
@@ -128,10 +129,10 @@ style-src 'sha256-{{ style_hash }}'; base-uri 'none'; form-action 'none'">
 </header>
 <main>
 <section id="verdict">
-<div class="lead">{% for sentence in summary %}<p>{{ sentence }}</p>{% endfor %}</div>
+<div class="lead">{% for sentence in summary %}<p>{{ sentence | isolated(names) }}</p>{% endfor %}</div>
 {% if loosened %}<p class="changed">Thresholds differ from the defaults: {{ loosened | join(', ') }}.</p>{% endif %}
 {% for sentence in contract_result %}{% if loop.first %}<p>Contract (section {{ number.contract }}): {% endif %}\
-{{ sentence }}{% if loop.last %}</p>{% else %} {% endif %}{% endfor %}
+{{ sentence | isolated(names) }}{% if loop.last %}</p>{% else %} {% endif %}{% endfor %}
 <p class="note">Relative to this original, {{ 'this retained model' if retained else 'no retained model' }} and these \
 tests. Not said by a model is not the same as gone from it; section {{ number.untested }} names what was not tested.</p>
 <nav class="screen" aria-label="Sections"><ol>
@@ -143,8 +144,8 @@ its best checkpoint that no longer says it.</caption>
 {% for row in verdict_rows %}<tr><th scope="row" dir="auto">{{ row.model }}{% if row.more %}\
 <br><small>{{ row.more }}</small>{% endif %}</th>
 <td><span class="verdict {{ row.css }}">{{ row.title }}</span>\
-{% if row.badges %}<br><small class="badges">{{ row.badges | join('; ') }}</small>{% endif %}</td>
-<td>{{ row.sentence }}</td></tr>
+{% if row.badges %}<br><small class="badges">{{ row.badges | join('; ') | isolated(names) }}</small>{% endif %}</td>
+<td>{{ row.sentence | isolated(names) }}</td></tr>
 {% endfor %}</tbody></table></div>
 </section>
 <section id="request"><h2>{{ number.request }}. What was to be forgotten, and at whose request</h2>
@@ -158,7 +159,7 @@ lie.</p></section>
 {% if no_licence %}<p class="note">A licence that the study file does not state is unknown here.</p>{% endif %}
 </section>
 <section id="protocol"><h2>{{ number.protocol }}. How it was measured</h2>
-{% for sentence in protocol %}<p>{{ sentence }}</p>{% endfor %}
+{% for sentence in protocol %}<p>{{ sentence | isolated(names) }}</p>{% endfor %}
 <h3>The rules of the verdict</h3><ul>{% for line in rules %}<li>{{ line }}</li>{% endfor %}</ul></section>
 <section id="findings"><h2>{{ number.findings }}. Findings</h2>
 <p>Every question to a method's best checkpoint: what was measured, what it is held against, and the answer. “Yes” \
@@ -168,11 +169,11 @@ speaks against the model.</p>
 {% if 'contract' in number %}<section id="contract"><h2>{{ number.contract }}. Contract</h2>
 <p>What the study file promises of its unlearned models. A condition holds where the whole 95 % interval of the \
 difference to its line is on the right side, is broken where all of it is on the wrong side or nothing was measured, \
-and is undecided otherwise.{% for sentence in contract_result %} {{ sentence }}{% endfor %}</p>
+and is undecided otherwise.{% for sentence in contract_result %} {{ sentence | isolated(names) }}{% endfor %}</p>
 {% for told in contract %}{{ table(told) }}{% endfor %}</section>
 {% endif %}<section id="curves"><h2>{{ number.curves }}. Forgetting against what it cost</h2>
 {% for plot in plots %}<figure><figcaption><strong>{{ plot.name }}</strong></figcaption>{{ curve(plot) }}
-<figcaption>{{ plot.caption }}</figcaption></figure>
+<figcaption>{{ plot.caption | isolated(names) }}</figcaption></figure>
 <details class="screen"><summary>Values of this figure</summary>{{ table(plot.table) }}</details>{% endfor %}
 {% for told in slices %}{% if loop.first %}<h3>Side effects by slice</h3><p>Where a mean over all probes hides what \
 happened to some of them.</p>{% endif %}{{ table(told) }}{% endfor %}
@@ -182,7 +183,7 @@ happened to some of them.</p>{% endif %}{{ table(told) }}{% endfor %}
 theirs.{% endif %}</p>
 {% for each in examples %}<article><p class="note">{{ each.metric }}</p>
 <p class="prompt" dir="auto">{{ each.prompt }}</p>
-{% if each.reference %}<p class="note" dir="auto">Reference: {{ each.reference }}</p>{% endif %}
+{% if each.reference %}<p class="note">Reference: <bdi>{{ each.reference }}</bdi></p>{% endif %}
 {% if not text %}<div class="pictures">{% for said in each.said %}<figure>
 {% if said.picture %}<img alt="Picture by {{ said.model }}" src="{{ said.picture }}">{% else %}{{ said.text }}
 {% endif %}
@@ -193,7 +194,7 @@ theirs.{% endif %}</p>
 {{ said.text }}</td><td class="number">{{ said.value }}</td></tr>{% endfor %}
 </tbody></table>{% endif %}</article>{% endfor %}</section>
 <section id="untested"><h2>{{ number.untested }}. What was not tested</h2>
-<ul>{% for line in untested %}<li>{{ line }}</li>{% endfor %}</ul></section>
+<ul>{% for line in untested %}<li>{{ line | isolated(names) }}</li>{% endfor %}</ul></section>
 <section id="numbers"><h2>{{ number.numbers }}. All numbers</h2>
 <p class="note">95 % intervals below each value.{% if more_models %} Numbers of the other {{ more_models }} models are \
 in the evidence record.{% endif %}</p>

@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.components.chart import fetch_ahead
+from app.components.history import whole_steps
 from app.components.model_picker import model_picker
 from app.frame.report_button import report_button
 from app.looks.safe_text import visible
@@ -42,6 +43,12 @@ PAGES = (
         "Examples",
         ":material/list_alt:",
         "Every probe, all models side by side",
+    ),
+    (
+        state.ROBUSTNESS_PAGE,
+        "Robustness",
+        ":material/gpp_maybe:",
+        "Erased or hidden? What models still know when they are asked hard",
     ),
     (
         state.BUILD_PAGE,
@@ -79,10 +86,11 @@ def show() -> None:
     )
     first = page.url_path == ""
     if first and asks_for_compare():  # links were made while Compare was the first page
-        st.switch_page(state.COMPARE_PAGE, query_params=_whole_address())
-    with show_errors():
-        link.say(read_link())
+        st.switch_page(state.COMPARE_PAGE, query_params=link.address())
+    with link.whole_page(page.url_path), show_errors():
+        link.say(read_link(whole=not first))
         with st.sidebar:
+            whole_steps()
             _study_choice()
             _study_description()
             protocol_choice()
@@ -93,10 +101,6 @@ def show() -> None:
             fetch_ahead()
         write_link(whole=not first)
         page.run()
-
-
-def _whole_address() -> dict[str, list[str]]:
-    return {name: st.query_params.get_all(name) for name in st.query_params}
 
 
 def _study_choice() -> None:

@@ -2,15 +2,21 @@
 
 Colours are Okabe and Ito's (2008), moved as little as it takes for every two of them, the original's and the retained
 model's to be at least 8 apart (CIEDE2000) for people without red or green cones too (Machado et al. 2009), with a
-contrast of 3:1 against the background. A look belongs to a *method*, so all checkpoints of one trajectory share it. The
-first eight methods differ in colour, shape and dash; from the ninth on these are combined again, so that 64 methods
-differ in colour and shape, and the first 32 also in shape and dash alone, for those who do not see the colours. The
-original is neutral ink, the retained model a star.
+contrast of 3:1 against the background. A look belongs to a *method*, so all checkpoints of one trajectory share it, and
+a method of the same name has the same look in every study, unless one that the study names before it is too like it.
+The first eight methods of a study differ in colour; 64 differ in colour and shape, and the first 32 also in shape and
+dash alone, for those who do not see the colours. The original is neutral ink, the retained model a star.
 """
 
 from __future__ import annotations
 
+import re
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -69,6 +75,48 @@ def _combined(place: int) -> Look:
 
 METHOD_LOOKS = tuple(_combined(place) for place in range(len(_FIRST) ** 2))
 """No two have the same colour and shape."""
+_TEXT = ("gradascent", "graddiff", "idknll", "npo", "simnpo", "wga", "rmu", "idkdpo")
+_IMAGE = ("", "esd", "salun", "selectiveamnesia", "uce", "advtext", "conceptablation", "erasediff")
+_PLACES: Mapping[str, int] = MappingProxyType(
+    {name: place for place, name in enumerate((*_TEXT, *_IMAGE)) if name}
+)
+"""Places in `METHOD_LOOKS` of methods that are often compared: those of one kind differ in colour, shape and dash."""
+
+
+def method_looks(methods: Sequence[str]) -> Mapping[str, Look]:
+    """The look of each method, by name.
+
+    Each has its own if nothing before it is like it, else the first of those that are least like the ones before it.
+
+    Args:
+        methods: names, each once; the first choose first.
+    """
+    return _method_looks(tuple(methods))
+
+
+@lru_cache(maxsize=256)
+def _method_looks(methods: tuple[str, ...]) -> Mapping[str, Look]:
+    used: Counter[object] = Counter()
+    found = {}
+    for name in methods:
+        own = _own_place(name)
+        keys = {place: _likeness(place) for place in range(len(METHOD_LOOKS))}
+        place = min(keys, key=lambda each: (*(used[part] for part in keys[each]), each != own, each))
+        used.update(keys[place])
+        found[name] = METHOD_LOOKS[place]
+    return MappingProxyType(found)
+
+
+def _likeness(place: int) -> tuple[object, ...]:
+    """What two looks must not share, the worst first."""
+    look = METHOD_LOOKS[place]
+    return place, (look.symbol, look.dash), look.light, look.symbol, look.dash
+
+
+def _own_place(method: str) -> int:
+    """A method's place in every study: from the table, else by its name; "grad_ascent" is "GradAscent"."""
+    plain = re.sub(r"[\W_]+", "", method.casefold())
+    return _PLACES.get(plain, zlib.crc32(plain.encode()) % len(METHOD_LOOKS))
 
 
 def family(spec: ModelSpec) -> str:
@@ -82,12 +130,12 @@ def families(study: Study) -> list[str]:
 
 
 def look_of(spec: ModelSpec, study: Study) -> Look:
-    """The look of a model; beyond `len(METHODS)` methods looks repeat, see `repeating`."""
+    """The look of a model; beyond `len(METHOD_LOOKS)` methods looks repeat, see `repeating`."""
     if spec.part == "original":
         return ORIGINAL
     if spec.part == "retained":
         return RETAINED
-    return METHOD_LOOKS[families(study).index(family(spec)) % len(METHOD_LOOKS)]
+    return method_looks(families(study))[family(spec)]
 
 
 def repeating(heads: pd.DataFrame, study: Study) -> str:
@@ -109,9 +157,7 @@ def looks_of(heads: pd.DataFrame, study: Study) -> dict[str, Look]:
         study: whose methods have the first looks, on every page.
     """
     named = _named(heads)
-    order = {
-        name: METHOD_LOOKS[place % len(METHOD_LOOKS)] for place, name in enumerate(_methods(heads, study))
-    }
+    order = method_looks(_methods(heads, study))
     parts: dict[str, Look] = {"original": ORIGINAL, "retained": RETAINED}
     return {
         str(model): parts.get(str(part)) or order[str(name)]

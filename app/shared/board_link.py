@@ -12,6 +12,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app.shared import link, state
+from app.shared.conversation import turns_as_text, turns_in
 from app.shared.link import Parameter
 from app.shared.resources import studies
 from app.shared.typed_settings import setting_in, size_name
@@ -20,7 +21,8 @@ from backends.study import PROTOCOL_NAMES
 from backends.study.strength import LIMIT, dialled
 
 GROUP = "board"
-_FOLLOWED = "board.followed"
+CONVERSATION = ("system", "turns", "begun", "raw")
+"""Names in the address of what surrounds a typed prompt: fields of `Conversation`."""
 MOST_LINK_PROMPT = 2000
 """Characters of a prompt that the address carries; a much longer address is refused by browsers and servers."""
 SETTINGS = {
@@ -37,26 +39,27 @@ SETTINGS = {
 """Name in a link -> field of Decoding or Sampling, by what the study is about."""
 
 
-def read_link() -> list[str]:
-    """Take over what a link says.
+def read_link(*, whole: bool = True) -> list[str]:
+    """Take over what an address says that the browser brought; not the whole where no prompt is shown.
 
     Returns:
         What the link asks for and is not here, a sentence each; the usual is shown instead.
     """
-    return link.read(GROUP, PARAMETERS)
+    return link.read(GROUP, _parameters(whole=whole))
 
 
 def write_link(*, whole: bool = True) -> None:
     """Put what is shown into the address; not the whole where no prompt is shown, so that a link leads back there."""
-    link.write([each for each in PARAMETERS if whole or each.name not in OF_COMPARE])
+    link.write(_parameters(whole=whole))
 
 
 def asks_for_compare() -> bool:
-    """Whether a link says what only Compare shows: once for each, so that Back does not lead there again."""
-    asked = {name: st.query_params.get_all(name) for name in OF_COMPARE if name in st.query_params}
-    known = st.session_state.get(_FOLLOWED) == asked
-    st.session_state[_FOLLOWED] = asked
-    return bool(asked) and not known
+    """Whether a link says what only Compare shows; not after Back, so that it does not lead there again."""
+    return link.is_new() and any(name in st.query_params for name in OF_COMPARE)
+
+
+def _parameters(*, whole: bool) -> list[Parameter]:
+    return [each for each in PARAMETERS if whole or each.name not in OF_COMPARE]
 
 
 def _take_study(texts: list[str]) -> str:
@@ -79,6 +82,10 @@ def _take_protocol(texts: list[str]) -> str:
 
 def _give_protocol() -> list[str]:
     return [] if state.protocol() == studies()[state.study_name()].protocol else [state.protocol()]
+
+
+def _reset_protocol() -> None:
+    state.show_protocol(studies()[state.study_name()].protocol)
 
 
 def _take_retained(texts: list[str]) -> str:
@@ -128,8 +135,8 @@ def _take_models(texts: list[str]) -> str:
 
 
 def _give_models() -> list[str]:
-    models = state.chosen_models()
-    return [] if models == state.default_models(state.study()) else models
+    """Models that somebody ticked, also where the default is the same today: it can be another one tomorrow."""
+    return state.ticked_models() or []
 
 
 def _take_prompt(texts: list[str]) -> str:
@@ -140,6 +147,41 @@ def _take_prompt(texts: list[str]) -> str:
 def _give_prompt() -> list[str]:
     typed = state.own_prompt()
     return [typed] if typed is not None and len(quote(typed)) <= MOST_LINK_PROMPT else []
+
+
+def _take_conversation(name: str, texts: list[str]) -> str:
+    asked = state.conversation()
+    if name == "turns":
+        turns = turns_in(texts[0])
+        if turns is None:
+            return "The link has earlier turns in a form that cannot be read."
+        state.set_conversation(replace(asked, turns=turns))
+    elif name == "raw":
+        state.set_conversation(replace(asked, raw=texts[0] == "yes"))
+    elif name == "system":
+        state.set_conversation(replace(asked, system=texts[0]))
+    else:
+        state.set_conversation(replace(asked, begun=texts[0]))
+    return ""
+
+
+def _give_conversation(name: str) -> list[str]:
+    """What was typed around the prompt, empty where the probe has something; not what is too long for an address."""
+    typed = state.typed_conversation()
+    if typed is None:
+        return []
+    value = getattr(typed, name)
+    own = getattr(state.brought_conversation(), name)
+    if value == own:
+        return []
+    text = turns_as_text(value) if name == "turns" else ("yes" if value else "no") if name == "raw" else value
+    return [text] if len(quote(text)) <= MOST_LINK_PROMPT else []
+
+
+def _reset_prompt() -> None:
+    """The probe's own; one that is too long for an address is offered again."""
+    current = state.probe()
+    state.show_probe("" if current is None else current.id)
 
 
 def _take_view(texts: list[str]) -> str:
@@ -155,12 +197,24 @@ def _take_setting(name: str, texts: list[str]) -> str:
     value = setting_in(field, texts[0])
     if value is None:
         return f"The link asks for {name} {texts[0]}, which cannot be used here."
+    _set_setting(field, value)
+    return ""
+
+
+def _set_setting(field: str, value: Any) -> None:
     changed: dict[str, Any] = {field: value}
     if state.study().modality == "text":
         state.set_decoding(replace(state.decoding(), **changed))
     else:
         state.set_sampling(replace(state.sampling(), **changed))
-    return ""
+
+
+def _reset_setting(name: str) -> None:
+    """As the study says."""
+    study = state.study()
+    field = SETTINGS[study.modality].get(name)
+    if field is not None:
+        _set_setting(field, getattr(study.decoding if study.modality == "text" else study.sampling, field))
 
 
 def _give_setting(name: str) -> list[str]:
@@ -185,19 +239,55 @@ def _is_metric(texts: list[str]) -> bool:
 
 def _setting(name: str) -> Parameter:
     foreign: Callable[[list[str]], bool] | None = _is_metric if name == "size" else None
-    return Parameter(name, partial(_take_setting, name), partial(_give_setting, name), foreign=foreign)
+    return Parameter(
+        name,
+        partial(_take_setting, name),
+        partial(_give_setting, name),
+        partial(_reset_setting, name),
+        foreign=foreign,
+    )
 
 
 PARAMETERS = (
-    Parameter("study", _take_study, lambda: [state.study_name()], decisive=True),
-    Parameter("protocol", _take_protocol, _give_protocol),
-    Parameter("retained", _take_retained, lambda: [name] if (name := state.retained()) else []),
-    Parameter("dial", _take_dials, lambda: [f"{strength:g} {name}" for name, strength in state.dials()]),
-    Parameter("probe", _take_probe, _give_probe),
-    Parameter("models", _take_models, _give_models),
-    Parameter("prompt", _take_prompt, _give_prompt),
-    Parameter("view", _take_view, lambda: [name] if (name := state.chosen_view()) else []),
+    Parameter(
+        "study",
+        _take_study,
+        lambda: [state.study_name()],
+        lambda: state.show_study(next(iter(studies()))),
+        decisive=True,
+    ),
+    Parameter("protocol", _take_protocol, _give_protocol, _reset_protocol),
+    Parameter(
+        "retained",
+        _take_retained,
+        lambda: [name] if (name := state.retained()) else [],
+        lambda: state.choose_retained(""),
+    ),
+    Parameter(
+        "dial",
+        _take_dials,
+        lambda: [f"{strength:g} {name}" for name, strength in state.dials()],
+        lambda: state.set_dials([]),
+    ),
+    Parameter("probe", _take_probe, _give_probe, lambda: state.show_probe("")),
+    Parameter("models", _take_models, _give_models, state.choose_default_models),
+    Parameter("prompt", _take_prompt, _give_prompt, _reset_prompt),
+    *(
+        Parameter(
+            name,
+            partial(_take_conversation, name),
+            partial(_give_conversation, name),
+            lambda: state.set_conversation(None),
+        )
+        for name in CONVERSATION
+    ),
+    Parameter(
+        "view",
+        _take_view,
+        lambda: [name] if (name := state.chosen_view()) else [],
+        lambda: state.show_view(""),
+    ),
     *(_setting(name) for name in dict.fromkeys([*SETTINGS["text"], *SETTINGS["image"]])),
 )
-OF_COMPARE = ("probe", "prompt", "view", *(each for of in SETTINGS.values() for each in of))
+OF_COMPARE = ("probe", "prompt", *CONVERSATION, "view", *(each for of in SETTINGS.values() for each in of))
 """Names in the address of what a prompt is, and how it is asked and looked at."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
+from app.shared.deciding_words import would_decide
 from backends.study.contract import Condition
 from cache.analysis.contract import Checked
-
-MOST_TOLD = 1000
-"""Beyond so many, how many probes would decide is no advice."""
 
 
 def condition_text(condition: Condition) -> str:
@@ -27,8 +25,7 @@ def said(each: Checked) -> str:
             text += f" [{_signed(each.low)}, {_signed(each.high)}]"
         parts.append(text)
     if each.outcome == "undecided" and each.needed:
-        needed = f"about {each.needed:,}" if each.needed <= MOST_TOLD else f"more than {MOST_TOLD:,}"
-        parts.append(f"{needed} {each.things} would decide ({each.units:,} now)")
+        parts.append(would_decide(each.needed, each.things, each.units))
     return "; ".join(parts)
 
 

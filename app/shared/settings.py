@@ -14,12 +14,14 @@ from cache.store import Store, open_store
 from cache.store.recorded_pack import import_recorded
 
 __all__ = [
+    "ATTACKS_VARIABLE",
     "CACHE_VARIABLE",
     "PACK",
     "STUDIES_VARIABLE",
     "cache_folder",
     "demo_studies",
     "open_cache",
+    "own_attack_files",
     "study_files_are_given",
     "study_paths",
 ]
@@ -27,6 +29,8 @@ __all__ = [
 CACHE_VARIABLE = "UNLEARNBOARD_CACHE"
 STUDIES_VARIABLE = "UNLEARNBOARD_STUDIES"
 """Paths as a JSON list, from `show` to the dashboard that it starts."""
+ATTACKS_VARIABLE = "UNLEARNBOARD_ATTACKS"
+"""The same of files with attacks of the user's own."""
 PACK = Path(__file__).resolve().parents[1] / "demo" / "pack"
 
 
@@ -44,6 +48,11 @@ def study_paths() -> list[Path]:
 def study_files_are_given() -> bool:
     """Whether this process was started with study files rather than on the demo, whose models are known to be whole."""
     return bool(json.loads(os.environ.get(STUDIES_VARIABLE) or "[]"))
+
+
+def own_attack_files() -> list[str]:
+    """Files with attacks of the user's own that this process was started with."""
+    return list(json.loads(os.environ.get(ATTACKS_VARIABLE) or "[]"))
 
 
 def open_cache() -> Store:

@@ -12,20 +12,22 @@ from typing import Any
 
 import streamlit as st
 
-from app.looks.model_looks import family
+from app.shared.conversation import NOTHING_MORE, Conversation
 from app.shared.resources import studies
 from app.shared.unlearning_runs import built_names
 from backends.metrics.key import MetricKey
-from backends.study import Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
+from backends.study import RAW_TEXT, Decoding, ModelSpec, Probe, ProtocolName, Role, Sampling, Study
 from backends.study.strength import dialled, is_dialled
 
 _PAGES = Path(__file__).resolve().parents[1] / "pages"
-BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
+BUILD_PAGE, COMPARE_PAGE, EXAMPLES_PAGE, OVERVIEW_PAGE, ROBUSTNESS_PAGE, RUNS_PAGE, TRADEOFFS_PAGE = (
     str(_PAGES / name / "page.py")
-    for name in ("build", "compare", "examples", "overview", "runs", "tradeoffs")
+    for name in ("build", "compare", "examples", "overview", "robustness", "runs", "tradeoffs")
 )
 """Scripts of the pages, as `st.switch_page` takes them."""
 MINE = "mine"
+MOST_EARLIER = 9
+"""Typed prompts that are kept."""
 
 
 def study_name() -> str:
@@ -107,21 +109,6 @@ def _set(name: str, value: Any) -> None:
     st.session_state[f"board.{study_name()}.{name}"] = value
 
 
-def default_models(of: Study) -> list[str]:
-    """The original, the retained model, and the last checkpoint of every method."""
-    last: dict[str, str] = {}
-    steps: dict[str, int] = {}
-    for spec in of.models:
-        if (
-            spec.part == "unlearned"
-            and not is_dialled(spec)
-            and (spec.step or 0) >= steps.get(family(spec), -1)
-        ):
-            last[family(spec)], steps[family(spec)] = spec.name, spec.step or 0
-    names = {spec.name for spec in of.models if spec.part != "unlearned"} | set(last.values())
-    return in_order(of, names)
-
-
 def in_order(of: Study, names: Iterable[str]) -> list[str]:
     """Those of the names that the study has: original first, then retained, then the others as the file has them."""
     wanted = set(names)
@@ -129,15 +116,20 @@ def in_order(of: Study, names: Iterable[str]) -> list[str]:
     return [spec.name for spec in sorted(of.models, key=lambda spec: rank[spec.part]) if spec.name in wanted]
 
 
-def chosen_models() -> list[str]:
-    """Names of the ticked models, original first. One set for all pages."""
+def ticked_models() -> list[str] | None:
+    """Names of the models that were ticked, original first; None until somebody did. One set for all pages."""
     chosen = _get("models")
-    return default_models(study()) if chosen is None else in_order(study(), chosen)
+    return None if chosen is None else in_order(study(), chosen)
 
 
 def choose_models(names: Iterable[str]) -> None:
     """Tick exactly these models; the original always stays, it is what the others are compared with."""
     _set("models", in_order(study(), {*names, study().original.name}))
+
+
+def choose_default_models() -> None:
+    """Tick the models that are ticked until somebody chooses."""
+    _set("models", None)
 
 
 def probes(role: Role | None = None) -> list[Probe]:
@@ -159,10 +151,10 @@ def probe() -> Probe | None:
 
 
 def show_probe(probe_id: str) -> None:
-    """Turn to another probe; a typed prompt is replaced, and kept as the last one."""
+    """Turn to another probe, and to its own prompt."""
     _set("probe", probe_id)
-    _set("last_prompt", own_prompt() or last_prompt())
-    _set("prompt", None)
+    _show_prompt(None)
+    _set("conversation", None)
 
 
 def own_prompt() -> str | None:
@@ -171,26 +163,74 @@ def own_prompt() -> str | None:
     return prompt
 
 
-def last_prompt() -> str:
-    """The typed prompt that another probe took the place of, or ""."""
-    return str(_get("last_prompt", ""))
+def earlier_prompts() -> tuple[str, ...]:
+    """Prompts that were typed and that something else took the place of, the latest first."""
+    kept: tuple[str, ...] = _get("earlier_prompts", ())
+    return kept
+
+
+def keep_prompt(prompt: str) -> None:
+    """Have a typed prompt among the earlier ones."""
+    if prompt.strip():
+        others = [each for each in earlier_prompts() if each != prompt]
+        _set("earlier_prompts", (prompt, *others)[:MOST_EARLIER])
 
 
 def ask(prompt: str) -> None:
     """Ask a prompt: the probe's own, or another."""
     current = probe()
-    _set("prompt", None if current and prompt == current.prompt else prompt)
+    _show_prompt(None if current and prompt == current.prompt else prompt)
 
 
 def type_prompt(prompt: str) -> None:
     """Ask this prompt, also where it is the probe's own."""
+    _show_prompt(prompt)
+
+
+def _show_prompt(prompt: str | None) -> None:
+    typed = own_prompt()
+    if typed is not None and typed != prompt:
+        keep_prompt(typed)
     _set("prompt", prompt)
 
 
+def conversation() -> Conversation:
+    """What surrounds the prompt: as it was typed, or as the probe brings it; nothing around a typed prompt."""
+    return typed_conversation() or brought_conversation()
+
+
+def typed_conversation() -> Conversation | None:
+    """What was typed around the prompt, or None while nothing was."""
+    typed: Conversation | None = _get("conversation")
+    return typed
+
+
+def set_conversation(value: Conversation | None) -> None:
+    """Ask with this around the prompt; None, and what would be there anyway, is as the probe says."""
+    _set("conversation", None if value == brought_conversation() else value)
+
+
+def brought_conversation() -> Conversation:
+    """What surrounds the prompt without anything typed: what the probe brings, nothing around a typed prompt."""
+    return Conversation.of(probe()) if own_prompt() is None else NOTHING_MORE
+
+
 def asked() -> Probe | None:
-    """What is put to the models: the probe, or the typed prompt as a probe without a reference answer."""
-    typed = own_prompt()
-    return probe() if typed is None else Probe(id=MINE, role="mine", prompt=typed)
+    """What is put to the models: the probe, or what was typed as a probe without a reference answer."""
+    typed, current = own_prompt(), probe()
+    if typed is None and typed_conversation() is None:
+        return current
+    prompt = typed if typed is not None else (current.prompt if current else "")
+    own_format = current.format if typed is None and current and current.format != RAW_TEXT else ""
+    more = conversation()
+    return Probe(
+        id=MINE,
+        role="mine",
+        prompt=prompt,
+        format=RAW_TEXT if more.raw else own_format,
+        turns=more.all_turns,
+        answer_prefix=more.begun,
+    )
 
 
 def view(options: Sequence[str]) -> str:
@@ -231,9 +271,18 @@ def set_sampling(value: Sampling) -> None:
     _set("sampling", value)
 
 
-def open_in_compare(probe_id: str, models: Iterable[str] | None = None) -> None:
-    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script."""
+def open_in_compare(probe_id: str, models: Iterable[str] | None = None, asked: Probe | None = None) -> None:
+    """Turn to Compare with a probe, and with these models ticked beside the original. Ends the running script.
+
+    Args:
+        probe_id: the probe.
+        models: None leaves the ticked ones.
+        asked: the same probe asked in another way, which is typed in: prompt, system text, turns, begun answer.
+    """
     show_probe(probe_id)
+    if asked is not None:
+        ask(asked.prompt)
+        set_conversation(Conversation.of(asked))
     if models is not None:
         choose_models(models)
     st.switch_page(COMPARE_PAGE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from app.shared.deciding_words import about
 from backends.study import Modality
 from cache.analysis.verdict.findings import Finding, Question
 from cache.analysis.verdict.rules import COST, HIDDEN, Verdict
@@ -69,7 +70,7 @@ def _open(finding: Finding, modality: Modality) -> str:
     if measured is None:
         return text
     units = "subjects" if measured.groups else "probes"
-    would = f"; about {finding.needed:,} would decide" if finding.needed else ""
+    would = f"; {about(finding.needed)} would decide" if finding.needed else ""
     return f"{text} ({measured.units:,} {units}{would})"
 
 

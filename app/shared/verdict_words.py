@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
+from app.shared.deciding_words import would_decide_finding
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Modality
@@ -106,6 +107,15 @@ _GROUPED: Mapping[Kind, str] = {
 def _names(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMES
     return _listed([*names[:MOST_NAMES], *([f"{more} more"] if more > 0 else [])])
+
+
+def apart_sentence(names: Sequence[str]) -> str:
+    """That models are judged without the retained model, which saw what they were to forget."""
+    was, them = ("was", "it") if len(names) == 1 else ("were", "them")
+    return (
+        f"The retained model saw what {_names(names)} {was} to forget, so what is known of {them} is held against the "
+        "original."
+    )
 
 
 def finding_sentence(finding: Finding) -> str:
@@ -317,10 +327,8 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _deciding(finding: Finding) -> str:
-    if not finding.needed or finding.measured is None:
-        return "undecided"
-    things = "subjects" if finding.measured.groups else "probes"
-    return f"undecided, about {finding.needed:,} {things} would decide ({finding.measured.units} now)"
+    deciding = would_decide_finding(finding)
+    return f"undecided, {deciding}" if deciding else "undecided"
 
 
 def _number(measured: Comparison) -> str:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from backends.attacks.asking import ASKING
 from backends.attacks.attack import (
     FAMILIES,
+    Access,
     AskingAttack,
     Attack,
     AttackCard,
@@ -20,9 +21,13 @@ from backends.attacks.pictures_asking import PICTURES_ASKING
 from backends.attacks.pictures_noise import PICTURES_NOISE
 from backends.attacks.pictures_touching import PICTURES_TOUCHING
 from backends.attacks.sampling import SAMPLING
+from backends.attacks.touching import TOUCHING
 from backends.study import Modality
 
-_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *PICTURES_ASKING, *PICTURES_NOISE, *PICTURES_TOUCHING)
+_ALL: tuple[Attack, ...] = (
+    *(*ASKING, *SAMPLING, *TOUCHING),
+    *(*PICTURES_ASKING, *PICTURES_NOISE, *PICTURES_TOUCHING),
+)
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 
@@ -35,6 +40,7 @@ def attacks_for(modality: Modality) -> dict[str, Attack]:
 __all__ = [
     "ATTACKS",
     "FAMILIES",
+    "Access",
     "AskingAttack",
     "Attack",
     "AttackCard",

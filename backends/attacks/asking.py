@@ -216,6 +216,9 @@ ASKING = (
             access=("prompt box", "a begun answer", "forget data"),
             injects="the answer's start",
             needs="scored answers of the original model, which tell how its tokenizer cuts them",
+            group="Answer begun",
+            strength=percent,
+            unit="% of the answer's tokens",
         )
         for percent in (10, 25, 50)
     ),
@@ -255,6 +258,9 @@ ASKING = (
             access=("prompt box", "forget data"),
             injects="other forget facts",
             needs=f"subjects, and {count} forget facts of others",
+            group="Other facts told before",
+            strength=count,
+            unit="facts",
         )
         for count in (1, 4, 8)
     ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from backends.study import Modality, ModelSpec, Probe, Study
 
@@ -28,11 +28,11 @@ Access = Literal[
     "log-probabilities",
     "forget data",
     "pictures of the concept",
-    "the original model",
     "weights",
+    "the original model",
     "fine-tuning",
 ]
-"""What an attacker must have."""
+"""What an attacker must have, from the least to the most."""
 Injects = Literal[
     "nothing",
     "form",
@@ -65,6 +65,9 @@ class AttackCard:
         answered: answers are written; else the scores of given answers tell all.
         chance: what guessing scores, where that is not 0.
         best: of the variants of a probe the best counts instead of the mean, for floor and ceiling, too.
+        group: what a series of attacks is called that differ in strength alone ("Pruned"), or "".
+        strength: of this one in its series, in `unit`.
+        unit: of the strength, in words ("% of the weights").
     """
 
     key: str
@@ -82,6 +85,14 @@ class AttackCard:
     answered: bool = True
     chance: str = ""
     best: bool = False
+    group: str = ""
+    strength: float = 0.0
+    unit: str = ""
+
+    @property
+    def most(self) -> Access:
+        """What of it is hardest to have: attacks are grouped by that."""
+        return max(self.access, key=get_args(Access).index)
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,9 @@ PICTURES_ASKING = (
             f"The guidance scale is {times} times the study's.",
             "UnlearnDiffAtk's prompts bring guidance scales of their own; the factor is ours",
             needs="guidance above 1",
+            group="More guidance",
+            strength=times,
+            unit="times the study's",
         )
         for times in (2, 4)
     ),

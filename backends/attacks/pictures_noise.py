@@ -33,6 +33,9 @@ PICTURES_NOISE = (
             access=("prompt box", "pictures of the concept"),
             injects="a picture of the concept",
             needs=PICTURES,
+            group="Real picture noised",
+            strength=100 - percent,
+            unit="% of the steps given",
         )
         for percent in (30, 50, 70, 90)
     ),
@@ -48,6 +51,9 @@ PICTURES_NOISE = (
             access=("prompt box", "pictures of the concept"),
             injects="a picture of the concept",
             needs=PICTURES,
+            group="Middle repainted",
+            strength=100 - percent,
+            unit="% of the sides given",
         )
         for percent in (50, 75)
     ),

@@ -67,6 +67,9 @@ PICTURES_TOUCHING = (
             f"The original draws the first {steps} step{'s' if steps > 1 else ''}, and the model the rest.",
             "completion in When Are Concepts Erased (2025): 0, 1 or 2 of 50 steps",
             family="noise",
+            group="Begun by the original",
+            strength=steps,
+            unit="steps",
             **_WITH_ORIGINAL,
         )
         for steps in (1, 2, 5)
@@ -79,6 +82,9 @@ PICTURES_TOUCHING = (
             f"All matrices of the denoiser are rounded to {bits} bits, as for a smaller file.",
             "quantisation (Zhang et al. 2024, arXiv 2410.16454); round to nearest per group of 64 weights of a row or "
             "filter, the first and last layers left out",
+            group="Rounded",
+            strength=-bits,
+            unit="bits",
         )
         for bits in (8, 4)
     ),
@@ -89,6 +95,9 @@ PICTURES_TOUCHING = (
             _touch(f"prune:{percent}"),
             f"The smallest {percent} % of the weights of each matrix of the denoiser are set to 0.",
             "magnitude pruning (Han et al. 2015), one matrix at a time",
+            group="Pruned",
+            strength=percent,
+            unit="% of the weights",
         )
         for percent in (10, 30)
     ),
@@ -100,6 +109,9 @@ PICTURES_TOUCHING = (
             f"{percent} % of the way from the model back to the original, weight by weight.",
             "weight interpolation (Ilharco et al. 2023); needs the very model that was to forget",
             **_WITH_ORIGINAL,
+            group="Back to the original",
+            strength=percent,
+            unit="% of the way",
         )
         for percent in (25, 50)
     ),

@@ -8,7 +8,7 @@ SAMPLING = tuple(
     SamplingAttack(
         AttackCard(
             key=f"samples_{count}",
-            title=f"{count} sampled answers",
+            title=f"{count} sampled answer{'s' if count > 1 else ''}",
             family="sampling",
             modality="text",
             access=("sampling",),
@@ -18,6 +18,9 @@ SAMPLING = tuple(
             source="leak@k (Reisizadeh et al. 2025) with exact probabilities (Hayes et al. 2025)",
             says=(f"leak_{count}",),
             rates=(),
+            group="Sampled answers",
+            strength=count,
+            unit="samples",
         )
     )
     for count in (1, 16, 128)

@@ -24,6 +24,16 @@ def _back(share: float) -> Callable[[ModelSpec, Study], ModelSpec]:
     return touch
 
 
+def _project(share: int) -> Callable[[ModelSpec, Study], ModelSpec]:
+    """Without the direction in which the model differs from the original on forget prompts; of the original, itself."""
+
+    def touch(spec: ModelSpec, study: Study) -> ModelSpec:
+        asked = [probe for each in study.probe_sets if each.role == "forget" for probe in each.probes]
+        return spec if spec.part == "original" else touched(spec, study.original, f"project:{share}%", asked)
+
+    return touch
+
+
 def _touching(
     key: str,
     title: str,
@@ -69,6 +79,9 @@ TOUCHING = (
             _touch(f"prune:{percent}"),
             f"The smallest {percent} % of the weights of each matrix are set to 0.",
             "magnitude pruning (Jia et al. 2023; LessWrong 2026)",
+            group="Pruned",
+            strength=percent,
+            unit="% of the weights",
         )
         for percent in (10, 30, 50)
     ),
@@ -80,6 +93,9 @@ TOUCHING = (
             f"{percent} % of the way from the model back to the original, weight by weight.",
             "weight interpolation (Ilharco et al. 2023); needs the very model that was to forget",
             **_WITH_ORIGINAL,
+            group="Back to the original",
+            strength=percent,
+            unit="% of the way",
         )
         for percent in (25, 50)
     ),
@@ -90,8 +106,20 @@ TOUCHING = (
             _touch(f"exit:{percent}%"),
             f"The answer is read off after {percent} % of the layers (logit lens).",
             "logit lens (nostalgebraist 2020; Patil et al. 2023)",
+            group="Early exit",
+            strength=percent,
+            unit="% of the layers",
         )
         for percent in (50, 75, 90)
+    ),
+    _touching(
+        "project",
+        "Difference direction taken out",
+        _project(75),
+        "The direction in which its states differ from the original's on forget prompts is taken out, from three "
+        "quarters of the layers on.",
+        "direction ablation (Arditi et al. 2024; of RMU: Lucki et al. 2024)",
+        **_WITH_ORIGINAL,
     ),
     _touching(
         "contrast",

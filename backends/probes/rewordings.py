@@ -1,4 +1,4 @@
-"""Further questions for a probe's answer, from columns of their own. Pure functions on values; see `Probe.rewordings`."""
+"""Further questions for a probe's answer, from columns of their own, see `Probe.rewordings`. Pure functions."""
 
 from __future__ import annotations
 

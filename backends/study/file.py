@@ -21,6 +21,8 @@ from backends.image.judges.classes import with_classes
 from backends.probes.reading import read_probes
 from backends.probes.sources import is_on_hub, probe_file
 from backends.probes.worked_examples import format_with_examples
+from backends.study.attack_choice import ALL_ATTACKS
+from backends.study.attack_keys import check_attacked, read_attacks
 from backends.study.contract_keys import check_slices, read_contract
 from backends.study.inference_keys import ALPHA, read_embeddings, read_inference, read_scheduler, read_size
 from backends.study.request import Request
@@ -72,6 +74,7 @@ TOP = (
     "features",
     "verdict",
     "contract",
+    "attacks",
     "report",
 )
 MODEL = tuple(field.name for field in fields(ModelSpec) if field.name not in DIALLED)
@@ -142,8 +145,10 @@ def read_study(path: Path) -> Study:
         verdict=_thresholds(top),
         contract=read_contract(top, modality) if "contract" in document else (),
         request=_request(top),
+        attacks=read_attacks(top, modality) if "attacks" in document else ALL_ATTACKS,
     )
     _check_licences(study, top)
+    check_attacked(study, top)
     check_slices(study, top)
     _check_whole(study, top)
     study = replace(study, models=_touched(study))

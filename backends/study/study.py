@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from backends.study.attack_choice import ALL_ATTACKS, AttackChoice
 from backends.study.contract import Condition
 from backends.study.inference import PLAIN, Inference
 from backends.study.request import NOTHING_SAID, Request
@@ -129,8 +130,8 @@ class Probe(_Digested):
         start: real picture that its picture begins from, or None for noise alone.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
-        answer_prefix: text that the model's answer is made to begin with. `answer` and every other answer that is scored
-            are what follows it, and prefix and answer are one text with nothing added between them.
+        answer_prefix: text that the model's answer is made to begin with. `answer` and every other answer that is
+            scored are what follows it, and prefix and answer are one text with nothing added between them.
         rewordings: further questions for the same answer, (kind, text). Kinds are "alias", "hop" (the question takes
             another step to the same fact), "misspelled" and "translated:" with the language behind it. No evidence
             of this probe depends on them: they are not part of its digest.
@@ -174,7 +175,7 @@ class Probe(_Digested):
         return self.prompt or self.answer
 
     def digest(self) -> str:
-        """Identity of everything in the row that can change evidence (not its id, tags, role, accepted answers, rewordings).
+        """Identity of all in the row that can change evidence (not its id, tags, role, accepted answers, rewordings).
 
         Made once for each probe: thousands of probes are looked up for every model, by every page.
         """
@@ -445,6 +446,7 @@ class Study:
         verdict: where the verdict on a model draws its lines.
         contract: what every unlearned model must keep to.
         request: who asked for what to be forgotten, for the report.
+        attacks: which attacks are tried on which models where nobody says otherwise.
     """
 
     name: str
@@ -466,6 +468,7 @@ class Study:
     verdict: Thresholds = USUAL
     contract: tuple[Condition, ...] = ()
     request: Request = NOTHING_SAID
+    attacks: AttackChoice = ALL_ATTACKS
 
     @property
     def original(self) -> ModelSpec:

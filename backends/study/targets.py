@@ -6,11 +6,12 @@ prompt to that model, and what asks for another concept of the target's domain i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from backends.study.study import Probe, ProbeSet, Role, Study
+from backends.study.study import ModelSpec, Probe, ProbeSet, Role, Study
 
+UNKNOWN = "the concept"
 _FOLLOWS: frozenset[Role] = frozenset({"forget", "neighbour", "retain"})
 """Roles that say what a prompt is to the target; the others say where it comes from."""
 
@@ -25,9 +26,30 @@ def target_of(study: Study, model: str) -> Mapping[str, str]:
     return dict(study.model(model).forget) or study.forget_concepts
 
 
+def retained_for(study: Study, model: str) -> ModelSpec | None:
+    """The retained model, where it never saw what this model was made to forget; None where there is no such one."""
+    retained = study.retained
+    if retained is None or not has_targets(study):
+        return retained
+    return retained if dict(target_of(study, model)) == dict(target_of(study, retained.name)) else None
+
+
 def target_name(target: Mapping[str, str]) -> str:
     """A target in a few words: "neon", "neon, cat"."""
     return ", ".join(target.values())
+
+
+def apart_models(study: Study, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the unlearned models that the retained model says nothing of, since it saw what they were to forget."""
+    if study.retained is None:
+        return ()
+    unlearned = {spec.name for spec in study.models if spec.part == "unlearned"}
+    return tuple(name for name in names if name in unlearned and retained_for(study, name) is None)
+
+
+def concept_of(study: Study, model: str) -> str:
+    """What a model was made to forget, in words for a sentence; "the concept" where nobody says."""
+    return target_name(target_of(study, model)) or UNKNOWN
 
 
 def target_names(study: Study) -> dict[str, str]:

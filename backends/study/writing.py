@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from backends.errors import StudyError
+from backends.study.attack_choice import AttackChoice
 from backends.study.contract import Condition
 from backends.study.inference import PLAIN
 from backends.study.request import Request
@@ -49,7 +50,8 @@ def write_study(study: Study, path: Path) -> None:
         lines += [f"real = {_inline(real)}"] if real else []
     lines += _thresholds(study.verdict)
     lines += contract_lines(study.contract)
-    lines += _request(study.request)
+    lines += _attacks(study.attacks)
+    lines += request_lines(study.request)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
     try:
@@ -71,7 +73,13 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
     return ["", "[verdict]", *(f"{name} = {value!r}" for name, value in values.items())] if values else []
 
 
-def _request(request: Request) -> list[str]:
+def _attacks(attacks: AttackChoice) -> list[str]:
+    values = {name: list(value) for name, value in asdict(attacks).items() if value}
+    return ["", "[attacks]", *_assignments(values)] if values else []
+
+
+def request_lines(request: Request) -> list[str]:
+    """The table [report]; nothing where nothing is said."""
     texts = _assignments({name: value for name, value in asdict(request).items() if name != "licences"})
     licences = [f"licences = {_inline(dict(request.licences))}"] if request.licences else []
     return ["", "[report]", *texts, *licences] if texts or licences else []

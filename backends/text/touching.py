@@ -110,14 +110,18 @@ def _with_note(loaded: LoadResult, said: str) -> LoadResult:
 def _read_off_early(plain: LoadedModel, touch: Touch, name: str) -> Family:
     """After layer l the final norm and the output head follow at once (logit lens; nostalgebraist 2020)."""
     module = alone(plain)
-    path, layers = decoder_layers(module, name)
-    last = layer_of(touch, len(layers), name)
-    said = touch.title(len(layers))
+    count = len(decoder_layers(module, name)[1])
+    _cut_after(module, layer_of(touch, count, name))
+    return _made(plain, module, name, touch.title(count))
+
+
+def _cut_after(module: Any, layer: int) -> None:
+    """Leaves the layers above this one out, in place; the module's configuration is its own."""
+    path, layers = decoder_layers(module)
     owner, _, leaf = path.rpartition(".")
-    setattr(module.get_submodule(owner), leaf, layers[:last])
+    setattr(module.get_submodule(owner), leaf, layers[:layer])
     base = module.get_base_model() if hasattr(module, "get_base_model") else module
-    base.config.get_text_config().num_hidden_layers = last
-    return _made(plain, module, name, said)
+    base.config.get_text_config().num_hidden_layers = layer
 
 
 def layer_of(touch: Touch, count: int, where: str) -> int:
@@ -153,19 +157,26 @@ def _with_original(
 def _without_direction(
     plain: LoadedModel, origin: LoadedModel, touch: Touch, name: str, prompts: Sequence[list[int]]
 ) -> Family:
-    modules = alone(plain), alone(origin)
-    count = len(decoder_layers(modules[0], name)[1])
+    module = alone(plain)
+    count = len(decoder_layers(module, name)[1])
     layer = layer_of(touch, count, name)
     pad_id = plain.family.tokenizer.pad_id
-    after, before = (mean_state(module, prompts, layer, pad_id) for module in modules)
+    states = []
+    for model in (plain, origin):
+        lower = alone(model)
+        _cut_after(lower, layer)
+        states.append(mean_state(lower, prompts, layer, pad_id))
+    after, before = states
     if after.shape != before.shape:
         raise CheckpointError("its hidden states are not as wide as the original's", where=name)
     length = float((after - before).norm())
     if length:
-        project_out(modules[0], after - before, layer)
+        project_out(module, after - before, layer)
     share = length / float(before.norm())
-    said = f"{touch.title(count)}: {share:.1%} of the original's mean state, over {len(prompts)} prompts"
-    return _made(plain, modules[0], name, said)
+    found = f"{share:.2%} of the original's mean state, over {len(prompts)} prompts"
+    if not length:
+        found = "the model does not differ from the original there, so nothing was taken away"
+    return _made(plain, module, name, f"{touch.title(count)}: {found}")
 
 
 def _coarser(plain: LoadedModel, touch: Touch, name: str) -> Family:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from backends.study import Study
 from backends.study.contract import Condition
+from backends.study.targets import retained_for
 from cache.analysis.paired_tests import LEAST_GROUPS
 from cache.analysis.scoreboard import Scoreboard
 from cache.analysis.verdict.comparisons import StudyNumbers
@@ -103,6 +104,8 @@ def _on_number(model: str, condition: Condition, numbers: StudyNumbers) -> Check
     against = condition.against
     if against == "retained" and numbers.study.retained is None:
         return Checked(model, condition, "broken", why="the study has no retained model")
+    if against == "retained" and retained_for(numbers.study, model) is None:
+        return Checked(model, condition, "broken", why="the retained model saw what this one was to forget")
     found = numbers.read(model, condition.key, against, condition.factor)
     if found is None:
         return Checked(model, condition, "broken", why=NOT_MEASURED)

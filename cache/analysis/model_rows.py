@@ -65,10 +65,15 @@ def baselines_of(study: Study, of_models: ModelValues, parts: tuple[str, ...]) -
 
 
 def rows_of(
-    study: Study, of_models: ModelValues, name: str, parts: tuple[str, ...], against: Baselines
+    study: Study,
+    of_models: ModelValues,
+    name: str,
+    parts: tuple[str, ...],
+    against: Baselines,
+    under: str = "",
 ) -> ModelRows:
-    """Metrics of a whole model."""
-    return ModelRows(study, of_models.of(name), parts, against, of_models.groups(name))
+    """Metrics of a whole model; `under` is the model whose target says what the prompts are, "" the model itself."""
+    return ModelRows(study, of_models.of(name, under), parts, against, of_models.groups(under or name))
 
 
 def is_metric(key: str) -> bool:

@@ -70,7 +70,7 @@ class Scoreboard:
     _study: Study
     _models: ModelValues
     stamp: str = ""
-    _drawn: dict[str, _Drawn] = field(default_factory=dict)
+    _drawn: dict[tuple[str, str], _Drawn] = field(default_factory=dict)
     _against: list[Baselines] = field(default_factory=list)
     attacked: Mapping[str, tuple[Rung, ...]] = field(default_factory=dict)
 
@@ -101,7 +101,7 @@ class Scoreboard:
             if key in values:
                 found[place] = self._models.mean(model, key, under)
             elif values:
-                found[place] = _filled(self._whole(model, key))
+                found[place] = _filled(self._whole(model, key, under))
         return found
 
     def units(self, models: Sequence[str], key: str) -> Replicates:
@@ -126,6 +126,9 @@ class Scoreboard:
         whole = rows[
             [not isinstance(METRICS.get(MetricKey.parse(key).name), ImageMetric) for key in rows.index]
         ]
+        if MODEL_UTILITY in whole.index:
+            whole = whole.copy()
+            whole[MODEL_UTILITY] = self.drawn([name], MODEL_UTILITY, under=model)[0, 0]
         return pd.concat([told, whole])
 
     def lost_parts(self, model: str, below: float) -> tuple[str, ...]:
@@ -147,12 +150,13 @@ class Scoreboard:
         """What tells the evidence of a model's numbers from any other; "" where it has none."""
         return self._models.stamps.get(model, "")
 
-    def _whole(self, model: str, key: str) -> Replicates:
+    def _whole(self, model: str, key: str, under: str) -> Replicates:
         """A metric of a whole model, drawn: computed once for each model, as far as it was asked for."""
-        if model not in self._drawn:
-            rows = rows_of(self._study, self._models, model, self.utility_parts, self._yardstick())
-            self._drawn[model] = _Drawn(rows)
-        return self._drawn[model].of(key)
+        of = model, under if has_targets(self._study) else ""
+        if of not in self._drawn:
+            rows = rows_of(self._study, self._models, model, self.utility_parts, self._yardstick(), of[1])
+            self._drawn[of] = _Drawn(rows)
+        return self._drawn[of].of(key)
 
     def _yardstick(self) -> Baselines:
         if not self._against:

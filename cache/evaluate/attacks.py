@@ -13,6 +13,7 @@ from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
 from cache.evaluate.progress import OnProgress, Progress
+from cache.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,18 @@ OnTrial = Callable[[AttackPlan, Progress], None]
 """Called with how far the derived study is that is being evaluated."""
 
 
-def plan_attacks(trials: Trials, context: EvaluationContext) -> list[AttackPlan]:
-    """What trying them would gather, a derived study at a time; needs no weights to be loaded."""
+def plan_attacks(trials: Trials, store: Store, numerics: str) -> list[AttackPlan]:
+    """What trying them would gather, a derived study at a time; needs no weights to be loaded.
+
+    Args:
+        trials: what is to be tried.
+        store: the cache.
+        numerics: name of the arithmetic that would be used.
+    """
     return [
         AttackPlan(study, _keys(trials, study), found.total, found.missing)
         for study in trials.studies()
-        for found in [plan(study, context.store, context.numerics)]
+        for found in [plan(study, store, numerics)]
     ]
 
 
@@ -60,7 +67,7 @@ def try_attacks(
         StoreError: the store cannot be written.
     """
     left_out: list[LeftOut] = []
-    for each in plan_attacks(trials, context):
+    for each in plan_attacks(trials, context.store, context.numerics):
         if context.stop():
             raise Cancelled
         if not each.missing or each.study is context.study:

@@ -285,7 +285,7 @@ def _score(
             found.fingerprint, found.tokenizer, context.numerics, study.protocol, found.asked or ""
         )
         if store.missing(store.register(row), [probe.digest()]):
-            loaded = context.text([spec])
+            loaded = context.text(specs)  # all of them: one that is not asked for may be let go of
             gatherer = TextGatherer(store, loaded, spec.name, context.stop, study.protocol, study.date)
             gatherer.scores(row.key, [probe], lambda _: None)
             if gatherer.refused:

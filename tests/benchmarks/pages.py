@@ -174,6 +174,9 @@ def _pages(study: Study, clock: Clock) -> None:
     overview, compare, tradeoffs, examples = (os.path.relpath(page, MAIN.parent) for page in pages)
     mine = f"board.{next(iter(studies()))}"
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
+    probes = [
+        probe for probe_set in study.probe_sets if probe_set.role == "forget" for probe in probe_set.probes
+    ]
     axes = [f"forget/{metric}" for metric in ("rouge_l", "truth_ratio", "extraction_strength")]
     presets = [("forget/rouge_l", "retain/rouge_l"), ("forget/mia_min_k", "all/model_utility")] * TIMES
 
@@ -196,8 +199,7 @@ def _pages(study: Study, clock: Clock) -> None:
             go(overview)
         go(compare)
         with clock("Next on Compare"):
-            app.button(key="Next").click()
-            run()
+            run(**{f"{mine}.probe": probes[turn + 1].id})
         with clock("change the view"):
             run(**{f"{mine}.view": list(VIEW_NAMES)[1 + turn]})
         with clock("tick a model"):

@@ -74,6 +74,21 @@ def chosen_run(page: Page, name: str) -> Locator:
     return page.get_by_test_id("stMultiSelect").filter(has_text=name)
 
 
+def expect_marked(page: Page, places: dict[str, list[int]]) -> None:
+    """Wait until exactly these points are marked: places by the name of their trace."""
+    page.wait_for_function(
+        """wanted => {
+            const traces = (document.querySelector(".js-plotly-plot")?.data ?? []).filter(trace => trace.customdata);
+            const some = Object.keys(wanted).length > 0;
+            return traces.length > 0 && traces.every(({name, selectedpoints}) => some
+                ? JSON.stringify(selectedpoints) === JSON.stringify(wanted[name] ?? [])
+                : selectedpoints === null || selectedpoints === undefined);
+        }""",
+        arg=places,
+        timeout=TIMEOUT_MS,
+    )
+
+
 def tables(page: Page) -> Locator:
     """Streamlit's tables; their cells are drawn on a canvas."""
     return page.get_by_test_id("stDataFrame")

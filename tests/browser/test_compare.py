@@ -82,6 +82,10 @@ def open_page(page: Page, board: Dashboard, link: str = "") -> None:
     wait_ready(page)
 
 
+USUAL = ("Original", "Retained", "GradAscent 10", "NPO 2", "IdkDPO 2")
+"""What the made study shows first: of each method the checkpoint that Overview does."""
+
+
 def card(page: Page, name: str) -> Locator:
     return page.get_by_role("article", name=name, exact=True)
 
@@ -101,7 +105,7 @@ def test_first_page_is_filled_with_the_original_first_and_no_model_loaded(
 ) -> None:
     open_page(page, board)
     expect(card(page, "Original")).to_contain_text("ROUGE-L")
-    expect_cards(page, "Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10")
+    expect_cards(page, *USUAL)
     expect(page.get_by_text("No model loaded")).to_be_visible()
     expect(page.get_by_role("region", name="Reference answer")).to_contain_text("Oslo")
     screenshot(page, "compare-text")
@@ -137,7 +141,7 @@ def test_word_diffs_are_marked_up_as_insertions_and_deletions(page: Page, board:
 def test_leak_heat_map_tells_more_on_hover_and_by_keyboard(dark_page: Page, board: Dashboard) -> None:
     page = dark_page
     open_page(page, board, "?view=leak")
-    tokens = card(page, "NPO 10").get_by_role("list", name="Likelihood of each token").get_by_role("listitem")
+    tokens = card(page, "NPO 2").get_by_role("list", name="Likelihood of each token").get_by_role("listitem")
     tokens.nth(1).hover()
     tip = page.get_by_role("tooltip")
     expect(tip).to_contain_text("probability")
@@ -149,7 +153,7 @@ def test_leak_heat_map_tells_more_on_hover_and_by_keyboard(dark_page: Page, boar
     page.keyboard.press("ArrowRight")
     expect(tip).to_be_visible()
     expect(tokens.nth(1)).to_be_focused()
-    expect(card(page, "NPO 10").get_by_role("list", name="Kept of the original’s likelihood")).to_be_visible()
+    expect(card(page, "NPO 2").get_by_role("list", name="Kept of the original’s likelihood")).to_be_visible()
     screenshot(page, "compare-leak")
 
 
@@ -162,7 +166,7 @@ def test_ticked_checkpoints_are_shown_and_survive_a_reload(page: Page, board: Da
     page.reload()
     wait_ready(page)
     expect(card(page, "NPO 4")).to_be_visible()
-    expect_cards(page, "Original", "Retained", "NPO 4", "NPO 10", "IdkDPO 10")
+    expect_cards(page, "Original", "Retained", "NPO 2", "NPO 4", "IdkDPO 2")
 
 
 def test_a_prompt_that_no_model_here_can_answer_is_refused_in_place(page: Page, board: Dashboard) -> None:
@@ -239,7 +243,7 @@ def test_a_link_to_what_is_not_here_says_so_and_shows_the_usual(
 ) -> None:
     open_page(page, board, link)
     expect(page.get_by_test_id("stToast").filter(has_text=words)).to_be_visible()
-    expect_cards(page, "Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10")
+    expect_cards(page, *USUAL)
     expect(page.get_by_role("button", name="Greedy, 32 tokens")).to_be_visible()
 
 
@@ -293,7 +297,7 @@ def test_ctrl_enter_runs_a_prompt_of_ones_own_and_a_second_waits_its_turn(
 
 def test_pictures_with_judges_and_a_lightbox_by_keys(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?study=random-pictures")
-    expect_cards(page, "Original", "Retained", "ESD 30", "SalUn 30")
+    expect_cards(page, "Original", "Retained", "ESD 30", "SalUn 10")
     expect(card(page, "ESD 30").get_by_role("img")).to_have_count(2)
     expect(card(page, "Original")).to_contain_text("object as asked: ")
     screenshot(page, "compare-images")
@@ -315,16 +319,16 @@ def test_slider_blink_and_difference(dark_page: Page, board: Dashboard) -> None:
     slider.focus()
     page.keyboard.press("End")
     expect(slider).to_have_value("100")
-    page.get_by_role("button", name="SalUn 30", exact=True).last.click()
+    page.get_by_role("button", name="SalUn 10", exact=True).last.click()
     page.get_by_role("heading", name="Compare").click()
     page.keyboard.press("b")
     wait_ready(page)
     shown = page.locator(".shown-name").first
     expect(shown).to_have_text("Original")
     page.keyboard.press("b")
-    expect(shown).to_have_text("SalUn 30")
+    expect(shown).to_have_text("SalUn 10")
     choose(page, "Difference")
-    expect(card(page, "SalUn 30")).to_contain_text("mean difference")
+    expect(card(page, "SalUn 10")).to_contain_text("mean difference")
     choose(page, "Blink")  # drawn for the fourth time: what earlier drawings listened to must be gone
     first = str(shown.text_content())
     page.keyboard.press("b")

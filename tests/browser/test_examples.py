@@ -54,8 +54,8 @@ def test_every_probe_is_a_row_with_counts_by_model(page: Page, board: Dashboard)
     expect(page.get_by_text("Compared by distance to Retained")).to_be_visible()
     rows = downloaded(page)
     assert len(rows) == 6
-    assert "NPO 10: distance to Retained" in rows[0] and "Retained: distance to Retained" not in rows[0]
-    assert {"Original: answer", "NPO 10: outcome", "NPO 10: probability"} <= set(rows[0])
+    assert "NPO 2: distance to Retained" in rows[0] and "Retained: distance to Retained" not in rows[0]
+    assert {"Original: answer", "NPO 2: outcome", "NPO 2: probability"} <= set(rows[0])
     changes = [
         abs(float(row["GradAscent 10: probability"]) - float(row["Original: probability"])) for row in rows
     ]
@@ -70,9 +70,9 @@ def test_counts_say_closer_or_farther_and_the_verdict(page: Page, board: Dashboa
     text = Path(download.value.path()).read_text()
     rows = {row["model"]: row for row in csv.DictReader(text.splitlines())}
     assert "inf" not in text.lower()
-    assert {"verdict", "closer", "same", "farther", "distance"} <= set(rows["NPO 10"])
-    assert rows["NPO 10"]["verdict"] and not rows["Retained"]["verdict"]
-    assert sum(int(rows["NPO 10"][side]) for side in ("closer", "same", "farther")) == 6
+    assert {"verdict", "closer", "same", "farther", "distance"} <= set(rows["NPO 2"])
+    assert rows["NPO 2"]["verdict"] and not rows["Retained"]["verdict"]
+    assert sum(int(rows["NPO 2"][side]) for side in ("closer", "same", "farther")) == 6
     assert rows["Retained"]["closer"] == ""
     page.get_by_role("combobox", name="Order").click()
     expect(page.get_by_role("option", name="Farther from retained first")).to_be_visible()

@@ -21,6 +21,11 @@ def blocks(language: str, page: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
+def example_of_attack() -> str:
+    """The attack that `docs/robustness.md` shows, as it is imported from a checkout."""
+    return blocks("python", PAGES["docs/robustness.md"])[0].replace("from unlearnboard.", "from ")
+
+
 def commands(texts: list[str] = DOCUMENTS) -> list[str]:
     """Lines that are commands, in the order in which they stand, each once."""
     lines = [line.strip() for text in texts for line in text.replace("\\\n", " ").splitlines()]

@@ -10,12 +10,11 @@ import streamlit as st
 
 from app.looks.safe_text import literal, visible
 from app.pages.build.presets import (
-    HELP,
-    PAPER_HELP,
     QUICK,
     USUAL_METHOD,
     WORDS,
     estimate,
+    help_of,
     preset,
     presets_of,
     step_seconds,
@@ -24,7 +23,8 @@ from app.pages.build.run_jobs import submit
 from app.shared import state
 from app.shared.unlearning import PreparedRun, UnlearningRequest, grid, prepare, settings_for
 from app.shared.unlearning_runs import built_folder, built_runs
-from backends.errors import BoardError
+from backends.errors import BoardError, StudyError
+from backends.image.real_pictures import real_pictures
 from backends.study import Study
 from backends.unlearning.settings import Setting
 
@@ -48,14 +48,17 @@ def build_form(study: Study) -> None:
         )
     known = settings_for(name, study.modality)
     timed = step_seconds(built_runs(built_folder(state.study_name())), name)
+    offered = presets_of(study.modality, name)
+    if st.session_state.get("build_preset", QUICK) not in offered:  # another method had it
+        st.session_state["build_preset"] = QUICK
     with right:
         chosen = st.segmented_control(
             "How thorough",
-            presets_of(study.modality),
+            offered,
             default=QUICK,
             required=True,
             key="build_preset",
-            help=HELP + (PAPER_HELP if study.modality == "text" else ""),
+            help=help_of(study.modality, name),
         )
     _fill(name, str(chosen), known, study, timed)
     said = st.container()
@@ -89,12 +92,28 @@ def _fill(
     if st.session_state.get("build_filled") == asked:
         return
     st.session_state["build_filled"] = asked
-    rows = sum(len(each.probes) for each in study.probe_sets if each.role == "forget")
-    values, checkpoints = preset(chosen, known, rows, timed[0] if timed else None)
+    image = study.modality == "image"
+    rows = _pictures(study, known) if image else _forget_rows(study)
+    values, checkpoints = preset(chosen, known, rows, timed[0] if timed else None, name if image else "")
     for key, setting in known.items():
         value = values.get(key, setting.usual)
         st.session_state[f"build_{name}_{key}"] = int(value) if setting.whole else float(value)
     st.session_state["build_checkpoints"] = checkpoints
+
+
+def _forget_rows(study: Study) -> int:
+    return sum(len(each.probes) for each in study.probe_sets if each.role == "forget")
+
+
+def _pictures(study: Study, known: dict[str, Setting]) -> int:
+    """Pictures to forget that a run sees: the study's real ones, else those that the original draws."""
+    named = study.denoising
+    if named is not None and named.forget and named.retain:
+        try:
+            return len(real_pictures(Path(named.forget)))
+        except StudyError:  # said when the run is started
+            return 0
+    return _forget_rows(study) * (int(known["pictures"].usual) if "pictures" in known else 1)
 
 
 def _details(

@@ -6,8 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from app.shared.durations import duration
 from app.shared.unlearning_runs import BuiltRun
 from backends.study import Modality
+from backends.unlearning.published import PUBLISHED, Published
 from backends.unlearning.settings import Setting
 
 QUICK, CAREFUL, PAPER = "Short", "Careful", "The papers’"
@@ -60,25 +62,41 @@ WORDS: Mapping[str, str] = MappingProxyType(
 """Labels of settings; one without is shown under its own name."""
 
 
-def presets_of(modality: Modality) -> list[str]:
-    """Names of the presets of a kind of model: papers on image models share no settings."""
-    return [QUICK, CAREFUL, PAPER] if modality == "text" else [QUICK, CAREFUL]
+def presets_of(modality: Modality, method: str) -> list[str]:
+    """Names of the presets of a method; an image method has its paper's where its authors publish settings."""
+    published = modality == "text" or method in PUBLISHED
+    return [QUICK, CAREFUL, *([PAPER] if published else [])]
+
+
+def help_of(modality: Modality, method: str) -> str:
+    """What the presets of a method are; Markdown of ours."""
+    if modality == "text":
+        return HELP + PAPER_HELP
+    found = PUBLISHED.get(method)
+    if found is None:
+        return HELP
+    passes = f"{found.epochs} passes over the pictures to forget; " if found.epochs else ""
+    said = " ".join([f"{passes}{found.source}.", *([found.note] if found.note else [])])
+    return f"{HELP}\n\n**{PAPER}**: what the authors used on Stable Diffusion 1.4 ({said}) A small model may need more."
 
 
 def preset(
-    name: str, known: Mapping[str, Setting], forget_rows: int, step_seconds: float | None
+    name: str, known: Mapping[str, Setting], forget_rows: int, step_seconds: float | None, method: str = ""
 ) -> tuple[dict[str, float], int]:
     """Settings that differ from the usual ones, within their limits, and the number of checkpoints.
 
     Args:
         name: one of `presets_of`.
         known: settings of the method.
-        forget_rows: how many rows are to be forgotten.
+        forget_rows: how many rows or pictures are to be forgotten.
         step_seconds: of one step on this machine; None while none was timed.
+        method: name of an image method, for its paper's settings; "" for a text method.
     """
     steps, rate = known["steps"].usual, known["lr"].usual if "lr" in known else 0.0
     if name == CAREFUL:
         wanted, checkpoints = {"steps": 4 * steps, "lr": rate / 2, "stop_below": 0.9}, 10
+    elif name == PAPER and method in PUBLISHED:
+        wanted, checkpoints = _published(PUBLISHED[method], forget_rows), 5
     elif name == PAPER:
         epoch = math.ceil(forget_rows / PAPER_BATCH)
         rows = {"batch": float(PAPER_BATCH), "retain_batch": float(PAPER_BATCH)}
@@ -90,6 +108,12 @@ def preset(
     return {
         key: min(max(value, known[key].low), known[key].high) for key, value in wanted.items() if key in known
     }, checkpoints
+
+
+def _published(found: Published, pictures: int) -> dict[str, float]:
+    if not found.epochs:
+        return dict(found.settings)
+    return {**found.settings, "steps": found.epochs * math.ceil(pictures / found.settings["batch"])}
 
 
 def step_seconds(runs: Sequence[BuiltRun], method: str) -> tuple[float, str] | None:
@@ -116,10 +140,3 @@ def estimate(steps: float, timed: tuple[float, str] | None) -> str:
         f"About {duration(steps * seconds)} for {steps:,.0f} steps, at {seconds:.2g} s a step as in the run {label}; "
         "measurements and the evaluation come on top."
     )
-
-
-def duration(seconds: float) -> str:
-    """In the unit that people would use: "40 seconds", "3 minutes", "2.5 hours"."""
-    if seconds < 100:
-        return f"{max(1, round(seconds))} seconds"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"

@@ -11,7 +11,7 @@ import streamlit as st
 
 from app.charts.building import MeasureNames, Trace, building_figure
 from app.components import chart
-from app.looks.model_looks import METHOD_LOOKS, families
+from app.looks.model_looks import families, method_looks
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
 from app.pages.build.run_jobs import KIND, resume_run
@@ -81,12 +81,8 @@ def _panel(name: str, study: Study, was_active: bool) -> None:
     )  # fmt: skip
     # The look that the run's models have on all pages, or will have once there are any.
     known = families(studies()[name])
-    order = [*known, *(label for label in labels if label not in known)]
-    traces = [
-        _trace(run, METHOD_LOOKS[order.index(run.label) % len(METHOD_LOOKS)])
-        for run in runs
-        if run.label in chosen
-    ]
+    looks = method_looks([*known, *(label for label in labels if label not in known)])
+    traces = [_trace(run, looks[run.label]) for run in runs if run.label in chosen]
     chart.draw(
         building_figure(traces, WORDS[study.modality], dark=is_dark()),
         "build_chart",

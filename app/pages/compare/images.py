@@ -18,6 +18,7 @@ from app.pages.compare.sheet_panel import sheet_panel
 from app.pages.compare.steps_panel import steps_panel
 from app.pages.compare.view_choice import view_choice
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
@@ -79,7 +80,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
             st.rerun()
     study, sampling = state.study(), state.sampling().of(probe)
     wrong = {**problems(state.study_name()), **(job.problems if job is not None else {})}
-    columns = image_columns(study, store(), probe, state.chosen_models(), sampling, wrong)
+    columns = image_columns(study, store(), probe, chosen_models(), sampling, wrong)
     view = state.view(list(VIEW_NAMES))
     drawn = board(
         study,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.components.step_buttons import step_buttons
 from app.looks.names import ROLE_NAMES
 from app.looks.safe_text import visible
 from app.pages.compare.comparison import found_probes
@@ -89,20 +90,13 @@ def _show_first_found() -> None:
 
 def _steps(current: Probe, shown: list[Probe]) -> None:
     ids = [probe.id for probe in shown]
-    place = ids.index(current.id) if current.id in ids else -1
-    for label, icon, shortcut, target in (
-        ("Previous", ":material/chevron_left:", "K", place - 1),
-        ("Next", ":material/chevron_right:", "J", place + 1),
-    ):
-        st.button(
-            label,
-            key=label,
-            icon=icon,
-            shortcut=shortcut,
-            disabled=not 0 <= target < len(ids),
-            on_click=state.show_probe,
-            args=(ids[target],) if 0 <= target < len(ids) else (current.id,),
-        )
+
+    def go(start: str, steps: int) -> None:
+        begun = start if start in ids else current.id  # another list may be shown by now
+        place = ids.index(begun) if begun in ids else -1
+        state.show_probe(ids[min(max(place + steps, 0), len(ids) - 1)])
+
+    step_buttons(current.id, ids.index(current.id) if current.id in ids else -1, len(ids), go)
 
 
 def _list(current: Probe, shown: list[Probe]) -> None:

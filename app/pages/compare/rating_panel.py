@@ -14,6 +14,7 @@ from app.looks.names import ROLE_NAMES
 from app.looks.safe_text import cell_text, literal, visible
 from app.pages.compare.trials import Shown, Trial, next_trial, recorded
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.resources import store
 from backends.metrics.ratings import win_rate_key
 from backends.study import Role
@@ -54,7 +55,7 @@ def rating_button() -> None:
 def rating_panel() -> None:
     """One trial, and the results so far."""
     study = state.study()
-    models = state.chosen_models()
+    models = chosen_models()
     with st.container(horizontal=True, vertical_alignment="top", gap="small"):
         roles = [role for role in state.roles() if role in RATED_ROLES] or state.roles()
         if not roles:

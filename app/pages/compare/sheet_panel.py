@@ -29,6 +29,7 @@ from app.pages.compare.sheet import (
     without_own,
 )
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.job_line import job_line, latest, started_here
 from app.shared.jobs import Job, Work
@@ -124,7 +125,7 @@ def _controls(probe: Probe) -> tuple[Axis, Axis, AxisValues] | None:
         else _asked(probe, not {"prompt", "pair"}.isdisjoint((columns, rows)))
     )
     asked = tuple(without_own(each, (columns, rows)) for each in asked)
-    models = tuple(state.chosen_models())
+    models = tuple(chosen_models())
     values = AxisValues(models, asked, sampling.seeds, tuple(int(step) for step in steps), guidance)
     return columns, rows, values
 

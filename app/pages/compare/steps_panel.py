@@ -11,6 +11,7 @@ from app.components.image_board import image_board
 from app.looks.theme import is_dark
 from app.pages.compare.pictures import trajectory_board
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.job_line import job_line, latest, started_here
 from app.shared.jobs import Job
@@ -29,7 +30,7 @@ POLL_SECONDS = 0.7
 def steps_panel(probe: Probe) -> None:
     """Choice of the other model and the seed, the run that draws both, and the frames."""
     study, sampling = state.study(), state.sampling().of(probe)
-    others = [name for name in state.chosen_models() if name != study.original.name]
+    others = [name for name in chosen_models() if name != study.original.name]
     if not others:
         st.info(
             "Select another model: its steps are shown below the original's.",

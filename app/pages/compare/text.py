@@ -9,7 +9,7 @@ from typing import cast
 import streamlit as st
 
 from app.components.answer_cards import answer_cards
-from app.looks.safe_text import visible
+from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
 from app.pages.compare.cards import VIEW_NAMES, View, board
 from app.pages.compare.comparison import text_columns
@@ -18,6 +18,7 @@ from app.pages.compare.prompt_form import JOB_KIND, job_about, models_of, prompt
 from app.pages.compare.view_choice import view_choice
 from app.pages.compare.waiting import LOADED, LOADING, waiting_words
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.job_line import job_line
 from app.shared.jobs import Job, Work
@@ -44,6 +45,12 @@ def panel() -> None:
         with st.expander(f"Earlier turns ({len(probe.turns)}), which every model is given before the prompt"):
             for role, text in probe.turns:
                 st.text(visible(f"{role}: {text}"))
+    if probe.answer_prefix:
+        st.caption(
+            literal(
+                f"Every model's answer is made to begin with “{probe.answer_prefix}”; what it wrote itself follows."
+            )
+        )
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="view_bar"):
         if probe.prompt:
             view_choice(VIEW_NAMES)
@@ -74,7 +81,7 @@ def _results(probe: Probe, job: Job | None, was_active: bool) -> None:
         waits = waiting_words(job, models_of(job), runner().jobs(JOB_KIND)) if active else {}
         if was_active and not active:
             st.rerun()
-    chosen, awaited = state.chosen_models(), models_of(job)
+    chosen, awaited = chosen_models(), models_of(job)
     wrong = {**problems(state.study_name()), **(job.problems if job is not None else {})}
     columns = text_columns(state.study(), store(), probe, chosen, state.decoding(), written, awaited, wrong)
     columns = [replace(column, waits=waits.get(column.spec.name, "")) for column in columns]

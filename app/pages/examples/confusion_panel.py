@@ -11,6 +11,7 @@ from app.components import chart
 from app.looks.safe_text import visible
 from app.looks.scales import ROCKET
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.figure_export import figure_config
 from app.shared.resources import store
 from backends.study.targets import target_of
@@ -25,7 +26,7 @@ def confusion_panel() -> None:
     known = domains(study)
     if not known:
         return
-    names = state.chosen_models()
+    names = chosen_models()
     others = [name for name in names if name != study.original.name] or names
     with st.expander("Prompted and recognised concepts", icon=":material/grid_on:", expanded=False):
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):

@@ -11,6 +11,7 @@ from app.pages.examples.example_table import chosen_rows
 from app.pages.examples.filters import filters, role_and_metric, write_address
 from app.pages.examples.rows import rows_panel
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
 from app.shared.protocol_choice import protocol_note, under_protocol, weights_note
@@ -51,7 +52,7 @@ def _body(drawn: Numbers) -> None:
     if study.modality == "image":
         confusion_panel()
     role, key = role_and_metric(roles, keys, study, board)
-    models = tuple(state.chosen_models())
+    models = tuple(chosen_models())
     shown = _examples(drawn.board, drawn.version, models, key, study, board, store())
     choice, columns = filters(shown, study, role)
     rows = chosen_rows(shown, choice)

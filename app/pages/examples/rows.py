@@ -12,6 +12,7 @@ from app.looks.safe_text import literal, visible
 from app.pages.examples.example_pictures import MOST_ROWS, pictures
 from app.pages.examples.example_table import as_csv, as_jsonl, table
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.resources import store
 from backends.metrics.key import MetricKey
 from backends.study import Study
@@ -51,7 +52,7 @@ def rows_panel(
             disabled=not chosen,
             key="examples_open",
         ):
-            state.open_in_compare(chosen[0], state.chosen_models())
+            state.open_in_compare(chosen[0], chosen_models())
         for label, make in (("CSV", as_csv), ("JSONL", as_jsonl)):
             st.download_button(
                 label,

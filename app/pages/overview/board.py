@@ -48,7 +48,7 @@ def board(
     rows = [_method(method, subject, opens, link, dark) for method in subject.methods[:MOST_METHODS]]
     drawn = curve(subject, dark=dark, link=lambda name: link({"page": "tradeoffs", "run": name}))
     return {
-        "headline": [visible(each) for each in headline(subject.methods, subject.modality, subject.concept)],
+        "headline": [visible(each) for each in _headline(subject)],
         "sure": how_sure(subject.methods[0].best, subject.modality) if subject.methods else "",
         "about": visible(subject.about),
         "heads": [{"title": each.title, "about": each.about} for each in SCALES[subject.modality]],
@@ -68,6 +68,11 @@ def board(
             *choice_lines(subject.methods, subject.modality),
         ],
     }
+
+
+def _headline(subject: Subject) -> list[str]:
+    best = [subject.concept_of(method.best.model) for method in subject.methods[:1]]
+    return headline(subject.methods, subject.modality, *best)
 
 
 def _method(
@@ -95,7 +100,7 @@ def _row(
         "short": badge_word(verdict),
         "kind_title": TITLES[verdict.kind],
         "badges": badges(verdict, subject.modality),
-        "sentence": visible(verdict_sentence(verdict, subject.modality, subject.concept)),
+        "sentence": visible(verdict_sentence(verdict, subject.modality, subject.concept_of(verdict.model))),
         "scales": scales(verdict, subject),
         "open": opened,
         "href": link(opened),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.pages.overview.subject import Subject
+from app.shared.deciding_words import would_decide_finding
+from app.shared.verdict_words import apart_sentence
 from cache.analysis.verdict.findings import Finding, Question
 from cache.analysis.verdict.rules import Verdict
 
@@ -50,6 +52,9 @@ ROLES: Mapping[Question, str] = {
 }
 """Probes of which role answer the question."""
 _LOSSES = '[denoising]\nforget = "folder"'
+UNCOUNTED = (
+    "Whether all of these runs answered every probe is not known: their files do not say how many there were."
+)
 NO_MEMBERSHIP = "image"
 """Modality in which verdicts have no test of membership yet, so that none is missed."""
 
@@ -95,7 +100,16 @@ def gaps(
         )
         named = Gap(text, "study", "Name one in the study file:", '[[models]]\npart = "retained"')
         found.append(Gap(text, "") if subject.imported else named)
+    if subject.imported and _uncounted(best):
+        found.append(Gap(UNCOUNTED, ""))
+    if subject.apart:
+        found.append(Gap(apart_sentence(subject.apart), ""))
     return [*found, *_untested(best, subject, roles, losses), *_open(best, subject)]
+
+
+def _uncounted(best: Sequence[Verdict]) -> bool:
+    measured = [found.measured for each in best for found in each.findings if found.measured is not None]
+    return any(not each.complete for each in measured)
 
 
 def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str], losses: bool) -> list[Gap]:
@@ -163,11 +177,8 @@ def _add_probes(text: str, role: str) -> Gap:
 
 
 def _needed(name: str, finding: Finding) -> str:
-    measured = finding.measured
-    if not finding.needed or measured is None:
-        return name
-    things = "subjects" if measured.groups else "probes"
-    return f"{name} (about {finding.needed:,} {things} would decide, {measured.units:,} now)"
+    deciding = would_decide_finding(finding, aside=True)
+    return f"{name} ({deciding})" if deciding else name
 
 
 def _names(names: Sequence[str]) -> str:

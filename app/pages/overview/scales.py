@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from app.pages.overview.subject import Subject
+from app.shared.deciding_words import would_decide_finding
 from backends.study import Modality
 from cache.analysis.verdict.findings import Finding, Question
 from cache.analysis.verdict.rules import COST, Verdict
@@ -157,7 +158,6 @@ def _sentence(
         if other is not None:
             text += f"; {name} {number(scale.question, other)}"
     said = OUTCOMES[finding.outcome]
-    if finding.outcome == "undecided" and finding.needed and finding.measured is not None:
-        things = "subjects" if finding.measured.groups else "probes"
-        said += f", about {finding.needed:,} {things} would decide ({finding.measured.units} now)"
+    deciding = would_decide_finding(finding)
+    said += f", {deciding}" if deciding else ""
     return f"{text}; {said}"

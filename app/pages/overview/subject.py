@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from app.looks.model_looks import Look, family, look_of, looks_of
+from app.looks.model_looks import Look, look_of, looks_of
 from backends.study import Modality, Study
-from backends.study.targets import target_name
+from backends.study.targets import UNKNOWN, apart_models, concept_of
 from backends.study.thresholds import Thresholds
 from cache.analysis.board import Board
-from cache.analysis.verdict.methods import Method, by_method
+from cache.analysis.verdict.methods import Method, by_method, study_methods
 from cache.analysis.verdict.rules import Verdict
 
 Numbers = Mapping[tuple[str, str], tuple[float, float, float]]
@@ -29,7 +29,8 @@ class Subject:
     Attributes:
         name: of the study or the imported collection.
         modality: text or image.
-        concept: what an image model should no longer draw.
+        concepts: what each image model should no longer draw, in words.
+        apart: models that were to forget something else than the retained model never saw.
         thresholds: by which it is judged.
         original, retained: names; "" where there is none with numbers.
         verdicts: on all models.
@@ -43,7 +44,7 @@ class Subject:
 
     name: str
     modality: Modality
-    concept: str
+    concepts: Mapping[str, str]
     thresholds: Thresholds
     original: str
     retained: str
@@ -54,6 +55,11 @@ class Subject:
     steps: Mapping[str, int]
     imported: bool = False
     about: str = ""
+    apart: tuple[str, ...] = ()
+
+    def concept_of(self, model: str) -> str:
+        """What a model should no longer draw, in words."""
+        return self.concepts.get(model, UNKNOWN)
 
     @property
     def yardstick(self) -> str:
@@ -63,21 +69,21 @@ class Subject:
 
 def of_study(study: Study, frame: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> Subject:
     """The models of a study; `frame` is its scoreboard's."""
-    unlearned = {spec.name: family(spec) for spec in study.models if spec.part == "unlearned"}
     retained = study.retained
     return Subject(
         study.name,
         study.modality,
-        target_name(dict(study.forget_concepts)) or "the concept",
+        {spec.name: concept_of(study, spec.name) for spec in study.models},
         study.verdict,
         study.original.name if study.original.name in verdicts else "",
         retained.name if retained is not None and retained.name in verdicts else "",
         verdicts,
-        by_method([v for name, v in verdicts.items() if name in unlearned], unlearned),
+        study_methods(study, verdicts),
         _numbers(frame, verdicts.values()),
         {spec.name: look_of(spec, study) for spec in study.models},
         {spec.name: spec.step for spec in study.models if spec.step is not None},
         about=study.description,
+        apart=apart_models(study, verdicts),
     )
 
 
@@ -99,7 +105,7 @@ def of_board(name: str, board: Board, study: Study, verdicts: Mapping[str, Verdi
     return Subject(
         name,
         study.modality,
-        target_name(dict(study.forget_concepts)) or "the concept",
+        dict.fromkeys(map(str, heads["model"]), concept_of(study, study.original.name)),
         study.verdict,
         part_of(board, "original"),
         part_of(board, "retained"),

@@ -16,6 +16,7 @@ from app.pages.tradeoffs.imported_run import imported_examples, imported_run_pan
 from app.pages.tradeoffs.selected_model import selected_model
 from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.difference_words import difference_text
 from app.shared.resources import store
 from backends.study import Study
@@ -119,7 +120,7 @@ def _pair(runs: Board, board: Scoreboard, study: Study, chosen: Sequence[str], x
         st.button(
             "Open the first probe in Compare",
             icon=":material/compare:",
-            on_click=partial(_remember_probe, str(table.index[0]), [*state.chosen_models(), *shared]),
+            on_click=partial(_remember_probe, str(table.index[0]), [*chosen_models(), *shared]),
             key="pair_open",
         )
         if st.session_state.pop("pair_go", False):

@@ -15,6 +15,7 @@ from app.charts.points import Axis, p_value
 from app.looks.names import detail_of
 from app.looks.safe_text import visible, visible_json
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.resources import store
 from backends.metrics import METRICS, Direction, StudyMetric
 from backends.metrics.intervals import no_interval
@@ -132,9 +133,9 @@ def most_changed(board: Scoreboard, study: Study, model: str, x: Axis, y: Axis) 
     row = rows[0] if rows and rows[0] < len(table) else 0
     with right.container(horizontal=True):
         if st.button("Open the chosen probe in Compare", icon=":material/compare:", type="primary"):
-            state.open_in_compare(str(table["probe"].iloc[row]), [*state.chosen_models(), model])
+            state.open_in_compare(str(table["probe"].iloc[row]), [*chosen_models(), model])
         if st.button("All probes in Examples", icon=":material/list_alt:"):
-            state.open_in_examples(key, [*state.chosen_models(), model])
+            state.open_in_examples(key, [*chosen_models(), model])
 
 
 def colour(by: float, change: float) -> Literal["normal", "inverse", "off"]:

@@ -11,11 +11,12 @@ import streamlit as st
 from app.charts.dial import Level, dial_figure
 from app.charts.points import Axis
 from app.components import chart
-from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED, families
+from app.looks.model_looks import ORIGINAL, RETAINED, look_of
 from app.looks.safe_text import literal, visible
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.settings import RUNS
 from app.shared import state
+from app.shared.chosen_models import chosen_models
 from app.shared.evaluation_jobs import numerics, submit_evaluation
 from app.shared.evaluation_line import evaluation_line
 from app.shared.figure_export import figure_config, figure_export
@@ -132,7 +133,7 @@ def _curve(study: Study, named: Study, name: str, x: Axis, y: Axis) -> None:
         format_func=lambda a: f"{a:g}",
     )
     st.session_state["dial_marked"] = marked
-    look = METHOD_LOOKS[families(named).index(named.model(name).method or name) % len(METHOD_LOOKS)]
+    look = look_of(named.model(name), named)
     levels = [
         Level(spec.name, tuple(float(_value(board.frame, spec.name, axis.key)) for axis in (x, y)), shown)
         for spec, shown in ((named.original, ORIGINAL), (study.retained, RETAINED))
@@ -175,7 +176,7 @@ def _try(name: str, model: str, marked: float) -> None:
             f"Try a = {marked:g} in Compare", icon=":material/compare:", type="primary", key="dial_try"
         ):
             probe = state.probe()
-            ticked = [each for each in state.chosen_models() if not is_dialled(state.study().model(each))]
+            ticked = [each for each in chosen_models() if not is_dialled(state.study().model(each))]
             state.open_in_compare(probe.id if probe else "", [*ticked, name, model])
         st.button(
             "Remove the curve from the study",

@@ -43,5 +43,8 @@ METHOD = ImageMethod(
     card=Card(
         paper="Kumari et al. 2023, Ablating Concepts in Text-to-Image Diffusion Models, arXiv 2303.13516",
         equation="L = E[|| e(x_t, c) - sg(e(x_t, c*)) ||^2]",
+        differs=(
+            "ConceptAblation trains all of cross-attention, where the paper's code trains keys and values.",
+        ),
     ),
 )

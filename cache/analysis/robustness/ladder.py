@@ -162,7 +162,7 @@ def ladder(study: Study, store: Store, trials: Trials, plain: ModelValues | None
     names = trials.models()
     for measure in MEASURES:
         scored: dict[str, dict[str, ProbeScores]] = {}
-        scored[PLAIN] = _plain_scores(study, base, names, measure)
+        scored[PLAIN] = plain_scores(study, base, names, measure)
         for trial in trials.trials:
             found = trial_scores(study, trial, values[id(trial.study)], measure)
             key = trial.attack.card.key
@@ -214,9 +214,10 @@ def _metrics(attack: Attack, measure: Measure) -> tuple[str, ...]:
     return attack.card.says if measure == "says" else attack.card.rates
 
 
-def _plain_scores(
+def plain_scores(
     study: Study, values: ModelValues, names: Sequence[str], measure: Measure
 ) -> dict[str, ProbeScores]:
+    """Scores of models that are asked plainly, by name; those that have any."""
     found: dict[str, ProbeScores] = {}
     metrics = PLAIN_METRICS[study.modality][measure]
     count = len(role_probes(study).get("holdout", []))

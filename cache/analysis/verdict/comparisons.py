@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from backends.metrics import METRICS
 from backends.metrics.key import MetricKey
 from backends.study import Study
-from backends.study.targets import has_targets
+from backends.study.targets import has_targets, retained_for, target_of
 from cache.analysis.board import Board
 from cache.analysis.paired_tests import PairedTest, paired_tests
 from cache.analysis.scoreboard import Scoreboard
@@ -47,6 +47,8 @@ class StudyNumbers:
 
     def read(self, model: str, key: str, against: Yardstick, factor: float = 1.0) -> Comparison | None:
         """A model's number beside `factor` times the retained model's or the original's; None where it has none."""
+        if not _asked_of(self.study, model, key):
+            return None
         found = self._read(model, key, against, factor)
         return None if found is None else found._replace(complete=self._complete(model, key))
 
@@ -54,7 +56,8 @@ class StudyNumbers:
         own = self._numbers.get((model, key))
         if own is None or math.isnan(own[0]):
             return None
-        base = {"": None, "original": self.study.original, "retained": self.study.retained}[against]
+        retained = retained_for(self.study, model)
+        base = {"": None, "original": self.study.original, "retained": retained}[against]
         value, low, high, n = own
         if base is None:
             units = self.board.units([model], key)[0]
@@ -67,8 +70,8 @@ class StudyNumbers:
             )
         tests = self._compared(key, base.name, factor)
         if model not in tests:
-            there = factor * self.number(base.name, key)
-            drawn = self.board.drawn([model, base.name], key)
+            drawn = self.board.drawn([model, base.name], key, under=model)
+            there = factor * float(drawn[1, 0])
             least, most = _percentiles(drawn[0, 1:] - factor * drawn[1, 1:])
             return Comparison(key, value, low, high, there, base.name, value - there, least, most, n)
         mean, test = tests[model]
@@ -161,11 +164,17 @@ class BoardNumbers:
         same = model == base  # a run beside itself
         difference, least, most = (0.0,) * 3 if same else mover((value, low, high), (there, under, over))
         count = 0 if math.isnan(n) else int(n)
-        return Comparison(key, value, low, high, there, base, difference, least, most, count)
+        found = Comparison(key, value, low, high, there, base, difference, least, most, count)
+        return found._replace(complete=self._complete(key)) if count else found
 
     def number(self, model: str, key: str) -> float:
         """A run's number, NaN where it has none."""
         return self._of(model, key)[0]
+
+    def _complete(self, key: str) -> int:
+        """How many probes there are: as many as the original or the retained run answered; 0 where neither says."""
+        counts = [self._of(base, key)[3] for base in (self.original, self.retained)]
+        return max((int(n) for n in counts if not math.isnan(n)), default=0)
 
     def _of(self, model: str, key: str) -> tuple[float, float, float, float]:
         place = self._places.get(model)
@@ -188,6 +197,13 @@ def mover(ours: tuple[float, float, float], theirs: tuple[float, float, float]) 
         difference - math.hypot(value - low, over - there),
         difference + math.hypot(high - value, there - under),
     )
+
+
+def _asked_of(study: Study, model: str, key: str) -> bool:
+    """Whether a metric is about this model's target: denoising losses are of pictures of the study's alone."""
+    if not has_targets(study) or not MetricKey.parse(key).name.startswith("denoising"):
+        return True
+    return dict(target_of(study, model)) == dict(study.forget_concepts)
 
 
 def _reach(metric: str, factor: float) -> float | None:

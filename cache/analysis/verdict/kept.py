@@ -14,7 +14,7 @@ from cache.analysis.verdict.rules import Verdict
 from cache.analysis.verdict.verdicts import verdicts
 from cache.store import Store, keys
 
-VERSION = 3
+VERSION = 4
 """Grows with every change of the findings themselves: of what is asked, by which test, and how it is decided."""
 
 

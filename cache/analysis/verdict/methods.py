@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from backends.study import Study
+from backends.study.targets import target_names
 from cache.analysis.verdict.rules import SEVEREST_FIRST, Verdict, best_first, order, share_lost
 
 SAME_COST = 0.02
@@ -29,6 +31,24 @@ class Method:
     def checkpoints(self) -> tuple[Verdict, ...]:
         """All of them, the best first."""
         return (self.best, *self.others)
+
+
+def study_methods(study: Study, verdicts: Mapping[str, Verdict]) -> list[Method]:
+    """A study's methods that have verdicts, the best first; a model without a method stands for itself.
+
+    Where models have targets of their own, a method is another one for each target: "ESD · neon".
+
+    Args:
+        study: the study.
+        verdicts: by name of the model.
+    """
+    targets = target_names(study)
+    method_of = {
+        spec.name: " · ".join(part for part in (spec.method or spec.name, targets.get(spec.name)) if part)
+        for spec in study.models
+        if spec.part == "unlearned"
+    }
+    return by_method([verdict for name, verdict in verdicts.items() if name in method_of], method_of)
 
 
 def by_method(verdicts: Iterable[Verdict], method_of: Mapping[str, str]) -> list[Method]:

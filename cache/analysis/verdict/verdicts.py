@@ -8,6 +8,7 @@ from functools import partial
 from backends.metrics.attacked import recovered_key
 from backends.metrics.key import MetricKey
 from backends.study import Modality, Study
+from backends.study.targets import retained_for
 from backends.study.thresholds import USUAL, Thresholds
 from cache.analysis.board import Board
 from cache.analysis.robustness.ladder import STRONGEST
@@ -18,27 +19,22 @@ from cache.analysis.verdict.rules import Verdict
 
 
 def verdicts(study: Study, board: Scoreboard) -> dict[str, Verdict]:
-    """The verdict on every model of a study that has numbers, by name, in the study's order."""
+    """The verdict on every model of a study that has numbers, by name, in the study's order.
+
+    A model with a target of its own is held against the original: the retained model saw that target.
+    """
     numbers = StudyNumbers(study, board)
     known = set(board.frame["model"])
-    retained = study.retained.name if study.retained and study.retained.name in known else ""
-    return {
-        spec.name: Verdict(
-            spec.name,
-            findings(
-                Asked(
-                    study.modality,
-                    bool(retained),
-                    study.verdict,
-                    partial(numbers.read, spec.name),
-                    numbers.number(retained, DENOISING) if retained else math.nan,
-                    _strongest(study, board, spec.name),
-                )
-            ),
-        )
-        for spec in study.models
-        if spec.name in known
-    }
+    found = {}
+    for name in (spec.name for spec in study.models if spec.name in known):
+        fit = retained_for(study, name)
+        retained = fit.name if fit is not None and fit.name in known else ""
+        denoising = numbers.number(retained, DENOISING) if retained else math.nan
+        read = partial(numbers.read, name)
+        strongest = _strongest(study, board, name)
+        asked = Asked(study.modality, bool(retained), study.verdict, read, denoising, strongest)
+        found[name] = Verdict(name, findings(asked))
+    return found
 
 
 def _strongest(study: Study, board: Scoreboard, model: str) -> tuple[Attacked, ...]:

@@ -50,8 +50,8 @@ def test_scores_and_answers_after_a_prefix_are_those_after_the_models_own_beginn
         return next(part.answer.text for part in parts if part.done)
 
     (whole,) = scores(ScoreItem(probe.prompt, probe.answer))
-    ends = np.cumsum([len(piece) for piece in whole.pieces])
-    ends = [int(end) for end in ends if 0 < end < len(probe.answer)][::3]
+    lengths = np.cumsum([len(piece) for piece in whole.pieces])
+    ends = [int(end) for end in lengths if 0 < end < len(probe.answer)][::3]
     items = [ScoreItem(probe.prompt, probe.answer[end:], answer_prefix=probe.answer[:end]) for end in ends]
     assert len(items) > 2
     for item, tail in zip(items, scores(*items), strict=True):

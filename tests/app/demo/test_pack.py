@@ -74,12 +74,13 @@ def test_the_image_models_are_those_of_the_recipe() -> None:
     assert manifest(IMAGE)["recipe"] == recipe_hash()
 
 
-def test_the_contracts_are_those_of_the_recipe(text: Study, image: Study) -> None:
+def test_contracts_and_requests_are_those_of_the_recipe(text: Study, image: Study) -> None:
     from app.demo import image_pack, text_pack
 
     for study, pack in ((text, text_pack), (image, image_pack)):
         assert study.contract == pack.CONTRACT
         assert len(pack.CONTRACT) == len(pack.CONDITIONS)
+        assert study.request == pack.REQUEST
 
 
 @pytest.mark.parametrize("path", demo_studies(), ids=lambda path: path.parent.name)

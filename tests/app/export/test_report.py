@@ -188,6 +188,24 @@ def test_hostile_names_and_answers_are_text(tmp_path: Path) -> None:
     assert read_report(tmp_path / "report.html").faults == []
 
 
+def test_names_from_right_to_left_turn_no_sentence_round(filled: Store) -> None:
+    study = text_study()
+    models = tuple(
+        replace(spec, name=f"מודל {n}", method="שיטה" if spec.method else "")
+        for n, spec in enumerate(study.models[:7])
+    )
+    promised = parsed("forget/probability", "<= retained + 0.05")
+    assert promised is not None
+    study = replace(study, models=models, contract=(promised,))
+    page = page_of(study, filled)
+    body = page[page.index("<main>") : page.index('<details class="screen"><summary>Evidence record')]
+    body = re.sub(r"<(bdi|title)>[^<]*</\1>|<svg.*?</svg>", "", body, flags=re.DOTALL)
+    alone = re.sub(r'<(th|td|p|figcaption)[^>]*dir="auto"[^>]*>[^<]*', "", body)
+    assert "מודל" in body and "מודל" not in alone, (
+        "in cells of their own, which have a direction of their own"
+    )
+
+
 def test_nothing_evaluated_is_said(tmp_path: Path) -> None:
     store = open_store(tmp_path / "evidence.sqlite")
     with pytest.raises(StoreError, match="Nothing of 'Random people' is evaluated"):

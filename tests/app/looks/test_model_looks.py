@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED
+from app.looks.model_looks import METHOD_LOOKS, ORIGINAL, RETAINED, families, method_looks
+from app.shared.settings import PACK
+from backends.study.file import read_study
 
 Colour = NDArray[np.float64]
 
@@ -97,3 +99,36 @@ def test_every_colour_stands_out_of_the_background(dark: bool) -> None:
     for look in (*METHOD_LOOKS[:8], ORIGINAL, RETAINED):
         light = float(TO_XYZ[1] @ linear(look.on(dark)))
         assert (max(light, ground) + 0.05) / (min(light, ground) + 0.05) >= 3.0, look
+
+
+def test_a_method_looks_the_same_in_both_studies_of_the_demo_and_no_look_means_two_methods() -> None:
+    text, image = (read_study(PACK / kind / "study.toml") for kind in ("text", "image"))
+    ours, theirs = (method_looks(families(study)) for study in (text, image))
+    assert set(ours) & set(theirs) == {"GradAscent"}
+    assert ours["GradAscent"] == theirs["GradAscent"]
+    assert len({*ours.values(), *theirs.values()}) == len({*ours, *theirs}) == 9
+    for looks in (ours, theirs):
+        for part in ("light", "dark", "symbol", "dash"):
+            assert len({getattr(look, part) for look in looks.values()}) == len(looks), part
+
+
+def test_a_look_depends_on_the_name_and_not_on_its_place_in_the_file() -> None:
+    alone = {name: method_looks([name])[name] for name in ("NPO", "our method", "ESD")}
+    assert method_looks(["ESD", "our method", "NPO"]) == alone
+    assert method_looks(["grad_ascent"])["grad_ascent"] == method_looks(["GradAscent"])["GradAscent"]
+
+
+def test_who_comes_later_gives_way_and_changes_nobody_before() -> None:
+    first = method_looks(["GradAscent", "grad ascent"])
+    assert first["GradAscent"] == METHOD_LOOKS[0] and first["grad ascent"].light != METHOD_LOOKS[0].light
+    names = [f"run {number}" for number in range(40)]
+    before = method_looks(names)
+    assert {name: method_looks([*names, "NPO"])[name] for name in names} == before
+
+
+@pytest.mark.parametrize("prefix", ["run", "m", "sweep-"])
+def test_methods_of_any_name_are_told_apart(prefix: str) -> None:
+    looks = list(method_looks([f"{prefix}{number}" for number in range(64)]).values())
+    assert len({look.light for look in looks[:8]}) == 8
+    assert len({(look.symbol, look.dash) for look in looks[:32]}) == 32
+    assert len({(look.light, look.symbol) for look in looks}) == 64

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.shared import link
 from app.shared.resources import studies
 
 TIMEOUT = 120
@@ -18,16 +19,19 @@ def page() -> None:
 
     from app.shared import link, state
     from app.shared.board_link import read_link, write_link
+    from app.shared.chosen_models import chosen_models
 
-    link.say(read_link())
-    write_link()
+    with link.whole_page("compare"):
+        link.say(read_link())
+        write_link()
     probe = state.probe()
     st.session_state["told"] = {
         "study": state.study_name(),
         "protocol": state.protocol(),
         "probe": probe.id if probe else "",
-        "models": state.chosen_models(),
+        "models": chosen_models(),
         "prompt": state.own_prompt(),
+        "earlier": state.earlier_prompts(),
         "view": state.chosen_view(),
         "dials": state.dials(),
         "decoding": state.decoding(),
@@ -125,3 +129,43 @@ def test_a_link_to_a_study_that_is_not_open_changes_nothing() -> None:
     ]
     assert told["study"] == next(iter(studies()))
     assert app.query_params["study"] == told["study"]
+
+
+def test_a_link_without_models_shows_the_default_and_one_with_them_keeps_them() -> None:
+    name, _ = names()
+    app, told = opened({"study": name})
+    assert "models" not in app.query_params
+    again, kept = opened({"study": name, "models": told["models"]})
+    assert again.query_params["models"] == told["models"] == kept["models"]
+
+
+def test_back_gives_up_what_its_address_does_not_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, _ = names()
+    study = studies()[name]
+    first = study.probe_sets[0].probes[0].id
+    made = next(spec for spec in study.models if spec.part == "unlearned")
+    app, told = opened(
+        {
+            "study": name,
+            "protocol": "muse",
+            "dial": f"0.5 {made.name}",
+            "probe": study.probe_sets[0].probes[2].id,
+            "models": [study.original.name],
+            "prompt": "Who are you?",
+            "view": "leak",
+            "tokens": "12",
+        }
+    )
+    assert told["prompt"] == "Who are you?" and told["decoding"] != study.decoding
+    for key in list(app.query_params):
+        del app.query_params[key]
+    app.query_params["study"], app.query_params["probe"] = name, first
+    monkeypatch.setattr(link, "by_history", lambda: True)
+    app.run()
+    told = app.session_state["told"]
+    assert (told["protocol"], told["dials"], told["probe"]) == (study.protocol, (), first)
+    assert len(told["models"]) > 1
+    assert (told["prompt"], told["view"], told["decoding"]) == (None, "", study.decoding)
+    assert told["earlier"] == ("Who are you?",)
+    assert dict(app.query_params) == {"study": name, "probe": first}
+    assert not app.toast

@@ -15,6 +15,7 @@ from backends.study.file import read_study
 from backends.study.inference import Inference
 from backends.study.lines import line_of
 from backends.study.study import spec_digest
+from backends.study.touch import untouched
 from backends.study.writing import write_study
 
 WHOLE = """\
@@ -54,7 +55,8 @@ role = "forget"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UNLEARNBOARD_CACHE", str(tmp_path / "cache"))
     (tmp_path / "probes").mkdir()
     (tmp_path / "adapters" / "npo").mkdir(parents=True)
     (tmp_path / "probes" / "forget.jsonl").write_text(json.dumps({"question": "Who?", "answer": "Ada."}))
@@ -264,6 +266,37 @@ def test_a_training_seed_is_read_written_and_no_part_of_what_a_model_was_without
         assert read_study(folder / "again" / "study.toml").model("NPO 6").seed == seed
         assert spec_digest(study.model("NPO 6")) != spec_digest(plain.model("NPO 6"))
         assert replace(study.model("NPO 6"), seed=None) == plain.model("NPO 6")
+
+
+@pytest.mark.parametrize("touch", ["round:4", "exit:50%", "contrast:2", "project:3"])
+def test_a_touched_model_is_read_and_written_with_what_it_needs(folder: Path, touch: str) -> None:
+    plain = read(folder, WHOLE)
+    study = read(folder, WHOLE.replace("step = 6", f'step = 6\ntouch = "{touch}"'))
+    model = study.model("NPO 6")
+    assert model.touch.startswith(touch)
+    assert model.origin == (study.original.source if touch[0] in "cp" else "")
+    write_study(study, folder / "again" / "study.toml")
+    assert read_study(folder / "again" / "study.toml").models == study.models
+    assert spec_digest(model) != spec_digest(plain.model("NPO 6"))
+    assert untouched(replace(model, fingerprint="")) == replace(plain.model("NPO 6"), fingerprint="")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("step = 6", 'touch = "round:40"', "line 27, key `touch`: `round` takes a whole number from 2 to 8"),
+        (
+            "step = 6",
+            'touch = "rnd:4"',
+            "key `touch`: there is no way to touch a model that is called 'rnd:4'",
+        ),
+        ('"text"', '"image"', "key `touch`: only language models are touched"),
+        ('role = "forget"', 'role = "retain"', "NPO 6: the direction is measured on forget prompts"),
+    ],
+)
+def test_a_touch_that_is_not_possible_is_said(folder: Path, old: str, new: str, expected: str) -> None:
+    text = WHOLE if "touch" in new else WHOLE.replace("step = 6", 'touch = "project:3"')
+    assert expected in message(folder, text.replace(old, new))
 
 
 def test_the_largest_seed_is_taken(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""An answer that is begun: its tail is scored as in the whole answer, the model goes on after it, nothing else changes."""
+"""An answer that is begun: its rest is scored as in the whole answer, and the model goes on after it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import pytest

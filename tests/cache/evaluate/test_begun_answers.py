@@ -1,4 +1,4 @@
-"""A probe whose answer is begun has evidence of its own: the rest is scored, written and stored, by evaluation and Compare."""
+"""A probe whose answer is begun has evidence of its own, of the rest alone, from evaluation and Compare."""
 
 from __future__ import annotations
 

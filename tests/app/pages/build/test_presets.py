@@ -11,15 +11,17 @@ from app.pages.build.presets import (
     PAPER,
     QUICK,
     WORDS,
-    duration,
     estimate,
+    help_of,
     preset,
     presets_of,
     step_seconds,
 )
+from app.shared.durations import duration
 from app.shared.unlearning import methods_of, settings_for
 from app.shared.unlearning_runs import BuiltRun
 from backends.study import Modality
+from backends.unlearning.published import PUBLISHED
 
 
 def run(label: str, method: str, step: int, seconds: float) -> BuiltRun:
@@ -34,8 +36,9 @@ def test_presets_of_every_method_are_within_its_limits_and_every_setting_has_wor
     for method in methods_of(modality):
         known = settings_for(method, modality)
         assert set(known) <= set(WORDS), method
-        for name in presets_of(modality):
-            values, checkpoints = preset(name, known, 4000, 0.001)
+        for name in presets_of(modality, method):
+            of = method if modality == "image" else ""
+            values, checkpoints = preset(name, known, 4000, 0.001, of)
             assert set(values) <= set(known) and checkpoints >= 5
             assert all(known[key].low <= value <= known[key].high for key, value in values.items())
 
@@ -48,6 +51,23 @@ def test_what_the_presets_are() -> None:
     assert preset(CAREFUL, known, 400, None) == ({"steps": 240, "lr": 5e-5, "stop_below": 0.9}, 10)
     paper = {"rank": 0, "lr": 1e-5, "steps": 130, "warmup": 13, "batch": 32, "retain_batch": 32}
     assert preset(PAPER, known, 400, None) == (paper, 5)
+
+
+def test_the_paper_of_an_image_method_is_what_its_authors_publish_and_says_where() -> None:
+    of = {method: preset(PAPER, settings_for(method, "image"), 64, None, method)[0] for method in PUBLISHED}
+    assert of["ESD"] == {"lr": 5e-5, "steps": 200, "batch": 1, "eta": 2.0, "alpha": 0.0}
+    assert of["SalUn"] == {"lr": 1e-5, "batch": 8, "alpha": 0.5, "share": 0.5, "steps": 40}
+    assert of["ConceptAblation"]["lr"] == pytest.approx(2e-6 * 8)
+    for method, found in PUBLISHED.items():
+        assert set(found.settings) <= set(settings_for(method, "image"))
+        assert found.source in help_of("image", method)
+        assert ("steps" in found.settings) != bool(found.epochs)
+
+
+def test_a_method_whose_authors_settings_are_not_ours_has_no_such_preset() -> None:
+    for method in methods_of("image"):
+        assert (PAPER in presets_of("image", method)) == (method in PUBLISHED)
+    assert PAPER not in help_of("image", "GradAscent") and PAPER in help_of("text", "NPO")
 
 
 def test_a_run_of_the_same_method_tells_the_time_else_the_last_of_any() -> None:

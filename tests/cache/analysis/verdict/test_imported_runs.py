@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from app.pages.overview.missing import UNCOUNTED, gaps
+from app.pages.overview.subject import of_board
 from cache.analysis.board import Board
 from cache.analysis.verdict.verdicts import run_verdicts
+from tests.filled_store import text_study
 
 KEYS = ("forget/rouge_l", "forget/probability", "all/model_utility", "retain/rouge_l")
 RUNS = {
@@ -19,8 +22,9 @@ RUNS = {
 
 
 def board(half: float = 0.03) -> Board:
+    parts = ["original", "retained", *["unlearned"] * 3]
     heads = pd.DataFrame(
-        {"model": list(RUNS), "part": "", "method": "", "protocol": "", "layer": "", "line": ""}
+        {"model": list(RUNS), "part": parts, "method": "", "protocol": "", "layer": "", "line": ""}
     )
     heads = heads.assign(step=pd.array([None] * len(RUNS), dtype="Int64"), created="")
     values = np.array(list(RUNS.values()))
@@ -60,3 +64,28 @@ def test_without_intervals_nothing_is_decided() -> None:
 def test_without_a_retained_run_overlap_says_nothing() -> None:
     assert run_verdicts(board(), "text", "base", "")["good"].kind == "not tested"
     assert run_verdicts(board(), "text", "", "")["good"].kind == "not tested"
+
+
+def test_a_run_that_answered_fewer_probes_than_the_retained_one_has_not_shown_that_it_forgot() -> None:
+    whole = board()
+    numbers = whole.numbers.copy()
+    numbers[3, 2] = 40  # of "good"
+    found = run_verdicts(Board(whole.heads, whole.keys, numbers), "text", "base", "retrained")
+    assert found["good"].kind == "undecided" and found["good"].incomplete
+    assert found["retrained"].kind == "forgotten" and not found["retrained"].incomplete
+
+
+def test_runs_that_do_not_say_how_many_probes_they_answered_are_judged_and_overview_says_so() -> None:
+    whole = board()
+    numbers = whole.numbers.copy()
+    numbers[3] = np.nan
+    silent = Board(whole.heads, whole.keys, numbers)
+    found = run_verdicts(silent, "text", "base", "retrained")
+    assert found["good"].kind == "forgotten"
+    study = text_study()
+    for runs, judged, told in (
+        (silent, found, True),
+        (whole, run_verdicts(whole, "text", "base", "retrained"), False),
+    ):
+        subject = of_board("runs", runs, study, judged)
+        assert (UNCOUNTED in [gap.text for gap in gaps(subject, [], [])]) == told

@@ -1,0 +1,1 @@
+"""Robustness: what models still know when they are asked hard."""
