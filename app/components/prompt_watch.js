@@ -30,6 +30,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     else typedTexts.removeItem(slot);
   };
   const filled = () => {
+    if (!said.isConnected) return life.abort();
     differs() || root.removeAttribute("data-prompt-waits");
     const text = typedTexts.getItem(slot);
     if (text === null || !box()) return;
@@ -42,7 +43,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const again = setInterval(filled, 300);
   life.signal.addEventListener("abort", () => clearInterval(again));
   return () => {
-    said.life.abort();
+    life.abort(); // its own only: Streamlit may end what was before after it began what is now
     root.removeAttribute("data-prompt-waits");
   };
 }

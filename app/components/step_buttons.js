@@ -25,6 +25,7 @@ export default function ({ data, parentElement, setStateValue }) {
   root.life?.abort(); // Streamlit calls this again for other data without ending what was before
   const life = (root.life = new AbortController());
   const pressed = (event) => {
+    if (!root.isConnected) return life.abort();
     const by = { j: 1, k: -1 }[event.key.toLowerCase()];
     const box = event.composedPath()[0];
     const typing = box.isContentEditable || /^(input|textarea|select)$/i.test(box.tagName);
@@ -32,5 +33,5 @@ export default function ({ data, parentElement, setStateValue }) {
   };
   document.addEventListener("keydown", pressed, { signal: life.signal });
   draw();
-  return () => root.life.abort();
+  return () => life.abort(); // its own only: Streamlit may end what was before after it began what is now
 }

@@ -43,8 +43,9 @@ def step_buttons(current: str, place: int, total: int, on_step: Callable[[str, i
 
     def take() -> None:
         step: dict[str, Any] | None = st.session_state[KEY].step
-        if step:
-            st.session_state[_FOLLOWED] = {"turn": step["turn"], "by": step["by"]}
+        counted = step and {"turn": step["turn"], "by": step["by"]}
+        if step and counted != st.session_state.get(_FOLLOWED):  # a run that was stopped is told of it again
+            st.session_state[_FOLLOWED] = counted
             on_step(str(step["from"]), int(step["by"]))
 
     _buttons(
