@@ -95,6 +95,13 @@ class AttackCard:
         """What of it is hardest to have: attacks are grouped by that."""
         return max(self.access, key=get_args(Access).index)
 
+    @property
+    def counts(self) -> bool:
+        """Whether it is evidence against a model. Who has the original has what was to be forgotten: with it, an attack
+        shows where the knowledge lies, and is no attack.
+        """
+        return "the original model" not in self.access
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:

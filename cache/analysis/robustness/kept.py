@@ -14,7 +14,7 @@ from cache.analysis.robustness.newest import note_newest, packed, unpacked
 from cache.analysis.robustness.trials import Trial, Trials
 from cache.store import Store, keys
 
-VERSION = 1
+VERSION = 2
 """Grows with every change of what a rung is made of: of the pairing, the intervals, how the strongest is picked."""
 
 

@@ -7,7 +7,7 @@ attack with several variants of a probe the mean counts; the worst stands beside
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -171,7 +171,7 @@ def ladder(study: Study, store: Store, trials: Trials, plain: ModelValues | None
                 lacking += [name for name in trial.models if name not in found and name not in lacking]
             if found:
                 scored[key] = found
-        rungs += rungs_of(study, scored, measure)
+        rungs += rungs_of(study, scored, measure, {key for key, card in cards.items() if not card.counts})
     order = order_of(cards)
     rungs.sort(key=lambda each: order[each.attack])
     lacked = {key: tuple(lacking) for key, lacking in waiting.items() if lacking}
@@ -291,13 +291,19 @@ def _per_probe(
     return mean, worst
 
 
-def rungs_of(study: Study, scored: Mapping[str, Mapping[str, ProbeScores]], measure: Measure) -> list[Rung]:
+def rungs_of(
+    study: Study,
+    scored: Mapping[str, Mapping[str, ProbeScores]],
+    measure: Measure,
+    diagnoses: Collection[str] = (),
+) -> list[Rung]:
     """Rungs of all models.
 
     Args:
         study: the study.
         scored: attack -> model -> its scores, the plain question under `PLAIN`.
         measure: what the scores are of.
+        diagnoses: attacks that are no evidence against a model (`AttackCard.counts`): shown, and never the strongest.
     """
     original = study.original.name
     retained = study.retained.name if study.retained is not None else ""
@@ -313,11 +319,12 @@ def rungs_of(study: Study, scored: Mapping[str, Mapping[str, ProbeScores]], meas
             triple = _triple(found, model, original, retained)
             plain = scored[PLAIN][model]
             own.append(_rung(attack, model, measure, found[model], plain, triple, subjects, groups))
-        tested = [place for place, each in enumerate(own) if each.attack != PLAIN]
+        uncounted = {PLAIN, *diagnoses}
+        tested = [place for place, each in enumerate(own) if each.attack not in uncounted]
         corrected = holm([own[place].p for place in tested])
         for place, p in zip(tested, corrected, strict=True):
             own[place] = replace(own[place], p=p)
-        tell = {each.attack for each in own if each.attack != PLAIN and each.found.apart}
+        tell = {each.attack for each in own if each.attack not in uncounted and each.found.apart}
         tellers = {attack: found for attack, found in scored.items() if attack in tell}
         strongest = _strongest(scored[PLAIN], tellers, model, original, retained, subjects, groups, measure)
         rungs += [*own, *([strongest] if strongest is not None else [])]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from backends.study import Study
 from backends.study.targets import target_names
-from cache.analysis.verdict.rules import SEVEREST_FIRST, Verdict, best_first, order, share_lost
+from cache.analysis.verdict.rules import SEVEREST_FIRST, Verdict, order, share_lost
 
 SAME_COST = 0.02
 """Shares lost that differ by less are the same cost."""
@@ -73,11 +73,25 @@ def by_method(verdicts: Iterable[Verdict], method_of: Mapping[str, str]) -> list
 
 
 def _folded(name: str, checkpoints: list[Verdict]) -> Method:
-    inorder = best_first(checkpoints)
+    asked = {each.model: each for each in _alike(checkpoints)}
+    inorder = sorted(checkpoints, key=lambda each: order(asked[each.model]))
     candidates = [each for each in inorder if _no_longer_says_it(each)] or inorder
-    equals = [each for each in candidates if _equal(each, candidates[0])]
+    equals = [each for each in candidates if _equal(asked[each.model], asked[candidates[0].model])]
     best = min(equals, key=lambda each: (len(each.untested), -_refuses(each)))  # of equal ones the cheapest
     return Method(name, best, tuple(each for each in inorder if each is not best))
+
+
+def _alike(checkpoints: Sequence[Verdict]) -> list[Verdict]:
+    """The checkpoints as they compare: where some were attacked and others not, nobody's attacks count.
+
+    Else a checkpoint that nobody attacked would stand for its method in the place of one that was.
+    """
+    if len({"attacked" in each.untested for each in checkpoints}) == 1:
+        return list(checkpoints)
+    return [
+        replace(each, findings=tuple(found for found in each.findings if found.question != "attacked"))
+        for each in checkpoints
+    ]
 
 
 def _no_longer_says_it(verdict: Verdict) -> bool:

@@ -194,3 +194,12 @@ def test_the_demos_methods_are_shown_by_what_was_tested_most(store: Store) -> No
     shown = {each.name: each.best for each in by_method([found[name] for name in unlearned], unlearned)}
     assert (shown["SalUn"].model, shown["UCE"].model) == ("SalUn 160", "UCE 100")
     assert shown["GradAscent"].kind == "destroyed" and found["GradAscent 5"].kind == "not forgotten"
+
+
+def test_a_checkpoint_that_was_attacked_is_not_passed_by_one_that_was_not() -> None:
+    first, second = verdict("NPO 45", "no"), verdict("NPO 37", "no", "undecided", lost=0.01)
+    asked = replace(first, findings=(*first.findings, finding("attacked", "undecided", 0.2, 0.1)))
+    unasked = replace(second, findings=(*second.findings, missing("attacked")))
+    assert (asked.forgetting, unasked.forgetting) == ("undecided", "forgotten")
+    (method,) = by_method([asked, unasked], {"NPO 45": "NPO", "NPO 37": "NPO"})
+    assert method.best is asked

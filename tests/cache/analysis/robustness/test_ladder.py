@@ -80,6 +80,14 @@ def test_an_attack_that_raises_holdout_facts_as_much_teaches() -> None:
     assert told["Hidden", "taught"].told == "teaches"
 
 
+def test_what_needs_the_original_is_shown_and_never_the_strongest() -> None:
+    scored = {PLAIN: planted(), "back": planted(Hidden=0.9), "role": planted(Hidden=0.3)}
+    rungs = rungs_of(study(), scored, "says", {"back"})
+    told = {(each.model, each.attack): each for each in rungs}
+    assert told["Hidden", "back"].told == "recovers"
+    assert told["Hidden", STRONGEST].picked == ("role",)
+
+
 def test_without_a_ceiling_it_cannot_be_told() -> None:
     told = found({PLAIN: planted(), "weak": planted(Original=0.05, Hidden=0.05)})
     assert told["Hidden", "weak"].told == "cannot tell"
