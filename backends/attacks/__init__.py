@@ -25,8 +25,12 @@ from backends.attacks.touching import TOUCHING
 from backends.study import Modality
 
 _ALL: tuple[Attack, ...] = (
-    *(*ASKING, *SAMPLING, *TOUCHING),
-    *(*PICTURES_ASKING, *PICTURES_NOISE, *PICTURES_TOUCHING),
+    *ASKING,
+    *SAMPLING,
+    *TOUCHING,
+    *PICTURES_ASKING,
+    *PICTURES_NOISE,
+    *PICTURES_TOUCHING,
 )
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
