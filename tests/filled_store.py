@@ -3,7 +3,7 @@
     from tests.filled_store import image_study, text_study, fill_images, fill_text
     study, store = text_study(), open_store(tmp_path / "evidence.sqlite")
     fill_text(study, store)                     # 17 models x 24 probes, about a second
-    fill_attacks(study, store, default_models(study))   # what attacks on them bring out
+    fill_attacks(study, store, ATTACKED)      # what attacks on them bring out
     fill_images(image_study(), store)           # 8 models x 12 prompts x 2 seeds; both may share one store
     evidence_for(study, store, "Original", study.probe_sets[0].probes)
 
@@ -58,6 +58,8 @@ FACTS = (
 )
 HIDES = "IdkDPO"
 """The method whose models give in to attacks."""
+ATTACKED = ("Original", "Retained", "GradAscent 10", "NPO 10", "IdkDPO 10")
+"""The last model of each method beside the two that they are held against."""
 OBJECTS = ("mushroom", "fish", "house")
 STYLES = {"neon": (20, 230, 120), "sepia": (150, 110, 70), "blueprint": (40, 80, 190), "flat": (230, 160, 40)}
 

@@ -155,7 +155,10 @@ def why_not(rung: Rung | None, found: Ladder, attack: str, model: str) -> str:
         return "no fact that it, the floor and the original were all asked"
     units = rung.found.groups or rung.found.n
     if units < LEAST_GROUPS:
-        return f"{units} {'subjects' if rung.found.groups else 'facts'} are too few to tell"
+        things = "subject" if rung.found.groups else "fact"
+        return (
+            f"{units} {things} is too few to tell" if units == 1 else f"{units} {things}s are too few to tell"
+        )
     floor, ceiling = rung.found.floor, rung.found.ceiling
     if ceiling <= floor:
         return f"the original gives {ceiling:.2f} under it, no more than the floor’s {floor:.2f}"

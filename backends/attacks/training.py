@@ -48,6 +48,8 @@ class TrainingContext:
         home: folder for what attacks make.
         stop: checked before each step; True ends the work, which resumes there when it is asked for again.
         show: told of each step.
+        train: False takes only what was trained before; `NotTrained` says what was not.
+        shipped: folders that also hold what attacks made elsewhere, such as a study's own.
     """
 
     study: Study
@@ -55,6 +57,12 @@ class TrainingContext:
     home: Path
     stop: Stop = never
     show: Callable[[RunProgress], None] = unseen
+    train: bool = True
+    shipped: tuple[Path, ...] = ()
+
+
+class NotTrained(StudyError):
+    """An attack that trains was not tried on this model yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +72,7 @@ class Trained:
     Attributes:
         way: what was taught, in short ("A to B").
         models: after 0, 1, 2, ... steps, which is their `step`; the first is the model itself under another name.
-        asked: probes on which they are judged; nothing of them was in the data.
+        asked: probes on which they are judged; nothing of them was in the data, but that of a control is all of it.
         taught: probes that were the data.
         notes: what a person should know, in sentences.
     """
@@ -158,6 +166,10 @@ def trained(context: TrainingContext, spec: ModelSpec, task: Task, form: Form) -
         )
 
     made = _made(folder, told)
+    for place in context.shipped:
+        made = made or _made(place / task.key / folder.name, told)
+    if made is None and not context.train:
+        raise NotTrained("it was not trained yet", where=f"{spec.name}, {task.title}")
     if made is None:
         if not available(spec):
             raise StudyError(

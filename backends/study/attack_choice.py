@@ -11,7 +11,8 @@ class AttackChoice:
 
     Attributes:
         use: keys of attacks, as `unlearnboard attack STUDY --list` prints them; none stands for all that are possible.
-        models: names of unlearned models; none stands for the last checkpoint of every method.
+        models: names of unlearned models; none stands for the best checkpoint of every method, as
+            Overview shows it.
     """
 
     use: tuple[str, ...] = ()

@@ -121,7 +121,7 @@ def _write(plan: Plan, model: Any, folder: Path, first: Mapping[str, torch.Tenso
     source = plan.study.original
     base = resolve(source.source, revision=source.revision) / source.subfolder
     with negated_weights(model, first, back):
-        save_file(changed_tensors(model, weight_files(base)), folder / WEIGHTS)
+        save_file(changed_tensors(dict(model.named_parameters()), weight_files(base)), folder / WEIGHTS)
 
 
 def save_adapter(model: PeftModel, folder: Path) -> None:
@@ -129,6 +129,21 @@ def save_adapter(model: PeftModel, folder: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a base in a package has no config file beside it
         model.save_pretrained(folder, safe_serialization=True)
+
+
+def save_merged(model: PeftModel, base: Path, file: Path) -> None:
+    """The tensors in which a model with its trained adapter differs from a base's files; the model stays as it is."""
+    layers = {
+        name: layer for name, layer in model.base_model.model.named_modules() if hasattr(layer, "lora_A")
+    }
+    own: dict[str, torch.Tensor] = {}
+    for name, parameter in model.base_model.model.named_parameters():
+        if ".lora_" in name:
+            continue
+        layer, is_weight, _ = name.partition(".base_layer.weight")
+        change = layers[layer].get_delta_weight("default") if is_weight else 0
+        own[name.replace(".base_layer.", ".")] = parameter.detach() + change
+    save_file(changed_tensors(own, weight_files(base)), file)
 
 
 def _spec(plan: Plan, step: int) -> ModelSpec:

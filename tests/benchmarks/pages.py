@@ -64,6 +64,7 @@ AIMS = {
     "tick a model": (0.1, 0.15),
     "open Examples": (0.3, 1.0),
     "filter": (0.1, 0.3),
+    "open Robustness": (0.15, 0.3),
 }
 """CPU seconds that the demo and the made study of 50 models x 1,417 probes should take."""
 
@@ -170,8 +171,13 @@ def _judge(study: Study, folder: Path, clock: Clock) -> None:
 def _pages(study: Study, clock: Clock) -> None:
     """What a person does, on pages that were all open before."""
     app = AppTest.from_file(str(MAIN), default_timeout=1200)
-    pages = (state.OVERVIEW_PAGE, state.COMPARE_PAGE, state.TRADEOFFS_PAGE, state.EXAMPLES_PAGE)
-    overview, compare, tradeoffs, examples = (os.path.relpath(page, MAIN.parent) for page in pages)
+    pages = (
+        *(state.OVERVIEW_PAGE, state.COMPARE_PAGE, state.TRADEOFFS_PAGE, state.EXAMPLES_PAGE),
+        state.ROBUSTNESS_PAGE,
+    )
+    overview, compare, tradeoffs, examples, robustness = (
+        os.path.relpath(page, MAIN.parent) for page in pages
+    )
     mine = f"board.{next(iter(studies()))}"
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
     probes = [
@@ -192,7 +198,7 @@ def _pages(study: Study, clock: Clock) -> None:
         run()
 
     run()
-    for page in (tradeoffs, examples, compare):
+    for page in (tradeoffs, examples, robustness, compare):
         go(page)
     for turn in range(TIMES):
         with clock("open Overview"):
@@ -218,6 +224,8 @@ def _pages(study: Study, clock: Clock) -> None:
         with clock("filter"):
             run(examples_find="aeiou"[turn])
         run(examples_find="")
+        with clock("open Robustness"):
+            go(robustness)
 
 
 def _made(folder: Path, models: int, probes: int) -> Path:

@@ -9,6 +9,7 @@ from app.looks.model_looks import look_of
 from app.looks.safe_text import literal
 from app.looks.theme import is_dark
 from app.pages.robustness.attack_panel import attack_panel
+from app.pages.robustness.curves_panel import curves_panel
 from app.pages.robustness.facts_panel import facts_panel
 from app.pages.robustness.ladder_view import chosen_rung, ladder_view, measure_choice
 from app.pages.robustness.untold import left_out_list, waiting_line
@@ -20,7 +21,6 @@ from app.shared.ladders import Found, current_ladder
 from app.shared.protocol_choice import protocol_note
 from app.shared.robustness_words import KIND_WORDS, Said, robustness_sentence
 from backends.study import Study
-from cache.analysis.robustness.ladder import PLAIN
 
 WHAT = (
     "The plain question misleads: a model may hide what it still knows. Here it is asked hard, and so are the original "
@@ -33,12 +33,15 @@ def page() -> None:
     """The page; all that a click changes is a fragment, so that it leaves the frame alone."""
     st.title("Erased or hidden?", anchor=False)
     st.caption(WHAT + protocol_note())
-    tried = any(rung.attack != PLAIN for rung in current_ladder().ladder.rungs)
-    if tried:
-        st.fragment(_body)(Numbers.now())
-    else:
+    found = current_ladder().ladder
+    tried = {rung.attack for rung in found.rungs} & {
+        key for key, card in found.attacks.items() if card.family != "sampling"
+    }
+    if not tried:
         _nothing_tried()
     attack_panel(open_at_once=not tried)
+    if found.rungs:
+        st.fragment(_body)(Numbers.now())
 
 
 @show_errors()
@@ -51,6 +54,7 @@ def _body(drawn: Numbers) -> None:
     measure = measure_choice(study.modality, found.ladder)
     ladder_view(study, found, names, measure)
     waiting_line(found, names)
+    curves_panel(study, found.ladder, names, measure)
     rung = chosen_rung(found.ladder, measure)
     if rung is not None:
         facts_panel(study, found, rung)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
+from itertools import pairwise
 from typing import Any
 
 from app.charts.ladder import LEFT, RIGHT, End, Group, Mark, Row, ladder_drawing
@@ -76,7 +76,7 @@ def test_rows_do_not_overlap() -> None:
     figure = drawn()
     (a, b) = figure["data"]
     heights = sorted([*a["y"], *b["y"]])
-    assert all(later - earlier > 8 for earlier, later in itertools.pairwise(heights))
+    assert all(later - earlier > 8 for earlier, later in pairwise(heights))
     assert heights[-1] < figure["layout"]["yaxis"]["range"][0]
 
 

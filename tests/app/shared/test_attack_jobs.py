@@ -9,14 +9,13 @@ import pytest
 
 from app.pages.robustness.attack_panel import outlook_words
 from app.shared.attack_jobs import Outlook, outlook, remaining, seconds_per_piece
-from app.shared.chosen_models import standing
 from backends.attacks import ATTACKS
 from cache.store import open_store
 from cache.store.runs import RunRecord
-from tests.filled_store import attack_study, fill_attacks, fill_text
+from tests.filled_store import ATTACKED, attack_study, fill_attacks, fill_text
 
 STUDY = attack_study()
-NAMES = [STUDY.models[0].name, STUDY.models[1].name, *standing(STUDY, {}).values()]
+NAMES = ATTACKED
 USED = [ATTACKS["role_play"], ATTACKS["samples_16"]]
 
 

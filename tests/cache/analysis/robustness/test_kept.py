@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from app.shared.chosen_models import standing
 from backends.attacks import ATTACKS
 from cache.analysis.robustness import kept
 from cache.analysis.robustness.facts import facts_of
@@ -15,11 +14,11 @@ from cache.analysis.robustness.kept import kept_ladder
 from cache.analysis.robustness.ladder import PLAIN, STRONGEST, ladder
 from cache.analysis.robustness.trials import Trials, trials
 from cache.store import Store, open_store
-from tests.filled_store import HIDES, attack_study, fill_attacks, fill_text
+from tests.filled_store import ATTACKED, HIDES, attack_study, fill_attacks, fill_text
 
 USED = [ATTACKS[key] for key in ("paraphrase", "role_play", "form", "samples_16")]
 STUDY = attack_study()
-NAMES = [STUDY.models[0].name, STUDY.models[1].name, *standing(STUDY, {}).values()]
+NAMES = ATTACKED
 
 
 @pytest.fixture(scope="module")
