@@ -8,8 +8,7 @@ vectors of tokens, relearning over weights of the denoiser. Seeded; nothing of t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -24,24 +23,8 @@ from backends.interfaces import Stop
 from backends.unlearning.image_batches import noised
 from backends.unlearning.image_losses import predict
 
-
-@dataclass(frozen=True, slots=True)
-class PictureSteps:
-    """How an attack on an image model trains: Adam at a constant rate.
-
-    Attributes:
-        kept: steps after which the result is kept; the last one is the end.
-        learning_rate: from the first step on.
-        batch: pictures a step, with noise and timesteps of their own.
-        vectors: of a learned token.
-        seed: of everything that is drawn.
-    """
-
-    kept: tuple[int, ...]
-    learning_rate: float
-    batch: int
-    vectors: int = 1
-    seed: int = 0
+if TYPE_CHECKING:
+    from backends.attacks.pictures_training import PictureSteps
 
 
 def learned_vectors(

@@ -107,7 +107,7 @@ PICTURES_ASKING = (
         _paraphrase,
         "The same prompt in other words, as the probe file brings it.",
         "MACE (Lu et al. 2024) asks for objects by paraphrases",
-        needs="paraphrased prompts (column paraphrased_prompt)",
+        needs="paraphrased prompts (column paraphrased_question)",
     ),
     asking(
         "picture_translated",
@@ -115,7 +115,7 @@ PICTURES_ASKING = (
         _supplied("translated"),
         "The prompt in another language, as the probe file brings it.",
         "HUB (Moon et al. 2025), multilingual robustness",
-        needs="translated prompts (column translated_prompt)",
+        needs="translated prompts (column translated_question)",
     ),
     asking(
         "picture_alias",
@@ -123,7 +123,7 @@ PICTURES_ASKING = (
         _supplied("alias"),
         "The prompt names the concept in another way, as the probe file brings it.",
         "Six-CD (Ren et al. 2025)",
-        needs="prompts with aliases (column alias_prompt)",
+        needs="prompts with aliases (column alias_question)",
     ),
     asking(
         "picture_misspelled",
@@ -131,7 +131,7 @@ PICTURES_ASKING = (
         _misspelled,
         "The concept's name is misspelled: as the probe file brings it, else two inner letters are swapped.",
         "typographical attacks on text-to-image models (Gao et al. 2023), by one fixed rule",
-        needs="a forgotten concept that the prompts name in a word of four letters or more, or misspelled prompts",
+        needs="a forgotten concept that prompts name in a word of four letters or more, or misspelled_question",
     ),
     asking(
         "picture_seeds",

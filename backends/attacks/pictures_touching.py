@@ -82,9 +82,6 @@ PICTURES_TOUCHING = (
             f"All matrices of the denoiser are rounded to {bits} bits, as for a smaller file.",
             "quantisation (Zhang et al. 2024, arXiv 2410.16454); round to nearest per group of 64 weights of a row or "
             "filter, the first and last layers left out",
-            group="Rounded",
-            strength=-bits,
-            unit="bits",
         )
         for bits in (8, 4)
     ),

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.attacks.picture_halves import picture_halves, pictures_without
 from backends.attacks.pictures import forgotten_in, mentions, real_picture
-from backends.attacks.training import MADE, Trained, TrainingContext
+from backends.attacks.training import MADE, NotTrained, Trained, TrainingContext
 from backends.checkpoints.identity import available, fingerprint, identity
 from backends.checkpoints.tensors import file_digest
 from backends.errors import ModelError, StudyError
@@ -31,8 +31,6 @@ from backends.unlearning.run_log import read_json
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from backends.attacks.learned_pictures import PictureSteps
-
 CODE = 1
 """Higher where the same settings give other weights than before."""
 TOKEN = "<learned>"
@@ -40,6 +38,25 @@ EMBEDDINGS = "learned_embeds.safetensors"
 CHANGED = "changed.safetensors"
 WORD = "style"
 """What a new token means at first, where the tokenizer knows it: a word that names no concept."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureSteps:
+    """How an attack on an image model trains: Adam at a constant rate.
+
+    Attributes:
+        kept: steps after which the result is kept; the last one is the end.
+        learning_rate: from the first step on.
+        batch: pictures a step, with noise and timesteps of their own.
+        vectors: of a learned token.
+        seed: of everything that is drawn.
+    """
+
+    kept: tuple[int, ...]
+    learning_rate: float
+    batch: int
+    vectors: int = 1
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +90,6 @@ def learn_concept(context: TrainingContext, spec: ModelSpec) -> tuple[Trained, .
     Raises:
         StudyError, ModelError, Cancelled: see `_trained`; too few objects, or pictures.
     """
-    from backends.attacks.learned_pictures import PictureSteps, first_vectors, learned_vectors
-
     steps = PictureSteps(kept=(50, 100, 200), learning_rate=0.02, batch=4)
     split = picture_halves(context.study)
     found = []
@@ -87,6 +102,8 @@ def learn_concept(context: TrainingContext, spec: ModelSpec) -> tuple[Trained, .
         def learn(
             pipe: Any, _: Any, pictures: Sequence[RealPicture] = pictures
         ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+            from backends.attacks.learned_pictures import first_vectors, learned_vectors
+
             first = {TOKEN: first_vectors(pipe, WORD, steps.vectors, steps.seed)}
             yield 0, first
             yield from learned_vectors(pipe, first, pictures, steps, context.stop)
@@ -109,8 +126,6 @@ def learn_prompts(context: TrainingContext, spec: ModelSpec) -> tuple[Trained, .
     Raises:
         StudyError, ModelError, Cancelled: see `_trained`; no prompt has a real picture.
     """
-    from backends.attacks.learned_pictures import PictureSteps, first_vectors, learned_vectors
-
     steps = PictureSteps(kept=(40, 120), learning_rate=0.02, batch=8, vectors=5)
     study = context.study
     probes = [p for each in study.probe_sets if each.role == "forget" for p in each.probes]
@@ -130,6 +145,8 @@ def learn_prompts(context: TrainingContext, spec: ModelSpec) -> tuple[Trained, .
         )
 
     def learn(pipe: Any, _: Any) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+        from backends.attacks.learned_pictures import first_vectors, learned_vectors
+
         first = {
             f"<before{place}>": first_vectors(pipe, WORD, steps.vectors, steps.seed + place)
             for place in range(len(asked))
@@ -150,8 +167,6 @@ def relearn_pictures(context: TrainingContext, spec: ModelSpec) -> tuple[Trained
     Raises:
         StudyError, ModelError, Cancelled: see `_trained`; too few objects, or pictures.
     """
-    from backends.attacks.learned_pictures import PictureSteps, relearned_weights
-
     steps = PictureSteps(kept=(10, 20, 40, 80), learning_rate=1e-4, batch=4)
     split = picture_halves(context.study)
     found = []
@@ -161,6 +176,8 @@ def relearn_pictures(context: TrainingContext, spec: ModelSpec) -> tuple[Trained
         def learn(
             pipe: Any, base: Any, pictures: Sequence[RealPicture] = pictures
         ) -> Iterator[tuple[int, Mapping[str, Tensor]]]:
+            from backends.attacks.learned_pictures import relearned_weights
+
             for step, weights in relearned_weights(pipe, pictures, steps, context.stop):
                 yield step, _changed(pipe, base, weights)
 
@@ -201,8 +218,13 @@ def _trained(context: TrainingContext, spec: ModelSpec, task: _Task) -> tuple[Mo
             fingerprint=declared if own is not spec else spec.fingerprint,
         )
 
-    made = read_json(folder / MADE)
-    if made.get("told") != told:
+    made: dict[str, Any] = {}
+    for place in (context.home, *context.shipped):
+        found = read_json(place / task.key / folder.name / MADE)
+        made = made or (found if found.get("told") == told else {})
+    if not made and not context.train:
+        raise NotTrained("it was not trained yet", where=f"{spec.name}, {task.title}")
+    if not made:
         made = _run(context, spec, task, folder, told, at)
     if made["ended"]:
         raise ModelError(str(made["ended"]), where=f"{spec.name}, {task.title}")

@@ -81,8 +81,9 @@ class ModelSpec:
         embeddings: learned tokens that an image model's prompts may use: token ("" for the file's own) and file or
             folder (or `hf://owner/name/path`). For a language model the one file of a soft prompt, see
             `backends/text/soft_prompts.py`; a study file has none.
-        touch: how a language model is changed without training: "round:4" (bits), "prune:30" (% of each matrix),
-            "exit:12" (layer) or "exit:50%", "project:12", "contrast:2", "amplify:1", "sham:0" (seed).
+        touch: how a model is changed without training: "round:4" (bits), "prune:30" (% of each matrix), "sham:0"
+            (seed); of language models "exit:12" (layer) or "exit:50%", "project:12", "contrast:2", "amplify:1"; of
+            image models "begun:2" (steps).
     """
 
     name: str

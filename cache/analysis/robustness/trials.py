@@ -295,7 +295,7 @@ def _training(
                 last = trained[spec.name][place].models[-1]
                 made.append(replace(last, part=spec.part, method=spec.method, step=spec.step))
                 names[spec.name] = last.name
-        judged = {probe.id for probe in first.asked}
+        judged = {probe.id: probe for probe in first.asked}
         sets = [_of(each, judged if each.role == "forget" else None, study) for each in asked]
         sets = [each for each in sets if each.probes]
         ids: dict[Role, dict[str, str]] = {
@@ -306,6 +306,8 @@ def _training(
     return replace(ways[0], also=tuple(ways[1:])), left_out
 
 
-def _of(probe_set: ProbeSet, wanted: Collection[str] | None, study: Study) -> ProbeSet:
-    probes = tuple(plain_of(each) for each in probe_set.probes if wanted is None or each.id in wanted)
+def _of(probe_set: ProbeSet, wanted: Mapping[str, Probe] | None, study: Study) -> ProbeSet:
+    """The probes that are judged, as they are then asked: a learned token stands in their prompts."""
+    named = {each.id: each for each in probe_set.probes} if wanted is None else wanted
+    probes = tuple(plain_of(named[each.id]) for each in probe_set.probes if each.id in named)
     return replace(probe_set, probes=probes, answered=_answers_wanted(study, probe_set.role))
