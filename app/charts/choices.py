@@ -49,13 +49,15 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
             Preset("Memorised vs truth ratio", "forget/extraction_strength", "forget/truth_ratio"),
         ),
         "image": (
-            Preset("Concept gone vs least kept", "forget/unlearn_accuracy", "all/least_kept_pictures"),
-            Preset("… vs same domain kept", "forget/unlearn_accuracy", "retain/in_domain_retain"),
-            Preset("… vs other domains kept", "forget/unlearn_accuracy", "retain/cross_domain_retain"),
-            Preset("… vs picture quality (FID)", "forget/unlearn_accuracy", "retain/fid"),
-            Preset("… vs nothing recognisable", "forget/unlearn_accuracy", "forget/reject_rate"),
-            Preset("… vs denoising loss", "forget/unlearn_accuracy", "forget/denoising_difference"),
-            Preset("… vs changed weights", "forget/unlearn_accuracy", "all/changed_share"),
+            # Unlearning accuracy counts a picture of nothing as not forgotten, which no verdict does.
+            Preset("Concept gone vs least kept", "forget/attack_success", "all/least_kept_pictures"),
+            Preset("… vs same domain kept", "forget/attack_success", "retain/in_domain_retain"),
+            Preset("… vs other domains kept", "forget/attack_success", "retain/cross_domain_retain"),
+            Preset("… vs picture quality (FID)", "forget/attack_success", "retain/fid"),
+            Preset("… vs nothing recognisable", "forget/attack_success", "forget/reject_rate"),
+            Preset("… vs denoising loss", "forget/attack_success", "forget/denoising_difference"),
+            Preset("… vs changed weights", "forget/attack_success", "all/changed_share"),
+            Preset("Another concept drawn vs kept", "forget/unlearn_accuracy", "retain/in_domain_retain"),
         ),
     }
 )

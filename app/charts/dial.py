@@ -27,19 +27,19 @@ def dial_figure(
     strengths: Floats,
     values: Floats,
     intervals: Floats,
-    axes: tuple[Axis, Axis],
+    axes: Sequence[Axis],
     look: Look,
     levels: Sequence[Level],
     marked: float,
     *,
     dark: bool,
 ) -> go.Figure:
-    """Two panels side by side over the same a.
+    """A panel for each metric, side by side over the same a.
 
     Args:
         strengths: a of each point, ascending, shape (n,).
-        values: shape (n, 2), as measured; NaN where not evaluated.
-        intervals: shape (n, 2, 2): low and high by metric.
+        values: shape (n, metrics), as measured; NaN where not evaluated.
+        intervals: shape (n, metrics, 2): low and high by metric.
         axes: the metrics.
         look: of the unlearned model's method.
         levels: original and retained model.
@@ -47,8 +47,8 @@ def dial_figure(
         dark: theme.
     """
     ink, colour = (DARK if dark else LIGHT), look.on(dark)
-    titles = [f"{plain(axis.name)}  ({axis.way})" for axis in axes]
-    figure = make_subplots(rows=1, cols=2, subplot_titles=titles, horizontal_spacing=0.08)
+    titles = [f"{plain(axis.name)}<br>({axis.way})" for axis in axes]
+    figure = make_subplots(rows=1, cols=len(axes), subplot_titles=titles, horizontal_spacing=0.08)
     for panel, axis in enumerate(axes, start=1):
         column, band = values[:, panel - 1], intervals[:, panel - 1]
         known = ~np.isnan(band).any(axis=1)
@@ -76,7 +76,7 @@ def dial_figure(
             line={"color": colour, "width": 2},
             marker={
                 "symbol": look.symbol,
-                "size": [13 if a == marked else 8 for a in strengths[there]],
+                "size": [14 if a == marked else 9 for a in strengths[there]],
                 "color": colour,
             },
             hovertemplate="a = %{x:g}<br>%{y:.4~g}<extra></extra>",
@@ -101,12 +101,12 @@ def dial_figure(
     figure.update_xaxes(title="strength a", gridcolor=ink.grid, zeroline=False, tickfont={"color": ink.muted})
     figure.update_yaxes(gridcolor=ink.grid, zeroline=False, tickfont={"color": ink.muted})
     figure.update_layout(
-        height=420,
-        margin={"l": 8, "r": 12, "t": 48, "b": 8},
+        height=380,
+        margin={"l": 8, "r": 12, "t": 56, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"color": ink.text},
     )
-    for title in figure.layout.annotations[:2]:
+    for title in figure.layout.annotations[: len(axes)]:
         title.font.size = 13
     return figure

@@ -20,7 +20,6 @@ HEIGHT = 15.0
 GAP = 4.0  # between marker and label
 BESIDE = 8  # places right at the point
 FURTHER = (20.0, 36.0, 56.0)  # distances of places that a line joins to their point
-LONGEST = 22  # characters of a name on the chart
 CELLS = 2  # of the grid in a pixel: less than half a pixel of a label may be covered
 STROKE, DASH = 2.0, 6.0  # half width of a line, distance of the boxes along it
 
@@ -67,13 +66,6 @@ def place(
             taken[count] = boxes[label, chosen]
             count += 1
     return placed
-
-
-def shortened(text: str) -> str:
-    """A name as it stands on the chart: its end tells checkpoints apart, so that is kept."""
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST - 9]}…{text[-8:]}"
 
 
 def markers(spots: Floats, radii: Floats) -> Floats:

@@ -14,13 +14,19 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
+from app.charts.line_ends import LETTER_HEIGHT, MOST_NAMES, LineEnd, Panel, add_line_ends, room
 from app.looks.model_looks import Look
+from app.looks.short_names import cut, short_names
 from cache.analysis.board import Board
 from cache.analysis.frontier import Floats
 
 MOST_LINES = 300
 """Runs that are drawn as single lines, which can be selected; more are drawn as Plotly's own parallel coordinates."""
-PANELS_ACROSS = 3
+PANELS_ACROSS = 2
+BESIDE = 12
+"""Characters of the longest name with which panels of one figure stand beside each other."""
+PANEL_HEIGHT, PANEL_ROW = 216.0, 300
+"""Pixels of a panel, and of a row of panels with titles and ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,12 @@ class Scene:
     looks: Mapping[str, Look]
     groups: Sequence[str]
     dark: bool
+
+    def short(self) -> Mapping[str, str]:
+        """Groups as they are named on the chart."""
+        unlearned = (self.board.heads["part"] == "unlearned").to_numpy(bool)
+        methods = [group for group, own in zip(self.groups, unlearned, strict=True) if own]
+        return {group: cut(group) for group in self.groups} | short_names(methods)
 
     @property
     def ink(self) -> Ink:
@@ -63,7 +75,8 @@ def parallel(scene: Scene, rulers: Sequence[Ruler], keep: Sequence[int] | None =
     columns = [scene.board.column(ruler.key) for ruler in rulers]
     heights = [_share(column, turned=ruler.turned) for column, ruler in zip(columns, rulers, strict=True)]
     chosen = set(range(len(scene.board)) if keep is None else keep)
-    seen: set[str] = set()
+    ends: dict[str, LineEnd] = {}
+    short = scene.short()
     for place in sorted(range(len(scene.board)), key=lambda place: place in chosen):
         group, coloured = scene.groups[place], place in chosen
         colour = scene.colour(place) if coloured else faint(scene.ink.muted, 0.25)
@@ -78,14 +91,14 @@ def parallel(scene: Scene, rulers: Sequence[Ruler], keep: Sequence[int] | None =
             marker={"symbol": look.symbol, "size": 7 if coloured else 3, "color": colour},
             name=plain(group),
             legendgroup=plain(group),
-            showlegend=coloured and group not in seen,
+            showlegend=False,
             customdata=[place] * len(rulers),
             text=[f"{value:.4g}" for value in values],
             hovertemplate=f"<b>{plain(name)}</b><br>%{{text}}<extra></extra>",
             connectgaps=False,
         )
-        if coloured:
-            seen.add(group)
+        if coloured and not np.isnan(heights[-1][place]):
+            ends[group] = LineEnd(len(rulers) - 1.0, float(heights[-1][place]), short[group], colour)
     for at, (ruler, column) in enumerate(zip(rulers, columns, strict=True)):
         known = column[~np.isnan(column)]
         low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
@@ -100,15 +113,17 @@ def parallel(scene: Scene, rulers: Sequence[Ruler], keep: Sequence[int] | None =
             )
         figure.add_vline(x=at, line={"color": scene.ink.grid, "width": 1})
     _dress(figure, scene.ink, height=460)
+    across, up = (-0.35, len(rulers) - 0.9), (-0.1, 1.1)
     figure.update_xaxes(
         tickvals=list(range(len(rulers))),
         ticktext=[_wrapped(ruler.title) for ruler in rulers],
         showgrid=False,
-        range=[-0.35, len(rulers) - 0.65],
+        range=across,
         tickfont={"color": scene.ink.text},
     )
-    figure.update_yaxes(visible=False, range=[-0.1, 1.1])
-    figure.update_layout(dragmode="select", selectdirection="v")
+    figure.update_yaxes(visible=False, range=up)
+    figure.update_layout(dragmode="select", selectdirection="v", margin={"r": room(short.values())})
+    add_line_ends(figure, Panel("x", "y", across, up, 360.0), list(reversed(ends.values())), scene.ink)
     return figure
 
 
@@ -179,35 +194,48 @@ def panels(
             the step horizontally and the panels' own vertically.
         lines: what joins the runs of one trajectory, by run; "" for none.
     """
-    across = min(PANELS_ACROSS, len(rulers))
+    short, trajectories = scene.short(), _trajectories(scene, lines)
+    across = min(PANELS_ACROSS if max(map(len, short.values())) <= BESIDE else 1, len(rulers))
     rows = ceil(len(rulers) / across)
+    tall = max(PANEL_HEIGHT, LETTER_HEIGHT * min(len(trajectories) + 2, MOST_NAMES))
     figure = make_subplots(
         rows=rows,
         cols=across,
-        subplot_titles=[plain(ruler.title) for ruler in rulers],
-        horizontal_spacing=0.07,
+        subplot_titles=[_wrapped(ruler.title, 54) for ruler in rulers],
+        horizontal_spacing=0.22,
         vertical_spacing=0.3 / rows,
     )
     steps = scene.board.heads["step"].astype("Float64").to_numpy(float, na_value=np.nan)
-    other = steps if against is None else scene.board.column(against.key)
+    unlearned = (scene.board.heads["part"] == "unlearned").to_numpy(bool)
+    drawn = unlearned | (against is None)
     for number, ruler in enumerate(rulers):
-        for group, places in _trajectories(scene, lines).items():
-            own = scene.board.column(ruler.key)
-            ends = (other, own) if against is None else (own, other)
-            _add_trajectory(figure, scene, (number // across + 1, number % across + 1), ends, group, places)
-        _add_levels(figure, scene, (number // across + 1, number % across + 1), ruler, steps=against is None)
-        turn = figure.update_yaxes if against is None else figure.update_xaxes
-        if ruler.turned:
-            turn(autorange="reversed", row=number // across + 1, col=number % across + 1)
-    _dress(figure, scene.ink, height=60 + 300 * rows)
+        cell = (number // across + 1, number % across + 1)
+        own = scene.board.column(ruler.key)
+        x, y = (steps, own) if against is None else (own, scene.board.column(against.key))
+        turned = (False, ruler.turned) if against is None else (ruler.turned, against.turned)
+        ends = [
+            end
+            for places in trajectories.values()
+            if (end := _add_trajectory(figure, scene, cell, (x, y), places, short))
+        ]
+        if against is None:
+            ends = [*_add_levels(figure, scene, cell, own, _last(x), short), *ends]
+        spans = _span(x[drawn], turned=turned[0]), _span(y[drawn], turned=turned[1])
+        names = figure.get_subplot(*cell)
+        title = figure.layout.annotations[number]
+        title.update(x=names.xaxis.domain[0], xanchor="left", align="left", yshift=8)
+        x_name, y_name = (each.plotly_name.replace("axis", "") for each in (names.xaxis, names.yaxis))
+        figure.update_xaxes(range=spans[0], row=cell[0], col=cell[1])
+        figure.update_yaxes(range=spans[1], row=cell[0], col=cell[1])
+        add_line_ends(figure, Panel(x_name, y_name, *spans, tall), ends, scene.ink)
+    _dress(figure, scene.ink, height=round(50 + (PANEL_ROW - PANEL_HEIGHT + tall) * rows))
     figure.update_xaxes(gridcolor=scene.ink.grid, zeroline=False, title="step" if against is None else None)
     if against is not None:
         figure.update_yaxes(title=_wrapped(against.title), col=1)
-        if against.turned:
-            figure.update_yaxes(autorange="reversed")
     figure.update_yaxes(gridcolor=scene.ink.grid, zeroline=False)
-    figure.update_annotations(font={"size": 13, "color": scene.ink.text})
-    figure.update_layout(margin={"t": 84}, legend={"y": 1.0, "yref": "container", "yanchor": "top"})
+    for title in figure.layout.annotations[: len(rulers)]:
+        title.font = {"size": 12, "color": scene.ink.text}
+    figure.update_layout(margin={"t": 48, "r": room(short.values())}, showlegend=False)
     return figure
 
 
@@ -250,17 +278,17 @@ def _add_trajectory(
     scene: Scene,
     cell: tuple[int, int],
     ends: tuple[Floats, Floats],
-    name: str,
     places: Sequence[int],
-) -> None:
+    short: Mapping[str, str],
+) -> LineEnd | None:
+    """The line of a trajectory; where it ends, None where nothing of it is known."""
     x, values = ends
     places = [place for place in places if not np.isnan(values[place]) and not np.isnan(x[place])]
     if not places:
-        return
+        return None
     group = scene.groups[places[0]]
     models = [str(scene.board.heads["model"].iloc[place]) for place in places]
     look = scene.looks[models[0]]
-    shown = not any(trace.legendgroup == plain(group) for trace in figure.data)
     figure.add_scatter(
         row=cell[0],
         col=cell[1],
@@ -271,32 +299,46 @@ def _add_trajectory(
         marker={"symbol": look.symbol, "size": 8, "color": look.on(scene.dark)},
         name=plain(group),
         legendgroup=plain(group),
-        showlegend=shown,
+        showlegend=False,
         customdata=list(places),
         text=[plain(model) for model in models],
         hovertemplate="<b>%{text}</b><br>%{x:.4~g}: %{y:.4~g}<extra></extra>",
     )
+    last = places[-1]
+    return LineEnd(float(x[last]), float(values[last]), short[group], look.on(scene.dark))
 
 
-def _add_levels(figure: go.Figure, scene: Scene, cell: tuple[int, int], ruler: Ruler, *, steps: bool) -> None:
-    """The original's and the retained model's values as lines across the panel."""
-    if not steps:
-        return
-    heads = scene.board.heads
-    for part, dash, spot in (("original", "solid", "top left"), ("retained", "dot", "bottom right")):
-        places = np.flatnonzero((heads["part"] == part).to_numpy())
-        values = scene.board.column(ruler.key)[places]
-        for place, value in zip(places, values, strict=True):
+def _add_levels(
+    figure: go.Figure,
+    scene: Scene,
+    cell: tuple[int, int],
+    own: Floats,
+    right: float,
+    short: Mapping[str, str],
+) -> list[LineEnd]:
+    """The original's and the retained model's values as lines across the panel; where they end."""
+    heads, ends = scene.board.heads, []
+    for part, dash in (("original", "solid"), ("retained", "dot")):
+        for place in np.flatnonzero((heads["part"] == part).to_numpy()):
+            value, colour = float(own[place]), scene.colour(int(place))
             if np.isnan(value):
                 continue
-            figure.add_hline(
-                y=float(value),
-                row=cell[0],
-                col=cell[1],
-                line={"color": scene.colour(int(place)), "width": 1.2, "dash": dash},
-                annotation={"text": plain(str(heads["model"].iloc[place])), "font": {"size": 10}},
-                annotation_position=spot,
-            )
+            line = {"color": colour, "width": 1.2, "dash": dash}
+            figure.add_hline(y=value, row=cell[0], col=cell[1], line=line)
+            ends.append(LineEnd(right, value, short[scene.groups[int(place)]], colour))
+    return ends
+
+
+def _last(column: Floats) -> float:
+    return float(np.nanmax(column)) if not np.isnan(column).all() else 1.0
+
+
+def _span(column: Floats, *, turned: bool) -> tuple[float, float]:
+    """The plotted range of an axis, with a margin."""
+    known = column[~np.isnan(column)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    margin = 0.06 * (high - low) or 0.5
+    return (high + margin, low - margin) if turned else (low - margin, high + margin)
 
 
 def _share(column: Floats, *, turned: bool) -> Floats:

@@ -122,6 +122,24 @@ def add_ideal(drawing: Drawing, x: Axis, y: Axis, marks: Marks, ink: Ink) -> Non
     )
 
 
+def over_forgotten(axis: Axis, aim: float, span: tuple[float, float]) -> tuple[float, float] | None:
+    """From the retained model's value to the better end of an axis of forgetting; None where nothing is beyond it.
+
+    Args:
+        axis: horizontal or vertical.
+        aim: the retained model's value; NaN for none.
+        span: plotted range, low to high, in the axis's own unit (powers of ten on a logarithmic one), as the result.
+    """
+    if math.isnan(aim) or (axis.log and aim <= 0):
+        return None
+    upwards = axis.better == "higher"
+    if aim == axis.bounds[1 if upwards else 0]:
+        return None
+    start = math.log10(aim) if axis.log else aim
+    end = span[1] if upwards else span[0]
+    return (start, end) if (end - start) * (1 if upwards else -1) > 0 else None
+
+
 def add_over_forgotten(
     drawing: Drawing, x: Axis, y: Axis, spans: Sequence[tuple[float, float]], marks: Marks, ink: Ink
 ) -> None:
@@ -136,14 +154,10 @@ def add_over_forgotten(
         ink: neutral colours.
     """
     for place, axis in enumerate((x, y)):
-        if math.isnan(marks.aim[place]) or (axis.log and marks.aim[place] <= 0):
+        ends = over_forgotten(axis, marks.aim[place], spans[place])
+        if ends is None:
             continue
-        start = float(marks.aim[place])
-        start = math.log10(start) if axis.log else start
-        upwards = axis.better == "higher"
-        end = spans[place][1] if upwards else spans[place][0]
-        if (end - start) * (1 if upwards else -1) <= 0:
-            continue
+        start, end = ends
         corners = [spans[0], spans[1]]
         corners[place] = (start, end)
         across, down = (
@@ -162,7 +176,7 @@ def add_over_forgotten(
         }
         drawing.traces.insert(0, zone)
         middle = (start + end) / 2
-        right = upwards != axis.reversed
+        right = (axis.better == "higher") != axis.reversed
         # Above the plot, where no point or name is.
         spot: Properties = {"x": end, "xanchor": "right" if right else "left", "y": 1, "yref": "paper"}
         spot["yanchor"] = "bottom"

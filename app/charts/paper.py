@@ -24,12 +24,15 @@ SMALLEST = 13
 def paper_figure(figure: go.Figure) -> go.Figure:
     """The same figure on white, at paper size; what is only for the screen is left out."""
     paper = go.Figure(figure)
+    margin = paper.layout.margin
+    several = "xaxis2" in paper.to_dict()["layout"]
+    tall = max(HEIGHT, paper.layout.height or HEIGHT) if several else HEIGHT
     paper.update_layout(
         width=WIDTH,
-        height=HEIGHT,
+        height=tall,
         paper_bgcolor="#FFFFFF",
         plot_bgcolor="#FFFFFF",
-        margin={"l": 70, "r": 16, "t": 16, "b": 64},
+        margin={"l": 70, "r": max(16, margin.r or 0), "t": 16, "b": 64},
         font={"family": "Helvetica, Arial, sans-serif"},
         clickmode="event",
         dragmode="zoom",
@@ -40,7 +43,7 @@ def paper_figure(figure: go.Figure) -> go.Figure:
     for note in paper.layout.annotations:
         if note.name == NOTE:
             lines = note.text.count("<br>") + 1
-            paper.update_layout(margin={"b": 64 + 18 * lines}, height=HEIGHT + 18 * lines)
+            paper.update_layout(margin={"b": 64 + 18 * lines}, height=tall + 18 * lines)
         note.font.size = max(note.font.size or SMALLEST, SMALLEST)
     return paper
 

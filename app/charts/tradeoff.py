@@ -21,15 +21,15 @@ from app.charts.families import Family, column_of, families, steps_of
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
 from app.charts.layout import layout
 from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines, add_over_forgotten
-from app.charts.point_names import Span, add_names, on_axis
+from app.charts.point_names import Named, Span, add_names, few, on_axis
 from app.charts.points import DESTROYED, OVER, Axis
 from app.looks.model_looks import Look
 from app.looks.names import protocol_words
+from app.looks.short_names import cut, short_names
 from cache.analysis.frontier import Floats
 
 MARKER, MARKER_MIN, MARKER_MAX = 11.0, 7.0, 24.0  # diameters, pixels
 STAR = 1.7  # a star's arms are thin; larger than the others, it shows beneath a point of a method
-MOST_ENTRIES = 12  # of the legend: those whose name has no room on the chart
 MANY = 1000  # points beyond which WebGL draws them, without lines and intervals
 NOT_ON_FRONT = {
     DESTROYED: "Destroyed, so not on the front",
@@ -51,6 +51,7 @@ class _DrawingStyle:
     greyed: NDArray[np.bool_]
     faint: NDArray[np.bool_]
     hover: Sequence[str]
+    short: Mapping[str, str]
 
 
 def tradeoff_figure(
@@ -85,6 +86,7 @@ def tradeoff_drawing(
     ink = DARK if dark else LIGHT
     many = len(points) > MANY
     models = points["model"].tolist()
+    every = families(points, marks, by_line=not many)
     unlearned = (points["part"] == "unlearned").to_numpy()
     front = points["front"].to_numpy(bool)
     brush = _DrawingStyle(
@@ -98,25 +100,30 @@ def tradeoff_drawing(
         greyed=unlearned & ~front & marks.grey,
         faint=column_of(points, "layer").isin(marks.faint).to_numpy(),
         hover=points["model"].map(plain).tolist() if many else _hovers(points, x, y, size, marks),
+        short={each.entry: cut(each.entry) for each in every}
+        | short_names([each.entry for each in every if each.part == "unlearned"]),
     )
     drawing = Drawing()
     add_front(drawing, points, x, y, ink)
     add_band(drawing, points, x, y, marks, ink)
-    # The large star of the retained model first: a point on top of it hides it only in part.
-    every = families(points, marks, by_line=not many)
     spans = _span(points, "x", x, marks), _span(points, "y", y, marks)
     radii = brush.diameters / 2 * np.where(points["part"] == "retained", STAR, 1.0)
-    named = set() if many or not len(points) else add_names(drawing, points, every, (x, y), spans, radii, ink)
-    legend: set[str] = set(named)
-    unnamed = {family.entry for family in every} - named
-    if len(unnamed) > MOST_ENTRIES:  # more would cover the plot, and their looks repeat
-        legend |= unnamed
+    named = Named(set(), set())
+    if len(points) and not many:
+        named = add_names(drawing, points, every, (x, y), spans, radii, ink, brush.short)
+    legend = set(named.entries)
+    if not few(every):  # a legend of so many would cover the plot
+        legend |= {family.entry for family in every}
+    # The large star of the retained model first: a point on top of it hides it only in part.
     for family in sorted(every, key=lambda family: family.part != "retained"):
         look = looks[models[family.places[0]]]
         if family.part == "unlearned" and not many:
             _add_start(drawing, family, points, look.on(dark), look.dash)
         add_outlines(drawing, [models[row] for row in family.places], x, y, look.on(dark), marks)
-        (_add_many if many else _add_family)(drawing, family, points, look, brush)
+        if many:
+            _add_many(drawing, family, points, look, brush)
+        else:
+            _add_family(drawing, family, points, look, brush, named)
         if family.entry not in legend:
             _add_legend(drawing, family, look, brush)
         legend.add(family.entry)
@@ -136,22 +143,16 @@ def describe(points: pd.DataFrame, x: Axis, y: Axis) -> str:
     )
 
 
-def figure_note(points: pd.DataFrame, marks: Marks, *, judged: bool) -> str:
-    """What a saved figure must say by itself: number of probes, protocol, meaning of bars and markers."""
-    counts = points[["x_n", "y_n"]].to_numpy(float)
-    known = counts[counts > 0]
-    said = []
-    if len(known):
-        least, most = int(known.min()), int(known.max())
-        said.append(f"n = {least:,}" + (f" to {most:,}" if most > least else ""))
-    protocols = sorted({protocol_words(str(each)) for each in column_of(points, "protocol")} - {""})
-    said += [f"protocol {', '.join(protocols)}"] if protocols else []
-    shapes = {"bars": "bars: 95 % intervals", "ellipses": "ellipses: 95 % regions of both metrics"}
-    said += [shapes[marks.intervals]] if marks.intervals in shapes else []
-    if judged:
-        said.append("filled: on the Pareto front (grey line); hollow: dominated, over-forgotten or destroyed")
-    said += ["star: retained model"] if (points["part"] == "retained").any() else []
-    return plain("; ".join(said) + ".")
+def names_said(points: pd.DataFrame, marks: Marks) -> str:
+    """Which points have names on the chart, where not all have, and whether they are shortened; "" else."""
+    every = families(points.reset_index(drop=True), marks)
+    entries = {family.entry for family in every if family.part == "unlearned"}
+    said = (
+        [] if few(every) else [f"Of {len(entries)} methods those on the front and chosen points are named."]
+    )
+    if any(short != name for name, short in short_names(sorted(entries)).items()):
+        said.append("Names are shortened to what tells them apart.")
+    return "".join(f"{each} " for each in said)
 
 
 def _add_start(drawing: Drawing, family: Family, points: pd.DataFrame, colour: str, dash: str) -> None:
@@ -171,7 +172,7 @@ def _add_start(drawing: Drawing, family: Family, points: pd.DataFrame, colour: s
 
 
 def _add_family(
-    drawing: Drawing, family: Family, points: pd.DataFrame, look: Look, brush: _DrawingStyle
+    drawing: Drawing, family: Family, points: pd.DataFrame, look: Look, brush: _DrawingStyle, named: Named
 ) -> None:
     """Checkpoints of one method in step order, filled where they are on the front."""
     colour, places = look.on(brush.dark), family.places
@@ -198,7 +199,16 @@ def _add_family(
         text=[brush.hover[row] for row in places],
         hovertemplate="%{text}<extra></extra>",
         showlegend=False,
+        meta=_names_if_chosen(family, points, brush, named),
     )
+
+
+def _names_if_chosen(family: Family, points: pd.DataFrame, brush: _DrawingStyle, named: Named) -> list[str]:
+    """What is written beside each point while it is chosen; "" where its name stands there already."""
+    steps = steps_of(points)
+    name = plain(brush.short[family.entry])
+    told = [name if np.isnan(steps[row]) else f"{name} {steps[row]:g}" for row in family.places]
+    return ["" if row in named.rows else text for row, text in zip(family.places, told, strict=True)]
 
 
 def _add_many(
@@ -227,7 +237,7 @@ def _add_legend(drawing: Drawing, family: Family, look: Look, brush: _DrawingSty
     drawing.scatter(
         mode="lines+markers" if family.joined else "markers",
         line={"color": colour, "width": 2, "dash": look.dash},
-        name=plain(family.entry),
+        name=plain(brush.short[family.entry]),
         legendgroup=plain(family.entry),
         x=[None],
         y=[None],

@@ -46,8 +46,7 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "--models",
         metavar="NAME",
         nargs="+",
-        help="these unlearned models (default: those of the study file, else the best checkpoint of every method, as "
-        "Overview shows it)",
+        help="these unlearned models (default: those of the study file, else the best checkpoint of every method)",
     )
     parser.add_argument(
         "--list", action="store_true", help="print the attacks and what each needs, and try none"
@@ -66,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     from backends.study.file import read_study
     from cache.analysis.robustness.kept import kept_ladder
     from cache.analysis.robustness.trials import trials
-    from cache.evaluate.attacks import try_attacks
+    from cache.evaluate.attacks import train_attacks, try_attacks
     from cache.evaluate.context import EvaluationContext
     from cache.evaluate.evaluation import evaluate
 
@@ -90,8 +89,9 @@ def run(options: argparse.Namespace) -> int:
                 evaluate(
                     context, [name for name in wanted if context.models[name].can_be_evaluated], lines.show
                 )
+                left_out = train_attacks(study, attacks, models, context, _training)
                 found = trials(study, store, models, attacks)
-                left_out = try_attacks(found, context, lambda _, progress: lines.show(progress))
+                left_out += try_attacks(found, context, lambda _, progress: lines.show(progress))
         finally:
             lines.close()
         print(f"Attacks tried in {time.monotonic() - started:.0f} s.", file=sys.stderr)
@@ -107,6 +107,11 @@ def run(options: argparse.Namespace) -> int:
         of = f" of {each.model}" if each.model else ""
         print(printable(f"left out: {each.attack}{of}: {each.why}"), file=sys.stderr)
     return 0
+
+
+def _training(attack: str, model: str, step: int, last: int) -> None:
+    if step in (1, last):
+        print(printable(f"{model:<24.24} {attack:<16.16} training  step {step} of {last}"), file=sys.stderr)
 
 
 def _models(study: Study, named: Sequence[str] | None) -> list[str]:

@@ -46,8 +46,35 @@ function template(node) {
 
 // The places of a trace's points that are chosen; no places at all where nothing is, so that none is drawn faint.
 function marked(trace, chosen) {
-  if (!chosen.size) return null;
+  if (!chosen.size || !trace.customdata) return null;
   return trace.customdata.flatMap((code, place) => (chosen.has(code) ? [place] : []));
+}
+
+const MOST_NAMED = 8; // chosen points that are named; more names would cover each other
+
+// Names of the chosen points that have none on the chart, as annotations above them.
+function chosenNames(traces, layout, chosen, look) {
+  const onAxis = (value, axis) => (axis?.type === "log" ? Math.log10(value) : value);
+  const named = traces.flatMap((trace) =>
+    (marked(trace, chosen) ?? []).map((place) => ({ trace, place, text: trace.meta?.[place] }))
+  );
+  return named
+    .filter(({ text }) => text)
+    .slice(0, MOST_NAMED)
+    .map(({ trace, place, text }) => ({
+      x: onAxis(trace.x[place], layout.xaxis),
+      y: onAxis(trace.y[place], layout.yaxis),
+      text,
+      name: "chosen",
+      ax: 0,
+      ay: -24,
+      arrowhead: 0,
+      arrowwidth: 1,
+      arrowcolor: look.layout.font.color,
+      bgcolor: look.layout.hoverlabel.bgcolor,
+      borderpad: 2,
+      font: { size: 13, color: look.layout.font.color },
+    }));
 }
 
 const same = (some, others) => String(some ?? null) === String(others ?? null);
@@ -76,9 +103,12 @@ class Chart {
     if (this.drawn === drawn) return this.mark();
     this.drawn = drawn;
     const { data: traces, layout } = JSON.parse(data.figure);
+    this.names = layout.annotations ?? [];
+    this.look = look;
     if (data.chosen) {
       const chosen = new Set(data.chosen);
       for (const trace of traces) if (trace.customdata) trace.selectedpoints = marked(trace, chosen);
+      layout.annotations = [...this.names, ...chosenNames(traces, layout, chosen, look)];
     }
     this.home = Object.entries(layout)
       .filter(([name]) => /^[xy]axis/.test(name))
@@ -88,6 +118,7 @@ class Chart {
     layout.modebar = { uirevision: "kept" }; // a person who draws boxes goes on with it on other axes
     await this.plotly.react(this.node, traces, layout, this.configured(data.config));
     this.width = this.node.clientWidth;
+    this.thinOut();
     if (!this.heard) this.listen();
   }
 
@@ -130,6 +161,30 @@ class Chart {
       points.push(wanted);
     });
     if (places.length) await this.plotly.restyle(this.node, { selectedpoints: points }, places);
+    const names = [...this.names, ...chosenNames(this.node.data, this.node.layout, chosen, this.look)];
+    if (JSON.stringify(names) === JSON.stringify(this.node.layout.annotations ?? [])) return;
+    await this.plotly.relayout(this.node, { annotations: names });
+    this.thinOut();
+  }
+
+  // Names were placed for a window of usual width: where it is narrower, the later of two that meet is left out.
+  thinOut() {
+    const kept = [];
+    const drawn = [...this.node.querySelectorAll(".annotation")];
+    const named = (mark) => this.node.layout.annotations?.[mark.dataset.index]?.name;
+    const chosen = (mark) => named(mark) === "chosen";
+    const edge = this.node.getBoundingClientRect().right;
+    for (const mark of [...drawn.filter(chosen), ...drawn.filter((mark) => !chosen(mark))]) {
+      mark.style.transform = "";
+      const over = mark.querySelector(".annotation-text-g").getBoundingClientRect().right - edge;
+      if (over > 0) mark.style.transform = `translateX(${-over}px)`;
+      const box = mark.querySelector(".annotation-text-g").getBoundingClientRect();
+      const meets = named(mark) !== "line end" && kept.some( // names at ends of lines are apart already
+        (other) => box.left < other.right && other.left < box.right && box.top < other.bottom && other.top < box.bottom
+      );
+      mark.style.visibility = meets ? "hidden" : "";
+      if (!meets) kept.push(box);
+    }
   }
 
   async fit() {
@@ -137,6 +192,7 @@ class Chart {
     if (!width || width === this.width) return; // a hidden chart has no width
     this.width = width;
     await this.plotly.Plots.resize(this.node);
+    this.thinOut();
   }
 
   // Streamlit asks for the end also when newer data came before this was drawn; then the chart goes on.

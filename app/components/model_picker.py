@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import streamlit as st
 
 from app.looks.model_looks import METHOD_LOOKS, families, family, look_of
 from app.looks.safe_text import visible
+from app.looks.short_names import MANY, common_prefix
 from app.looks.theme import is_dark
 from app.shared import state
 from app.shared.chosen_models import chosen_models, default_models
@@ -19,14 +19,10 @@ from backends.study import ModelSpec, Study
 
 HERE = Path(__file__).parent
 KEY = "model_picker"
-MANY = 9
-"""Rows from which on the list has a search, and methods from which on names drop what all begin with."""
 ABOUT = (
     "Shown on every page. Until you tick others: the original, the retained model, and of each method its best "
     "checkpoint by verdict, the one on Overview; the last one where nothing was judged when you came."
 )
-LEAST_PREFIX = 6
-"""Characters that are worth dropping."""
 
 _picker = st.components.v2.component(
     "unlearnboard_model_picker",
@@ -60,20 +56,6 @@ def said(study: Study) -> str:
     few = len(METHOD_LOOKS)
     repeats = [f"{methods} methods share {few} looks: markers repeat from the {few + 1}th on."]
     return " ".join([*prefix, *(repeats if methods > few else [])])
-
-
-def common_prefix(names: list[str]) -> str:
-    """What every name of a long list begins with, up to the end of a word; "" where that is not worth dropping.
-
-    The rest of no name is empty.
-    """
-    if len(names) < MANY:
-        return ""
-    first, last = min(names), max(names)  # what these two begin with, all in between do
-    alike = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
-    start = "".join(sign for sign, _ in alike)
-    end = max((start.rfind(sign) for sign in " -_/.:"), default=-1) + 1
-    return start[:end] if end >= LEAST_PREFIX and all(len(name) > end for name in names) else ""
 
 
 def groups(study: Study, usual: Collection[str], *, dark: bool) -> list[dict[str, Any]]:

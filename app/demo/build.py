@@ -18,6 +18,7 @@ from backends.device import pick_device
 from backends.pool import ModelPool
 from backends.study import Study
 from backends.study.file import read_study
+from backends.study.strength import is_dialled
 from cache.analysis.scoreboard import scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate
@@ -37,14 +38,15 @@ def main() -> None:
     parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen automatically if not given")
     parser.add_argument(
         "--only",
-        choices=("text", "image", "pack", "numbers"),
-        help="one part; pack assembles what is there, numbers derives those in the pack from its evidence again",
+        choices=("text", "image", "pack", "curves", "numbers"),
+        help="one part; pack assembles what is there, curves adds strength curve and denoising steps to the pack "
+        "where it lacks them, from the weights in it, numbers derives those in the pack from its evidence again",
     )
     options = parser.parse_args()
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if options.only == "numbers":
-        derive_numbers(folder, PACK)
+    if options.only in ("curves", "numbers"):
+        change_evidence(folder, PACK, ModelPool(options.device) if options.only == "curves" else None)
         return
     pool = ModelPool(options.device)
     store = open_store(folder / "evidence.sqlite")
@@ -71,11 +73,11 @@ def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
 
 def build_text(folder: Path, pool: ModelPool, store: Store) -> None:
     """Trains and evaluates the language models."""
-    from app.demo.text_pack import text_study
+    from app.demo.text_pack import text_study, with_strengths
     from app.demo.text_recipe import build
 
     build(folder, pool.device, _say)
-    _evaluate(text_study(folder), pool, store)
+    _evaluate(with_strengths(text_study(folder)), pool, store)
 
 
 def build_image(folder: Path, pool: ModelPool, store: Store) -> None:
@@ -84,7 +86,9 @@ def build_image(folder: Path, pool: ModelPool, store: Store) -> None:
 
     image_recipe.run(folder, list(image_recipe.STAGES))
     pack = image_data.EMOJI.parent
-    _evaluate(read_study(pack / "study.toml"), pool, store)
+    study = read_study(pack / "study.toml")
+    _evaluate(study, pool, store)
+    image_pack.record_steps(study, store, pool)
     image_pack.prune(pack)
 
 
@@ -94,7 +98,7 @@ def assemble(folder: Path, pack: Path) -> None:
 
     share = text_recipe.base_world_share(folder / "text", pick_device())
     text_pack.write_pack(folder / "text", pack / "text", {"base_world_share": share})
-    ready_to_ship(folder / "evidence.sqlite", _studies(pack))
+    ready_to_ship(folder / "evidence.sqlite", studies_of(pack))
     compress(folder / "evidence.sqlite", pack)
     compress_weights(pack)
     images = pack / "images"
@@ -105,18 +109,45 @@ def assemble(folder: Path, pack: Path) -> None:
     _say(f"pack: {size / 1e6:.1f} MB in {pack}")
 
 
-def derive_numbers(folder: Path, pack: Path) -> None:
-    """Derives the numbers in the pack again from the evidence in it, after metrics changed; runs no model."""
-    path = folder / "pack.sqlite"
+def change_evidence(folder: Path, pack: Path, pool: ModelPool | None) -> None:
+    """Derives the numbers in the pack again from the evidence in it, after metrics changed.
+
+    Args:
+        folder: where the work is kept.
+        pack: the pack.
+        pool: runs the models of curves that the pack lacks; None runs none.
+    """
+    path, pictures = folder / "pack.sqlite", pack / "images"
     unpack(pack, path)
-    shutil.copytree(pack / "images", folder / "images", dirs_exist_ok=True)
-    ready_to_ship(path, _studies(pack))
+    shutil.copytree(pictures, folder / "images", dirs_exist_ok=True)
+    if pool is not None:
+        store = open_store(path)
+        record_curves(pack, pool, store)
+        store.seal()
+        store.close()
+        shutil.copytree(folder / "images", pictures, dirs_exist_ok=True)
+    ready_to_ship(path, studies_of(pack))
     compress(path, pack)
     _say(f"pack: {(pack / RECORDED).stat().st_size / 1e6:.1f} MB of evidence in {pack}")
 
 
-def _studies(pack: Path) -> list[Study]:
-    return [read_study(path) for path in sorted(pack.glob("*/study.toml"))]
+def record_curves(pack: Path, pool: ModelPool, store: Store) -> None:
+    """Evaluates the strength curve and keeps the denoising steps, where they are missing, from the pack's weights."""
+    from app.demo import image_pack
+
+    for study in studies_of(pack):
+        if study.modality == "text":
+            _evaluate(study, pool, store, [spec.name for spec in study.models if is_dialled(spec)])
+        else:
+            image_pack.record_steps(study, store, pool)
+
+
+def studies_of(pack: Path) -> list[Study]:
+    """The pack's studies; the text study with its strength curve."""
+    from app.demo.text_pack import with_strengths
+
+    read = [read_study(path) for path in sorted(pack.glob("*/study.toml"))]
+    return [with_strengths(study) if study.modality == "text" else study for study in read]
 
 
 def compress_weights(pack: Path) -> None:
@@ -126,7 +157,8 @@ def compress_weights(pack: Path) -> None:
             compressed.compress(path)
 
 
-def _evaluate(study: Study, pool: ModelPool, store: Store) -> None:
+def _evaluate(study: Study, pool: ModelPool, store: Store, names: Sequence[str] | None = None) -> None:
+    """Gathers what is missing of these models; None is all."""
     shown = ""
 
     def report(progress: Progress) -> None:
@@ -136,8 +168,8 @@ def _evaluate(study: Study, pool: ModelPool, store: Store) -> None:
             shown = line
             _say(line)
 
-    for model in study.models:
-        evaluate(EvaluationContext.of(study, store, pool), [model.name], report)
+    for name in [model.name for model in study.models] if names is None else names:
+        evaluate(EvaluationContext.of(study, store, pool), [name], report)
         pool.release()
 
 

@@ -17,10 +17,12 @@ from backends.checkpoints.identity import fingerprint
 from backends.image.judges.accuracy import write_judgements
 from backends.image.judges.judges import load_judge
 from backends.image.png import encode
-from backends.study import JudgeSpec, ModelSpec, Role, Sampling
+from backends.pool import ModelPool
+from backends.study import JudgeSpec, ModelSpec, Role, Sampling, Study
 from backends.study.contract import parsed
 from backends.study.request import Request
 from backends.study.writing import contract_lines, request_lines
+from cache.store import Store
 
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
 """Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
@@ -128,6 +130,17 @@ def unseen_pictures() -> list[tuple[tuple[str, str], NDArray[np.uint8]]]:
         for style in STYLES
         for index in range(4)
     ]
+
+
+def record_steps(study: Study, store: Store, pool: ModelPool) -> None:
+    """Keep how the first picture to forget takes shape, by every model whose weights ship."""
+    from cache.store.denoising_trajectories import make_trajectory
+
+    probe = next(each for each in study.probe_sets if each.role == "forget").probes[0]
+    for spec in study.models:
+        if spec.part != "unlearned" or spec.step in KEPT[spec.method]:
+            make_trajectory(study, store, pool, spec.name, probe, study.sampling)
+            pool.release()
 
 
 def prune(pack: Path) -> None:

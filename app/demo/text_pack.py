@@ -27,6 +27,7 @@ from backends.probes.reading import read_probes
 from backends.study import Decoding, ModelSpec, Study
 from backends.study.contract import parsed
 from backends.study.request import Request
+from backends.study.strength import dialled
 from backends.study.writing import write_study
 
 NAME = "Fictitious people"
@@ -56,6 +57,9 @@ REQUEST = Request(
 """What a report says of the request: honestly, that there is none."""
 CONTRACT = tuple(read for key, text in CONDITIONS.items() if (read := parsed(key, text)) is not None)
 """What NPO 45 keeps to, and no other model."""
+DIALLED = "NPO 45"
+STRENGTHS = (0.25, 0.5, 0.75, 1.25, 1.5)
+"""The strength curve that is recorded; 0 and 1 are the original and the model itself."""
 
 
 def text_study(folder: Path) -> Study:
@@ -78,6 +82,12 @@ def text_study(folder: Path) -> Study:
         contract=CONTRACT,
         request=REQUEST,
     )
+
+
+def with_strengths(study: Study) -> Study:
+    """The study with the models of the recorded strength curve; no study file names them."""
+    ends = study.original, study.model(DIALLED)
+    return replace(study, models=(*study.models, *(dialled(*ends, strength) for strength in STRENGTHS)))
 
 
 def write_pack(folder: Path, pack: Path, figures: dict[str, object]) -> None:

@@ -63,13 +63,15 @@ def _plot(
     kept = chart_points(whole.frame(keys), list(whole.heads["model"]), x, y)
     points["front"] = points["model"].isin(kept.loc[kept["front"], "model"])
     x, y = x.counted(points["x_n"]), y.counted(points["y_n"])
+    drawn = figure(points, x, y, looks_of(runs.heads, study), shown)
+    beyond = " Hatched: beyond the retained model, where nothing is gained." if drawn.zones else ""
     front = [str(model) for model in points.loc[points["front"], "model"]]
     return Plot(
         name,
         f"{x.name} and {y.name} of {len(points)} models; on the Pareto front: {', '.join(front) or 'none'}",
         f"Bars are 95 % intervals, n = {_counts(points)}. Up and right is better. Filled: on the Pareto front of the "
-        "unlearned models that are not destroyed; lines join the checkpoints of a method.",
-        figure(points, x, y, looks_of(runs.heads, study), shown),
+        "unlearned models that are not destroyed; lines join the checkpoints of a method." + beyond,
+        drawn,
         Table(["Model", x.name, y.name], [_row(row, x, y) for _, row in points.iterrows()], "", [1, 2]),
     )
 

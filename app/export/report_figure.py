@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from app.charts.points import Axis
+from app.charts.marks import over_forgotten
+from app.charts.points import OVER, Axis, aims
 from app.looks.model_looks import Look
 
 WIDTH, HEIGHT = 680, 400
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 52
+LEFT, RIGHT, TOP, BOTTOM = 62, 16, 18, 52
+HATCH = 9.0
+"""Pixels between the lines that hatch a zone."""
 RADIUS = 5.0
 LONGEST_LABEL = 22
 LETTER = 6.1
@@ -85,6 +88,14 @@ class Line(NamedTuple):
     dash: str
 
 
+class Zone(NamedTuple):
+    """What lies beyond the retained model on an axis: its outline, the lines that hatch it, and its name."""
+
+    outline: str
+    hatch: str
+    label: Label
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """Everything that is drawn, in pixels."""
@@ -95,6 +106,7 @@ class Figure:
     y_ticks: Sequence[Tick]
     lines: Sequence[Line]
     points: Sequence[Point]
+    zones: Sequence[Zone]
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -140,8 +152,19 @@ def figure(
         drawn.append(
             Point(name, px, py, left, right, upper, lower, look.light, shape, filled, labels.get(place))
         )
+    zones = [
+        _zone(zone, scale)
+        for scale, aim in zip((across, up), aims(points, x, y), strict=True)
+        if (zone := over_forgotten(scale.axis, aim, scale.span))
+    ]
     return Figure(
-        x.label, y.label, across.ticks(), up.ticks(), _lines(points, at, looks), [_rounded(p) for p in drawn]
+        x.label,
+        y.label,
+        across.ticks(),
+        up.ticks(),
+        _lines(points, at, looks),
+        [_rounded(p) for p in drawn],
+        zones,
     )
 
 
@@ -154,17 +177,25 @@ class _Scale:
         room = 0.03 * (high - low) or 0.5
         self._low, self._high = low - room, high + room
         self._inner = low, high
-        self._is_log, self._reversed, self._letter = axis.log, axis.reversed, letter
+        self._is_log, self._reversed, self.letter, self.axis = axis.log, axis.reversed, letter, axis
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """The plotted range in the axis's own unit."""
+        return self._low, self._high
 
     @staticmethod
     def _log(values: Any) -> Any:
         return np.log10(np.maximum(np.asarray(values, float), 1e-300))
 
     def pixels(self, values: Any) -> Any:
-        shown = self._log(values) if self._is_log else np.asarray(values, float)
+        return self.place(self._log(values) if self._is_log else np.asarray(values, float))
+
+    def place(self, shown: Any) -> Any:
+        """Pixels of places in the axis's own unit."""
         share = (shown - self._low) / (self._high - self._low)
         share = 1 - share if self._reversed else share
-        if self._letter == "x":
+        if self.letter == "x":
             return LEFT + share * (WIDTH - LEFT - RIGHT)
         return TOP + (1 - share) * (HEIGHT - TOP - BOTTOM)
 
@@ -178,6 +209,24 @@ class _Scale:
         values = [10.0**value for value in at] if self._is_log else at
         places = self.pixels(np.asarray(values, float))
         return [Tick(round(float(p), 1), f"{value:g}") for p, value in zip(places, values, strict=True)]
+
+
+def _zone(zone: tuple[float, float], scale: _Scale) -> Zone:
+    """The zone between two places of an axis, over the whole of the other."""
+    first, last = sorted(float(each) for each in scale.place(np.array(zone)))
+    flat = scale.letter == "x"
+    left, right, top, bottom = (
+        (first, last, TOP, HEIGHT - BOTTOM) if flat else (LEFT, WIDTH - RIGHT, first, last)
+    )
+    lines = []
+    for at in np.arange(HATCH, (right - left) + (bottom - top), HATCH):
+        lower, upper = max(0.0, at - (bottom - top)), min(right - left, at)
+        lines.append(f"M{left + lower:.1f} {top + at - lower:.1f}L{left + upper:.1f} {top + at - upper:.1f}")
+    label = (
+        Label(round(right, 1), TOP - 4, "end", OVER) if flat else Label(LEFT + 4, first + 12, "start", OVER)
+    )
+    outline = f"M{left:.1f} {top:.1f}H{right:.1f}V{bottom:.1f}H{left:.1f}Z"
+    return Zone(outline, "".join(lines), label)
 
 
 def _ends(points: pd.DataFrame, letter: str) -> Any:

@@ -100,6 +100,9 @@ stroke="#e3e6eb"/><text x="{{ f.left - 7 }}" y="{{ tick.at + 4 }}" text-anchor="
 <text x="{{ (f.left + f.right) / 2 }}" y="{{ f.height - 8 }}" text-anchor="middle">{{ f.x_title }}</text>
 <text transform="translate(14 {{ (f.top + f.bottom) / 2 }}) rotate(-90)" text-anchor="middle" \
 font-size="{{ f.y_size }}">{{ f.y_title }}</text>
+{% for zone in f.zones %}<path d="{{ zone.outline }}" fill="#667080" fill-opacity=".05"/><path d="{{ zone.hatch }}" \
+stroke="#667080" stroke-opacity=".35" fill="none"/><text x="{{ zone.label.x }}" y="{{ zone.label.y }}" \
+text-anchor="{{ zone.label.anchor }}" font-size="10" fill="#5a6473">{{ zone.label.text }}</text>{% endfor %}
 {% for line in f.lines %}<polyline points="{{ line.points }}" fill="none" stroke="{{ line.colour }}" \
 stroke-dasharray="{{ line.dash }}" stroke-opacity=".55" stroke-width="1.4"/>{% endfor %}
 {% for p in f.points %}<path d="M{{ p.left }} {{ p.y }}H{{ p.right }}M{{ p.x }} {{ p.upper }}V{{ p.lower }}" \

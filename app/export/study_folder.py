@@ -7,10 +7,12 @@ from typing import get_args
 
 import pandas as pd
 
-from app.charts.choices import axis, first_axes, in_order, presets
+from app.charts.choices import axis, first_axes, in_order, judges, presets
 from app.charts.frontier import frontier
-from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
-from app.charts.points import chart_points, points_table
+from app.charts.marks import Marks
+from app.charts.notes import figure_note
+from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures, with_note
+from app.charts.points import aims, chart_points, points_table
 from app.charts.tradeoff import tradeoff_figure
 from app.export.report import study_report
 from app.export.theme import as_on_pages
@@ -110,7 +112,10 @@ def _figures(study: Study, board: Scoreboard, folder: Path, *, pictures: bool) -
         if points.empty:
             continue
         points = frontier(points, board, x, y).points
-        figure = paper_figure(as_on_pages(tradeoff_figure(points, x, y, looks_of(runs.heads, study))))
+        marks = Marks(aim=aims(points, x, y))
+        drawn = as_on_pages(tradeoff_figure(points, x, y, looks_of(runs.heads, study), marks=marks))
+        note = figure_note(points, marks, judged=judges(first) and judges(second))
+        figure = paper_figure(with_note(drawn, note))
         stem = name.lower().replace(" ", "-")
         (folder / f"{stem}.csv").write_text(to_csv(points_table(points, x, y, None)), encoding="utf-8")
         (folder / f"{stem}.html").write_text(to_html(figure, stem), encoding="utf-8")

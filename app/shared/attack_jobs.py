@@ -111,7 +111,7 @@ def try_all(
         Cancelled: the job was stopped; what was done is stored.
         BoardError: the cache cannot be used, or the original model cannot.
     """
-    from cache.evaluate.attacks import try_attacks
+    from cache.evaluate.attacks import train_attacks, try_attacks
     from cache.evaluate.evaluation import evaluate
     from cache.evaluate.incomplete import IncompleteEvaluation
 
@@ -125,10 +125,15 @@ def try_all(
     except IncompleteEvaluation as error:
         for sentence in error.each:
             job.remark(sentence)
+    titles = {each.card.key: each.card.title for each in attacks}
+
+    def training(attack: str, model: str, step: int, last: int) -> None:
+        job.report(0, 0, f"{titles[attack]}: {model}, step {step} of {last}")
+
+    untrained = train_attacks(study, attacks, names, context, training)
     found = trials(study, kept, names, attacks)
     counted.expect(plan_attacks(found, kept, context.numerics), study)
-    titles = {each.card.key: each.card.title for each in attacks}
-    for left in try_attacks(found, context, lambda _, progress: counted.show(progress)):
+    for left in [*untrained, *try_attacks(found, context, lambda _, progress: counted.show(progress))]:
         job.remark(f"{titles.get(left.attack, left.attack)} is left out: {left.why}")
 
 

@@ -19,6 +19,8 @@ def effect_text(effect: float) -> str:
     """Cohen's d_z; without a number where all differences are equal."""
     if math.isinf(effect):
         return ALL_EQUAL
+    if effect == 0:
+        return "none"
     return "–" if math.isnan(effect) else f"{effect:+.2f}"
 
 

@@ -9,35 +9,45 @@ from typing import get_args
 import plotly.graph_objects as go
 import streamlit as st
 
-from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures
+from app.charts.paper import ImageFormat, paper_figure, to_html, to_image, why_no_pictures, with_note
 from app.looks.safe_text import literal
 
 MIMES: dict[ImageFormat, str] = {"png": "image/png", "svg": "image/svg+xml", "pdf": "application/pdf"}
 
 
-def figure_config(name: str) -> dict[str, object]:
-    """Plotly's own buttons: a picture of what is seen, select, zoom."""
+def figure_config(picture: str = "") -> dict[str, object]:
+    """Plotly's own buttons: select and zoom.
+
+    Args:
+        picture: name of the file in which a button saves what is seen; "" for charts that `figure_export` saves with
+            their note.
+    """
+    buttons = ["select2d", "lasso2d", "zoom2d", "resetScale2d"]
     return {
         "displaylogo": False,
-        "modeBarButtons": [["toImage", "select2d", "lasso2d", "zoom2d", "resetScale2d"]],
-        "toImageButtonOptions": {"format": "svg", "filename": name},
+        "modeBarButtons": [["toImage", *buttons] if picture else buttons],
+        "toImageButtonOptions": {"format": "svg", "filename": picture},
     }
 
 
-def figure_export(figure: Callable[[], go.Figure], name: str, *, key: str) -> None:
+def figure_export(figure: Callable[[], go.Figure], name: str, note: str, *, key: str) -> None:
     """A menu of the formats; figure and file are made when they are asked for.
 
     Args:
         figure: draws it, in the light theme.
         name: of the files, without ending.
+        note: what is written under it: number of probes, protocol, meaning of bars and markers; safe to draw.
         key: of the widgets.
     """
 
+    def noted() -> go.Figure:
+        return paper_figure(with_note(figure(), note))
+
     def image(kind: ImageFormat) -> bytes:
-        return to_image(paper_figure(figure()), kind)
+        return to_image(noted(), kind)
 
     def page() -> str:
-        return to_html(paper_figure(figure()), name)
+        return to_html(noted(), name)
 
     with st.popover("Save figure", icon=":material/image:", key=f"save_{key}"):
         with st.container(horizontal=True):

@@ -16,12 +16,14 @@ from backends.attacks.attack import (
     SamplingAttack,
     Surroundings,
     TouchingAttack,
+    TrainingAttack,
 )
 from backends.attacks.sampling import SAMPLING
 from backends.attacks.touching import TOUCHING
+from backends.attacks.training_attacks import TRAINING
 from backends.study import Modality
 
-_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *TOUCHING)
+_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *TOUCHING, *TRAINING)
 ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 
@@ -42,5 +44,6 @@ __all__ = [
     "SamplingAttack",
     "Surroundings",
     "TouchingAttack",
+    "TrainingAttack",
     "attacks_for",
 ]

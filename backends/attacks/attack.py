@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from backends.attacks.training import Trained, TrainingContext
 from backends.study import Modality, ModelSpec, Probe, Study
 
 Family = Literal["asking", "sampling", "noise", "touching", "training"]
@@ -135,4 +136,17 @@ class TouchingAttack:
     touch: Callable[[ModelSpec, Study], ModelSpec]
 
 
-Attack = AskingAttack | SamplingAttack | TouchingAttack
+@dataclass(frozen=True, slots=True)
+class TrainingAttack:
+    """Makes another model of a model by a few steps of training.
+
+    Attributes:
+        card: what it is.
+        train: the models after some steps, and the probes on which each is judged; see `Trained`.
+    """
+
+    card: AttackCard
+    train: Callable[[TrainingContext, ModelSpec], tuple[Trained, ...]]
+
+
+Attack = AskingAttack | SamplingAttack | TouchingAttack | TrainingAttack

@@ -115,9 +115,9 @@ TOUCHING = (
     _touching(
         "project",
         "Difference direction taken out",
-        _project(50),
-        "The direction in which its states differ from the original's on forget prompts is taken out, from half the "
-        "layers on.",
+        _project(75),
+        "The direction in which its states differ from the original's on forget prompts is taken out, from three "
+        "quarters of the layers on.",
         "direction ablation (Arditi et al. 2024; of RMU: Lucki et al. 2024)",
         **_WITH_ORIGINAL,
     ),

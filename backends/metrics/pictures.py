@@ -258,7 +258,7 @@ DISTANCE_TO_ORIGINAL = ImageMetric(
 ATTACK_SUCCESS = ImageMetric(
     MetricCard(
         key="attack_success",
-        title="Success before any attack (pre-ASR)",
+        title="Concept still drawn (pre-ASR)",
         question="forgetting",
         modality="image",
         formula=r"\frac{1}{n}\sum_i \mathbf{1}\left[J(x_i) = c^\ast\right]",

@@ -75,7 +75,8 @@ class ModelSpec:
         forget: domain and concept that an image model was made to forget, where it is not the study's target.
         inference: how an image model draws apart from its weights: negative prompt, SLD, SAFREE.
         embeddings: learned tokens that an image model's prompts may use: token ("" for the file's own) and file or
-            folder (or `hf://owner/name/path`).
+            folder (or `hf://owner/name/path`). For a language model the one file of a soft prompt, see
+            `backends/text/soft_prompts.py`; a study file has none.
         touch: how a language model is changed without training: "round:4" (bits), "prune:30" (% of each matrix),
             "exit:12" (layer) or "exit:50%", "project:12", "contrast:2", "amplify:1", "sham:0" (seed).
     """

@@ -25,7 +25,7 @@ def weights_of(module: Any) -> list[torch.nn.Parameter]:
     """
     # PEFT's kinds of adapters name their tensors "lora_...", "ia3_..."; trainable tokens are tensors of a layer's own.
     tuner = getattr(module, "base_model", None) if hasattr(module, "peft_config") else None
-    own = (f".{getattr(tuner, 'prefix', 'lora_')}", ".lora_", ".trainable_tokens_")
+    own = (f".{getattr(tuner, 'prefix', 'lora_')}", ".lora_", ".trainable_tokens_", ".soft_prompt")
     result = [weight for name, weight in module.named_parameters() if not any(mark in name for mark in own)]
     if not all(weight.is_floating_point() for weight in result):
         raise ModelError(

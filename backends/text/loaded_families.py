@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from backends.checkpoints.adapters import adapter_settings, base_note, shares_base
+from backends.checkpoints.hub import version_path
 from backends.checkpoints.identity import resolve
 from backends.checkpoints.vocabularies import unused_template
 from backends.errors import CheckpointError
@@ -17,6 +18,7 @@ from backends.study.touch import Touch, origin_of, parsed, prompts_of, untouched
 from backends.text.adapter_copies import with_own_adapter
 from backends.text.families import Family, attach, load_family, plain_base
 from backends.text.interpolation import attach_between, between, with_tensors
+from backends.text.soft_prompts import with_soft_prompt
 from backends.text.touching import LoadedModel, touched_family
 
 HIDDEN = "\0"
@@ -67,6 +69,9 @@ class LoadedFamilies:
             return
         folder = resolve(spec.source, revision=spec.revision) / spec.subfolder
         key = f"{folder.resolve()} {spec.quantization}".rstrip()
+        if spec.embeddings:
+            self._add_after_soft_prompt(spec, folder)
+            return
         if spec.strength != 1.0 and not spec.adapter:
             self._add_between(spec, folder)
             return
@@ -98,6 +103,20 @@ class LoadedFamilies:
         self.families[key] = make(self.families[base], path, spec.name, self._device)
         self.family_of[spec.name] = key
         self._note_base(spec, folder)
+
+    def _add_after_soft_prompt(self, spec: ModelSpec, folder: Path) -> None:
+        """A model with learnt vectors before every prompt, on a copy: all its tensors are shared."""
+        if spec.strength != 1.0:
+            raise CheckpointError("a mixture of two models takes no soft prompt", where=spec.name)
+        base = plain_base(self.families, folder, self._device, self._dtype, spec.quantization)
+        family, path = self.families[base], spec.weights or spec.adapter
+        if path:
+            make = with_tensors if spec.weights else with_own_adapter
+            family = make(family, resolve(path), spec.name, self._device)
+        file = version_path(spec.embeddings[0][1])
+        key = f"{file.resolve()} before {path or ''} on {base}"
+        self.families[key] = with_soft_prompt(family, file, spec.name)
+        self.family_of[spec.name] = key
 
     def _note_base(self, spec: ModelSpec, folder: Path) -> None:
         """Notes where an adapter was trained on another model than it is put on, or with another chat template."""

@@ -334,6 +334,7 @@ class LanguageModels:
 
     def _check_ids(self, family: Family, ids: Sequence[int]) -> None:
         size = family.module.get_input_embeddings().weight.shape[0]
+        ids = ids[len(family.tokenizer.before) :]  # a soft prompt is beyond the vocabulary
         if ids and max(ids) >= size:
             raise ModelError(
                 f"the tokenizer's token {family.tokenizer.piece(max(ids))!r} has the number {max(ids):,}, but the "

@@ -71,6 +71,9 @@ class EncodedAnswer:
 class ChatTokenizer:
     """A transformers tokenizer with the few operations that evidence needs."""
 
+    before: tuple[int, ...] = ()
+    """Ids that stand before every prompt and are no token's, see `soft_prompts.py`."""
+
     def __init__(self, tokenizer: Any, end_ids: frozenset[int]) -> None:
         self._tokenizer = tokenizer
         self.end_ids = end_ids | ({tokenizer.eos_token_id} if tokenizer.eos_token_id is not None else set())

@@ -180,9 +180,8 @@ def saved(place: Path) -> Iterator[None]:
         ) from error
 
 
-def changed_tensors(model: torch.nn.Module, files: list[Path]) -> dict[str, torch.Tensor]:
+def changed_tensors(own: Mapping[str, torch.Tensor], files: list[Path]) -> dict[str, torch.Tensor]:
     """Parameters that differ from the base's files, on the CPU; the files are read tensor by tensor."""
-    own = dict(model.named_parameters())
     changed = dict(own)
     for file in files:
         with safe_open(file, framework="pt") as handle:

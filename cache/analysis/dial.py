@@ -1,13 +1,21 @@
-"""What a strength curve says: where its knee is, and from where on it forgets more than a model that never knew."""
+"""A strength curve: which of its models the cache has evidence of, where its knee is, and from where on it forgets more
+than a model that never knew.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 
+from backends.errors import CheckpointError, StudyError
 from backends.metrics.card import Direction
+from backends.study import Study
+from backends.study.strength import dialled, is_dialled
 from cache.analysis.frontier import Floats, costs, knee
+from cache.store import Store
+from cache.store.reading import identity_to_read
 
 LEAST_POINTS = 3
 
@@ -17,6 +25,26 @@ class StrengthFindings(NamedTuple):
 
     knee_strength: float | None
     passing_strength: float | None
+
+
+def recorded(study: Study, unlearned: str, store: Store, strengths: Iterable[float]) -> list[float]:
+    """At which strengths between the original and an unlearned model there is evidence; the ends are no such models.
+
+    Args:
+        study: has both models; none where they cannot be mixed, or are not here.
+        unlearned: name of the unlearned model.
+        store: the cache.
+        strengths: those that are looked for.
+    """
+    kind, found = "scores" if study.modality == "text" else "images", []
+    for strength in strengths:
+        try:
+            spec = dialled(study.original, study.model(unlearned), strength)
+            if is_dialled(spec) and store.contexts(kind, identity_to_read(spec).fingerprint):
+                found.append(strength)
+        except (CheckpointError, StudyError):
+            continue
+    return found
 
 
 def findings(

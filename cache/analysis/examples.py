@@ -27,6 +27,10 @@ from cache.store.reading import answers_for
 
 LEAST_CHANGE = 0.0005
 """A smaller change is 0.000 to the reader, and neither better nor worse, neither closer nor farther."""
+ALIKE = 0.1
+"""Share of a metric's range within which a value counts as the retained model's: chance moves single answers, too."""
+STANDINGS = ("alike", "short", "past")
+"""Where a value stands beside the retained model's: as it within ALIKE, not yet as good on this role, or beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Examples:
         distances: model -> distance of its value from the retained model's, the original's under the same target as
             the model's in `distances_before`. Both without columns where there is no retained model.
         distances_before: model -> distance of the original's value from the retained model's.
+        standings: model -> one of STANDINGS, "" where there is no value. Without columns where there is no retained
+            model, where neither way of the metric is better, and where it has no range that ALIKE is a share of.
     """
 
     original: str
@@ -60,6 +66,7 @@ class Examples:
     retained: str = ""
     distances: pd.DataFrame = field(default_factory=pd.DataFrame)
     distances_before: pd.DataFrame = field(default_factory=pd.DataFrame)
+    standings: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def compared(self) -> list[str]:
@@ -95,12 +102,15 @@ def examples(
     changes = values - originals
     retained = retained_with(study, board, key)
     gains = changes if higher else -changes
-    distances, distances_before = pd.DataFrame(index=ids), pd.DataFrame(index=ids)
+    card = METRICS[MetricKey.parse(key).name].card
+    distances, distances_before, standings = (pd.DataFrame(index=ids) for _ in range(3))
     if retained:
         aims = {name: board.per_probe(retained, key, under=name).reindex(ids) for name in models}
         aim = pd.DataFrame(aims, index=ids)
         distances, distances_before = (values - aim).abs(), (originals - aim).abs()
         gains = distances_before - distances
+        if card.reach is not None and card.direction(role) in ("lower", "higher"):
+            standings = _standings(values - aim if higher else aim - values, ALIKE * card.reach)
     text = study.modality == "text"
     return Examples(
         original=study.original.name,
@@ -124,11 +134,19 @@ def examples(
         values=values,
         changes=changes,
         gains=gains,
-        reach=METRICS[MetricKey.parse(key).name].card.reach,
+        reach=card.reach,
         retained=retained,
         distances=distances,
         distances_before=distances_before,
+        standings=standings,
     )
+
+
+def _standings(beyond: pd.DataFrame, least: float) -> pd.DataFrame:
+    """One of STANDINGS for each value, from how far it is beyond the retained model's on the better side."""
+    level = beyond.round(9)  # 0.3 - 0.2 is 0.1
+    named = np.select([level > least, level < -least, level.notna()], ["past", "short", "alike"], "")
+    return pd.DataFrame(named, index=beyond.index, columns=beyond.columns)
 
 
 def _asked(study: Study, models: Sequence[str], role: str) -> list[Probe]:
@@ -167,7 +185,8 @@ def compare(shown: Examples) -> pd.DataFrame:
     whether by chance; without a retained model, on how many its values are better or worse than the original's.
 
     Returns:
-        Columns model, closer, same, farther (counts; better, same, worse without a retained model), value (mean of the
+        Columns model, alike, short, past (counts of STANDINGS, where there are any), closer, same, farther (counts;
+        better, same, worse without a retained model), value (mean of the
         metric over the role's probes), distance (mean distance from the retained model, only with one), mean (of the
         differences: the model's distance from the retained model minus the original's, so negative is closer; without
         one, the change), low, high (95 %, of the same test as p; infinite where too few probes were compared to tell),
@@ -195,6 +214,7 @@ def compare(shown: Examples) -> pd.DataFrame:
         rows.append(
             {
                 "model": name,
+                **_standing_counts(shown, name),
                 **{
                     each: int(side.sum()) if test.n else pd.NA
                     for each, side in zip(counted, sides, strict=True)
@@ -214,9 +234,18 @@ def compare(shown: Examples) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     if len(table):
-        table = table.astype(dict.fromkeys(counted, "Int64"))
+        whole = [*counted, *(each for each in STANDINGS if each in table)]
+        table = table.astype(dict.fromkeys(whole, "Int64"))
         table.insert(list(table).index("p") + 1, "holm", holm(table["p"].tolist()))
     return table
+
+
+def _standing_counts(shown: Examples, name: str) -> dict[str, object]:
+    """On how many probes a model stands where; nothing is known of the retained model beside itself."""
+    if name not in shown.standings:
+        return {}
+    counts = shown.standings[name].value_counts()
+    return {each: pd.NA if name == shown.retained else int(counts.get(each, 0)) for each in STANDINGS}
 
 
 def _written(found: dict[str, tuple[str, ...]], ids: Sequence[str]) -> list[str]:

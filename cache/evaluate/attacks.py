@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
+from backends.attacks import Attack, TrainingAttack
+from backends.attacks.relearning import STEPS
+from backends.attacks.training import NotTrained
 from backends.checkpoints.resolved import ResolvedModels
 from backends.errors import BoardError, Cancelled, StoreError
 from backends.study import Study
-from cache.analysis.robustness.trials import LeftOut, Trials
+from cache.analysis.robustness.trials import LeftOut, Trials, training_context
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate
 from cache.evaluate.plan import plan
 from cache.evaluate.progress import OnProgress, Progress
 from cache.store import Store
+
+if TYPE_CHECKING:
+    from backends.unlearning.run_files import RunProgress
+
+LAST_STEP = STEPS.kept[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +49,65 @@ def plan_attacks(trials: Trials, store: Store, numerics: str) -> list[AttackPlan
         numerics: name of the arithmetic that would be used.
     """
     return [
-        AttackPlan(study, _keys(trials, study), found.total, found.missing)
+        AttackPlan(study, trials.of_study(study), found.total, found.missing)
         for study in trials.studies()
         for found in [plan(study, store, numerics)]
     ]
+
+
+def train_attacks(
+    study: Study,
+    attacks: Sequence[Attack],
+    models: Sequence[str],
+    context: EvaluationContext,
+    on_step: Callable[[str, str, int, int], None] = lambda *_: None,
+) -> list[LeftOut]:
+    """Train what those of the attacks that train need and have not yet; original and retained model are always among.
+
+    Args:
+        study: the study.
+        attacks: any; those that do not train are passed over.
+        models: names in the study.
+        context: of the work.
+        on_step: told of attack, model, step and last step.
+
+    Returns:
+        What could not be trained, and why.
+
+    Raises:
+        Cancelled: stopped; it resumes where it was.
+    """
+    left_out: list[LeftOut] = []
+    home = training_context(study, context.store)
+    for attack in attacks:
+        if not isinstance(attack, TrainingAttack):
+            continue
+        for spec in study.models:
+            if spec.part == "unlearned" and spec.name not in models:
+                continue
+            show = partial(_told_step, on_step, attack.card.key, spec.name)
+            own = replace(home, device=context.pool.device, train=True, stop=context.stop, show=show)
+            try:
+                attack.train(replace(own, train=False), spec)
+                continue
+            except NotTrained:
+                context.pool.release()  # two copies of a model are not held
+            except BoardError as error:
+                left_out.append(LeftOut(attack.card.key, str(error), spec.name))
+                continue
+            try:
+                attack.train(own, spec)
+            except StoreError:
+                raise
+            except BoardError as error:
+                left_out.append(LeftOut(attack.card.key, str(error), spec.name))
+    return left_out
+
+
+def _told_step(
+    on_step: Callable[[str, str, int, int], None], attack: str, model: str, progress: RunProgress
+) -> None:
+    on_step(attack, model, progress.step, LAST_STEP)
 
 
 def try_attacks(
@@ -86,7 +151,3 @@ def try_attacks(
 
 def _told(on_progress: OnTrial, of: AttackPlan) -> OnProgress:
     return lambda progress: on_progress(of, progress)
-
-
-def _keys(trials: Trials, study: Study) -> tuple[str, ...]:
-    return tuple(each.attack.card.key for each in trials.trials if each.study is study)

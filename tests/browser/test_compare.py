@@ -297,8 +297,8 @@ def test_ctrl_enter_runs_a_prompt_of_ones_own_and_a_second_waits_its_turn(
 
 def test_pictures_with_judges_and_a_lightbox_by_keys(page: Page, board: Dashboard) -> None:
     open_page(page, board, "?study=random-pictures")
-    expect_cards(page, "Original", "Retained", "ESD 30", "SalUn 10")
-    expect(card(page, "ESD 30").get_by_role("img")).to_have_count(2)
+    expect_cards(page, "Original", "Retained", "ESD 10", "SalUn 10")
+    expect(card(page, "ESD 10").get_by_role("img")).to_have_count(2)
     expect(card(page, "Original")).to_contain_text("object as asked: ")
     screenshot(page, "compare-images")
     page.get_by_role("button", name="Enlarge Original, seed 1").click()

@@ -51,7 +51,7 @@ def test_every_probe_is_a_row_with_counts_by_model(page: Page, board: Dashboard)
     open_page(page, board)
     expect(page.get_by_text("6 of 6 probes")).to_be_visible()
     expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
-    expect(page.get_by_text("Compared by distance to Retained")).to_be_visible()
+    expect(page.get_by_text("Held against Retained")).to_be_visible()
     rows = downloaded(page)
     assert len(rows) == 6
     assert "NPO 2: distance to Retained" in rows[0] and "Retained: distance to Retained" not in rows[0]
@@ -71,11 +71,27 @@ def test_counts_say_closer_or_farther_and_the_verdict(page: Page, board: Dashboa
     rows = {row["model"]: row for row in csv.DictReader(text.splitlines())}
     assert "inf" not in text.lower()
     assert {"verdict", "closer", "same", "farther", "distance"} <= set(rows["NPO 2"])
+    # The first numbers are those that tell models apart.
+    assert list(rows["NPO 2"])[:5] == ["model", "verdict", "alike", "short", "past"]
+    assert sum(int(rows["NPO 2"][side]) for side in ("alike", "short", "past")) == 6
     assert rows["NPO 2"]["verdict"] and not rows["Retained"]["verdict"]
     assert sum(int(rows["NPO 2"][side]) for side in ("closer", "same", "farther")) == 6
     assert rows["Retained"]["closer"] == ""
     page.get_by_role("combobox", name="Order").click()
     expect(page.get_by_role("option", name="Farther from retained first")).to_be_visible()
+
+
+def test_controls_of_a_row_stand_on_one_line(page: Page, board: Dashboard) -> None:
+    open_page(page, board)
+    find, metric = page.get_by_role("textbox", name="Find"), page.get_by_role("combobox", name="Metric")
+    leak, forget = page.get_by_text("leak", exact=True).first, page.get_by_role("radio", name="Forget")
+    rows = (("Find", find, "Some model’s answer is", leak), ("Metric", metric, "Probes", forget))
+    for label, control, other, choice in rows:
+        titles = [page.get_by_text(name, exact=True).first.bounding_box() for name in (label, other)]
+        box, chosen = control.bounding_box(), choice.bounding_box()
+        assert titles[0] and titles[1] and box and chosen
+        assert abs(titles[0]["y"] - titles[1]["y"]) <= 1, label
+        assert abs(box["y"] + box["height"] / 2 - chosen["y"] - chosen["height"] / 2) <= 2, label
 
 
 def test_filters_live_in_the_address_and_come_back_with_a_link(page: Page, board: Dashboard) -> None:

@@ -158,6 +158,17 @@ def test_every_view_is_drawn(page: Page, board: Dashboard, view: str) -> None:
     screenshot(page, f"tradeoffs-{view.lower()}")
 
 
+@pytest.mark.parametrize("view", ["Frontier", "Trajectories", "Parallel", "Matrix", "Slices", "Agreement"])
+def test_every_saved_figure_says_probes_and_protocol(page: Page, board: Dashboard, view: str) -> None:
+    open_page(page, board, f"?chart={view}")
+    expect(plot(page).first).to_be_visible()
+    page.get_by_role("button", name="Save figure").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="HTML", exact=True).click()
+    saved = Path(download.value.path()).read_text()
+    assert re.search(r'"text":"n = 6( to \d+)? probes; protocol standard; ', saved)
+
+
 def test_names_from_files_are_text_and_nothing_else(page: Page, board: Dashboard, tmp_path: Path) -> None:
     evil = "<img src=x onerror=alert(1)> ![x](http://example.org/y) =cmd()"
     table = tmp_path / "evil.csv"
@@ -242,7 +253,7 @@ def test_dropped_files_become_runs_and_bad_ones_get_a_line(
     expect(page.get_by_text("mine", exact=True)).to_have_count(0)
 
 
-def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Path) -> None:
+def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, browser: Browser, tmp_path: Path) -> None:
     base = write_tiny_model(tmp_path / "base")
     write_tiny_adapter(base, tmp_path / "adapter")
     rows = "\n".join(
@@ -266,11 +277,7 @@ def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Pa
         page.goto(f"{server.url}/tradeoffs?chart=Strength")
         wait_ready(page)
         page.get_by_role("button", name="Evaluate the curve").click()
-        traces = "document.querySelector('.js-plotly-plot')?._fullData"
-        ready = "trace => trace.mode != 'lines+markers' || trace._length == 5"
-        expect(plot(page)).to_have_count(1, timeout=120_000)
-        page.wait_for_function(f"() => {traces}?.every({ready})", timeout=120_000)
-        wait_ready(page)
+        curve_is_whole(page)
         screenshot(page, "tradeoffs-strength")
         page.get_by_role("slider").focus()
         page.keyboard.press("ArrowLeft")
@@ -280,6 +287,30 @@ def test_a_curve_is_evaluated_read_and_tried_in_compare(page: Page, tmp_path: Pa
         # The ends of the dial are no further models: they would count as unlearned ones on the front.
         expect(page.get_by_role("article", name=re.compile("NPO 4 × [01]$"))).to_have_count(0)
         expect(page).to_have_url(re.compile(r"dial=0\.5"))
+        # Another person finds the curve at once, and its models nowhere else until they are wanted there.
+        with window(browser, "light") as other:
+            other.goto(f"{server.url}/tradeoffs?chart=Strength")
+            curve_is_whole(other)
+            other.goto(f"{server.url}/tradeoffs")
+            wait_ready(other)
+            expect_points(other, 2)
+            other.goto(f"{server.url}/tradeoffs?chart=Strength")
+            curve_is_whole(other)
+            other.get_by_role("button", name="Show the curve on all pages").click()
+            wait_ready(other)
+            other.get_by_role("radio", name="Frontier").click()
+            expect_points(other, 5)
+
+
+def curve_is_whole(page: Page) -> None:
+    """Wait until both panels of the strength view show five strengths."""
+    charts = "[...document.querySelectorAll('.js-plotly-plot')]"
+    line = "trace => trace.mode != 'lines+markers' || trace._length == 5"
+    page.wait_for_function(
+        f"() => {charts}.length == 2 && {charts}.every(chart => chart._fullData?.every({line}))",
+        timeout=120_000,
+    )
+    wait_ready(page)
 
 
 def test_a_layer_with_one_metric_says_so_and_shows_it(page: Page, board: Dashboard, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from cache.store import open_store
 from tests.browser.conftest import Dashboard, running, window
-from tests.browser.steps import wait_ready
+from tests.browser.steps import marks, plot, wait_ready
 from tests.browser.test_compare import write_image_study
 from tests.filled_store import fill_images, fill_text, image_study, text_study, write_study
 
@@ -47,12 +48,25 @@ def long_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     """Thirty methods whose names begin alike."""
     folder = tmp_path_factory.mktemp("long")
     study = text_study()
-    base = next(spec for spec in study.models if spec.part == "unlearned")
+    bases = [spec for spec in study.models if spec.part == "unlearned"]
     names = [f"tofu_Llama-3.2-1B-Instruct_forget10_NPO_beta{n}" for n in range(30)]
     made = [
-        replace(base, name=f"{name} 2", method=name, fingerprint=f"{n:064}") for n, name in enumerate(names)
+        replace(
+            bases[n % len(bases)], name=f"{name} 2", method=name, fingerprint=f"{n:032}:{'0' * 16}", step=2
+        )
+        for n, name in enumerate(names)
     ]
-    path = write_study(replace(study, models=(*study.models[:2], *made)), folder / "study")
+    whole = replace(study, models=(*study.models[:2], *made))
+    (folder / "cache").mkdir()
+    store = open_store(folder / "cache" / "evidence.sqlite")
+    # Each knows what the model of the study knows that it stands for.
+    known = [
+        replace(spec, method=base.method, step=base.step)
+        for spec, base in zip(made, itertools.cycle(bases), strict=False)
+    ]
+    fill_text(replace(whole, models=(*study.models[:2], *known)), store)
+    store.close()
+    path = write_study(whole, folder / "study")
     with running(folder / "cache", str(path)) as server:
         yield server
 
@@ -80,6 +94,60 @@ def test_thirty_models_are_searched_and_ticked_together_one_line_each(
     picker.get_by_role("searchbox", name="Search models").fill("")
     expect(rows).to_have_count(32)
     expect(picker.get_by_role("checkbox", checked=True)).to_have_count(12)
+
+
+@pytest.mark.parametrize("width", [390, 768, 1440])
+def test_thirty_long_names_leave_the_chart_to_be_seen(
+    browser: Browser, long_names: Dashboard, width: int
+) -> None:
+    with window(browser, "light", width) as page:
+        page.goto(f"{long_names.url}/tradeoffs")
+        wait_ready(page)
+        expect(marks(page).nth(31)).to_be_visible()
+        legend, area = plot(page).locator(".legend"), plot(page).locator(".nsewdrag").first
+        boxes = legend.bounding_box(), area.bounding_box()
+        assert boxes[0] and boxes[1]
+        assert boxes[0]["y"] + boxes[0]["height"] <= boxes[1]["y"] + 1  # above the plot, not over it
+        assert boxes[1]["height"] > 400
+        names = plot(page).locator(".annotation:visible text").all_text_contents()
+        methods = [name for name in names if name.startswith("beta")]
+        assert 1 <= len(methods) <= 9 and not any("tofu" in name for name in names)
+        shown = [
+            each.bounding_box() for each in plot(page).locator(".annotation:visible .annotation-text-g").all()
+        ]
+        for place, one in enumerate(shown):
+            for other in shown[:place]:
+                assert one and other
+                apart = (
+                    one["x"] + one["width"] <= other["x"] + 1
+                    or other["x"] + other["width"] <= one["x"] + 1
+                    or one["y"] + one["height"] <= other["y"] + 1
+                    or other["y"] + other["height"] <= one["y"] + 1
+                )
+                assert apart, names
+        page.goto(f"{long_names.url}/tradeoffs?run=tofu_Llama-3.2-1B-Instruct_forget10_NPO_beta3+2")
+        wait_ready(page)
+        expect(plot(page).locator(".annotation").get_by_text("beta3", exact=False).first).to_be_visible()
+
+
+def test_names_of_metrics_are_whole_on_phone_tablet_and_desk(browser: Browser, board: Dashboard) -> None:
+    for width in (390, 768, 1280, 1440):
+        with window(browser, "light", width) as page:
+            page.goto(f"{board.url}/tradeoffs")
+            wait_ready(page)
+            for name in ("Horizontal axis", "Vertical axis"):
+                box = page.get_by_role("combobox", name=name)
+                expect(box).to_have_value(re.compile("·"))
+                assert box.evaluate("box => box.scrollWidth <= box.clientWidth"), (width, name)
+
+
+@pytest.mark.parametrize("view", ["Strength", "Trajectories"])
+def test_a_fourth_view_covers_no_button_on_a_phone(browser: Browser, board: Dashboard, view: str) -> None:
+    with window(browser, "light", 390) as page:
+        page.goto(f"{board.url}/tradeoffs?chart={view}")
+        wait_ready(page)
+        boxes = [page.get_by_role("button", name=name).bounding_box() for name in ("More views", "Layers")]
+        assert boxes[0] and boxes[1] and boxes[0]["x"] + boxes[0]["width"] <= boxes[1]["x"]
 
 
 @pytest.mark.parametrize("width", [390, 768])

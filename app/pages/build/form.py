@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.looks.safe_text import literal, visible
 from app.pages.build.presets import (
+    PAPER,
     QUICK,
     USUAL_METHOD,
     WORDS,
@@ -17,6 +18,7 @@ from app.pages.build.presets import (
     help_of,
     preset,
     presets_of,
+    source_of,
     step_seconds,
 )
 from app.pages.build.run_jobs import submit
@@ -66,6 +68,8 @@ def build_form(study: Study) -> None:
         settings, checkpoints, retain, anchor, sweep = _details(study, name, known)
     steps = float(settings.get("steps", known["steps"].usual))
     said.caption(literal(estimate(steps, timed)))
+    if chosen == PAPER and study.modality == "image":
+        said.caption(literal(source_of(name)))
     with st.container(horizontal=True, vertical_alignment="center"):
         pressed = st.button("Start", icon=":material/play_arrow:", type="primary", key="build_start")
         judged = st.toggle(

@@ -72,12 +72,18 @@ def help_of(modality: Modality, method: str) -> str:
     """What the presets of a method are; Markdown of ours."""
     if modality == "text":
         return HELP + PAPER_HELP
+    paper = "what the authors used on Stable Diffusion 1.4; where that is written stands below."
+    return f"{HELP}\n\n**{PAPER}**: {paper}" if method in PUBLISHED else HELP
+
+
+def source_of(method: str) -> str:
+    """Where the settings of an image method's paper are written, a sentence or two; "" where they are not known."""
     found = PUBLISHED.get(method)
     if found is None:
-        return HELP
-    passes = f"{found.epochs} passes over the pictures to forget; " if found.epochs else ""
-    said = " ".join([f"{passes}{found.source}.", *([found.note] if found.note else [])])
-    return f"{HELP}\n\n**{PAPER}**: what the authors used on Stable Diffusion 1.4 ({said}) A small model may need more."
+        return ""
+    passes = f"{found.epochs} passes over the pictures to forget, as in " if found.epochs else "As in "
+    said = [f"{passes}{found.source}, for Stable Diffusion 1.4; a small model may need more.", found.note]
+    return " ".join(part for part in said if part)
 
 
 def preset(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.ink import plain
+from app.charts.notes import note
 from app.components import chart
 from app.looks.safe_text import visible
 from app.looks.scales import ROCKET
 from app.shared import state
 from app.shared.chosen_models import chosen_models
-from app.shared.figure_export import figure_config
+from app.shared.figure_export import figure_config, figure_export
 from app.shared.resources import store
 from backends.study.targets import target_of
 from cache.analysis.confusion import Confusion, Drift, confusion, domains, drift
@@ -105,12 +107,19 @@ def _heat_map(matrix: Confusion, model: str, domain: str) -> None:
     def take(places: list[int]) -> None:
         st.session_state[held] = cells[places[0]]
 
+    meant = "numbers: pictures; colour: share of the pictures that were asked for"
+    figure_export(
+        lambda: figure,
+        f"{state.study_name()}-confusion",
+        note(np.array([float(matrix.total(asked)) for asked in matrix.asked]), [], [model, meant]),
+        key="confusion",
+    )
     cell = st.session_state.get(held)
     chart.draw(
         figure,
         f"confusion_{state.study_name()}",
         alt=f"What the judge sees in pictures of each {domain} that was asked for.",
-        config=figure_config(f"{state.study_name()}-confusion"),
+        config=figure_config(),
         chosen=[cells.index(cell)] if cell in cells else [],
         on_choose=take,
     )

@@ -1,4 +1,4 @@
-"""On how many probes of a role the ticked models are closer to the retained model, or farther; kinds of answers."""
+"""On how many probes the ticked models are as the retained model, short of it or past it; kinds of answers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import streamlit as st
 from pandas.io.formats.style import Styler
 from streamlit.elements.lib.column_types import ColumnConfig
 
+from app.charts.choices import forgets
 from app.looks.safe_text import literal, visible
 from app.pages.examples.example_table import outcome_names
 from app.shared import state
@@ -18,7 +19,7 @@ from app.shared.table_export import table_export
 from app.shared.verdict_badges import badge_word, behaviour
 from app.shared.verdicts import current_verdicts
 from backends.study import Study
-from cache.analysis.examples import Examples, compare
+from cache.analysis.examples import ALIKE, Examples, compare
 from cache.analysis.noise import NoiseBand, noise_band
 from cache.analysis.scoreboard import Scoreboard
 from cache.store import Store
@@ -53,6 +54,7 @@ def counts_panel(
     config = {
         "model": st.column_config.TextColumn("Model", pinned=True),
         "verdict": st.column_config.TextColumn("Verdict", help="On the whole model, as Overview explains it"),
+        **_standing_columns(key, visible(shown.retained)),
         **_side_columns(bool(shown.retained)),
         "value": number("Mean", help="Of the metric, over these probes"),
         "low": number("low", format="%+.3f", help=INTERVAL_HELP),
@@ -60,7 +62,8 @@ def counts_panel(
         "effect": st.column_config.NumberColumn(
             "Effect",
             help="Mean difference over the standard deviation of the differences (Cohen’s d_z): 0.2 is called small, "
-            "0.8 large. “all equal”: the difference is the same on every probe, so there is no such ratio",
+            "0.8 large. “none”: the mean difference is 0. “all equal”: the difference is the same on every probe, so "
+            "there is no such ratio",
         ),
         "p": number(
             "p",
@@ -74,17 +77,18 @@ def counts_panel(
         ),
         **{kind: st.column_config.NumberColumn(words.capitalize()) for kind, words in names.items()},
     }
-    order = [name for name in judged if name not in ("n", "groups", "alone", *names)]
+    last = ("closer", "same", "farther") if shown.retained and "alike" in judged else ()
+    order = [name for name in judged if name not in ("n", "groups", "alone", *last, *names)]
     st.dataframe(
         _readable(judged),
         hide_index=True,
-        column_order=[*order, *names] if study.modality == "text" else order,
+        column_order=[*order, *(names if study.modality == "text" else ()), *last],
         column_config=config,
         key="examples_counts",
         placeholder="–",
     )
     said = [
-        _yardstick(shown),
+        _yardstick(shown, key),
         f"Over all {len(shown.probes):,} probes; filters choose rows of the table below.",
         remarks(counts),
     ]
@@ -99,15 +103,41 @@ def counts_panel(
         )
 
 
-def _yardstick(shown: Examples) -> str:
+def _yardstick(shown: Examples, key: str) -> str:
     """What the models of the table are held against."""
-    if shown.retained:
+    if not shown.retained:
+        return "Against the original: no retained model has this metric, so to forget too much looks better, too."
+    if shown.standings.empty:
         return (
             f"Compared by distance to {literal(shown.retained)}, which never saw the forget set: does a model’s value "
-            "lie closer to its value than the original’s does, or farther? To go past it, as by forgetting more, is "
-            "distance, too."
+            "lie closer to its value than the original’s does, or farther?"
         )
-    return "Against the original: no retained model has this metric. A model that forgets too much looks better, too."
+    short, past = standing_names(key)
+    return (
+        f"Held against {literal(shown.retained)}, which never saw the forget set, probe by probe: as it (within "
+        f"{100 * ALIKE:.0f} % of the metric’s range), {short.lower()}, or {past.lower()}."
+    )
+
+
+def standing_names(key: str) -> tuple[str, str]:
+    """What it is called not to have reached the retained model, and to be beyond it."""
+    return ("Still known", "Over-forgotten") if forgets(key) else ("Worse", "Better")
+
+
+def _standing_columns(key: str, retained: str) -> dict[str, ColumnConfig]:
+    """The counts that tell models apart, whose sum is the number of probes."""
+    count, range_ = st.column_config.NumberColumn, f"{100 * ALIKE:.0f} % of the metric’s range"
+    short, past = standing_names(key)
+    return {
+        "alike": count(
+            "As retained",
+            help=f"Probes on which the value is within {range_} of the value of {literal(retained)}",
+        ),
+        "short": count(short, help="Probes on which the value is further than that on the original’s side")
+        if forgets(key)
+        else count(short, help="Probes on which the value is worse by more than that"),
+        "past": count(past, help="Probes on which the value is beyond it by more than that"),
+    }
 
 
 def _side_columns(retained: bool) -> dict[str, ColumnConfig]:

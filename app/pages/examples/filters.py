@@ -20,7 +20,7 @@ from cache.analysis.examples import Examples, retained_with
 from cache.analysis.scoreboard import Scoreboard
 
 ALL = "all"
-PREFERRED = ("probability", "rouge_l", "key_fact", "unlearn_accuracy", "in_domain_retain")
+PREFERRED = ("probability", "rouge_l", "key_fact", "attack_success", "unlearn_accuracy", "in_domain_retain")
 """Metrics that are shown first, where the role has them."""
 TEXT_COLUMNS = ("answer", "outcome", "value", "change", "distance")
 IMAGE_COLUMNS = ("picture", "value", "change", "distance")
@@ -52,7 +52,7 @@ def _settled(name: str, options: Sequence[str] | None = None, usual: str | None 
 
 def role_and_metric(roles: list[str], keys: list[str], study: Study, board: Scoreboard) -> tuple[str, str]:
     """The role whose probes are shown, and the metric beside them; the order is chosen with them."""
-    with st.container(horizontal=True, vertical_alignment="top", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="top", gap="small", key="examples_choice"):
         chosen = st.segmented_control(
             "Probes",
             roles,

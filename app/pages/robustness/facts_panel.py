@@ -20,7 +20,7 @@ from backends.metrics import METRICS
 from backends.study import Study
 from cache.analysis.robustness.facts import CAME_BACK, Fact, facts_of
 from cache.analysis.robustness.ladder import PLAIN, Rung
-from cache.analysis.robustness.trials import Trials
+from cache.analysis.robustness.trials import Trial, Trials
 from cache.store import Store
 from cache.store.reading import images_for
 
@@ -98,7 +98,7 @@ def _fact(study: Study, found: Found, rung: Rung, fact: Fact, place: int, *, lea
                 "Open in Compare", icon=":material/compare:", type="tertiary", key=f"open_fact_{place}"
             ):
                 _open(study, fact, rung)
-        trial = next((each for each in found.trials.trials if each.attack.card.key == fact.attack), None)
+        trial = _way(found, fact)
         beside = [study.original.name, *([study.retained.name] if study.retained else []), rung.model]
         asked = study if trial is None else trial.study
         names = {name: name if trial is None else trial.models.get(name, name) for name in beside}
@@ -107,6 +107,12 @@ def _fact(study: Study, found: Found, rung: Rung, fact: Fact, place: int, *, lea
             return
         board = fact_board(study, asked, names, fact.asked, store(), leak=leak, dark=is_dark())
         answer_cards(board, key=f"fact_cards_{place}")
+
+
+def _way(found: Found, fact: Fact) -> Trial | None:
+    """The trial that asked for this fact; None for the plain question."""
+    ways = (way for each in found.trials.trials if each.attack.card.key == fact.attack for way in each.ways)
+    return next((way for way in ways if fact.asked.id in way.probes.get("forget", {})), None)
 
 
 def _numbers(fact: Fact, rung: Rung, found: Found) -> str:

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import get_args
 
+import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.ladder import End, Group, Mark, Row, ladder_drawing
+from app.charts.notes import note
 from app.components import chart
 from app.looks.model_looks import RETAINED, Look, look_of
 from app.looks.theme import is_dark
@@ -95,7 +97,18 @@ def ladder_view(study: Study, found: Found, names: Sequence[str], measure: Measu
         else [],
         on_choose=take,
     )
-    figure_export(partial(_figure, groups, looks, floor, ceiling), name, key="ladder")
+    figure_export(
+        partial(_figure, groups, looks, floor, ceiling),
+        name,
+        note(
+            np.array(
+                [each.found.n for each in shown.rungs if each.measure == measure and each.model in names]
+            ),
+            [study.protocol] if study.modality == "text" else [],
+            ["bars: 95 % intervals", f"0: {floor.title}", f"1: {ceiling.title}, both under the same attack"],
+        ),
+        key="ladder",
+    )
 
 
 def _figure(groups: Sequence[Group], looks: dict[str, Look], floor: End, ceiling: End) -> go.Figure:

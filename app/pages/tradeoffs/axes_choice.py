@@ -34,7 +34,7 @@ def chosen_axes() -> Axes:
 
 def choose_axes(keys: list[str], parts: Sequence[str], study: Study) -> None:
     """Selectors; their values are in the session already."""
-    columns = st.columns([3, 4, 4, 1.2], gap="small", vertical_alignment="bottom")
+    columns = st.columns([2.7, 3.5, 4.2, 1.1], gap="small", vertical_alignment="bottom")
     with columns[0]:
         _question(keys, study)
     with columns[1]:

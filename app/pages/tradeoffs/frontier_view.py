@@ -18,9 +18,9 @@ from app.charts.choices import judges, unavailable
 from app.charts.frontier import Frontier, frontier, methods_table
 from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
-from app.charts.paper import with_note
+from app.charts.notes import figure_note
 from app.charts.points import aims, chart_points, p_values_shown, points_table
-from app.charts.tradeoff import describe, figure_note, tradeoff_drawing, tradeoff_figure
+from app.charts.tradeoff import describe, names_said, tradeoff_drawing, tradeoff_figure
 from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
 from app.looks.names import protocol_words
@@ -177,13 +177,12 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> Marks:
     def take(picked: list[int]) -> None:
         st.session_state[RUNS] = [models[place] for place in picked]
 
-    name = f"{state.study_name()}-tradeoffs"
     chart(
         figure,
         f"tradeoff_{state.study_name()}",
         height=HEIGHT,
         alt=describe(points, axes.x, axes.y),
-        config=figure_config(name),
+        config=figure_config(),
         chosen=[place for place, model in enumerate(models) if model in held],
         on_choose=take,
     )
@@ -197,10 +196,10 @@ def _save(plotted: PlottedRuns, marks: Marks) -> None:
         return
 
     def figure() -> go.Figure:
-        drawn = tradeoff_figure(points, axes.x, axes.y, plotted.looks, size=axes.size, marks=marks)
-        return with_note(drawn, figure_note(points, marks, judged=_judged(axes)))
+        return tradeoff_figure(points, axes.x, axes.y, plotted.looks, size=axes.size, marks=marks)
 
-    figure_export(figure, f"{state.study_name()}-tradeoffs", key="frontier")
+    note = figure_note(points, marks, judged=_judged(axes))
+    figure_export(figure, f"{state.study_name()}-tradeoffs", note, key="frontier")
 
 
 def _explained(plotted: PlottedRuns, marks: Marks) -> None:
@@ -244,6 +243,7 @@ def _caption(marks: Marks, points: pd.DataFrame, *, judged: bool) -> str:
         + noise
         + greyed
         + (_FRONT if judged else "There is no front, since neither way of an axis is better. ")
+        + names_said(points, marks)
         + "Small numbers are steps. Click a point for details, or select several with a box or lasso."
     )
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from app.charts.choices import card_of, in_order, judges, role_of, title
-from app.charts.many import MOST_LINES, correlation, matrix, panels, parallel, parallel_many
+from app.charts.many import MOST_LINES, Ruler, correlation, matrix, parallel, parallel_many
+from app.charts.notes import ENDS
 from app.charts.points import Axis
 from app.components import chart
 from app.looks.theme import is_dark
 from app.pages.tradeoffs.best_view import best_view
 from app.pages.tradeoffs.settings import RUNS
-from app.pages.tradeoffs.shown_runs import ShownRuns, draw, run_table, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, draw, draw_panels, run_table, save, show_table
 from app.pages.tradeoffs.slices import slices_view
 from app.pages.tradeoffs.strength import strength_view
 from app.shared import state
-from app.shared.figure_export import figure_config, figure_export
+from app.shared.figure_export import figure_config
 from app.shared.scoreboards import current_scoreboard
 from backends.study import Study
 from cache.analysis.board import Board
@@ -48,8 +50,7 @@ def _trajectories(shown: ShownRuns) -> None:
         return
     rulers = shown.metrics("trajectories", [shown.x.key, shown.y.key], MOST_METRICS)
     if rulers:
-        figure = panels(shown.scene(), rulers, against=None, lines=shown.lines())
-        draw(figure, "trajectories", shown)
+        draw_panels("trajectories", shown, rulers, None)
         st.caption(f"{shown.way}Horizontal lines are the original (solid) and the retained model (dotted).")
 
 
@@ -62,13 +63,23 @@ def _parallel(shown: ShownRuns) -> None:
     if len(shown.runs) > MOST_LINES:
         many = parallel_many(shown.scene(), rulers)
         alt = f"Parallel coordinates of {len(shown.runs)} runs."
-        chart.draw(many, "parallel_many", alt=alt, config=figure_config("parallel"))
-        figure_export(lambda: many, f"{state.study_name()}-parallel", key="parallel_many")
+        chart.draw(many, "parallel_many", alt=alt, config=figure_config())
+        save(lambda scene: parallel_many(scene, rulers), "parallel", shown, _keys(rulers), "a line is a run")
         st.caption(f"Drag along an axis to filter runs{up}.")
         return
     chosen = _chosen_places(shown)
     figure = parallel(shown.scene(), rulers, chosen or None)
     draw(figure, "parallel", shown)
+    way = "top: best of these runs" if shown.way else "top: highest, bottom: lowest of these runs"
+    save(
+        lambda scene: parallel(scene, rulers, chosen or None),
+        "parallel",
+        shown,
+        _keys(rulers),
+        "a line is a run",
+        way,
+        ENDS,
+    )
     st.caption(
         "Draw a box on an axis to select the runs that cross it, for all views; the others "
         f"stay grey. Click outside a line to clear the box{up}."
@@ -85,8 +96,8 @@ def _matrix(shown: ShownRuns) -> None:
         return
     figure = matrix(shown.scene(), rulers)
     alt = f"Every chosen metric against every other, for {len(shown.runs)} runs."
-    chart.draw(figure, "matrix", alt=alt, config=figure_config("matrix"))
-    figure_export(lambda: figure, f"{state.study_name()}-matrix", key="matrix")
+    chart.draw(figure, "matrix", alt=alt, config=figure_config())
+    save(lambda scene: matrix(scene, rulers), "matrix", shown, _keys(rulers), "a point is a run")
     if shown.way:
         st.caption(shown.way)
 
@@ -133,7 +144,7 @@ def _seeds(means: pd.DataFrame) -> None:
 
 
 def _strength(shown: ShownRuns) -> None:
-    strength_view(shown.study, shown.x, shown.y)
+    strength_view(shown.x, shown.y)
 
 
 def _disagreement(shown: ShownRuns) -> None:
@@ -151,14 +162,15 @@ def _disagreement(shown: ShownRuns) -> None:
         [agreement(columns[i], columns[j], (ways[i], ways[j])) for j in range(len(rulers))]
         for i in range(len(rulers))
     ]
-    figure = correlation(
+    figure = partial(
+        correlation,
         [each.title for each in rulers],
         np.array([[pair.spearman for pair in row] for row in pairs]),
-        is_dark(),
     )
     alt = f"Rank correlations of {len(rulers)} metrics over {len(unlearned)} runs."
-    chart.draw(figure, "agreement", alt=alt, config=figure_config("agreement"))
-    figure_export(lambda: figure, f"{state.study_name()}-agreement", key="agreement")
+    chart.draw(figure(is_dark()), "agreement", alt=alt, config=figure_config())
+    meant = f"Spearman's rank correlation of {len(unlearned)} unlearned runs"
+    save(lambda _: figure(dark=False), "agreement", shown, _keys(rulers), meant)
     st.caption(
         "Spearman's rank correlation over the unlearned runs, with each metric oriented so that better ranks first: "
         "+1, both metrics give the same order; −1, the opposite order. Do not rely on one score alone."
@@ -170,6 +182,10 @@ def _disagreement(shown: ShownRuns) -> None:
     st.header("Ranks by metric", anchor=False)
     st.caption("1 is best. The runs on which the metrics disagree most come first.")
     show_table(table, f"{state.study_name()}-ranks", "ranks_table", {})
+
+
+def _keys(rulers: Sequence[Ruler]) -> list[str]:
+    return [ruler.key for ruler in rulers]
 
 
 def _chosen_places(shown: ShownRuns) -> list[int]:

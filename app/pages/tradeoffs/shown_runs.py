@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 from types import MappingProxyType
 
@@ -13,7 +13,8 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from app.charts.choices import card_of, one_of_each_kind, role_of, title
 from app.charts.frontier import method_labels
-from app.charts.many import Ruler, Scene
+from app.charts.many import PANELS_ACROSS, Ruler, Scene, panels
+from app.charts.notes import ENDS, view_note
 from app.charts.points import Axis, p_values_shown
 from app.components import chart
 from app.looks.model_looks import looks_of
@@ -40,9 +41,10 @@ class ShownRuns:
     def __init__(self, runs: Board, keys: Sequence[str], x: Axis, y: Axis, study: Study) -> None:
         self.runs, self.keys, self.x, self.y, self.study = runs, keys, x, y, study
 
-    def scene(self, groups: Sequence[str] | None = None) -> Scene:
-        """The runs as figures take them."""
-        return Scene(self.runs, looks_of(self.runs.heads, self.study), groups or self.groups(), is_dark())
+    def scene(self, *, dark: bool | None = None) -> Scene:
+        """The runs as figures take them, in the page's theme or a given one."""
+        shown = is_dark() if dark is None else dark
+        return Scene(self.runs, looks_of(self.runs.heads, self.study), self.groups(), shown)
 
     def groups(self) -> list[str]:
         """Legend entry of every run."""
@@ -94,8 +96,44 @@ def draw(figure: go.Figure, name: str, shown: ShownRuns) -> None:
         st.session_state[RUNS] = [models[place] for place in places]
 
     alt = f"{name.capitalize()} of {len(models)} runs."
-    chart.draw(figure, f"{name}_{state.study_name()}", alt=alt, config=figure_config(name), on_choose=take)
-    figure_export(lambda: figure, f"{state.study_name()}-{name}", key=name)
+    chart.draw(figure, f"{name}_{state.study_name()}", alt=alt, config=figure_config(), on_choose=take)
+
+
+def save(
+    figure: Callable[[Scene], go.Figure], name: str, shown: ShownRuns, keys: Sequence[str], *said: str
+) -> None:
+    """The menu that saves a view's figure.
+
+    Args:
+        figure: draws it.
+        name: of the view.
+        shown: its runs.
+        keys: the metrics that are drawn.
+        said: what its lines and markers mean, for the note.
+    """
+    file = f"{state.study_name()}-{name}"
+    figure_export(lambda: figure(shown.scene(dark=False)), file, view_note(shown.runs, keys, *said), key=name)
+
+
+def draw_panels(name: str, shown: ShownRuns, rulers: Sequence[Ruler], against: Ruler | None) -> None:
+    """Small multiples, each a chart of its own, so that they stand below each other on a phone; saved as one figure."""
+    scene, lines = shown.scene(), shown.lines()
+    for first in range(0, len(rulers), PANELS_ACROSS):
+        row = rulers[first : first + PANELS_ACROSS]
+        for column, ruler in zip(st.columns(min(PANELS_ACROSS, len(rulers))), row, strict=False):
+            with column:
+                draw(panels(scene, [ruler], against=against, lines=lines), f"{name} {ruler.key}", shown)
+    keys = [ruler.key for ruler in (*rulers, *([against] if against else []))]
+    levels = [] if against else ["horizontal lines: original (solid), retained model (dotted)"]
+    save(
+        lambda scene: panels(scene, rulers, against=against, lines=lines),
+        name,
+        shown,
+        keys,
+        "lines join the checkpoints of a method",
+        *levels,
+        ENDS,
+    )
 
 
 def run_table(shown: ShownRuns, keys: Sequence[str], places: Sequence[int]) -> pd.DataFrame:

@@ -8,9 +8,9 @@ from typing import get_args
 import streamlit as st
 
 from app.charts.choices import card_of, per_example, role_of, title
-from app.charts.many import Ruler, panels
+from app.charts.many import Ruler
 from app.looks.safe_text import literal
-from app.pages.tradeoffs.shown_runs import ShownRuns, draw, run_table, show_table
+from app.pages.tradeoffs.shown_runs import ShownRuns, draw_panels, run_table, show_table
 from app.shared import state
 from app.shared.scoreboards import current_scoreboard
 from backends.metrics.key import MetricKey
@@ -52,8 +52,7 @@ def slices_view(shown: ShownRuns) -> None:
     narrowed = ShownRuns(board, board.keys, shown.x, shown.y, shown.study)
     rulers = [Ruler(each, MetricKey.parse(each).part, shown.ruler(key).turned) for each in board.keys]
     steps = board.heads["step"].notna().any()
-    figure = panels(narrowed.scene(), rulers, against=None if steps else rulers[0], lines=narrowed.lines())
-    draw(figure, "slices", narrowed)
+    draw_panels("slices", narrowed, rulers, None if steps else rulers[0])
     st.caption(
         f"{shown.way}{literal(title(key))} by {way}, over the step; at most {MOST_SLICES} with the most probes. "
         "Horizontal lines are the original (solid) and the retained model (dotted)."
@@ -89,6 +88,5 @@ def _by_kind(shown: ShownRuns) -> None:
         key="slices_metric",
     )
     rulers = [shown.ruler(key) for key in several[metric]]
-    figure = panels(shown.scene(), rulers, against=shown.ruler(shown.y.key), lines=shown.lines())
-    draw(figure, "slices", shown)
+    draw_panels("slices", shown, rulers, shown.ruler(shown.y.key))
     st.caption(f"{shown.way}Each panel is one probe role; vertical axis: {literal(title(shown.y.key))}.")

@@ -75,7 +75,8 @@ def facts_of(study: Study, store: Store, trials: Trials, rung: Rung) -> list[Fac
         found = []
         for trial in trials.trials:
             if trial.attack.card.key in wanted:
-                found += _under(study, store, trial, plain, rung.model, rung.measure, base)
+                for way in trial.ways:
+                    found += _under(study, store, way, plain, rung.model, rung.measure, base)
     best: dict[str, Fact] = {}
     for each in sorted(found, key=lambda fact: -fact.surprise):
         best.setdefault(each.probe.id, each)

@@ -99,8 +99,11 @@ def _key(
 
 
 def _made_of(trial: Trial, names: Sequence[str], values: Mapping[int, ModelValues]) -> list[str]:
-    held = values[id(trial.study)]
-    return [held.made_of(trial.models[name]) if name in trial.models else "" for name in names]
+    return [
+        values[id(way.study)].made_of(way.models[name]) if name in way.models else ""
+        for way in trial.ways
+        for name in names
+    ]
 
 
 def _cards(trials: Trials) -> list[object]:

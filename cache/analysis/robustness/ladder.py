@@ -164,7 +164,7 @@ def ladder(study: Study, store: Store, trials: Trials, plain: ModelValues | None
         scored: dict[str, dict[str, ProbeScores]] = {}
         scored[PLAIN] = plain_scores(study, base, names, measure)
         for trial in trials.trials:
-            found = trial_scores(study, trial, values[id(trial.study)], measure)
+            found = scores_of(study, trial, values, measure)
             key = trial.attack.card.key
             if _metrics(trial.attack, measure):
                 lacking = waiting.setdefault(key, [])
@@ -181,6 +181,38 @@ def ladder(study: Study, store: Store, trials: Trials, plain: ModelValues | None
 def order_of(attacks: Iterable[str]) -> dict[str, int]:
     """Place of each rung by key: the plain question, the attacks, the strongest of them."""
     return {key: place for place, key in enumerate([PLAIN, *attacks, STRONGEST])}
+
+
+def scores_of(
+    study: Study, trial: Trial, values: Mapping[int, ModelValues], measure: Measure
+) -> dict[str, ProbeScores]:
+    """Scores of each model that has evidence of all ways of a trial, by its name in the study.
+
+    Args:
+        study: the study.
+        trial: the attack.
+        values: of every derived study, by its id.
+        measure: what is measured.
+    """
+    ways = [trial_scores(study, way, values[id(way.study)], measure) for way in trial.ways]
+    names = [name for name in ways[0] if all(name in way for way in ways)]
+    return {name: _joined([way[name] for way in ways]) for name in names}
+
+
+def _joined(ways: Sequence[ProbeScores]) -> ProbeScores:
+    """Each probe was judged one way; holdout facts were judged every way."""
+    if len(ways) == 1:
+        return ways[0]
+    mean, worst = (_first_known([getattr(way, part) for way in ways]) for part in ("mean", "worst"))
+    holdout = np.mean([way.holdout for way in ways], axis=0)
+    return ProbeScores(ways[0].metric, mean, worst, holdout)
+
+
+def _first_known(rows: Sequence[Floats]) -> Floats:
+    found = rows[0].copy()
+    for row in rows[1:]:
+        found = np.where(np.isnan(found), row, found)
+    return found
 
 
 def trial_scores(study: Study, trial: Trial, values: ModelValues, measure: Measure) -> dict[str, ProbeScores]:

@@ -9,8 +9,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from backends.attacks import AskingAttack, Attack, SamplingAttack, Surroundings, TouchingAttack, attacks_for
+from backends.attacks import (
+    AskingAttack,
+    Attack,
+    SamplingAttack,
+    Surroundings,
+    TouchingAttack,
+    TrainingAttack,
+    attacks_for,
+)
 from backends.attacks.asking import plain_of
+from backends.attacks.training import NotTrained, Trained, TrainingContext
 from backends.errors import BoardError, CheckpointError
 from backends.evidence import ANSWER
 from backends.study import ModelSpec, Probe, ProbeSet, Role, Study
@@ -21,6 +30,9 @@ ATTACKED_ROLES: tuple[Role, ...] = ("forget", "holdout")
 SUFFIX = " · attacked"
 """Of the name of a derived study, so that its runs are not taken for the study's own."""
 LEAST_MODELS = 2
+NOT_TRAINED = "it was not trained yet"
+HOME = "attacks"
+"""Folder in the cache, or beside a study file, of what attacks made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +44,24 @@ class Trial:
         study: the derived one, which may hold other attacks' probes, too.
         models: name in the study -> name in the derived one.
         probes: role -> id of a probe in the derived study -> id of the probe that it is made of.
+        also: the same attack the other way round: other models, on other probes.
     """
 
     attack: Attack
     study: Study
     models: Mapping[str, str]
     probes: Mapping[Role, Mapping[str, str]]
+    also: tuple[Trial, ...] = ()
+
+    @property
+    def ways(self) -> tuple[Trial, ...]:
+        """This one and those the other way round, each by itself."""
+        return (replace(self, also=()), *self.also)
+
+    def of(self, names: Collection[str]) -> Trial:
+        """The same for some of the models; the derived study stays."""
+        held = {name: own for name, own in self.models.items() if name in names}
+        return replace(self, models=held, also=tuple(each.of(names) for each in self.also))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +82,13 @@ class Trials:
 
     def studies(self) -> list[Study]:
         """The derived studies, each once."""
-        return list({id(each.study): each.study for each in self.trials}.values())
+        return list({id(way.study): way.study for each in self.trials for way in each.ways}.values())
+
+    def of_study(self, study: Study) -> tuple[str, ...]:
+        """Keys of the attacks that a derived study is for."""
+        return tuple(
+            each.attack.card.key for each in self.trials if any(way.study is study for way in each.ways)
+        )
 
     def models(self) -> list[str]:
         """Names in the study of the models that some attack is tried on, each once."""
@@ -66,11 +96,7 @@ class Trials:
 
     def of(self, names: Collection[str]) -> Trials:
         """The same for some of the models; the derived studies stay."""
-        trials = (
-            replace(each, models={name: own for name, own in each.models.items() if name in names})
-            for each in self.trials
-        )
-        return Trials(tuple(trials), self.left_out)
+        return Trials(tuple(each.of(names) for each in self.trials), self.left_out)
 
 
 def trials(
@@ -113,7 +139,17 @@ def trials(
             trial, missing = _touching(study, specs, asked, attack)
             found += [trial] if trial is not None else []
             left_out += missing
+        elif isinstance(attack, TrainingAttack):
+            trial, missing = _training(study, specs, asked, attack, training_context(study, store))
+            found += [trial] if trial is not None else []
+            left_out += missing
     return Trials(tuple(found), tuple(left_out))
+
+
+def training_context(study: Study, store: Store) -> TrainingContext:
+    """Where attacks that train keep what they made; it trains nothing. What a study's folder holds counts, too."""
+    shipped = (study.path.parent / HOME,) if study.path is not None else ()
+    return TrainingContext(study, "cpu", store.path.parent / HOME, train=False, shipped=shipped)
 
 
 def _attacked_sets(study: Study) -> list[ProbeSet]:
@@ -212,16 +248,55 @@ def _touching(
         names[spec.name] = touched.name
     if len(made) < LEAST_MODELS:
         return None, left_out
-    bare = [
-        replace(
-            each,
-            probes=tuple(plain_of(probe) for probe in each.probes),
-            answered=_answers_wanted(study, each.role),
-        )
-        for each in asked
-    ]
+    bare = [_of(each, None, study) for each in asked]
     ids: dict[Role, dict[str, str]] = {
         role: {p.id: p.id for each in bare if each.role == role for p in each.probes}
         for role in ATTACKED_ROLES
     }
     return Trial(attack, _derived(study, bare, made), names, ids), left_out
+
+
+def _training(
+    study: Study,
+    specs: Sequence[ModelSpec],
+    asked: Sequence[ProbeSet],
+    attack: TrainingAttack,
+    context: TrainingContext,
+) -> tuple[Trial | None, list[LeftOut]]:
+    """The models after the last step, each on the probes that it is judged on; of models that were trained already."""
+    key = attack.card.key
+    trained: dict[str, tuple[Trained, ...]] = {}
+    left_out: list[LeftOut] = []
+    for spec in specs:
+        try:
+            trained[spec.name] = attack.train(context, spec)
+        except BoardError as error:
+            why = NOT_TRAINED if isinstance(error, NotTrained) else str(error)
+            if spec.part == "original":
+                return None, [LeftOut(key, why)]
+            left_out.append(LeftOut(key, why, spec.name))
+    if len(trained) < LEAST_MODELS:
+        return None, left_out
+    ways: list[Trial] = []
+    for place, first in enumerate(trained[study.original.name]):
+        names: dict[str, str] = {}
+        made: list[ModelSpec] = []
+        for spec in specs:
+            if spec.name in trained:
+                last = trained[spec.name][place].models[-1]
+                made.append(replace(last, part=spec.part, method=spec.method, step=spec.step))
+                names[spec.name] = last.name
+        judged = {probe.id for probe in first.asked}
+        sets = [_of(each, judged if each.role == "forget" else None, study) for each in asked]
+        sets = [each for each in sets if each.probes]
+        ids: dict[Role, dict[str, str]] = {
+            role: {p.id: p.id for each in sets if each.role == role for p in each.probes}
+            for role in ATTACKED_ROLES
+        }
+        ways.append(Trial(attack, _derived(study, sets, made), names, ids))
+    return replace(ways[0], also=tuple(ways[1:])), left_out
+
+
+def _of(probe_set: ProbeSet, wanted: Collection[str] | None, study: Study) -> ProbeSet:
+    probes = tuple(plain_of(each) for each in probe_set.probes if wanted is None or each.id in wanted)
+    return replace(probe_set, probes=probes, answered=_answers_wanted(study, probe_set.role))

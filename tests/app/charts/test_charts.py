@@ -21,10 +21,11 @@ from app.charts.choices import in_order, one_of_each_kind
 from app.charts.ink import plain
 from app.charts.labels import lines, markers, place
 from app.charts.many import Ruler, Scene, panels
-from app.charts.marks import Marks
+from app.charts.marks import Marks, over_forgotten
+from app.charts.notes import figure_note, view_note
 from app.charts.paper import paper_figure, with_note
 from app.charts.points import Axis, aims, chart_points, points_table
-from app.charts.tradeoff import describe, figure_note, tradeoff_figure
+from app.charts.tradeoff import describe, names_said, tradeoff_figure
 from app.looks.model_looks import look_of
 from app.pages.tradeoffs.selected_model import against_original, formatted_changes
 from backends.study import Modality, ModelSpec, ProbeSet, Study
@@ -454,6 +455,63 @@ def test_the_zone_beyond_the_star_is_hatched_from_the_star_to_the_better_edge(tu
     assert max(zone.x) == pytest.approx(0.1)  # the star, beyond which is lower
 
 
+def test_beyond_the_best_value_of_a_metric_there_is_no_zone() -> None:
+    assert over_forgotten(OVER, 0.1, (-0.05, 1.05)) == (0.1, -0.05)
+    assert over_forgotten(OVER, 0.0, (-0.05, 1.05)) is None
+    assert over_forgotten(OVER, math.nan, (-0.05, 1.05)) is None
+    rises = replace(OVER, better="higher")
+    assert over_forgotten(rises, 0.8, (-0.05, 1.05)) == (0.8, 1.05) and not over_forgotten(rises, 1.0, (0, 2))
+    assert over_forgotten(replace(OVER, log=True), 0.01, (-4, 0)) == (-2.0, -4)
+
+
+def many_methods(count: int) -> pd.DataFrame:
+    """Points of an original and methods with long names, of which the first two are on the front."""
+    names = [f"tofu_Llama-3.2-1B-Instruct_method{n}_lr1e-05_and_so_on" for n in range(count)]
+    heads = [("Original", "original", 0.9, 0.9)]
+    heads += [
+        (name, "unlearned", 0.1 + 0.02 * n + (n > 1) * 0.1, 0.5 + 0.1 * (n == 1))
+        for n, name in enumerate(names)
+    ]
+    rows = [
+        (name, part, name if part == "unlearned" else "", None, key, value, value, value, 20)
+        for name, part, *values in heads
+        for key, value in zip(("forget/probability", "all/model_utility"), values, strict=True)
+    ]
+    columns = ["model", "part", "method", "step", "key", "value", "low", "high", "n"]
+    table = pd.DataFrame(rows, columns=columns).astype({"step": "Int64"})
+    return chart_points(table, [name for name, *_ in heads], FORGET, UTILITY)
+
+
+def test_of_many_methods_those_on_the_front_are_named_and_the_others_when_they_are_chosen() -> None:
+    points = many_methods(30)
+    looks = {name: LOOKS["NPO 2"] for name in points["model"]}
+    figure = tradeoff_figure(points, FORGET, UTILITY, looks)
+    assert sorted(note.text for note in figure.layout.annotations) == ["Original", "method0", "method1"]
+    assert [trace.name for trace in figure.data if trace.showlegend is not False] == ["Pareto front"]
+    chosen = {name.meta[0] for name in figure.data if name.customdata is not None}
+    assert chosen == {"", *(f"method{n}" for n in range(2, 30))}
+    said = names_said(points, Marks())
+    assert "Of 30 methods those on the front and chosen points are named" in said and "shortened" in said
+    few = many_methods(4)
+    named = [note.text for note in tradeoff_figure(few, FORGET, UTILITY, looks).layout.annotations]
+    assert {"method2", "method3"} <= set(named)
+    assert names_said(chart_points(frame(), MODELS, FORGET, UTILITY), Marks()) == ""
+
+
+def test_every_view_says_probes_and_protocol_in_its_note() -> None:
+    heads = pd.DataFrame({"model": ["A", "B"], "protocol": ["corrected", "<b>"]})
+    numbers = np.full((4, 2, 2), np.nan)
+    numbers[3] = [[36, 100], [24, 100]]
+    board = Board(heads, ("forget/probability", "all/model_utility"), numbers)
+    told = view_note(board, ["forget/probability"], "a line is a run")
+    assert told == "n = 24 to 36 probes; protocol &lt;b>, standard; a line is a run."
+
+
+def test_the_first_question_about_pictures_counts_as_the_verdict_does() -> None:
+    keys = ["forget/unlearn_accuracy", "forget/attack_success", "all/least_kept_pictures"]
+    assert choices.first_axes(keys, "image") == ("forget/attack_success", "all/least_kept_pictures")
+
+
 def test_a_name_without_room_at_its_point_stands_further_away_on_a_line() -> None:
     spots = np.array([[200.0, 200.0]])
     around = np.array([[150.0, 180.0, 250.0, 220.0]])
@@ -468,9 +526,10 @@ def test_a_name_without_room_at_its_point_stands_further_away_on_a_line() -> Non
 def test_a_saved_figure_says_what_it_is_made_of() -> None:
     points = chart_points(frame(), MODELS, FORGET, UTILITY)
     note = figure_note(points, Marks(), judged=True)
-    assert note.startswith("n = 20; bars: 95 % intervals; filled: ") and note.endswith(
-        "star: retained model."
-    )
+    assert note.startswith("n = 20 probes; bars: 95 % intervals; filled: ")
+    assert note.endswith("star: retained model.")
+    aim = Marks(aim=aims(points, replace(FORGET, forgets=True), UTILITY))
+    assert figure_note(points, aim, judged=True).endswith("hatched: beyond the retained model.")
     paper = paper_figure(with_note(tradeoff_figure(points, FORGET, UTILITY, LOOKS), note))
     assert paper.layout.height > 480 and paper.layout.annotations[-1].text.replace("<br>", " ") == note
     assert "filled" not in figure_note(points, Marks(intervals="none"), judged=False)
@@ -519,6 +578,10 @@ def test_panels_against_a_metric_have_it_upwards_and_run_as_the_tradeoff_chart_d
     figure = panels(scene, [forgetting], against=cost, lines=["A", "A"])
     (line,) = [trace for trace in figure.data if trace.customdata is not None]
     assert list(line.x) == [0.2, 0.6] and list(line.y) == [0.9, 0.8]
-    assert figure.layout.xaxis.autorange == "reversed" and figure.layout.yaxis.autorange is None
+    left, right = figure.layout.xaxis.range
+    low, high = figure.layout.yaxis.range
+    assert left > 0.6 and right < 0.2 and low < 0.8 and high > 0.9
     over_steps = panels(scene, [forgetting], against=None, lines=["A", "A"])
-    assert over_steps.layout.yaxis.autorange == "reversed" and over_steps.layout.xaxis.autorange is None
+    bottom, top = over_steps.layout.yaxis.range
+    left, right = over_steps.layout.xaxis.range
+    assert bottom > 0.6 and top < 0.2 and left < 1 and right > 2

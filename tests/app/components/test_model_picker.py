@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from app.components.model_picker import common_prefix, groups, said
+from app.components.model_picker import groups, said
+from app.looks.short_names import common_prefix
 from tests.filled_store import text_study
 
 

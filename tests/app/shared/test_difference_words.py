@@ -40,8 +40,9 @@ def test_subjects_are_named() -> None:
 
 
 def test_an_effect_without_spread_reads_properly() -> None:
-    assert [effect_text(each) for each in (0.5, -np.inf, np.inf, np.nan)] == [
+    assert [effect_text(each) for each in (0.5, 0.0, -np.inf, np.inf, np.nan)] == [
         "+0.50",
+        "none",
         "all equal",
         "all equal",
         "–",

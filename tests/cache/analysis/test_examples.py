@@ -10,9 +10,19 @@ import pandas as pd
 import pytest
 from scipy.stats import binomtest
 
+from backends.metrics import METRICS, StudyMetric
+from backends.metrics.key import MetricKey
 from backends.metrics.outcome import outcome
 from backends.study import Study
-from cache.analysis.examples import Examples, compare, examples, outcomes_of, retained_with
+from cache.analysis.examples import (
+    STANDINGS,
+    Examples,
+    _standings,
+    compare,
+    examples,
+    outcomes_of,
+    retained_with,
+)
 from cache.analysis.paired_tests import holm, paired_test
 from cache.analysis.scoreboard import Scoreboard, scoreboard
 from cache.store import Store, open_store
@@ -129,6 +139,43 @@ def test_forgetting_more_than_the_retained_model_is_farther() -> None:
         found = table.loc[name, ["mean", "low", "high", "p"]].tolist()
         assert found == pytest.approx([expected.mean, expected.low, expected.high, expected.p])
     assert table["holm"].tolist() == pytest.approx(holm(table["p"].tolist()))
+
+
+def test_models_stand_as_the_retained_one_short_of_it_or_past_it(
+    filled: tuple[Study, Store, Scoreboard],
+) -> None:
+    study, store, board = filled
+    names = [spec.name for spec in study.models]
+    shown = examples(study, store, board, names, "forget/probability", higher=False)
+    aim, table = shown.values["Retained"], compare(shown).set_index("model")
+    for name in shown.compared:
+        over = shown.values[name] - aim  # lower is better here
+        expected = [int((over.abs() <= 0.1).sum()), int((over > 0.1).sum()), int((over < -0.1).sum())]
+        assert table.loc[name, list(STANDINGS)].tolist() == expected and sum(expected) == 6
+    assert table.loc["Retained", list(STANDINGS)].isna().all()
+    kept = examples(study, store, board, MODELS, "retain/probability", higher=True)
+    under = kept.values["Retained"] - kept.values["GradAscent 10"]
+    assert (kept.standings["GradAscent 10"] == "short").sum() == (under > 0.1).sum() > 0
+
+
+def test_a_tenth_of_the_range_is_as_retained() -> None:
+    beyond = pd.DataFrame({"A": [0.1, 0.3 - 0.2, -0.1, 0.11, -0.11, np.nan]})
+    assert list(_standings(beyond, 0.1)["A"]) == ["alike", "alike", "alike", "past", "short", ""]
+
+
+def test_a_metric_without_range_or_better_way_has_no_standings(
+    filled: tuple[Study, Store, Scoreboard],
+) -> None:
+    study, store, board = filled
+    keys = [key for key in board.frame["key"].unique() if key.startswith("forget/")]
+    cards = {key: METRICS[MetricKey.parse(key).name] for key in keys}
+    endless = [
+        key for key, each in cards.items() if not isinstance(each, StudyMetric) and each.card.reach is None
+    ]
+    assert endless
+    for key in endless:
+        shown = examples(study, store, board, MODELS, key, higher=False)
+        assert shown.standings.columns.empty and "alike" not in compare(shown)
 
 
 def test_the_retained_model_has_its_answers_counted_and_is_no_test(

@@ -15,6 +15,7 @@ from app.pages.build.presets import (
     help_of,
     preset,
     presets_of,
+    source_of,
     step_seconds,
 )
 from app.shared.durations import duration
@@ -60,7 +61,7 @@ def test_the_paper_of_an_image_method_is_what_its_authors_publish_and_says_where
     assert of["ConceptAblation"]["lr"] == pytest.approx(2e-6 * 8)
     for method, found in PUBLISHED.items():
         assert set(found.settings) <= set(settings_for(method, "image"))
-        assert found.source in help_of("image", method)
+        assert found.source in source_of(method) and found.note in source_of(method)
         assert ("steps" in found.settings) != bool(found.epochs)
 
 
