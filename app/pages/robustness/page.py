@@ -19,7 +19,7 @@ from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
 from app.shared.ladders import Found, current_ladder
 from app.shared.protocol_choice import protocol_note
-from app.shared.robustness_words import KIND_WORDS, Said, robustness_sentence
+from app.shared.robustness_words import KIND_WORDS, Said, attacked, robustness_sentence
 from backends.study import Study
 
 WHAT = (
@@ -34,9 +34,7 @@ def page() -> None:
     st.title("Erased or hidden?", anchor=False)
     st.caption(WHAT + protocol_note())
     found = current_ladder().ladder
-    tried = {rung.attack for rung in found.rungs} & {
-        key for key, card in found.attacks.items() if card.family != "sampling"
-    }
+    tried = any(attacked(found, name) for name in chosen_models())
     if not tried:
         _nothing_tried()
     attack_panel(open_at_once=not tried)
