@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from backends.checkpoints.loader_report import LoaderReport, LoadResult
 from backends.errors import ModelError
 from backends.evidence import Answer, FloatArray, Judgement, TokenScores
-from backends.study import Decoding, ProtocolName, Sampling, Turns
+from backends.study import Decoding, ProtocolName, Sampling, Start, Turns
 
 Stop = Callable[[], bool]
 """Checked between steps; True ends the work at once."""
@@ -171,12 +171,17 @@ class TextModels(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """One picture to be made: by which model, from which prompt and seed; `guidance` None is that of the sampling."""
+    """One picture to be made: by which model, from which prompt and seed.
+
+    `guidance` and `negative_prompt` None are those of the sampling. `start`: see `Probe`.
+    """
 
     model: str
     prompt: str
     seed: int
     guidance: float | None = None
+    negative_prompt: str | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True, slots=True)

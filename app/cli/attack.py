@@ -46,7 +46,8 @@ def add_parser(subparsers: Subparsers) -> argparse.ArgumentParser:
         "--models",
         metavar="NAME",
         nargs="+",
-        help="these unlearned models (default: those of the study file, else the best checkpoint of every method)",
+        help="these unlearned models (default: those of the study file, else the best checkpoint of every method, as "
+        "Overview shows it)",
     )
     parser.add_argument(
         "--list", action="store_true", help="print the attacks and what each needs, and try none"

@@ -18,13 +18,17 @@ from backends.attacks.attack import (
     TouchingAttack,
     TrainingAttack,
 )
+from backends.attacks.pictures_asking import PICTURES_ASKING
+from backends.attacks.pictures_noise import PICTURES_NOISE
+from backends.attacks.pictures_touching import PICTURES_TOUCHING
 from backends.attacks.sampling import SAMPLING
 from backends.attacks.touching import TOUCHING
 from backends.attacks.training_attacks import TRAINING
 from backends.study import Modality
 
-_ALL: tuple[Attack, ...] = (*ASKING, *SAMPLING, *TOUCHING, *TRAINING)
-ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in _ALL})
+_OF_TEXT: tuple[Attack, ...] = (*ASKING, *SAMPLING, *TOUCHING, *TRAINING)
+_OF_PICTURES: tuple[Attack, ...] = (*PICTURES_ASKING, *PICTURES_NOISE, *PICTURES_TOUCHING)
+ATTACKS: Mapping[str, Attack] = MappingProxyType({each.card.key: each for each in (*_OF_TEXT, *_OF_PICTURES)})
 """All attacks by key, from what takes a prompt box to what takes the weights."""
 
 

@@ -35,7 +35,13 @@ Access = Literal[
 ]
 """What an attacker must have, from the least to the most."""
 Injects = Literal[
-    "nothing", "form", "other forget facts", "retain facts", "unrelated text", "the answer's start"
+    "nothing",
+    "form",
+    "other forget facts",
+    "retain facts",
+    "unrelated text",
+    "the answer's start",
+    "a picture of the concept",
 ]
 """What an attack puts in: a floor under the same attack tells what of the result comes from that."""
 
@@ -59,6 +65,7 @@ class AttackCard:
         rates: the same of how probable the true answer is; none where the attack has no such number.
         answered: answers are written; else the scores of given answers tell all.
         chance: what guessing scores, where that is not 0.
+        best: of the variants of a probe the best counts instead of the mean, for floor and ceiling, too.
         group: what a series of attacks is called that differ in strength alone ("Pruned"), or "".
         strength: of this one in its series, in `unit`.
         unit: of the strength, in words ("% of the weights").
@@ -78,6 +85,7 @@ class AttackCard:
     rates: tuple[str, ...] = ("probability",)
     answered: bool = True
     chance: str = ""
+    best: bool = False
     group: str = ""
     strength: float = 0.0
     unit: str = ""

@@ -23,6 +23,7 @@ from backends.errors import CheckpointError, StudyError
 from backends.extras import install_command
 from backends.study import Modality, ModelSpec
 from backends.study.touch import (
+    check_modality,
     check_touch,
     origin_of,
     parsed,
@@ -183,14 +184,9 @@ def refuse_parts(spec: ModelSpec, modality: Modality) -> None:
 
 
 def _refuse_touch(spec: ModelSpec, modality: Modality) -> None:
-    if modality == "image":
-        raise CheckpointError(
-            "only language models are touched, and this is an image model",
-            where=f"{spec.name}: touch",
-            how="Leave the key out",
-        )
     try:
         touch = parsed(spec.touch, spec.name)
+        check_modality(touch, modality, f"{spec.name}: touch")
         check_touch(untouched(spec), touch)
     except StudyError as error:
         raise CheckpointError(error.what, where=error.where, how=error.how) from error

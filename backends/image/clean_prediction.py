@@ -74,6 +74,30 @@ def clean_of(scheduler: Any, output: Any, before: StepInput | None) -> Tensor | 
     return clean.to(before.noisy.dtype)
 
 
+def said_for(scheduler: Any, clean: Tensor, before: StepInput) -> Tensor | None:
+    """What a model would say that knows the clean latents: `clean_of` the other way round; None where neither is known.
+
+    Args:
+        scheduler: before the step.
+        clean: shape as `before.noisy`.
+        before: what the step is about to be given.
+    """
+    signal, kind = _alpha_sigma(scheduler, before), _kind(scheduler)
+    if signal is None or kind is None or hasattr(scheduler, "precondition_outputs"):
+        return None
+    alpha, sigma = (value.to(before.noisy.device, torch.float32) for value in signal)
+    noisy, known = before.noisy.float(), clean.float()
+    if kind == "sample":
+        said = known
+    elif kind == "epsilon":
+        said = (noisy - alpha * known) / sigma
+    elif kind == "v_prediction":
+        said = alpha * (noisy - alpha * known) / sigma - sigma * known
+    else:
+        said = (noisy - known) / sigma
+    return said.to(before.said.dtype)
+
+
 def is_flow(scheduler: Any) -> bool:
     """Whether x_t is a straight line from the picture to the noise, and the model says its direction."""
     return _kind(scheduler) == "flow_prediction"

@@ -13,6 +13,7 @@ from torch import nn
 from backends.image.checkpoints.version_shapes import States, VersionWeights
 from backends.image.version_swap import StoredVersion
 from backends.study import ModelSpec
+from backends.study.touch import parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class LoadedParts:
 
 def weights_of(spec: ModelSpec) -> ModelSpec:
     """The model reduced to what its weights depend on: equal for models that have the same weights."""
+    touch = spec.touch if spec.touch and parsed(spec.touch).changes_weights else ""
     return ModelSpec(
         name="",
         part="unlearned",
@@ -45,7 +47,8 @@ def weights_of(spec: ModelSpec) -> ModelSpec:
         revision=spec.revision,
         ema=spec.ema,
         strength=spec.strength,
-        origin=spec.origin,
+        origin=spec.origin if spec.strength != 1.0 or touch else "",
+        touch=touch,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,30 @@ from backends.image.guidance import takes_negative
 from backends.image.prompts import short
 from backends.image.steps import SamplingStep, preview
 from backends.interfaces import ImageRequest
-from backends.study import Sampling
+from backends.study import Sampling, StartKind
+
+
+class CallSettings(NamedTuple):
+    """What all pictures of one call have in common: a pipeline takes one guidance scale and one negative prompt."""
+
+    guidance: float
+    negative_prompt: str
+    start: tuple[StartKind, float] | None
+
+
+def in_calls(
+    requests: Sequence[ImageRequest], sampling: Sampling
+) -> dict[str, dict[CallSettings, list[int]]]:
+    """Model -> settings of a call -> places of the requests that can be drawn in it."""
+    by_model: dict[str, dict[CallSettings, list[int]]] = {}
+    for index, request in enumerate(requests):
+        settings = CallSettings(
+            sampling.guidance if request.guidance is None else request.guidance,
+            sampling.negative_prompt if request.negative_prompt is None else request.negative_prompt,
+            None if request.start is None else (request.start.kind, request.start.share),
+        )
+        by_model.setdefault(request.model, {}).setdefault(settings, []).append(index)
+    return by_model
 
 
 def arguments_for(pipe: Any, requests: Sequence[ImageRequest], sampling: Sampling) -> dict[str, Any]:

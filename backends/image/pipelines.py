@@ -37,14 +37,24 @@ from backends.image.checkpoints.weights import narrower, part_of_the_way, read_v
 from backends.image.comparison import differences, loader_report
 from backends.image.guidance import check_inference, guided, report_line, without_effect
 from backends.image.parts import LoadedParts, bytes_of, modules_of, size_of, weights_of, with_components
-from backends.image.pipeline_calls import arguments_for, as_uint8, pixels_so_far, takes_generators
+from backends.image.pipeline_calls import (
+    CallSettings,
+    arguments_for,
+    as_uint8,
+    in_calls,
+    pixels_so_far,
+    takes_generators,
+)
 from backends.image.prompts import truncated_part
 from backends.image.schedulers import with_scheduler
+from backends.image.starting import BegunPictures, first_steps, given_pictures, idle_at_first
 from backends.image.steps import run_in_steps
+from backends.image.touching import touched_modules
 from backends.image.version_swap import SHARE, StoredVersion, changes_between, inside, keep, tensors_of
 from backends.interfaces import ImageRequest, PartialImage, Stop
 from backends.study import ModelSpec, Sampling
 from backends.study.inference import Inference
+from backends.study.touch import parsed, untouched
 
 BATCH = 12
 """Pictures made at once by one model."""
@@ -75,6 +85,7 @@ class DiffusionModels:
         self._alike: dict[ModelSpec, LoadedParts] = {}
         self._ways: dict[str, Inference] = {}
         self._tokens: dict[str, list[str]] = {}
+        self._begun: dict[str, tuple[int, Any]] = {}
         self._under_way: weakref.ref[Iterator[PartialImage]] | None = None
         self.versions: dict[str, VersionWeights] = {}
         self.notes: list[str] = []
@@ -94,10 +105,7 @@ class DiffusionModels:
         if spec.name in self._pipes:
             return
         self._end_what_is_under_way()
-        same = weights_of(spec)
-        if same not in self._alike:
-            self._alike[same] = self._parts(spec)
-        parts = self._alike[same]
+        parts = self._parts_of(spec)
         check_inference(parts.pipe, spec.inference, spec.name)
         components = dict(parts.components)
         if spec.embeddings:
@@ -109,9 +117,18 @@ class DiffusionModels:
         if parts.version is not None:
             self.versions[spec.name] = parts.version
         self._ways[spec.name] = spec.inference
+        if spec.touch and (touch := parsed(spec.touch)).kind == "begun":
+            self._begun[spec.name] = int(touch.value), self._base(self._origin_folder(spec))
         components["scheduler"] = copy.deepcopy(components["scheduler"])
         self._pipes[spec.name] = with_components(parts.pipe, components)
         self._folders[spec.name] = parts.folder
+
+    def _parts_of(self, spec: ModelSpec) -> LoadedParts:
+        """What the weights of a model are, loaded once."""
+        same = weights_of(spec)
+        if same not in self._alike:
+            self._alike[same] = self._touched(spec) if same.touch else self._parts(spec)
+        return self._alike[same]
 
     def _parts(self, spec: ModelSpec) -> LoadedParts:
         """Load what the weights of a model are, regardless of how it samples."""
@@ -121,7 +138,7 @@ class DiffusionModels:
             components = dict(pipe.components)
             self._change(components, pipe, spec)
         elif spec.strength != 1.0:
-            origin = self._base((resolve(spec.origin) / spec.subfolder).resolve())
+            origin = self._base(self._origin_folder(spec))
             pipe = self._bases.get(folder) or self._loaded(folder)
             components = dict(pipe.components)
             self._mix(components, origin, spec)
@@ -133,6 +150,25 @@ class DiffusionModels:
         kept, version = self._kept.pop(spec.name, None), self.versions.pop(spec.name, None)
         # The pipeline is rebuilt: what was loaded and is not in these components is to be let go.
         return LoadedParts(folder, with_components(pipe, components), components, kept, version)
+
+    def _touched(self, spec: ModelSpec) -> LoadedParts:
+        """Parts of a model whose weights are another's, touched."""
+        touch, plain = parsed(spec.touch), self._parts_of(untouched(spec))
+        originals = modules_of(self._base(self._origin_folder(spec))) if touch.needs_original else {}
+        own = tensors_of(plain.kept) if plain.kept is not None else {}
+        modules = {name: with_changes(m, own.get(name, {})) for name, m in modules_of(plain.pipe).items()}
+        changes = touched_modules(modules, originals, touch)
+        if not changes:
+            return plain
+        both = {name: {**own.get(name, {}), **changes.get(name, {})} for name in {**own, **changes}}
+        components = dict(plain.components)
+        self._put(components, spec, both, self._bases.get(plain.folder, plain.pipe))
+        pipe = with_components(plain.pipe, components)
+        return LoadedParts(plain.folder, pipe, components, self._kept.pop(spec.name, None), None)
+
+    @staticmethod
+    def _origin_folder(spec: ModelSpec) -> Path:
+        return (resolve(spec.origin) / spec.subfolder).resolve()
 
     def pipeline(self, name: str) -> Any:
         """The loaded pipeline of a model; what it changes is read for as long as the caller holds it, where on disk."""
@@ -216,37 +252,52 @@ class DiffusionModels:
             note = truncated_part(self._pipes[request.model], request.prompt)
             if note and note not in self.notes:
                 self.notes.append(note)
-        # A pipeline takes one guidance scale for all pictures of a call.
-        by_model: dict[str, dict[float, list[int]]] = {}
-        for index, request in enumerate(requests):
-            guidance = sampling.guidance if request.guidance is None else request.guidance
-            by_model.setdefault(request.model, {}).setdefault(guidance, []).append(index)
-        for model, groups in by_model.items():
+        for model, groups in in_calls(requests, sampling).items():
             if stop():
                 return
             self._end_what_is_under_way()
+            pipe = with_scheduler(self._pipes[model], sampling.scheduler)
+            size = BATCH if takes_generators(pipe) else 1
+            calls = [
+                (self._settings(model, sampling, way), indices[start : start + size])
+                for way, indices in groups.items()
+                for start in range(0, len(indices), size)
+            ]
+            # The original's modules may be this model's below.
+            begun = [self._first_steps(model, requests, *call, stop) for call in calls]
             kept = self._kept.get(model)
             with inside(kept) if kept is not None else nullcontext():
                 self._under_way = own[0] if kept is not None else None
                 try:
-                    pipe = with_scheduler(self._pipes[model], sampling.scheduler)
-                    for guidance, indices in groups.items():
-                        settings = self._settings(model, sampling, guidance)
-                        size = BATCH if takes_generators(pipe) else 1
-                        for start in range(0, len(indices), size):
-                            if stop():
-                                return
-                            batch = indices[start : start + size]
-                            prompts = [requests[index].prompt for index in batch]
-                            steered = guided(pipe, self._ways[model], prompts, guidance)
-                            yield from self._batch(steered, requests, batch, settings, stop)
+                    for (settings, batch), first in zip(calls, begun, strict=True):
+                        if stop():
+                            return
+                        prompts = [requests[index].prompt for index in batch]
+                        steered = guided(pipe, self._ways[model], prompts, settings.guidance)
+                        yield from self._batch(steered, requests, batch, settings, stop, first)
                 finally:
                     self._under_way = None
 
-    def _settings(self, model: str, sampling: Sampling, guidance: float) -> Sampling:
+    def _first_steps(
+        self,
+        model: str,
+        requests: Sequence[ImageRequest],
+        settings: Sampling,
+        batch: Sequence[int],
+        stop: Stop,
+    ) -> BegunPictures | None:
+        """What the original says in the steps that it draws of a model's pictures, where it begins them."""
+        if model not in self._begun:
+            return None
+        steps, origin = self._begun[model]
+        pipe = with_scheduler(origin, settings.scheduler)
+        arguments = arguments_for(pipe, [requests[index] for index in batch], settings)
+        return first_steps(pipe, arguments, min(steps, settings.steps), settings.steps, stop)
+
+    def _settings(self, model: str, sampling: Sampling, asked: CallSettings) -> Sampling:
         """Settings of one call; what of them changes no picture is noted."""
         way = self._ways[model]
-        negative = way.negative_prompt or sampling.negative_prompt
+        negative, guidance = way.negative_prompt or asked.negative_prompt, asked.guidance
         note = without_effect(self._pipes[model], way, negative, guidance, sampling.steps)
         if note and f"{model}: {note}" not in self.notes:
             self.notes.append(f"{model}: {note}")
@@ -268,12 +319,18 @@ class DiffusionModels:
         indices: Sequence[int],
         sampling: Sampling,
         stop: Stop,
+        begun: BegunPictures | None,
     ) -> Iterator[PartialImage]:
         chosen = [requests[index] for index in indices]
         arguments = arguments_for(pipe, chosen, sampling)
         started = time.perf_counter()
         every = 1 if hasattr(pipe, "pictures") else max(1, sampling.steps // 5)  # a VAE's preview is dear
-        for step in run_in_steps(pipe, arguments, stop):
+        starts = [request.start for request in chosen if request.start is not None]
+        real = bool(starts) and starts[0].share < 1
+        given = given_pictures(pipe, starts, sampling.width_height) if real else begun
+        if given is not None:
+            pipe = idle_at_first(pipe, given)
+        for step in run_in_steps(pipe, arguments, stop, given):
             if not step.done and step.number % every:
                 continue
             pictures = (

@@ -7,6 +7,7 @@ over. It knows nothing of requests or studies.
 from __future__ import annotations
 
 import functools
+import inspect
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,9 +19,12 @@ import torch
 from torch import Tensor
 
 from backends.errors import BoardError, ModelError
-from backends.image.clean_prediction import clean_of, given
+from backends.image.clean_prediction import StepInput, clean_of, given
 from backends.image.denoiser_calls import unpacked
 from backends.interfaces import Stop
+
+Instead = Callable[[Any, StepInput | None], Tensor | None]
+"""(scheduler, what its step is about to be given) -> what it is given in the place of the model's output, or None."""
 
 REFUSALS = (ValueError, TypeError, AttributeError, KeyError, IndexError, RuntimeError)
 """What pipelines raise where they are asked for what they cannot do; few check it and say so."""
@@ -47,15 +51,23 @@ class _Stopped(Exception):
     """Leaves the pipeline's loop."""
 
 
-def run_in_steps(pipe: Any, arguments: Mapping[str, Any], stop: Stop) -> Iterator[SamplingStep]:
+def run_in_steps(
+    pipe: Any, arguments: Mapping[str, Any], stop: Stop, instead: Instead | None = None
+) -> Iterator[SamplingStep]:
     """Call the pipeline and yield its steps; nothing more is yielded after `stop` says so.
+
+    Args:
+        pipe: the pipeline.
+        arguments: of the call.
+        stop: asked once after every step.
+        instead: says what a step is given in the place of the model's output; None leaves all as it is.
 
     Raises:
         ModelError: the pipeline refuses the arguments (a size it cannot draw), or the device's memory is full.
     """
     steps: queue.SimpleQueue[SamplingStep | BaseException | None] = queue.SimpleQueue()
     left = threading.Event()
-    worker = threading.Thread(target=_work, args=(pipe, arguments, stop, left, steps), daemon=True)
+    worker = threading.Thread(target=_work, args=(pipe, arguments, stop, instead, left, steps), daemon=True)
     worker.start()
     try:
         while (item := steps.get()) is not None:
@@ -122,6 +134,7 @@ def _work(
     pipe: Any,
     arguments: Mapping[str, Any],
     stop: Stop,
+    instead: Instead | None,
     left: threading.Event,
     steps: queue.SimpleQueue[SamplingStep | BaseException | None],
 ) -> None:
@@ -135,7 +148,7 @@ def _work(
         steps.put(SamplingStep(number, clean, None, False))
 
     try:
-        with _watched(pipe.scheduler, on_step):
+        with _watched(pipe.scheduler, on_step, instead):
             images = pipe(**arguments).images
         if not left.is_set():
             steps.put(SamplingStep(number, None, images, True))
@@ -147,8 +160,10 @@ def _work(
 
 
 @contextmanager
-def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterator[None]:
-    """Tells the clean prediction after every `scheduler.step`.
+def _watched(
+    scheduler: Any, on_step: Callable[[Tensor | None], None], instead: Instead | None
+) -> Iterator[None]:
+    """Tells the clean prediction after every `scheduler.step`, and gives it what `instead` says.
 
     Every pipeline steps its scheduler; not every one has a callback.
     """
@@ -157,6 +172,12 @@ def _watched(scheduler: Any, on_step: Callable[[Tensor | None], None]) -> Iterat
     @functools.wraps(original)  # pipelines read its signature
     def step(*args: Any, **kwargs: Any) -> Any:
         before = given(scheduler, original, args, kwargs)
+        said = instead(scheduler, before) if instead is not None else None
+        if said is not None and before is not None:
+            before = before._replace(said=said)
+            bound = inspect.signature(original).bind(*args, **kwargs)
+            bound.arguments["model_output"] = said
+            args, kwargs = bound.args, bound.kwargs
         output = original(*args, **kwargs)
         on_step(clean_of(scheduler, output, before))
         return output

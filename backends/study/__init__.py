@@ -1,5 +1,6 @@
 """What is compared, as plain data: models, probes and settings; `study.toml` in and out."""
 
+from backends.study.start import START_KINDS, Start, StartKind, start_from
 from backends.study.study import (
     BEGINNINGS,
     DEFAULT_READING,
@@ -42,6 +43,7 @@ __all__ = [
     "QUANTIZATIONS",
     "RAW_TEXT",
     "ROLES",
+    "START_KINDS",
     "Decoding",
     "Denoising",
     "Features",
@@ -57,7 +59,10 @@ __all__ = [
     "ReadingReport",
     "Role",
     "Sampling",
+    "Start",
+    "StartKind",
     "Study",
     "Turns",
     "spec_digest",
+    "start_from",
 ]

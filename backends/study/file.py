@@ -52,7 +52,7 @@ from backends.study.study import (
 )
 from backends.study.table import LARGEST, Range, Table, shown
 from backends.study.thresholds import LEAK_SAMPLES, SHARES, Thresholds
-from backends.study.touch import completed, parsed
+from backends.study.touch import check_modality, completed, parsed
 
 PARTS: tuple[str, ...] = get_args(Part)
 MODALITIES: tuple[str, ...] = get_args(Modality)
@@ -187,9 +187,9 @@ def _read_text(path: Path) -> str:
 
 
 def _touch(table: Table, modality: Modality) -> str:
-    if modality == "image":
-        raise StudyError("only language models are touched", where=table.where("touch"), how="Remove it")
-    return parsed(table.need("touch"), table.where("touch")).text
+    touch = parsed(table.need("touch"), table.where("touch"))
+    check_modality(touch, modality, table.where("touch"))
+    return touch.text
 
 
 def _touched(study: Study) -> tuple[ModelSpec, ...]:

@@ -17,6 +17,7 @@ from backends.study.attack_choice import ALL_ATTACKS, AttackChoice
 from backends.study.contract import Condition
 from backends.study.inference import PLAIN, Inference
 from backends.study.request import NOTHING_SAID, Request
+from backends.study.start import Start
 from backends.study.thresholds import USUAL, Thresholds
 
 Modality = Literal["text", "image"]
@@ -34,6 +35,9 @@ RAW_TEXT = "{prompt}"
 """Format of a prompt that is text to be continued: no chat template, nothing around it."""
 Turns = tuple[tuple[str, str], ...]
 """Earlier turns of a conversation, (role, text) in order."""
+
+OWN_SETTINGS = ("seed", "guidance", "negative_prompt")
+"""Settings of a drawing that a probe may bring along."""
 
 BEGINNINGS = (
     "<s>",
@@ -123,7 +127,8 @@ class Probe(_Digested):
     Attributes:
         format: what is put around the prompt instead of the model's chat template, "{prompt}" standing for the prompt;
             "" is the protocol's own way. An empty prompt means that the answer is text without a prompt.
-        seed, guidance: that its picture is drawn with instead of the study's seeds and guidance; None for the study's.
+        seed, guidance, negative_prompt: that its picture is drawn with instead of the study's; None for the study's.
+        start: real picture that its picture begins from, or None for noise alone.
         turns: what was said before the prompt, (role, text) in order; the role is "system", "user" or "assistant".
         accepted: further answers that count as the true one in what a model wrote; only `answer` is scored.
         answer_prefix: text that the model's answer is made to begin with. `answer` and every other answer that is
@@ -148,6 +153,8 @@ class Probe(_Digested):
     format: str = ""
     seed: int | None = None
     guidance: float | None = None
+    negative_prompt: str | None = None
+    start: Start | None = None
     turns: Turns = ()
     accepted: tuple[str, ...] = ()
     answer_prefix: str = ""
@@ -155,8 +162,8 @@ class Probe(_Digested):
 
     @property
     def own(self) -> tuple[str, ...]:
-        """Names of the settings that it brings along, "seed" and "guidance" at most."""
-        return tuple(name for name in ("seed", "guidance") if getattr(self, name) is not None)
+        """Names of the settings that it brings along, of `OWN_SETTINGS`."""
+        return tuple(name for name in OWN_SETTINGS if getattr(self, name) is not None)
 
     @property
     def references(self) -> tuple[str, ...]:
@@ -187,6 +194,7 @@ class Probe(_Digested):
                 *([self.format] if self.format else []),
                 *(["one beginning"] if self.format.startswith(BEGINNINGS) else []),
                 *([{name: getattr(self, name) for name in self.own}] if self.own else []),
+                *([{"start": self.start.identity()}] if self.start is not None else []),
                 *([{"turns": [list(turn) for turn in self.turns]}] if self.turns else []),
                 *([{"answer_prefix": self.answer_prefix}] if self.answer_prefix else []),
             ]
@@ -318,9 +326,12 @@ class Sampling:
 
     def of(self, probe: Probe) -> Sampling:
         """The settings that a probe is drawn with: these, but for what it brings along."""
-        seeds = self.seeds if probe.seed is None else (probe.seed,)
+        negative = self.negative_prompt if probe.negative_prompt is None else probe.negative_prompt
         return replace(
-            self, seeds=seeds, guidance=self.guidance if probe.guidance is None else probe.guidance
+            self,
+            seeds=self.seeds if probe.seed is None else (probe.seed,),
+            guidance=self.guidance if probe.guidance is None else probe.guidance,
+            negative_prompt=negative,
         )
 
     def key(self, seed: int) -> str:

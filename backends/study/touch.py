@@ -1,7 +1,7 @@
 """Models that are made of another one without training: rounded, pruned, read off early, set against the original.
 
 How a touch is written, what it is called, what can be touched. What it does to weights and logits is in
-`backends.text.touching`. Imports nothing heavy.
+`backends.text.touching` and `backends.image.touching`. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from typing import Literal, get_args
 from backends.errors import CheckpointError, StudyError
 from backends.files.disk import kept, write_whole
 from backends.files.places import cache_folder
-from backends.study.study import ModelSpec, Probe, Turns
+from backends.study.inference import PLAIN
+from backends.study.study import Modality, ModelSpec, Probe, Turns
 
-Kind = Literal["round", "prune", "exit", "project", "contrast", "amplify", "sham"]
+Kind = Literal["round", "prune", "exit", "project", "contrast", "amplify", "sham", "begun"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-WITH_ORIGINAL: frozenset[Kind] = frozenset({"project", "contrast", "amplify", "sham"})
+WITH_ORIGINAL: frozenset[Kind] = frozenset({"project", "contrast", "amplify", "sham", "begun"})
 """Touches that need the original beside the model."""
+OF_PICTURES: frozenset[Kind] = frozenset({"round", "prune", "sham", "begun"})
+"""Touches of image models."""
 OF_A_LAYER: frozenset[Kind] = frozenset({"exit", "project"})
 BOUNDS: dict[Kind, tuple[float, float]] = {
     "round": (2, 8),
@@ -33,6 +36,7 @@ BOUNDS: dict[Kind, tuple[float, float]] = {
     "contrast": (0, 100),
     "amplify": (-100, 100),
     "sham": (0, 2**31),
+    "begun": (0, 1000),
 }
 EXAMPLES = 'Write for instance "round:4", "prune:30", "exit:12", "exit:50%" or "contrast:2"'
 _WRITTEN = re.compile(r"([a-z]+):(-?\d+(?:\.\d+)?)(%?)(?::([0-9a-f]{32}))?")
@@ -86,6 +90,7 @@ class Touch:
             "project": f"difference direction at {at} projected out",
             "contrast": f"contrast with the original, w = {value}",
             "amplify": f"logits amplified against the original, a = {value}",
+            "begun": f"first {value} steps drawn by the original",
             "sham": f"original with a random change of the same size, seed {value}",
         }[self.kind]
 
@@ -174,6 +179,8 @@ def origin_of(spec: ModelSpec) -> ModelSpec:
         strength=1.0,
         origin="",
         origin_adapter="",
+        inference=PLAIN,
+        embeddings=(),
         fingerprint="",
         touch="",
     )
@@ -208,8 +215,23 @@ def check_touch(spec: ModelSpec, touch: Touch) -> None:
             where=spec.name,
             how="Touch the model that it was made of",
         )
-    if spec.samples_differently:
-        raise StudyError("only language models can be touched, and this one draws", where=spec.name)
+    if spec.samples_differently and touch.kind not in OF_PICTURES:
+        raise StudyError(
+            f"only language models are touched so ({touch.title()}), and this one draws", where=spec.name
+        )
+
+
+def check_modality(touch: Touch, modality: Modality, where: str) -> None:
+    """Refuse a touch of models of the other kind.
+
+    Raises:
+        StudyError: image models have no such layer or logits, language models no such steps.
+    """
+    if (touch.kind not in OF_PICTURES) if modality == "image" else touch.kind == "begun":
+        which = "language" if modality == "image" else "image"
+        raise StudyError(
+            f"only {which} models are touched so ({touch.title()})", where=where, how="Remove it"
+        )
 
 
 def keep_prompts(probes: Sequence[Probe], where: str) -> str:
@@ -266,18 +288,18 @@ def _prompt_file(digest: str) -> Path:
 
 def _declared(spec: ModelSpec, original: ModelSpec, touch: str) -> str:
     """The touched model's identity where those that it follows from are declared, else ""."""
-    plain, _, tokenizer = spec.fingerprint.partition(":")
+    plain, colon, tokenizer = spec.fingerprint.partition(":")  # image models have no tokenizer of their own
     origin = original.fingerprint.partition(":")[0] if parsed(touch).needs_original else ""
     if not plain or (parsed(touch).needs_original and not origin):
         return ""
-    return f"{touched_fingerprint(plain, touch, origin)}:{tokenizer}"
+    return f"{touched_fingerprint(plain, touch, origin)}{colon}{tokenizer}"
 
 
 def _check_original(spec: ModelSpec, original: ModelSpec, touch: Touch) -> None:
     why = ""
     if original.quantization:
         why = "the original is quantised"
-    elif original.weights or original.touch or original.strength != 1.0:
+    elif original.weights or original.touch or original.strength != 1.0 or original.samples_differently:
         why = "the original is itself defined as a change of another model"
     elif (original.subfolder, original.revision) != (spec.subfolder, spec.revision):
         why = "the two are in different subfolders or revisions"

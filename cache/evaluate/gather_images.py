@@ -87,7 +87,11 @@ class ImageGatherer:
     def sample(self, wanted: Sequence[ImageTask]) -> Iterator[PartialImage]:
         """Pictures as they form, from the same noise for the same seed."""
         requests = [
-            ImageRequest(each.model, each.probe.prompt, each.seed, each.probe.guidance) for each in wanted
+            ImageRequest(
+                *(each.model, each.probe.prompt, each.seed),
+                *(each.probe.guidance, each.probe.negative_prompt, each.probe.start),
+            )
+            for each in wanted
         ]
         yield from self._models.sample(requests, self._sampling, self._stop)
 
@@ -147,6 +151,8 @@ def _caption(wanted: ImageTask, sampling: Sampling) -> dict[str, str]:
         "size": "" if mine.size is None else str(mine.size),
         **mine.added(),
     }
+    if wanted.probe.start is not None:
+        settings["start"] = " ".join(map(str, wanted.probe.start.identity()))
     return {
         "prompt": wanted.probe.prompt,
         "model": wanted.model,

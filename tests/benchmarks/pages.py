@@ -175,7 +175,9 @@ def _pages(study: Study, clock: Clock) -> None:
         *(state.OVERVIEW_PAGE, state.COMPARE_PAGE, state.TRADEOFFS_PAGE, state.EXAMPLES_PAGE),
         state.ROBUSTNESS_PAGE,
     )
-    overview, compare, tradeoffs, examples, robustness = (os.path.relpath(page, MAIN.parent) for page in pages)
+    overview, compare, tradeoffs, examples, robustness = (
+        os.path.relpath(page, MAIN.parent) for page in pages
+    )
     mine = f"board.{next(iter(studies()))}"
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
     probes = [

@@ -237,7 +237,8 @@ def trial_scores(study: Study, trial: Trial, values: ModelValues, measure: Measu
         }
         forget, holdout = by_role["forget"], by_role["holdout"]
         if not np.isnan(forget[0]).all():
-            found[name] = ProbeScores(metric, forget[0], forget[1], holdout[0])
+            counted = 1 if trial.attack.card.best else 0
+            found[name] = ProbeScores(metric, forget[counted], forget[1], holdout[counted])
     return found
 
 
@@ -264,7 +265,7 @@ def plain_scores(
 
 PLAIN_METRICS: Mapping[str, Mapping[Measure, tuple[str, ...]]] = {
     "text": {"says": ("key_fact", "rouge_l"), "rates": ("probability",)},
-    "image": {"says": ("attack_success",), "rates": ()},
+    "image": {"says": ("attack_success",), "rates": ("judge_confidence",)},
 }
 """By which metrics the plain question is told, the first that a study has."""
 

@@ -22,7 +22,7 @@ from backends.attacks.asking import plain_of
 from backends.attacks.training import NotTrained, Trained, TrainingContext
 from backends.errors import BoardError, CheckpointError
 from backends.evidence import ANSWER
-from backends.study import ModelSpec, Probe, ProbeSet, Role, Study
+from backends.study import Features, ModelSpec, Probe, ProbeSet, Role, Study
 from cache.store import Store, reading
 
 ATTACKED_ROLES: tuple[Role, ...] = ("forget", "holdout")
@@ -153,9 +153,14 @@ def training_context(study: Study, store: Store) -> TrainingContext:
 
 
 def _attacked_sets(study: Study) -> list[ProbeSet]:
-    """Forget and holdout probes with a prompt and an answer."""
+    """Forget and holdout probes with a prompt, and of language models with an answer."""
     sets = [
-        replace(each, probes=tuple(p for p in each.probes if p.prompt and p.answer.strip()))
+        replace(
+            each,
+            probes=tuple(
+                p for p in each.probes if p.prompt and (p.answer.strip() or study.modality == "image")
+            ),
+        )
         for each in study.probe_sets
         if each.role in ATTACKED_ROLES
     ]
@@ -169,6 +174,8 @@ def _answers_wanted(study: Study, role: Role) -> bool:
 
 def _pieces(study: Study, store: Store) -> dict[str, tuple[str, ...]]:
     """Tokens of the true answers as the original's tokenizer cuts them, by probe digest, from its stored scores."""
+    if study.modality == "image":
+        return {}
     digests = [probe.digest() for each in _attacked_sets(study) for probe in each.probes]
     try:
         held = reading.text_evidence(study, store, study.original.name, digests)
@@ -189,6 +196,8 @@ def _derived(study: Study, sets: Sequence[ProbeSet], specs: Sequence[ModelSpec])
         probe_sets=tuple(sets),
         gradients=False,
         holdout_answers=True,
+        denoising=None,
+        features=Features(),
         path=None,
     )
 
