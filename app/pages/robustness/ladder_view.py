@@ -134,7 +134,7 @@ def ladder_groups(
     return [
         Group("", (row(PLAIN),)),
         *(Group(f"Takes: {access}", tuple(map(row, by_access[access]))) for access in order),
-        Group("All attacks", (row(STRONGEST),)),
+        *([Group("All attacks", (row(STRONGEST),))] if by_access else []),
     ]
 
 
