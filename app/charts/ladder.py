@@ -16,8 +16,11 @@ from app.looks.model_looks import Look
 
 LEFT, RIGHT = -0.25, 1.25
 """Where the axis ends; what lies beyond is drawn at its edge."""
-HEADING, LABEL, PITCH, NOTE, BELOW = 34, 22, 11, 15, 8
-"""Pixels: of a group's name, of an attack's, from one mark to the next, of a line of a note, under the last."""
+HEADING, LABEL, PITCH, NOTE, BELOW = 34, 24, 11, 18, 6
+"""Pixels: of a group's name, of an attack's, from one mark to the next, of a line of a note, under the last.
+
+Texts keep apart: of two that meet the component hides one.
+"""
 NOTE_CHARACTERS = 62
 """What fits on a phone."""
 TOP, BOTTOM, LEGEND = 30, 44, 28
@@ -113,7 +116,7 @@ def _row(
     drawing: Drawing, row: Row, top: float, placed: dict[str, list[tuple[Mark, float]]], ink: Ink
 ) -> float:
     """Draws the row's name and notes, places its marks; returns where it ends."""
-    drawing.annotations.append(_text(row.title, top + LABEL / 2 + 3, ink.text, 12, ink.paper))
+    drawing.annotations.append(_text(row.title, top + LABEL / 2, ink.text, 12, ink.paper))
     at = top + LABEL
     for mark in row.marks:
         placed[mark.model].append((mark, at + PITCH / 2))

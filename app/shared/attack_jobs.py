@@ -19,7 +19,7 @@ from app.shared.resources import pool, runner, store
 from backends.attacks import Attack
 from backends.pool import ModelPool
 from backends.study import Study
-from cache.analysis.robustness.trials import SUFFIX, trials
+from cache.analysis.robustness.trials import NOT_TRAINED, SUFFIX, Trials, trials
 from cache.evaluate.attacks import AttackPlan, plan_attacks
 from cache.evaluate.cells import Cell, cell_of
 from cache.evaluate.context import EvaluationContext, numerics_of
@@ -44,6 +44,7 @@ class Outlook:
     Attributes:
         total, missing: pieces of evidence of the study itself and under attack.
         waiting: keys of attacks of which something is missing.
+        untrained: keys of attacks that train models first, whose evidence is not counted yet.
         seconds: that the missing pieces take at the speed of earlier runs; None where nothing was measured.
     """
 
@@ -51,6 +52,7 @@ class Outlook:
     missing: int
     waiting: tuple[str, ...]
     seconds: float | None
+    untrained: tuple[str, ...] = ()
 
 
 def outlook(
@@ -59,11 +61,8 @@ def outlook(
     """What trying these attacks on these models would gather; runs no model."""
     wanted = [spec.name for spec in study.models if spec.part != "unlearned" or spec.name in models]
     own = plan(study, kept, numerics, wanted)
-    plans = [
-        each
-        for each in plan_attacks(trials(study, kept, models, attacks), kept, numerics)
-        if each.study is not study
-    ]
+    found = trials(study, kept, models, attacks)
+    plans = [each for each in plan_attacks(found, kept, numerics) if each.study is not study]
     missing = own.missing + sum(each.missing for each in plans)
     runs = kept.runs(study.name + SUFFIX) or kept.runs(study.name)
     piece = seconds_per_piece(runs)
@@ -72,7 +71,13 @@ def outlook(
         missing,
         tuple(key for each in plans if each.missing for key in each.attacks),
         None if piece is None else piece * missing,
+        untrained(found),
     )
+
+
+def untrained(found: Trials) -> tuple[str, ...]:
+    """Keys of attacks of which some model was not trained yet."""
+    return tuple(dict.fromkeys(each.attack for each in found.left_out if each.why == NOT_TRAINED))
 
 
 def seconds_per_piece(runs: Iterable[RunRecord]) -> float | None:

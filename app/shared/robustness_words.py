@@ -77,9 +77,15 @@ def robustness_sentence(found: Ladder, model: str, modality: Modality) -> Said:
             f"Under {titles_of(best, found)} it rates the true answers at {per_cent(best.found.share)} of the way from "
             f"{FLOORS[best.floor_is]} to the original{_interval(best)}.",
         )
-    if all(found.attacks[each.attack].family == "sampling" for each in attacks):
+    if not attacked(found, model):
         return Said(model, "not tested", "No attack has been tried on it yet.")
     return _nothing(model, attacks, [*says, *rates], found)
+
+
+def attacked(found: Ladder, model: str) -> bool:
+    """Whether an attack was tried on a model; sampling is told by the plain evaluation."""
+    tried = {each.attack for each in found.rungs if each.model == model} & set(found.attacks)
+    return any(found.attacks[key].family != "sampling" for key in tried)
 
 
 def _nothing(model: str, attacks: Sequence[Rung], rungs: Sequence[Rung], found: Ladder) -> Said:

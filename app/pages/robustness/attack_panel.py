@@ -9,17 +9,18 @@ import streamlit as st
 from app.looks.safe_text import literal, visible
 from app.pages.robustness.untold import left_out_line
 from app.shared import state
-from app.shared.attack_jobs import Outlook, latest_attacks, outlook, submit_attacks
+from app.shared.attack_jobs import Outlook, latest_attacks, outlook, submit_attacks, untrained
 from app.shared.chosen_models import chosen_models
 from app.shared.durations import duration
 from app.shared.evaluation_jobs import numerics
 from app.shared.evaluation_line import POLL_SECONDS
 from app.shared.job_line import JobWords, job_line
 from app.shared.jobs import Job
-from app.shared.ladders import current_ladder
+from app.shared.ladders import current_ladder, shown_attacks
 from app.shared.resources import store
 from backends.attacks import Attack
 from backends.study import Study
+from cache.analysis.robustness.trials import NOT_TRAINED, Trials
 from cache.store import Store
 
 OPEN = "robustness_try"
@@ -76,7 +77,7 @@ def _line(job: Job | None, was_active: bool) -> None:
 def _form(study: Study) -> None:
     st.header("Try attacks", anchor=False)
     found = current_ladder().trials
-    possible = {each.attack.card.key: each.attack for each in found.trials}
+    possible = possible_attacks(study, found)
     unlearned = [spec.name for spec in study.models if spec.part == "unlearned"]
     ticked = [name for name in chosen_models() if name in unlearned]
     usual = [key for key in study.attacks.use if key in possible] or list(possible)
@@ -116,11 +117,11 @@ def _form(study: Study) -> None:
             "Start",
             icon=":material/play_arrow:",
             type="primary",
-            disabled=known is None or not known.missing,
+            disabled=known is None or not (known.missing or known.untrained),
             key="start_attacks",
         )
         st.caption(literal(outlook_words(known)))
-    missing = [left_out_line(each) for each in found.left_out]
+    missing = [left_out_line(each) for each in found.left_out if each.why != NOT_TRAINED]
     if missing and not current_ladder().ladder.rungs:
         with st.expander(literal(f"{len(missing)} are left out"), icon=":material/rule:"):
             st.text(visible("\n".join(missing)))
@@ -128,6 +129,12 @@ def _form(study: Study) -> None:
         submit_attacks(study, models, [possible[key] for key in attacks])
         st.session_state[OPEN] = False
         st.rerun()
+
+
+def possible_attacks(study: Study, found: Trials) -> dict[str, Attack]:
+    """Attacks that can be tried, by key: those of which there is a trial, and those that would train first."""
+    keys = {each.attack.card.key for each in found.trials} | set(untrained(found))
+    return {each.card.key: each for each in shown_attacks(study.modality) if each.card.key in keys}
 
 
 @st.cache_resource(max_entries=8, show_spinner="Counting what is missing …")
@@ -148,9 +155,13 @@ def outlook_words(known: Outlook | None) -> str:
     """What is missing and how long it takes, in a sentence."""
     if known is None:
         return "Choose attacks and models."
+    count = len(known.untrained)
+    training = (
+        f" {count} attack{'s train' if count > 1 else ' trains'} models first, minutes each." if count else ""
+    )
     if not known.missing:
-        return f"All {known.total:,} pieces of evidence of these attacks are there."
-    count = f"{known.missing:,} of {known.total:,} pieces of evidence are missing"
+        return f"All {known.total:,} pieces of evidence of these attacks are there.{training}"
+    text = f"{known.missing:,} of {known.total:,} pieces of evidence are missing"
     if known.seconds is None:
-        return f"{count}. Nothing was timed on this machine yet; the first minutes tell how long it takes."
-    return f"{count}: about {duration(known.seconds)} at the speed of the runs so far."
+        return f"{text}. Nothing was timed on this machine yet; the first minutes tell how long it takes.{training}"
+    return f"{text}: about {duration(known.seconds)} at the speed of the runs so far.{training}"

@@ -20,7 +20,7 @@ from app.shared import link, state
 from app.shared.figure_export import figure_config, figure_export
 from app.shared.ladders import Found
 from app.shared.link import LinkSetting
-from app.shared.robustness_words import MEASURE_WORDS, title_of, why_not
+from app.shared.robustness_words import MEASURE_WORDS, attacked, title_of, why_not
 from backends.attacks import Access
 from backends.metrics import METRICS
 from backends.study import Modality, Study
@@ -134,7 +134,7 @@ def ladder_groups(
     return [
         Group("", (row(PLAIN),)),
         *(Group(f"Takes: {access}", tuple(map(row, by_access[access]))) for access in order),
-        Group("All attacks", (row(STRONGEST),)),
+        *([Group("All attacks", (row(STRONGEST),))] if by_access else []),
     ]
 
 
@@ -151,6 +151,8 @@ def _row(
     for name in names:
         rung = found.rung(name, measure, attack)
         why = why_not(rung, found, attack, name)
+        if rung is None and not attacked(found, name):
+            continue  # its verdict says that nothing was tried
         if rung is None or why:
             reasons.setdefault(why, []).append(name)
         else:

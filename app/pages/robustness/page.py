@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from app.components.verdict_list import Line, verdict_list
@@ -19,13 +21,18 @@ from app.shared.errors import show_errors
 from app.shared.fresh import Numbers, rerun_unless
 from app.shared.ladders import Found, current_ladder
 from app.shared.protocol_choice import protocol_note
-from app.shared.robustness_words import KIND_WORDS, Said, robustness_sentence
-from backends.study import Study
+from app.shared.robustness_words import KIND_WORDS, Said, attacked, robustness_sentence
+from backends.study import Modality, Study
 
 WHAT = (
     "The plain question misleads: a model may hide what it still knows. Here it is asked hard, and so are the original "
     "and the retained model, in the same way: only what lies between the two counts."
 )
+
+WAYS: Mapping[Modality, str] = {
+    "text": "in other words, with a begun answer, after other facts, many times",
+    "image": "in other words, with more seeds, from a noised or repainted picture of the concept",
+}
 
 
 @show_errors()
@@ -34,9 +41,7 @@ def page() -> None:
     st.title("Erased or hidden?", anchor=False)
     st.caption(WHAT + protocol_note())
     found = current_ladder().ladder
-    tried = {rung.attack for rung in found.rungs} & {
-        key for key, card in found.attacks.items() if card.family != "sampling"
-    }
+    tried = any(attacked(found, name) for name in chosen_models())
     if not tried:
         _nothing_tried()
     attack_panel(open_at_once=not tried)
@@ -92,9 +97,8 @@ def _nothing_tried() -> None:
     names = [name for name in chosen_models() if study.model(name).part == "unlearned"]
     which = "the ticked models" if names else "any model: tick one in the sidebar"
     st.info(
-        f"No attack has been tried on {which} yet. An attack asks the same in another way: in other words, with a "
-        "begun answer, after other facts, many times, or with the weights changed a little. What comes back was "
-        "hidden, not erased.",
+        f"No attack has been tried on {which} yet. An attack asks the same in another way: {WAYS[study.modality]}, or "
+        "with the weights changed a little. What comes back was hidden, not erased.",
         icon=":material/gpp_maybe:",
     )
 

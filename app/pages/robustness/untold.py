@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import streamlit as st
 
 from app.looks.safe_text import literal, visible
+from app.shared.attack_jobs import untrained
 from app.shared.ladders import Found
 from backends.attacks import ATTACKS
-from cache.analysis.robustness.trials import LeftOut
+from cache.analysis.robustness.trials import NOT_TRAINED, LeftOut
 
 
 def waiting_line(found: Found, names: Sequence[str]) -> None:
@@ -19,13 +20,18 @@ def waiting_line(found: Found, names: Sequence[str]) -> None:
         for key, lacking in found.ladder.waiting.items()
         if set(names) <= set(lacking)
     ]
+    titles += [ATTACKS[key].card.title for key in untrained(found.trials) if key in ATTACKS]
     if titles:
         st.caption(literal(f"Not tried yet on these models: {', '.join(titles)}."))
 
 
 def left_out_list(found: Found, names: Sequence[str]) -> None:
     """Attacks by name with what they need."""
-    missing = [each for each in found.trials.left_out if not each.model or each.model in names]
+    missing = [
+        each
+        for each in found.trials.left_out
+        if each.why != NOT_TRAINED and (not each.model or each.model in names)
+    ]
     if not missing:
         return
     count = len({each.attack for each in missing})

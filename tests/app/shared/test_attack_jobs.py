@@ -59,4 +59,5 @@ def test_the_outlook_is_told_in_words() -> None:
     assert outlook_words(None) == "Choose attacks and models."
     assert outlook_words(Outlook(10, 0, (), None)) == "All 10 pieces of evidence of these attacks are there."
     assert "about 3 minutes at the speed" in outlook_words(Outlook(10, 5, ("a",), 180.0))
+    assert "2 attacks train models first" in outlook_words(Outlook(10, 0, (), None, ("a", "b")))
     assert "Nothing was timed on this machine yet" in outlook_words(Outlook(10, 5, ("a",), None))
