@@ -7,19 +7,25 @@ studies, probes, the weights that ship and one evidence store. Run as `python -m
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from app.shared.settings import PACK
+from backends.attacks import attacks_for
+from backends.attacks.training import MADE
 from backends.checkpoints import compressed
 from backends.device import pick_device
 from backends.pool import ModelPool
 from backends.study import Study
 from backends.study.file import read_study
 from backends.study.strength import is_dialled
+from cache.analysis.robustness.kept import kept_ladder
+from cache.analysis.robustness.trials import HOME, trials
 from cache.analysis.scoreboard import scoreboard
+from cache.analysis.verdict.kept import kept_verdicts
 from cache.evaluate.context import EvaluationContext
 from cache.evaluate.evaluation import Progress, evaluate
 from cache.store import Store, open_store
@@ -38,15 +44,16 @@ def main() -> None:
     parser.add_argument("--device", default=None, help="cpu, cuda or mps; chosen automatically if not given")
     parser.add_argument(
         "--only",
-        choices=("text", "image", "pack", "curves", "numbers"),
-        help="one part; pack assembles what is there, curves adds strength curve and denoising steps to the pack "
-        "where it lacks them, from the weights in it, numbers derives those in the pack from its evidence again",
+        choices=("text", "image", "pack", "curves", "attacks", "numbers"),
+        help="one part; pack assembles what is there, curves and attacks add to the pack what it lacks of strength "
+        "curve and denoising steps, and of attacks, from the weights in it, numbers derives those in the pack from its "
+        "evidence again",
     )
     options = parser.parse_args()
     folder: Path = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
-    if options.only in ("curves", "numbers"):
-        change_evidence(folder, PACK, ModelPool(options.device) if options.only == "curves" else None)
+    if options.only in ADDED:
+        change_evidence(folder, PACK, ADDED[options.only], ModelPool(options.device))
         return
     pool = ModelPool(options.device)
     store = open_store(folder / "evidence.sqlite")
@@ -66,7 +73,8 @@ def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
     store = open_store(path)
     forget_own_machine(store)
     for study in studies:
-        scoreboard(study, store)
+        kept_ladder(study, store, trials(study, store, list(study.attacks.models)))
+        kept_verdicts(study, scoreboard(study, store), store)
     store.seal()
     store.close()
 
@@ -109,23 +117,25 @@ def assemble(folder: Path, pack: Path) -> None:
     _say(f"pack: {size / 1e6:.1f} MB in {pack}")
 
 
-def change_evidence(folder: Path, pack: Path, pool: ModelPool | None) -> None:
-    """Derives the numbers in the pack again from the evidence in it, after metrics changed.
+def change_evidence(
+    folder: Path, pack: Path, record: Callable[[Path, ModelPool, Store], None], pool: ModelPool
+) -> None:
+    """Adds evidence to the pack and derives its numbers again.
 
     Args:
         folder: where the work is kept.
         pack: the pack.
-        pool: runs the models of curves that the pack lacks; None runs none.
+        record: gathers what the pack lacks, told of pack, pool and store.
+        pool: runs the models.
     """
     path, pictures = folder / "pack.sqlite", pack / "images"
     unpack(pack, path)
     shutil.copytree(pictures, folder / "images", dirs_exist_ok=True)
-    if pool is not None:
-        store = open_store(path)
-        record_curves(pack, pool, store)
-        store.seal()
-        store.close()
-        shutil.copytree(folder / "images", pictures, dirs_exist_ok=True)
+    store = open_store(path)
+    record(pack, pool, store)
+    store.seal()
+    store.close()
+    shutil.copytree(folder / "images", pictures, dirs_exist_ok=True)
     ready_to_ship(path, studies_of(pack))
     compress(path, pack)
     _say(f"pack: {(pack / RECORDED).stat().st_size / 1e6:.1f} MB of evidence in {pack}")
@@ -140,6 +150,57 @@ def record_curves(pack: Path, pool: ModelPool, store: Store) -> None:
             _evaluate(study, pool, store, [spec.name for spec in study.models if is_dialled(spec)])
         else:
             image_pack.record_steps(study, store, pool)
+
+
+def record_attacks(pack: Path, pool: ModelPool, store: Store) -> None:
+    """Tries the attacks that the pack lacks on the models that its studies name, and keeps what training made of them.
+
+    Only the digests of trained weights ship: their evidence is shown without them.
+    """
+    from cache.evaluate.attacks import train_attacks, try_attacks
+
+    for study in studies_of(pack):
+        context = EvaluationContext.of(study, store, pool)
+        attacks, models = list(attacks_for(study.modality).values()), list(study.attacks.models)
+        left_out = train_attacks(study, attacks, models, context, _say_step)
+        found = trials(study, store, models, attacks)
+        left_out += try_attacks(found, context, lambda _, progress: _say_done(progress))
+        for each in [*found.left_out, *left_out]:
+            _say(f"{study.name}: {each.attack} {each.model} left out: {each.why}")
+        _ship_digests(study, store.path.parent, pack / study.modality)
+        pool.release()
+
+
+def _ship_digests(study: Study, work: Path, folder: Path) -> None:
+    """Copies what says which weights training gave, of this study's models, to the study."""
+    ours = {spec.fingerprint.partition(":")[0] for spec in study.models}
+    for made in sorted((work / HOME).rglob(MADE)):
+        if json.loads(made.read_text(encoding="utf-8"))["told"]["original"].partition(":")[0] in ours:
+            kept = folder / made.relative_to(work)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(made, kept)
+
+
+def _say_step(attack: str, model: str, step: int, last: int) -> None:
+    if step == last:
+        _say(f"{model}: {attack} trained")
+
+
+def _say_done(progress: Progress) -> None:
+    if progress.done == progress.total:
+        _say(f"{progress.model}: {progress.probe_set} {progress.kind}")
+
+
+def _nothing(_pack: Path, _pool: ModelPool, _store: Store) -> None:
+    """Only numbers are derived."""
+
+
+ADDED: Mapping[str, Callable[[Path, ModelPool, Store], None]] = {
+    "curves": record_curves,
+    "attacks": record_attacks,
+    "numbers": _nothing,
+}
+"""What can be added to a pack, by the name of the part."""
 
 
 def studies_of(pack: Path) -> list[Study]:

@@ -19,11 +19,14 @@ from backends.image.judges.judges import load_judge
 from backends.image.png import encode
 from backends.pool import ModelPool
 from backends.study import JudgeSpec, ModelSpec, Role, Sampling, Study
+from backends.study.attack_choice import AttackChoice
 from backends.study.contract import parsed
 from backends.study.request import Request
-from backends.study.writing import contract_lines, request_lines
+from backends.study.writing import attack_lines, contract_lines, request_lines
 from cache.store import Store
 
+ATTACKS = AttackChoice(models=("ESD 80", "SalUn 160", "UCE 60", "UCE 100"))
+"""Whose pictures under attack are recorded."""
 ROLES: dict[str, Role] = {FORGET_STYLE: "forget", "blueprint": "neighbour"}
 """Role of a style; those not named here are retained. Blueprint is nearest to neon: bright lines on a dark ground."""
 SAMPLING = Sampling(steps=20, guidance=2.0, seeds=(1, 2))
@@ -201,5 +204,5 @@ def _study_toml(specs: list[ModelSpec], pack: Path) -> str:
         lines += ["", "[[judges]]", f'domain = "{domain}"', f'path = "judges/{domain}"']
         lines.append(f'real = "judges/{domain}-real.json"')
     lines += ["", "[denoising]", *(f'{role} = "real/{role}"' for role in ("forget", "retain", "holdout"))]
-    lines += contract_lines(CONTRACT) + request_lines(REQUEST)
+    lines += contract_lines(CONTRACT) + attack_lines(ATTACKS) + request_lines(REQUEST)
     return "\n".join(lines) + "\n"

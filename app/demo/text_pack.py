@@ -25,6 +25,7 @@ from app.demo.text_recipe import (
 from backends.checkpoints.identity import fingerprint
 from backends.probes.reading import read_probes
 from backends.study import Decoding, ModelSpec, Study
+from backends.study.attack_choice import AttackChoice
 from backends.study.contract import parsed
 from backends.study.request import Request
 from backends.study.strength import dialled
@@ -57,6 +58,8 @@ REQUEST = Request(
 """What a report says of the request: honestly, that there is none."""
 CONTRACT = tuple(read for key, text in CONDITIONS.items() if (read := parsed(key, text)) is not None)
 """What NPO 45 keeps to, and no other model."""
+ATTACKED = ("GradAscent 6", "GradDiff 12", "IdkNLL 9", "NPO 45", "SimNPO 30", "WGA 20")
+"""Whose answers under attack are recorded: the checkpoints that pages show first."""
 DIALLED = "NPO 45"
 STRENGTHS = (0.25, 0.5, 0.75, 1.25, 1.5)
 """The strength curve that is recorded; 0 and 1 are the original and the model itself."""
@@ -81,6 +84,7 @@ def text_study(folder: Path) -> Study:
         path=folder / "study.toml",
         contract=CONTRACT,
         request=REQUEST,
+        attacks=AttackChoice(models=ATTACKED),
     )
 
 

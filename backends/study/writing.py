@@ -50,7 +50,7 @@ def write_study(study: Study, path: Path) -> None:
         lines += [f"real = {_inline(real)}"] if real else []
     lines += _thresholds(study.verdict)
     lines += contract_lines(study.contract)
-    lines += _attacks(study.attacks)
+    lines += attack_lines(study.attacks)
     lines += request_lines(study.request)
     if study.forget_concepts:
         lines += ["", "[forget]", *_assignments(study.forget_concepts)]
@@ -73,7 +73,8 @@ def _thresholds(thresholds: Thresholds) -> list[str]:
     return ["", "[verdict]", *(f"{name} = {value!r}" for name, value in values.items())] if values else []
 
 
-def _attacks(attacks: AttackChoice) -> list[str]:
+def attack_lines(attacks: AttackChoice) -> list[str]:
+    """The table [attacks]; nothing where all is as usual."""
     values = {name: list(value) for name, value in asdict(attacks).items() if value}
     return ["", "[attacks]", *_assignments(values)] if values else []
 
