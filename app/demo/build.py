@@ -32,6 +32,8 @@ from cache.store import Store, open_store
 from cache.store.recorded_pack import RECORDED, compress, unpack
 from cache.store.shipping import decompress_cells, forget_own_machine
 
+NOT_RECORDED = ("soft_prompt", "soft_control")
+"""Attacks that take five minutes for each model, and more than that to learn anything."""
 _STARTED = time.perf_counter()
 
 
@@ -161,7 +163,8 @@ def record_attacks(pack: Path, pool: ModelPool, store: Store) -> None:
 
     for study in studies_of(pack):
         context = EvaluationContext.of(study, store, pool)
-        attacks, models = list(attacks_for(study.modality).values()), list(study.attacks.models)
+        attacks = [each for key, each in attacks_for(study.modality).items() if key not in NOT_RECORDED]
+        models = list(study.attacks.models)
         left_out = train_attacks(study, attacks, models, context, _say_step)
         found = trials(study, store, models, attacks)
         left_out += try_attacks(found, context, lambda _, progress: _say_done(progress))
