@@ -43,6 +43,7 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
     {
         "text": (
             Preset("Forgotten vs least kept", "forget/probability", "all/least_kept"),
+            Preset("… under attack", "forget/strongest_rates", "all/least_kept"),
             Preset("Forgotten vs utility", "forget/probability", "all/model_utility"),
             Preset("Forgotten vs neighbours", "forget/probability", "neighbour/probability"),
             Preset("Memorised vs private", "forget/extraction_strength", "forget/mia_min_k"),
@@ -51,6 +52,7 @@ PRESETS: Mapping[Modality, Sequence[Preset]] = MappingProxyType(
         "image": (
             # Unlearning accuracy counts a picture of nothing as not forgotten, which no verdict does.
             Preset("Concept gone vs least kept", "forget/attack_success", "all/least_kept_pictures"),
+            Preset("… under attack", "forget/strongest_says_picture", "all/least_kept_pictures"),
             Preset("… vs same domain kept", "forget/attack_success", "retain/in_domain_retain"),
             Preset("… vs other domains kept", "forget/attack_success", "retain/cross_domain_retain"),
             Preset("… vs picture quality (FID)", "forget/attack_success", "retain/fid"),

@@ -31,6 +31,7 @@ class Marks:
         aim: value on each axis beyond which a model is over-forgotten; NaN for none.
         foreign: layers that are not the study's own.
         faint: layers that are drawn greyed.
+        plain: model -> where it is when it is asked plainly (x, y), where an axis is of an attack.
     """
 
     intervals: Intervals = "bars"
@@ -41,6 +42,7 @@ class Marks:
     aim: tuple[float, float] = (math.nan, math.nan)
     foreign: Collection[str] = ()
     faint: Collection[str] = ()
+    plain: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 PLAIN = Marks()
@@ -104,6 +106,34 @@ def add_outlines(
         line={"color": faint(colour, 0.4), "width": 1},
         showlegend=False,
         hoverinfo="skip",
+    )
+
+
+def add_attacked(drawing: Drawing, points: pd.DataFrame, marks: Marks, ink: Ink) -> None:
+    """An arrow to each model from where it is when it is asked plainly."""
+    ends = [
+        (*marks.plain[model], float(x), float(y))
+        for model, x, y in zip(points["model"], points["x"], points["y"], strict=True)
+        if model in marks.plain
+    ]
+    if not ends:
+        return
+    corners = np.array([[[a, b], [c, d], [np.nan, np.nan]] for a, b, c, d in ends]).reshape(-1, 2)
+    drawing.scatter(
+        x=corners[:, 0],
+        y=corners[:, 1],
+        mode="lines+markers",
+        line={"color": ink.muted, "width": 1.5},
+        marker={
+            "symbol": ["circle-open", "arrow", "circle"] * len(ends),
+            "size": [6, 10, 0] * len(ends),
+            "angleref": "previous",
+            "color": ink.muted,
+            "standoff": [0, 9, 0] * len(ends),
+        },
+        name="From the plain question",
+        hoverinfo="skip",
+        legendrank=1950,
     )
 
 

@@ -20,7 +20,16 @@ from app.charts.drawing import Drawing
 from app.charts.families import Family, column_of, families, steps_of
 from app.charts.ink import DARK, LIGHT, Ink, faint, plain
 from app.charts.layout import layout
-from app.charts.marks import PLAIN, Marks, add_band, add_front, add_ideal, add_outlines, add_over_forgotten
+from app.charts.marks import (
+    PLAIN,
+    Marks,
+    add_attacked,
+    add_band,
+    add_front,
+    add_ideal,
+    add_outlines,
+    add_over_forgotten,
+)
 from app.charts.point_names import Named, Span, add_names, few, on_axis
 from app.charts.points import DESTROYED, OVER, Axis
 from app.looks.model_looks import Look
@@ -127,6 +136,7 @@ def tradeoff_drawing(
         if family.entry not in legend:
             _add_legend(drawing, family, look, brush)
         legend.add(family.entry)
+    add_attacked(drawing, points, marks, ink)
     add_ideal(drawing, x, y, marks, ink)
     add_over_forgotten(drawing, x, y, spans, marks, ink)
     counted = x.counted(points["x_n"].to_numpy()), y.counted(points["y_n"].to_numpy())
@@ -323,5 +333,7 @@ def _span(points: pd.DataFrame, letter: str, axis: Axis, marks: Marks) -> Span:
     if marks.ideal is not None and not axis.log:
         corner = float(marks.ideal[letter == "y"])
         low, high = min(low, corner), max(high, corner)
+    plainly = [place[letter == "y"] for place in marks.plain.values()]
+    low, high = min([low, *plainly]), max([high, *plainly])
     margin = 0.06 * max(high - low, 0.1)
     return low - margin, high + margin

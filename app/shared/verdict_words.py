@@ -289,21 +289,23 @@ def _still_has(verdict: Verdict) -> str:
     """What shows that the model still has what it does not say; nothing where it says it."""
     if verdict.finding("says").outcome == "yes":
         return ""
-    reasons = [
-        _REASONS[each.question].format(value=_value(found.key, found.value))
-        for each in verdict.findings
+    reasons = {
+        each.question: _REASONS[each.question].format(
+            value=_value(found.key, found.value), share=per_cent(found.value)
+        )
+        for each in sorted(verdict.findings, key=lambda each: each.excess)  # of one question the most
         if each.question in HIDDEN and each.outcome == "yes" and (found := each.measured) is not None
-    ]
+    }
     if not reasons:
         return ""
-    return f", {'and' if verdict.finding('says').leans else 'but'} {_listed(reasons)}"
+    return f", {'and' if verdict.finding('says').leans else 'but'} {_listed([reasons[each] for each in HIDDEN if each in reasons])}"
 
 
 _REASONS: Mapping[Question, str] = {
     "closer": "is closer to the original than to the retained model",
     "rates": "still finds the true answers likely (probability {value})",
     "leaks": "gives them away when sampled often",
-    "attacked": "an attack brings back {value} of what the original knows",
+    "attacked": "an attack brings back {share} of what the original knows",
     "denoising": "still fits such pictures as well as before",
 }
 

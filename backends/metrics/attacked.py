@@ -15,6 +15,12 @@ from backends.study import Modality
 
 _FORGET = frozenset({"forget"})
 _NEEDS = ("evidence under attack (`unlearnboard attack`)",)
+_PLAIN = {
+    "strongest_says": "key_fact",
+    "strongest_rates": "probability",
+    "strongest_says_picture": "attack_success",
+    "strongest_rates_picture": "judge_confidence",
+}
 _HOW = "the attack is picked on one half of the subjects and counted on the other, both ways round"
 
 
@@ -31,6 +37,14 @@ def strongest_key(measure: str, modality: Modality) -> str:
 def recovered_key(measure: str, modality: Modality) -> str:
     """Key of the share that the strongest attack recovers."""
     return f"recovered_{measure}" if modality == "text" else f"recovered_{measure}_picture"
+
+
+def plain_key(metric: str) -> str:
+    """Key of the metric that tells the same when the model is asked plainly; "" for any other metric."""
+    if metric in _PLAIN:
+        return _PLAIN[metric]
+    attack = ATTACKS.get(metric.removeprefix("attacked_")) if metric.startswith("attacked_") else None
+    return attack.card.says[0] if attack is not None and attack.card.says else ""
 
 
 def _card(
@@ -81,6 +95,7 @@ def _of_strongest() -> dict[str, StudyMetric]:
         ("text", "says", "says of the forget set"),
         ("text", "rates", "rates the true answers"),
         ("image", "says", "draws of the concept"),
+        ("image", "rates", "shows of the concept to the judge"),
     )
     found = {}
     for modality, measure, what in kinds:

@@ -233,7 +233,7 @@ def scoreboard(study: Study, store: Store, models: ResolvedModels | None = None)
                 *denoising_rows(study, store, s.name),
                 *rating_rows(study, rated, s.name),
                 *attack_rows(study, under_attack.get(s.name, ())),
-                *(reference_rows(s.part, under_attack) if s.part != "unlearned" else []),
+                *(reference_rows(s.part, study.modality, under_attack) if s.part != "unlearned" else []),
             ]
             for s in study.models
         }

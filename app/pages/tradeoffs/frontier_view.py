@@ -19,7 +19,7 @@ from app.charts.frontier import Frontier, frontier, methods_table
 from app.charts.layout import HEIGHT
 from app.charts.marks import Marks
 from app.charts.notes import figure_note
-from app.charts.points import aims, chart_points, p_values_shown, points_table
+from app.charts.points import Axis, aims, chart_points, p_values_shown, points_table
 from app.charts.tradeoff import describe, names_said, tradeoff_drawing, tradeoff_figure
 from app.components.chart import chart
 from app.looks.model_looks import Look, looks_of, repeating
@@ -43,6 +43,8 @@ from app.shared.fresh import Numbers, rerun_unless
 from app.shared.link import LinkSetting
 from app.shared.reference_choice import layer_notes
 from app.shared.table_export import table_export
+from backends.metrics.attacked import plain_key
+from backends.metrics.key import MetricKey
 from backends.study import Study
 from cache.analysis.board import Board
 from cache.analysis.scoreboard import Scoreboard
@@ -169,6 +171,7 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> Marks:
         aim=aims(points, axes.x, axes.y),
         foreign=[layer for layer in layers if layer != STUDY],
         faint=[layer for layer in layers if layer in tables()],
+        plain=_asked_plainly(runs, points, axes),
     )
     figure = _figure(plotted.key, is_dark(), repr((astuple(options), marks.band)), plotted, marks)
     models = list(runs.heads["model"])
@@ -187,6 +190,29 @@ def _chart(plotted: PlottedRuns, options: ChartOptions) -> Marks:
         on_choose=take,
     )
     return marks
+
+
+def _asked_plainly(runs: Board, points: pd.DataFrame, axes: Axes) -> dict[str, tuple[float, float]]:
+    """Where models that were attacked are when they are asked plainly; none where no axis is of an attack."""
+    keys = [_plain(axis) for axis in (axes.x, axes.y)]
+    if not any(keys) or any(axis.log for axis in (axes.x, axes.y)):
+        return {}
+    frame = runs.frame([key or axis.key for key, axis in zip(keys, (axes.x, axes.y), strict=True)])
+    wide = frame.pivot_table(index="model", columns="key", values="value")
+    read = [key or axis.key for key, axis in zip(keys, (axes.x, axes.y), strict=True)]
+    if not set(read) <= set(wide.columns):
+        return {}
+    shown = points["model"][points["part"] == "unlearned"]
+    plain = wide.loc[wide.index.isin(shown), read].dropna()
+    return {
+        str(model): (float(x), float(y)) for model, (x, y) in zip(plain.index, plain.to_numpy(), strict=True)
+    }
+
+
+def _plain(axis: Axis) -> str:
+    read = MetricKey.parse(axis.key)
+    metric = plain_key(read.metric)
+    return str(MetricKey(read.role, metric)) if metric else ""
 
 
 def _save(plotted: PlottedRuns, marks: Marks) -> None:
@@ -242,6 +268,7 @@ def _caption(marks: Marks, points: pd.DataFrame, *, judged: bool) -> str:
         shapes.get(marks.intervals, "")
         + noise
         + greyed
+        + ("Arrows lead from the plain question to the attack. " if marks.plain else "")
         + (_FRONT if judged else "There is no front, since neither way of an axis is better. ")
         + names_said(points, marks)
         + "Small numbers are steps. Click a point for details, or select several with a box or lasso."

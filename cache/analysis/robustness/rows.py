@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from backends.metrics import METRICS
 from backends.metrics.attacked import attacked_key, recovered_key, strongest_key
 from backends.metrics.key import MetricKey
-from backends.study import Part, Study
+from backends.study import Modality, Part, Study
 from cache.analysis.robustness.ladder import PLAIN, STRONGEST, Rung
 
 
@@ -26,20 +26,39 @@ def attack_rows(study: Study, rungs: Sequence[Rung]) -> list[tuple[object, ...]]
                 rows.append(_row(share, rung.found.share, rung.found.low, rung.found.high, n))
         elif rung.measure == "says" and attacked_key(rung.attack) in METRICS:
             rows.append(_row(attacked_key(rung.attack), rung.value, rung.low, rung.high, n))
-    return [row for row in rows if not math.isnan(float(str(row[3])))]
+    return [row for row in rows if row[0] in METRICS and not math.isnan(float(str(row[3])))]
 
 
-def reference_rows(part: Part, attacked: Mapping[str, Sequence[Rung]]) -> list[tuple[object, ...]]:
+def reference_rows(
+    part: Part, modality: Modality, attacked: Mapping[str, Sequence[Rung]]
+) -> list[tuple[object, ...]]:
     """The same for the original or the retained model, the ceiling and the floor of all others; without intervals."""
     rows: dict[str, tuple[object, ...]] = {}
     for rung in (each for several in attacked.values() for each in several):
         key = attacked_key(rung.attack)
-        if rung.measure != "says" or key not in METRICS:
+        if rung.measure != "says" or key not in METRICS or rung.attack == STRONGEST:
             continue
         value = rung.found.ceiling if part == "original" else rung.found.floor
         if not math.isnan(value) and (part == "original" or rung.floor_is == part):
             rows.setdefault(key, _row(key, value, math.nan, math.nan, rung.found.n))
-    return list(rows.values())
+    return [*rows.values(), *_strongest_reference(part, modality, attacked)]
+
+
+def _strongest_reference(
+    part: Part, modality: Modality, attacked: Mapping[str, Sequence[Rung]]
+) -> list[tuple[object, ...]]:
+    """Ceiling or floor under the strongest attack, on average over the models that it is the strongest on."""
+    held: dict[str, list[float]] = {}
+    for rung in (each for several in attacked.values() for each in several):
+        value = rung.found.ceiling if part == "original" else rung.found.floor
+        fits = part == "original" or rung.floor_is == part
+        if rung.attack == STRONGEST and fits and not math.isnan(value):
+            held.setdefault(strongest_key(rung.measure, modality), []).append(value)
+    return [
+        _row(key, sum(values) / len(values), math.nan, math.nan, len(values))
+        for key, values in held.items()
+        if key in METRICS
+    ]
 
 
 def _row(metric: str, value: float, low: float, high: float, n: int) -> tuple[object, ...]:
