@@ -298,7 +298,8 @@ def _still_has(verdict: Verdict) -> str:
     }
     if not reasons:
         return ""
-    return f", {'and' if verdict.finding('says').leans else 'but'} {_listed([reasons[each] for each in HIDDEN if each in reasons])}"
+    told = _listed([reasons[each] for each in HIDDEN if each in reasons])
+    return f", {'and' if verdict.finding('says').leans else 'but'} {told}"
 
 
 _REASONS: Mapping[Question, str] = {
