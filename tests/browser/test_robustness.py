@@ -9,14 +9,14 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from backends.study.file import read_study
 from cache.analysis.robustness.ladder import ladder
 from cache.analysis.robustness.trials import trials
 from cache.store import open_store
 from tests.browser.conftest import Dashboard, own_cache, running, window
-from tests.browser.steps import keyed, marks, plot, screenshot, wait_ready
+from tests.browser.steps import keyed, marks, screenshot, wait_ready
 from tests.browser.test_compare import write_image_study, write_tiny_study
 from tests.filled_store import (
     ATTACKED,
@@ -57,6 +57,10 @@ def open_page(page: Page, board: Dashboard, **link: str) -> None:
     wait_ready(page)
 
 
+def chart(page: Page) -> Locator:
+    return page.get_by_role("figure", name="What every attack recovers")
+
+
 def verdict_of(page: Page, model: str) -> str:
     line = page.get_by_role("list", name="Verdicts").get_by_role("listitem").filter(has_text=model)
     return line.inner_text()
@@ -68,15 +72,16 @@ def test_a_model_that_gives_in_to_attacks_is_called_hidden(page: Page, board: Da
     expect(page.get_by_role("list", name="Verdicts")).to_contain_text(MODEL)
     assert "Hidden" in verdict_of(page, MODEL)
     assert "of what the original does" in verdict_of(page, MODEL)
-    expect(plot(page)).to_contain_text("Takes: prompt box")
-    expect(plot(page)).to_contain_text("Strongest attack")
+    expect(chart(page)).to_contain_text("Takes: prompt box")
+    expect(chart(page)).to_contain_text("Strongest attack")
     screenshot(page, "robustness")
 
 
 def test_a_click_on_a_mark_shows_the_facts_and_a_link_shows_them_again(page: Page, board: Dashboard) -> None:
     open_page(page, board)
-    marks(page).first.wait_for()
-    marks(page).last.click(force=True)  # Plotly lays a sheet for dragging over its marks
+    drawn = marks(page).and_(chart(page).locator(".point"))
+    drawn.first.wait_for()
+    drawn.last.click(force=True)  # Plotly lays a sheet for dragging over its marks
     facts = page.get_by_text(re.compile(r"\d+ of \d+ facts came back"))
     expect(facts).to_be_visible()
     expect(page).to_have_url(re.compile(r"[?&]attack=strongest"))

@@ -87,7 +87,8 @@ def _headline(study: Study, found: Found, rung: Rung, count: int, back: int) -> 
     floor = FLOORS.get(rung.floor_is, "nothing")
     card = found.ladder.attacks.get(rung.attack)
     about = f" {card.reading} It puts in: {card.injects}." if card is not None else ""
-    return f"{back} of {count} facts came back{by}: at least {CAME_BACK:g} more than {floor} gives.{about}"
+    things = "facts" if study.modality == "text" else "prompts"
+    return f"{back} of {count} {things} came back{by}: at least {CAME_BACK:g} more than {floor} gives.{about}"
 
 
 def _fact(study: Study, found: Found, rung: Rung, fact: Fact, place: int, *, leak: bool) -> None:
