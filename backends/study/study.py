@@ -40,7 +40,15 @@ OWN_SETTINGS = ("seed", "guidance", "negative_prompt")
 """Settings of a drawing that a probe may bring along."""
 
 BEGINNINGS = tuple(
-    "<s> <bos> [BOS] <|begin_of_text|> <|startoftext|> <|endoftext|> <｜begin▁of▁sentence｜>".split()
+    [
+        "<s>",
+        "<bos>",
+        "[BOS]",
+        "<|begin_of_text|>",
+        "<|startoftext|>",
+        "<|endoftext|>",
+        "<｜begin▁of▁sentence｜>",
+    ]
 )
 """Beginning tokens of the field. A format that writes one was asked with two by earlier versions: another question."""
 

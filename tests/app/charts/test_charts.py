@@ -585,3 +585,15 @@ def test_panels_against_a_metric_have_it_upwards_and_run_as_the_tradeoff_chart_d
     bottom, top = over_steps.layout.yaxis.range
     left, right = over_steps.layout.xaxis.range
     assert bottom > 0.6 and top < 0.2 and left < 1 and right > 2
+
+
+def test_an_arrow_leads_from_the_plain_question_to_each_attacked_model() -> None:
+    points = chart_points(frame(), MODELS, FORGET, UTILITY)
+    marks = Marks(plain={"NPO 4": (0.02, 0.6), "nobody": (0.5, 0.5)})
+    figure = tradeoff_figure(points, FORGET, UTILITY, LOOKS, marks=marks)
+    arrows = next(trace for trace in figure.data if trace.name == "From the plain question")
+    assert [list(arrows.x)[:2], list(arrows.y)[:2]] == [[0.02, 0.3], [0.6, 0.6]]
+    assert arrows.marker.angleref == "previous" and arrows.marker.symbol[1] == "arrow"
+    assert min(figure.layout.xaxis.range) < 0.02  # the plain question is on the chart, too
+    without = tradeoff_figure(points, FORGET, UTILITY, LOOKS)
+    assert not any(trace.name == "From the plain question" for trace in without.data)
