@@ -9,6 +9,7 @@ from typing import Literal
 
 from app.shared.verdict_words import per_cent
 from backends.study import Modality
+from backends.study.thresholds import USUAL
 from cache.analysis.paired_tests import LEAST_GROUPS
 from cache.analysis.robustness.ladder import MARGIN, PLAIN, STRONGEST, Ladder, Measure, Rung
 
@@ -26,6 +27,8 @@ MEASURE_WORDS: dict[Modality, dict[Measure, str]] = {
     "image": {"says": "What it draws", "rates": "How it rates the picture"},
 }
 FLOORS = {"retained": "the retained model", "holdout": "facts that nobody was taught"}
+STILL_RATES = USUAL.rates
+"""Share of the way to the original from which on the verdict says that a model still rates the answers."""
 PLAINLY = "Asked plainly"
 STRONGEST_TITLE = "Strongest attack, picked on other subjects"
 
@@ -61,7 +64,7 @@ def robustness_sentence(found: Ladder, model: str, modality: Modality) -> Said:
             model, "hidden", f"Under {titles_of(best, found)} it {verb} {_of_original(best)}{before}."
         )
     plain_rates = next((each for each in rates if each.attack == PLAIN), None)
-    if plain_rates is not None and plain_rates.told == "recovers":
+    if plain_rates is not None and plain_rates.found.low > STILL_RATES:
         gap = per_cent(max(0.0, plain_rates.found.share))
         return Said(
             model,
@@ -99,17 +102,30 @@ def _nothing(model: str, attacks: Sequence[Rung], rungs: Sequence[Rung], found: 
     if not names:
         why = why_not(attacks[0], found, attacks[0].attack, model)
         return Said(model, "undecided", f"No attack can tell: {why}.")
-    if all(each.told in ("nothing found", "cannot tell", "teaches") for each in rungs):
+    strongest = [each for each in rungs if each.attack == STRONGEST]
+    open_yet = [each for each in rungs if each.told in ("undecided", "recovers")]
+    if not open_yet:
         return Said(
             model,
             "forgotten so far",
             f"{_none_of(len(names))} more than {per_cent(MARGIN)} of what the original gives "
             f"beyond {FLOORS[counted[0].floor_is]}.{more}",
         )
-    open_yet = (
-        each for each in rungs if each.told in ("undecided", "recovers")
-    )  # alone, of many that were tried
     top = max(open_yet, key=lambda each: (min(each.found.high, 1.0), each.found.share))
+    if strongest and not any(each in open_yet for each in strongest):
+        most = max((each for each in strongest if _known(each)), key=lambda each: each.found.high)
+        alone = (
+            f" Alone, {titles_of(top, found)} is not that sure: up to {per_cent(min(top.found.high, 1.0))}."
+        )
+        return Said(
+            model,
+            "forgotten so far",
+            f"Nothing comes back: the strongest of {len(names)} attacks recovers {_share(most)} of what the original "
+            f"gives{_interval(most)}.{alone}{more}",
+        )
+    top = max(
+        (each for each in open_yet if not strongest or each.attack == STRONGEST), key=lambda e: e.found.high
+    )
     what = "what the original says" if top.measure == "says" else "how the original rates the answers"
     reach = f"up to {per_cent(top.found.high)}" if top.found.high < 1 else "all"
     return Said(

@@ -39,17 +39,8 @@ Turns = tuple[tuple[str, str], ...]
 OWN_SETTINGS = ("seed", "guidance", "negative_prompt")
 """Settings of a drawing that a probe may bring along."""
 
-BEGINNINGS = tuple(
-    [
-        "<s>",
-        "<bos>",
-        "[BOS]",
-        "<|begin_of_text|>",
-        "<|startoftext|>",
-        "<|endoftext|>",
-        "<｜begin▁of▁sentence｜>",
-    ]
-)
+_MARKS = ("<|begin_of_text|>", "<|startoftext|>", "<|endoftext|>", "<｜begin▁of▁sentence｜>")
+BEGINNINGS = ("<s>", "<bos>", "[BOS]", *_MARKS)
 """Beginning tokens of the field. A format that writes one was asked with two by earlier versions: another question."""
 
 
