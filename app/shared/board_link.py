@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from app.shared import link, state
-from app.shared.conversation import turns_as_text, turns_in
+from app.shared.conversation import Conversation, turns_as_text, turns_in
 from app.shared.link import Parameter
 from app.shared.resources import studies
 from app.shared.typed_settings import setting_in, size_name
@@ -165,6 +165,15 @@ def _take_conversation(name: str, texts: list[str]) -> str:
     return ""
 
 
+def _reset_conversation(name: str) -> None:
+    """One part as the probe has it; the others stay."""
+    typed, brought = state.typed_conversation(), state.brought_conversation()
+    if typed is None:
+        return
+    kept = {each.name: getattr(typed, each.name) for each in fields(Conversation)}
+    state.set_conversation(Conversation(**(kept | {name: getattr(brought, name)})))
+
+
 def _give_conversation(name: str) -> list[str]:
     """What was typed around the prompt, empty where the probe has something; not what is too long for an address."""
     typed = state.typed_conversation()
@@ -277,7 +286,7 @@ PARAMETERS = (
             name,
             partial(_take_conversation, name),
             partial(_give_conversation, name),
-            lambda: state.set_conversation(None),
+            partial(_reset_conversation, name),
         )
         for name in CONVERSATION
     ),

@@ -33,11 +33,12 @@ def test_what_a_probe_brings() -> None:
 def page() -> None:
     import streamlit as st
 
-    from app.shared import state
+    from app.shared import link, state
     from app.shared.board_link import read_link, write_link
 
-    read_link()
-    write_link()
+    with link.whole_page("compare"):
+        read_link()
+        write_link()
     st.session_state["told"] = state.asked()
     st.session_state["address"] = dict(st.query_params.to_dict())
 

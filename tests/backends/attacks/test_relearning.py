@@ -59,7 +59,7 @@ def test_every_form_of_model_becomes_what_was_trained(
     asked = there.taught[0]
     plain, first, last = scores([models[name], there.models[0], there.models[-1]], asked)
     assert plain == first  # 0 steps: bit for bit
-    assert mean(last) > mean(plain) + 0.5
+    assert mean(last) > mean(plain) + 0.2
     tokenizer = frozen(models[name], "cpu")[1]
     row = tokenizer.encode(asked.prompt, asked.answer)
     ids = torch.tensor([row.prompt_ids + row.answer_ids])
