@@ -174,6 +174,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const item = el("li");
     item.append(el("span", "", `${each.text} `));
     if (each.mend === "runs") item.append(link("mend", "Go to Runs", data.runs, { page: "runs" }));
+    if (each.mend === "attacks") item.append(link("mend", "Try attacks", data.attacks, { page: "robustness" }));
     if (each.how) item.append(el("span", "how", `${each.how} `));
     if (each.code) item.append(el("code", "", each.code.replace("\n", "  ")));
     return item;

@@ -53,7 +53,9 @@ def simulated(
             (random.random(len(groups)) < each).astype(float) for each in (own, floor, ceiling)
         )
     else:
-        own = own + random.uniform(-0.5, 0.5, len(groups)) * own * (1 - own)  # stays a share, and right on average
+        own = own + random.uniform(-0.5, 0.5, len(groups)) * own * (
+            1 - own
+        )  # stays a share, and right on average
     return Scores(own, floor, ceiling, [f"subject {each}" for each in groups])
 
 

@@ -63,6 +63,7 @@ def board(
             for each in gaps
         ],
         "runs": link({"page": "runs"}),
+        "attacks": link({"page": "robustness"}),
         "rules": [
             *threshold_lines(subject.thresholds, subject.modality, retained=bool(subject.retained)),
             *choice_lines(subject.methods, subject.modality),

@@ -12,7 +12,7 @@ from app.shared.verdict_words import apart_sentence
 from cache.analysis.verdict.findings import Finding, Question
 from cache.analysis.verdict.rules import Verdict
 
-Mend = Literal["runs", "study", ""]
+Mend = Literal["runs", "attacks", "study", ""]
 MOST_NAMES = 3
 MOST_OPEN = 5
 
@@ -65,7 +65,7 @@ class Gap:
 
     Attributes:
         text: what, in a sentence.
-        mend: where that is mended: on the page Runs, or in the study file.
+        mend: where that is mended: on the page Runs or Robustness, or in the study file.
         how: what to do in the study file, a few words, or "".
         code: what that looks like, or "".
     """
@@ -122,11 +122,14 @@ def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str], l
         missed.pop("closer", None)  # follows from what is said of the retained model
     if subject.modality == NO_MEMBERSHIP:
         missed.pop("membership", None)
+    unattacked = [] if subject.imported else missed.pop("attacked", [])
+    if subject.imported:
+        missed.pop("attacked", None)  # nothing can be asked of them any more
     together: dict[tuple[str, str], list[Question]] = {}
     for question, models in missed.items():
         who = "any method" if len(models) == len(best) else _names(models)
         together.setdefault((who, "" if subject.imported else ROLES.get(question, "")), []).append(question)
-    return [
+    return _unattacked(unattacked, len(best)) + [
         _untested_gap(
             f"Not tested for {who}: {_listed([_words(each, subject) for each in questions])}.",
             role,
@@ -136,6 +139,13 @@ def _untested(best: Sequence[Verdict], subject: Subject, roles: Sequence[str], l
         )
         for (who, role), questions in together.items()
     ]
+
+
+def _unattacked(models: Sequence[str], methods: int) -> list[Gap]:
+    if not models:
+        return []
+    who = "any method" if len(models) == methods else _names(models)
+    return [Gap(f"No attack was tried on {who}: what it no longer says may only be hidden.", "attacks")]
 
 
 def _untested_gap(text: str, role: str, subject: Subject, roles: Sequence[str], losses: bool) -> Gap:

@@ -109,6 +109,8 @@ def _open(opened: Opened) -> None:
     """Turn to another page with what was clicked. Ends the running script."""
     if opened["page"] == "runs":
         st.switch_page(state.RUNS_PAGE)
+    if opened["page"] == "robustness":
+        st.switch_page(state.ROBUSTNESS_PAGE)
     if opened["page"] == "tradeoffs":
         state.open_in_tradeoffs(opened["run"], opened.get("layer", ""))
     if opened.get("view"):

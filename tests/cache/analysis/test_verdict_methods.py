@@ -120,7 +120,12 @@ def _unexpected(*_: object) -> None:
 
 def test_the_demo_folds_into_what_its_methods_do(store: Store) -> None:
     for kind, best, hidden, destroyed in (
-        ("text", "NPO 45", {"IdkNLL", "GradDiff", "SimNPO", "WGA"}, {"GradAscent"}),  # three of them under attack
+        (
+            "text",
+            "NPO 45",
+            {"IdkNLL", "GradDiff", "SimNPO", "WGA"},
+            {"GradAscent"},
+        ),  # three of them under attack
         ("image", "UCE 100", {"ESD"}, {"GradAscent"}),
     ):
         study = read_study(PACK / kind / "study.toml")
