@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.shared.settings import PACK
@@ -76,7 +77,9 @@ def ready_to_ship(path: Path, studies: Sequence[Study]) -> None:
     forget_own_machine(store)
     for study in studies:
         kept_ladder(study, store, trials(study, store, list(study.attacks.models)))
-        kept_verdicts(study, scoreboard(study, store), store)
+        as_in_file = replace(study, models=tuple(spec for spec in study.models if not is_dialled(spec)))
+        for each in (study, as_in_file):
+            kept_verdicts(each, scoreboard(each, store), store)
     store.seal()
     store.close()
 

