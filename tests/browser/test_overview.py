@@ -69,7 +69,7 @@ def test_the_first_page_says_what_is_best_what_it_cost_what_hides_and_what_destr
             view.get_by_text("Not sure yet: neighbour answers lost, 0 to 75 points (6 subjects;")
         ).to_be_visible()
         expect(view.get_by_text("only NPO rehearsed what their probes ask").last).to_be_visible()
-        expect(view.get_by_text("IdkNLL hides what should be forgotten.")).to_be_visible()
+        expect(view.get_by_text(re.compile(r"GradDiff.* hide what should be forgotten\."))).to_be_visible()
         expect(view.get_by_text("GradAscent destroys the model.")).to_be_visible()
         rows = table(view).get_by_role("row")
         expect(rows).to_have_count(7)
